@@ -8,11 +8,15 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
+
+if TYPE_CHECKING:
+    from passband.runs.run import Run
 
 __all__ = ["LogHandler"]
 
@@ -40,10 +44,8 @@ class LogHandler(LogHandlerBase):
     needs_rulegraph = False
 
     def __post_init__(self) -> None:
-        self._display = self._out = None
-        self._study, self._seconds = "workflow", {}
-        self._outputs: dict[object, list[str]] = {}
-        self._listed = self._stopping = self._broken = self._cluster = False
+        self._run = self._display = self._out = None
+        self._begun = self._stopping = self._broken = self._cluster = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Draw a record. An error in this method is reported and does not end the run."""
@@ -72,22 +74,22 @@ class LogHandler(LogHandlerBase):
         if event == LogEvent.WORKFLOW_STARTED:
             if not self.common_settings.dryrun:
                 self._redirect()
-            self._study, self._seconds = _study(record.configfiles)
+            self._run = _run(record.configfiles)
         elif event == LogEvent.RESOURCES_INFO:
             self._cluster = self._cluster or hasattr(record, "nodes")
         elif event == LogEvent.RUN_INFO:
-            jobs = {rule: int(n) for rule, n in record.stats.items() if rule != "total"}
-            if self.common_settings.dryrun:
-                self._list(jobs)
-            elif self._display is None:
-                self._begin(jobs, now)
+            if self._begun:  # Snakemake sends the numbers of a dry run twice
+                return
+            self._begun = True
+            self._run.expect({r: int(n) for r, n in record.stats.items() if r != "total"})
+            self._list() if self.common_settings.dryrun else self._begin(now)
         elif event in (None, LogEvent.ERROR):
             self._message(record)
         elif self._display is not None:
             if event == LogEvent.JOB_INFO:
                 self._job_started(record, now)
             elif event == LogEvent.JOB_FINISHED:
-                self._job_finished(record, now)
+                self._run.finish(str(record.job_id), now)
             elif event == LogEvent.JOB_ERROR:
                 self._job_failed(record, now)
             self._display.update()
@@ -108,34 +110,26 @@ class LogHandler(LogHandlerBase):
         os.dup2(file, 2)
         os.close(file)
 
-    def _begin(self, jobs: Mapping[str, int], now: float) -> None:
+    def _begin(self, now: float) -> None:
         """Start the display."""
-        from passband.runs.progress import Progress
-        from passband.runs.progress_display import display
+        from passband.runs.display import display
 
-        progress, log = Progress(self._seconds, now), _logfile()
-        progress.expect(jobs)
-        shown = os.path.relpath(log) if log else ""
-        self._display = display(
-            self._out or sys.stderr, progress, self._study, shown, self._cluster
-        )
+        self._run.started = now
+        shown = os.path.relpath(log) if (log := _logfile()) else ""
+        self._display = display(self._out or sys.stderr, self._run, shown, self._cluster)
         self._display.start()
 
-    def _list(self, jobs: Mapping[str, int]) -> None:
-        """Print the jobs of a dry run. Snakemake sends their numbers twice."""
-        from passband.runs.progress import TARGETS
+    def _list(self) -> None:
+        """Print the jobs of a dry run."""
         from passband.words import duration
 
-        if self._listed:
-            return
-        self._listed = True
-        jobs = {rule: number for rule, number in jobs.items() if rule not in TARGETS}
-        rows = {**jobs, "total": sum(jobs.values())}
+        run = self._run
+        rows = {**run.expected, "total": run.expected.total()}
         width = max(map(len, rows))
         for rule, number in rows.items():
             print(f"{rule:<{width}}  {number:>8,}")
-        if self._seconds:
-            whole = sum(number * self._seconds.get(rule, 10.0) for rule, number in jobs.items())
+        if run.results is not None:
+            whole = sum(number * run.planned(rule) for rule, number in run.expected.items())
             print(f"These jobs would run; they need about {duration(whole)} of one CPU core.")
 
     def _message(self, record: logging.LogRecord) -> None:
@@ -158,35 +152,22 @@ class LogHandler(LogHandlerBase):
             print(text, file=self._out or usual, flush=True)
 
     def _job_started(self, record: logging.LogRecord, now: float) -> None:
-        from passband.runs.progress import Running, describe
+        from passband.runs.study_jobs import Job
 
-        name = describe(record.rule_name, dict(record.wildcards or {}))
-        self._outputs[record.jobid] = [str(path) for path in record.output or ()]
-        job = Running(record.rule_name, name, _first(record.log), now)
-        self._display.progress.start(str(record.jobid), job)
-
-    def _job_finished(self, record: logging.LogRecord, now: float) -> None:
-        from passband.runs.progress import validation_dice
-
-        progress = self._display.progress
-        job = progress.finish(str(record.job_id), now)
-        outputs = self._outputs.pop(record.job_id, ())
-        if job is not None and job.rule == "train":
-            for path in outputs:
-                if path.endswith(".csv"):
-                    progress.dice += validation_dice(path)
+        outputs = [str(path) for path in record.output or ()]
+        wildcards = dict(record.wildcards or {})
+        job = Job(record.rule_name, _first(record.log), wildcards, outputs, since=now)
+        self._run.start(str(record.jobid), job)
 
     def _job_failed(self, record: logging.LogRecord, now: float) -> None:
         from passband import log_lines
-        from passband.runs.status import tail
+        from passband.runs.run_files import tail
 
-        log, progress = _first(record.log), self._display.progress
-        if self._stopping or (log and log_lines.ended(tail(log), r"\S+") == "interrupted"):
-            progress.running.pop(str(record.jobid), None)
-            return
-        job = progress.fail(str(record.jobid), record.rule_name)
-        name = job.name if job else record.rule_name
-        self._display.failure(name, log, now - job.since if job else None)
+        id, log = str(record.jobid), _first(record.log)
+        if self._stopping or log_lines.ended(tail(log), r"\S+") == "interrupted":
+            self._run.running.pop(id, None)
+        else:
+            self._display.failure(self._run.fail(id, record.rule_name, log), now)
 
 
 def _logfile() -> str:
@@ -195,20 +176,19 @@ def _logfile() -> str:
     return next((h.baseFilename for h in handlers if isinstance(h, logging.FileHandler)), "")
 
 
-def _study(files: Sequence[object]) -> tuple[str, dict[str, float]]:
-    """Return a study's name, and the expected seconds of a job of each of its rules.
-
-    If a workflow is not Passband's, the name is a general one, and there are no expected seconds.
-    """
+def _run(files: Sequence[object]) -> "Run":
+    """Return the run of a study, or that of a workflow which is not Passband's."""
     from passband import PassbandError
     from passband.config import load
-    from passband.runs import rates
+    from passband.results import Results
+    from passband.results.locate import RESULTS
+    from passband.runs.run import Run
 
     try:
         study = load(os.path.relpath(str(files[-1])))
-        return study.study.name, rates.seconds(study)
     except (PassbandError, IndexError):
-        return "workflow", {}
+        return Run()
+    return Run(Results(study, RESULTS / study.study.name))
 
 
 def _first(paths: Sequence[object] | None) -> str:

@@ -10,7 +10,8 @@ from passband.config import ConfigError, Study, Thermal, study_checks, validate
 from passband.grid import Condition
 from passband.learning import memory
 from passband.results import shown_networks, wave_layout
-from passband.runs import counts, tasks
+from passband.runs import counts
+from passband.runs.study_jobs import jobs
 from passband.wave_sets import WAVE_AXES, WaveSet, by_set, set_of_file, wave_set
 
 #: A possible value of each axis that needs other exit waves.
@@ -55,8 +56,8 @@ def test_a_second_value_needs_as_many_exit_waves_again(name):
     study = validate({"grid": {name: [own, OTHER[name]]}})
     id = wave_set(with_value(name))
     assert sorted(study.train_waves) == sorted(study.test_waves) == ["", id]
-    before = [task.outputs for task in tasks.tasks(Study()) if task.rule == "simulate"]
-    after = [task.outputs for task in tasks.tasks(study) if task.rule == "simulate"]
+    before = [job.outputs for job in jobs(Study()) if job.rule == "simulate"]
+    after = [job.outputs for job in jobs(study) if job.rule == "simulate"]
     assert len(after) == counts.count(study).jobs["simulate"] == 2 * len(before)
     assert set(before) < set(after)
     (new,) = {set_of_file(path) for (path,) in set(after) - set(before)}
@@ -145,7 +146,7 @@ def simulated(config):
     """Return the simulated sets of each specimen's test structures, in the order of specimens."""
     study = validate(config)
     found = [study.waves(name, "test") for name in study.specimens]
-    files = [task.outputs for task in tasks.tasks(study) if task.rule == "simulate"]
+    files = [job.outputs for job in jobs(study) if job.rule == "simulate"]
     assert counts.count(study).jobs["simulate"] == len(set(files)) == len(files)
     return found
 
@@ -203,7 +204,7 @@ def test_distances_that_are_features_need_test_structures_of_all_training_condit
     assert simulated(predicted) == [sets] * 2
     study = validate(predicted)
     (new,) = wave_layout.shards(study, "other", "test", ["en0100.00"])
-    after = {task.rule: task.after for task in tasks.tasks(study, {new: 5.0})}
+    after = {job.rule: job.after for job in jobs(study, {new: 5.0})}
     assert (after["distances_part"], after["evaluate"]) == (5, 0)
     # Networks are tested with one set only.
     assert study.test_waves == ["en0200.00"]

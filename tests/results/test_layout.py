@@ -18,7 +18,7 @@ from passband.results import (
     wave_layout,
     wildcard_patterns,
 )
-from passband.runs.tasks import tasks
+from passband.runs import study_jobs
 
 ROOT = Path(__file__).parents[2]
 SMALLEST = ROOT / "studies" / "smallest.yaml"
@@ -37,8 +37,8 @@ def test_files_of_a_finished_study_are_those_of_its_jobs():
     with tarfile.open(ROOT / "tests/data/finished.tar.xz") as archive:
         names = [name for name in archive.getnames() if "results/smallest/" in name]
     found = {name.partition("results/smallest/")[2] for name in names}
-    needed = [task for task in tasks(load(SMALLEST)) if task.needed]
-    outputs = {output for task in needed for output in task.outputs}
+    needed = [job for job in study_jobs.jobs(load(SMALLEST)) if job.needed]
+    outputs = {output for job in needed for output in job.outputs}
     pngs = {path for path in outputs if not path.endswith(".svg")}
     assert {path for path in outputs if path.startswith(("waves", "networks", "records"))} <= found
     assert {"table.zarr", "ood.zarr", "information.zarr"} <= outputs & found
@@ -51,8 +51,8 @@ def test_files_of_a_finished_study_are_those_of_its_jobs():
 
 
 def test_no_two_jobs_share_a_file():
-    every = list(tasks(changed(study={"replicas": 5, "structures_per_shard": 3})))
-    files = [file for task in every for file in (task.log, *task.outputs)]
+    every = list(study_jobs.jobs(changed(study={"replicas": 5, "structures_per_shard": 3})))
+    files = [file for job in every for file in (job.log, *job.outputs)]
     assert len(files) == len(set(files)) > 50
 
 
@@ -65,7 +65,7 @@ def test_tests_of_own_conditions_follow_their_exit_waves(own, after):
     if own:
         (file,) = wave_layout.shards(study, "gold", "test", ["en0200.00"])
         times[file] = 9.0
-    found = {task.log: task.after for task in tasks(study, times) if task.rule == "evaluate"}
+    found = {job.log: job.after for job in study_jobs.jobs(study, times) if job.rule == "evaluate"}
     assert len(found) == 8
     assert {found[log] for log in found if "en0200" in log} == {after}
     assert {found[log] for log in found if "en0200" not in log} == {5.0}
@@ -99,9 +99,9 @@ def test_a_job_of_several_conditions_names_its_files_after_the_group():
     whole = re.compile(wildcard_patterns.of_study(study)["condition"])
     assert all(whole.fullmatch(job.condition) for job in jobs)
     # Each network is counted once, and each condition has its state.
-    trained = [task for task in tasks(study) if task.rule == "train"]
-    assert sum(task.networks for task in trained) == 8
-    assert {cell.condition for task in trained for cell in task.cells} == set(ids)
+    trained = [job for job in study_jobs.jobs(study) if job.rule == "train"]
+    assert sum(job.networks for job in trained) == 8
+    assert {cell.condition for job in trained for cell in job.cells} == set(ids)
     # The example is found by its condition.
     assert (
         shown_networks.example_cell(study, lambda path: True).condition == study.middle_condition.id
@@ -158,9 +158,9 @@ def test_patterns_match_the_conditions_of_the_grid_alone():
     assert all(pattern.fullmatch(id) for id in ids)
     assert not pattern.fullmatch(ids[0].replace("df+0005.00", "df+0006.00"))
     patterns = wildcard_patterns.of_study(study)
-    for task in tasks(study):
-        if task.rule == "train":
-            values = re.fullmatch("logs/train/(.*)/(.*)/(.*)/(.*).log", task.log).groups()
+    for job in study_jobs.jobs(study):
+        if job.rule == "train":
+            values = re.fullmatch("logs/train/(.*)/(.*)/(.*)/(.*).log", job.log).groups()
             for name, value in zip(
                 ("specimen", "architecture", "condition", "batch"), values, strict=True
             ):
@@ -235,10 +235,10 @@ def test_a_holey_study_is_predicted_from_the_conditions_that_have_records():
         study={"allow_incomplete": True},
         grid={"defocus_nm": [5, 10, 15, 20], "cs_um": [1.2, 30, 60]},
     )
-    rules = {task.rule for task in tasks(large)}
+    rules = {job.rule for job in study_jobs.jobs(large)}
     assert "prediction" in rules
     records = [job.path(layout.RECORD) for job in training_jobs.jobs_of(large)]
-    few = {task.rule for task in tasks(large, dict.fromkeys(records[:-1], 1.0))}
+    few = {job.rule for job in study_jobs.jobs(large, dict.fromkeys(records[:-1], 1.0))}
     assert rules - few == {"prediction", *(f"figure_{name}" for name in FIGURES_OF_PREDICTION)}
 
 

@@ -15,7 +15,8 @@ from passband import cli, grid
 from passband.config import Study, Training, load, validate
 from passband.learning.batches import Batches
 from passband.results import Results
-from passband.runs import calibration, counts, plan, rates, tasks
+from passband.runs import calibration, counts, plan, rates, study_jobs
+from passband.runs.run import Run
 from passband.words import work
 
 ROOT = Path(__file__).parents[2]
@@ -364,7 +365,9 @@ def test_a_plan_lists_the_work_that_is_left(results, capsys):
     cell = f"gold/compact-w4-d2/{study.train_conditions[0].id}/"
     (batch,) = grid.batches(2, 2)
     make(results, *waves, f"networks/{cell}{batch}.safetensors")
-    assert plan.left(Results(study, results)) == {"simulate": 1 / 4, "train": 3 / 4, "evaluate": 1}
+    run = Run(Results(study, results)).read()
+    numbers = [run.networks(stage) for stage in ("simulate", "train", "evaluate")]
+    assert numbers == [(3, 4), (2, 8), (0, 8)]
     assert cli.main(["plan", str(SMALLEST)]) == 0
     first, second = capsys.readouterr().out.splitlines()[-2:]
     assert first == (
@@ -398,8 +401,8 @@ def test_a_plan_for_gpus_is_a_range_with_its_assumptions(results, capsys):
 
 
 def test_a_plan_of_a_finished_study_leaves_nothing(results, capsys):
-    needed = [task for task in tasks.tasks(load(SMALLEST), {}) if task.needed]
-    make(results, *(output for task in needed for output in task.outputs))
+    needed = [job for job in study_jobs.jobs(load(SMALLEST), {}) if job.needed]
+    make(results, *(output for job in needed for output in job.outputs))
     assert cli.main(["plan", str(SMALLEST)]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "left        nothing: all structures, networks and tests are done"
@@ -486,7 +489,7 @@ def test_numbers_of_jobs_are_those_of_the_list_of_jobs(file, predict):
     study = load(file)
     distances = study.distances.model_copy(update={"predict": predict, "conditions_per_job": 7})
     study = study.model_copy(update={"distances": distances})
-    listed = Counter(task.rule for task in tasks.tasks(study) if not task.on_request)
+    listed = Counter(job.rule for job in study_jobs.jobs(study) if not job.on_request)
     assert counts.count(study).jobs == dict(listed)
 
 
@@ -503,7 +506,7 @@ def test_jobs_are_counted_without_a_list_of_them(monkeypatch):
         "shown_networks.distance_parts",
     ):
         monkeypatch.setattr(f"passband.results.{name}", fail)
-    monkeypatch.setattr("passband.runs.tasks.tasks", fail)
+    monkeypatch.setattr("passband.runs.study_jobs.jobs", fail)
     axes = {"defocus_nm": {"start": 1, "stop": 40, "num": 1000}}
     axes["dose_e_per_A2"] = {"start": 100, "stop": 1000, "num": 200}
     given = load(SMALLEST).model_dump()

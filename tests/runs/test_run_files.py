@@ -7,12 +7,14 @@ import pytest
 
 from passband.config import load
 from passband.results import Results
-from passband.runs import rates, run_files, status, tasks
-from passband.runs.run_files import Followed, in_words
+from passband.runs import rates, run_files
+from passband.runs import run as run_module
+from passband.runs.run import Run
+from passband.runs.study_jobs import jobs
 
 NOW = 1_800_000_000.0
 STUDY = load(Path(__file__).parents[2] / "studies" / "smallest.yaml")
-TRAININGS = [task for task in tasks.tasks(STUDY) if task.rule == "train"]
+TRAININGS = [job for job in jobs(STUDY) if job.rule == "train"]
 
 
 @pytest.fixture
@@ -42,13 +44,16 @@ def runs(folder, place, age, text):
     put(folder, TRAININGS[place].log, age, text)
 
 
-def look(folder, **values):
-    from dataclasses import replace
+@pytest.fixture
+def run(folder):
+    return Run(Results(STUDY, folder))
 
-    return replace(status.scan(Results(STUDY, folder), NOW), **values)
+
+def look(run):
+    return run.read(NOW, logs=True)
 
 
-def test_times_dice_and_jobs_come_from_logs_and_histories(folder):
+def test_times_dice_and_jobs_come_from_logs_and_histories(folder, run, monkeypatch):
     trained(folder, 0, 400, 20.0)
     trained(folder, 1, 50, 40.0)
     runs(
@@ -57,80 +62,75 @@ def test_times_dice_and_jobs_come_from_logs_and_histories(folder):
         10,
         "23:59:50 started on node7, process 3\n00:01:20 replica 0: val_loss 0.5, Dice 0.7\n",
     )
-    one = Followed(STUDY)
-    assert one.update(look(folder, snakemake="running", since=NOW - 300)) == []
-    progress, mean = one.progress, 30 + rates.START_S
-    assert progress.started == NOW - 300
-    assert (progress.rules["train"].total, progress.rules["train"].done) == (4, 2)
-    assert progress.seconds_of("train") == pytest.approx(mean)
-    assert progress.earlier == pytest.approx(mean)  # the first job was done before this run
-    assert sorted(progress.dice) == [0.5, 0.5, 0.6, 0.6]
-    (job,) = progress.running.values()
-    assert job.name.startswith("train gold compact-w4-d2 r000-001, ")
+    monkeypatch.setattr(run_files, "snakemake", lambda results: ("running", NOW - 300))
+    look(run)
+    mean = 30 + rates.START_S
+    assert not run.failures
+    assert run.started == NOW - 300
+    assert (run.expected["train"], run.done["train"]) == (4, 2)
+    assert run.seconds_of("train") == pytest.approx(mean)
+    assert run.earlier == pytest.approx(mean)  # the first job was done before this run
+    assert sorted(run.dice) == [0.5, 0.5, 0.6, 0.6]
+    (job,) = run.running.values()
+    assert job.words.startswith("train gold compact-w4-d2 r000-001, ")
     assert job.since == pytest.approx(NOW - 10 - 90)  # over midnight, by the log's own clock
-    left = progress.seconds_left(NOW)
+    left = run.seconds_left(NOW)
     assert left is not None
     assert left > 0
-    assert progress.done == 2
+    assert run.done.total() == 2
 
 
-def test_a_file_is_read_once_and_again_if_the_job_ran_again(folder, monkeypatch):
+def test_a_file_is_read_once_and_again_if_the_job_ran_again(folder, run, monkeypatch):
     trained(folder, 0, 400)
     trained(folder, 1, 300)
     read = []
     monkeypatch.setattr(run_files, "tail", lambda path, *_: read.append(str(path)) or "")
     monkeypatch.setattr(run_files, "validation_dice", lambda path: read.append(str(path)) or [0.5])
-    one = Followed(STUDY)
-    one.update(look(folder))
+    look(run)
     first = len(read)
     assert first == 4
-    one.update(look(folder))
+    look(run)
     assert len(read) == first
     trained(folder, 1, 5)
-    one.update(look(folder))
+    look(run)
     assert len(read) == first + 2
 
 
-def test_few_logs_are_read_of_a_large_study_and_histories_in_parts(folder, monkeypatch):
-    monkeypatch.setattr(run_files, "_TIMED", 1)
-    monkeypatch.setattr(run_files, "_READ", 1)
+def test_few_logs_are_read_of_a_large_study_and_histories_in_parts(folder, run, monkeypatch):
+    monkeypatch.setattr(run_module, "_TIMED", 1)
+    monkeypatch.setattr(run_module, "_READ", 1)
     for place, age in enumerate((40, 30, 20)):
         trained(folder, place, age, 10.0 * (place + 1))
-    one = Followed(STUDY)
-    one.update(look(folder))
-    assert one.progress.seconds_of("train") == pytest.approx(30 + rates.START_S)  # the newest
-    assert one.progress.dice == [0.7, 0.7]
-    one.update(look(folder))
-    assert len(one.progress.dice) == 4
+    look(run)
+    assert run.seconds_of("train") == pytest.approx(30 + rates.START_S)  # the newest
+    assert run.dice == [0.7, 0.7]
+    look(run)
+    assert len(run.dice) == 4
 
 
-def test_failures_are_new_once_and_again_after_another_attempt(folder):
-    fails = "12:00:00 started on node1, process 3\n12:00:01 error: train x: no\n"
-    runs(folder, 0, 100, fails)
-    one = Followed(STUDY)
-    (job,) = one.update(look(folder))
-    assert job.log.endswith(TRAININGS[0].log)
-    assert one.progress.failed == 1
-    assert one.update(look(folder)) == []
-    runs(folder, 0, 10, fails * 2)
-    assert len(one.update(look(folder))) == 1
+def test_a_study_that_has_not_begun_has_no_time(run):
+    look(run)
+    assert run.started is None
+    assert run.share(NOW) == 0
+    assert run.seconds_left(NOW) is None
+    assert run.expected.total() == len([job for job in jobs(STUDY) if job.needed])
 
 
-def test_a_study_that_has_not_begun_has_no_time(folder):
-    one = Followed(STUDY)
-    one.update(look(folder))
-    assert one.progress.started is None
-    assert one.progress.share(NOW) == 0
-    assert one.progress.seconds_left(NOW) is None
-    needed = [task for task in tasks.tasks(STUDY) if task.needed]
-    assert one.progress.total == len(needed)
-
-
-def test_jobs_have_the_words_of_a_run(folder):
+def test_jobs_have_the_words_of_a_run(folder, run):
     for log in ("logs/simulate/gold/train/00000.log", "logs/figures/matrix.log"):
         put(folder, log, 10, "12:00:00 started on node1, process 3\n")
-    jobs = [job for job in look(folder).jobs if job.state == "running"]
-    assert [in_words(job, Results(STUDY, folder)) for job in jobs] == [
+    assert [job.words for job in look(run).running.values()] == [
         "simulate gold train 00000",
         "figure matrix",
     ]
+
+
+def test_dice_is_that_of_the_epoch_with_the_lowest_loss(tmp_path):
+    history = tmp_path / "a.csv"
+    history.write_text(
+        "replica,epoch,val_loss,val_dice\n0,0,0.5,0.7\n0,1,0.2,0.8\n0,2,0.3,0.9\n1,0,0.1,0.6\n"
+    )
+    assert run_files.validation_dice(history) == [0.8, 0.6]
+    assert run_files.validation_dice(tmp_path / "none.csv") == []
+    history.write_text("something else\n1\n")
+    assert run_files.validation_dice(history) == []

@@ -16,7 +16,8 @@ from workplace import SMALLEST, Workplace
 from passband.config import load
 from passband.learning.networks import load as load_weights
 from passband.results import Results
-from passband.runs import interrupt, locks, status
+from passband.runs import interrupt, locks
+from passband.runs.run import Run
 from passband.storage import lease
 from passband.storage.lease import Holder
 from passband.storage.weights import fingerprint
@@ -244,7 +245,7 @@ def test_ctrl_c_loses_nothing(finished, tmp_path):
         return bool(states)
 
     wait(process, saved)
-    found = status.scan(Results(load(place.folder / study), place.folder / "results/smallest"))
+    found = Run(Results(load(place.folder / study), place.folder / "results/smallest")).read()
     assert found.snakemake == "running"
     assert found.running["train"] > 0
     assert not found.over
@@ -257,7 +258,7 @@ def test_ctrl_c_loses_nothing(finished, tmp_path):
     assert "the same command" in interrupt.LINE
     assert not training(place)
     assert not list((place.folder / "results").rglob("*.lease"))
-    found = status.scan(Results(load(place.folder / study), place.folder / "results/smallest"))
+    found = Run(Results(load(place.folder / study), place.folder / "results/smallest")).read()
     assert (found.snakemake, found.running, found.failures) == ("", {}, [])
     assert "continues after" in place.run(*PAIR, study=study)
     assert all((place.folder / network).is_file() for network in PAIR)

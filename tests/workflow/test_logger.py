@@ -11,7 +11,7 @@ from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
 from workplace import SMALLEST
 
 import snakemake_logger_plugin_passband
-from passband.runs import progress_display
+from passband.runs import display
 from snakemake_logger_plugin_passband import LogHandler
 
 ID = "df+0005.00_cs+0001.200_ap016.00_ds000200.00"
@@ -22,7 +22,7 @@ def clock(monkeypatch):
     """Stop the clock that the logger and the display see, since a machine may be slow."""
     stopped = SimpleNamespace(time=lambda: 1.8e9)
     monkeypatch.setattr(snakemake_logger_plugin_passband, "time", stopped)
-    monkeypatch.setattr(progress_display, "time", stopped)
+    monkeypatch.setattr(display, "time", stopped)
 
 
 class Events:
@@ -63,7 +63,7 @@ def test_a_run_that_succeeds_names_its_study_and_its_jobs(capsys, tmp_path):
     events.start(3, "train", [history], specimen="gold", condition=ID)
     events.finish(3)
     events.start(4, "figure_ctf")
-    assert events.handler._display.progress.dice == [0.8, 0.7]  # of the epoch with the least loss
+    assert events.handler._run.dice == [0.8, 0.7]  # of the epoch with the least loss
     events.finish(4)
     events.start(0, "all")
     events.finish(0)
@@ -108,7 +108,7 @@ def test_a_stopped_job_is_no_failure(capsys, tmp_path):
     events.send(LogEvent.ERROR, f"{killed}returned non-zero exit status 1.", logging.ERROR)
     message = "WorkflowError:\nAt least one job did not complete successfully."
     events.send(LogEvent.ERROR, message, logging.ERROR)
-    assert events.handler._display.progress.failed == 0  # a bar names each stage with a failure
+    assert not events.handler._run.failed  # a bar names each stage with a failure
     events.handler.close()
     assert capsys.readouterr().err.splitlines()[1:] == [
         "Stopping. Run the same command again to continue.",

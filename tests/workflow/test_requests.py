@@ -18,8 +18,8 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.results import Results, training_jobs
-from passband.runs import status
 from passband.runs.counts import count
+from passband.runs.run import Run
 from passband.storage import datasets
 
 pytestmark = pytest.mark.workflow
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.workflow
 
 def asked_for(place: Workplace, study: str = "studies/smallest.yaml") -> dict:
     """Return the stages that `status` lists only on request, and the states of their jobs."""
-    found = status.scan(Results(load(place.folder / study), place.folder / "results/smallest"))
+    found = Run(Results(load(place.folder / study), place.folder / "results/smallest")).read()
     return {
         stage: Counter(job.state for job in jobs)
         for stage, jobs in found.stages.items()

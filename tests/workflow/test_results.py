@@ -20,8 +20,9 @@ from passband.learning.networks import load as load_weights
 from passband.optics import ctf
 from passband.results import Results
 from passband.results.stores import load_table
-from passband.runs import calibration, rates, status
+from passband.runs import calibration, rates
 from passband.runs.counts import count, sizes
+from passband.runs.run import Run
 from passband.storage import datasets
 from passband.storage.weights import fingerprint
 
@@ -90,7 +91,7 @@ def test_every_job_logs_one_line_about_its_result_and_is_benchmarked(finished):
 @pytest.mark.slow
 def test_status_finds_every_file_of_a_finished_study(finished):
     """If the workflow gave a file another name, `status` would show the file's job as waiting."""
-    found = status.scan(Results(load(SMALLEST), finished.folder / "results/smallest"))
+    found = Run(Results(load(SMALLEST), finished.folder / "results/smallest")).read()
     assert found.complete
     assert found.over
     assert found.networks("train") == found.networks("evaluate") == (8, 8)

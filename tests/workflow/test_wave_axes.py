@@ -13,7 +13,8 @@ from passband.config import load
 from passband.grid import Axes
 from passband.results import Results, wave_layout
 from passband.results.stores import load_table
-from passband.runs import counts, status
+from passband.runs import counts
+from passband.runs.run import Run
 from passband.storage import datasets
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -94,7 +95,7 @@ def test_the_study_is_complete(made):
     page = (results / "report.html").read_text()
     assert "Beam energy" in page
     assert "200, 300 keV" in page
-    found = status.scan(Results(study, results))
+    found = Run(Results(study, results)).read()
     assert {job.state for job in found.jobs if job.needed} == {"done"}
     assert len(found.stages["simulate"]) == 8
 

@@ -92,9 +92,9 @@ def run(options: argparse.Namespace) -> int:
         print(line, file=sys.stderr)
     if status or options.dry_run:
         return status
-    from passband.runs import status as states  # only a study that ran needs it
+    from passband.runs.run import Run  # only a study that ran needs it
 
-    if not states.scan(results).complete:
+    if not Run(results).read().complete:
         print(f"The study is not complete; see: passband status {options.study}")
         return 0
     _print_end(results)

@@ -6,10 +6,14 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from passband import PassbandError
 from passband.commands.arguments import add_study, find_study
-from passband.results import Results, layout
+from passband.results import layout
+
+if TYPE_CHECKING:
+    from passband.runs.run import Run
 
 #: Number of failed jobs that are shown at a time.
 _FAILURES = 3
@@ -62,72 +66,65 @@ def run(options: argparse.Namespace) -> int:
     Returns:
         With `--watch`, 1 if a job has failed and no job runs; otherwise 0.
     """
-    from passband.runs import status, status_page  # only this command needs it
+    from passband.runs import status_page  # only this command needs these two
+    from passband.runs.run import Run
 
     if options.watch is not None and not options.watch > 0:
         raise PassbandError(f"--watch = {options.watch:g}: must be above 0 s")
-    results = find_study(options.study)
+    run = Run(find_study(options.study))
     try:
-        if options.watch is None:
-            found = status.scan(results)
+        if options.watch is not None:
+            return (_print_changes if options.json else _follow)(run, options.watch)
+        if options.json:
+            print(status_page.as_json(run.read()))
+        else:
             colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
             width = shutil.get_terminal_size().columns
-            print(
-                status_page.as_json(found)
-                if options.json
-                else status_page.render(found, width, colour)
-            )
-            return 0
-        if options.json:
-            return _print_changes(results, options.watch)
-        return _follow(results, options.watch)
+            print(status_page.render(run.read(logs=True), width, colour))
     except KeyboardInterrupt:
-        return 0
+        pass
+    return 0
 
 
-def _print_changes(results: Results, seconds: float) -> int:
+def _print_changes(run: "Run", seconds: float) -> int:
     """Print a line of JSON whenever a job's state changes, and return the exit status."""
-    from passband.runs import status, status_page
+    from passband.runs import status_page
 
     before = None
     while True:
-        found = status.scan(results)
-        if (found.jobs, found.snakemake) != before:
-            print(status_page.as_json(found), flush=True)
-        before = found.jobs, found.snakemake
-        if found.over:
-            return 1 if found.failures else 0
+        run.read()
+        if (run.jobs, run.snakemake) != before:
+            print(status_page.as_json(run), flush=True)
+        before = run.jobs, run.snakemake
+        if run.over:
+            return 1 if run.failed else 0
         time.sleep(seconds)
 
 
-def _follow(results: Results, seconds: float) -> int:
+def _follow(run: "Run", seconds: float) -> int:
     """Show a run until it is over, and return the exit status."""
-    from passband.runs import status, status_page
-    from passband.runs.progress_display import display
-    from passband.runs.run_files import Followed, in_words
+    from passband.runs.display import display
+    from passband.runs.status_page import at_work
 
-    study = results.study
-    followed = Followed(study)
-    progress = followed.progress
-    shown = None
+    shown, seen = None, set()
     try:
         while True:
-            found = status.scan(results)
-            failed = followed.update(found)
+            run.read(logs=True)
             if shown is None:
-                shown = display(sys.stdout, progress, study.study.name)
+                shown = display(sys.stdout, run)
                 shown.start(
-                    f"{study.study.name}: {progress.total:,} jobs, {progress.done:,} are done; "
-                    f"the results are in {results}"
+                    f"{run.name}: {run.expected.total():,} jobs, {run.done.total():,} are done; "
+                    f"the results are in {run.results}"
                 )
+            failed = [job for job in run.failures if (job.log, job.time) not in seen]
+            seen |= {(job.log, job.time) for job in failed}
             for job in reversed(failed[:_FAILURES]):
-                name = f"{in_words(job, results)} ({status_page.clock(job.time, found.now)})"
-                shown.failure(name, job.log, None, job.silent)
+                shown.failure(job, run.now)
             if len(failed) > _FAILURES:
                 shown.say(f"and {len(failed) - _FAILURES:,} more failed before", "bold red")
-            shown.note = "" if found.running or found.complete else status_page.at_work(found)
+            shown.note = "" if run.running or run.complete else at_work(run)
             shown.update()
-            if found.over:
+            if run.over:
                 break
             time.sleep(seconds)
     except BaseException:
@@ -135,6 +132,6 @@ def _follow(results: Results, seconds: float) -> int:
             shown.stop("no longer watched")
         raise
     shown.stop()
-    if found.complete:
-        print(f"The study is complete; open {results.path(layout.REPORT)} in a browser.")
-    return 1 if found.failures else 0
+    if run.complete:
+        print(f"The study is complete; open {run.results.path(layout.REPORT)} in a browser.")
+    return 1 if run.failed else 0

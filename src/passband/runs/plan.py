@@ -7,6 +7,7 @@ Numbers of jobs, images and files follow from the configuration alone, see
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from passband.axes import AXES
 from passband.config import FEWEST_PREDICTED, Study
@@ -16,6 +17,7 @@ from passband.runs import rates
 from passband.runs.calibration import Speeds
 from passband.runs.counts import GROWING, count, sizes
 from passband.runs.rates import OTHERS, seconds_by_rule
+from passband.runs.run import Run
 from passband.words import duration, in_bytes, number_of, work
 
 
@@ -115,40 +117,23 @@ def elapsed(study: Study, took: Mapping[str, float], speeds: Speeds, together: i
     return (sum(took.values()) - last) / together + last + speeds.start_light / 2
 
 
-def left(results: Results) -> dict[str, float]:
-    """Return the share of `simulate`, `train` and `evaluate` that is not done yet, from 0 to 1.
-
-    The share is that of networks for `train` and `evaluate`, and that of files of exit waves for
-    `simulate`. The shares follow from the names and times of the files in the results.
-    Results that a changed configuration will make again count as done.
-    """
-    from passband.runs import status  # only this part of `passband plan` reads results
-
-    stages = status.scan(results).stages
-    shares = {}
-    for stage in GROWING:
-        sizes = [(job.networks or 1, job.state != "done") for job in stages[stage]]
-        shares[stage] = sum(n for n, open_ in sizes if open_) / sum(n for n, _ in sizes)
-    return shares
-
-
 def _left(
-    study: Study,
-    shares: Mapping[str, float],
-    cases: Sequence[Mapping[str, float]],
-    in_words: Callable[..., str],
+    results: Results, cases: Sequence[Mapping[str, float]], in_words: Callable[..., str]
 ) -> list[str]:
     """Return lines about the work that is not done yet, or no line if no work is done yet.
 
+    Results that a changed configuration will make again count as done.
+
     Args:
-        shares: See :func:`left`.
         cases: The times of :func:`seconds_by_rule`; of several cases for a range.
     """
+    run, counted = Run(results).read(), count(results.study)
+    numbers = {stage: run.networks(stage) for stage in GROWING}
+    shares = {stage: (total - done) / total for stage, (done, total) in numbers.items()}
     if min(shares.values()) == 1:
         return []
     if not any(shares.values()):
         return ["nothing: all structures, networks and tests are done"]
-    counted = count(study)
     files = round(shares["simulate"] * counted.jobs["simulate"])
     train, test = (round(shares[stage] * counted.networks) for stage in ("train", "evaluate"))
     jobs = sum(shares[stage] * counted.jobs[stage] for stage in GROWING)
@@ -201,40 +186,35 @@ def render(results: Results, speeds: Speeds, device: str = "", gpus: int = 1) ->
             ),
         ],
     }
-    shares = left(results)
-    rows |= (
-        _on_gpus(study, speeds, shares, device, gpus) if device else _here(study, speeds, shares)
-    )
+    in_words = _range if device else partial(work, unit=speeds.unit)
+    times, cases = _on_gpus(study, speeds, device, gpus) if device else _here(study, speeds)
+    rows |= times
+    if lines := _left(results, cases, in_words):
+        rows["left"] = lines
     return f"{summary(study)}\n{_aligned(rows)}"
 
 
-def _here(study: Study, speeds: Speeds, shares: dict[str, float]) -> dict[str, list[str]]:
-    """Return the lines about the time on this machine."""
+def _here(study: Study, speeds: Speeds) -> tuple[dict[str, list[str]], list[dict[str, float]]]:
+    """Return the lines about the time on this machine, and the times by rule."""
     took, where = seconds_by_rule(study, speeds), f"on {speeds.device}, measured"
     total = sum(took.values())
-
-    def in_words(seconds: float) -> str:
-        return work(seconds, speeds.unit)
-
     if speeds.unit == "core":
         cores = os.cpu_count() or 1
         until = duration(elapsed(study, took, speeds, cores))
         where += f"; {until} with all {cores} cores of this machine"
-    rows = {
-        "time": [
-            f"{in_words(total)} {where}",
-            *(f"{name:<26}  {in_words(t):>20}  {t / total:>4.0%}" for name, t in took.items()),
-        ]
-    }
-    if lines := _left(study, shares, [took], in_words):
-        rows["left"] = lines
-    return rows
+    lines = [f"{work(total, speeds.unit)} {where}"]
+    for name, t in took.items():
+        lines.append(f"{name:<26}  {work(t, speeds.unit):>20}  {t / total:>4.0%}")
+    return {"time": lines}, [took]
 
 
 def _on_gpus(
-    study: Study, speeds: Speeds, shares: dict[str, float], device: str, gpus: int
-) -> dict[str, list[str]]:
-    """Return the lines about the time on GPUs that were not measured, as ranges."""
+    study: Study, speeds: Speeds, device: str, gpus: int
+) -> tuple[dict[str, list[str]], list[dict[str, float]]]:
+    """Return the lines about the time on GPUs that were not measured, and the times by rule.
+
+    Times are ranges, from the shortest times to the longest.
+    """
     *cases, assumptions = rates.stated(study, device, speeds)
     best, worst = (seconds_by_rule(study, case) for case in cases)
     on_cpu = {"simulate": best.pop("simulate"), OTHERS: best.pop(OTHERS)}
@@ -252,9 +232,7 @@ def _on_gpus(
         "assumed": assumptions,
     }
     none = dict.fromkeys(on_cpu, 0.0)
-    if lines := _left(study, shares, [best | none, worst | none], _range):
-        rows["left"] = lines
-    return rows
+    return rows, [best | none, worst | none]
 
 
 def _range(low: float, high: float) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from passband.reports.page.numbers import Numbers
     from passband.reports.page.page import Content, Example
-    from passband.runs.status import Status
+    from passband.runs.run import Run
 
 #: These bytes are near the beginning of every page that :func:`write` makes.
 MARKER = b'<meta name="generator" content="passband report">'
@@ -88,17 +88,17 @@ def write(results: Results, target: Path) -> list[str]:
 def collect(results: Results) -> "Content":
     """Return what the page of a study shows. Parts that are missing are left out."""
     from passband.reports.page import files, page
-    from passband.runs import status
+    from passband.runs.run import Run
+    from passband.runs.run_files import tail
 
-    study, scanned = results.study, status.scan(results)
+    study, run = results.study, Run(results).read()
     lacking: list[str] = []
     names = layout.OOD, layout.INFORMATION, layout.PREDICTION
     stores = {name: _store(results, name, lacking) for name in names}
     attrs = next((s.attrs for s in stores.values() if s is not None), {})
     if "parts" not in attrs:  # the jobs of a merged study ran in the folders of its parts
-        lacking = [*_missing(scanned), *lacking]
+        lacking = [*_missing(run), *lacking]
     cells = training_jobs.cells_of(study)
-    failed = scanned.failures
     return page.Content(
         study=study,
         made=_date(attrs.get("created")),
@@ -114,26 +114,26 @@ def collect(results: Results) -> "Content":
         histories=files.histories((c.id, results.history(c.job)) for c in cells),
         costs=files.costs(results.path(layout.BENCHMARKS)),
         failures=[
-            page.Failure(job.stage, job.log, tuple(status.tail(job.log).splitlines()[-MOST_LINES:]))
-            for job in failed[:MOST_FAILURES]
+            page.Failure(job.stage, job.log, tuple(tail(job.log).splitlines()[-MOST_LINES:]))
+            for job in run.failures[:MOST_FAILURES]
         ],
-        failed=len(failed),
+        failed=len(run.failed),
         missing=lacking,
         examples=list(_examples(results)),
         citation=_citation(),
     )
 
 
-def _missing(scanned: "Status") -> Iterator[str]:
+def _missing(run: "Run") -> Iterator[str]:
     """Yield words about each stage whose jobs are not all done."""
     done = {"train": "trained", "evaluate": "tested"}
-    for stage, jobs in scanned.stages.items():
+    for stage, jobs in run.stages.items():
         needed = [job for job in jobs if job.needed]
         left = [job for job in needed if job.state != "done"]
         if not left or stage == "report":
             continue
         if stage in done:
-            number, total = scanned.networks(stage)
+            number, total = run.networks(stage)
             yield f"{number:,} of {total:,} networks are {done[stage]}"
         elif len(needed) == 1:
             yield f"the job {stage} is not done"

@@ -1,113 +1,154 @@
-"""How far a run is that another process started, from the files in the study's folder of results.
+"""What the files of a run say: which of them exist, how its jobs ended, and who runs them.
 
-:class:`passband.runs.progress.Progress` needs the times of jobs, and the Dice of networks. Both are
-in files, which are read once: a status that is drawn again reads only what is new.
+This module does not need Snakemake, opens no store, and writes no file.
 """
 
+import csv
 import os
-import statistics
-from collections.abc import Iterable
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
-from passband import log_lines
-from passband.config import Study
-from passband.results import Results, layout
-from passband.runs import rates
-from passband.runs.progress import TARGETS, OfRule, Progress, Running, describe, validation_dice
-from passband.runs.status import Job, Status, tail
+from passband import PassbandError, log_lines
+from passband.results import layout
+from passband.runs.study_jobs import Job
+from passband.storage import lease
 
-#: The time of a rule's jobs is the mean of this number of jobs, the newest.
-_TIMED = 20
-#: At most this number of histories of trainings is read at a time. The newest are read first.
-_READ = 500
+#: A job is assumed to have died if its log and its lease have not changed for this time [s]. In
+#: this time a job renews its lease 15 times. The time is so long because clocks differ and network
+#: file systems show changes late.
+PATIENCE_S = 15 * lease.PULSE_S
+
+#: If a log is newer than its job's output by more than this time [s], a later attempt wrote the
+#: log.
+_MARGIN_S = 3 * lease.PULSE_S
+
+#: Suffixes of the names of stores and of leases. The content of such folders is not listed.
+_WHOLE = (".zarr", layout.LEASE)
 #: A running job's log is read up to this size [bytes].
 _LOG_BYTES = 1 << 20
 
 
-class Followed:
-    """The progress of a run that another process started.
+def judge(job: Job, folder: Path, times: Mapping[str, float], now: float) -> bool:
+    """Set a job's state; return whether the job counts, as one on request does if it was started.
 
-    Attributes:
-        progress: All jobs of the study, the finished ones included.
+    A job is done if its output exists and is not older than its inputs. A job has failed if its log
+    reports a failure. If the log has no last line, the job is running or has failed: it is running
+    if its log or its lease has changed within :data:`PATIENCE_S`, and has failed otherwise. In all
+    other cases a job is waiting, also after Ctrl-C. The log is read only if the times do not show
+    the state.
+
+    Args:
+        job: A job whose paths are relative to the folder. The folder is added to its log's path.
+        folder: The study's folder of results.
+        times: When each file last changed, see :func:`changes`.
+        now: The present time [s since the epoch].
     """
-
-    def __init__(self, study: Study):
-        self.progress = Progress(rates.seconds(study), None)
-        self._took: dict[tuple[str, float], float | None] = {}
-        self._dice: dict[tuple[str, float], list[float]] = {}
-        self._failures: set[tuple[str, float]] = set()
-
-    def update(self, status: Status) -> list[Job]:
-        """Read a status into :attr:`progress`; return the newly failed jobs, the newest first."""
-        progress, jobs = self.progress, _by_rule(status)
-        progress.running = {
-            job.log: Running(rule, in_words(job, status.results), job.log, _since(job, status.now))
-            for rule, of_rule in jobs.items()
-            for job in of_rule
-            if job.state == "running"
-        }
-        if status.since:
-            progress.started = status.since
-        elif progress.running and progress.started is None:
-            progress.started = min(job.since for job in progress.running.values())
-        rules, progress.earlier = {}, 0.0
-        for rule, of_rule in jobs.items():
-            done = [job for job in of_rule if job.state == "done"]
-            mean = self._mean(done)
-            if mean is None:  # no log says how long a job took
-                mean = progress.planned(rule)
-            if progress.started is not None:
-                progress.earlier += mean * sum(job.time < progress.started for job in done)
-            failed = {job.log for job in of_rule if job.state == "failed"}
-            rules[rule] = OfRule(len(of_rule), len(done), failed, mean * len(done))
-        progress.rules = rules
-        progress.dice = self._scores(jobs.get("train", ()), status.results)
-        new = [job for job in status.failures if (job.log, job.time) not in self._failures]
-        self._failures |= {(job.log, job.time) for job in new}
-        return new
-
-    def _mean(self, done: Iterable[Job]) -> float | None:
-        """Return the mean time of finished jobs [s], with the time to start; None if unknown."""
-        times = []
-        for job in sorted(done, key=lambda job: -job.time)[:_TIMED]:
-            key = job.log, job.time
-            if key not in self._took:
-                self._took[key] = log_lines.took(tail(job.log))
-            if (took := self._took[key]) is not None:
-                times.append(took)
-        return statistics.mean(times) + rates.START_S if times else None
-
-    def _scores(self, jobs: Iterable[Job], results: Results) -> list[float]:
-        """Return the validation Dice of the trained networks whose histories were read so far."""
-        done = {(job.log, job.time): job for job in jobs if job.state == "done"}
-        self._dice = {key: found for key, found in self._dice.items() if key in done}
-        new = sorted(done.keys() - self._dice.keys(), key=lambda key: -key[1])
-        for key in new[:_READ]:
-            history = results.path(layout.HISTORY, **layout.wildcards_of(done[key].log))
-            self._dice[key] = validation_dice(history)
-        return [score for found in self._dice.values() for score in found]
+    made = min((times.get(output, 0.0) for output in job.outputs), default=0.0)
+    valid = made if made >= job.after else 0.0
+    lived = max(times.get(sign, 0.0) for sign in (job.log, _lease(job.log)))
+    job.log, job.state = str(folder / job.log), "done" if valid else "waiting"
+    if lived and not (valid and lived <= valid + _MARGIN_S):
+        # A job of another rule, such as the user's, has any name.
+        name = job.rule if job.stage == "figures" else job.stage
+        ended = log_lines.ended(tail(job.log), name if job.outputs else r"\S+")
+        if ended is None:
+            job.silent = now - lived >= PATIENCE_S
+            job.state = "failed" if job.silent else "running"
+        elif ended == "failed":
+            job.state = "failed"
+        # Otherwise the log says "interrupted", or says "done" but the output is absent.
+    job.time = valid if job.state == "done" else lived
+    return not job.on_request or made > 0 or job.state != "waiting"
 
 
-def _by_rule(status: Status) -> dict[str, list[Job]]:
-    """Return the jobs by rule. A job that the study does not need counts if it was started."""
-    rules: dict[str, list[Job]] = {}
-    for job in status.jobs:
-        if job.rule not in TARGETS and (job.needed or job.state != "waiting"):
-            rules.setdefault(job.rule, []).append(job)
-    return rules
+def _lease(log: str) -> str:
+    return log.removesuffix(".log") + layout.LEASE
 
 
-def in_words(job: Job, results: Results) -> str:
-    """Return a job of the study in words."""
-    if job.cells:
-        return describe(job.rule, layout.wildcards_of(job.log))
-    if job.stage == "figures":
-        return describe(job.rule, {})
-    log = Path(job.log).relative_to(results.path(layout.LOGS)).with_suffix("")
-    return describe(job.rule, {str(place): part for place, part in enumerate(log.parts[1:])})
+def changes(folder: Path) -> dict[str, float]:
+    """Return when each file that shows a job's state last changed, by its path in the results.
+
+    Several folders are read at once, because a network file system needs long for each folder.
+
+    Raises:
+        PassbandError: If a folder cannot be read.
+    """
+    top, times = str(folder), {}
+    folders = [os.path.join(top, name) for name in layout.FOLDERS]
+    with ThreadPoolExecutor(16) as pool:
+        entries = _entries(top)
+        while entries:
+            times |= {os.path.relpath(path, top): when for path, when, _ in entries}
+            entries = list(chain.from_iterable(pool.map(_entries, folders)))
+            folders = [path for path, _, listed in entries if listed]
+    return times
 
 
-def _since(job: Job, now: float) -> float:
+def _entries(folder: str) -> list[tuple[str, float, bool]]:
+    """Return the path and time of change of each entry of a folder, and whether to list it too."""
+    listed = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                # A job may delete a file meanwhile. The file then counts as absent.
+                with suppress(FileNotFoundError):
+                    inside = entry.is_dir() and not entry.name.endswith(_WHOLE)
+                    listed.append((entry.path, entry.stat().st_mtime, inside))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    return listed
+
+
+def snakemake(results: Path) -> tuple[str, float]:
+    """Return the values of :attr:`passband.runs.run.Run.snakemake` and of its `since`."""
+    folder = Path(os.path.abspath(results))
+    root = folder.parent.parent
+    for lock in (root / ".snakemake" / "locks").glob("*.output.lock"):
+        with suppress(OSError), lock.open(encoding="utf-8") as file:
+            if file.readline().startswith(f"{folder.relative_to(root)}/"):
+                return ("running" if _processes(root) else "locked"), lock.stat().st_mtime
+    return "", 0.0
+
+
+def _processes(root: Path) -> bool:
+    """Return whether a Snakemake that was started in the given folder runs on this machine."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            named = any(word == b"snakemake" or word.endswith(b"/snakemake") for word in words)
+            # The processes that Snakemake starts for its jobs have an option --mode.
+            if named and b"--mode" not in words and (process / "cwd").samefile(root):
+                return True
+    return False
+
+
+def tail(log: str | Path, most: int = 8192) -> str:
+    """Return the last whole lines of a log, at most `most` bytes; "" if the log is absent."""
+    try:
+        with open(log, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - most))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise _unreadable(log, error) from error
+    return text if size <= most else text.partition("\n")[2]
+
+
+def _unreadable(path: str | Path, error: OSError) -> PassbandError:
+    return PassbandError(
+        f"{path}: cannot be read: {error.strerror}; a user who may read the results "
+        "can print the status"
+    )
+
+
+def since(job: Job, now: float) -> float:
     """Return when a running job was started [s since the epoch].
 
     The log's times may be those of a machine whose clock or time zone differs. So only differences
@@ -118,3 +159,17 @@ def _since(job: Job, now: float) -> float:
         return os.stat(job.log).st_mtime - span
     except OSError:  # the job has only a lease so far
         return min(job.time, now)
+
+
+def validation_dice(history: str | Path) -> list[float]:
+    """Return each network's validation Dice in its best epoch, from the history of a training.
+
+    The list is empty if the file cannot be read or is no history.
+    """
+    best: dict[tuple[str, str], tuple[float, float]] = {}
+    with suppress(OSError, KeyError, ValueError), open(history, encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            found = float(row["val_loss"]), float(row["val_dice"])
+            network = row.get("condition", ""), row["replica"]  # several conditions: a column
+            best[network] = min(best.get(network, found), found)
+    return [score for _, score in best.values()]

@@ -7,6 +7,9 @@ contain anything, so control characters are removed and nothing is read as marku
 import os
 import statistics
 import time
+from collections import Counter
+from collections.abc import Sequence
+from operator import add
 from typing import IO
 
 from rich.columns import Columns
@@ -19,16 +22,17 @@ from rich.text import Text
 
 from passband import log_lines
 from passband.console import clean
-from passband.runs.progress import Progress, Running
-from passband.runs.status import tail
+from passband.runs.run import Run
+from passband.runs.run_files import tail
+from passband.runs.study_jobs import Job
 from passband.words import duration, number_of
 
 #: Number of running jobs that a terminal shows, and number of the last lines of a failed job's log.
 _SHOWN, _LAST_LINES = 6, 5
+#: What is shown after the last lines of the log of a job that failed without a message.
+_SILENT = "(the log ends here: the job was killed, or its node went down)"
 #: A running job's log is read up to this size [bytes].
 _LOG_BYTES = 1 << 16
-#: What is shown after the last lines of the log of a job that failed without a message.
-SILENT = "(the log ends here: the job was killed, or its node went down)"
 #: In a pipe, a line is written after this share of the work, but not within the first time [s], and
 #: at the first finished job after the second time [s].
 _SHARE, _AT_LEAST_S, _AT_MOST_S = 0.1, 5.0, 1800.0
@@ -44,9 +48,7 @@ _STAGES = {
 }
 
 
-def display(
-    file: IO[str], progress: Progress, study: str, log: str = "", cluster: bool = False
-) -> "Display":
+def display(file: IO[str], run: Run, log: str = "", cluster: bool = False) -> "Display":
     """Return the display for a stream: `Bar` for a terminal, and `Lines` for a file or a pipe.
 
     Args:
@@ -55,7 +57,7 @@ def display(
     """
     console = Console(file=file, highlight=False, markup=False, emoji=False)
     drawing = console.is_terminal and not console.is_dumb_terminal
-    return (Bar if drawing else Lines)(console, progress, study, log, cluster)
+    return (Bar if drawing else Lines)(console, run, log, cluster)
 
 
 class Display:
@@ -65,16 +67,14 @@ class Display:
         note: What to know while no job runs, or "".
     """
 
-    def __init__(
-        self, console: Console, progress: Progress, study: str, log: str = "", cluster: bool = False
-    ):
-        self.console, self.progress, self.study, self.log = console, progress, study, log
+    def __init__(self, console: Console, run: Run, log: str = "", cluster: bool = False):
+        self.console, self.run, self.log = console, run, log
         self._not_begun = "waits" if cluster else "starts"
         self.note = ""
 
     def start(self, says: str = "") -> None:
         """Say what the run is going to do, or what `says` says."""
-        self.say(says or f"{self.study}: {number_of(self.progress.total, 'job')} to run")
+        self.say(says or f"{self.run.name}: {number_of(self.run.expected.total(), 'job')} to run")
         if self.log:
             self.say(f"Snakemake's messages are in {self.log}")
 
@@ -85,35 +85,29 @@ class Display:
         """Print a line above the display. A long line is not cut."""
         self.console.print(Text(clean(line), style=style), soft_wrap=True)
 
-    def failure(self, name: str, log: str, after: float | None, silent: bool = False) -> None:
-        """Show a failed job, with the last lines of its log.
-
-        Args:
-            name, log: The job in words, and the path of its log, or "".
-            after: How long the job ran [s].
-            silent: Whether the job failed without a message.
-        """
-        ran = "" if after is None else f" after {duration(after)}"
-        self.say(f"failed{ran}: {name}", "bold red")
-        for line in tail(log).splitlines()[-_LAST_LINES:] if log else ():
-            self.say(f"    {line}")
-        if silent:
-            self.say(f"    {SILENT}")
-        if log:
-            self.say(f"  its log: {log}")
+    def failure(self, job: Job, now: float) -> None:
+        """Show a failed job and how long it ran or when it failed, as far as that is known."""
+        ran = f" after {duration(now - job.since)}" if job.since else ""
+        when = f" ({clock(job.time, now)})" if job.time else ""
+        self.say(f"failed{ran}: {job.words}{when}", "bold red")
+        for line in last_lines(job):
+            self.say(line)
+        if job.log:
+            self.say(f"  its log: {job.log}")
 
     def stop(self, why: str = "") -> None:
         """Say how the run ended; `why` is the reason if it did not end by itself."""
-        progress, after = self.progress, ""
-        if progress.started is not None:
-            after = f" after {duration(time.time() - progress.started)}"
-        jobs = f"{progress.done:,} of {progress.total:,} jobs are done{after}"
+        run, after = self.run, ""
+        if run.started is not None:
+            after = f" after {duration(time.time() - run.started)}"
+        done, total = run.done.total(), run.expected.total()
+        jobs = f"{done:,} of {total:,} jobs are done{after}"
         if why:
             self.say(f"{jobs}; {why}", "yellow")
-        elif progress.failed:
-            self.say(f"{jobs}; {progress.failed:,} failed", "bold red")
-        elif progress.done == progress.total:
-            what = "1 job is" if progress.total == 1 else f"{progress.total:,} jobs are"
+        elif run.failed:
+            self.say(f"{jobs}; {len(run.failed):,} failed", "bold red")
+        elif done == total:
+            what = "1 job is" if total == 1 else f"{total:,} jobs are"
             self.say(f"{what} done{after}", "green")
         else:
             self.say(jobs, "yellow")
@@ -127,18 +121,18 @@ class Lines(Display):
         self._share, self._when, self._noted = 0.0, time.time(), ""
 
     def update(self) -> None:
-        progress, now = self.progress, time.time()
+        run, now = self.run, time.time()
         if self.note != self._noted:
             self._noted = self.note
             if self.note:
                 self.say(f"  {self.note}")
-        share, since = progress.share(now), now - self._when
+        share, since = run.share(now), now - self._when
         if share >= 1 or since < _AT_LEAST_S:
             return
         if share < self._share + _SHARE and since < _AT_MOST_S:
             return
         self._share, self._when = share - share % _SHARE, now
-        words = ", ".join(counts(progress, False)), _left(progress, now)
+        words = ", ".join(counts(run, False)), _left(run, now)
         self.say(f"  {share:4.0%}  {'; '.join(filter(None, words))}")
 
 
@@ -166,18 +160,18 @@ class Bar(Display):
         super().stop(why)
 
     def _draw(self) -> RenderableType:
-        progress, now = self.progress, time.time()
-        lines: list[RenderableType] = [bar(progress, now, self.console.width, self.study)]
-        lines.append(Padding(Columns(map(Text, counts(progress)), padding=(0, 3)), (0, 0, 0, 2)))
-        if progress.dice:
-            lines.append(Text(f"  {dice(progress)}", no_wrap=True, overflow="ellipsis"))
+        run, now = self.run, time.time()
+        lines: list[RenderableType] = [bar(run, now, self.console.width, run.name)]
+        lines.append(Padding(Columns(map(Text, counts(run)), padding=(0, 3)), (0, 0, 0, 2)))
+        if run.dice:
+            lines.append(Text(f"  {dice(run.dice)}", no_wrap=True, overflow="ellipsis"))
         if not self._over:
-            lines += self._running(list(progress.running.values()), now)
-        if self.note and not self._over:
-            lines.append(Text(f"  {self.note}", style="yellow"))
+            lines.append(self._running(list(run.running.values()), now))
+            if self.note:
+                lines.append(Text(f"  {self.note}", style="yellow"))
         return Group(*lines)
 
-    def _running(self, jobs: list[Running], now: float) -> list[RenderableType]:
+    def _running(self, jobs: list[Job], now: float) -> RenderableType:
         table = Table.grid(padding=(0, 2), expand=True)
         table.add_column(width=8)
         table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
@@ -185,13 +179,13 @@ class Bar(Display):
         for job in jobs[:_SHOWN]:
             state, where = self._at_work(job)
             took = duration(now - job.since)
-            table.add_row(f"  {state}", Text(clean(job.name)), Text(f"{where}{took}"), style="dim")
+            table.add_row(f"  {state}", Text(clean(job.words)), Text(f"{where}{took}"), style="dim")
         more = len(jobs) - _SHOWN
         if more > 0:
             table.add_row("", f"and {more:,} more", "", style="dim")
-        return [table]
+        return table
 
-    def _at_work(self, job: Running) -> tuple[str, str]:
+    def _at_work(self, job: Job) -> tuple[str, str]:
         """Return whether a job runs, and its node. A job that has begun has written its log."""
         if not job.log:
             return "runs", ""
@@ -201,45 +195,45 @@ class Bar(Display):
         return "runs", f"{clean(host)}  " if host else ""
 
 
-def bar(progress: Progress, now: float, width: int, study: str = "") -> RenderableType:
+def bar(run: Run, now: float, width: int, name: str = "") -> RenderableType:
     """Return the bar, with the share of the work that is done, the time since the start, and left.
 
-    Args:
-        now: The present time [s since the epoch].
-        width: Number of columns of the terminal.
-        study: The name of the study, or "".
+    `width` is the number of columns of the terminal, and `name` comes before the bar.
     """
-    share = progress.share(now)
-    times = "" if progress.started is None else duration(now - progress.started)
+    share = run.share(now)
+    times = "" if run.started is None else duration(now - run.started)
     row = [
         ProgressBar(
             total=1.0,
             completed=share,
             width=max(10, width // 2 - 8),
-            complete_style="red" if progress.failed else "green",
+            complete_style="red" if run.failed else "green",
             finished_style="green",
         ),
         Text(f"{share:4.0%}", "bold"),
-        Text("; ".join(filter(None, (times, _left(progress, now)))), no_wrap=True),
+        Text("; ".join(filter(None, (times, _left(run, now)))), no_wrap=True),
     ]
     table = Table.grid(padding=(0, 1))
-    table.add_row(*[Text(clean(study), "bold")] * bool(study), *row)
+    table.add_row(*[Text(clean(name), "bold")] * bool(name), *row)
     return table
 
 
-def counts(progress: Progress, all_stages: bool = True) -> list[str]:
+def counts(run: Run, all_stages: bool = True) -> list[str]:
     """Return the number of jobs of each stage that are done, such as ``train 3 of 16``.
 
     Args:
         all_stages: Whether to name also those stages that are complete, and those that have not
             begun.
     """
-    stages: dict[str, list[int]] = {stage: [0, 0, 0, 0] for stage in _STAGES.values()}
-    at_work = [job.rule for job in progress.running.values()]
-    for name, r in progress.rules.items():
-        numbers = stages.setdefault(_stage(name), [0, 0, 0, 0])
-        for place, value in enumerate((r.done, r.total, len(r.failed), at_work.count(name))):
-            numbers[place] += value
+
+    failed, running = (
+        Counter(job.rule for job in list(jobs.values())) for jobs in (run.failed, run.running)
+    )
+    stages = {stage: [0, 0, 0, 0] for stage in _STAGES.values()}
+    for rule in list(run.expected):
+        stage = "figures" if rule.startswith("figure_") else _STAGES.get(rule, rule)
+        numbers = (of[rule] for of in (run.done, run.expected, failed, running))
+        stages[stage] = list(map(add, stages.get(stage, (0, 0, 0, 0)), numbers))
     return [
         f"{stage} {done:,} of {total:,}" + (f" ({failed:,} failed)" if failed else "")
         for stage, (done, total, failed, running) in stages.items()
@@ -247,13 +241,8 @@ def counts(progress: Progress, all_stages: bool = True) -> list[str]:
     ]
 
 
-def _stage(rule: str) -> str:
-    return "figures" if rule.startswith("figure_") else _STAGES.get(rule, rule)
-
-
-def dice(progress: Progress) -> str:
-    """Return the Dice of the networks that this run has trained, in words."""
-    values = progress.dice
+def dice(values: Sequence[float]) -> str:
+    """Return the Dice of networks in words."""
     if len(values) == 1:
         return f"Dice on validation images: {values[0]:.2f} (1 network)"
     return (
@@ -262,6 +251,20 @@ def dice(progress: Progress) -> str:
     )
 
 
-def _left(progress: Progress, now: float) -> str:
-    left = progress.seconds_left(now)
-    return "" if left is None or progress.done == progress.total else f"{duration(left)} left"
+def _left(run: Run, now: float) -> str:
+    left = run.seconds_left(now)
+    ended = run.done.total() == run.expected.total()
+    return "" if left is None or ended else f"{duration(left)} left"
+
+
+def last_lines(job: Job) -> list[str]:
+    """Return the last lines of a failed job's log, indented, and a remark if it ends there."""
+    lines = tail(job.log).splitlines()[-_LAST_LINES:]
+    return [f"    {clean(line)}" for line in [*lines, *[_SILENT] * job.silent]]
+
+
+def clock(when: float, now: float) -> str:
+    """Return the time of day in hours and minutes. The date is added if it is not today's."""
+    there = time.localtime(when)
+    today = there[:3] == time.localtime(now)[:3]
+    return time.strftime("%H:%M" if today else "%a %d %b, %H:%M", there)

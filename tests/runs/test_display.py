@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from passband.runs import progress_display
-from passband.runs.progress import Progress, Running
-from passband.runs.progress_display import Bar, Lines, counts, display
+from passband.runs import display as module
+from passband.runs.display import Bar, Lines, counts, display
+from passband.runs.run import Run
+from passband.runs.study_jobs import Job
 
 #: The time of the clock that the displays see [s].
 NOW = 1.8e9
@@ -18,19 +19,24 @@ NOW = 1.8e9
 @pytest.fixture(autouse=True)
 def clock(monkeypatch):
     """Stop the clock, since a machine may be slow."""
-    monkeypatch.setattr(progress_display, "time", SimpleNamespace(time=lambda: NOW))
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: NOW))
 
 
-def make_progress(networks=20):
-    progress = Progress({"train": 100.0, "figure_ctf": 10.0, "ood": 10.0}, NOW - 60)
-    progress.expect({"train": networks, "figure_ctf": 2, "ood": 1})
-    return progress
+def a_job(name, log="", since=NOW):
+    return Job("train", str(log), {"specimen": name}, since=since)
 
 
-def train(progress, ids, log=""):
+def make_run(networks=20):
+    run = Run(started=NOW - 60)
+    run.seconds = {"train": 100.0, "figure_ctf": 10.0, "ood": 10.0}
+    run.expect({"train": networks, "figure_ctf": 2, "ood": 1})
+    return run
+
+
+def train(run, ids):
     for id in ids:
-        progress.start(id, Running("train", f"train {id}", log, NOW - 10))
-        progress.finish(id, NOW)
+        run.start(id, a_job(id, since=NOW - 10))
+        run.finish(id, NOW)
 
 
 def test_a_pipe_has_lines_and_a_terminal_has_a_bar():
@@ -40,23 +46,23 @@ def test_a_pipe_has_lines_and_a_terminal_has_a_bar():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TERM", "xterm")
-        assert isinstance(display(Terminal(), make_progress(), "demo"), Bar)
-        assert isinstance(display(io.StringIO(), make_progress(), "demo"), Lines)
+        assert isinstance(display(Terminal(), make_run()), Bar)
+        assert isinstance(display(io.StringIO(), make_run()), Lines)
         patch.setenv("TERM", "dumb")
-        assert isinstance(display(Terminal(), make_progress(), "demo"), Lines)
+        assert isinstance(display(Terminal(), make_run()), Lines)
 
 
 def test_a_pipe_has_few_lines_however_many_jobs_there_are(monkeypatch):
-    monkeypatch.setattr(progress_display, "_AT_LEAST_S", 0.0)
-    file, progress = io.StringIO(), make_progress(networks=1000)
-    lines = display(file, progress, "demo", "x.log")
+    monkeypatch.setattr(module, "_AT_LEAST_S", 0.0)
+    file, run = io.StringIO(), make_run(networks=1000)
+    lines = display(file, run, "x.log")
     lines.start()
     for k in range(1000):
-        train(progress, [str(k)])
+        train(run, [str(k)])
         lines.update()
     lines.stop()
     printed = file.getvalue().splitlines()
-    assert printed[:2] == ["demo: 1,003 jobs to run", "Snakemake's messages are in x.log"]
+    assert printed[:2] == ["workflow: 1,003 jobs to run", "Snakemake's messages are in x.log"]
     assert 9 <= len(printed[2:-1]) <= 11
     assert re.match(r"   10%  train 10\d of 1,000; \d+ min", printed[2])
     assert printed[-1] == "1,000 of 1,003 jobs are done after 1 min"
@@ -64,18 +70,18 @@ def test_a_pipe_has_few_lines_however_many_jobs_there_are(monkeypatch):
 
 
 def test_a_line_without_a_job_at_work_has_no_empty_part(monkeypatch):
-    monkeypatch.setattr(progress_display, "_AT_LEAST_S", 0.0)
-    file, progress = io.StringIO(), make_progress(networks=3)
-    train(progress, ["0", "1", "2"])  # the figures have not begun
-    display(file, progress, "demo").update()
+    monkeypatch.setattr(module, "_AT_LEAST_S", 0.0)
+    file, run = io.StringIO(), make_run(networks=3)
+    train(run, ["0", "1", "2"])  # the figures have not begun
+    display(file, run).update()
     assert re.fullmatch(r"  +\d+%  \d+ s left\n", file.getvalue())
 
 
 def test_a_pipe_has_no_line_within_seconds_of_the_line_before():
-    file, progress = io.StringIO(), make_progress(networks=5)
-    lines = display(file, progress, "demo")
+    file, run = io.StringIO(), make_run(networks=5)
+    lines = display(file, run)
     for k in range(5):
-        train(progress, [str(k)])
+        train(run, [str(k)])
         lines.update()
     assert file.getvalue() == ""
 
@@ -89,8 +95,8 @@ def test_a_failure_shows_the_last_lines_of_its_log_and_nothing_is_markup(tmp_pat
     console = Console(
         file=file, force_terminal=terminal, width=60, markup=False, emoji=False, no_color=True
     )
-    shown = kind(console, make_progress(), "demo")
-    shown.failure("train [bold]gold", str(log), 83.0)
+    shown = kind(console, make_run())
+    shown.failure(a_job("[bold]gold", log, NOW - 83), NOW)
     printed = file.getvalue()
     assert "failed after 1 min 23 s: train [bold]gold" in printed
     assert "    line 4" in printed
@@ -103,9 +109,9 @@ def test_a_failure_shows_the_last_lines_of_its_log_and_nothing_is_markup(tmp_pat
 
 def test_a_failure_without_a_log_is_shown(tmp_path):
     file = io.StringIO()
-    shown = display(file, make_progress(), "demo")
-    shown.failure("train gold", "", None)
-    shown.failure("train gold", str(tmp_path / "none.log"), None)
+    shown = display(file, make_run())
+    shown.failure(a_job("gold", since=0), NOW)
+    shown.failure(a_job("gold", tmp_path / "none.log", since=0), NOW)
     assert file.getvalue().splitlines() == [
         "failed: train gold",
         "failed: train gold",
@@ -116,16 +122,16 @@ def test_a_failure_without_a_log_is_shown(tmp_path):
 def test_a_bar_shows_stages_dice_and_what_runs_where(tmp_path):
     log = tmp_path / "a.log"
     log.write_text("08:20:04 started on node7, process 3\n")
-    progress = make_progress()
-    train(progress, "abc")
-    progress.dice += [0.9, 0.7, 0.95]
-    progress.start("d", Running("train", "train gold", str(log), NOW))
-    progress.start("e", Running("train", "train silver", str(tmp_path / "none"), NOW))
+    run = make_run()
+    train(run, "abc")
+    run.dice += [0.9, 0.7, 0.95]
+    run.start("d", a_job("gold", log))
+    run.start("e", a_job("silver", tmp_path / "none"))
     for k in range(9):
-        progress.start(f"x{k}", Running("train", "train more", str(log), NOW))
+        run.start(f"x{k}", a_job("more", log))
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=80, no_color=True)
-    bar = Bar(console, progress, "demo", "", True)
+    bar = Bar(console, run, "", True)
     console.print(bar._draw())
     printed = re.sub(r"\x1b\[\d*m", "", file.getvalue())
     assert "train 3 of 20   analysis 0 of 1   figures 0 of 2" in printed
@@ -141,11 +147,11 @@ def test_a_bar_shows_stages_dice_and_what_runs_where(tmp_path):
 
 @pytest.mark.parametrize("width", [1, 20, 300])
 def test_a_bar_fits_into_any_terminal(width):
-    progress, file = make_progress(), io.StringIO()
-    train(progress, "ab")
-    progress.start("d", Running("train", "train " + "gold " * 50, "", NOW))
+    run, file = make_run(), io.StringIO()
+    train(run, "ab")
+    run.start("d", a_job("gold " * 50))
     console = Console(file=file, force_terminal=True, width=width, height=5)
-    bar = Bar(console, progress, "demo")
+    bar = Bar(console, run)
     bar.start()
     bar.stop()
     assert "2 of 23 jobs are done" in " ".join(file.getvalue().split())
@@ -160,22 +166,20 @@ def test_a_bar_fits_into_any_terminal(width):
     ],
 )
 def test_the_last_line_says_how_a_run_ended(failed, why, says):
-    file, progress = io.StringIO(), make_progress()
-    train(progress, map(str, range(20)))
+    file, run = io.StringIO(), make_run()
+    train(run, map(str, range(20)))
     for id in failed:
-        progress.fail(id, "figure_ctf")
-    display(file, progress, "demo").stop(why)
+        run.fail(id, "figure_ctf")
+    display(file, run).stop(why)
     assert file.getvalue().strip() == says
 
 
 def test_stages_are_in_the_workflows_order_and_failures_are_counted():
-    progress = Progress({}, 0.0)
-    progress.expect(
-        {"figure_ctf": 1, "mine": 2, "ood": 1, "aggregate": 1, "train": 2, "simulate": 3}
-    )
-    progress.fail("1", "train")
-    assert counts(progress) == [
+    run = Run(started=0.0)
+    run.expect({"figure_ctf": 1, "mine": 2, "ood": 1, "aggregate": 1, "train": 2, "simulate": 3})
+    run.fail("1", "train")
+    assert counts(run) == [
         "simulate 0 of 3", "train 0 of 2 (1 failed)", "analysis 0 of 2", "figures 0 of 1",
         "mine 0 of 2",
     ]  # fmt: skip
-    assert counts(progress, False) == ["train 0 of 2 (1 failed)"]
+    assert counts(run, False) == ["train 0 of 2 (1 failed)"]

@@ -18,7 +18,10 @@ from passband.grid import batches
 from passband.jobs import job as jobs
 from passband.network_id import NetworkId
 from passband.results import Results
-from passband.runs import status, status_page
+from passband.runs import run_files, status_page
+from passband.runs.display import clock
+from passband.runs.run import Run
+from passband.runs.study_jobs import STATES
 from passband.storage import lease
 
 NOW = 1_800_000_000.0
@@ -48,6 +51,10 @@ LIVES, FAILS = (
 GOOD = STARTED + "12:01:00 train a b: 3 network(s) in x.safetensors in 60.0 s\n"
 
 
+def scan(study, folder, now=NOW) -> Run:
+    return Run(Results(study, folder)).read(now, logs=True)
+
+
 class Folder:
     """A folder of results. Its methods add files with given ages in seconds."""
 
@@ -72,8 +79,8 @@ class Folder:
         self.put(f"records/{cell}/{batch}.zarr.zip", age)
         self.log("evaluate", cell, batch, age, GOOD.replace("train", "evaluate"))
 
-    def look(self) -> status.Status:
-        return status.scan(Results(STUDY, self.folder), NOW)
+    def look(self, now: float = NOW) -> Run:
+        return scan(STUDY, self.folder, now)
 
     def states(self, stage: str) -> dict[tuple[str, str], str]:
         """Return each job's state, by condition id and batch of replicas."""
@@ -111,8 +118,8 @@ def test_a_specimen_that_is_only_tested_on_has_one_split_and_no_networks(tmp_pat
     content = STUDY.model_dump()
     content["specimens"]["silver"] = {"material": "Ag", "trained": False}
     with_silver = validate(content)
-    found = status.scan(Results(with_silver, tmp_path), NOW)
-    before = status.scan(Results(STUDY, tmp_path), NOW)
+    found = scan(with_silver, tmp_path)
+    before = scan(STUDY, tmp_path)
     new = {job.log for job in found.jobs} - {job.log for job in before.jobs}
     assert new == {str(tmp_path / "logs/simulate/silver/test/00000.log")}
     assert found.cells == before.cells
@@ -123,8 +130,8 @@ def test_a_specimen_that_is_only_tested_on_has_one_split_and_no_networks(tmp_pat
     ("age", "text", "state", "silent"),
     [
         (10, STARTED, "running", False),
-        (status.PATIENCE_S - 1, LIVES, "running", False),
-        (status.PATIENCE_S + 1, LIVES, "failed", True),
+        (run_files.PATIENCE_S - 1, LIVES, "running", False),
+        (run_files.PATIENCE_S + 1, LIVES, "failed", True),
         (10, "", "running", False),  # the file exists before its first line
         (10, LIVES + "12:02:00 tr", "running", False),  # ends in the middle of a line
         (10, FAILS, "failed", False),
@@ -272,7 +279,7 @@ def test_rate_of_work_that_just_began_leaves_out_its_first_job(seen):
 
 def test_rate_of_a_study_in_which_nothing_runs_does_not_fall_with_time(seen):
     finish(seen, [100, 400, 700, 1000])
-    rates = [status.scan(Results(STUDY, seen.folder), NOW + later) for later in (0, 3600, 1e6)]
+    rates = [seen.look(NOW + later) for later in (0, 3600, 1e6)]
     expected = pytest.approx((8 / (900 / 3600), 900 / 3600))  # until the last finished job
     assert [found.rate("train") for found in rates] == [expected] * 3
     assert " 32 trained an hour over 15 min, up to " in status_page.render(rates[1])
@@ -328,7 +335,7 @@ def test_grid_is_drawn_by_aperture_and_dose_over_defocus_and_cs(mixed):
 def test_page_counts_jobs_and_networks(mixed):
     page = status_page.render(mixed.look())
     rows = {line.split()[0]: line.split()[1:] for line in page.splitlines() if line}
-    assert rows["jobs"] == list(status.STATES)
+    assert rows["jobs"] == list(STATES)
     assert rows["train"] == ["3", "1", "2", "10"]
     assert rows["evaluate"] == ["2", "–", "–", "14"]
     assert "networks    8 of 40 trained (20%), 5 tested" in page
@@ -480,6 +487,14 @@ def test_watch_prints_lines_and_new_failures_without_a_terminal(mixed, watching,
     assert log.endswith(f"logs/train/{CELLS[3]}/r000-002.log")
 
 
+def test_watch_shows_a_failure_again_after_another_attempt(mixed, watching, capsys):
+    fails = partial(mixed.log, "train", CELLS[7], "r003-004", 5, FAILS * 2)
+    assert watching(nothing, fails, nothing, ctrl_c) == (0, [10, 10, 10, 10])
+    out = capsys.readouterr().out
+    assert out.count(f"its log: results/small/logs/train/{CELLS[7]}/r003-004.log") == 2
+    assert out.count(f"its log: results/small/logs/train/{CELLS[6]}/r003-004.log") == 1
+
+
 def test_watch_shows_three_failures_at_a_time_and_counts_the_others(mixed, watching, capsys):
     for cell in CELLS[2:7]:
         mixed.log("train", cell, "r000-002", 50, FAILS)
@@ -598,13 +613,10 @@ def test_prediction_and_its_distances_are_known(tmp_path):
     content["distances"] |= {"predict": True, "conditions_per_job": 10}
     study = validate(content)
     results = Folder(tmp_path / "results" / "small")
-    found = {
-        stage: len(jobs)
-        for stage, jobs in status.scan(Results(study, results.folder)).stages.items()
-    }
+    found = {stage: len(jobs) for stage, jobs in scan(study, results.folder).stages.items()}
     assert (found["distances"], found["prediction"], found["figures"]) == (3 + 1, 1, 8)
     results.put("logs/prediction.log", 10, STARTED)
-    seen = status.scan(Results(study, results.folder), NOW)
+    seen = scan(study, results.folder)
     assert "running: 1 prediction" in status_page.render(seen)
     assert "Snakemake" not in status_page.render(seen)
 
@@ -625,7 +637,7 @@ def test_holes_that_are_allowed_are_not_needed(results):
     study = validate(
         {**STUDY.model_dump(), "study": STUDY.study.model_dump() | {"allow_incomplete": True}}
     )
-    found = status.scan(Results(study, results.folder), NOW)
+    found = scan(study, results.folder)
     assert found.complete
     assert found.cells[CELLS[0]] == "partly"
 
@@ -735,8 +747,8 @@ def test_json_watches_too(mixed, watching, capsys):
     ("age", "state", "silent"),
     [
         (10, "running", False),
-        (status.PATIENCE_S - 1, "running", False),
-        (status.PATIENCE_S + 1, "failed", True),
+        (run_files.PATIENCE_S - 1, "running", False),
+        (run_files.PATIENCE_S + 1, "failed", True),
     ],
 )
 def test_a_job_lives_as_long_as_its_lease(results, age, state, silent):
@@ -755,12 +767,12 @@ def test_a_running_job_lives_however_long_it_has_nothing_to_log(results, monkeyp
         for path in (log, log.with_suffix(".lease")):
             os.utime(path, (0, 0))
         deadline = time.monotonic() + 300
-        while status.scan(Results(STUDY, results.folder)).stages["ood"][0].state != "running":
+        while Run(Results(STUDY, results.folder)).read().stages["ood"][0].state != "running":
             assert time.monotonic() < deadline, "no heartbeat"
             time.sleep(0.005)
 
 
 def test_a_time_of_another_day_has_its_date():
     now = time.mktime((2026, 11, 27, 18, 30, 0, 0, 0, -1))
-    assert status_page.clock(now - 3600, now) == "17:30"
-    assert status_page.clock(now - 24 * 3600, now) == "Thu 26 Nov, 18:30"
+    assert clock(now - 3600, now) == "17:30"
+    assert clock(now - 24 * 3600, now) == "Thu 26 Nov, 18:30"

@@ -1,0 +1,238 @@
+"""Every job of a study, whether or not it has run."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from passband.axes import AXES, MAIN_AXES
+from passband.config import Study
+from passband.grid import Condition
+from passband.network_id import NetworkId
+from passband.results.figure_list import FIGURES, figures, is_predicted
+from passband.results.layout import (
+    DISTANCES,
+    FIGURE,
+    GALLERY,
+    IMAGES,
+    IMAGES_OF,
+    INFORMATION,
+    JOB_NAMES,
+    LOGS,
+    OOD,
+    PREDICTION,
+    RECORD,
+    REPORT,
+    TABLE,
+    WEIGHTS,
+    log,
+)
+from passband.results.shown_networks import distance_parts
+from passband.results.training_jobs import jobs_of
+from passband.results.wave_layout import shards, spectrum_shards, waves_of
+from passband.wave_sets import folder_of
+
+#: The states of a job.
+STATES = ("done", "running", "failed", "waiting")
+#: The log of a job that makes a store of images, and the store.
+_IMAGES = log(JOB_NAMES["images"]), IMAGES
+#: The stages of rules that share one.
+_STAGES = {"distances_part": "distances", "gallery_sheet": "gallery"}
+
+
+@dataclass(slots=True)
+class Job:
+    """A job that Snakemake runs, and its state.
+
+    Attributes:
+        log: Path of the job's log, or "".
+        wildcards: The values of the job's wildcards by name.
+        outputs: Paths of the job's output files.
+        cells: The networks of each training condition of a `train` or `evaluate` job. This tuple is
+            empty for jobs of other rules.
+        networks: The number of networks that the job trains or tests.
+        after: When the job's inputs last changed. An output that is older is not valid. This time
+            and the other times are in seconds since the epoch, and 0 if unknown.
+        needed: Whether a complete study needs the job's outputs.
+        on_request: Whether the job runs only if the user names its output.
+        state: One of :data:`STATES`.
+        since: When a running job was started or submitted.
+        time: When the output of a job that is done last changed, and when the log or the lease of
+            another job last changed.
+        silent: Whether the job failed without a message, because the job was killed or its node
+            went down.
+    """
+
+    rule: str
+    log: str = ""
+    wildcards: Mapping[str, str] = field(default_factory=dict)
+    outputs: Sequence[str] = ()
+    cells: tuple[NetworkId, ...] = ()
+    networks: int = 0
+    after: float = field(default=0.0, compare=False)
+    needed: bool = True
+    on_request: bool = False
+    state: str = "waiting"
+    since: float = 0.0
+    time: float = 0.0
+    silent: bool = False
+
+    @property
+    def stage(self) -> str:
+        """The name of the job's rule, or a common name: "figures", "distances" or "gallery"."""
+        return "figures" if self.rule.startswith("figure_") else _STAGES.get(self.rule, self.rule)
+
+    @property
+    def words(self) -> str:
+        """The job in words, such as ``train gold compact-w8-d3, 5 nm, 1.2 µm, 10 mrad, 50 e/Å²``.
+
+        A condition has its units, which show the main axis of a number. A further axis is there
+        only if its value differs from the study's own.
+        """
+        words, condition = [self.rule.replace("figure_", "figure ")], ""
+        for name, value in self.wildcards.items():
+            if name == "condition":
+                first, *others = value.split("~")  # the name of a group, see passband.groups
+                try:
+                    values = Condition.parse(first).values()
+                except ValueError:
+                    words.append(value)
+                    continue
+                in_words = (
+                    ("" if axis in MAIN_AXES else f"{AXES[axis].label} ")
+                    + AXES[axis].words(f"{x:g}")
+                    for axis, x in values.items()
+                )
+                condition = f", {', '.join(in_words)}{' and others' if others else ''}"
+            elif value and (name != "batch" or value != "r000-000"):
+                words.append(value.rstrip("/"))  # the folder of a set of exit waves has a slash
+        return " ".join(words) + condition
+
+
+def named(rule: str, name: str, outputs: Sequence[str] = (), **options) -> Job:
+    """Return a job whose wildcards are the parts of the name of its log, see :data:`JOB_NAMES`."""
+    return Job(rule, log(name), dict(enumerate(name.split("/")[1:])), outputs, **options)
+
+
+def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job]:
+    """Yield the jobs of a study in the workflow's order, including jobs on request.
+
+    Paths are relative to the study's folder of results.
+
+    Args:
+        times: When each existing file last changed [s since the epoch], by the file's path. Without
+            `times`, all networks of the study are assumed to be trained.
+    """
+    complete = times is None or not study.study.allow_incomplete
+    times, on_request = times or {}, {"needed": False, "on_request": True}
+
+    def newest(files: Iterable[str]) -> float:
+        return max((times.get(file, 0.0) for file in files), default=0.0)
+
+    def single(rule: str, output: str, inputs: Iterable[str], **options) -> Job:
+        return named(rule, JOB_NAMES[rule], (output,), after=newest(inputs), **options)
+
+    def drawings(template: str, **wildcards: str) -> tuple[str, ...]:
+        return tuple(template.format(format=name, **wildcards) for name in study.figures.formats)
+
+    # When the exit waves of each specimen, split and set last changed.
+    waves: dict[tuple[str, str, str], float] = {}
+    for specimen, block in study.specimens.items():
+        sets = [(split, id) for split in block.splits for id in study.waves(specimen, split)]
+        for split, id in sets:
+            files = shards(study, specimen, split, [id])
+            waves[specimen, split, id] = newest(files)
+            for shard, file in enumerate(files):
+                name = JOB_NAMES["simulate"].format(
+                    specimen=specimen, waves=folder_of(id), split=split, shard=f"{shard:05d}"
+                )
+                yield named("simulate", name, (file,))
+    tested = max(
+        waves[specimen, "test", id] for specimen in study.specimens for id in study.tested_waves
+    )
+
+    trainings = list(jobs_of(study))
+    for rule, template in (("train", WEIGHTS), ("evaluate", RECORD)):
+        for job in trainings:
+            if rule == "train":
+                after = max(
+                    waves[job.specimen, split, id]
+                    for split in ("train", "val")
+                    for id in waves_of(job.conditions)
+                )
+            else:
+                own = waves_of(job.conditions) if study.evaluation.test_own else ()
+                of_own = [waves[name, "test", id] for name in study.specimens for id in own]
+                after = max(tested, newest([job.path(WEIGHTS)]), *of_own)
+            yield Job(
+                rule,
+                log(job.path(JOB_NAMES[rule])),
+                job.wildcards,
+                (job.path(template),),
+                tuple(cell.id for cell in job.cells),
+                job.networks,
+                after,
+                not study.study.allow_incomplete,
+            )
+    networks = [job.path(WEIGHTS) for job in trainings]
+    records = [job.path(RECORD) for job in trainings]
+
+    weighted = study.trained_specimens if "specimen" in study.information.weights else ()
+    spectra = [file for specimen in weighted for file in spectrum_shards(study, specimen)]
+    yield single("information", INFORMATION, spectra)
+    yield single("aggregate", TABLE, records)
+    yield single("ood", OOD, (TABLE, INFORMATION))
+
+    predicted = is_predicted(study, (r for r in records if complete or r in times))
+    with_distances = predicted and study.distances.predict
+    options = {} if with_distances else on_request
+    # Distances compare test structures under the training conditions too.
+    sets = dict.fromkeys([*study.tested_waves, *study.train_waves])
+    compared = [f for name in study.specimens for f in shards(study, name, "test", sets)]
+    parts, after = distance_parts(study), newest([*compared, *networks])
+    for part in parts:  # the log has the same name as the file of distances
+        yield named(
+            "distances_part", part.removesuffix(".zarr.zip"), (part,), after=after, **options
+        )
+    yield single("distances", DISTANCES, parts, **options)
+    if predicted:
+        inputs = (TABLE, OOD, INFORMATION, *[DISTANCES] * with_distances, *spectra)
+        yield single("prediction", PREDICTION, inputs)
+
+    drawn = figures(study, predicted)
+    for name in (*drawn, *(name for name, figure in FIGURES.items() if figure.on_request)):
+        yield Job(
+            f"figure_{name}",
+            log(JOB_NAMES["figure"].format(figure=name)),
+            outputs=drawings(FIGURE, figure=name),
+            after=newest(FIGURES[name].inputs),
+            **(on_request if FIGURES[name].on_request else {}),
+        )
+    # The report also reads the table and the information metrics, which the OOD metrics follow.
+    shown = (file for name in drawn for file in drawings(FIGURE, figure=name))
+    yield single("report", REPORT, (OOD, *[PREDICTION] * predicted, *shown))
+
+    for specimen in study.specimens:
+        name = JOB_NAMES["gallery_sheet"].format(specimen=specimen)
+        yield named("gallery_sheet", name, drawings(GALLERY, specimen=specimen), **on_request)
+    for of in sorted(set(_images(times))):
+        name, store = (path.replace(IMAGES_OF, of) for path in (JOB_NAMES["images"], IMAGES))
+        yield named("images", name, (store,), **on_request)
+
+
+def others(times: Mapping[str, float], known: Iterable[Job]) -> Iterator[Job]:
+    """Yield a job for each log of another rule, such as the user's, which counts if it was started.
+
+    The job `preflight` is left out, because it prints its own results.
+    """
+    logs = {job.log for job in known} | {log(JOB_NAMES["preflight"])}
+    for path in sorted(path for path in times.keys() - logs if path.endswith(".log")):
+        folder, _, name = path.removesuffix(".log").partition("/")
+        if folder == LOGS:
+            yield named(name.split("/")[0], name, needed=False, on_request=True)
+
+
+def _images(times: Mapping[str, float]) -> Iterator[str]:
+    """Yield the specimen, split and condition of stores of images that exist or have a log."""
+    for path in times:
+        for folder, ending in (template.split(IMAGES_OF) for template in _IMAGES):
+            if path.startswith(folder) and path.endswith(ending):
+                yield path.removeprefix(folder).removesuffix(ending)
