@@ -81,8 +81,8 @@ class LogHandler(LogHandlerBase):
             if self._begun:  # Snakemake sends the numbers of a dry run twice
                 return
             self._begun = True
-            self._run.expect({r: int(n) for r, n in record.stats.items() if r != "total"})
-            self._list() if self.common_settings.dryrun else self._begin(now)
+            self._run.begin({r: int(n) for r, n in record.stats.items() if r != "total"}, now)
+            self._list() if self.common_settings.dryrun else self._begin()
         elif event in (None, LogEvent.ERROR):
             self._message(record)
         elif self._display is not None:
@@ -110,11 +110,10 @@ class LogHandler(LogHandlerBase):
         os.dup2(file, 2)
         os.close(file)
 
-    def _begin(self, now: float) -> None:
+    def _begin(self) -> None:
         """Start the display."""
         from passband.runs.display import display
 
-        self._run.started = now
         shown = os.path.relpath(log) if (log := _logfile()) else ""
         self._display = display(self._out or sys.stderr, self._run, shown, self._cluster)
         self._display.start()

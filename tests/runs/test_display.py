@@ -27,9 +27,9 @@ def a_job(name, log="", since=NOW):
 
 
 def make_run(networks=20):
-    run = Run(started=NOW - 60)
+    run = Run()
     run.seconds = {"train": 100.0, "figure_ctf": 10.0, "ood": 10.0}
-    run.expect({"train": networks, "figure_ctf": 2, "ood": 1})
+    run.begin({"train": networks, "figure_ctf": 2, "ood": 1}, NOW - 60)
     return run
 
 
@@ -175,8 +175,9 @@ def test_the_last_line_says_how_a_run_ended(failed, why, says):
 
 
 def test_stages_are_in_the_workflows_order_and_failures_are_counted():
-    run = Run(started=0.0)
-    run.expect({"figure_ctf": 1, "mine": 2, "ood": 1, "aggregate": 1, "train": 2, "simulate": 3})
+    run = Run()
+    jobs = {"figure_ctf": 1, "mine": 2, "ood": 1, "aggregate": 1, "train": 2, "simulate": 3}
+    run.begin(jobs, 0.0)
     run.fail("1", "train")
     assert counts(run) == [
         "simulate 0 of 3", "train 0 of 2 (1 failed)", "analysis 0 of 2", "figures 0 of 1",

@@ -18,9 +18,9 @@ def runs(run, id, rule, since, until):
 @pytest.fixture
 def run():
     """Four trainings of 100 s and two figures of 10 s: 420 s of work."""
-    run = Run(started=0.0)
+    run = Run()
     run.seconds = {"train": 100.0, "figure_ctf": 10.0}
-    run.expect({"train": 4, "figure_ctf": 2, "all": 1})
+    run.begin({"train": 4, "figure_ctf": 2, "all": 1}, 0.0)
     return run
 
 
@@ -73,7 +73,7 @@ def test_time_left_follows_from_how_many_jobs_ran_together(run):
 
 
 def test_time_left_is_not_less_than_that_of_a_single_job(run):
-    run.expect({"train": 2, "figure_ctf": 0})
+    run.begin({"train": 2, "figure_ctf": 0}, 0.0)
     runs(run, "1", "train", 0, 100)
     run.start("2", job("train", 100))
     assert run.seconds_left(130) == pytest.approx(70)
@@ -94,9 +94,9 @@ def test_a_failed_job_is_not_done_and_may_be_tried_again(run):
 
 
 def test_jobs_of_an_earlier_run_are_done_and_do_not_count_as_work_of_this_run():
-    run = Run(started=1000.0)
+    run = Run()
     run.seconds = {"train": 100.0}
-    run.expect({"train": 10})
+    run.begin({"train": 10}, 1000.0)
     run.done["train"], run.took["train"] = 5, 500.0
     run.earlier = 400.0  # four of the five
     assert run.share(1100.0) == pytest.approx(0.5)

@@ -22,6 +22,7 @@ from rich.text import Text
 
 from passband import log_lines
 from passband.console import clean
+from passband.runs.counts import GROWING
 from passband.runs.run import Run
 from passband.runs.run_files import tail
 from passband.runs.study_jobs import Job
@@ -37,15 +38,8 @@ _LOG_BYTES = 1 << 16
 #: at the first finished job after the second time [s].
 _SHARE, _AT_LEAST_S, _AT_MOST_S = 0.1, 5.0, 1800.0
 #: The stages of the display, in the workflow's order. Each other rule is its own stage.
-_STAGES = {
-    "simulate": "simulate",
-    "train": "train",
-    "evaluate": "evaluate",
-    **dict.fromkeys(
-        ("information", "aggregate", "ood", "distances_part", "distances", "prediction"), "analysis"
-    ),
-    "figures": "figures",
-}
+_ANALYSIS = ("information", "aggregate", "ood", "distances_part", "distances", "prediction")
+_STAGES = {rule: rule for rule in GROWING} | dict.fromkeys(_ANALYSIS, "analysis")
 
 
 def display(file: IO[str], run: Run, log: str = "", cluster: bool = False) -> "Display":
@@ -225,11 +219,10 @@ def counts(run: Run, all_stages: bool = True) -> list[str]:
         all_stages: Whether to name also those stages that are complete, and those that have not
             begun.
     """
-
     failed, running = (
         Counter(job.rule for job in list(jobs.values())) for jobs in (run.failed, run.running)
     )
-    stages = {stage: [0, 0, 0, 0] for stage in _STAGES.values()}
+    stages = {stage: [0, 0, 0, 0] for stage in (*_STAGES.values(), "figures")}
     for rule in list(run.expected):
         stage = "figures" if rule.startswith("figure_") else _STAGES.get(rule, rule)
         numbers = (of[rule] for of in (run.done, run.expected, failed, running))

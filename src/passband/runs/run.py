@@ -33,7 +33,6 @@ class Run:
     Args:
         results: The study, whose folder may be absent; None if the workflow is not Passband's, or
             if its study is wrong.
-        started: When the run started [s since the epoch]; None if that is unknown.
 
     Attributes:
         jobs: All jobs of the complete study, and those jobs on request that were started. With
@@ -47,6 +46,7 @@ class Run:
             a lock of Snakemake, but no Snakemake runs the study on this machine: Snakemake runs on
             another machine, or was killed. Otherwise "".
         since: When Snakemake locked the study [s since the epoch]; 0 if the study is not locked.
+        started: When the run started [s since the epoch]; None if that is unknown.
         expected, done: The numbers of all jobs that count, and of those that are done, by rule.
         took: The sum of the times of the jobs that are done, by rule [s].
         earlier: The part of these times that is of jobs which were done before the run started [s].
@@ -55,12 +55,13 @@ class Run:
         dice: Validation Dice of the trained networks.
     """
 
-    def __init__(self, results: Results | None = None, started: float | None = None):
-        self.results, self.started = results, started
+    def __init__(self, results: Results | None = None):
+        self.results = results
         self.jobs: tuple[Job, ...] = ()
         self.stages: dict[str, list[Job]] = {}
         self.cells: dict[NetworkId, str] = {}
         self.now, self.snakemake, self.since = 0.0, "", 0.0
+        self.started: float | None = None
         self.expected: Counter[str] = Counter()
         self.done: Counter[str] = Counter()
         self.took: Counter[str] = Counter()
@@ -245,8 +246,9 @@ class Run:
 
     # ── From events ──────────────────────────────────────────────────────────────────────────────
 
-    def expect(self, jobs: Mapping[str, int]) -> None:
-        """Set how many jobs of each rule the run has. Jobs of `TARGETS` are left out."""
+    def begin(self, jobs: Mapping[str, int], now: float) -> None:
+        """Note that the run starts, with these numbers of jobs of rules. `TARGETS` are left out."""
+        self.started = now
         self.expected = Counter({rule: n for rule, n in jobs.items() if rule not in TARGETS})
 
     def start(self, id: str, job: Job) -> None:

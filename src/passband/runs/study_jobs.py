@@ -26,7 +26,7 @@ from passband.results.layout import (
     log,
 )
 from passband.results.shown_networks import distance_parts
-from passband.results.training_jobs import jobs_of
+from passband.results.training_jobs import TrainingJob, jobs_of
 from passband.results.wave_layout import shards, spectrum_shards, waves_of
 from passband.wave_sets import folder_of
 
@@ -130,6 +130,18 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
     def single(rule: str, output: str, inputs: Iterable[str], **options) -> Job:
         return named(rule, JOB_NAMES[rule], (output,), after=newest(inputs), **options)
 
+    def training(rule: str, job: TrainingJob, output: str, after: float) -> Job:
+        return Job(
+            rule,
+            log(job.path(JOB_NAMES[rule])),
+            job.wildcards,
+            (job.path(output),),
+            tuple(cell.id for cell in job.cells),
+            job.networks,
+            after,
+            needed=not study.study.allow_incomplete,
+        )
+
     def drawings(template: str, **wildcards: str) -> tuple[str, ...]:
         return tuple(template.format(format=name, **wildcards) for name in study.figures.formats)
 
@@ -150,28 +162,15 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
     )
 
     trainings = list(jobs_of(study))
-    for rule, template in (("train", WEIGHTS), ("evaluate", RECORD)):
-        for job in trainings:
-            if rule == "train":
-                after = max(
-                    waves[job.specimen, split, id]
-                    for split in ("train", "val")
-                    for id in waves_of(job.conditions)
-                )
-            else:
-                own = waves_of(job.conditions) if study.evaluation.test_own else ()
-                of_own = [waves[name, "test", id] for name in study.specimens for id in own]
-                after = max(tested, newest([job.path(WEIGHTS)]), *of_own)
-            yield Job(
-                rule,
-                log(job.path(JOB_NAMES[rule])),
-                job.wildcards,
-                (job.path(template),),
-                tuple(cell.id for cell in job.cells),
-                job.networks,
-                after,
-                not study.study.allow_incomplete,
-            )
+    for job in trainings:
+        sets = waves_of(job.conditions)
+        after = max(waves[job.specimen, split, id] for split in ("train", "val") for id in sets)
+        yield training("train", job, WEIGHTS, after)
+    for job in trainings:
+        own = waves_of(job.conditions) if study.evaluation.test_own else ()
+        of_own = [waves[name, "test", id] for name in study.specimens for id in own]
+        after = max(tested, newest([job.path(WEIGHTS)]), *of_own)
+        yield training("evaluate", job, RECORD, after)
     networks = [job.path(WEIGHTS) for job in trainings]
     records = [job.path(RECORD) for job in trainings]
 
