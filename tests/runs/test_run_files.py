@@ -96,6 +96,23 @@ def test_a_file_is_read_once_and_again_if_the_job_ran_again(folder, run, monkeyp
     assert len(read) == first + 2
 
 
+def test_a_display_that_draws_meanwhile_sees_what_was_read_before(folder, run, monkeypatch):
+    trained(folder, 0, 400)
+    look(run)
+    before, seen = (run.done.total(), run.share(NOW), run.seconds_left(NOW)), []
+
+    def read(path):
+        seen.append((run.done.total(), run.share(NOW), run.seconds_left(NOW)))
+        return [0.5]
+
+    monkeypatch.setattr(run_files, "validation_dice", read)
+    trained(folder, 1, 5)
+    runs(folder, 2, 10, "12:00:00 started on node1, process 3\n")
+    look(run)
+    assert seen == [before]
+    assert (run.done.total(), len(run.running)) == (2, 1)
+
+
 def test_few_logs_are_read_of_a_large_study_and_histories_in_parts(folder, run, monkeypatch):
     monkeypatch.setattr(run_module, "_TIMED", 1)
     monkeypatch.setattr(run_module, "_READ", 1)

@@ -124,29 +124,27 @@ class Run:
         expected = Counter(job.rule for job in counted if job.rule not in TARGETS)
         done = _by("rule", of_state.get("done", ()))
         numbers = Counter({rule: len(of_rule) for rule, of_rule in done.items()})
-        measured = self.took, self.earlier, self.dice
-        if logs:
-            measured = self._measured(done, list(running.values()))
-        # Nothing is read between these lines, since a thread may draw the run.
-        self.expected, self.done, self.running, self.failed = expected, numbers, running, failed
-        self.took, self.earlier, self.dice = measured
+        measured = self._measured(done, list(running.values())) if logs else {}
+        # All at once, since a thread may draw the run while files are read.
+        vars(self).update(measured, expected=expected, done=numbers, running=running, failed=failed)
         return self
 
     def _measured(
         self, done: Mapping[str, Sequence[Job]], running: Sequence[Job]
-    ) -> tuple[Counter[str], float, list[float]]:
-        """Return :attr:`took`, :attr:`earlier` and :attr:`dice`; set when running jobs started."""
+    ) -> dict[str, object]:
+        """Return the attributes that follow from logs; note when the running jobs started."""
         for job in running:
             job.since = run_files.since(job, self.now)
         first = min((job.since for job in running), default=None)
-        self.started = self.since or self.started or first
+        started = self.since or self.started or first
         took, earlier = Counter(), 0.0
         for rule, of_rule in done.items():
             mean = self._mean(rule, of_rule)
             took[rule] = mean * len(of_rule)
-            if self.started is not None:
-                earlier += mean * sum(job.time < self.started for job in of_rule)
-        return took, earlier, self._scores(done.get("train", ()))
+            if started is not None:
+                earlier += mean * sum(job.time < started for job in of_rule)
+        dice = self._scores(done.get("train", ()))
+        return {"started": started, "took": took, "earlier": earlier, "dice": dice}
 
     def _mean(self, rule: str, done: Iterable[Job]) -> float:
         """Return the mean time of finished jobs [s], with the time to start, or the estimate."""
