@@ -105,6 +105,11 @@ class Split:
         return Split(self.names, self.structures, turned(self.spectra, turns), masks)
 
     @cached_property
+    def truth(self) -> torch.Tensor:
+        """(N, 1, px, px) bool: whether a pixel is in a particle."""
+        return self.masks > 0.5
+
+    @cached_property
     def digest(self) -> str:
         """Hexadecimal digits that identify the split: its exit waves, its masks and its names."""
         structures = (

@@ -21,7 +21,6 @@ from passband.learning import backend, confidence, devices
 from passband.learning.memory import SHARED_BYTES
 from passband.mixtures import Mixture
 from passband.scores import OUTCOMES, dice
-from passband.wave_sets import wave_set
 
 
 def confusion(logits: Tensor, masks: Tensor) -> Tensor:
@@ -192,16 +191,12 @@ def evaluate(
     if logits_of is None:
         networks = [ready(network, precision, device) for network in networks]
     shared = shared or SharedImages(limit=0)
-    truth: dict[tuple[str, str], Tensor] = {}
     arrays = {name: variable.values for name, variable in record.data_vars.items()}
     for s, specimen, k in progress(missing):
         split, start, outcomes, parts = splits[specimen].under(conditions[k]), 0, [], []
-        place = specimen, wave_set(conditions[k])
-        if place not in truth:
-            truth[place] = split.masks > 0.5
         for images in shared.batches(acquisition, split, conditions[k], batch_size):
             images = images.contiguous(memory_format=layout)
-            masks = truth[place][start : start + len(images)]
+            masks = split.truth[start : start + len(images)]
             if logits_of:
                 logits = logits_of(images)
             else:
