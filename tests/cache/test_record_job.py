@@ -20,7 +20,7 @@ from passband.storage.weights import Part, save_parts
 
 DEVICE = "cpu (AVX2)"
 TEST = tuple(Condition(defocus, 1.2, 10, 100) for defocus in (5, 10, 15))
-DRAWN = (Condition(7, 1.2, 10, 100),)
+DRAWN = [Condition(7, 1.2, 10, 100).id]
 TRAIN = [Condition(defocus, 1.2, 10, 100).id for defocus in (5, 10)]
 GROUP = group_name(TRAIN)
 
@@ -35,23 +35,29 @@ def job_of(folder: Path, replicas=range(2), test=TEST, microscopes=()) -> Record
     """Return a job that tests networks of two training conditions."""
     own = folder / f"cache/records/gold/net/{GROUP}/r{replicas[0]:03d}-{replicas[-1]:03d}.zarr.zip"
     parts = {condition: networks(condition, replicas) for condition in TRAIN}
-    return RecordJob(own, parts, ("7",), {"gold": {"": "x"}}, test, microscopes=microscopes)
+    return RecordJob(own, parts, ("7",), {"gold": {"": "x"}}, under(test), microscopes)
+
+
+def under(test) -> dict[str, list[str]]:
+    """Return the ids of the test conditions of the networks of each training condition."""
+    return {train: [condition.id for condition in test] for train in TRAIN}
 
 
 def record(job: RecordJob, condition: str) -> xr.Dataset:
     """Return a record of all that the job tests, as an `evaluate` job makes it."""
     replicas = list(job.parts[condition].weights)
     dims = "replica", "test_specimen", "test", "structure", "outcome"
-    counts = np.ones((len(replicas), 1, len(job.test), 2, 3), np.uint32)
-    coords = {"replica": replicas, "test_specimen": ["gold"], "test": [c.id for c in job.test]}
+    test = job.tests[condition]
+    counts = np.ones((len(replicas), 1, len(test), 2, 3), np.uint32)
+    coords = {"replica": replicas, "test_specimen": ["gold"], "test": test}
     made = xr.Dataset({"counts": (dims, counts)}, coords)
     if couples := pairs(replicas):
-        sums = np.ones((len(couples), 1, len(job.test), 2))
+        sums = np.ones((len(couples), 1, len(test), 2))
         made["agreement"] = ("pair", *dims[1:4]), sums, {"pair": "given"}
     if drawn := job.further_tests(replicas):
         dims = "test_specimen", records.MICROSCOPE, "structure", "outcome"
         made[records.MICROSCOPE_COUNTS] = dims, np.ones((1, len(drawn), 2, 3), np.uint32)
-        made = made.assign_coords({records.MICROSCOPE: [c.id for c in drawn]})
+        made = made.assign_coords({records.MICROSCOPE: drawn})
     return made.assign_attrs(contexts=json.dumps(job.contexts(condition, DEVICE)))
 
 
@@ -68,14 +74,14 @@ def lacking(job: RecordJob) -> dict[str, set[str]]:
     """Return the ids of the conditions that the records which the job finds lack."""
     found = job.find(DEVICE, job.parts)
     return {
-        condition: {id for part in parts for _, id in job.lacking(condition, part)}
-        for condition, parts in found.items()
+        condition: {id for _, id in job.lacking(condition, records_of)}
+        for condition, records_of in found.items()
     }
 
 
 @pytest.mark.parametrize(
     ("before", "new"),
-    [({"test": TEST[:2]}, TEST[2].id), ({"microscopes": ()}, DRAWN[0].id)],
+    [({"tests": under(TEST[:2])}, TEST[2].id), ({"microscopes": ()}, DRAWN[0])],
     ids=["test condition", "microscope"],
 )
 def test_the_fuller_record_of_a_killed_job_is_found_beside_its_older_one(tmp_path, before, new):
@@ -91,7 +97,7 @@ def test_the_fuller_record_of_a_killed_job_is_found_beside_its_older_one(tmp_pat
 
 def test_a_fuller_record_of_one_replica_gives_this_replica_only(tmp_path):
     job, first = job_of(tmp_path), job_of(tmp_path, range(1))
-    write(replace(job, test=TEST[:2]), *TRAIN)
+    write(replace(job, tests=under(TEST[:2])), *TRAIN)
     write(first, TRAIN[0])
     found = job.find(DEVICE, job.parts)
     replicas = {id: [part.replica.values.tolist() for part in found[id]] for id in TRAIN}
@@ -133,10 +139,10 @@ def test_records_that_cannot_be_read_now_are_not_made_again(tmp_path):
     job = job_of(tmp_path)
     write(job, *TRAIN)
     for look in (job.find, job.whole):
-        given = (DEVICE, job.parts) if look == job.find else ({id: [DEVICE] for id in TRAIN},)
+        given = (DEVICE, job.parts) if look == job.find else ()
         with open_files.too_many(), pytest.raises(UnreachableError, match="Too many open files"):
             look(*given)
-    assert job.whole({id: [DEVICE] for id in TRAIN})
+    assert job.whole()
 
 
 WAVES = Condition(5, 1.2, 10, 100, {"energy_kev": 200.0})
@@ -146,9 +152,9 @@ SETS = {"gold": {"": "x", "en0200.00": "y"}}
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ({}, {"test": TEST[:2]}),
+        ({}, {"tests": under(TEST[:2])}),
         ({"microscopes": DRAWN}, {}),
-        ({"test": (*TEST, WAVES), "splits": SETS}, {}),
+        ({"tests": under([*TEST, WAVES]), "splits": SETS}, {}),
     ],
     ids=["test condition", "microscopes", "axis with other exit waves"],
 )
@@ -168,7 +174,7 @@ def test_results_that_a_study_no_longer_needs_are_kept(tmp_path, before, after):
 
 
 @pytest.mark.parametrize(
-    "after", [{"params": ("8",)}, {"splits": {"gold": {"": "other"}}, "test": TEST[:2]}]
+    "after", [{"params": ("8",)}, {"splits": {"gold": {"": "other"}}, "tests": under(TEST[:2])}]
 )
 def test_results_that_are_not_valid_are_not_kept(tmp_path, after):
     job = job_of(tmp_path)

@@ -12,7 +12,7 @@ from synthetic import weights_metadata
 
 from passband.cache import regrouping
 from passband.cache.identities import NetworkContexts
-from passband.cache.regrouping import Shard
+from passband.cache.regrouping import NetworkJob, Shard
 from passband.storage import UnreachableError, datasets
 from passband.storage.weights import Part, save_parts
 
@@ -100,11 +100,12 @@ def test_networks_that_cannot_be_read_now_are_not_trained_again(tmp_path):
     metadata = weights_metadata(context=contexts.context("a", [0]), architecture="net")
     own = tmp_path / "networks/gold/net/a/r000-000.safetensors"
     save_parts({"a": Part({0: {"weight": np.zeros(1)}}, metadata)}, own, {})
-    assert [part.weights.keys() for part in regrouping.find_networks(own, contexts, "a", [0])["a"]]
-    for look in (regrouping.find_networks, regrouping.whole):
+    job = NetworkJob(own, contexts, "a", [0])
+    assert [part.weights.keys() for part in job.find()["a"]]
+    for look in (job.find, job.whole):
         with open_files.too_many(), pytest.raises(UnreachableError, match="Too many open files"):
-            look(own, contexts, "a", [0])
-        assert look(own, contexts, "a", [0])
+            look()
+        assert look()
 
 
 @pytest.mark.parametrize("other", ["nothing", "settings", "precision"])
@@ -126,8 +127,8 @@ def test_only_networks_that_this_study_would_train_are_found(tmp_path, other):
         )
         states = {i: {"weight": np.full(1, 10 * len(replicas) + i)} for i in replicas}
         save_parts({"a": Part(states, metadata)}, path, {})
-    found = regrouping.find_networks(own, contexts, "a", [0, 1])["a"]
-    joined = regrouping.joined(found, "x").weights
+    job = NetworkJob(own, contexts, "a", [0, 1])
+    joined = job.joined("a", job.find()["a"]).weights
     expected = {0: 10} | ({1: 21} if other == "nothing" else {})
     assert {i: int(state["weight"][0]) for i, state in joined.items()} == expected
 
@@ -146,7 +147,7 @@ def test_a_file_of_two_conditions_gives_only_the_networks_that_are_missing(tmp_p
             for id in conditions
         }
         save_parts(parts, path, {})
-    found = regrouping.find_networks(own, contexts, "ab", [0])
+    found = NetworkJob(own, contexts, "ab", [0]).find()
     assert {id: len(parts) for id, parts in found.items()} == {"a": 1, "b": 1}
 
 

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from passband import config
-from passband.cache import record_job, regrouping
+from passband.cache import regrouping
+from passband.cache.record_job import RecordJob
 from passband.grid import Axes
 from passband.imaging.wave_files import digests_of_sets
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.prediction.recommend import microscopes
+from passband.storage.records import with_own
 
 
 def main(snakemake):
@@ -23,12 +25,11 @@ def main(snakemake):
             specimen: digests_of_sets(files, (params.seed, specimen, "test"), microscope)
             for specimen, files in params.waves.items()
         }
-        axes = Axes(params.get("own", {}))
-        test = tuple(axes.conditions(params.test)), params.get("test_own", False)
-        drawn = tuple(microscopes.first_replica_microscopes(job.study))
-        test = *test, drawn, tuple(job.study.mixtures)
+        test = [condition.id for condition in Axes(params.get("own", {})).conditions(params.test)]
+        tests = {id: with_own(test, id, params.get("test_own", False)) for id in trained}
+        drawn = [each.id for each in microscopes.first_replica_microscopes(job.study)]
         given, attrs = (params.version, params.microscope), job.provenance(output) | of
-        tested = record_job.RecordJob(Path(params.cache), parts, given, splits, *test)
+        tested = RecordJob(Path(params.cache), parts, given, splits, tests, drawn)
         reuse.record(job, tested, output, attrs)
 
         # This module imports torch, which takes seconds. So a job without work does not need it.
@@ -38,9 +39,8 @@ def main(snakemake):
         waves = params.waves, params.seed, microscope
         computed, number = evaluation_job.complete(job, tested, attrs, *waves)
         tested.write(computed, output, attrs)
-        networks = sum(len(part.weights) for part in parts.values())
         pairs = len(set().union(*map(tested.lacking, parts)))
-        done = f"{networks} network(s) on {pairs} conditions, {number} of them computed"
+        done = f"{len(tested)} network(s) on {pairs} conditions, {number} of them computed"
         job.result = f"{done}, in {output}"
 
 

@@ -1,7 +1,10 @@
 """Train one job's networks. If an earlier attempt saved a state, continue from it."""
 
+from pathlib import Path
+
 from passband import config
 from passband.cache.identities import NetworkContexts
+from passband.cache.regrouping import NetworkJob
 from passband.imaging.wave_files import digests_of_conditions
 from passband.jobs import job as jobs
 from passband.jobs import reuse
@@ -21,9 +24,10 @@ def main(snakemake):
         given = versions, params.microscope, params.training
         together = job.study.training.replicas_together
         contexts = NetworkContexts(*of, *given, seed, splits, together)
-        files = params.cache, output.weights, output.history, params.checkpoints
-        files, replicas = reuse.NetworkFiles(*files), params.replicas
-        found = reuse.networks(job, files, contexts, conditions, replicas)
+        networks = NetworkJob(Path(params.cache), contexts, conditions, params.replicas)
+        outputs = output.weights, output.history, params.checkpoints
+        files = reuse.NetworkFiles(networks, *outputs)
+        found = reuse.networks(job, files)
 
         # These modules import torch, which takes seconds. So a job without work does not need them.
         from passband.jobs import training_job
@@ -31,10 +35,10 @@ def main(snakemake):
 
         jobs.cap_threads(snakemake.threads)
         of = *of, microscope, config.Training(**params.training), seed, waves
-        trainer = ReplicaJob(*of, len(replicas), 1e6 * resources.mem_mb, job.log)
-        parts = training_job.complete(job, files, contexts, found, replicas, trainer)
+        trainer = ReplicaJob(*of, len(params.replicas), 1e6 * resources.mem_mb, job.log)
+        parts = training_job.complete(job, files, found, trainer)
         files.hand_over(parts, job.provenance(output.weights))
-        job.result = f"{len(parts) * len(replicas)} network(s) in {output.weights}"
+        job.result = files.result
 
 
 if "snakemake" in globals():

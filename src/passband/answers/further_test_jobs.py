@@ -12,7 +12,7 @@ import signal
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -119,7 +119,7 @@ class Work:
             pieces = _with_contexts(before, contexts, list(states))
         ids = wanted | {id for piece in pieces for id in piece.test.values}
         tests = sorted(map(Condition.parse, ids))
-        done.record = _completed(trained, pieces, tests, study.evaluation.batch_size, progress)
+        done.record = trained.complete(pieces, tests, study.evaluation.batch_size, progress)
         used = {devices.describe(trained.device)}
         for piece in pieces:
             used |= set(json.loads(piece.attrs.get("devices", "[]")))
@@ -228,25 +228,6 @@ def _with_contexts(
         return []
     known = records.still_valid(before, contexts)
     return [] if known is None else [known]
-
-
-def _completed(
-    trained: TrainedReplicas,
-    pieces: Sequence[xr.Dataset],
-    conditions: Sequence[Condition],
-    batch_size: int,
-    progress,
-) -> xr.Dataset:
-    """Return the results of all networks. Those of some replicas are in `pieces` already."""
-    known = [(piece.replica.values.tolist(), piece) for piece in pieces]
-    have = {replica for replicas, _ in known for replica in replicas}
-    if missing := [replica for replica in trained.weights if replica not in have]:
-        known.append((missing, None))
-    made = []
-    for replicas, piece in known:
-        of_piece = replace(trained, weights={r: trained.weights[r] for r in replicas})
-        made.append(of_piece.evaluate(conditions, batch_size, piece, progress))
-    return records.joined(made)
 
 
 # ── Processes ────────────────────────────────────────────────────────────────────────────────────

@@ -13,16 +13,14 @@ from pathlib import Path
 import xarray as xr
 
 from passband.cache import regrouping
-from passband.cache.identities import record_contexts
+from passband.cache.identities import record_contexts, usual_devices
 from passband.cache.regrouping import Parts
-from passband.grid import Condition
 from passband.imaging.wave_files import digests_of_specimens
-from passband.mixtures import Mixture, of_id
 from passband.results import layout
 from passband.seeds import digest
 from passband.storage import atomic, records
 from passband.storage.integrity import read_if_valid
-from passband.storage.weights import Part, fingerprint, load_parts
+from passband.storage.weights import fingerprint, load_parts
 
 
 @dataclass(frozen=True)
@@ -35,83 +33,93 @@ class RecordJob:
         params: Params of the rule on which the counts depend.
         splits: For each test specimen, the digest of the test structures by the id of their set of
             exit waves, see :mod:`passband.wave_sets`.
-        test_own: Whether networks are also tested under their own training condition.
-        microscopes: The drawn microscopes under which the first replicas are also tested.
-        mixtures: The study's mixtures, under which networks may be trained.
+        tests: For each training condition, the ids of what its networks are tested under.
+        microscopes: Ids of the drawn microscopes under which the first replicas are also tested.
     """
 
     own: Path
     parts: Parts
     params: tuple
     splits: dict[str, dict[str, str]]
-    test: tuple[Condition, ...]
-    test_own: bool = False
-    microscopes: tuple[Condition, ...] = ()
-    mixtures: tuple[Mixture, ...] = ()
+    tests: Mapping[str, Sequence[str]]
+    microscopes: Sequence[str] = ()
 
-    def tests(self, condition: str) -> list[Condition | Mixture]:
-        """Return the conditions under which the networks of a training condition are tested."""
-        ids = records.with_own([test.id for test in self.test], condition, self.test_own)
-        return [of_id(self.mixtures, id) for id in ids]
+    def __len__(self) -> int:
+        return sum(len(part.weights) for part in self.parts.values())
 
-    def further_tests(self, replicas: Collection[int]) -> list[Condition]:
+    def further_tests(self, replicas: Collection[int]) -> list[str]:
         """Return the microscopes under which one of these replicas, the first, is also tested."""
         return list(self.microscopes) if records.FIRST in replicas else []
 
-    def contexts(self, condition: str, device: str) -> dict[str, str]:
-        """Return the contexts of the record of a condition's networks on a kind of device."""
-        part = self.parts[condition]
-        return self._contexts(part, fingerprint(part.weights), device)
+    def contexts(self, condition: str, device: str, networks: str | None = None) -> dict[str, str]:
+        """Return the contexts of a record of a condition's networks on a kind of device.
 
-    def _contexts(self, part: Part, networks: str, device: str) -> dict[str, str]:
-        splits = digests_of_specimens(self.splits)
+        `networks` is the fingerprint of these networks; by default, they are those of the job.
+        """
+        part, splits = self.parts[condition], digests_of_specimens(self.splits)
+        networks = networks or fingerprint(part.weights)
         return record_contexts(self.params, part.metadata, networks, splits, device)
 
-    def lacking(self, condition: str, record: xr.Dataset | None = None) -> set[tuple[str, str]]:
-        """Return the pairs of test specimen and id of condition or microscope that a record lacks.
+    def lacking(self, condition: str, found: Sequence[xr.Dataset] = ()) -> set[tuple[str, str]]:
+        """Return the pairs of test specimen and id of condition or microscope that records lack.
 
         Args:
             condition: Id of the training condition.
-            record: The record. Without a record, all pairs are returned.
+            found: Records of some of its replicas each. If a replica is in none of them, all pairs
+                are returned.
         """
-        replicas = list(self.parts[condition].weights)
-        if record is not None:
-            replicas = record.replica.values.tolist()
-        further = self.further_tests(replicas)
-        return self._lacking_along("test", self.tests(condition), record) | self._lacking_along(
-            records.MICROSCOPE, further, record
+        replicas, lacking = list(self.parts[condition].weights), set()
+        missing = set(replicas)
+        for record in found:
+            missing -= set(record.replica.values.tolist())
+            lacking |= set().union(*self._lacking(condition, record))
+        if missing:
+            every = [*self.tests[condition], *self.further_tests(replicas)]
+            return set(product(self.splits, every))
+        return lacking
+
+    def _lacking(
+        self, condition: str, record: xr.Dataset, microscopes: Sequence[str] | None = None
+    ) -> tuple[set, set]:
+        """Return the pairs of test conditions, and those of microscopes, that a record lacks."""
+        if microscopes is None:
+            microscopes = self.further_tests(record.replica.values.tolist())
+        wanted = {"test": self.tests[condition], records.MICROSCOPE: microscopes}
+        specimens = record.test_specimen.values.tolist()
+        return tuple(
+            {*product(self.splits, ids)}
+            - {*product(specimens, records.values_along(record, dimension))}
+            for dimension, ids in wanted.items()
         )
 
-    def _lacking_along(
-        self, dimension: str, conditions: Sequence[Condition | Mixture], record: xr.Dataset | None
-    ) -> set[tuple[str, str]]:
-        pairs = set(product(self.splits, (condition.id for condition in conditions)))
-        if record is None:
-            return pairs
-        known = records.values_along(record, dimension)
-        return pairs - set(product(record.test_specimen.values.tolist(), known))
-
-    def whole(self, devices: Mapping[str, Sequence[str]]) -> dict[str, xr.Dataset] | None:
-        """Return the job's own record if it is undamaged and has exactly what the job makes.
-
-        Args:
-            devices: For each condition, the kinds of device on which the record may have been made.
-        """
+    def whole(self) -> dict[str, xr.Dataset] | None:
+        """Return the job's own record if it is undamaged and has exactly what the job makes."""
         found = read_if_valid(records.parts, self.own, newer=True)
         if found is None or list(found) != list(self.parts):
             return None
         for id, record in found.items():
-            valid = (
-                records.still_valid(record, self.contexts(id, device)) for device in devices[id]
-            )
+            devices = usual_devices(self.parts[id].metadata)
+            contexts = (self.contexts(id, device) for device in devices)
+            valid = (records.still_valid(record, each) for each in contexts)
             replicas = list(self.parts[id].weights)
-            tests = self.tests(id), self.further_tests(replicas)
-            if not any(
-                v is not None and records.covers(v, replicas, list(self.splits), *tests)
-                for v in valid
-            ):
+            exactly = replicas, list(self.splits), self.tests[id], self.further_tests(replicas)
+            if not any(v is not None and records.covers(v, *exactly) for v in valid):
                 return None
         return found
+
+    def found_whole(self) -> dict[str, xr.Dataset] | None:
+        """Return the records of all conditions from those of earlier jobs; None if results lack.
+
+        The results may have been made on another kind of CPU, or on the kind of device that trained
+        the networks. Only this comparison needs no torch.
+        """
+        complete, devices = {}, {id: usual_devices(x.metadata) for id, x in self.parts.items()}
+        for device in dict.fromkeys(name for names in devices.values() for name in names):
+            left = [id for id in self.parts if id not in complete and device in devices[id]]
+            for id, found in (self.find(device, left) if left else {}).items():
+                if not self.lacking(id, found):
+                    complete[id] = self.labelled(id, self._selected(id, found), device)
+        return {id: complete[id] for id in self.parts} if len(complete) == len(self.parts) else None
 
     def find(self, device: str, conditions: Collection[str]) -> dict[str, list[xr.Dataset]]:
         """Return records of the networks that were made on a kind of device, by condition.
@@ -135,25 +143,21 @@ class RecordJob:
                     continue
                 if (known := self._fingerprint(id, replicas, networks)) is None:
                     continue
-                contexts = self._contexts(self.parts[id], known, device)
+                contexts = self.contexts(id, device, known)
                 if (valid := records.still_valid(stored[id], contexts)) is None:
                     continue
                 own = [replica for replica in replicas if replica in self.parts[id].weights]
                 found[id].append(records.with_replicas(valid, own))
-                if not self.lacking(id, found[id][-1]):
+                if not any(self._lacking(id, found[id][-1])):
                     missing[id] -= set(own)
             if not any(missing.values()):
                 break
         return {id: self._fullest(id, records_of) for id, records_of in found.items()}
 
-    def complete(self, condition: str, found: Sequence[xr.Dataset], device: str) -> xr.Dataset:
-        """Return the record of a condition from complete records of some replicas each."""
-        tests, pieces = [test.id for test in self.tests(condition)], []
-        for record in found:
-            further = [c.id for c in self.further_tests(record.replica.values.tolist())]
-            pieces.append(records.selected(record, list(self.splits), tests, further))
+    def labelled(self, condition: str, record: xr.Dataset, device: str) -> xr.Dataset:
+        """Return a record of all networks of a condition with its condition and its contexts."""
         contexts = json.dumps(self.contexts(condition, device))
-        return records.joined(pieces).assign_attrs(condition=condition, contexts=contexts)
+        return record.assign_attrs(condition=condition, contexts=contexts)
 
     def write(self, parts: Mapping[str, xr.Dataset], output: str, attrs: Mapping[str, str]) -> None:
         """Write the record of the job to the cache, and link the output to it."""
@@ -165,19 +169,22 @@ class RecordJob:
         """Link the output to the job's record, and remove the records of its single conditions."""
         atomic.link(self.own, output)
         if len(parts) > 1:
-            single = {self._single(id): {id: part} for id, part in parts.items()}
-            regrouping.remove_single(
-                path for path, part in single.items() if not others(path, part)
-            )
+            single = {regrouping.single(self.own, id): {id: part} for id, part in parts.items()}
+            regrouping.remove_single(path for path in single if not others(path, single[path]))
 
     def write_single(self, condition: str, record: xr.Dataset, attrs: Mapping[str, str]) -> None:
         """Write the record of one condition of the job to the cache."""
-        path, part = self._single(condition), {condition: record}
+        path, part = regrouping.single(self.own, condition), {condition: record}
         keep_others(path, part)
         regrouping.write_single(partial(records.write, part, path, attrs))
 
-    def _single(self, condition: str) -> Path:
-        return self.own.parents[1] / condition / self.own.name
+    def _selected(self, condition: str, found: Sequence[xr.Dataset]) -> xr.Dataset:
+        """Return one record with exactly the job's results from records of some replicas each."""
+        specimens, tests, pieces = list(self.splits), self.tests[condition], []
+        for record in found:
+            further = self.further_tests(record.replica.values.tolist())
+            pieces.append(records.selected(record, specimens, tests, further))
+        return records.joined(pieces)
 
     def _fullest(self, condition: str, found: Sequence[xr.Dataset]) -> list[xr.Dataset]:
         """Return for each replica of a condition the record that lacks the fewest results.
@@ -186,10 +193,8 @@ class RecordJob:
         such a record is not preferred to one that has the sums of two replicas too.
         """
 
-        def shortage(record: xr.Dataset) -> tuple[int, int]:
-            wanted = {"test": self.tests(condition), records.MICROSCOPE: self.microscopes}
-            tests, further = (self._lacking_along(*each, record) for each in wanted.items())
-            return len(tests), len(further)
+        def shortage(record: xr.Dataset) -> list[int]:
+            return [len(pairs) for pairs in self._lacking(condition, record, self.microscopes)]
 
         missing, chosen = set(self.parts[condition].weights), []
         for record in sorted(found, key=shortage) if len(found) > 1 else found:

@@ -28,7 +28,7 @@ _TRIALS = 100
 Parts = dict[str, Part]
 
 
-def files(own: str | Path, missing: Mapping[str, Collection[int]]) -> Iterator[Path]:
+def files(own: Path, missing: Mapping[str, Collection[int]]) -> Iterator[Path]:
     """Yield the files in the cache that may have results of a job, the job's own file first.
 
     The names of the files decide; the files are not opened. The first file need not exist.
@@ -39,17 +39,13 @@ def files(own: str | Path, missing: Mapping[str, Collection[int]]) -> Iterator[P
         missing: For each training condition, by its id, the replicas that are not found yet. The
             caller may remove replicas that it finds.
     """
-    own = Path(own)
     yield own
     for folder in _listed(own.parents[1]):
-        if not any(left and may_have(folder.name, id) for id, left in missing.items()):
-            continue
-        for path in _listed(folder):
+        wanted = [left for id, left in missing.items() if may_have(folder.name, id)]
+        for path in _listed(folder) if any(wanted) else ():
             if path == own or not path.name.endswith("".join(own.suffixes)):
                 continue
-            batch = layout.replicas_of(path)
-            wanted = (left for id, left in missing.items() if may_have(folder.name, id))
-            if any(replica in batch for left in wanted for replica in left):
+            if not set().union(*wanted).isdisjoint(layout.replicas_of(path)):
                 yield path
 
 
@@ -61,6 +57,11 @@ def _listed(folder: Path) -> list[Path]:
         return []
     except OSError as error:
         raise UnreachableError(folder, error.strerror) from None
+
+
+def single(own: Path, condition: str) -> Path:
+    """Return the file in the cache for one condition of the job that has the file `own`."""
+    return own.parents[1] / condition / own.name
 
 
 def write_single(write: Callable[[], None]) -> None:
@@ -168,52 +169,75 @@ class Shard:
 # ── Networks ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def whole(
-    path: str | Path, contexts: NetworkContexts, conditions: Sequence[str], replicas: Sequence[int]
-) -> Parts | None:
-    """Return the networks in a job's own file if it is undamaged and has all of them.
+@dataclass(frozen=True)
+class NetworkJob:
+    """What one `train` job trains: the same replicas under each of its conditions.
 
-    Raises:
-        NewerError: If a newer version of Passband wrote the file, which must not be overwritten.
-    """
-    found = read_if_valid(load_parts, path, newer=True) or {}
-    valid = list(found) == list(conditions) and all(
-        part.metadata.context == contexts.context(id, replicas)
-        and list(part.weights) == list(replicas)
-        for id, part in found.items()
-    )
-    return found if valid else None
-
-
-def find_networks(
-    own: str | Path, contexts: NetworkContexts, conditions: Sequence[str], replicas: Sequence[int]
-) -> dict[str, list[Part]]:
-    """Return the finished networks of a job, by training condition.
-
-    Args:
+    Attributes:
         own: The job's own file in the cache, which need not exist.
         contexts: What the networks depend on.
-        conditions, replicas: Ids of the training conditions, and numbers of the replicas of each
-            condition.
-
-    Returns:
-        For each condition, parts of several files. All parts of a condition have the same
-        precision, and no network is in two of them. Networks that are not found are left out.
+        conditions: Ids of the training conditions.
+        replicas: Numbers of the replicas of each condition.
     """
-    missing = {id: set(replicas) for id in conditions}
-    found: dict[str, list[Part]] = {id: [] for id in conditions}
-    for path in files(own, missing):
-        parts = read_if_valid(load_parts, path) or {}
-        for id in missing.keys() & parts.keys():
-            part = parts[id]
-            chosen = [replica for replica in part.weights if replica in missing[id]]
-            alike = not found[id] or found[id][0].metadata.precision == part.metadata.precision
-            if chosen and alike and contexts.accepts(part.metadata):
-                found[id].append(_with_replicas(part, chosen))
-                missing[id] -= set(chosen)
-        if not any(missing.values()):
-            break
-    return found
+
+    own: Path
+    contexts: NetworkContexts
+    conditions: Sequence[str]
+    replicas: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.conditions) * len(self.replicas)
+
+    def whole(self) -> Parts | None:
+        """Return the networks in the job's own file if it is undamaged and has all of them.
+
+        Raises:
+            NewerError: If a newer version of Passband wrote the file, which must not be
+                overwritten.
+        """
+        found = read_if_valid(load_parts, self.own, newer=True) or {}
+        valid = list(found) == list(self.conditions) and all(
+            part.metadata.context == self.contexts.context(id, self.replicas)
+            and list(part.weights) == list(self.replicas)
+            for id, part in found.items()
+        )
+        return found if valid else None
+
+    def find(self) -> dict[str, list[Part]]:
+        """Return the finished networks, whatever job trained them, by training condition.
+
+        Returns:
+            For each condition, parts of several files. All parts of a condition have the same
+            precision, and no network is in two of them. Networks that are not found are left out.
+        """
+        missing = {id: set(self.replicas) for id in self.conditions}
+        found: dict[str, list[Part]] = {id: [] for id in self.conditions}
+        for path in files(self.own, missing):
+            parts = read_if_valid(load_parts, path) or {}
+            for id in missing.keys() & parts.keys():
+                part = parts[id]
+                chosen = [replica for replica in part.weights if replica in missing[id]]
+                alike = not found[id] or found[id][0].metadata.precision == part.metadata.precision
+                if chosen and alike and self.contexts.accepts(part.metadata):
+                    found[id].append(_with_replicas(part, chosen))
+                    missing[id] -= set(chosen)
+            if not any(missing.values()):
+                break
+        return found
+
+    def joined(self, condition: str, parts: Sequence[Part]) -> Part:
+        """Return the networks of a condition from parts that have all of them, with the context."""
+        every = [part.metadata for part in parts]
+        weights = {r: state for part in parts for r, state in part.weights.items()}
+        metadata = replace(
+            every[0],
+            context=self.contexts.context(condition, self.replicas),
+            device=", ".join(sorted({each.device for each in every})),
+            vectorized=any(each.vectorized for each in every),
+            best={r: record for each in every for r, record in each.best.items()},
+            history={r: rows for each in every for r, rows in each.history.items()},
+        )
+        return _with_replicas(Part(weights, metadata), sorted(weights))
 
 
 def trained(path: str | Path, of: Mapping[str, str], conditions: Sequence[str]) -> Parts:
@@ -228,9 +252,7 @@ def trained(path: str | Path, of: Mapping[str, str], conditions: Sequence[str]) 
     """
     parts = load_parts(path)
     for part, condition in zip(parts.values(), conditions, strict=False):
-        expected = {**of, "condition": condition}
-        actual = {name: getattr(part.metadata, name) for name in expected}
-        check_attributes(path, actual, expected)
+        check_attributes(path, vars(part.metadata), {**of, "condition": condition})
     check_attributes(path, {"conditions": len(parts)}, {"conditions": len(conditions)})
     return parts
 
@@ -245,18 +267,3 @@ def _with_replicas(part: Part, replicas: Sequence[int]) -> Part:
             history={replica: metadata.history[replica] for replica in replicas},
         ),
     )
-
-
-def joined(parts: Sequence[Part], context: str) -> Part:
-    """Return the networks of several parts of one condition as one part with a new context."""
-    every = [part.metadata for part in parts]
-    weights = {r: state for part in parts for r, state in part.weights.items()}
-    metadata = replace(
-        every[0],
-        context=context,
-        device=", ".join(sorted({each.device for each in every})),
-        vectorized=any(each.vectorized for each in every),
-        best={r: record for each in every for r, record in each.best.items()},
-        history={r: rows for each in every for r, rows in each.history.items()},
-    )
-    return _with_replicas(Part(weights, metadata), sorted(weights))

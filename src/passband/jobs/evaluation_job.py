@@ -6,19 +6,18 @@ condition cannot be tested, the job tests those of the other conditions before i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import xarray as xr
 
 from passband.cache.record_job import RecordJob
 from passband.config import Microscope
+from passband.grid import Condition
 from passband.jobs.failures import Failures
 from passband.jobs.job import Job
 from passband.learning import devices
 from passband.learning.evaluation import SharedImages
 from passband.learning.replicas import TrainedReplicas, load_test_splits
-from passband.storage import records
-from passband.storage.records import FIRST
+from passband.mixtures import of_id
 
 
 def complete(
@@ -44,6 +43,8 @@ def complete(
         PassbandError: If the test of a condition's networks fails. The message names the conditions
             that failed.
     """
+    made, computed, failures = {}, set(), Failures(len(tested.parts))
+    microscopes = [Condition.parse(id) for id in tested.microscopes]
     device = devices.device()
     name = devices.describe(device)
     found = tested.find(name, tested.parts)
@@ -52,31 +53,21 @@ def complete(
     batch_size = job.study.evaluation.batch_size
     # The networks of a single condition use each image once.
     shared = SharedImages() if len(tested.parts) > 1 else None
-    made, computed, failures = {}, set(), Failures(len(tested.parts))
     for condition, part in tested.parts.items():
-        known = [(record.replica.values.tolist(), record) for record in found[condition]]
-        have = {replica for replicas, _ in known for replica in replicas}
-        if missing := [replica for replica in part.weights if replica not in have]:
-            known.append((missing, None))
-        pieces, lacking, tests = [], set(), tested.tests(condition)
+        lacking = tested.lacking(condition, found[condition])
         with failures.collected(condition):
-            for replicas, record in known:
-                weights = {replica: part.weights[replica] for replica in replicas}
-                networks = TrainedReplicas(
-                    weights, part.metadata, microscope, splits, device, shared
-                )
-                piece = networks.evaluate(tests, batch_size, record, job.progress)
-                if further := tested.further_tests(replicas):
-                    first = replace(networks, weights={FIRST: weights[FIRST]})
-                    known_first = records.under_microscopes(record)
-                    of_first = first.evaluate(further, batch_size, known_first, job.progress)
-                    piece = records.with_microscopes(piece, of_first)
-                pieces.append(piece)
-                lacking |= tested.lacking(condition, record)
-            whole = tested.complete(condition, pieces, name)
+            networks = TrainedReplicas(*part, microscope, splits, device, shared)
+            record = networks.complete(
+                found[condition],
+                [of_id(job.study.mixtures, id) for id in tested.tests[condition]],
+                batch_size,
+                job.progress,
+                microscopes,
+            )
+            record = tested.labelled(condition, record, name)
             if len(tested.parts) > 1 and lacking:
-                tested.write_single(condition, whole, attrs)
-            made[condition] = whole
+                tested.write_single(condition, record, attrs)
+            made[condition] = record
             computed |= lacking
     failures.check("results")
     return made, len(computed)

@@ -13,16 +13,15 @@ overwritten, and with UnreachableError if a file in the cache cannot be read now
 import contextlib
 import csv
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband.cache import regrouping
-from passband.cache.identities import NetworkContexts, usual_devices
 from passband.cache.record_job import RecordJob
-from passband.cache.regrouping import Shard
+from passband.cache.regrouping import NetworkJob, Parts, Shard
 from passband.jobs.job import Job
 from passband.learning.checkpoints import clear
 from passband.seeds import digest
@@ -50,33 +49,31 @@ def exit_waves(job: Job, shard: Shard, output: str, attrs: Mapping[str, str]) ->
 
 @dataclass(frozen=True)
 class NetworkFiles:
-    """The files of a `train` job.
+    """The networks that a `train` job trains, and its files.
 
     Attributes:
-        cached, weights: The file of networks in the cache, and the output for the networks.
-        history: The output for the history of the training, a table as CSV.
+        networks: The networks, and their file in the cache.
+        weights, history: The outputs for the networks, and for the history of their training, a
+            table as CSV.
         checkpoints: Folder of the saved states.
     """
 
-    cached: str
+    networks: NetworkJob
     weights: str
     history: str
     checkpoints: str
 
-    def _single(self, condition: str) -> Path:
-        """Return the file in the cache for the finished networks of one condition of the job.
-
-        If the job has this condition only, this is the job's own file in the cache.
-        """
-        own = Path(self.cached)
-        return own.parents[1] / condition / own.name
+    @property
+    def result(self) -> str:
+        """The job's result in words."""
+        return f"{len(self.networks)} network(s) in {self.weights}"
 
     def write_single(self, condition: str, part: Part, provenance: Mapping) -> None:
-        """Write the networks of one condition of a job to the cache."""
-        path = self._single(condition)
+        """Write the networks of one condition of a job of several to the cache."""
+        path = regrouping.single(self.networks.own, condition)
         regrouping.write_single(partial(save_parts, {condition: part}, path, provenance))
 
-    def hand_over(self, parts: Mapping[str, Part], provenance: Mapping | None = None) -> None:
+    def hand_over(self, parts: Parts, provenance: Mapping | None = None) -> None:
         """Make the outputs of the job, and remove its saved states.
 
         Args:
@@ -84,13 +81,14 @@ class NetworkFiles:
             provenance: The provenance of the file in the cache, which is written first. Without it,
                 the file is in the cache already.
         """
+        own = self.networks.own
         if provenance is not None:
-            save_parts(parts, self.cached, provenance)
-        atomic.link(self.cached, self.weights)
+            save_parts(parts, own, provenance)
+        atomic.link(own, self.weights)
         with atomic.replacing(self.history) as beside:
             _write_history(parts, beside)
         if len(parts) > 1:
-            regrouping.remove_single(map(self._single, parts))
+            regrouping.remove_single(regrouping.single(own, condition) for condition in parts)
         clear(Path(self.checkpoints))
 
 
@@ -109,57 +107,30 @@ def _write_history(parts: Mapping[str, Part], path: Path) -> None:
             writer.writerow({key: "" if value != value else value for key, value in row.items()})
 
 
-def networks(
-    job: Job,
-    files: NetworkFiles,
-    contexts: NetworkContexts,
-    conditions: Sequence[str],
-    replicas: Sequence[int],
-) -> dict[str, list[Part]]:
+def networks(job: Job, files: NetworkFiles) -> dict[str, list[Part]]:
     """End the job if the cache has all networks that the job would train.
 
-    Otherwise return the networks that are in the cache, see
-    :func:`passband.cache.regrouping.find_networks`.
+    Otherwise return the networks that are in the cache, see :meth:`NetworkJob.find`.
     """
-    result = f"{len(conditions) * len(replicas)} network(s) in {files.weights}"
-    if parts := regrouping.whole(files.cached, contexts, conditions, replicas):
+    if parts := files.networks.whole():
         files.hand_over(parts)
-        job.finish_early(result)
-    found = regrouping.find_networks(files.cached, contexts, conditions, replicas)
-    if all(sum(len(part.weights) for part in found[id]) == len(replicas) for id in conditions):
-        parts = {
-            id: regrouping.joined(found[id], contexts.context(id, replicas)) for id in conditions
-        }
+        job.finish_early(files.result)
+    found = files.networks.find()
+    if sum(len(part.weights) for parts in found.values() for part in parts) == len(files.networks):
+        parts = {id: files.networks.joined(id, of_id) for id, of_id in found.items()}
         files.hand_over(parts, job.provenance(files.weights))
-        job.finish_early(result)
+        job.finish_early(files.result)
     return found
 
 
 def record(job: Job, tested: RecordJob, output: str, attrs: Mapping[str, str]) -> None:
-    """End the job if the cache has all results of the record that the job would make.
-
-    The results may have been made on another kind of CPU, or on the kind of device that trained the
-    networks. Only this comparison needs no torch.
-    """
-    devices = {id: usual_devices(part.metadata) for id, part in tested.parts.items()}
-    number = sum(len(part.weights) for part in tested.parts.values())
-    result = f"{number} network(s) on all conditions in {output}"
-    if parts := tested.whole(devices):
+    """End the job if the cache has all results of the record that the job would make."""
+    if parts := tested.whole():
         tested.hand_over(parts, output)
-        job.finish_early(result)
-    complete = {}
-    for device in dict.fromkeys(name for names in devices.values() for name in names):
-        left = [id for id in tested.parts if id not in complete and device in devices[id]]
-        if not left:
-            continue
-        for id, records_of in tested.find(device, left).items():
-            replicas = {r for each in records_of for r in each.replica.values.tolist()}
-            lacking = any(tested.lacking(id, each) for each in records_of)
-            if replicas == {*tested.parts[id].weights} and not lacking:
-                complete[id] = tested.complete(id, records_of, device)
-    if len(complete) == len(tested.parts):
-        tested.write({id: complete[id] for id in tested.parts}, output, attrs)
-        job.finish_early(result)
+    elif parts := tested.found_whole():
+        tested.write(parts, output, attrs)
+    if parts:
+        job.finish_early(f"{len(tested)} network(s) on all conditions in {output}")
 
 
 def attributes(job: Job, snakemake, kind: str) -> dict[str, str]:

@@ -5,14 +5,11 @@ job that is killed, or that reaches its time limit, loses no finished network. I
 one condition fails, the job trains the networks of the other conditions before it fails.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from passband.cache import regrouping
-from passband.cache.identities import NetworkContexts
-from passband.jobs import reuse
 from passband.jobs.failures import Failures
 from passband.jobs.job import Job
+from passband.jobs.reuse import NetworkFiles
 from passband.learning.deadline import StopCondition
 from passband.learning.replicas import ReplicaJob
 from passband.storage.weights import Part
@@ -20,20 +17,12 @@ from passband.wave_sets import wave_set_of
 
 
 def complete(
-    job: Job,
-    files: reuse.NetworkFiles,
-    contexts: NetworkContexts,
-    found: dict[str, list[Part]],
-    replicas: Sequence[int],
-    trainer: ReplicaJob,
+    job: Job, files: NetworkFiles, found: dict[str, list[Part]], trainer: ReplicaJob
 ) -> dict[str, Part]:
     """Train the networks that are missing, and return all networks of the job by condition.
 
     Args:
-        files: The job's files.
-        contexts: What the networks depend on.
-        found: The networks that exist, for every condition of the job, see
-            :func:`passband.cache.regrouping.find_networks`.
+        found: The networks that exist, for every condition of the job.
 
     Raises:
         StoppedError: If the job is stopped before its end.
@@ -43,7 +32,7 @@ def complete(
     """
     # The interval between saves does not change results, so it is not a param of the rule.
     stop = StopCondition(job.study.training.save_every_s, job.seconds_left)
-    parts, failures = {}, Failures(len(found))
+    networks, parts, failures = files.networks, {}, Failures(len(found))
     provenance = job.provenance(files.weights)
     # The networks that need the same exit waves follow each other.
     in_order = sorted(found, key=wave_set_of)
@@ -54,19 +43,19 @@ def complete(
             folder /= condition
         # A file's networks are tested in one precision.
         kept = [part for part in known if part.metadata.precision == trainer.precision]
-        if sum(len(part.weights) for part in known) == len(replicas):
+        if sum(len(part.weights) for part in known) == len(networks.replicas):
             kept = known
         have = {replica for part in kept for replica in part.weights}
-        missing = [replica for replica in replicas if replica not in have]
+        missing = [replica for replica in networks.replicas if replica not in have]
         with failures.collected(condition):
             if missing:
                 if len(found) > 1:
                     job.log(f"condition {number} of {len(found)}: {condition}")
-                seeds = contexts.seeds(condition, missing)
-                context = contexts.context(condition, missing)
+                seeds = networks.contexts.seeds(condition, missing)
+                context = networks.contexts.context(condition, missing)
                 under = job.study.trained_under(condition)
                 kept.append(trainer.train(under, seeds, context, folder, stop, job.terminal))
-            part = regrouping.joined(kept, contexts.context(condition, replicas))
+            part = networks.joined(condition, kept)
             if missing and len(found) > 1:
                 files.write_single(condition, part, provenance)
             parts[condition] = part

@@ -5,7 +5,7 @@ The training loop is in :mod:`passband.learning.training`, and the loop over tes
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from passband.learning import backend, devices, evaluation, memory, networks, st
 from passband.learning.deadline import StopCondition
 from passband.mixtures import Mixture
 from passband.seeds import digest
+from passband.storage import records
 from passband.storage.weights import Part, WeightsMetadata, as_array, fingerprint
 from passband.wave_sets import WaveSet, by_set, wave_set
 
@@ -243,3 +244,33 @@ class TrainedReplicas:
         record["val_loss"] = ("replica", [epoch.val_loss for epoch in best])
         record["best_epoch"] = ("replica", [epoch.epoch for epoch in best])
         return record
+
+    def complete(
+        self,
+        found: Sequence[xr.Dataset],
+        conditions: Sequence[Condition | Mixture],
+        batch_size: int,
+        progress: Callable[[Iterable], Iterable] = iter,
+        microscopes: Sequence[Condition] = (),
+    ) -> xr.Dataset:
+        """Return the record of all networks. Only results that are not known are computed.
+
+        Args:
+            found: Known records of some of the networks each.
+            microscopes: Drawn microscopes under which the first replica is also tested.
+        """
+        known = [(record.replica.values.tolist(), record) for record in found]
+        have = {replica for replicas, _ in known for replica in replicas}
+        if missing := [replica for replica in self.weights if replica not in have]:
+            known.append((missing, None))
+        pieces = []
+        for replicas, record in known:
+            of = replace(self, weights={replica: self.weights[replica] for replica in replicas})
+            piece = of.evaluate(conditions, batch_size, record, progress)
+            if microscopes and records.FIRST in replicas:
+                first = replace(self, weights={records.FIRST: self.weights[records.FIRST]})
+                under = records.under_microscopes(record)
+                tested = first.evaluate(microscopes, batch_size, under, progress)
+                piece = records.with_microscopes(piece, tested)
+            pieces.append(piece)
+        return records.joined(pieces)

@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from passband.grid import Condition
 from passband.scores import pairs
 from passband.storage import datasets
 from passband.storage.integrity import DamagedError
@@ -268,12 +267,12 @@ def covers(
     record: xr.Dataset,
     replicas: Sequence[int],
     specimens: Sequence[str],
-    test: Sequence[Condition],
-    microscopes: Sequence[Condition] = (),
+    test: Sequence[str],
+    microscopes: Sequence[str] = (),
 ) -> bool:
     """Return whether a record has exactly these replicas, specimens, conditions and microscopes."""
-    expected = {"replica": replicas, "test_specimen": specimens, "test": [c.id for c in test]}
-    expected[MICROSCOPE] = [c.id for c in microscopes]
+    expected = {"replica": replicas, "test_specimen": specimens, "test": test}
+    expected[MICROSCOPE] = microscopes
     return all(values_along(record, name) == list(v) for name, v in expected.items())
 
 
