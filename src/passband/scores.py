@@ -39,8 +39,9 @@ def dice(counts: np.ndarray) -> np.ndarray:
 
 def counts_of_masks(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
     """Return the counts (3,) of a mask and its ground truth, bool arrays of the same shape."""
-    tp, positive, true = map(np.count_nonzero, (predicted & true, predicted, true))
-    return np.array([tp, positive - tp, true - tp], np.int64)
+    tp = np.count_nonzero(predicted & true)
+    fp, fn = np.count_nonzero(predicted) - tp, np.count_nonzero(true) - tp
+    return np.array([tp, fp, fn], np.int64)
 
 
 def dice_of_masks(predicted: np.ndarray, true: np.ndarray) -> float:
