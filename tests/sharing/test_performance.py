@@ -15,6 +15,7 @@ from passband.learning.network_files import Network
 from passband.results import Results
 from passband.scores import OUTCOMES, dice
 from passband.sharing import performance
+from passband.sharing.performance import Performance
 from passband.storage import datasets
 
 IDS = [
@@ -38,6 +39,11 @@ def network(folder, replica=1, loss=1.5):
     path = folder / "networks/gold/compact-w4-d2" / TRAINED / "r000-001.safetensors"
     condition = Condition.parse(TRAINED)
     return Network(torch.nn.Identity(), replica, metadata, Microscope(), condition, path)
+
+
+def of(network):
+    """Return the performance of a network in the study to whose results its file belongs."""
+    return Performance(network, Results(Study(), network.path.parents[4]))
 
 
 @pytest.fixture
@@ -76,13 +82,14 @@ def test_dice_is_that_of_the_networks_own_replica(results, finished):
     folder, counts = results
     if finished:
         aggregate(folder)
-    found, source = performance.measured(network(folder), Results(Study(), folder))
+    tested = of(network(folder))
+    found = tested.measured
     expected = dice(counts[1])
     np.testing.assert_allclose(found.dice, expected.mean(-1), rtol=1e-12)
     np.testing.assert_allclose(found.standard_error, expected.std(-1, ddof=1) / np.sqrt(5))
     assert found.attrs["images"] == 5
     assert list(found.test_defocus_nm.values) == [-5, -5, 5, 5, 20, 20]
-    assert source.startswith("study/table.zarr" if finished else "study/records/gold/")
+    assert tested.source.startswith("study/table.zarr" if finished else "study/records/gold/")
 
 
 def test_a_record_has_the_axes_of_its_conditions(results):
@@ -93,7 +100,7 @@ def test_a_record_has_the_axes_of_its_conditions(results):
     ids = IDS[:3] + [replace(c, further=(("coma_nm", 50),)).id for c in further]
     cell = {"specimen": "gold", "architecture": "compact-w4-d2", "condition": TRAINED}
     datasets.write(record.assign_coords(test=ids), path, datasets.RECORD, cell)
-    found, _ = performance.measured(network(folder), Results(Study(), folder))
+    found = of(network(folder)).measured
     assert found.test_coma_nm.values.tolist() == [0, 0, 0, 50, 50, 50]
     assert Axes.of(found).own == {"coma_nm": 0}
     assert performance.further_words(Condition.parse(TRAINED), found) == "coma 0 nm"
@@ -106,22 +113,23 @@ def test_a_record_has_the_axes_of_its_conditions(results):
 
 def test_network_that_was_trained_again_has_no_measured_performance(results):
     folder, _ = results
-    found, reason = performance.measured(network(folder, loss=1.4), Results(Study(), folder))
-    assert found is None
-    assert "was made with other weights" in reason
+    tested = of(network(folder, loss=1.4))
+    assert tested.measured is None
+    assert "was made with other weights" in tested.source
 
 
 def test_network_that_was_not_tested_has_no_measured_performance(results, tmp_path):
-    found, reason = performance.measured(network(tmp_path), Results(Study(), tmp_path))
-    assert (found, reason) == (None, f"the study {tmp_path.name} has not tested this network")
+    tested = of(network(tmp_path))
+    assert tested.measured is None
+    assert tested.source == f"the study {tmp_path.name} has not tested this network"
 
 
 def test_table_in_the_folder_has_all_networks_of_specimen_and_architecture(results, tmp_path):
     folder, counts = results
     path = tmp_path / "table.zarr.zip"
-    assert not performance.write_table(network(folder), Results(Study(), folder), path)
+    assert not of(network(folder)).write_table(path)
     aggregate(folder)
-    assert performance.write_table(network(folder), Results(Study(), folder), path)
+    assert of(network(folder)).write_table(path)
     copied = datasets.read(path, datasets.TABLE)
     np.testing.assert_array_equal(copied.counts.squeeze(), counts)
     assert copied.attrs["study"] == "study"

@@ -34,7 +34,7 @@ class Facts:
         license: The SPDX id of the network's license.
         configuration: The study's configuration.
         network_seed: The seed of the initial weights.
-        measured: See :func:`passband.sharing.performance.measured`.
+        measured: See :attr:`passband.sharing.performance.Performance.measured`.
         measured_in: The source of `measured`, or the reason why there is none.
         expected: Expected Dice (test) of the network on its training specimen, under the tested
             conditions and between them.

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import astuple, dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
@@ -28,103 +30,145 @@ _COLUMNS = ("test_specimen", "dice", "standard_error", "images", "condition")
 _STEPS = 30
 
 
-def measured(network: Network, results: Results) -> tuple[xr.Dataset | None, str]:
-    """Return the measured performance of one network, or the reason why there is none.
+@dataclass(frozen=True)
+class Performance:
+    """The performance of one network, which is read when it is first asked for.
 
-    The performance is read from the study's table of results. If there is no table, it is read from
-    the record of the network's training job.
-
-    Returns:
-        `dice` (test_specimen, test), the mean Dice over test images, and its `standard_error`, over
-            the same dimensions. The attribute `images` is the number of test images of a test
-            specimen under a condition. The coordinates are those of the table of results.
-        The file that was read, or the reason why there is no measured performance.
-
-    Raises:
-        StoreError: If the table or the record is damaged.
+    Attributes:
+        results: The network's study; None if its results are not at hand.
+        expected: Returns the expected Dice of the network on its training specimen under
+            conditions. It is used only if the performance was measured.
     """
-    row, source = _row(network, results)
-    if row is None:
-        return None, source
-    # The networks may have been trained again since they were tested.
-    loss = network.metadata.best[network.replica].val_loss
-    if not np.isclose(float(row.val_loss), loss, rtol=1e-5, atol=0):
-        return None, f"{source} was made with other weights: the validation loss differs"
-    each = dice(row.counts.transpose("test_specimen", "test", "structure", "outcome").values)
-    images, ids = each.shape[-1], row.test.values
-    if not (own := Axes.of(row).own):
-        seen = (network.condition, *map(Condition.parse, ids))
-        named = {name for condition in seen for name, _ in condition.further}
-        axes = results.study.axes  # a record does not have the study's own values
-        own = {name: x for name, x in (axes.own | axes.others).items() if name in named}
-    missing = np.full(each.shape[:-1], np.nan)
-    error = each.std(-1, ddof=1) / np.sqrt(images) if images > 1 else missing
-    dims = "test_specimen", "test"
-    return xr.Dataset(
-        {"dice": (dims, each.mean(-1)), "standard_error": (dims, error)},
-        {
-            "test_specimen": row.test_specimen.values,
-            "test": ids,
-            **Axes(own).coordinates(ids, "test"),
-        },
-        {"images": images},
-    ), source
 
+    network: Network
+    results: Results | None
+    expected: Callable[[Sequence[Condition]], np.ndarray] | None = None
 
-def _row(network: Network, results: Results) -> tuple[xr.Dataset | None, str]:
-    """Return the counts and the validation loss of one network, and their file or a reason."""
-    metadata = network.metadata
-    cell = metadata.specimen, metadata.architecture, metadata.condition
-    name = results.name
-    if results.has(layout.TABLE):
-        names = ("specimen", "architecture", "train", "replica")
-        opened = results.table[["counts", "val_loss", "status"]]
-        place = dict(zip(names, (*cell, network.replica), strict=True))
-        if all(value in opened[name].values for name, value in place.items()):
-            row = opened.sel(place)
-            if int(row.status) == table.STATUS["done"]:
-                return row.load(), f"{name}/{layout.TABLE}"
-    # A job with several training conditions has one record for all of them.
-    group = network.path.parent.name
-    group = group if may_have(group, metadata.condition) else metadata.condition
-    job = dict(zip(layout.JOB_WILDCARDS, (*cell[:2], group, network.path.stem), strict=True))
-    record = results.path(layout.RECORD, **job)
-    if record.exists():
-        opened = records.read(record, metadata.condition, ["counts", "val_loss"])
-        if network.replica in opened.replica.values:
-            found = f"{name}/{record.relative_to(results.folder).as_posix()}"
-            return opened.sel(replica=network.replica), found
-    return None, f"the study {name} has not tested this network"
+    @property
+    def measured(self) -> xr.Dataset | None:
+        """The measured performance, or None without any.
 
+        It has `dice` (test_specimen, test), the mean Dice over test images, and its
+        `standard_error`, over the same dimensions. The attribute `images` is the number of test
+        images of a test specimen under a condition. The coordinates are those of the table.
 
-def write_table(network: Network, results: Results, path: Path) -> bool:
-    """Write the table of all networks of the network's specimen and architecture to one zip file.
+        Raises:
+            StoreError: If the table or the record is damaged.
+        """
+        return self._measured[0]
 
-    With this table, `passband recommend` computes the expected Dice under other conditions. The
-    attribute :data:`passband.analysis.profiles.SPECTRUM` of the table has the specimen's spectrum,
-    if the study's exit waves exist.
+    @property
+    def source(self) -> str:
+        """The file that was read, or the reason why there is no measured performance."""
+        return self._measured[1]
 
-    Args:
-        path: The zip file to write. Its kind is that of the study's table of results.
+    @cached_property
+    def _measured(self) -> tuple[xr.Dataset | None, str]:
+        network, results = self.network, self.results
+        if results is None:
+            return None, "the study's results were not at hand"
+        row, source = self._row
+        if row is None:
+            return None, source
+        # The networks may have been trained again since they were tested.
+        loss = network.metadata.best[network.replica].val_loss
+        if not np.isclose(float(row.val_loss), loss, rtol=1e-5, atol=0):
+            return None, f"{source} was made with other weights: the validation loss differs"
+        each = dice(row.counts.transpose("test_specimen", "test", "structure", "outcome").values)
+        images, ids = each.shape[-1], row.test.values
+        if not (own := Axes.of(row).own):
+            seen = (network.condition, *map(Condition.parse, ids))
+            named = {name for condition in seen for name, _ in condition.further}
+            axes = results.study.axes  # a record does not have the study's own values
+            own = {name: x for name, x in (axes.own | axes.others).items() if name in named}
+        missing = np.full(each.shape[:-1], np.nan)
+        error = each.std(-1, ddof=1) / np.sqrt(images) if images > 1 else missing
+        dims = "test_specimen", "test"
+        return xr.Dataset(
+            {"dice": (dims, each.mean(-1)), "standard_error": (dims, error)},
+            {
+                "test_specimen": row.test_specimen.values,
+                "test": ids,
+                **Axes(own).coordinates(ids, "test"),
+            },
+            {"images": images},
+        ), source
 
-    Returns:
-        Whether the study has a table of results that includes the network. Without such a table, no
-        file is written.
+    @property
+    def _row(self) -> tuple[xr.Dataset | None, str]:
+        """The counts and the validation loss of the network, and their file or a reason.
 
-    Raises:
-        StoreError: If the table is damaged.
-    """
-    if not results.has(layout.TABLE):
-        return False
-    opened = datasets.open_folder(results.path(layout.TABLE), datasets.TABLE)
-    metadata = network.metadata
-    group = {"specimen": [metadata.specimen], "architecture": [metadata.architecture]}
-    if not all(value in opened[name].values for name, (value,) in group.items()):
-        return False
-    # `passband recommend --check` needs the study, so that the drawn microscopes are left out.
-    part = opened.sel(group).drop_dims(records.MICROSCOPE, errors="ignore").load().drop_encoding()
-    datasets.write(part, path, datasets.TABLE, _spectrum(results, metadata.specimen))
-    return True
+        If there is no table of results, the record of the network's training job is read.
+        """
+        id, path, results = self.network.id, self.network.path, self.results
+        if results.has(layout.TABLE):
+            names = ("specimen", "architecture", "train", "replica")
+            opened = results.table[["counts", "val_loss", "status"]]
+            place = dict(zip(names, astuple(id), strict=True))
+            if all(value in opened[name].values for name, value in place.items()):
+                row = opened.sel(place)
+                if int(row.status) == table.STATUS["done"]:
+                    return row.load(), f"{results.name}/{layout.TABLE}"
+        # A job with several training conditions has one record for all of them.
+        group = path.parent.name if may_have(path.parent.name, id.condition) else id.condition
+        job = (id.specimen, id.architecture, group, path.stem)
+        job = dict(zip(layout.JOB_WILDCARDS, job, strict=True))
+        record = results.path(layout.RECORD, **job)
+        if record.exists():
+            opened = records.read(record, id.condition, ["counts", "val_loss"])
+            if id.replica in opened.replica.values:
+                found = f"{results.name}/{record.relative_to(results.folder).as_posix()}"
+                return opened.sel(replica=id.replica), found
+        return None, f"the study {results.name} has not tested this network"
+
+    @cached_property
+    def alike(self) -> xr.DataArray | None:
+        """Dice (test) on the training specimen under own values of further axes, or None."""
+        if self.measured is None:
+            return None
+        dice = own_specimen(self.measured, self.network.metadata.specimen)
+        if dice is None:
+            return None
+        alike = as_trained(dice, self.network.condition)
+        return alike if alike.size else None
+
+    def between(self) -> xr.DataArray | None:
+        """Return the expected Dice (test) at and between the tested conditions, or None."""
+        if self.expected is None or self.alike is None:
+            return None
+        conditions = between(self.alike.test.values)
+        ids = [condition.id for condition in conditions]
+        return xr.DataArray(self.expected(conditions), {"test": ids}, "test")
+
+    def write_table(self, path: Path) -> bool:
+        """Write the table of all networks of the specimen and architecture to one zip file.
+
+        With this table, `passband recommend` computes the expected Dice under other conditions. The
+        attribute :data:`passband.analysis.profiles.SPECTRUM` of the table has the specimen's
+        spectrum, if the study's exit waves exist.
+
+        Args:
+            path: The zip file to write. Its kind is that of the study's table of results.
+
+        Returns:
+            Whether the study has a table of results that includes the network. Without such a
+            table, no file is written.
+
+        Raises:
+            StoreError: If the table is damaged.
+        """
+        if not self.results.has(layout.TABLE):
+            return False
+        opened = datasets.open_folder(self.results.path(layout.TABLE), datasets.TABLE)
+        of = self.network.metadata
+        group = {"specimen": [of.specimen], "architecture": [of.architecture]}
+        if not all(value in opened[name].values for name, (value,) in group.items()):
+            return False
+        # `passband recommend --check` needs the study, so the drawn microscopes are left out.
+        part = opened.sel(group).drop_dims(records.MICROSCOPE, errors="ignore").load()
+        part = part.drop_encoding()
+        datasets.write(part, path, datasets.TABLE, _spectrum(self.results, of.specimen))
+        return True
 
 
 def _spectrum(results: Results, specimen: str) -> dict[str, str]:

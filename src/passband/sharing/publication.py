@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import xarray as xr
 import yaml
 from torch import Tensor
 
@@ -24,6 +23,7 @@ from passband.seeds import seed
 from passband.sharing import bioimageio_description, card, extras, onnx_export, performance
 from passband.sharing.bioimageio_description import Labels
 from passband.sharing.onnx_export import Probability
+from passband.sharing.performance import Performance
 from passband.storage import StoreError, atomic, integrity, weights
 from passband.wave_sets import wave_set
 
@@ -73,8 +73,7 @@ def publish(
         results: The network's study, with the measured performance and the exit waves.
         labels: The name, license and authors.
         force: Whether a folder of an earlier publication is replaced.
-        expected: Returns the expected Dice of the network on its training specimen under
-            conditions. It is used only if the performance was measured.
+        expected: See :class:`passband.sharing.performance.Performance`.
         report: Receives a line for each step that takes seconds.
         trust: Returns what `passband predict` needs to compare an image with the training images,
             or None.
@@ -86,12 +85,7 @@ def publish(
     extras.check()
     check_target(folder, force)
     bioimageio_description.check_labels(labels)
-    study = network.study
-    measured, source = (
-        performance.measured(network, results)
-        if results is not None
-        else (None, "the study's results were not at hand")
-    )
+    study, tested = network.study, Performance(network, results, expected)
     with atomic.replacing(folder) as beside:
         beside.mkdir()
         _write_weights(network, beside / published.WEIGHTS)
@@ -102,8 +96,8 @@ def publish(
         np.save(beside / TEST_INPUT, image.numpy())
         np.save(beside / TEST_OUTPUT, probability.numpy())
         attachments = [published.WEIGHTS, published.STUDY]
-        if measured is not None:
-            attachments += _write_performance(network, results, measured, beside)
+        if tested.measured is not None:
+            attachments += _write_performance(tested, beside)
         if (known := trust()) is not None:
             text = json.dumps(known.to_values())
             (beside / published.LIKENESS).write_text(text, encoding="utf-8")
@@ -121,9 +115,9 @@ def publish(
             authors=labels.authors,
             configuration=json.loads(network.metadata.provenance["configuration"]),
             network_seed=seed(study.study.seed, *astuple(network.id)),
-            measured=measured,
-            measured_in=source,
-            expected=_expected(network, measured, expected),
+            measured=tested.measured,
+            measured_in=tested.source,
+            expected=tested.between(),
             picture=PICTURE if PICTURE in attachments else None,
             example=example,
             difference=difference,
@@ -192,52 +186,26 @@ def _write_study(study: Study, network: Network, path: Path) -> None:
     )
 
 
-def _write_performance(
-    network: Network, results: Results, measured: xr.Dataset, folder: Path
-) -> list[str]:
+def _write_performance(tested: Performance, folder: Path) -> list[str]:
     """Write the measured performance, its picture and the study's table, and return their names.
 
     The picture needs tests on the training specimen with the network's own values of further axes.
     The table needs a finished study.
     """
-    performance.to_table(measured).to_csv(folder / PERFORMANCE, index=False, float_format="%.6g")
+    table = performance.to_table(tested.measured)
+    table.to_csv(folder / PERFORMANCE, index=False, float_format="%.6g")
     written = [PERFORMANCE]
-    dice = _as_trained(network, measured)
-    if dice is not None:
+    if tested.alike is not None:
         from passband.figures import style
         from passband.sharing.performance_figure import dice_over_defocus_and_dose
 
-        figure = dice_over_defocus_and_dose(dice, network.condition, results.study.figures.palette)
+        palette = tested.results.study.figures.palette
+        figure = dice_over_defocus_and_dose(tested.alike, tested.network.condition, palette)
         style.save(figure, [folder / PICTURE], dpi=150)
         written.append(PICTURE)
-    if performance.write_table(network, results, folder / published.TABLE):
+    if tested.write_table(folder / published.TABLE):
         written.append(published.TABLE)
     return written
-
-
-def _expected(
-    network: Network,
-    measured: xr.Dataset | None,
-    expected: Callable[[Sequence[Condition]], np.ndarray] | None,
-) -> xr.DataArray | None:
-    """Return the expected Dice (test) at and between the tested conditions, or None."""
-    if measured is None or expected is None:
-        return None
-    dice = _as_trained(network, measured)
-    if dice is None:
-        return None
-    conditions = performance.between(dice.test.values)
-    ids = [condition.id for condition in conditions]
-    return xr.DataArray(expected(conditions), {"test": ids}, "test")
-
-
-def _as_trained(network: Network, measured: xr.Dataset) -> xr.DataArray | None:
-    """Return Dice on the training specimen under own values of further axes, or None without."""
-    dice = performance.own_specimen(measured, network.metadata.specimen)
-    if dice is None:
-        return None
-    alike = performance.as_trained(dice, network.condition)
-    return alike if alike.size else None
 
 
 def _onnx_metadata(network: Network, labels: Labels) -> dict[str, str]:
