@@ -247,7 +247,7 @@ def test_ctrl_c_loses_nothing(finished, tmp_path):
     wait(process, saved)
     found = Run(Results(load(place.folder / study), place.folder / "results/smallest")).read()
     assert found.snakemake == "running"
-    assert found.running["train"] > 0
+    assert "train" in {job.rule for job in found.running.values()}
     assert not found.over
     os.killpg(process.pid, signal.SIGINT)
     for job in held:
