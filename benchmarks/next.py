@@ -82,7 +82,7 @@ class Matrix:
         rows = self.random(START, seed)
         while len(rows) < number:
             batch = min(len(rows) // 2, number - len(rows))
-            rows += sequential_design.choose([self.unknown(rows)], batch).places
+            rows += sequential_design.choose([self.unknown(rows)], batch)[0]
         return rows
 
 
@@ -112,9 +112,7 @@ def main() -> None:
         printed.row(f"{sizes}, chosen: error of Dice", GOALS[share], value, digits=4)
         printed.row("    standard deviation over sets", None, deviation)
         value, _ = mean(
-            lambda seed, of=sets_of: sequential_design.choose([matrix.unknown(of[seed])], 0).errors[
-                0
-            ],
+            lambda seed, of=sets_of: sequential_design.choose([matrix.unknown(of[seed])], 0)[1][0],
             sets,
         )
         printed.row("    the error that the process expects", None, value)
