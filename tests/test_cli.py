@@ -307,6 +307,26 @@ def test_wrong_words_end_with_2_and_a_line(words, capsys):
     assert "error: " in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("name", "near"), [("chek", "check? "), ("stats", "status? "), ("nothing", "")]
+)
+def test_an_unknown_command_is_one_line_with_the_nearest(name, near, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main([name])
+    assert caught.value.code == 2
+    says = f"there is no command {name!r}; {near}`passband --help` lists the commands"
+    assert capsys.readouterr().err == f"passband: error: {says}\n"
+
+
+def test_a_wrong_option_shows_the_usage_of_its_command(capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["check", "--nothing"])
+    assert caught.value.code == 2
+    usage, error = capsys.readouterr().err.splitlines()
+    assert usage.startswith("usage: passband check ")
+    assert error == "passband check: error: unrecognized arguments: --nothing"
+
+
 # What a shell completes
 
 

@@ -2,6 +2,7 @@
 """The command ``passband``. Each of its commands is a module in ``passband.commands``."""
 
 import argparse
+import difflib
 import importlib
 import os
 import sys
@@ -127,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif rest and hasattr(options, "words") and not any(word.startswith("-") for word in rest):
         options.words += rest
     elif rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        options.refuse(f"unrecognized arguments: {' '.join(rest)}")
     try:
         exit_status = options.run(options)
         sys.stdout.flush()  # here, because write errors at the end of the process are not reported
@@ -169,8 +170,11 @@ def _parser(name: str) -> argparse.ArgumentParser:
         own, does = commands.choices[name], known[name].does
         own.description = own.description or f"{does[0].upper()}{does[1:]}."
         own.epilog = f"example: passband {known[name].example}"
+        own.set_defaults(refuse=own.error)  # shows the usage of this command
     elif name:
-        parser.error(f"there is no command {name!r}; `passband --help` lists the commands")
+        near = "".join(f"{word}? " for word in difflib.get_close_matches(name, known, 1))
+        say = f"there is no command {name!r}; {near}`passband --help` lists the commands"
+        parser.exit(2, f"passband: error: {say}\n")
     return parser
 
 
