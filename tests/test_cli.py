@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,33 @@ def test_summary_prints_means_by_dose(tmp_path, capsys):
         strict=True,
     ):
         assert row == ["gold, compact-w4-d2", at, str(where.sum()), *expected(group, where)]
+
+
+@pytest.mark.parametrize("name", ["table", "summary"])
+@pytest.mark.parametrize("width", [60, 200])
+def test_a_terminal_shows_a_drawn_table_and_a_pipe_markdown(
+    name, width, tmp_path, capsys, monkeypatch
+):
+    metrics = make_metrics()
+    metrics = metrics.assign(dict.fromkeys(ood.SELECTIONS, metrics.dice))  # adds a sentence
+    datasets.write(metrics, tmp_path / "ood.zarr", datasets.OOD, {"study": "test"})
+    assert cli.main([name, str(tmp_path)]) == 0
+    piped = capsys.readouterr().out
+    assert piped == f"{summaries.ood(metrics)}\n"
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert cli.main([name, str(tmp_path)]) == 0
+    drawn = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
+    assert "|" not in drawn
+    assert max(map(len, drawn.splitlines())) <= width
+    table, sentence = (part.strip() for part in piped.split("\n\n"))
+    # Folding puts parts of a cell on several lines. No character is lost.
+    letters = Counter("".join(cell for row in rows(table) for cell in row) + sentence)
+    shown = Counter(drawn.replace("─", ""))
+    assert all(shown[c] == n for c, n in letters.items() if not c.isspace())
+    if width == 200:
+        for row in rows(table):
+            assert re.search(" +".join(map(re.escape, row)), drawn)
 
 
 def test_summary_of_two_specimens_has_their_pairs():

@@ -2,6 +2,8 @@
 
 import argparse
 import importlib.util
+import sys
+from itertools import groupby
 from pathlib import Path
 
 from passband import PassbandError
@@ -80,9 +82,35 @@ def ood(results: Results) -> str:
 
 
 def show(results: Results) -> None:
-    """Print the tables of a finished study."""
+    """Print the tables of a finished study: drawn in a terminal, and otherwise as Markdown."""
     from passband.reports import summaries  # xarray takes a second to import
 
-    print(ood(results))
+    text = ood(results)
     if results.has(layout.PREDICTION):
-        print(f"\n{summaries.prediction(results.prediction)}")
+        text += f"\n\n{summaries.prediction(results.prediction)}"
+    if sys.stdout.isatty():
+        _draw(text)
+    else:
+        print(text)
+
+
+def _draw(text: str) -> None:
+    """Print a text whose Markdown tables are drawn."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    for is_table, lines in groupby(text.splitlines(), lambda line: line.startswith("|")):
+        if is_table:
+            head, _, *rows = (line[2:-2].split(" | ") for line in lines)
+            # A table that is too wide is folded; then blank lines tell its rows apart.
+            width = sum(max(map(len, column)) + 3 for column in zip(head, *rows, strict=True))
+            table = Table(box=SIMPLE_HEAD, show_lines=width > console.width)
+            for name in head:
+                table.add_column(name, overflow="fold")
+            for row in rows:
+                table.add_row(*row)
+            console.print(table)
+        else:
+            console.print(*lines, sep="\n")
