@@ -15,6 +15,7 @@ import xarray as xr
 
 from passband import cli
 from passband.analysis import ood
+from passband.axes import AXES, MAIN_AXES
 from passband.grid import Axes
 from passband.reports import summaries
 from passband.storage import datasets
@@ -315,6 +316,25 @@ def test_the_help_of_a_command_ends_with_an_example_that_its_parser_accepts(name
     options, rest = cli._parser(name).parse_known_args(cli._spelled_out(name, words))
     assert rest == []
     assert callable(options.run)
+
+
+@pytest.mark.parametrize("name", ["evaluate", "images", "next", "predict", "recommend"])
+def test_the_help_lists_further_axes_in_groups_with_one_explanation(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        cli.main([name, "--help"])
+    main, *groups = re.split(r"^further axes.*:$", capsys.readouterr().out, flags=re.M)
+    assert len(groups) == (1 if name == "predict" else 2)
+    for axis in AXES.values():
+        listed = rf"^  {axis.option} X\s+{re.escape(f'{axis.label} [{axis.unit}]')}"
+        if axis.name in MAIN_AXES:
+            assert re.search(rf"{listed}\S* ", main, re.M)
+        elif not axis.needs_waves:
+            assert re.search(rf"{listed}$", groups[0], re.M)
+        elif name != "predict" and f"{axis.option} " not in main.partition("options:")[2]:
+            assert re.search(rf"{listed}$", groups[1], re.M)
+    for group in groups:
+        assert " ".join(group.split()).count("(default: the study's own value)") == 1
 
 
 def test_the_help_imports_no_command():

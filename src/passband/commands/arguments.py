@@ -58,24 +58,36 @@ def complete_study(prefix: str, **_) -> list[str]:
     return sorted({*files, *folders, *names})
 
 
-def own_value(axis: Axis) -> str:
-    """Return what the help of an option for an axis says about its values and its default."""
-    if axis.needs_waves:
-        return ", which the study has exit waves for (default: the study's own value)"
-    return " (default: the study's own value)" if axis.name in FURTHER_AXES else ""
+def add_axes(
+    command: argparse.ArgumentParser,
+    values: str = "a value, or a range such as {}",
+    without: Collection[str] = (),
+) -> None:
+    """Add an option for each axis, except for the axes in `without`.
 
+    The help lists further axes in two groups, each with one explanation.
 
-def add_axes(command: argparse.ArgumentParser, without: Collection[str] = ()) -> None:
-    """Add an option for each axis, a number or a range, except for the axes in `without`."""
+    Args:
+        values: What an option takes, for the help, with ``{}`` for an example of a range.
+    """
+    own = "(default: the study's own value)"
+    further = command.add_argument_group("further axes", f"{values.format('1:5')} {own}")
+    waves = command.add_argument_group(
+        "further axes of exit waves", f"a value that the study has exit waves for {own}"
+    )
     for name, axis in AXES.items():
         if name not in without:
-            span = "" if axis.needs_waves else f", or a range such as {axis.example}"
-            command.add_argument(
-                axis.option,
-                dest=name,
-                metavar="VALUE",
-                help=f"{axis.label} of your microscope [{axis.unit}]{span}{own_value(axis)}",
-            )
+            group = waves if axis.needs_waves else further if name in FURTHER_AXES else command
+            said = f": {values.format(axis.example)}" if group is command else ""
+            add_axis(group, axis, said)
+
+
+def add_axis(
+    group: argparse._ActionsContainer, axis: Axis, said: str = "", kind: type = str
+) -> None:
+    """Add the option for an axis, of a type. `said` has further words for its help."""
+    text = f"{axis.label} [{axis.unit}]{said}"
+    group.add_argument(axis.option, dest=axis.name, type=kind, metavar="X", help=text)
 
 
 def join_negative(arguments: Sequence[str]) -> list[str]:

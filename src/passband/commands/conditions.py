@@ -9,7 +9,7 @@ from pathlib import Path
 
 from passband import PassbandError
 from passband.axes import AXES, FURTHER_AXES, MAIN_AXES, Axis
-from passband.commands.arguments import own_value
+from passband.commands.arguments import add_axes
 from passband.config import Study, point_table, study_checks
 from passband.grid import Condition
 from passband.storage import integrity
@@ -33,14 +33,7 @@ class Given:
 
 def add_conditions(command: argparse.ArgumentParser) -> None:
     """Add an option for each axis and the option `--conditions` to a command."""
-    for axis in AXES.values():
-        command.add_argument(
-            axis.option,
-            dest=axis.name,
-            metavar="VALUE" if axis.unit == "1" else axis.unit,
-            help=f"{axis.label} [{axis.unit}]: a value, or several values with commas between them"
-            f"{own_value(axis)}",
-        )
+    add_axes(command, "a value, or several values with commas between them")
     command.add_argument(
         "--conditions",
         type=Path,

@@ -55,7 +55,7 @@ def add_pixel_size(command: argparse.ArgumentParser, also: str = "") -> None:
         "--pixel-size-A",
         type=float,
         metavar="Å",
-        help=f"pixel size of the images, if the files do not have one{also}",
+        help=f"pixel size of the images [Å], if the files do not have one{also}",
     )
 
 

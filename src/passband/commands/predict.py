@@ -7,7 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from passband import PassbandError
-from passband.commands.arguments import FURTHER_BEHIND, own_value
+from passband.axes import MAIN_AXES
+from passband.commands.arguments import FURTHER_BEHIND, add_axis
 from passband.commands.ctf import add_lens, add_pixel_size
 from passband.commands.image_trust import Assessors
 from passband.commands.network_choice import check_named, failure, is_auto, named, recommended
@@ -86,42 +87,21 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="the network's own normalisation over the whole image, or local: mean 0 and variance "
         "1 in the surroundings of each pixel (default: image)",
     )
-    command.add_argument(
-        "--dose-e-per-A2",
-        type=float,
-        metavar="DOSE",
-        help="dose of the images, for networks with the normalisation `vacuum`, for the "
-        "expected Dice and for --network auto",
-    )
-    for name, unit, what in (
+    for name, said in (
         (
-            "defocus",
-            "nm",
-            "defocus of the images, positive is underfocus; with these three and the dose, the "
-            "expected Dice uses the transfer function",
+            "dose_e_per_A2",
+            "for networks with the normalisation `vacuum`, for the expected Dice and for --network "
+            "auto",
         ),
-        ("cs", "um", "spherical aberration of the images, also for --network auto, if it is known"),
         (
-            "aperture",
-            "mrad",
-            "objective aperture of the images, also for --network auto, if files do not have it",
+            "defocus_nm",
+            "positive is underfocus; with it, Cs, the aperture and the dose, the expected Dice "
+            "uses the transfer function",
         ),
+        ("cs_um", "also for --network auto, if it is known"),
+        ("aperture_mrad", "also for --network auto, if files do not have it"),
     ):
-        command.add_argument(
-            f"--{name}-{unit}",
-            type=float,
-            metavar=unit.upper(),
-            help=f"{what} [{unit}]",
-        )
-    for axis in FURTHER_BEHIND.values():
-        command.add_argument(
-            axis.option,
-            type=float,
-            dest=axis.name,
-            metavar="VALUE" if axis.unit == "1" else axis.unit,
-            help=f"{axis.label} of the images, for the expected Dice and for --network auto "
-            f"[{axis.unit}]{own_value(axis)}",
-        )
+        add_axis(command, MAIN_AXES[name], f" of the images, {said}", float)
     command.add_argument(
         "--likeness",
         action=argparse.BooleanOptionalAction,
@@ -156,6 +136,12 @@ def add(commands: argparse._SubParsersAction) -> None:
         default="float32",
         help="precision of the network; auto: the fastest of this machine (default: float32)",
     )
+    further = command.add_argument_group(
+        "further axes",
+        "a value, for the expected Dice and for --network auto (default: the study's own value)",
+    )
+    for axis in FURTHER_BEHIND.values():
+        add_axis(further, axis, kind=float)
     command.set_defaults(run=run)
 
 
