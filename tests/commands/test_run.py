@@ -8,6 +8,8 @@ import pytest
 from workplace import Workplace
 
 from passband import cli
+from passband.config import load
+from passband.results import Results
 from passband.runs import locks, workflow
 from passband.storage.lease import Holder
 
@@ -150,3 +152,89 @@ def test_a_dry_run_may_be_joined_to_other_letters(started, capsys, given, letter
     assert "--dry-run" in started[0]
     assert letters in started[0]
     assert capsys.readouterr().out == ""
+
+
+# A changed study
+
+CHANGED = ["--set", "training.epochs=3", "--name", "quick"]
+STORED = "results/quick/study.yaml"
+
+
+def test_a_changed_study_has_a_new_name_and_keeps_its_file_with_its_results(started, capsys):
+    assert cli.main(["run", *CHANGED, STUDY]) == 0
+    assert started[0][-2:] == ["--configfile", STORED]
+    expected = load(STUDY, ["training.epochs=3", "study.name=quick"])
+    assert load(STORED).written() == expected.written()
+    assert load(STUDY).training.epochs != 3
+    assert "see: passband status quick" in capsys.readouterr().out
+    assert cli.main(["run", "quick"]) == 0
+    assert started[1] == started[0]
+    for noun in ("quick", "results/quick"):
+        assert Results.find(noun).study == expected
+    stored = Path(STORED).read_bytes()
+    assert cli.main(["run", *CHANGED, STUDY]) == 1  # also if only its file is there
+    says = "--name = 'quick': there is already a study of this name; `passband run quick` goes on"
+    assert capsys.readouterr().err == f"{says} with it\n"
+    assert Path(STORED).read_bytes() == stored
+    assert len(started) == 2
+
+
+def test_files_of_a_changed_study_are_found_from_the_folder_of_its_results(started):
+    Path("mine").mkdir()
+    Path("mine/points.csv").write_text(
+        "defocus_nm,cs_um,aperture_mrad,dose_e_per_A2\n5,1.2,16,200\n9,1.2,16,200\n"
+    )
+    atoms = ["4", 'Lattice="4.08 0 0 0 4.08 0 0 0 4.08" pbc="T T T"', "Au 0 0 0"]
+    atoms += ["Au 0 2.04 2.04", "Au 2.04 0 2.04", "Au 2.04 2.04 0", ""]
+    Path("mine/gold.xyz").write_text("\n".join(atoms))
+    Path("mine/config.yaml").write_text(
+        "study: {name: mine}\ngrid: {points: points.csv}\n"
+        "specimens: {gold: {material: gold.xyz, shape: sphere}}\n"
+    )
+    assert cli.main(["run", "mine", *CHANGED]) == 0
+    before, after = load("mine/config.yaml"), load(STORED)
+    assert after.train_conditions == before.train_conditions
+    assert after.specimens["gold"].file.samefile("mine/gold.xyz")
+
+
+def test_a_dry_run_of_a_changed_study_leaves_nothing(started, monkeypatch):
+    epochs = []
+
+    def run(words, folder):
+        epochs.append(load(folder / words[-1]).training.epochs)
+        return 0
+
+    monkeypatch.setattr(workflow, "run", run)
+    assert cli.main(["run", STUDY, "-n", *CHANGED]) == 0
+    assert epochs == [3]
+    assert not Path("results").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (CHANGED[:2], "--set and --name: must be given together; the changed study has a name of"),
+        (CHANGED[2:], "--set and --name: must be given together; the changed study has a name of"),
+        ([*CHANGED[:3], "a b"], f"{STUDY} with --set: study.name = 'a b': must be 1 to 40 letters"),
+        ([*CHANGED[:3], "pilot"], "--name = 'pilot': there is already a study of this name; `pas"),
+        (
+            ["--set", "training.epochs=x", *CHANGED[2:]],
+            f"{STUDY} with --set: training.epochs = 'x'",
+        ),
+    ],
+)
+def test_a_wrong_changed_study_is_one_line(started, capsys, words, says):
+    assert cli.main(["run", STUDY, *words]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(says)
+    assert err.count("\n") == 1
+    assert started == []
+    assert not Path("results").exists()
+
+
+def test_the_last_line_of_a_changed_study_names_what_goes_on_with_it(started, capsys, monkeypatch):
+    monkeypatch.setattr(workflow, "run", lambda words, folder: 1)
+    assert cli.main(["run", STUDY, *CHANGED]) == 1
+    says = "Correct the cause, and run `passband run quick` again. Finished jobs do not run again."
+    assert capsys.readouterr().err == f"{says}\n"

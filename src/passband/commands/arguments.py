@@ -2,6 +2,7 @@
 
 import argparse
 import glob
+import json
 import os
 import re
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from passband import PassbandError
 from passband.axes import AXES, FURTHER_AXES, Axis
+from passband.config import load
 from passband.console import escaped
 from passband.door import Experiment
 from passband.results import Results, layout, locate
@@ -39,6 +41,18 @@ def add_study(command: argparse.ArgumentParser) -> None:
         help=f"{STUDY} (default: config.yaml)",
     )
     study.completer = complete_study  # argcomplete reads it
+
+
+def add_set(command: argparse.ArgumentParser) -> None:
+    """Add the option `--set`, which changes keys of the study, to a command."""
+    command.add_argument(
+        "--set",
+        dest="changes",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a key of the study, such as training.epochs=3; may be given several times",
+    )
 
 
 def study_path(text: str) -> Path:
@@ -111,7 +125,11 @@ def report_remark(line: str) -> None:
 
 
 def find_study(
-    noun: str | Path, report: Callable[[str], object] = report_remark, crystals: bool = False
+    noun: str | Path,
+    report: Callable[[str], object] = report_remark,
+    crystals: bool = False,
+    changes: Sequence[str] = (),
+    name: str = "",
 ) -> Experiment:
     """Return the study that a user names, and report the study's remarks.
 
@@ -120,9 +138,13 @@ def find_study(
         report: A function that is called with each remark on the study.
         crystals: Whether to make trial particles of those specimens that need a trial. This takes
             seconds.
+        changes: Changes of keys, such as ``training.epochs=3``. The changed study has no results.
+        name: The changed study's name, if it is going to have results.
     """
     results = Experiment.find(noun)
     results.refuse_published()
+    if changes:
+        results = _changed(results, changes, name)
     for remark in results.study.remarks:
         report(remark)
     if crystals and results.study.needs_trial_particles:
@@ -130,6 +152,20 @@ def find_study(
 
         structures.check(results.study)
     return results
+
+
+def _changed(results: Experiment, changes: Sequence[str], name: str) -> Experiment:
+    named = [f"study.name={json.dumps(name)}"] if name else []
+    study = load(results.file, [*changes, *named])
+    folder = results.folder.with_name(name or "--set")  # no study can have this name
+    if name and (folder.exists() or locate.file_of(folder, name)):
+        raise PassbandError(
+            f"--name = {name!r}: there is already a study of this name; `passband run {name}` goes "
+            "on with it"
+        )
+    changed = Experiment(study, folder, folder / layout.STUDY)
+    changed.check_new(f"{results.file} with --set")
+    return changed
 
 
 def network_source(given: Path) -> Path | Results:

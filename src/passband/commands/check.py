@@ -2,16 +2,18 @@
 
 import argparse
 
-from passband.commands.arguments import add_study, find_study
+from passband.commands.arguments import add_set, add_study, find_study
 from passband.runs import plan
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("check")
     add_study(command)
+    add_set(command)
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    print(plan.summary(find_study(options.study, crystals=True).study, listed=True))
+    results = find_study(options.study, crystals=True, changes=options.changes)
+    print(plan.summary(results.study, listed=True))
     return 0

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from passband import PassbandError
-from passband.commands.arguments import add_study, find_study
+from passband.commands.arguments import add_set, add_study, find_study
 from passband.runs import plan, rates
 from passband.runs.calibration import calibrate
 
@@ -12,6 +12,7 @@ from passband.runs.calibration import calibrate
 def add(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("plan")
     add_study(command)
+    add_set(command)
     command.add_argument(
         "--seconds", type=float, default=12.0, help="duration of the calibration (default: 12)"
     )
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
         raise PassbandError(f"--gpus = {options.gpus}: must be at least 1")
     if options.device:
         rates.check(options.device)
-    results = find_study(options.study, crystals=True)
+    results = find_study(options.study, crystals=True, changes=options.changes)
     speeds = calibrate(results.study, options.seconds, _say, networks=not options.device)
     _say("")
     print(plan.render(results, speeds, options.device, options.gpus or 1))

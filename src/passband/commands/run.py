@@ -6,18 +6,23 @@ import re
 import shlex
 import signal
 import sys
+import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
+import yaml
+
 from passband import PassbandError
-from passband.commands.arguments import add_study, find_study, report_remark
+from passband.commands.arguments import add_set, add_study, find_study, report_remark
 from passband.commands.table import ood
+from passband.config import study_file
 from passband.results import Results, layout
 from passband.results.locate import RESULTS
 from passband.runs import locks, workflow
 
 #: The options of this command that have a value.
-_WITH_VALUE = ("--cores", "--profile")
+_WITH_VALUE = ("--cores", "--profile", "--set", "--name")
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -29,6 +34,10 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     add_study(command)
     add_machine(command)
+    add_set(command)
+    command.add_argument(
+        "--name", metavar="NEW", help="with --set: the name of the changed study, which is new"
+    )
     command.add_argument(
         "-n", "--dry-run", action="store_true", help="only list the jobs that would run"
     )
@@ -84,11 +93,26 @@ def run(options: argparse.Namespace) -> int:
     """
     if options.for_snakemake:
         _check(options.for_snakemake)
+    if bool(options.changes) != bool(options.name):
+        raise PassbandError(
+            "--set and --name: must be given together; the changed study has a name of its own"
+        )
     # Snakemake reports the remarks, so they are not reported twice.
-    results = find_study(options.study, lambda remark: None, crystals=True)
+    results = find_study(
+        options.study, lambda remark: None, True, options.changes, options.name or ""
+    )
     words = [*(["--dry-run"] if options.dry_run else []), *options.for_snakemake]
-    status = start(options, results, words=words)
-    if status and not options.dry_run and (line := _next(status, results.root, options.study)):
+    again = "the same command"
+    with ExitStack() as stack:
+        if options.changes:
+            options.study, again = Path(results.name), f"`passband run {results.name}`"
+            kept = results.folder
+            if options.dry_run:
+                kept = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            results = _kept(results, kept)
+        status = start(options, results, words=words)
+    line = _next(status, results.root, options.study, again)
+    if status and not options.dry_run and line:
         print(line, file=sys.stderr)
     if status or options.dry_run:
         return status
@@ -101,18 +125,32 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _next(status: int, folder: Path, study: Path) -> str:
+def _kept(results: Results, folder: Path) -> Results:
+    """Write the file of a changed study to a folder, and return the study with this file."""
+    content = results.study.written()
+    for name, specimen in results.study.specimens.items():
+        if specimen.file:  # the path begins in the folder of the study's file
+            content["specimens"][name]["material"] = os.path.relpath(specimen.file, folder)
+    text, file = yaml.safe_dump(content, sort_keys=False), folder / layout.STUDY
+    study_file.parse(text, str(file))  # what is too large to read again is refused here
+    folder.mkdir(parents=True, exist_ok=True)
+    with file.open("x", encoding="utf-8") as new:  # another command may have made it just now
+        new.write(text)
+    return Results(results.study, results.folder, file)
+
+
+def _next(status: int, folder: Path, study: Path, again: str = "the same command") -> str:
     """Return what to do after Snakemake has failed or was killed, or "" if it says so itself."""
     if status == 128 + signal.SIGKILL:
-        return "Snakemake was killed. Run the same command again: finished jobs do not run again."
+        return f"Snakemake was killed. Run {again} again: finished jobs do not run again."
     if status != 1:
         return ""
     if not locks.are_left(folder):  # at its end, Snakemake removes its own
-        return "Correct the cause, and run the same command again. Finished jobs do not run again."
+        return f"Correct the cause, and run {again} again. Finished jobs do not run again."
     signed = " and ".join(map(str, locks.holders(folder))) or "a Snakemake"
     return (
         f"{signed} has locked {folder.resolve()}. Wait for its end. If it has died, type: "
-        f"passband run {shlex.quote(str(study))} --unlock; and then the same command again."
+        f"passband run {shlex.quote(str(study))} --unlock; and then {again} again."
     )
 
 

@@ -20,7 +20,7 @@ from passband.config.grid_blocks import Range
 from passband.config.microscope import Microscope
 from passband.config.specimen import Specimen
 from passband.config.study import Study
-from passband.config.study_file import ConfigError, dotted, read
+from passband.config.study_file import ConfigError, change, dotted, read
 from passband.words import listed, number_of
 
 #: The largest number of mistakes that are reported.
@@ -68,9 +68,10 @@ def validate_stored(config: dict, source: str = "config") -> Study:
     return validate(config, source)
 
 
-def load(path: str | Path) -> Study:
-    """Return the study in a YAML file."""
-    return validate(read(path), str(path))
+def load(path: str | Path, changes: Sequence[str] = ()) -> Study:
+    """Return the study in a YAML file, after changes such as ``training.epochs=3``."""
+    source = f"{path} with --set" if changes else str(path)
+    return validate(change(read(path), changes), source)
 
 
 #: Description of the values that ``Name`` allows.

@@ -130,6 +130,34 @@ def parse(text: str, source: str) -> dict:
     return value
 
 
+def change(content: dict, changes: Sequence[str]) -> dict:
+    """Return the content of a study's file after changes such as ``training.epochs=3``.
+
+    A value is what it would be in the file. Blocks that the file lacks are added.
+    """
+    content = dict(content)
+    for given in changes:
+        key, equals, text = given.partition("=")
+        *outer, last = names = key.split(".")
+        if not (equals and all(names)) or re.search(r"[^\w.-]", key) or _LINE_END.search(text):
+            raise ConfigError(
+                f"--set = {given!r}: must be a key, '=' and a value, as epochs in training.epochs=3"
+            )
+        (value,) = parse(f"'{key}': {text}", "--set").values()
+        block = content
+        for depth, name in enumerate(outer, 1):
+            inner = block.get(name)
+            if not (inner is None or isinstance(inner, dict)):
+                raise ConfigError(
+                    f"--set = {given!r}: {dotted(names[:depth])} = {short(inner)} "
+                    "is no block of keys; set the whole of it"
+                )
+            # A copy, since aliases of YAML share a block.
+            block[name] = block = dict(inner or {})
+        block[last] = value
+    return content
+
+
 def _not_yaml(error: yaml.MarkedYAMLError, text: str) -> str:
     mark = error.problem_mark or error.context_mark
     lines = _LINE_END.split(text)

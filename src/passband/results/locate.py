@@ -67,7 +67,7 @@ def file_of(results: Path, noun: str | Path) -> Path | None:
         PassbandError: If several files have the study's name.
     """
     root, name = results.absolute().parent.parent, results.absolute().name
-    files = [file for file, its in _names(root, name) if its == name]
+    files = [file for file, its in _names(root, name, results / layout.STUDY) if its == name]
     if len(files) > 1:
         raise PassbandError(
             f"{noun}: {' and '.join(str(shown(file)) for file in files)} have this name; give the "
@@ -81,12 +81,12 @@ def study_names() -> list[str]:
     return sorted({name for _, name in _names(Path())})
 
 
-def _names(root: Path, name: str = "") -> Iterator[tuple[Path, str]]:
+def _names(root: Path, name: str = "", *own: Path) -> Iterator[tuple[Path, str]]:
     """Yield each valid study file of a folder, and the name of the study in the file.
 
-    With a `name`, the folder with this name may have a study's file, too.
+    With a `name`, the folder with this name may have a study's file, too; `own` are further files.
     """
-    own = [root / name / CONFIG] if name else []
+    own = (root / name / CONFIG, *own) if name else ()
     for file in (root / CONFIG, *sorted((root / "studies").glob("*.yaml")), *own):
         with suppress(ConfigError):
             yield file, load(file).study.name

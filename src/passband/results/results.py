@@ -43,7 +43,7 @@ class Results:
             noun: A study's file, a folder with the study's file `config.yaml`, the study's folder
                 of results, the study's name, or a published folder. For a folder of results or a
                 name, the study's file is searched in `config.yaml`, `studies/*.yaml` and
-                `<name>/config.yaml` beside the folder `results`.
+                `<name>/config.yaml` beside the folder `results`, and in the folder of results.
 
         Raises:
             ConfigError: If the study's file is wrong.
