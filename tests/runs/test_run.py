@@ -107,3 +107,22 @@ def test_jobs_of_an_earlier_run_are_done_and_do_not_count_as_work_of_this_run():
     assert run.seconds_left(1100.0) == pytest.approx(400 / 6)
     run.started = None
     assert run.seconds_left(1100.0) is None
+
+
+@pytest.mark.parametrize("method", ["share", "seconds_left"])
+def test_a_job_may_start_and_another_may_end_while_a_thread_draws(run, method):
+    class Meanwhile(dict):
+        """The estimates, during whose first use a job ends and a job of a new rule starts."""
+
+        def get(self, *given):
+            if "2" in run.running:
+                run.finish("2", 60.0)
+                run.start("3", job("mine", 60.0))
+            return super().get(*given)
+
+    run.seconds = Meanwhile(run.seconds)
+    runs(run, "1", "figure_ctf", 0, 10)
+    for id in ("2", "4"):
+        run.start(id, job("train"))
+    assert getattr(run, method)(60.0) > 0
+    assert set(run.running) == {"3", "4"}

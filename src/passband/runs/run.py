@@ -283,11 +283,11 @@ class Run:
         This is the mean time of the rule's jobs that are done. If none is done, it is the estimate,
         times the ratio of the time of all jobs that are done to the estimate of their time.
         """
-        if self.done[rule]:
-            return self.took[rule] / self.done[rule]
-        planned = sum(number * self.planned(name) for name, number in self.done.items())
-        took = self.took.total()
-        return self.planned(rule) * (took / planned if planned and took else 1.0)
+        done, took = self.done.copy(), self.took.copy()  # jobs may end while a thread draws
+        if done[rule]:
+            return took[rule] / done[rule]
+        planned, whole = sum(n * self.planned(name) for name, n in done.items()), took.total()
+        return self.planned(rule) * (whole / planned if planned and whole else 1.0)
 
     def planned(self, rule: str) -> float:
         """Return the estimated seconds of a job of a rule, before any job is done."""
@@ -305,7 +305,7 @@ class Run:
         done = sum(self.done[rule] * each for rule, each in seconds.items())
         whole = sum(self.expected[rule] * each for rule, each in seconds.items())
         for job in self._at_work():
-            done += min(max(now - job.since, 0.0), 0.95 * seconds[job.rule])
+            done += min(max(now - job.since, 0.0), 0.95 * self.seconds_of(job.rule))
         if 0 < self.expected.total() == self.done.total():
             self._shown = 1.0
         elif whole > 0:
@@ -325,7 +325,7 @@ class Run:
         busy += sum(max(now - max(job.since, self.started), 0.0) for job in running)
         together = max(busy / (now - self.started), 1.0)
         left = [max(self.seconds_of(job.rule) - (now - job.since), 0.0) for job in running]
-        waiting = self.expected - self.done
+        waiting = self.expected.copy() - self.done.copy()
         waiting -= Counter(job.rule for job in [*running, *self.failed.values()])
         work = sum(left) + sum(n * self.seconds_of(rule) for rule, n in waiting.items())
         return max(work / together, max(left, default=0.0))
