@@ -1,5 +1,6 @@
-"""The tests are in the folders that the table of rooms in CONTRIBUTING lists."""
+"""CONTRIBUTING's tables name the rooms and their tests, and names that the code has."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,18 @@ def test_every_room_is_in_the_table_with_its_tests():
     for room in ROOMS:
         (row,) = [row for row in rows if row.count("|") > 4 and f"`{room}/`" in row.split("|")[2]]
         assert f"`tests/{room}/`" in row
+
+
+def test_names_for_what_is_added_are_names_of_the_code():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = page.partition("## I want to add")[2].partition("\n## ")[0]
+    names = re.findall(r"`([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?)`", table)
+    paths = (path for folder in ("src", "tests") for path in (ROOT / folder).rglob("*"))
+    code = [path for path in paths if path.suffix in (".py", ".js")]
+    words = {w for path in code for w in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
+    assert len(names) > 50
+    files = {path.name for path in ROOT.glob("*")} | {path.name for path in PACKAGE.rglob("*")}
+    assert [n for n in names if n not in files and not words.issuperset(n.split("."))] == []
 
 
 @pytest.mark.parametrize("room", ["", *ROOMS])
