@@ -252,7 +252,10 @@ class Experiment(Results):
         return recommendation.recommend_from(self.tested(specimen), asked)
 
     def tested(self, specimen: str | None = None) -> "TestedNetworks":
-        """Return the networks with the models of their Dice, see :meth:`recommend`."""
+        """Return the networks with the models of their Dice, see :meth:`recommend`.
+
+        They are read once, as the stores are: open the study again after new results.
+        """
         from passband.answers.tested_networks import TestedNetworks
 
         if specimen not in self._tested:
