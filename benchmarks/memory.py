@@ -69,9 +69,9 @@ def main() -> None:
     threads = torch.get_num_threads()
     print(f"torch {torch.__version__}, {threads} threads, {devices.describe(device)}\n")
     table = Table()
-    name = study.training.architectures[0]
-    precision = backend.precision(study.training.precision, name, device)
-    estimated = memory.train_bytes(study, name, precision, gpu=device.type == "cuda") / 1e9
+    first = study.training.architectures[0]
+    precision = backend.precision(study.training.precision, first, device)
+    estimated = memory.train_bytes(study, first, precision, gpu=device.type == "cuda") / 1e9
     job(study, device)
     what = f"a train job of {study.study.replicas_per_job} replicas, studies/{name}.yaml [GB]"
     table.row(f"host memory of {what}", 12, memory.peak_process_bytes() / 1e9)
