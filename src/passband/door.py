@@ -49,7 +49,7 @@ def open(noun: str | Path) -> "Experiment":
         >>> demo = passband.open("demo")
         >>> general = passband.open("general")
     """
-    noun = noun or "''"  # an empty word, such as an unset variable, is not the working directory
+    noun = locate.path_of(noun)
     path = locate.network_path(noun)
     if path is None:
         return Experiment.find(noun)

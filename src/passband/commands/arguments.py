@@ -36,7 +36,7 @@ def add_study(command: argparse.ArgumentParser) -> None:
     study = command.add_argument(
         "study",
         nargs="?",
-        type=study_path,
+        type=locate.path_of,
         default=Path("config.yaml"),
         help=f"{STUDY} (default: config.yaml)",
     )
@@ -53,15 +53,6 @@ def add_set(command: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change a key of the study, such as training.epochs=3; may be given several times",
     )
-
-
-def study_path(text: str) -> Path:
-    """Return a user's word for a study as a path.
-
-    An empty word, such as that of an unset variable, names no study. As a path, it would be the
-    working directory, whose study would then run.
-    """
-    return Path(text or "''")
 
 
 def complete_study(prefix: str, **_) -> list[str]:

@@ -4,15 +4,16 @@ import argparse
 from pathlib import Path
 
 from passband import PassbandError, __version__
-from passband.commands.arguments import STUDY, check_file, find_study, study_path
+from passband.commands.arguments import STUDY, check_file, find_study
 from passband.config import SPLITS
+from passband.results import locate
 from passband.storage import atomic
 from passband.words import listed
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("export")
-    command.add_argument("study", type=study_path, help=f"{STUDY}, such as studies/pilot.yaml")
+    command.add_argument("study", type=locate.path_of, help=f"{STUDY}, such as studies/pilot.yaml")
     command.add_argument("specimen", help="the specimen's name in the study")
     command.add_argument("split", help=listed(SPLITS, "or"))
     command.add_argument("index", type=int, help="the structure's index in the split, from 0")

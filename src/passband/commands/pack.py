@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from passband import PassbandError
-from passband.commands.arguments import STUDY, study_path
+from passband.commands.arguments import STUDY
+from passband.results import locate
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -13,7 +14,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         description="Write the Dice of each test image in eight bits, and sums of pixels for each "
         "cell, to small files that passband merge reads, see docs/merge.md.",
     )
-    command.add_argument("study", type=study_path, help=f"{STUDY}; or a table.zarr")
+    command.add_argument("study", type=locate.path_of, help=f"{STUDY}; or a table.zarr")
     command.add_argument(
         "--into", type=Path, required=True, metavar="FOLDER", help="the folder for the files"
     )

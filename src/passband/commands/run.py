@@ -139,7 +139,7 @@ def _kept(results: Results, folder: Path) -> Results:
     return Results(results.study, results.folder, file)
 
 
-def _next(status: int, folder: Path, study: Path, again: str = "the same command") -> str:
+def _next(status: int, folder: Path, study: Path, again: str) -> str:
     """Return what to do after Snakemake has failed or was killed, or "" if it says so itself."""
     if status == 128 + signal.SIGKILL:
         return f"Snakemake was killed. Run {again} again: finished jobs do not run again."

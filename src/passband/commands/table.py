@@ -95,7 +95,10 @@ def show(results: Results) -> None:
 
 
 def _draw(text: str) -> None:
-    """Print a text whose Markdown tables are drawn."""
+    """Print a text whose Markdown tables are drawn.
+
+    rich's own `Markdown` would cut the names of networks in a narrow terminal.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table

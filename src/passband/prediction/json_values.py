@@ -7,6 +7,8 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError
 
+from passband import PassbandError
+
 _floats = PlainValidator(lambda values: np.array(values, float))
 _digits = np.vectorize(lambda x: float(f"{x:.6g}"), otypes=[float])
 
@@ -34,6 +36,8 @@ class JsonValues:
         except ValidationError as error:
             first = error.errors()[0]
             raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        except (TypeError, AttributeError, PassbandError) as error:  # of a field's own validator
+            raise ValueError(str(error)) from None
 
 
 _adapter = cache(TypeAdapter)

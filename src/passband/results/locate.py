@@ -18,6 +18,15 @@ RESULTS = Path("results")
 CONFIG = "config.yaml"
 
 
+def path_of(noun: str | Path) -> Path:
+    """Return a user's word for a study or a network as a path.
+
+    An empty word, such as that of an unset variable, names nothing. As a path, it would be the
+    working directory, whose study would then run.
+    """
+    return Path(noun or "''")
+
+
 def folder_of(noun: Path) -> Path | None:
     """Return the folder of results that `noun` names; None if `noun` is a file or its folder.
 

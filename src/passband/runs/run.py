@@ -50,8 +50,8 @@ class Run:
         expected, done: The numbers of all jobs that count, and of those that are done, by rule.
         took: The sum of the times of the jobs that are done, by rule [s].
         earlier: The part of these times that is of jobs which were done before the run started [s].
-        running, failed: The jobs that run or are submitted, the oldest first, and those whose last
-            attempt failed, by Snakemake's number of the job or by log.
+        running, failed: The jobs that run or are submitted, and those whose last attempt
+            failed, by Snakemake's number of the job or by log.
         dice: Validation Dice of the trained networks.
     """
 

@@ -117,6 +117,17 @@ def test_calibration_is_the_same_after_json():
     assert again.expected(0.8, scores, False) == model.expected(0.8, scores, False)
 
 
+@pytest.mark.parametrize(
+    ("key", "wrong"), [("coefficients", {}), ("coefficients", ["a"]), ("names", 3), ("names", None)]
+)
+def test_damaged_values_of_json_are_one_error(key, wrong):
+    values = fitted().to_values()
+    assert Calibration.from_values(values).names == fitted().names
+    with pytest.raises(ValueError, match=".") as error:
+        Calibration.from_values(values | {key: wrong})
+    assert "\n" not in str(error.value)
+
+
 def test_ctf_score_is_zero_if_the_condition_is_as_good_as_the_own():
     assert image_dice.ctf_score(0.9, 0.95) == 0
     assert image_dice.ctf_score(0.9, 0.5) > image_dice.ctf_score(0.9, 0.7) > 0
