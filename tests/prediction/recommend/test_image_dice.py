@@ -123,7 +123,7 @@ def test_calibration_is_the_same_after_json():
 def test_damaged_values_of_json_are_one_error(key, wrong):
     values = fitted().to_values()
     assert Calibration.from_values(values).names == fitted().names
-    with pytest.raises(ValueError, match=".") as error:
+    with pytest.raises(ValueError, match=r".") as error:
         Calibration.from_values(values | {key: wrong})
     assert "\n" not in str(error.value)
 
