@@ -1,12 +1,13 @@
 """Make the pictures of the docs, docs/images/*.png: run it from the repository's root.
 
-    python docs/pictures.py          # after the demo, whose networks and figures some of them show
+    python docs/pictures.py          # after the demo, whose networks, figures and pages they show
 
-They have few colours, which keeps the files small. `make images` runs this script, and the commands
-that make the other pictures.
+They have few colours, which keeps the files small. The pages need Chromium. `make images` runs this
+script, and the commands that make the other pictures.
 """
 
 import json
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +21,10 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from PIL import Image
 
+from passband import units
 from passband.config import Diameter, Microscope, Particles, Specimen, Substrate, validate
 from passband.figures import gallery, images, style
+from passband.figures.images import scale_bar
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
@@ -36,6 +39,9 @@ DEMO = Path("results/demo")
 CPU = torch.device("cpu")
 
 COLOURS = 256
+
+#: The demo's pages, and the height of the part that is shown, of a window 1280 px wide [px].
+PAGES = {layout.REPORT: 846, layout.EXPLORER: 800}
 
 #: A specimen whose particles overlap, and the seed of the structures that are shown.
 BOTH_FACES = Specimen(
@@ -105,7 +111,8 @@ def overview(results: Path) -> Figure:
         pictures, masks, scores = ([of[c.id][0] for c in shown] for of in seen)
         predictions.append(Prediction(trained, np.stack(masks), np.array(scores)))
     truth = split.masks[0, 0].cpu().numpy().astype(bool)
-    return drawn(words, np.stack(pictures), truth, predictions)
+    side_nm = len(truth) * study.microscope.sampling.pixel_A / units.A_PER_NM
+    return drawn(words, np.stack(pictures), truth, predictions, side_nm)
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,7 @@ def drawn(
     images: np.ndarray,
     truth: np.ndarray,
     networks: Sequence[Prediction],
+    side_nm: float,
 ) -> Figure:
     """Return the figure of images of one structure under several settings, and of masks.
 
@@ -140,14 +148,17 @@ def drawn(
         settings: Words for each setting of the microscope.
         images: (settings, px, px).
         truth: (px, px) bool, ground truth mask.
+        side_nm: Side of the images.
     """
     rows, columns = 1 + len(networks), len(settings)
+    extent = (0, side_nm, 0, side_nm)
     side_cm = (style.PAGE_CM - 2.2) / columns - 0.15
     height_cm = rows * (side_cm + 0.15) + len(networks) * 0.5 + 2.4
     figure, axes = style.panels(rows, columns, style.PAGE_CM, height_cm)
     for ax, words, image in zip(axes[0], settings, images, strict=True):
-        show(ax, image)
+        show(ax, image, extent)
         ax.set_title(words, fontsize=style.MEDIUM)
+    scale_bar(axes[0, 0], side_nm)
     axes[0, 0].set_ylabel("what the\nmicroscope sees")
     for row, network in zip(axes[1:], networks, strict=True):
         trained = settings[network.trained].replace("\n", " ")
@@ -155,13 +166,11 @@ def drawn(
         for k, (ax, image) in enumerate(zip(row, images, strict=True)):
             own = k == network.trained
             colour = style.OWN if own else style.OTHER
-            show(ax, image)
+            show(ax, image, extent)
             mask = np.zeros((*truth.T.shape, 4))
             mask[network.masks[k].T] = to_rgba(colour, 0.6)
-            ax.imshow(mask, origin="lower")
+            ax.imshow(mask, origin="lower", extent=extent)
             if truth.any() and not truth.all():
-                # Like the image, so that the middle of a pixel is at a whole number.
-                extent = (-0.5, truth.shape[0] - 0.5, -0.5, truth.shape[1] - 0.5)
                 ax.contour(
                     truth.T,
                     [0.5],
@@ -184,18 +193,31 @@ def drawn(
     return figure
 
 
-def show(ax: Axes, image: np.ndarray) -> None:
+def show(ax: Axes, image: np.ndarray, extent: tuple[float, float, float, float]) -> None:
     low, high = np.quantile(image, [0.005, 0.995])
-    ax.imshow(image.T, cmap="gray", origin="lower", vmin=low, vmax=high)
+    ax.imshow(image.T, cmap="gray", origin="lower", vmin=low, vmax=high, extent=extent)
     ax.set(xticks=[], yticks=[])
     for spine in ax.spines.values():
         spine.set_visible(False)
+
+
+def page(source: Path, height: int, target: Path) -> None:
+    """Write the first part of a page as Chromium draws it."""
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+    command += ["--disable-background-networking", "--virtual-time-budget=4000"]
+    command += [f"--user-data-dir={target.parent / 'chromium'}", f"--window-size=1280,{height}"]
+    command += [f"--screenshot={target}", source.resolve().as_uri()]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
 
 
 def main() -> None:
     for name in ("examples", "matrix"):
         shrink(DEMO / "figures" / f"{name}.png", name)
     with TemporaryDirectory() as folder:
+        for source, height in PAGES.items():
+            picture = Path(folder) / Path(source).with_suffix(".png")
+            page(DEMO / source, height, picture)
+            shrink(picture, picture.stem)
         for name, figure in (
             ("overview", overview(DEMO)),
             ("masks", masks()),

@@ -62,7 +62,7 @@ def main(folder: Path, index: int = 0) -> None:
     field_px, stored_px = study.microscope.field_px, SAMPLE_PX
     stored_A = network.pixel_size_A * field_px / stored_px
     image = preparation.resample(counts[0].numpy(), network.pixel_size_A, stored_A)
-    outputs.write_tiff(folder / "sample.ome.tif", [image], stored_A / A_PER_NM, title)
+    outputs.write_tiff(published.SAMPLE, [image], stored_A / A_PER_NM, title)
     centres = ((np.arange(stored_px) + 0.5) * field_px / stored_px).astype(int)
     mask = split.masks[0, 0].numpy()[np.ix_(centres, centres)] > 0.5
     Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "sample_mask.png", optimize=True)

@@ -17,7 +17,7 @@ from passband.micrographs.images.segmentation import Settings, segment
 from passband.micrographs.trust import trust
 from passband.results import published
 
-SAMPLE = published.SHIPPED / "sample.ome.tif"
+SAMPLE = published.SAMPLE
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +34,11 @@ def test_general_is_small_and_says_where_it_holds(network):
     assert json.loads(network.metadata.provenance["configuration"])["study"]["name"]
 
 
-@pytest.mark.parametrize("named", [["--network", "general"], ["general"]])
-def test_a_sample_is_segmented_from_the_command_line(named, tmp_path, capsys):
+@pytest.mark.parametrize("words", [["--network", "general", str(SAMPLE)], ["general", "sample"]])
+def test_a_sample_is_segmented_from_the_command_line(words, tmp_path, capsys, monkeypatch):
     """The sample file has its pixel size, and its particles are found."""
-    assert main(["predict", *named, str(SAMPLE), "--out", str(tmp_path)]) == 0
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict", *words, "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "gold" in printed
     assert "noise not filtered" in printed
@@ -48,6 +49,13 @@ def test_a_sample_is_segmented_from_the_command_line(named, tmp_path, capsys):
     assert mask.shape == true.shape
     both = np.count_nonzero(mask & true)
     assert 2 * both / (mask.sum() + true.sum()) > 0.85
+
+
+def test_a_file_of_ones_own_goes_before_the_sample(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("sample").write_text("")
+    assert main(["predict", "general", "sample"]) == 1
+    assert "sample: unknown format" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

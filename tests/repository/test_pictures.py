@@ -28,7 +28,7 @@ def figure():
         prediction(0, np.stack([truth, half, ~truth]), np.array([1.0, 0.67, 0.0])),
         prediction(2, np.stack([half, half, truth]), np.array([0.67, 0.67, 1.0])),
     ]
-    return pictures["drawn"](SETTINGS, images, truth, networks), images, networks
+    return pictures["drawn"](SETTINGS, images, truth, networks, PX), images, networks
 
 
 def test_each_mask_is_over_its_image_in_the_colour_of_its_meaning(figure):
@@ -48,8 +48,8 @@ def test_each_mask_is_over_its_image_in_the_colour_of_its_meaning(figure):
             assert found == pytest.approx(to_rgba(colour, 0.6))
             (outline,) = (c for c in ax.collections if isinstance(c, ContourSet))
             low, high = outline.get_paths()[0].get_extents().get_points()
-            assert low == pytest.approx([3.5, 7.5])
-            assert high == pytest.approx([11.5, 19.5])
+            assert low == pytest.approx([4, 8])
+            assert high == pytest.approx([12, 20])
     words = [ax.get_xlabel() for ax in axes[1]]
     assert words == ["Dice 1.00, trained here", "Dice 0.67", "Dice 0.00"]
     assert axes[2, 0].get_ylabel() == "network trained with\nlens A, few electrons"

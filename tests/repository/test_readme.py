@@ -22,7 +22,6 @@ from passband.analysis import table
 from passband.config import Study
 from passband.grid import Axes, Condition, batches
 from passband.reports import summaries
-from passband.results import published
 from passband.scores import OUTCOMES, dice
 from passband.storage import datasets
 
@@ -201,9 +200,6 @@ INSTEAD = {
     f"passband recommend demo {ASKED}": f"passband recommend {FEW} {ASKED} --top 5",
     "passband ctf image.dm4 --energy-kev 300": (
         "passband ctf film.npy --energy-kev 300 --pixel-size-A 0.4"
-    ),
-    "passband predict general src/passband/learning/shipped/sample.ome.tif": (
-        f"passband predict general {shlex.quote(str(published.SHIPPED / 'sample.ome.tif'))}"
     ),
     "passband images demo --defocus-nm 5 --cs-um 1.2 --aperture-mrad 10 --dose-e-per-A2 1000": (
         "passband images smallest --defocus-nm 5 --cs-um 1.2 --aperture-mrad 16 "

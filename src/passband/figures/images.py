@@ -97,7 +97,7 @@ def examples(
         where = "training condition" if own else "other condition"
         axes[0, k].set_title(f"{where}\n{labels[id]}", fontsize=style.SMALL)
         if k == 0 or sides[id] != sides[train]:
-            _scale_bar(axes[-1, k], sides[id])
+            scale_bar(axes[-1, k], sides[id])
     # A kind of line that is in no panel has no entry.
     handles = [
         plt.Line2D([], [], color=colour, ls=line, lw=1.4, label=words)
@@ -210,7 +210,7 @@ def gallery(
     for row, name, faces in zip(axes, structures, instances, strict=True):
         row[0].set_ylabel(name, fontsize=style.SMALL)
         _outline_particles(row[-1], faces, extent)
-        _scale_bar(row[0], side)
+        scale_bar(row[0], side)
     figure.suptitle(
         f"{specimen} · image at {style.condition_label(Condition.parse(condition))}",
         fontsize=style.SMALL,
@@ -278,7 +278,7 @@ def masks(
         ax.set_title(title, fontsize=style.SMALL)
         ax.set(xticks=[], yticks=[], xlim=extent[:2], ylim=extent[2:])
         sns.despine(ax=ax, left=True, bottom=True)
-    _scale_bar(axes[3], side)
+    scale_bar(axes[3], side)
     return figure
 
 
@@ -303,7 +303,7 @@ def _outline_particles(ax: plt.Axes, faces: np.ndarray, extent: tuple) -> None:
                 )
 
 
-def _scale_bar(ax: plt.Axes, side: float) -> None:
+def scale_bar(ax: plt.Axes, side: float) -> None:
     """Draw a scale bar in the lower left corner of a panel that shows a field `side` nm wide."""
     bar = min((b for b in (0.5, 1, 2, 5, 10) if b >= side / 6), default=10)
     edge = [withStroke(linewidth=2, foreground="black")]

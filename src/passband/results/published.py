@@ -13,6 +13,8 @@ STUDY, TABLE = "study.yaml", "table.zarr.zip"
 LIKENESS = "likeness.json"
 #: The networks that are part of the package, as weights files.
 SHIPPED = Path(__file__).parents[1] / "learning/shipped"
+#: A simulated image, with which they can be tried.
+SAMPLE = SHIPPED / "sample.ome.tif"
 
 
 def shipped() -> dict[str, Path]:
