@@ -57,15 +57,18 @@ real: $(INSTALLED) ## Train networks for real images, and segment the images in 
 
 ##@ Develop
 
-.PHONY: test test-long quick lint format docs bench
+.PHONY: test test-long test-install quick lint format docs bench
 test: $(INSTALLED) ## Run all tests except the long ones, two at a time, and list the 25 slowest
-	pytest $(PARALLEL) --durations=25 -m "not long"
+	pytest $(PARALLEL) --durations=25 -m "not long and not install"
 
 test-long: $(INSTALLED) ## Run the tests that take minutes each, most of them on a real SLURM
 	pytest -m long
 
+test-install: $(INSTALLED) ## Build the package, install it in new environments, and use it there
+	pytest -m install --durations=0
+
 quick: $(INSTALLED) ## Run the tests that take seconds, two at a time
-	pytest $(PARALLEL) -m "not slow and not long"
+	pytest $(PARALLEL) -m "not slow and not long and not install"
 
 lint: $(INSTALLED) ## Check style, formatting, layers, types, the workflow and the generated docs
 	ruff check
@@ -102,7 +105,7 @@ distclean: clean ## Remove the environment too
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} \
 	/^##@ / {printf "\n%s\n", substr($$0, 5)} \
-	/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 $(INSTALLED): pyproject.toml envs/constraints.txt
 	@new_enough='import sys; sys.exit(sys.version_info < (3, 11))'; \
