@@ -1,8 +1,9 @@
 """Keeps the fitted parameters of models for recommendations, so that a second call takes less time.
 
 The file is ``results/<study>/cache/recommend/<test specimen>.json``. It is complete or absent, and
-it is made again if the results, the configuration or a version of a library has changed. No rule of
-Snakemake reads or makes the file. Without permission to write, the models are fitted in every call.
+it is made again if the results, the configuration or the version of numpy or scipy has changed, but
+not for a new version of Passband. No rule of Snakemake reads or makes the file. Without permission
+to write, the models are fitted in every call.
 """
 
 import contextlib
@@ -20,7 +21,6 @@ from passband.storage import StoreError, atomic
 
 #: Version of the file's content. Increase this number if the code gives other parameters.
 _VERSION = 2
-_LIBRARIES = ("passband", "numpy", "scipy")
 
 
 def key(arrays: list[np.ndarray], *values: Any) -> str:
@@ -29,7 +29,8 @@ def key(arrays: list[np.ndarray], *values: Any) -> str:
     for array in arrays:
         hashed.update(repr((array.shape, str(array.dtype))).encode())
         hashed.update(np.ascontiguousarray(array).tobytes())
-    libraries = {name: version(name) for name in _LIBRARIES}
+    # Passband's own version is no part of the key: its place has the version that it first had.
+    libraries = {"passband": "0.1.0", **{name: version(name) for name in ("numpy", "scipy")}}
     return digest(_VERSION, libraries, hashed.hexdigest(), *values)
 
 
