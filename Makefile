@@ -57,7 +57,7 @@ real: $(INSTALLED) ## Train networks for real images, and segment the images in 
 
 ##@ Develop
 
-.PHONY: test test-long test-install quick lint format docs bench
+.PHONY: test test-long test-install quick lint format docs bench release
 test: $(INSTALLED) ## Run all tests except the long ones, two at a time, and list the 25 slowest
 	pytest $(PARALLEL) --durations=25 -m "not long and not install"
 
@@ -89,6 +89,9 @@ docs: $(INSTALLED) ## Make the configuration's reference and schema from the mod
 
 bench: $(INSTALLED) ## Run the benchmarks
 	shopt -s nullglob; for script in benchmarks/*.py; do python "$$script"; done
+
+release: $(INSTALLED) ## Build VERSION=0.2.0, test its wheel and tag it; push and publish nothing
+	.ci/release "$(VERSION)"
 
 ##@ Set up and clean
 

@@ -1,0 +1,105 @@
+"""A release is tagged if all files agree on its version and its wheel passes its tests."""
+
+import os
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+PLACES = {
+    "pyproject.toml": f'version = "{VERSION}"',
+    "CITATION.cff": f"version: {VERSION}",
+    "CHANGELOG.md": f"## {VERSION} ",
+}
+#: In place of the programs that build a release and test its wheel.
+STUB = """#!/bin/sh
+echo "${0##*/} $*" >> ran
+[ ! -e broken ] || [ "${0##*/}" != make ]
+"""
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ["-c", "user.name=A person", "-c", "user.email=person@example.org"]
+    return subprocess.check_output(["git", *who, *words], cwd=folder, text=True)
+
+
+@pytest.fixture
+def clone(tmp_path) -> Path:
+    """A clean clone, which has only the files that a release reads."""
+    folder = tmp_path / "clone"
+    for name in [*PLACES, ".ci/release"]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    (folder / ".gitignore").write_text("/ran\n/broken\n")
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "all")
+    for name in ("python", "make"):
+        stub = tmp_path / "bin" / name
+        stub.parent.mkdir(exist_ok=True)
+        stub.write_text(STUB)
+        stub.chmod(0o755)
+    return folder
+
+
+def release(clone: Path, version: str = VERSION) -> subprocess.CompletedProcess:
+    who = {"NAME": "A person", "EMAIL": "person@example.org"}
+    names = {f"GIT_COMMITTER_{key}": value for key, value in who.items()}
+    environment = os.environ | names | {"PATH": f"{clone.parent / 'bin'}:{os.environ['PATH']}"}
+    return subprocess.run(
+        [clone / ".ci/release", version], env=environment, capture_output=True, text=True
+    )
+
+
+def test_a_release_is_built_tested_and_tagged(clone):
+    done = release(clone)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (clone / "ran").read_text() == "python -m build --outdir dist\nmake test-install\n"
+    assert git(clone, "cat-file", "-t", f"v{VERSION}") == "tag\n"  # with who and when
+    assert git(clone, "rev-list", "-n1", f"v{VERSION}") == git(clone, "rev-parse", "HEAD")
+    assert "is tagged already" in release(clone).stderr
+
+
+def test_a_wheel_that_fails_its_tests_is_not_tagged(clone):
+    (clone / "broken").touch()
+    assert release(clone).returncode != 0
+    assert git(clone, "tag") == ""
+
+
+@pytest.mark.parametrize("version", ["", "v1.2.3", "1.2", "1.2.3rc1", "1.2.3 "])
+def test_the_version_has_three_numbers(clone, version):
+    assert refused(clone, version) == "give a version, as in make release VERSION=0.2.0"
+
+
+def refused(clone: Path, version: str = VERSION) -> str:
+    """Return why there is no release. It is one line, and nothing was built."""
+    done = release(clone, version)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert not (clone / "ran").exists()
+    assert git(clone, "tag") == ""
+    start, end = f"release {version}: " if version else "release: ", "\n"
+    assert done.stderr.startswith(start)
+    assert done.stderr.count(end) == 1
+    return done.stderr.removeprefix(start).removesuffix(end)
+
+
+def test_changes_and_other_branches_are_not_released(clone):
+    (clone / "new").touch()
+    assert refused(clone) == "git status is not clean; commit or remove the changes"
+    (clone / "new").unlink()
+    git(clone, "switch", "--quiet", "--create", "other")
+    assert refused(clone) == "this is not the branch main"
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_every_file_has_the_version(clone, name):
+    text = (clone / name).read_text(encoding="utf-8")
+    assert PLACES[name] in text
+    changed = text.replace(PLACES[name], PLACES[name].replace(VERSION, "7.8.9"), 1)
+    (clone / name).write_text(changed, encoding="utf-8")
+    git(clone, "commit", "--quiet", "--all", "--message", "another version")
+    assert refused(clone) == f"{name} has the version '7.8.9'"
