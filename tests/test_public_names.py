@@ -5,6 +5,7 @@
 
 import doctest
 import pydoc
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import assert_type
 import matplotlib.pyplot as plt
 import pytest
 import xarray as xr
+from packaging.version import Version
 from torch import nn
 
 import passband
@@ -84,3 +86,20 @@ def test_a_user_gets_the_types_that_a_type_checker_sees(demo: passband.Experimen
     found = assert_type(demo.segment("image.tif", network=id), dict[Path, list[Segmentation]])
     assert isinstance(found[Path("image.tif")][0], Segmentation)
     assert Path(passband.__file__).with_name("py.typed").exists()
+
+
+@pytest.mark.parametrize("new", ["NetworkId", "PassbandError"])
+def test_an_old_name_gives_the_new_one_and_a_warning(monkeypatch, new: str):
+    old = "Old"
+    monkeypatch.setitem(passband._RENAMED, old, (new, "0.3.0"))
+    text = f"passband.Old is now passband.{new}; the old name goes in Passband 0.3.0"
+    with pytest.warns(DeprecationWarning, match=f"^{re.escape(text)}$") as caught:
+        assert getattr(passband, old) is getattr(passband, new)
+    assert caught[0].filename == __file__  # Python shows it only to whoever wrote the old name
+
+
+def test_no_old_name_is_there_in_the_version_in_which_it_goes():
+    for old, (new, end) in passband._RENAMED.items():
+        assert new in passband.__all__
+        assert old not in passband.__all__
+        assert Version(passband.__version__) < Version(end)

@@ -29,6 +29,7 @@ Images of a microscope are segmented from their files:
 True
 """
 
+import warnings
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -97,10 +98,18 @@ _MODULES = {
     "Study": "passband.config",
 }
 
+#: Old public names, each with its new name and the version in which the old one goes.
+_RENAMED: dict[str, tuple[str, str]] = {}
+
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str):
+        if name in _RENAMED:
+            new, end = _RENAMED[name]
+            said = f"passband.{name} is now passband.{new}; the old name goes in Passband {end}"
+            warnings.warn(said, DeprecationWarning, stacklevel=2)
+            return getattr(import_module(__name__), new)
         if name in _MODULES:
             return getattr(import_module(_MODULES[name]), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
