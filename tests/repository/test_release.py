@@ -1,12 +1,14 @@
 """A release is tagged if all files agree on its version and its wheel passes its tests."""
 
 import os
+import re
 import shutil
 import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
@@ -103,3 +105,16 @@ def test_every_file_has_the_version(clone, name):
     (clone / name).write_text(changed, encoding="utf-8")
     git(clone, "commit", "--quiet", "--all", "--message", "another version")
     assert refused(clone) == f"{name} has the version '7.8.9'"
+
+
+@pytest.mark.parametrize("name", ["tests", "wheel"])
+def test_what_the_workflows_on_github_start_is_there(name):
+    text = (ROOT / f".github/workflows/{name}.yml").read_text(encoding="utf-8")
+    (job,) = yaml.safe_load(text)["jobs"].values()
+    commands = "\n".join(step["run"] for step in job["steps"] if "run" in step)
+    targets = re.findall(r"^make ([a-z-]+)", commands, re.M)
+    scripts = re.findall(r"^\.ci/\w+", commands, re.M)
+    assert targets or scripts
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert set(targets) <= set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    assert all(os.access(ROOT / script, os.X_OK) for script in scripts)
