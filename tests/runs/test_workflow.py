@@ -14,25 +14,6 @@ from passband.runs import workflow
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_packages_clone_is_used_before_the_working_directory(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    rules = tmp_path / "workflow/rules"
-    rules.mkdir(parents=True)
-    (tmp_path / "Snakefile").write_text("# of another workflow\n")
-    (rules / "common.smk").touch()
-    assert workflow.repository() == ROOT
-    monkeypatch.setattr("passband.__file__", str(tmp_path / "lib/site/passband/__init__.py"))
-    assert workflow.repository() == Path()
-
-
-def test_a_package_without_its_repository_says_so_in_one_line(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("passband.__file__", str(tmp_path / "lib/site/passband/__init__.py"))
-    with pytest.raises(PassbandError, match="installed without the workflow") as caught:
-        workflow.repository()
-    assert len(str(caught.value).splitlines()) == 1
-
-
 def test_the_command_in_another_folder_names_the_workflow_and_the_profile(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = workflow.command(Path("a/config.yaml"), Path(), ["x"], profile="slurm", words=["-k"])

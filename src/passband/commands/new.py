@@ -1,14 +1,12 @@
 """``passband new``: make a folder with a study to edit."""
 
 import argparse
-import os
 import re
 from pathlib import Path
 
-from passband import PassbandError
+from passband import PassbandError, repository
 from passband.config import load
 from passband.results.locate import CONFIG, RESULTS, study_names
-from passband.runs.workflow import repository
 
 #: Studies of the repository that are good to begin with, and what they are for.
 _LIKE = {
@@ -67,9 +65,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _source(like: str) -> Path:
     """Return the file of the study to begin with, from its name in the repository or its path."""
-    root = repository()
-    known = {path.stem: path for path in sorted((root / "studies").glob("*.yaml"))}
-    known = {"demo": root / CONFIG} | known
+    known = repository.studies()
     if like not in known and not Path(like).is_file():
         raise PassbandError(
             f"--like = {like!r}: must be a study's file, or one of {', '.join(known)}"
@@ -95,7 +91,7 @@ def _text(name: str, source: Path) -> str:
     )
     if not changed:
         raise PassbandError(f"{source}: has no line `  name: {like}`; give another --like")
-    schema = os.path.abspath(repository() / "docs" / "config.schema.json")
+    schema = repository.folder() / "docs" / "config.schema.json"
     about = [line for line in lines[:head] if line and "$schema=" not in line]
     about = [] if like == "demo" else ["#", f"# About the study {like}:", *about]
     return "\n".join(

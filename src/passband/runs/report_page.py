@@ -16,9 +16,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import passband
-from passband import PassbandError
+from passband import PassbandError, repository
 from passband.results import Results, figure_list, layout, training_jobs
-from passband.runs import workflow
 
 if TYPE_CHECKING:
     import numpy as np
@@ -204,7 +203,7 @@ def _figures(results: Results) -> dict[str, dict[str, bytes]]:
 def _repository(name: str) -> Path | None:
     """Return a file or folder of Passband's repository, or None."""
     with suppress(PassbandError):
-        path = workflow.repository() / name
+        path = repository.folder() / name
         return path if path.exists() else None
     return None
 

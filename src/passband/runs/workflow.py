@@ -8,31 +8,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-import passband
-from passband import PassbandError
+from passband import PassbandError, repository
 
-#: A file of the workflow by which its folder is recognised, beside the file `Snakefile`.
-_SIGN = Path("workflow") / "rules" / "common.smk"
 #: The profile of all runs.
 _DEFAULT = Path("profiles") / "default"
-
-
-def repository() -> Path:
-    """Return the folder of the workflow: the clone of this package, or the working directory.
-
-    The working directory may be a copy of somebody else's clone, with rules of theirs.
-
-    Raises:
-        PassbandError: If this package was installed without its repository, and the working
-            directory is no clone.
-    """
-    for folder in (Path(passband.__file__).resolve().parents[2], Path()):
-        if (folder / "Snakefile").is_file() and (folder / _SIGN).is_file():
-            return folder
-    raise PassbandError(
-        f"{Path.cwd()}: is no clone of Passband, and the package was installed without the "
-        "workflow; change to a clone, or install Passband from a clone: pip install --editable ."
-    )
 
 
 def command(
@@ -59,7 +38,7 @@ def command(
         PassbandError: If there is no workflow, or no such profile, or if Snakemake would import
             packages that are in the folder.
     """
-    root = repository().resolve()
+    root = repository.folder()
     if (packages := folder / ".snakemake" / "pip-deployments").exists():
         raise PassbandError(f"{packages}: Snakemake would run what is in it; delete it")
     given = [sys.executable, "-m", "snakemake"]
@@ -97,7 +76,7 @@ def _profile(given: str | None, root: Path) -> str | None:
 
 def profiles_left_out(folder: Path) -> list[str]:
     """Return a line for each default profile in a folder that Snakemake alone would load."""
-    own = repository() / _DEFAULT
+    own = repository.folder() / _DEFAULT
     return [
         f"{folder}/{place} is not loaded; if it is yours, give --profile {folder}/{place}"
         for place in (_DEFAULT.name, _DEFAULT)
