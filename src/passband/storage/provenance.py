@@ -3,9 +3,8 @@
 import subprocess
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 
-from passband import __version__
+from passband import PassbandError, __version__, repository
 
 
 def attributes(study: str, digest: str, command: str) -> dict[str, str]:
@@ -32,11 +31,12 @@ def attributes(study: str, digest: str, command: str) -> dict[str, str]:
 @cache
 def _git_revision() -> str:
     """Return the code's git revision, ``-dirty`` after changes, or ``unknown``."""
-    git = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    describe = ["describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        answer = subprocess.run(
-            git, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=30
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        root = repository.folder()
+        # Otherwise a package in an environment would have the revision of a repository around it.
+        git = ["git", f"--git-dir={root / '.git'}", f"--work-tree={root}", *describe]
+        answer = subprocess.run(git, cwd=root, capture_output=True, text=True, timeout=30)
+    except (PassbandError, OSError, subprocess.TimeoutExpired):
         return "unknown"
     return answer.stdout.strip() or "unknown"
