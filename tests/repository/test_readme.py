@@ -180,7 +180,9 @@ INSTEAD = {
     "passband new mine && cd mine && passband run": (
         "bash -c 'passband new own && cd own && passband run --dry-run'"
     ),
+    "passband run demo": "passband run smallest --dry-run",
     "passband run mine": "passband run mine --dry-run",
+    "passband run pilot": "passband run pilot --dry-run",
     "passband run mine --keep-going": "passband run mine --keep-going --dry-run",
     "passband run --until train mine": "passband run --dry-run --until train mine",
     "passband run mine -- results/mine/table.zarr": (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from passband import PassbandError, cli
+from passband import PassbandError, cli, repository
 from passband.config import ConfigError, load, validate
 from passband.results import Results
 from passband.results.locate import network_path, study_names
@@ -107,14 +107,33 @@ def test_two_files_of_one_name_are_refused_unless_one_of_them_is_given():
 
 
 def test_results_without_a_study_file_name_their_study():
-    study = load("config.yaml")
-    Path("config.yaml").unlink()
+    study = load("studies/mine.yaml")
+    Path("studies/mine.yaml").unlink()
+    table = Path("results/gold/table.zarr/zarr.json")
+    table.parent.mkdir(parents=True)
     with pytest.raises(PassbandError, match="the results do not name their study"):
-        pair("demo")
-    table = Path("results/demo/table.zarr/zarr.json")
-    table.parent.mkdir()
+        pair("gold")
     table.write_text(json.dumps({"attributes": {"configuration": study.model_dump_json()}}))
-    assert pair("demo") == (study, Path("results/demo"))
+    assert pair("gold") == (study, Path("results/gold"))
+
+
+def test_passbands_own_studies_have_their_names_in_every_folder():
+    pilot = repository.studies()["pilot"]
+    assert pair("pilot") == (load(pilot), Path("results/pilot"))
+    assert place("pilot") == (pilot, Path())
+    assert "pilot" not in study_names()
+    Path("studies/pilot.yaml").write_text("study: {name: pilot, seed: 7}\n")
+    assert pair("pilot")[0].study.seed == 7
+    Path("studies/pilot.yaml").unlink()
+    table = Path("results/pilot/table.zarr/zarr.json")
+    table.parent.mkdir(parents=True)
+    table.write_text(json.dumps({"attributes": {"configuration": load(pilot).model_dump_json()}}))
+    assert place("pilot") == (pilot, Path())
+    other = validate({"study": {"name": "pilot", "seed": 7}})
+    table.write_text(json.dumps({"attributes": {"configuration": other.model_dump_json()}}))
+    assert pair("pilot") == (other, Path("results/pilot"))
+    with pytest.raises(PassbandError, match="no file has a study of this name"):
+        place("pilot")
 
 
 def test_results_name_their_study_if_an_axis_leaves_out_its_own_value():

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from passband import PassbandError
+from passband import PassbandError, repository
 from passband.config import ConfigError, Study, load, validate_stored
 from passband.results import layout, published
 from passband.storage import integrity
@@ -49,6 +49,8 @@ def folder_of(noun: Path) -> Path | None:
             f"{noun}: there is no such file or folder; give a study's file, its folder, its "
             "results or its name"
         )
+    if _own_study(str(noun)):
+        return by_name
     raise PassbandError(
         f"{noun}: no study of this name: it is no file, there is no folder {by_name}, and "
         + (f"config.yaml and studies/ have {', '.join(known)}" if known else "no study is here")
@@ -83,6 +85,21 @@ def file_of(results: Path, noun: str | Path) -> Path | None:
             "file that you mean"
         )
     return shown(files[0]) if files else None
+
+
+def own_file_of(results: Path) -> Path | None:
+    """Return the file of Passband's own study with the name of a folder of results.
+
+    None if there is no such study, or if the results are those of a different study.
+    """
+    file = _own_study(results.absolute().name)
+    return file if file and recorded(results) in (None, load(file)) else None
+
+
+def _own_study(name: str) -> Path | None:
+    with suppress(PassbandError):  # a package without its studies can still open results
+        return repository.studies().get(name)
+    return None
 
 
 def study_names() -> list[str]:

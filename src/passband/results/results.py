@@ -43,7 +43,8 @@ class Results:
             noun: A study's file, a folder with the study's file `config.yaml`, the study's folder
                 of results, the study's name, or a published folder. For a folder of results or a
                 name, the study's file is searched in `config.yaml`, `studies/*.yaml` and
-                `<name>/config.yaml` beside the folder `results`, and in the folder of results.
+                `<name>/config.yaml` beside the folder `results`, and in the folder of results. The
+                names of Passband's own studies are known in every folder.
 
         Raises:
             ConfigError: If the study's file is wrong.
@@ -101,7 +102,8 @@ class Results:
 
     @cached_property
     def _found(self) -> Path | None:
-        return self._file or locate.file_of(self.folder, self._noun)
+        found = self._file or locate.file_of(self.folder, self._noun)
+        return found or locate.own_file_of(self.folder)
 
     @property
     def file(self) -> Path:
