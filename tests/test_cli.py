@@ -300,6 +300,8 @@ def test_the_help_lists_every_module_of_commands_once(words, capsys):
     for group in cli.COMMANDS:
         assert f"\n{group}:\n" in printed
     assert "130  stopped by Ctrl-C" in printed
+    (pages,) = re.findall(r"^Pages such as docs/run\.md are in (.+)$", printed, re.M)
+    assert Path(pages, "docs", "run.md").is_file()
     assert max(map(len, printed.splitlines())) <= 90
 
 

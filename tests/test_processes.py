@@ -1,8 +1,9 @@
-"""No process imports files of its working directory; see also tests/workflow/test_strangers.py."""
+"""What child processes import, and where caches are; see also tests/workflow/test_strangers.py."""
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +62,29 @@ def test_the_folder_does_not_choose_numbas_cache(trapped):
     assert (trapped / "used").read_text() == "theirs\n"
     run("from passband import processes; processes.import_only_installed()\n" + shown, trapped)
     assert (trapped / "used").read_text() == "\n"
+
+
+@pytest.mark.parametrize("of_a_user", [True, False])
+def test_caches_are_in_a_folder_of_the_process_if_the_users_is_not_writable(
+    of_a_user, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("MPLCONFIGDIR", raising=False)
+    (tmp_path / "file").touch()
+    code = """
+import os
+from passband import processes
+processes.cache_somewhere()
+places = {os.environ.get(name, "") for name in ("XDG_CACHE_HOME", "MPLCONFIGDIR")}
+assert all(map(os.path.isdir, filter(None, places)))
+print(*places, sep="\\n", end="", file=open("places", "w"))
+"""
+    home = tmp_path / ("home" if of_a_user else "file")
+    run(code, tmp_path, HOME=str(home))
+    places = (tmp_path / "places").read_text()
+    if of_a_user:
+        assert places == ""
+        assert list((home / ".cache").iterdir()) == []
+    else:
+        assert Path(places).name.startswith("passband-")
+        assert not Path(places).exists()

@@ -7,9 +7,10 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
-from passband import PassbandError, __version__, console, processes
+from passband import PassbandError, __version__, console, processes, repository
 
 
 class Command(NamedTuple):
@@ -113,6 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     if arguments is None:  # this process is the command, and no program that calls this function
         processes.import_only_installed()
+        processes.cache_somewhere()
     if "_ARGCOMPLETE" in os.environ:
         _complete()
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
@@ -210,6 +212,8 @@ class _Parser(argparse.ArgumentParser):
         for group, commands in COMMANDS.items():
             lines += ["", f"{group}:"]
             lines += [f"  {command.name:<10} {command.does}" for command in commands]
+        with suppress(PassbandError):  # a package without its pages
+            lines += ["", f"Pages such as docs/run.md are in {repository.folder()}"]
         return "\n".join([*lines, "", _EXIT, ""])
 
 

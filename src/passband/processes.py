@@ -1,6 +1,11 @@
-"""What the processes that Passband starts import."""
+"""What the processes that Passband starts import, and where they keep caches."""
 
+import atexit
 import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 
 
 def import_only_installed() -> None:
@@ -16,3 +21,21 @@ def import_only_installed() -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join(absolute)
     # numba runs the machine code in its cache, and a file .numba_config.yaml could name the cache.
     os.environ.setdefault("NUMBA_CACHE_DIR", "")
+
+
+def cache_somewhere() -> None:
+    """Give this process and its children a folder for caches, if the user's own is not writable.
+
+    Snakemake does not start without one, and matplotlib makes a new one in every process. The
+    folder is removed at the end of this process.
+    """
+    try:
+        own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        own.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=own).close()
+    except (OSError, RuntimeError):  # RuntimeError: a user without a home
+        with suppress(OSError):  # nothing can be written anywhere
+            folder = tempfile.mkdtemp(prefix="passband-")
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            os.environ["XDG_CACHE_HOME"] = folder
+            os.environ.setdefault("MPLCONFIGDIR", folder)
