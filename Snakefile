@@ -5,7 +5,7 @@ import sys
 # Snakemake has put this folder before the installed packages. A user's random.py in it must not be imported.
 sys.path[:] = [folder for folder in sys.path if folder != workflow.basedir]
 
-from os.path import relpath
+from os.path import isfile, relpath, samefile
 
 from snakemake.utils import min_version
 
@@ -18,6 +18,13 @@ processes.import_only_installed()
 # Check the study's file. Snakemake itself would use the last of two equal keys, and would read 010 as 8.
 # Jobs do not repeat this check.
 if workflow.is_main_process:
+    by_conda = "conda" in map(str, workflow.deployment_settings.deployment_method)
+    # The scripts in envs/ install the folder in which Snakemake is started.
+    if by_conda and not (isfile("pyproject.toml") and samefile(workflow.basedir, ".")):
+        sys.exit(
+            "--software-deployment-method conda: must be given in a clone of Passband; without it, "
+            "jobs use the packages that Passband uses"
+        )
     try:
         for path in workflow.configfiles or ["config.yaml"]:
             study_file.read(relpath(path))
