@@ -1,0 +1,41 @@
+"""Each extra installs alone, in versions that the constraints allow, and can be imported."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.install
+
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+EXTRAS = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+#: What each extra is for. `cupy` imports without a GPU too.
+MODULES = {
+    "dev": ("importlinter", "pre_commit", "pyright", "ruff", "snakefmt"),
+    "gpu": ("cupy",),
+    "micrographs": ("h5py", "rsciio"),
+    "parquet": ("pyarrow",),
+    "share": ("bioimageio.spec", "onnx", "onnxruntime", "onnxscript"),
+    "test": ("hypothesis", "pytest", "pytest_timeout", "xdist"),
+}
+#: A new environment that begins with all packages of the present one.
+OVERLAY = """
+folder='import sysconfig; print(sysconfig.get_path("purelib"))'
+packages=$(python -c "$folder")
+python -m venv {0}
+echo "$packages" > "$({0}/bin/python -c "$folder")/present.pth"
+"""
+
+
+@pytest.mark.parametrize("place", ["virtual", "container"])
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_an_extra_brings_what_it_is_for(extra, place, request):
+    installed = request.getfixturevalue(place)
+    for module in MODULES[extra]:
+        installed.run(f"! python -c 'import {module}' 2>/dev/null")
+    installed.run(OVERLAY.format(extra))
+    install = f"{extra}/bin/python -m pip install --quiet --constraint constraints.txt"
+    installed.run(f"{install} 'passband[{extra}]'")
+    installed.run(f"{extra}/bin/python -m pip check")
+    installed.run(f"{extra}/bin/python -c 'import {', '.join(MODULES[extra])}'")
+    installed.run(f"rm -r {extra}")
