@@ -73,26 +73,6 @@ def touching(labels: np.ndarray) -> set[int]:
     return near
 
 
-def match(predicted: np.ndarray, true: np.ndarray) -> dict[int, int]:
-    """Return, by predicted label, the true particle with an intersection over union above 0.5.
-
-    Above 0.5, a particle has at most one such partner.
-
-    Args:
-        predicted, true: (height, width) integer, label images, 0 in the background.
-    """
-    both = (predicted > 0) & (true > 0)
-    areas, true_areas = np.bincount(predicted.ravel()), np.bincount(true.ravel())
-    pairs = predicted[both].astype(np.int64) * len(true_areas) + true[both]
-    pairs, overlaps = np.unique(pairs, return_counts=True)
-    found = {}
-    for pair, overlap in zip(pairs, overlaps, strict=True):
-        a, b = divmod(int(pair), len(true_areas))
-        if overlap > 0.5 * (areas[a] + true_areas[b] - overlap):
-            found[a] = b
-    return found
-
-
 class Score:
     """Counts of matched particles, and diameters of whole particles, over many images."""
 
@@ -103,7 +83,7 @@ class Score:
         self.true_diameters: list[float] = []
 
     def add(self, labels: np.ndarray, true: np.ndarray, pixel_nm: float) -> None:
-        pairs, close = match(labels, true), touching(true)
+        pairs, close = particles.matches(labels, true), touching(true)
         self.matched += len(pairs)
         self.predicted += len(np.unique(labels[labels > 0]))
         self.true += len(np.unique(true[true > 0]))

@@ -1,5 +1,6 @@
 """The command `passband predict`."""
 
+import csv
 import itertools
 import re
 import shutil
@@ -196,6 +197,19 @@ def test_options_reach_the_segmentation(place, capsys):
     assert any(line.startswith("0.npy: 1 particle, mean diameter 0.7") for line in out)
     status, out, _ = run(capsys, "two.safetensors", "images/0.npy", *PIXEL, "--normalise", "local")
     assert "local zscore" in out[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "found_in"), [((), "1"), (("--replicas", "1"), ""), (("--mirror",), "1")]
+)
+def test_table_of_particles_has_their_confidence(place, capsys, words, found_in):
+    status, _, _ = run(capsys, "two.safetensors", "images/0.npy", *PIXEL, *words)
+    assert status == 0
+    with open("predictions/0_particles.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0])[-3:] == ["touches_edge", "mean_probability", "found_in"]
+    assert [row["found_in"] for row in rows] == [found_in] * 2
+    assert all(0.9 < float(row["mean_probability"]) <= 1 for row in rows)
 
 
 HERE = "--defocus-nm", "5", "--cs-um", "1", "--aperture-mrad", "9", "--dose-e-per-A2", "9"

@@ -100,6 +100,8 @@ def test_table_has_a_row_for_each_particle(networks, tmp_path):
         assert float(row["equivalent_diameter_nm"]) == pytest.approx(particle.diameter_nm, rel=1e-5)
         assert float(row["x_nm"]) == pytest.approx(particle.x_nm, rel=1e-5)
         assert float(row["y_nm"]) == pytest.approx(particle.y_nm, rel=1e-5)
+        assert float(row["mean_probability"]) == pytest.approx(particle.mean_probability, rel=1e-5)
+        assert float(row["found_in"]) == particle.found_in
 
 
 def test_image_without_particles_has_a_table_without_rows(networks, tmp_path):

@@ -257,19 +257,16 @@ def test_risk_over_coverage():
     assert risk_coverage(np.ones(3), dice) == pytest.approx(0.5)
 
 
-def test_particles_are_matched_above_half_their_union(monkeypatch):
+def test_order_of_particles_by_their_scores(monkeypatch):
+    """Only the mean probability orders all of them; areas order half of the pairs."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    match = runpy.run_path(str(ROOT / "benchmarks/particles.py"))["match"]
-
-    def squares(*given: tuple[int, int]) -> np.ndarray:
-        """Return a label image of squares, each with its label and its first column."""
-        labels = np.zeros((20, 60), int)
-        for label, first in given:
-            labels[:, first : first + 20] = label
-        return labels
-
-    true = squares((1, 0), (2, 30))
-    assert match(squares((3, 5), (1, 40)), true) == {3: 1}  # unions of 25 and of 30 columns
-    assert match(true, true) == {1: 1, 2: 2}
-    assert match(0 * true, true) == {}
-    assert match((true > 0).astype(int), true) == {}
+    measured = runpy.run_path(str(ROOT / "benchmarks/particle_confidence.py"))
+    right, error = [1, 1, 1, 0, 0], [0.1, 0.2, 0.3, np.nan, np.nan]
+    scores = [3, 1, 2, 2, 2], [0.9, 0.8, 0.7, 0.6, 0.5], [1, 0.5, 1, 1, 0.5]
+    values = np.column_stack([np.arange(5), right, error, *scores])
+    auroc, order = measured["rates"](values)
+    assert auroc == pytest.approx([0.5, 1, 3.5 / 6])
+    assert order == pytest.approx([-0.5, -1, 0])
+    drawn = measured["draw"](values, np.random.default_rng(0))
+    assert drawn.shape == values.shape
+    assert set(drawn[:, 0]) < set(values[:, 0])

@@ -118,6 +118,12 @@ def add(commands: argparse._SubParsersAction) -> None:
         "unlike the training images, worse for images that are like the training images",
     )
     command.add_argument(
+        "--mirror",
+        action="store_true",
+        help="segment three mirror images too, for the column found_in of the table of particles; "
+        "this takes up to four times as long",
+    )
+    command.add_argument(
         "--smallest-nm",
         type=float,
         default=0.5,

@@ -31,6 +31,8 @@ COLUMNS = (
     "x_nm",
     "y_nm",
     "touches_edge",
+    "mean_probability",
+    "found_in",
 )
 
 
@@ -126,12 +128,15 @@ def write_table(path: Path, results: Sequence[Segmentation]) -> None:
         for frame, result in enumerate(results):
             for each in result.particles:
                 lengths = each.area_nm2, each.diameter_nm, each.x_nm, each.y_nm
+                found_in = "" if each.found_in is None else f"{each.found_in:.6g}"
                 table.writerow(
                     [
                         frame,
                         each.label,
                         *(f"{length:.6g}" for length in lengths),
                         "yes" if each.touches_edge else "no",
+                        f"{each.mean_probability:.6g}",
+                        found_in,
                     ]
                 )
 

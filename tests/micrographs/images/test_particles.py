@@ -4,6 +4,8 @@ from math import pi, sqrt
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from passband.micrographs.images import particles
 
@@ -67,6 +69,75 @@ def test_empty_mask_has_no_particles():
     assert labels.shape == (20, 30)
     assert not labels.any()
     assert rows == []
+
+
+# Confidence
+
+
+def test_confidence_of_a_particle_that_half_of_the_mirror_images_find():
+    """One particle is in all four masks. In two, the other is missing, or is half as wide."""
+    first, second = discs((60, 90), (30, 20, 14)), discs((60, 90), (30, 65, 12))
+    probability = np.where(first, 0.75, np.where(second, 0.6, 0.1)).astype(np.float32)
+    probability[30, 20] = 0.875
+    labels = particles.instances(probability > 0.5, PIXEL_NM)
+    half = second & (np.arange(90) > 65)
+    masks = first | second, first, first | half, discs((60, 90), (30, 21, 14), (31, 65, 12))
+    shares = particles.shares(labels, (particles.instances(mask, PIXEL_NM) for mask in masks))
+    rows = particles.measure(labels, PIXEL_NM, probability, shares)
+    assert [row.found_in for row in rows] == [1, 0.5]
+    expected = 0.75 + 0.125 / first.sum(), 0.6
+    assert [row.mean_probability for row in rows] == pytest.approx(expected)
+
+
+def test_confidence_of_a_particle_at_the_edge_and_beside_pixels_without_a_value():
+    mask = discs((60, 60), (0, 59, 15), (40, 20, 9))
+    probability = np.where(mask, 0.9, 0.2)
+    probability[40, 30:33] = np.nan
+    labels = particles.instances(probability > 0.5, PIXEL_NM)
+    shares = particles.shares(labels, [particles.instances(mask[::-1], PIXEL_NM), labels])
+    rows = particles.measure(labels, PIXEL_NM, probability, shares)
+    assert [(row.touches_edge, row.found_in) for row in rows] == [(True, 0.5), (False, 0.5)]
+    assert [row.mean_probability for row in rows] == pytest.approx([0.9, 0.9])
+
+
+def test_without_other_masks_no_share_is_known():
+    labels, (row,) = found(discs((40, 40), (20, 20, 9)))
+    assert particles.shares(labels, []) == {}
+    assert row.found_in is None
+    assert np.isnan(row.mean_probability)
+    none = np.zeros_like(labels)
+    assert particles.shares(labels, [none, labels, none, none])[1] == 0.25
+    assert particles.measure(none, PIXEL_NM, labels, particles.shares(none, [labels])) == []
+
+
+def test_particles_are_matched_above_half_their_union():
+    def squares(*given: tuple[int, int]) -> np.ndarray:
+        """Return a label image of squares, each with its label and its first column."""
+        labels = np.zeros((20, 60), int)
+        for label, first in given:
+            labels[:, first : first + 20] = label
+        return labels
+
+    true = squares((1, 0), (2, 30))
+    match = particles.matches
+    assert match(squares((3, 5), (1, 40)), true) == {3: 1}  # unions of 25 and of 30 columns
+    assert match(true, true) == {1: 1, 2: 2}
+    assert match(0 * true, true) == {}
+    assert match((true > 0).astype(int), true) == {}
+
+
+@given(st.integers(0, 10**6))
+def test_matches_are_pairs_and_no_image_changes_them(seed):
+    """Partners are the same from both sides, and mirrored images have the same partners."""
+    rng = np.random.default_rng(seed)
+    one, other = (np.kron(rng.integers(0, 4, (5, 6)), np.ones((3, 3), int)) for _ in range(2))
+    other = np.where(rng.random(one.shape) < 0.8, one, other)
+    found = particles.matches(one, other)
+    assert particles.matches(other, one) == {b: a for a, b in found.items()}
+    assert particles.matches(one[::-1, ::-1], other[::-1, ::-1]) == found
+    shares = particles.shares(one, [one, other, 0 * one])
+    for label in np.unique(one[one > 0]):
+        assert shares[label] == pytest.approx((1 + (label in found)) / 3)
 
 
 # Splitting

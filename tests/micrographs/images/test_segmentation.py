@@ -1,5 +1,7 @@
 """Images that are segmented by networks with known weights."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -91,6 +93,43 @@ def test_several_networks_give_their_mean_and_their_disagreement(tmp_path):
     result = segment(image, 0.3, networks, RAW)
     np.testing.assert_allclose(result.probability, np.mean(single, 0), atol=1e-5)
     np.testing.assert_allclose(result.disagreement, np.std(single, 0, ddof=1), atol=1e-3)
+
+
+def test_share_of_networks_that_find_a_particle(tmp_path):
+    """The dim disc, at about 2.4 after normalisation, is below one of three thresholds."""
+    networks = open_networks(save(tmp_path / "a.safetensors", {0: 0.3, 1: 0.6, 4: 3.5}))
+    bright, dim = (mask_of_discs((100, 131), disc) for disc in DISCS)
+    result = segment(image_of(bright | dim) - 5 * dim, 0.3, networks, RAW)
+    assert [each.found_in for each in result.particles] == pytest.approx([1, 2 / 3])
+    for each in result.particles:
+        own = result.probability[result.labels == each.label]
+        assert each.mean_probability == pytest.approx(own.mean())
+    alone = segment(image_of(bright), 0.3, networks[1:2], RAW)
+    assert [each.found_in for each in alone.particles] == [None]
+
+
+def test_share_of_mirror_images_in_which_a_particle_is_found(network):
+    """A network that moves everything by a pixel along rows loses a narrow bar in two of three."""
+    kernel = network.module.down[0][0].weight
+    with torch.no_grad():
+        kernel[0, 0, 1] = torch.tensor([1.0, 0.0, 0.0])
+    mask = mask_of_discs((100, 131), (30, 40, 12))
+    mask[60:90, 90:93] = True
+    plain = segment(image_of(mask), 0.3, [network], RAW)
+    result = segment(image_of(mask), 0.3, [network], replace(RAW, mirror=True))
+    np.testing.assert_array_equal(result.mask, np.roll(mask, 1, 1))
+    np.testing.assert_array_equal(result.probability, plain.probability)
+    assert [each.found_in for each in result.particles] == pytest.approx([1, 1 / 3])
+    assert [replace(each, found_in=None) for each in result.particles] == plain.particles
+
+
+@pytest.mark.parametrize("pixel", [0.3, 0.45])
+def test_every_mirror_image_finds_what_a_network_sees_without_direction(network, pixel):
+    settings = replace(RAW, mirror=True, tile=34)
+    mask = mask_of_discs((97, 131), (0, 130, 14), *DISCS)
+    result = segment(image_of(mask), pixel, [network], settings)
+    assert [each.found_in for each in result.particles] == [1, 1, 1]
+    assert segment(image_of(mask & False), pixel, [network], replace(settings, smallest_nm=1))
 
 
 def test_networks_of_different_pixel_sizes_work_together(tmp_path):

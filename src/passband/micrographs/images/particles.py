@@ -1,8 +1,8 @@
 """Particles of a mask: touching particles are split, and each particle is measured."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import pi, sqrt
+from math import nan, pi, sqrt
 
 import numpy as np
 from scipy import ndimage
@@ -30,6 +30,9 @@ class Particle:
             of the first pixel is at 0.
         touches_edge: Whether a pixel of the particle is at the edge of the image, so that the
             particle may be cut off.
+        mean_probability: The mean probability of the particle's pixels.
+        found_in: The share of other masks of the image in which the particle is found, see
+            :func:`shares`. None if there are no other masks.
     """
 
     label: int
@@ -38,6 +41,8 @@ class Particle:
     x_nm: float
     y_nm: float
     touches_edge: bool
+    mean_probability: float = nan
+    found_in: float | None = None
 
 
 def instances(mask: np.ndarray, pixel_nm: float, smallest_nm: float = 0.0) -> np.ndarray:
@@ -156,17 +161,53 @@ def _flood(distance, order, width, neck, least):
     return part
 
 
-def measure(labels: np.ndarray, pixel_nm: float) -> list[Particle]:
+def matches(labels: np.ndarray, others: np.ndarray) -> dict[int, int]:
+    """Return, by label, the other image's particle with an intersection over union above ½.
+
+    A particle has at most one such partner.
+
+    Args:
+        labels, others: (height, width) integer, label images, 0 in the background.
+    """
+    areas, found = np.bincount(others[others > 0]), {}
+    for place, label in _regions(labels):
+        inside = labels[place] == label
+        overlaps = np.bincount(others[place][inside])
+        overlaps[0] = 0
+        partner = int(overlaps.argmax())
+        # The union is the sum of both areas less the overlap.
+        if partner and 3 * overlaps[partner] > np.count_nonzero(inside) + areas[partner]:
+            found[label] = partner
+    return found
+
+
+def shares(labels: np.ndarray, others: Iterable[np.ndarray]) -> dict[int, float]:
+    """Return, by label, the share of other label images with a match; empty without others."""
+    found = [matches(labels, other) for other in others]
+    every = range(1, labels.max(initial=0) + 1) if found else ()
+    return {label: sum(label in each for each in found) / len(found) for label in every}
+
+
+def measure(
+    labels: np.ndarray,
+    pixel_nm: float,
+    probability: np.ndarray | None = None,
+    found_in: Mapping[int, float] | None = None,
+) -> list[Particle]:
     """Return the particles of a label image, in the order of their labels.
 
     Args:
         labels: (height, width) integer, 0 in the background, and a label from 1 on in each
             particle.
+        probability: (height, width), the probability of each pixel.
+        found_in: By label, see :func:`shares`.
     """
     height, width = labels.shape
+    found_in = found_in or {}
     found = []
     for (rows, columns), label in _regions(labels):
-        y, x = np.nonzero(labels[rows, columns] == label)
+        inside = labels[rows, columns] == label
+        y, x = np.nonzero(inside)
         touches = (
             rows.start == 0 or columns.start == 0 or rows.stop == height or columns.stop == width
         )
@@ -179,6 +220,8 @@ def measure(labels: np.ndarray, pixel_nm: float) -> list[Particle]:
                 float(columns.start + x.mean()) * pixel_nm,
                 float(rows.start + y.mean()) * pixel_nm,
                 touches,
+                nan if probability is None else float(probability[rows, columns][inside].mean()),
+                found_in.get(label),
             )
         )
     return found

@@ -26,6 +26,8 @@ MOST_ENLARGED = 5.0
 MOST_REDUCED = 50.0
 #: By default, the field is flattened if an image is so many times as wide as a training image.
 FLATTENED = 4
+#: The axes along which an image is reversed: its three mirror images.
+MIRRORS = (0,), (1,), (0, 1)
 #: A function that receives what a network made of an image, see :func:`segment`.
 Watch = Callable[[Network, np.ndarray, Callable[[np.ndarray], np.ndarray], np.ndarray], None]
 
@@ -50,6 +52,8 @@ class Settings:
         tile: Side of tiles in the network's pixels. By default, see :func:`tiles.default_tile`.
         smallest_nm: Smallest equivalent diameter of a particle [nm].
         precision: See :func:`passband.learning.devices.precision`.
+        mirror: Whether each network also segments three mirror images, only to tell in what share
+            of them each particle is found.
     """
 
     hot_pixels: bool = True
@@ -61,6 +65,7 @@ class Settings:
     tile: int | None = None
     smallest_nm: float = 0.5
     precision: Literal["float32", "auto", "bfloat16", "float16"] = "float32"
+    mirror: bool = False
 
     @classmethod
     def of(cls, given: Mapping[str, object]) -> "Settings":
@@ -205,6 +210,7 @@ def segment(
         wanted, line = own_noise.treatment(noise, pixel_size_A, slope, settings.filter_noise)
         kinds.append((network.pixel_size_A, wanted))
         said += [line] * bool(line)
+    masks: list[np.ndarray] = []  # in which the particles should be found too
     distinct = [kind for k, kind in enumerate(kinds) if kind not in kinds[:k]]
     total = squares = None
     for size, noise in distinct:
@@ -217,9 +223,16 @@ def segment(
         for network, kind in zip(networks, kinds, strict=True):
             if kind != (size, noise):
                 continue
+            for axes in MIRRORS if settings.mirror else ():
+                seen, _ = _probability(np.flip(resampled, axes), network, settings, progress)
+                seen = _to_grid(np.flip(seen, axes), shape, size / pixel_size_A)
+                masks.append(seen > 0.5)
+                del seen
             probability, lines = _probability(resampled, network, settings, progress, watch)
             notes += lines
             probability = _to_grid(probability, shape, size / pixel_size_A)
+            if len(networks) > 1 and not settings.mirror:
+                masks.append(probability > 0.5)
             if total is None:
                 total = probability
                 squares = np.square(probability) if len(networks) > 1 else None
@@ -236,11 +249,12 @@ def segment(
         np.sqrt(np.maximum(disagreement, 0, out=disagreement), out=disagreement)
     pixel_nm = pixel_size_A / A_PER_NM
     labels = measured.instances(total > 0.5, pixel_nm, settings.smallest_nm)
+    others = (measured.instances(mask, pixel_nm, settings.smallest_nm) for mask in masks)
     return Segmentation(
         total,
         disagreement,
         labels,
-        measured.measure(labels, pixel_nm),
+        measured.measure(labels, pixel_nm, total, measured.shares(labels, others)),
         pixel_size_A,
         pixel_size_A / networks[0].pixel_size_A,
         tuple(dict.fromkeys(notes)),
@@ -274,7 +288,7 @@ def _probability(
     network: Network,
     settings: Settings,
     progress: Callable[[Iterable], Iterable],
-    watch: Watch | None,
+    watch: Watch | None = None,
 ) -> tuple[np.ndarray, list[str]]:
     """Return a network's probability for an image with the network's pixels, and notes."""
     architecture = network.metadata.architecture

@@ -1,0 +1,165 @@
+"""How well the confidence of a particle tells true particles from false ones, and its area.
+
+    python benchmarks/particle_confidence.py             # the network `general`: 5 minutes
+    python benchmarks/particle_confidence.py demo        # the networks of the demo: 2 minutes
+    python benchmarks/particle_confidence.py STUDY --replicas
+
+The test images of `general` are 48 structures of `studies/real-general.yaml`, simulated here, under
+all its 12 test conditions. Those of a study are its own under all test conditions with the lowest
+dose, for the networks that were trained at this dose. These sets were chosen because networks fail
+in many of the images. A predicted particle is true if its intersection over union with a true
+particle exceeds 0.5. With `--replicas`, the share is that of the replicas; the study in
+docs/trust.md is the demo with `replicas: 4`, `cs_um: [1.2]` and `aperture_mrad: [10]`, and with the
+demo's test conditions.
+
+For each score, a row has the area under the ROC curve (AUROC: the probability that a true particle
+has a higher score than a false one), and for the true particles Spearman's ρ of the score and the
+relative error of the area, which is negative if errors are ordered well. `both` is a logistic
+regression of mean probability and share, for structures that were left out of the fit. In
+parentheses are 90% intervals of a bootstrap over structures, each with all its images.
+"""
+
+import argparse
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from particles import truth
+from scipy.stats import spearmanr
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+
+from passband import config
+from passband.grid import Condition
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import Split
+from passband.learning import devices
+from passband.learning.network_files import Network, finished_networks, open_networks
+from passband.micrographs.images import particles
+from passband.micrographs.images.segmentation import Settings, segment
+from passband.network_id import NetworkId
+from passband.results import Results
+from passband.specimens import exit_waves
+from passband.units import A_PER_NM
+
+GENERAL, STRUCTURES = Path("studies/real-general.yaml"), 48
+DRAWS = 300
+COLUMNS = "structure", "is true", "error", "area", "mean probability", "found in"
+
+
+def of_general(settings: Settings) -> Iterator[np.ndarray]:
+    """Yield the particles that `general` finds, with :data:`COLUMNS`."""
+    study, device = config.load(GENERAL), devices.device()
+    networks, seed = open_networks("general"), study.study.seed
+    waves = exit_waves.simulate(
+        "gold", study.specimens["gold"], study.microscope, seed, "test", range(STRUCTURES)
+    )
+    split = Split.from_dataset(waves, seed, device)
+    yield from measured(networks, split, study, study.test_conditions, settings)
+
+
+def of_study(results: Results, settings: Settings) -> Iterator[np.ndarray]:
+    """Yield the particles that the replicas of each training condition find together."""
+    study = results.study
+    lowest = min(each.dose_e_per_A2 for each in study.test_conditions)
+    conditions = [each for each in study.test_conditions if each.dose_e_per_A2 == lowest]
+    for id in map(NetworkId.parse, finished_networks(results)):
+        if Condition.parse(id.condition).dose_e_per_A2 != lowest:
+            continue
+        specimen = id.specimen
+        names = (study.study.seed, specimen, "test")
+        files = results.waves(specimen, "test")
+        split = Split.load(files, names, study.microscope, devices.device(), instances=True)
+        networks = open_networks(results, str(id))
+        yield from measured(networks, split, study, conditions, settings)
+
+
+def measured(
+    networks: list[Network],
+    split: Split,
+    study: config.Study,
+    conditions: list[Condition],
+    settings: Settings,
+) -> Iterator[np.ndarray]:
+    """Yield the particles of all test images under each condition, with :data:`COLUMNS`."""
+    size = study.microscope.pixel_size_A
+    pixel_nm = size / A_PER_NM
+    true = [truth(each, pixel_nm) for each in split.instances]
+    areas = [np.bincount(each.ravel()) * pixel_nm**2 for each in true]
+    camera = Acquisition.from_microscope(
+        study.microscope, networks[0].normalisation, split.spectra.device
+    )
+    for condition in conditions:
+        images = np.concatenate([part.cpu().numpy() for part in camera.counts(split, condition)])
+        for k, image in enumerate(images):
+            result = segment(image, size, networks, settings)
+            found = particles.matches(result.labels, true[k])
+            for each in result.particles:
+                is_true = each.label in found
+                right = areas[k][found[each.label]] if is_true else np.nan
+                error = abs(each.area_nm2 / right - 1)
+                scores = each.area_nm2, each.mean_probability, each.found_in
+                yield np.array([k, is_true, error, *scores], float)
+
+
+def draw(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the rows of structures that are drawn with repetition."""
+    known = np.unique(values[:, 0])
+    drawn = rng.choice(known, len(known))
+    return np.concatenate([values[values[:, 0] == each] for each in drawn])
+
+
+def with_both(values: np.ndarray) -> np.ndarray:
+    """Return the values with one more column: the probability by mean probability and share."""
+    model = LogisticRegression(C=1e3)
+    given = values[:, 4:6], values[:, 1].astype(int)
+    folds = {"groups": values[:, 0], "cv": GroupKFold(8), "method": "predict_proba"}
+    return np.column_stack([values, cross_val_predict(model, *given, **folds)[:, 1]])
+
+
+def rates(values: np.ndarray) -> np.ndarray:
+    """Return the AUROC and the ρ of each score: (2, scores)."""
+    right = values[:, 1] > 0
+    scores = values[:, 3:].T
+    auroc = [roc_auc_score(right, score) for score in scores]
+    return np.array([auroc, [spearmanr(score[right], values[right, 2])[0] for score in scores]])
+
+
+def report(values: np.ndarray) -> None:
+    """Print the numbers of particles, and the table."""
+    rng, best = np.random.default_rng(0), rates(values)
+    drawn = np.stack([rates(draw(values, rng)) for _ in range(DRAWS)])
+    low, high = np.quantile(drawn, (0.05, 0.95), axis=0)
+    print(f"{len(values)} particles, {np.count_nonzero(values[:, 1] == 0)} of them false")
+    for least, most in pairwise((0.5, 0.8, 0.9, 1.0)):
+        chosen = values[(values[:, 4] > least) & (values[:, 4] <= most), 1]
+        part = f"{chosen.mean():.1%} of {len(chosen)} true" if len(chosen) else "none"
+        print(f"mean probability above {least} to {most}: {part}")
+    more = np.quantile(drawn[:, 0, 1] - drawn[:, 0, 0], (0.05, 0.95))
+    print(
+        f"AUROC of the mean probability less that of the area: {best[0, 1] - best[0, 0]:.3f} "
+        f"({more[0]:.3f} to {more[1]:.3f})\n"
+    )
+    print("| score | AUROC | ρ with the error of the area |\n|---|---|---|")
+    for k, name in enumerate((*COLUMNS[3:], "both")):
+        cells = (f"{best[i, k]:.3f} ({low[i, k]:.3f} to {high[i, k]:.3f})" for i in range(2))
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("study", nargs="?", help="a study with networks (default: `general`)")
+    parser.add_argument("--replicas", action="store_true", help="replicas, without mirror images")
+    options = parser.parse_args()
+    settings = Settings(mirror=not options.replicas, filter_noise=False)
+    if options.study:
+        found = of_study(Results.find(options.study), settings)
+    else:
+        found = of_general(settings)
+    report(with_both(np.stack(list(found))))
+
+
+if __name__ == "__main__":
+    main()
