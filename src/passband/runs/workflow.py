@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import yaml
+
 from passband import PassbandError, repository
 
 #: The profile of all runs.
@@ -44,16 +46,30 @@ def command(
     given = [sys.executable, "-m", "snakemake"]
     if root != folder.resolve():
         given += ["--snakefile", str(root / "Snakefile")]
-    given += ["--logger", "passband"]
-    if profile := _profile(profile, root):
-        given += ["--profile", profile]
-    # Otherwise Snakemake would look in the folder first.
-    given += ["--workflow-profile", str(root / _DEFAULT)]
+    profile = _profile(profile, root)
+    # Without the word `none`, Snakemake would read an empty variable.
+    given += ["--logger", "passband", "--profile", profile or "none"]
+    given += _default_options(root / _DEFAULT)
     if cores is not None or profile is None:
         given += ["--cores", cores or "all"]
     # The option --configfile would take words after it for further files.
     given += [*words, "--configfile", os.path.relpath(file, folder)]
     return [*given, "--", *targets] if targets else given
+
+
+def _default_options(profile: Path) -> list[str]:
+    """Return the options of the profile of all runs. Snakemake would announce what it reads itself.
+
+    It reads the profile nevertheless if somebody has added a key that is a block.
+    """
+    keys = yaml.safe_load((profile / "config.yaml").read_text(encoding="utf-8"))
+    if any(isinstance(value, dict) for value in keys.values()):
+        return ["--workflow-profile", str(profile)]
+    words = []
+    for key, value in keys.items():
+        values = value if isinstance(value, list) else [] if value is True else [value]
+        words += [f"--{key}", *map(str, values)] if value is not False else []
+    return [*words, "--workflow-profile", "none"]  # otherwise Snakemake would look in the folder
 
 
 def _profile(given: str | None, root: Path) -> str | None:
