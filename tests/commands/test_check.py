@@ -28,6 +28,9 @@ def file(tmp_path, monkeypatch):
         (["training.epochs=3", "training.epochs=4"], "training.epochs", 4),
         (["training.augment=false"], "training.augment", False),
         (["training.learning_rate=1"], "training.learning_rate", 1.0),
+        (["training.learning_rate=1e-3"], "training.learning_rate", 0.001),
+        (["training.momentum=9E-1"], "training.momentum", 0.9),
+        (["information.bands_per_A=[1e-1, .5e0]"], "information.bands_per_A", [0.1, 0.5]),
         (["training.architectures=[compact-w8-d3]"], "training.architectures", ["compact-w8-d3"]),
         (["evaluation.test_own=true"], "evaluation.test_own", True),  # the file has no such block
         (["study.name=other"], "study.name", "other"),
@@ -53,6 +56,17 @@ def test_a_change_is_not_a_change_of_a_block_that_an_alias_repeats(file):
     [
         ("training.epohs=3", "training.epohs = 3: unknown key; did you mean epochs? allowed: "),
         ("trainig.epochs=3", "trainig = {'epochs': 3}: unknown key; did you mean training? all"),
+        ("epochs=3", "epochs = 3: unknown key; did you mean training.epochs? allowed: "),
+        (
+            "training.defocus_nm=3",
+            "training.defocus_nm = 3: unknown key; did you mean grid.defocus",
+        ),
+        ("training.epochs=1e1", "training.epochs = 10.0: must be an integer between 1 and 10000"),
+        ("training.epochs=[3", "--set = 'training.epochs=[3': line 1: not YAML: "),
+        (
+            "training.epochs=3: 4",
+            "--set = 'training.epochs=3: 4': line 1: not YAML: mapping values",
+        ),
         ("training.epochs=x", "training.epochs = 'x': must be an integer between 1 and 10000"),
         ("training.epochs='3'", "training.epochs = '3': must be an integer between 1 and 10000"),
         ("training.epochs=[1, 2]", "training.epochs = [1, 2]: must be an integer between 1 and"),

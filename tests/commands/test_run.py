@@ -173,8 +173,8 @@ def test_a_changed_study_has_a_new_name_and_keeps_its_file_with_its_results(star
         assert Results.find(noun).study == expected
     stored = Path(STORED).read_bytes()
     assert cli.main(["run", *CHANGED, STUDY]) == 1  # also if only its file is there
-    says = "--name = 'quick': there is already a study of this name; `passband run quick` goes on"
-    assert capsys.readouterr().err == f"{says} with it\n"
+    says = "--name = 'quick': there is already a study of this name, or results/quick; give another"
+    assert capsys.readouterr().err.startswith(says)
     assert Path(STORED).read_bytes() == stored
     assert len(started) == 2
 
@@ -216,7 +216,10 @@ def test_a_dry_run_of_a_changed_study_leaves_nothing(started, monkeypatch):
         (CHANGED[:2], "--set and --name: must be given together; the changed study has a name of"),
         (CHANGED[2:], "--set and --name: must be given together; the changed study has a name of"),
         ([*CHANGED[:3], "a b"], f"{STUDY} with --set: study.name = 'a b': must be 1 to 40 letters"),
-        ([*CHANGED[:3], "pilot"], "--name = 'pilot': there is already a study of this name; `pas"),
+        ([*CHANGED[:3], "pilot"], "--name = 'pilot': there is already a study of this name, or r"),
+        (["--set", "study.name=x", *CHANGED[2:]], "--set = 'study.name=x': --name = 'quick' is th"),
+        ([*CHANGED, "--profile", "none/x"], "--profile = 'none/x': must be one of"),
+        ([*CHANGED, "--cores", "0"], "--cores = '0': must be a number above 0, or all"),
         (
             ["--set", "training.epochs=x", *CHANGED[2:]],
             f"{STUDY} with --set: training.epochs = 'x'",
@@ -231,6 +234,27 @@ def test_a_wrong_changed_study_is_one_line(started, capsys, words, says):
     assert err.count("\n") == 1
     assert started == []
     assert not Path("results").exists()
+
+
+@pytest.mark.parametrize("words", [CHANGED, [*CHANGED, "-n"]])
+def test_any_file_or_folder_takes_a_name(started, capsys, words):
+    Path("results").mkdir()
+    Path("results/quick").symlink_to("nowhere")
+    assert cli.main(["run", STUDY, *words]) == 1
+    assert capsys.readouterr().err.startswith("--name = 'quick': there is already a study")
+    assert started == []
+
+
+def test_a_changed_study_that_cannot_be_written_leaves_nothing(started, capsys, monkeypatch):
+    def fail(path, text, **options):
+        path.touch()
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    assert cli.main(["run", STUDY, *CHANGED]) == 1
+    assert capsys.readouterr().err == f"{STORED}: No space left on device\n"
+    assert started == []
+    assert not Path("results/quick").exists()
 
 
 def test_the_last_line_of_a_changed_study_names_what_goes_on_with_it(started, capsys, monkeypatch):

@@ -98,3 +98,9 @@ def test_a_bad_study_ends_in_one_line_and_soon(tmp_path):
     line = "study.yaml: lines 1 and 2: study is given twice; keep one of them\n"
     assert refused("study.yaml", twice) == line
     assert "not valid JSON or YAML" in refused("study.yaml", b"study: [1, 2")
+    # Snakemake makes text of the number, without quotes of the user.
+    number = ("--dry-run", "--config", "training={epochs: 3}")
+    printed = place.run(*number, study="studies/smallest.yaml", fails=True)
+    assert "= '3': must be an integer between 1 and 10000 epochs, not text; S" in printed
+    assert "use `passband run --set`" in printed
+    assert "quotes" not in printed

@@ -18,6 +18,7 @@ from passband.results import (
 from passband.prediction.recommend import microscopes
 from passband.runs import interrupt, locks
 from passband.config import SOURCE, validate
+from passband.config.base import UNQUOTED
 from passband.grid import batches
 
 console.prepare()
@@ -36,7 +37,10 @@ try:
     if workflow.is_main_process and STUDY.evaluation.microscopes:
         microscopes.first_replica_microscopes(STUDY)  # the jobs draw them; a mistake is named here
 except PassbandError as error:
-    sys.exit(str(error))
+    said = str(error)
+    if workflow.config_settings.config:  # the user wrote no quotes
+        said = said.replace(UNQUOTED, "Snakemake reads --config as text: use `passband run --set`")
+    sys.exit(said)
 
 if workflow.is_main_process:
     interrupt.watch()

@@ -147,12 +147,17 @@ def find_study(
 
 def _changed(results: Experiment, changes: Sequence[str], name: str) -> Experiment:
     named = [f"study.name={json.dumps(name)}"] if name else []
+    for change in changes:
+        if name and change.startswith("study.name="):
+            raise PassbandError(
+                f"--set = {change!r}: --name = {name!r} is the name; leave this out"
+            )
     study = load(results.file, [*changes, *named])
     folder = results.folder.with_name(name or "--set")  # no study can have this name
-    if name and (folder.exists() or locate.file_of(folder, name)):
+    if name and (os.path.lexists(folder) or locate.file_of(folder, name)):
         raise PassbandError(
-            f"--name = {name!r}: there is already a study of this name; `passband run {name}` goes "
-            "on with it"
+            f"--name = {name!r}: there is already a study of this name, or {folder}; give another "
+            f"name, or go on with the study by `passband run {name}`"
         )
     changed = Experiment(study, folder, folder / layout.STUDY)
     changed.check_new(f"{results.file} with --set")

@@ -36,7 +36,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     add_machine(command)
     add_set(command)
     command.add_argument(
-        "--name", metavar="NEW", help="with --set: the name of the changed study, which is new"
+        "--name", metavar="NEW", help="with --set: a new name; the changed study is in results/NEW"
     )
     command.add_argument(
         "-n", "--dry-run", action="store_true", help="only list the jobs that would run"
@@ -106,11 +106,11 @@ def run(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         if options.changes:
             options.study, again = Path(results.name), f"`passband run {results.name}`"
-            kept = results.folder
+            folder = results.folder
             if options.dry_run:
-                kept = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            results = _kept(results, kept)
-        status = start(options, results, words=words)
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory()), results.name)
+            results = Results(results.study, results.folder, folder / layout.STUDY)
+        status = start(options, results, words=words, is_new=bool(options.changes))
     line = _next(status, results.root, options.study, again)
     if status and not options.dry_run and line:
         print(line, file=sys.stderr)
@@ -125,18 +125,21 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _kept(results: Results, folder: Path) -> Results:
-    """Write the file of a changed study to a folder, and return the study with this file."""
-    content = results.study.written()
+def _write(results: Results) -> None:
+    """Write the file of a changed study in a new folder, or nothing."""
+    content, file = results.study.written(), results.file
     for name, specimen in results.study.specimens.items():
         if specimen.file:  # the path begins in the folder of the study's file
-            content["specimens"][name]["material"] = os.path.relpath(specimen.file, folder)
-    text, file = yaml.safe_dump(content, sort_keys=False), folder / layout.STUDY
+            content["specimens"][name]["material"] = os.path.relpath(specimen.file, file.parent)
+    text = yaml.safe_dump(content, sort_keys=False)
     study_file.parse(text, str(file))  # what is too large to read again is refused here
-    folder.mkdir(parents=True, exist_ok=True)
-    with file.open("x", encoding="utf-8") as new:  # another command may have made it just now
-        new.write(text)
-    return Results(results.study, results.folder, file)
+    file.parent.mkdir(parents=True)  # fails if another command has made it just now
+    try:
+        file.write_text(text, encoding="utf-8")
+    except BaseException:
+        file.unlink(missing_ok=True)
+        file.parent.rmdir()
+        raise
 
 
 def _next(status: int, folder: Path, study: Path, again: str) -> str:
@@ -176,8 +179,12 @@ def start(
     results: Results,
     targets: Sequence[str] = (),
     words: list[str] | None = None,
+    is_new: bool = False,
 ) -> int:
-    """Run Snakemake on a study with a command's options, and return its exit status."""
+    """Run Snakemake on a study with a command's options, and return its exit status.
+
+    If the study `is_new`, its file is written first, once all options have been checked.
+    """
     folder = results.root
     for path in (folder / ".snakemake", folder / RESULTS):
         written = path if path.exists() else folder
@@ -189,6 +196,8 @@ def start(
     command = workflow.command(
         results.file, folder, targets, cores=cores, profile=options.profile, words=words or []
     )
+    if is_new:
+        _write(results)
     for line in workflow.profiles_left_out(folder):
         report_remark(line)
     if "--dry-run" not in command:

@@ -38,6 +38,8 @@ from pydantic import (
 from passband.axes import AXES, FURTHER_AXES
 
 SPLITS = ("train", "val", "test")
+#: Advice for a number in quotes, or one that YAML takes for text.
+UNQUOTED = "write it without quotes, and 1e-3 as 1.0e-3"
 
 
 class Block(BaseModel):
@@ -238,7 +240,7 @@ def number_hint(value: Any) -> str:
     """Return advice for a number that was given as text, and "" for any other value."""
     if not isinstance(value, str) or number_in(value) is None:
         return ""
-    return ", not text; write it without quotes, and 1e-3 as 1.0e-3"
+    return f", not text; {UNQUOTED}"
 
 
 def number_in(text: str) -> float | None:

@@ -47,7 +47,7 @@ _PLAIN = {
     "bool": re.compile("true|false", re.IGNORECASE),
     "int": re.compile(r"[-+]?(?:0|[1-9]\d*)"),
     "float": re.compile(
-        r"[-+]?(?:\d+\.\d*|\.\d+)(?:[eE][-+]\d+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+        r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
     ),
 }
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
@@ -103,13 +103,13 @@ def _text(content: bytes, named: str) -> str:
         ) from None
 
 
-def parse(text: str, source: str) -> dict:
+def parse(text: str, source: str, loader: "type[_Loader] | None" = None) -> dict:
     """Return the content of a study's text as plain values, with keys that are str or int.
 
     `source` is the name of the text in error messages.
     """
     try:
-        value = _Loader(text, source).get_single_data()
+        value = (loader or _Loader)(text, source).get_single_data()
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ConfigError(
@@ -133,7 +133,8 @@ def parse(text: str, source: str) -> dict:
 def change(content: dict, changes: Sequence[str]) -> dict:
     """Return the content of a study's file after changes such as ``training.epochs=3``.
 
-    A value is what it would be in the file. Blocks that the file lacks are added.
+    A value is what it would be in the file, but 1e-3 is a number. Blocks that the file lacks are
+    added.
     """
     content = dict(content)
     for given in changes:
@@ -143,7 +144,7 @@ def change(content: dict, changes: Sequence[str]) -> dict:
             raise ConfigError(
                 f"--set = {given!r}: must be a key, '=' and a value, as epochs in training.epochs=3"
             )
-        (value,) = parse(f"'{key}': {text}", "--set").values()
+        (value,) = parse(f"'{key}': {text}", f"--set = {short(given)}", _ChangeLoader).values()
         block = content
         for depth, name in enumerate(outer, 1):
             inner = block.get(name)
@@ -303,3 +304,12 @@ class _Loader(yaml.SafeLoader):
         """Return the keys that lead to what is read, and a further key, as a user writes them."""
         parts = [index for _, index in self.path if index is not None]
         return dotted([*(getattr(part, "value", part) for part in parts), *key])
+
+
+class _ChangeLoader(_Loader):
+    """Also reads 1e-3 as a number. In a file, it is text, as it is for Snakemake's reader."""
+
+
+_ChangeLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[\d.]+[eE][-+]?\d+$"), list("-+.0123456789")
+)
