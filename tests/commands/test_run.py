@@ -1,6 +1,7 @@
 """Wrong words of ``passband run``. tests/workflow/test_runs.py runs studies."""
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from workplace import Workplace
 
 from passband import cli
+from passband.commands import run
 from passband.config import load
 from passband.results import Results
 from passband.runs import locks, workflow
@@ -152,6 +154,41 @@ def test_a_dry_run_may_be_joined_to_other_letters(started, capsys, given, letter
     assert "--dry-run" in started[0]
     assert letters in started[0]
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("variables", "path", "hints"),
+    [
+        ({}, "there", True),
+        ({}, "linked", False),  # as pipx does
+        ({"VIRTUAL_ENV": "env"}, "env/bin", False),
+        ({"VIRTUAL_ENV": "there"}, "there", True),
+        ({"MAKELEVEL": "1"}, "env/bin", True),
+        ({"MAKELEVEL": "1", "VIRTUAL_ENV": "there"}, "env/bin", True),
+        ({"MAKELEVEL": "1", "VIRTUAL_ENV": "env"}, "env/bin", False),
+    ],
+)
+def test_an_environment_that_is_active_need_not_be_activated(
+    tmp_path, monkeypatch, capsys, variables, path, hints
+):
+    for folder in ("env/bin", "there", "linked"):
+        (tmp_path / folder).mkdir(parents=True)
+    for folder in ("env/bin", "there"):
+        (tmp_path / folder / "passband").touch(0o755)
+    (tmp_path / "linked/passband").symlink_to(tmp_path / "env/bin/passband")
+    for name in ("VIRTUAL_ENV", "MAKELEVEL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, str(tmp_path / value) if name == "VIRTUAL_ENV" else value)
+    monkeypatch.setenv("PATH", str(tmp_path / path))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "env"))
+    monkeypatch.setattr(run, "ood", lambda results: "| the | table |")
+    monkeypatch.chdir(tmp_path)
+    run._print_end(Results(None, "results/mine"))
+    lines = ["", "| the | table |", "", "Open results/mine/report.html in a browser."]
+    lines += ["Then type, for example:", *(["  source env/bin/activate"] if hints else [])]
+    lines += ["  passband table mine --csv mine.csv", "  passband explore mine", ""]
+    assert capsys.readouterr().out == "\n".join(lines)
 
 
 # A changed study

@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import shlex
+import shutil
 import signal
 import sys
 import tempfile
@@ -15,7 +16,7 @@ import yaml
 
 from passband import PassbandError
 from passband.commands.arguments import add_set, add_study, find_study, report_remark
-from passband.commands.table import ood
+from passband.commands.table import draw, ood
 from passband.config import study_file
 from passband.results import Results, layout
 from passband.results.locate import RESULTS
@@ -209,14 +210,23 @@ def start(
 
 def _print_end(results: Results) -> None:
     """Print the table, where the report is, and what to type next."""
-    print(f"\n{ood(results)}\n")
+    print()
+    draw(ood(results))
     name = results.name
-    lines = [f"Open {results.path(layout.REPORT)} in a browser.", "Then type, for example:"]
-    if "VIRTUAL_ENV" not in os.environ and sys.prefix != sys.base_prefix:
+    lines = [f"\nOpen {results.path(layout.REPORT)} in a browser.", "Then type, for example:"]
+    if sys.prefix != sys.base_prefix and not _is_active():
         lines.append(f"  source {_shown(Path(sys.prefix))}/bin/activate")
     lines.append(f"  passband table {name} --csv {name}.csv")
     lines.append(f"  passband explore {name}")
     print("\n".join(lines))
+
+
+def _is_active() -> bool:
+    """Return whether the user's shell finds this `passband`; make has a path of its own."""
+    if "MAKELEVEL" in os.environ:
+        return os.path.realpath(os.environ.get("VIRTUAL_ENV", "")) == os.path.realpath(sys.prefix)
+    found = shutil.which("passband")
+    return found is not None and Path(found).resolve() == Path(sys.prefix, "bin/passband").resolve()
 
 
 def _shown(path: Path) -> str:

@@ -82,23 +82,23 @@ def ood(results: Results) -> str:
 
 
 def show(results: Results) -> None:
-    """Print the tables of a finished study: drawn in a terminal, and otherwise as Markdown."""
+    """Print the tables of a finished study, see :func:`draw`."""
     from passband.reports import summaries  # xarray takes a second to import
 
     text = ood(results)
     if results.has(layout.PREDICTION):
         text += f"\n\n{summaries.prediction(results.prediction)}"
-    if sys.stdout.isatty():
-        _draw(text)
-    else:
-        print(text)
+    draw(text)
 
 
-def _draw(text: str) -> None:
-    """Print a text whose Markdown tables are drawn.
+def draw(text: str) -> None:
+    """Print a text, whose Markdown tables are drawn in a terminal.
 
     rich's own `Markdown` would cut the names of networks in a narrow terminal.
     """
+    if not sys.stdout.isatty():
+        print(text)
+        return
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
