@@ -24,7 +24,7 @@ from passband.learning.network_files import open_networks
 from passband.results import Results
 from passband.results.stores import load_table
 from passband.sharing import bioimageio_description, extras, onnx_export, publication
-from passband.storage import datasets, integrity, weights
+from passband.storage import StoreError, datasets, integrity, weights
 
 pytestmark = pytest.mark.slow
 
@@ -311,6 +311,18 @@ def test_failure_leaves_nothing(network, quick, tmp_path, monkeypatch):
     with pytest.raises(PassbandError, match="refused"):
         publication.publish(network, None, tmp_path / "out", labels)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_table_is_named_before_a_folder_is_begun(network, study, tmp_path, monkeypatch):
+    def refuse(results):
+        raise StoreError("table.zarr: not a whole store")
+
+    monkeypatch.setattr(Results, "table", property(refuse))
+    monkeypatch.setattr(publication.atomic, "replacing", lambda folder: pytest.fail("begun"))
+    results = Results(network.study, study / "results/smallest")
+    labels = bioimageio_description.Labels("a network", "MIT")
+    with pytest.raises(StoreError, match="not a whole store"):
+        publication.publish(network, results, tmp_path / "out", labels)
 
 
 def test_existing_folder_is_replaced_only_with_force(study, quick, tmp_path, capsys):

@@ -86,6 +86,7 @@ def publish(
     check_target(folder, force)
     bioimageio_description.check_labels(labels)
     study, tested = network.study, Performance(network, results, expected)
+    measured = tested.measured  # a damaged table is named before anything is written
     with atomic.replacing(folder) as beside:
         beside.mkdir()
         _write_weights(network, beside / published.WEIGHTS)
@@ -96,7 +97,7 @@ def publish(
         np.save(beside / TEST_INPUT, image.numpy())
         np.save(beside / TEST_OUTPUT, probability.numpy())
         attachments = [published.WEIGHTS, published.STUDY]
-        if tested.measured is not None:
+        if measured is not None:
             attachments += _write_performance(tested, beside)
         if (known := trust()) is not None:
             text = json.dumps(known.to_values())
@@ -115,7 +116,7 @@ def publish(
             authors=labels.authors,
             configuration=json.loads(network.metadata.provenance["configuration"]),
             network_seed=seed(study.study.seed, *astuple(network.id)),
-            measured=tested.measured,
+            measured=measured,
             measured_in=tested.source,
             expected=tested.between(),
             picture=PICTURE if PICTURE in attachments else None,
