@@ -328,7 +328,8 @@ def test_the_help_lists_further_axes_in_groups_with_one_explanation(name, capsys
     main, *groups = re.split(r"^further axes.*:$", capsys.readouterr().out, flags=re.M)
     assert len(groups) == (1 if name == "predict" else 2)
     for axis in AXES.values():
-        listed = rf"^  {axis.option} X\s+{re.escape(f'{axis.label} [{axis.unit}]')}"
+        unit = "" if axis.unit == "1" else f" [{axis.unit}]"
+        listed = rf"^  {axis.option} X\s+{re.escape(f'{axis.label}{unit}')}"
         if axis.name in MAIN_AXES:
             assert re.search(rf"{listed}\S* ", main, re.M)
         elif not axis.needs_waves:
@@ -380,6 +381,7 @@ def test_a_wrong_option_shows_the_usage_of_its_command(capsys):
 # What a shell completes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "words"),
     [

@@ -699,7 +699,7 @@ def test_docs_check_notices_a_difference(tmp_path, capsys):
     (tmp_path / "configuration.md").write_text("")
     (tmp_path / "config.schema.json").unlink()
     assert cli.main(["docs", "--check", "--directory", str(tmp_path)]) == 1
-    assert capsys.readouterr().err.count("run `make docs`") == 2
+    assert capsys.readouterr().err.count("run `passband docs`") == 2
 
 
 @pytest.mark.parametrize("model", list(blocks()), ids=lambda model: model.__name__)

@@ -53,7 +53,7 @@ def test_a_package_that_does_not_import_is_named_with_the_reason(tmp_path, monke
     assert "broken_package (OSError: libfoo.so: not found)" in found.found
     assert "no_such_package (ModuleNotFoundError: " in found.found
     assert "numpy" not in found.found
-    assert "make setup" in found.remedy
+    assert "install Passband again" in found.remedy
 
 
 @pytest.fixture

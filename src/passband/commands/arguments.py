@@ -91,7 +91,8 @@ def add_axis(
     group: argparse._ActionsContainer, axis: Axis, said: str = "", kind: type = str
 ) -> None:
     """Add the option for an axis, of a type. `said` has further words for its help."""
-    text = f"{axis.label} [{axis.unit}]{said}"
+    unit = "" if axis.unit == "1" else f" [{axis.unit}]"
+    text = f"{axis.label}{unit}{said}"
     group.add_argument(axis.option, dest=axis.name, type=kind, metavar="X", help=text)
 
 

@@ -29,15 +29,15 @@ def add(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--cs-um",
         type=float,
-        metavar="C",
-        help="Cs, if it is known [µm]; without it, Cs is fitted",
+        metavar="X",
+        help="Cs [µm], if it is known; without it, Cs is fitted",
     )
     command.add_argument(
         "--aperture-mrad",
         type=float,
-        metavar="A",
-        help="semi-angle of the objective aperture, beyond which there are no rings [mrad]; "
-        "without it, an edge is searched in the spectrum",
+        metavar="X",
+        help="semi-angle [mrad] of the objective aperture, beyond which there are no rings; "
+        "without it, an edge is searched for in the spectrum",
     )
     command.add_argument("--json", action="store_true", help="print JSON (docs/ctf.md)")
     command.add_argument(
@@ -54,8 +54,8 @@ def add_pixel_size(command: argparse.ArgumentParser, also: str = "") -> None:
     command.add_argument(
         "--pixel-size-A",
         type=float,
-        metavar="Å",
-        help=f"pixel size of the images [Å], if the files do not have one{also}",
+        metavar="X",
+        help=f"pixel size [Å] of the images, if the files do not have one{also}",
     )
 
 
@@ -67,7 +67,7 @@ def add_lens(command: argparse.ArgumentParser, also: str = "") -> None:
     command.add_argument(
         "--energy-kev",
         type=float,
-        metavar="E",
+        metavar="X",
         help=f"beam energy [keV], if the files do not state it{also}",
     )
     sign = command.add_mutually_exclusive_group()

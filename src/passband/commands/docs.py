@@ -40,6 +40,6 @@ def run(options: argparse.Namespace) -> int:
         if not options.check:
             path.write_text(text, encoding="utf-8")
         elif not path.is_file() or path.read_text(encoding="utf-8") != text:
-            print(f"{path}: differs from the models; run `make docs`", file=sys.stderr)
+            print(f"{path}: differs from the models; run `passband docs`", file=sys.stderr)
             status = 1
     return status

@@ -23,7 +23,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         type=float,
         default=1.0,
         metavar="MB",
-        help="largest size of a file [MB]; more results make more files (default: 1)",
+        help="largest size [MB] of a file; more results make more files (default: 1)",
     )
     command.set_defaults(run=run)
 

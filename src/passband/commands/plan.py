@@ -14,7 +14,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     add_study(command)
     add_set(command)
     command.add_argument(
-        "--seconds", type=float, default=12.0, help="duration of the calibration (default: 12)"
+        "--seconds", type=float, default=12.0, help="duration [s] of the calibration (default: 12)"
     )
     command.add_argument(
         "--device",

@@ -21,7 +21,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         usage="passband predict NETWORK FILES... [options]\n"
         "       passband predict STUDY FILES... --network ID [options]\n"
         "       passband predict STUDY FILES... --network auto [options]\n"
-        "       passband predict --network PATH FILES... [options]",
+        "       passband predict --network PATH|general FILES... [options]",
         description="Segment images with a trained network. NETWORK is a weights file of a study "
         "or a published folder. docs/predict.md describes the formats and the output files.",
     )
@@ -30,7 +30,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         metavar="NETWORK|STUDY, FILES",
         help="a network or a study, then image files or folders of image files; only files and "
-        "folders if --network is a path. sample is the simulated image that is part of the package",
+        "folders if --network is a path or general. sample is the simulated image that is part of "
+        "the package",
     )
     command.add_argument(
         "--network",
@@ -127,14 +128,14 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--smallest-nm",
         type=float,
         default=0.5,
-        metavar="NM",
-        help="smallest equivalent diameter of a particle (default: 0.5)",
+        metavar="X",
+        help="smallest equivalent diameter [nm] of a particle (default: 0.5)",
     )
     command.add_argument(
         "--tile",
         type=int,
-        metavar="PIXELS",
-        help="side of tiles; results do not depend on it (default: up to 1024)",
+        metavar="N",
+        help="side [px] of tiles; results do not depend on it (default: up to 1024)",
     )
     command.add_argument(
         "--precision",

@@ -41,7 +41,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--study",
         type=Path,
-        help=f"{STUDY}, which tested the network (default: the study of the weights file)",
+        help="the study that tested the network (default: that of the weights file)",
     )
     command.add_argument(
         "--out", type=Path, help="the folder to write (default: published/ and the network's id)"

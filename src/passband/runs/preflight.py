@@ -147,7 +147,7 @@ def packages(modules: Sequence[str] = MODULES) -> Result:
         return Result(
             FAILED,
             f"not importable: {', '.join(broken)}",
-            "run `make setup` on this kind of node, and start Snakemake from that environment",
+            "install Passband again on this kind of node, and start the run from that environment",
         )
     names = ("passband", "torch", "lightning", "abtem", "zarr", "xarray", "snakemake")
     return Result(OK, ", ".join(f"{name} {version(name)}" for name in names))
@@ -203,7 +203,7 @@ def cupy() -> Result:
 
     from passband.specimens import multislice
 
-    install = "install the extra `gpu`: make setup EXTRAS=gpu, or pip install 'passband[gpu]'"
+    install = "install the extra `gpu`: pip install 'passband[gpu]'"
     slow = f"multislice runs slowly on the CPU; {install}"
     if multislice.cupy is None:
         if PathFinder.find_spec("cupy"):
