@@ -19,6 +19,7 @@ def command(*arguments: str, **options) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["status", "studies/paper.yaml"], ["check"], ["--help"]])
 def test_a_reader_that_leaves_is_no_error(arguments):
     """An example is `passband status | head`. Here the reader ends before the first character."""
@@ -31,6 +32,7 @@ def test_a_reader_that_leaves_is_no_error(arguments):
     assert done.stderr == b""
 
 
+@pytest.mark.slow
 def test_a_c_locale_prints_what_it_can_show():
     done = command("check", stdout=subprocess.PIPE, env=os.environ | C_LOCALE)
     assert done.returncode == 0
@@ -39,6 +41,7 @@ def test_a_c_locale_prints_what_it_can_show():
     assert b"?" not in done.stdout
 
 
+@pytest.mark.slow
 def test_a_mistake_is_readable_in_a_c_locale(tmp_path):
     study = tmp_path / "study.yaml"
     study.write_text("microscope: {pixel_size_A: -1}\n")
@@ -79,6 +82,7 @@ SMALLEST = Path(__file__).parents[1] / "studies" / "smallest.yaml"
 CLOSED = "standard output is closed: give a file for it, such as /dev/null\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "status", "out", "err"),
     [

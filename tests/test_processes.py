@@ -55,6 +55,7 @@ def test_pythonpath_keeps_its_folders_and_loses_the_working_directory(trapped):
     assert not (trapped / "mark").exists()
 
 
+@pytest.mark.slow
 def test_the_folder_does_not_choose_numbas_cache(trapped):
     (trapped / ".numba_config.yaml").write_text("cache_dir: theirs\n")
     shown = "import numba; print(numba.config.CACHE_DIR, file=open('used', 'w'))\n"

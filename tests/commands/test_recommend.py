@@ -17,7 +17,7 @@ from passband.analysis import learned
 from passband.answers import image_recommendation
 from passband.answers.tested_networks import TestedNetworks
 from passband.results.layout import EXTRA_LEASE
-from passband.storage import lease
+from passband.storage import datasets, lease
 
 LIKE = ["--like=film.npy", "--pixel-size-A=0.4", "--cs-um=20"]
 HERE_VALUES = {"defocus_nm": 6, "cs_um": 20, "aperture_mrad": 14, "dose_e_per_A2": 850}
@@ -51,7 +51,8 @@ def test_networks_are_printed_in_the_order_of_their_expected_dice(folder, capsys
     assert "train next: gold, compact-w8-d3" in out
 
 
-def test_a_flipped_bit_in_a_variable_that_is_read_late_is_one_line(folder, capsys):
+def test_a_flipped_bit_in_a_variable_that_is_read_late_is_one_line(folder, capsys, monkeypatch):
+    monkeypatch.setattr(datasets, "_opened", {})  # without the stores of other tests
     for chunk in (folder / "results/known/table.zarr/dice").glob("c.*"):
         flipped = bytearray(chunk.read_bytes())
         flipped[len(flipped) // 2] ^= 1

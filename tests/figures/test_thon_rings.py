@@ -20,6 +20,7 @@ def lens_of(image):
     return Lens("film.npy", "film.npy", PIXEL_A, settings, found, Recorded(), ())
 
 
+@pytest.mark.slow
 def test_fit_and_zeros_are_drawn():
     figure = thon_rings(lens_of(film_image(px=192, defocus=600, dose=2000)))
     check(figure, style.PAGE_CM)

@@ -174,6 +174,7 @@ def test_studies_are_measured_from_check_to_run():
     assert [what for what, *_ in rows("studies.py") if what.startswith(words)]
 
 
+@pytest.mark.slow
 def test_size_counts_lines_functions_and_importers(tmp_path):
     files = {
         "config/study.py": "def axes(own: dict[str, float]): ...\n",

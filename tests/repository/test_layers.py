@@ -9,10 +9,18 @@ import pytest
 @pytest.mark.parametrize(
     ("modules", "absent"),
     [
-        ("passband.analysis.information, passband.analysis.ood", {"numba", "torch", "pydantic"}),
+        pytest.param(
+            "passband.analysis.information, passband.analysis.ood",
+            {"numba", "torch", "pydantic"},
+            marks=pytest.mark.slow,
+        ),
         ("passband.storage, passband.storage.lease, passband.storage.atomic", {"xarray", "zarr"}),
         pytest.param("passband.jobs.evaluation_job", {"lightning"}, marks=pytest.mark.slow),
-        ("passband.reports.summaries", {"numba", "torch", "matplotlib", "sklearn"}),
+        pytest.param(
+            "passband.reports.summaries",
+            {"numba", "torch", "matplotlib", "sklearn"},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_fresh_import_leaves_heavy_libraries_out(modules, absent):

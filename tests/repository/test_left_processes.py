@@ -27,6 +27,7 @@ def test_that_leaves_nothing():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "workers"),
     [

@@ -135,6 +135,7 @@ def test_processes_belong_to_the_stage_whose_script_they_run(modules):
     assert stage_of(["python", "retrain.py"]) == ""
 
 
+@pytest.mark.slow
 def test_the_watch_counts_the_processor_time_of_a_stage(modules, tmp_path):
     script = tmp_path / "tmp1.train.py"
     script.write_text("import time\nwhile time.process_time() < 1: pass\ninput()\n")

@@ -582,7 +582,10 @@ def test_an_unknown_format_is_damage(tmp_path, format):
     assert f"its format is {format!r}" in refusal(path)
 
 
-def test_damage_that_shows_late_is_named_and_other_errors_are_not_taken_for_it(tmp_path):
+def test_damage_that_shows_late_is_named_and_other_errors_are_not_taken_for_it(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(datasets, "_opened", {})  # without the stores of other tests
     path = tmp_path / "waves.zarr"
     datasets.write(dataset(), path, KIND, {})
     with datasets.open_checked(path, KIND) as opened:
