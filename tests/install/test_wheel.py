@@ -1,7 +1,8 @@
 """The wheel is the whole tool: it needs no clone, make, git or writable home.
 
-It is built from the source distribution and installed without its dependencies into an empty
-environment, which finds them in the environment of the tests, but does not find the clone.
+It is built from the source distribution, or is the file PASSBAND_WHEEL, and is installed without
+its dependencies into an empty environment, which finds them in the environment of the tests, but
+does not find the clone.
 """
 
 import json
@@ -36,6 +37,8 @@ def build(what, source, target):
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
+    if given := os.environ.get("PASSBAND_WHEEL"):
+        return ROOT / given
     folder = tmp_path_factory.mktemp("build")
     sdist = build("sdist", ROOT, folder / "sdist")
     (folder / "source").mkdir()

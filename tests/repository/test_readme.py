@@ -158,6 +158,7 @@ NOT_RUN = {
     "make setup EXTRAS=gpu": "installs",
     "python3 -m venv .venv && source .venv/bin/activate": "installs; tests/install does it",
     "pip install 'passband @ git+ADDRESS'": "installs; tests/install does it",
+    "pip install 'passband[micrographs] @ git+ADDRESS'": "installs; tests/install does it",
     "podman build --tag passband .": "installs; tests/install takes the same steps",
     'podman run --rm --volume "$PWD:/work" passband new mine': "tests/install does it",
     'podman run --rm --volume "$PWD:/work" passband run mine': "tests/install does it",

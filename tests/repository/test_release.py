@@ -19,7 +19,8 @@ PLACES = {
 }
 #: In place of the programs that build a release and test its wheel.
 STUB = """#!/bin/sh
-echo "${0##*/} $*" >> ran
+echo "$PASSBAND_WHEEL ${0##*/} $*" >> ran
+[ "${0##*/}" = make ] || { mkdir dist; touch dist/passband.whl; }
 [ ! -e broken ] || [ "${0##*/}" != make ]
 """
 
@@ -36,7 +37,7 @@ def clone(tmp_path) -> Path:
     for name in [*PLACES, ".ci/release"]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
-    (folder / ".gitignore").write_text("/ran\n/broken\n")
+    (folder / ".gitignore").write_text("/ran\n/broken\n/dist\n")
     git(folder, "init", "--quiet", "--initial-branch=main")
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "all")
@@ -60,7 +61,8 @@ def release(clone: Path, version: str = VERSION) -> subprocess.CompletedProcess:
 def test_a_release_is_built_tested_and_tagged(clone):
     done = release(clone)
     assert (done.returncode, done.stderr) == (0, "")
-    assert (clone / "ran").read_text() == "python -m build --outdir dist\nmake test-install\n"
+    ran = (clone / "ran").read_text().splitlines()
+    assert ran == [" python -m build --outdir dist", "dist/passband.whl make test-install"]
     assert git(clone, "cat-file", "-t", f"v{VERSION}") == "tag\n"  # with who and when
     assert git(clone, "rev-list", "-n1", f"v{VERSION}") == git(clone, "rev-parse", "HEAD")
     assert "is tagged already" in release(clone).stderr
