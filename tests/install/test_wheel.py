@@ -174,9 +174,8 @@ def test_a_recommendation(mine, passband):
     assert passband("recommend", "mine", *CONDITION).startswith("No network learned")
 
 
-def test_an_image_is_segmented(package, passband):
-    sample = package / "learning/shipped/sample.ome.tif"
-    assert "2 particles" in passband("predict", "general", str(sample), "--out", "found")
+def test_an_image_is_segmented(passband):
+    assert "2 particles" in passband("predict", "general", "sample", "--out", "found")
     assert (passband.folder / "found/sample_overlay.png").is_file()
 
 
