@@ -71,7 +71,7 @@ COMMANDS = {
         Command(
             "ctf",
             "measure defocus, astigmatism and Cs from Thon rings",
-            "ctf image.dm4 --energy-kev 300",
+            "ctf image.dm3 --energy-kev 300",
         ),
         Command(
             "predict",

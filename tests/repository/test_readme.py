@@ -208,7 +208,7 @@ INSTEAD = {
     "passband gallery demo": f"passband gallery {FEW}",
     f"passband evaluate demo {ASKED}": f"passband evaluate {FEW} {ASKED}",
     f"passband recommend demo {ASKED}": f"passband recommend {FEW} {ASKED} --top 5",
-    "passband ctf image.dm4 --energy-kev 300": (
+    "passband ctf image.dm3 --energy-kev 300": (
         "passband ctf film.npy --energy-kev 300 --pixel-size-A 0.4"
     ),
     "passband images demo --defocus-nm 5 --cs-um 1.2 --aperture-mrad 10 --dose-e-per-A2 1000": (
@@ -233,6 +233,7 @@ INSTEAD = {
     ),
     "passband explore demo": f"passband explore {FEW}",
     f"passband recommend demo {ASKED} --top 5": f"passband recommend {FEW} {ASKED} --top 5",
+    f"passband recommend mine {ASKED} --top 5": f"passband recommend {FEW} {ASKED} --top 5",
     f"passband recommend demo {ASKED} --astigmatism-nm 5 --top 1": (
         f"passband recommend {FEW} {ASKED} --astigmatism-nm 5 --top 1"
     ),
@@ -477,7 +478,7 @@ def test_the_example_opens_a_study(finished, monkeypatch):
     (example,) = blocks("python")
     monkeypatch.chdir(finished.folder)
     found = {}
-    exec(example.replace('"demo"', '"smallest"'), found)  # the README's own code
+    exec(example.replace('"mine"', '"smallest"'), found)  # the README's own code
     plt.close("all")
     assert found["M"].dims == ("train", "test")
     assert found["images"].attrs["condition"] == "df+0007.50_cs+0001.200_ap010.00_ds001000.00"
@@ -519,8 +520,8 @@ def test_the_pilots_numbers_are_those_of_its_account():
 
     readme, findings = (" ".join(page.split()) for page in (README, FINDINGS))
     lens = "defocus", "Cs"
-    assert f"R² is {between('R²', *lens)} when a whole level of defocus or Cs" in readme
-    assert f"a level of the aperture ({between('R²', 'aperture')})" in readme
+    assert f"R² is {between('R²', *lens)} when all conditions with one defocus or Cs" in readme
+    assert f"lower for one aperture ({between('R²', 'aperture')})" in readme
     assert f"R² is {between('R²', *lens)} and Spearman's ρ {between('ρ', *lens)}." in findings
     assert f"aperture left out, R² is {between('R²', 'aperture')}: the" in findings
     (dose,) = re.findall(r"^\| dose \[e/Å²\] \| 50 \| .+?\n\n", account, re.M | re.S)
