@@ -106,6 +106,17 @@ def test_two_files_of_one_name_are_refused_unless_one_of_them_is_given():
     assert Results.find("demo").existing().folder == Path("results/demo")
 
 
+def test_results_in_the_studys_own_folder_are_found_from_outside():
+    """Where `cd gold && passband run` puts them, and where `passband run gold` goes on."""
+    Path("gold").mkdir()
+    Path("gold/config.yaml").write_text("study: {name: gold, seed: 7}\n")
+    Path("gold/results/gold").mkdir(parents=True)
+    assert place("gold") == (Path("gold/config.yaml"), Path("gold"))
+    assert Results.find("gold").folder == Path("gold/results/gold")
+    Path("results/gold").mkdir(parents=True)
+    assert Results.find("gold").folder == Path("results/gold")
+
+
 def test_results_without_a_study_file_name_their_study():
     study = load("studies/mine.yaml")
     Path("studies/mine.yaml").unlink()

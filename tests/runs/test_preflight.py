@@ -201,6 +201,13 @@ def test_fewer_cores_than_threads_are_warned_about():
 # ── File system and disk ─────────────────────────────────────────────────────────────────────────
 
 
+def test_a_folder_that_cannot_be_made_is_no_bug_of_the_check(tmp_path):
+    (tmp_path / "file").touch()
+    found = preflight.file_system(tmp_path / "file" / "results")
+    assert (found.level, found.remedy) == (preflight.FAILED, "results must be written there")
+    assert found.found.endswith("file/results: Not a directory")
+
+
 def test_check_of_the_file_system_removes_its_files(tmp_path):
     found = preflight.file_system(tmp_path / "results" / "a")
     assert found.level == OK

@@ -29,7 +29,8 @@ def run(options: argparse.Namespace) -> int:
 
     if not (folder := options.directory).is_dir():
         raise PassbandError(
-            f"--directory = {str(folder)!r}: there is no folder {folder}; create it first"
+            f"--directory = {str(folder)!r}: there is no folder {folder}; this command makes two "
+            "pages of a clone of Passband"
         )
     status = 0
     for name, text in (

@@ -13,7 +13,7 @@ from passband.words import listed
 
 def add(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("export")
-    command.add_argument("study", type=locate.path_of, help=f"{STUDY}, such as studies/pilot.yaml")
+    command.add_argument("study", type=locate.path_of, help=f"{STUDY}, such as pilot")
     command.add_argument("specimen", help="the specimen's name in the study")
     command.add_argument("split", help=listed(SPLITS, "or"))
     command.add_argument("index", type=int, help="the structure's index in the split, from 0")

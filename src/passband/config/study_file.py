@@ -76,7 +76,8 @@ def read(path: str | Path) -> dict:
             content = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{named}: {said}; give a YAML file") from None
+        new = ", or make a study: passband new mine" if isinstance(error, FileNotFoundError) else ""
+        raise ConfigError(f"{named}: {said}; give a YAML file{new}") from None
     return parse(_text(content, named), str(path))
 
 

@@ -38,6 +38,9 @@ def folder_of(noun: Path) -> Path | None:
     is_name = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}", str(noun)) is not None
     if is_name and not noun.is_file():
         known = study_names()
+        inside = noun / by_name  # made by `cd mine && passband run`
+        if inside.is_dir() and not by_name.is_dir():
+            return inside
         if by_name.is_dir() or str(noun) in known:
             return by_name
     if noun.is_dir():
@@ -53,7 +56,7 @@ def folder_of(noun: Path) -> Path | None:
         return by_name
     raise PassbandError(
         f"{noun}: no study of this name: it is no file, there is no folder {by_name}, and "
-        + (f"config.yaml and studies/ have {', '.join(known)}" if known else "no study is here")
+        + (f"config.yaml and studies/ have {', '.join(known)}" if known else "no study is here; make one: passband new mine")
     )
 
 

@@ -269,8 +269,12 @@ def cores(threads: int) -> Result:
 
 def file_system(folder: Path) -> Result:
     """Check whether the file system renames files atomically, and flushes files to the disk."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".preflight-", dir=folder) as name:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        made = tempfile.TemporaryDirectory(prefix=".preflight-", dir=folder)
+    except OSError as error:
+        return Result(FAILED, f"{folder}: {error.strerror}", "results must be written there")
+    with made as name:
         place = Path(name)
         for what, check in (
             ("a file renamed over another", _rename_over_file),

@@ -122,7 +122,7 @@ def at_work(run: Run) -> str:
         )
     if run.failures:
         return "no job runs; correct the failures, and run Snakemake's command again to continue"
-    return "no job runs; run Snakemake's command to continue"
+    return "no job runs; `passband run` or Snakemake's command continues"
 
 
 def _conditions(run: Run, width: int) -> Iterator[list[Text]]:
