@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import browser
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from passband.analysis import table
 from passband.config import Study
 from passband.grid import Axes, Condition, batches
 from passband.reports import summaries
+from passband.results import layout
 from passband.scores import OUTCOMES, dice
 from passband.storage import datasets
 
@@ -113,12 +115,15 @@ def test_one_command_makes_every_picture(tmp_path):
 
     A page names the command for the other pictures.
     """
+    browser.require()
     # The results of the smallest study are in place of those of the demo, which take minutes.
     archive = ROOT / "tests/data/finished.tar.xz"
     subprocess.run(["tar", "xf", archive, "results/smallest"], cwd=tmp_path, check=True)
     demo = (tmp_path / "results/smallest").rename(tmp_path / "results/demo")
     shutil.rmtree(demo / "figures")
     (demo / "figures").symlink_to(ROOT / "docs/images")
+    for page in (layout.REPORT, layout.EXPLORER):
+        (demo / page).write_text("<p>a page")
     (tmp_path / "docs").mkdir()
     shutil.copy(ROOT / "docs/pictures.py", tmp_path / "docs")
     subprocess.run([sys.executable, "docs/pictures.py"], cwd=tmp_path, check=True, timeout=1500)

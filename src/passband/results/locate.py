@@ -54,9 +54,11 @@ def folder_of(noun: Path) -> Path | None:
         )
     if _own_study(str(noun)):
         return by_name
+    here = "no study is here; make one: passband new mine"
+    if known:
+        here = f"config.yaml and studies/ have {', '.join(known)}"
     raise PassbandError(
-        f"{noun}: no study of this name: it is no file, there is no folder {by_name}, and "
-        + (f"config.yaml and studies/ have {', '.join(known)}" if known else "no study is here; make one: passband new mine")
+        f"{noun}: no study of this name: it is no file, there is no folder {by_name}, and {here}"
     )
 
 
