@@ -17,6 +17,7 @@ import xarray as xr
 from ase.spacegroup import crystal as ase_crystal
 from hypothesis import HealthCheck, settings
 from left_processes import pytest_configure, pytest_sessionfinish  # noqa: F401
+from required import refuse
 from synthetic import CPU, SEED, discs
 from workplace import Workplace, cpu_seconds
 
@@ -169,8 +170,7 @@ def disk(tmp_path) -> Iterator[Disk]:
     try:
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
-        refuse = pytest.fail if os.environ.get("PASSBAND_REQUIRE_SLURM") else pytest.skip
-        refuse("no file system can be mounted here")
+        refuse("SLURM", "no file system can be mounted here")
     yield Disk(folder)
     subprocess.run(["umount", "--lazy", folder], check=True)
 

@@ -78,7 +78,8 @@ from passband import processes
 processes.cache_somewhere()
 places = {os.environ.get(name, "") for name in ("XDG_CACHE_HOME", "MPLCONFIGDIR")}
 assert all(map(os.path.isdir, filter(None, places)))
-print(*places, sep="\\n", end="", file=open("places", "w"))
+(place,) = places  # the same for both
+print(place, end="", file=open("places", "w"))
 """
     home = tmp_path / ("home" if of_a_user else "file")
     run(code, tmp_path, HOME=str(home))

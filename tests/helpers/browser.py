@@ -47,11 +47,10 @@ _OPTIONS = (
 
 def require(program: str = PROGRAM) -> None:
     """Skip the test if there is no such program; fail if PASSBAND_REQUIRE_BROWSER is set."""
-    import pytest
+    from required import refuse  # the script that installs has no pytest
 
     if shutil.which(program) is None:
-        refuse = pytest.fail if os.environ.get("PASSBAND_REQUIRE_BROWSER") else pytest.skip
-        refuse(f"not installed: {program} (tests/helpers/browser.py install)")
+        refuse("BROWSER", f"not installed: {program} (tests/helpers/browser.py install)")
 
 
 def install() -> None:

@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from required import refuse
 
 ROOT = Path(__file__).parents[2]
 CONSTRAINTS = ROOT / "envs" / "constraints.txt"
@@ -61,8 +62,7 @@ def container(tmp_path_factory) -> Iterator[Place]:
     If the machine cannot do this, the test is skipped, unless PASSBAND_REQUIRE_MMDEBSTRAP is set.
     """
     if os.geteuid() != 0 or shutil.which("mmdebstrap") is None:
-        refuse = pytest.fail if os.environ.get("PASSBAND_REQUIRE_MMDEBSTRAP") else pytest.skip
-        refuse("no container here: needs root and Debian's mmdebstrap")
+        refuse("MMDEBSTRAP", "no container here: needs root and Debian's mmdebstrap")
     folder = tmp_path_factory.mktemp("container")
     try:
         place = build(folder / "root")

@@ -1,11 +1,11 @@
 """SLURM for the tests. A test run starts it once for each kind of cluster."""
 
-import os
 from collections.abc import Iterator
 
 import cluster
 import pytest
 from place import STARTED, TABLE, Place
+from required import refuse
 from workplace import SNAKEMAKE
 
 
@@ -16,8 +16,7 @@ def slurm(request) -> Iterator[str]:
     If the machine cannot run SLURM, the test is skipped, unless PASSBAND_REQUIRE_SLURM is set.
     """
     if reason := cluster.missing():
-        refuse = pytest.fail if os.environ.get("PASSBAND_REQUIRE_SLURM") else pytest.skip
-        refuse(f"no SLURM here: {reason}")
+        refuse("SLURM", f"no SLURM here: {reason}")
     accounting = request.param == "accounting"
     cluster.start(accounting)
     yield "slurm" if accounting else "profiles/slurm-noaccounting"

@@ -49,7 +49,7 @@ def command(
     profile = _profile(profile, root)
     # Without the word `none`, Snakemake would read an empty variable.
     given += ["--logger", "passband", "--profile", profile or "none"]
-    given += _default_options(root / _DEFAULT)
+    given += _default_options(root)
     if cores is not None or profile is None:
         given += ["--cores", cores or "all"]
     # The option --configfile would take words after it for further files.
@@ -57,18 +57,21 @@ def command(
     return [*given, "--", *targets] if targets else given
 
 
-def _default_options(profile: Path) -> list[str]:
+def _default_options(root: Path) -> list[str]:
     """Return the options of the profile of all runs. Snakemake would announce what it reads itself.
 
-    It reads the profile nevertheless if somebody has added a key that is a block.
+    It reads the profile nevertheless if somebody has added a key that is a block. The paths in the
+    profile begin in `root`, which is not where Snakemake is started.
     """
+    profile = root / _DEFAULT
     keys = yaml.safe_load((profile / "config.yaml").read_text(encoding="utf-8"))
     if any(isinstance(value, dict) for value in keys.values()):
         return ["--workflow-profile", str(profile)]
     words = []
     for key, value in keys.items():
         values = value if isinstance(value, list) else [] if value is True else [value]
-        words += [f"--{key}", *map(str, values)] if value is not False else []
+        values = [str(root / v if (root / str(v)).is_file() else v) for v in values]
+        words += [f"--{key}", *values] if value is not False else []
     return [*words, "--workflow-profile", "none"]  # otherwise Snakemake would look in the folder
 
 
