@@ -103,8 +103,8 @@ def alone(file: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Workplace:
-    """A folder with the finished smallest study. Tests must not change its results.
+def finished(tmp_path_factory) -> Iterator[Workplace]:
+    """A folder with the finished smallest study. Tests must add no file to its results.
 
     The study runs once in each run of pytest, and each worker of pytest-xdist has a copy.
     """
@@ -127,6 +127,17 @@ def finished(tmp_path_factory) -> Workplace:
         place = Workplace(tmp_path_factory.mktemp("finished"))
         place.take(made)
     vars(place).update(json.loads(said.read_text()))
+    results = place.folder / "results"
+    before = set(results.rglob("*"))
+    yield place
+    assert not set(results.rglob("*")) - before
+
+
+@pytest.fixture
+def copied(finished, tmp_path) -> Workplace:
+    """A copy of the finished smallest study, which the test may change."""
+    place = Workplace(tmp_path / "copy")
+    place.take(finished.folder)
     return place
 
 

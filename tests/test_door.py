@@ -38,8 +38,8 @@ def test_the_package_imports_no_library_and_knows_its_public_names():
 
 
 @pytest.fixture
-def study(finished, monkeypatch) -> passband.Experiment:
-    monkeypatch.chdir(finished.folder)
+def study(copied, monkeypatch) -> passband.Experiment:
+    monkeypatch.chdir(copied.folder)
     return passband.open("smallest")
 
 

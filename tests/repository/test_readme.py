@@ -479,9 +479,9 @@ def test_the_results_page_opens_both_kinds_of_store(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_example_opens_a_study(finished, monkeypatch):
+def test_the_example_opens_a_study(copied, monkeypatch):
     (example,) = blocks("python")
-    monkeypatch.chdir(finished.folder)
+    monkeypatch.chdir(copied.folder)
     found = {}
     exec(example.replace('"mine"', '"smallest"'), found)  # the README's own code
     plt.close("all")
