@@ -13,8 +13,8 @@ from passband.analysis.spectra import flat_spectrum
 from passband.axes import MAIN_AXES
 from passband.config import Microscope, load
 from passband.grid import Axes, Condition
-from passband.prediction import gaussian_process, kronecker
-from passband.prediction.covariance import PRIOR_MEAN
+from passband.prediction import gaussian_process
+from passband.prediction.covariance import PROFILES, Kernel
 from passband.prediction.gaussian_process import Z90, fit
 from passband.storage import datasets
 
@@ -27,7 +27,8 @@ GRID = {
     "aperture_mrad": [10, 18],
     "dose_e_per_A2": [100, 1000],
 }
-N, NUMBER = len(PRIOR_MEAN), len(kronecker.MEAN)
+N = len(PROFILES.names) + 2
+NUMBER = 2 * N + 4
 
 ENDS = -3.8, 3.8  # within the logits of Dice 0 and 1
 
@@ -68,23 +69,23 @@ def smooth(train, test):
 
 def dense(process, Y, train, test, new_train, new_test):
     """Return mean and standard deviation of a Gaussian process without Kronecker products."""
-    block, theta = process._block, process.theta
-    rho, kappa, signal, noise = np.exp(theta[2 * N :])
+    block = process._block
+    of_train, of_test, (rho, kappa, signal, noise) = block.split(process.theta)
     known = np.isfinite(Y)
     columns = np.flatnonzero(known.any(0))
     i, j = np.nonzero(known)
     j_factor = np.searchsorted(columns, j)
     ids = np.unique(train.condition.values[known.any(1)])
     g = np.searchsorted(ids, train.condition.values)
-    R = block.train.covariance(theta[:N])[0][np.ix_(g, g)] + rho * np.eye(len(g))
-    C = signal * (block.test.covariance(theta[N : 2 * N])[0] + kappa * np.eye(len(columns)))
+    R = block.train.covariance(of_train)[0][np.ix_(g, g)] + rho * np.eye(len(g))
+    C = signal * (block.test.covariance(of_test)[0] + kappa * np.eye(len(columns)))
     K = R[np.ix_(i, i)] * C[np.ix_(j_factor, j_factor)] + noise * np.eye(len(i))
     if new_train is None:
         R_new, own = R, np.diag(R)
     else:
-        R_new, own = block.train.to(theta[:N], new_train)
+        R_new, own = block.train.to(of_train, new_train)
         R_new, own = R_new[:, g], own + rho
-    C_new, own_test = block.test.to(theta[N : 2 * N], new_test)
+    C_new, own_test = block.test.to(of_test, new_test)
     C_new, own_test = signal * C_new, signal * (own_test + kappa)
     cross = R_new[:, None, i] * C_new[None][:, :, j_factor]
     y = (gaussian_process._logit(Y[i, j]) - process.mean) / process.deviation
@@ -136,11 +137,41 @@ def test_predictions_are_those_of_a_dense_gaussian_process(case, between):
 
 def test_gradient_is_that_of_finite_differences(case):
     block = fit(*case)._block
-    theta = kronecker.MEAN + 0.3 * np.random.default_rng(1).normal(size=NUMBER)
+    theta = block.prior[0] + 0.3 * np.random.default_rng(1).normal(size=NUMBER)
     gradient = block.objective(theta)[1]
     step = 1e-5 * np.eye(NUMBER)
     numeric = [(block.objective(theta + s)[0] - block.objective(theta - s)[0]) / 2e-5 for s in step]
     np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-5)
+
+
+def lens_and_dose(a, b):
+    """Return squared distances of two values of conditions."""
+    names = "condition_defocus_nm", "log_dose"
+    return np.stack([(a[name].values[:, None] - b[name].values) ** 2 for name in names])
+
+
+def test_other_distances_make_another_process(case, between):
+    kernel = Kernel(("defocus", "dose"), (10.0, 0.3), lens_and_dose)
+    process = fit(*case, kernel=kernel)
+    block, few = process._block, between.isel(condition=slice(5))
+    assert len(process.theta) == 2 * 4 + 4
+    theta = process.theta + 0.1
+    steps = 1e-5 * np.eye(len(theta))
+    numeric = [
+        (block.objective(theta + step)[0] - block.objective(theta - step)[0]) / 2e-5
+        for step in steps
+    ]
+    np.testing.assert_allclose(block.objective(theta)[1], numeric, rtol=1e-5, atol=1e-5)
+    known = np.isfinite(case[0]).any(1)
+    Y, train, test = case[0][known], case[1].isel(condition=known), case[2]
+    expected = dense(process, Y, train, test, few, test)
+    np.testing.assert_allclose(process._logits(few, test)[0], expected[0], rtol=1e-6)
+    # What the distances do not see cannot matter.
+    same = few.assign(T=0 * few["T"], bits=0 * few.bits)
+    np.testing.assert_array_equal(process.predict(same, test), process.predict(few, test))
+    assert process.modes(few, None).covariance.shape == (len(block.test.dose), 5, 5)
+    again = fit(*case, theta=process.theta, kernel=kernel)
+    np.testing.assert_array_equal(again.predict(few, test), process.predict(few, test))
 
 
 def test_errors_of_left_out_conditions_are_those_of_a_fit_without_them(case):
@@ -257,8 +288,9 @@ def test_no_array_has_a_number_for_each_pair_of_networks(grid, between):
     random = np.random.default_rng(4)
     Y = smooth(networks, grid) + 0.03 * random.normal(size=(2400, 24))
     tracemalloc.start()
-    process = fit(Y, networks, grid, theta=kronecker.MEAN)
-    process._block.objective(kronecker.MEAN)
+    theta = np.concatenate([*[PROFILES.prior[0]] * 2, np.log([0.01, 0.01, 0.3, 0.02])])
+    process = fit(Y, networks, grid, theta=theta)
+    process._block.objective(theta)
     process.interval(None, between)
     process.interval(between, grid)
     process.explained()

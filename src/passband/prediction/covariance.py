@@ -6,24 +6,47 @@ element for two conditions is
     k(d) + b·x·x′ + c,    d² = Σ d_n²/ℓ_n²,
 
 where k is a Matérn kernel with ν = 5/2 (Rasmussen & Williams 2006, eq. 4.17). The distances d_n
-between the profiles of the two conditions have separate lengths ℓ_n, see :func:`distances`. The
+between the profiles of the two conditions have separate lengths ℓ_n, see :class:`Kernel`. The
 number x is the logarithm of the dose minus its mean, b is the size of the linear effect of the
 dose, and c is a constant. With the linear effect, a trend with the dose continues outside the
 fitted doses, where k decreases to 0.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 
-#: Names of the distances between two conditions.
+#: Names of the distances between two conditions, see :func:`distances`.
 DISTANCES = "T", "correlation", "bits", "log_dose"
-#: Parameters of a factor, as natural logarithms: the lengths of all distances, b and c. Their prior
-#: has these means and standard deviations. The prior is wide, so that it matters only for few
-#: conditions.
-PRIOR_MEAN = np.log([0.5, 0.5, 0.25, 1.0, 0.3, 1.0])
-PRIOR_DEVIATION = np.array([1.0, 1.0, 1.0, 1.0, 1.5, 1.5])
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The distances between conditions from which a covariance is computed.
+
+    The parameters of a factor are natural logarithms: the lengths of all distances, b and c. Their
+    prior is wide, so that it matters only for few conditions.
+
+    Attributes:
+        names: Names of the distances.
+        lengths: Medians of the prior of the lengths, one for each distance.
+        squared: Returns the squared distances between the conditions of two sets of profiles a and
+            b, (names, a, b) float64. A function of a module, so that processes can send it.
+        deviations: Standard deviations of the prior of the lengths' logarithms; None is 1 for all.
+    """
+
+    names: tuple[str, ...]
+    lengths: tuple[float, ...]
+    squared: Callable[[xr.Dataset, xr.Dataset], np.ndarray]
+    deviations: tuple[float, ...] | None = None
+
+    @property
+    def prior(self) -> tuple[np.ndarray, np.ndarray]:
+        """Means and standard deviations of the parameters of a factor."""
+        deviations = self.deviations or (1.0,) * len(self.names)
+        return np.log([*self.lengths, 0.3, 1.0]), np.array([*deviations, 1.5, 1.5])
 
 
 def distances(a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
@@ -67,12 +90,16 @@ def _squared(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return square
 
 
+#: The distances between profiles.
+PROFILES = Kernel(DISTANCES, (0.5, 0.5, 0.25, 1.0), distances)
+
+
 @dataclass(frozen=True)
 class Factor:
     """A factor of the covariance over the conditions of fitted profiles.
 
     Attributes:
-        squared: (DISTANCES, conditions, conditions), squared distances between the fitted
+        squared: (distances, conditions, conditions), squared distances between the fitted
             conditions.
         dose: (conditions,), x, the logarithm of the dose minus its mean over the fitted conditions.
     """
@@ -80,12 +107,13 @@ class Factor:
     fitted: xr.Dataset
     squared: np.ndarray
     dose: np.ndarray
+    kernel: Kernel = PROFILES
 
     @classmethod
-    def of(cls, fitted: xr.Dataset) -> "Factor":
+    def of(cls, fitted: xr.Dataset, kernel: Kernel = PROFILES) -> "Factor":
         """Return the factor of the conditions of profiles."""
         dose = fitted.log_dose.values
-        return cls(fitted, distances(fitted, fitted), dose - dose.mean())
+        return cls(fitted, kernel.squared(fitted, fitted), dose - dose.mean(), kernel)
 
     def covariance(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the covariance of the fitted conditions, and the slope for :meth:`gradient`."""
@@ -112,7 +140,7 @@ class Factor:
         The result is an (others, fitted) array and an (others,) array.
         """
         dose = others.log_dose.values - self.fitted.log_dose.values.mean()
-        kernel, _ = _matern(parameters, distances(others, self.fitted))
+        kernel, _ = _matern(parameters, self.kernel.squared(others, self.fitted))
         linear, constant = np.exp(parameters[-2:])
         cross = kernel + linear * np.outer(dose, self.dose) + constant
         return cross, 1 + linear * dose**2 + constant

@@ -23,8 +23,8 @@ import numpy as np
 import xarray as xr
 
 from passband import PassbandError
-from passband.prediction.covariance import Factor
-from passband.prediction.kronecker import DEVIATION, MEAN, Block, N, Solution
+from passband.prediction.covariance import PROFILES, Factor, Kernel
+from passband.prediction.kronecker import Block, Solution
 
 #: ε of the logit of Dice.
 _OFFSET = 0.02
@@ -118,11 +118,11 @@ class GaussianProcess:
         Networks without any known Dice are included, see :meth:`predict`.
         """
         block, s = self._block, self._solution
-        _, kappa, signal, noise = np.exp(self.theta[2 * N :])
+        _, of_test, (_, kappa, signal, noise) = block.split(self.theta)
         rows = self._all_rows()
         return Explained(
             tests=block.test.fitted.condition.values,
-            parameters=self.theta[N : 2 * N],
+            parameters=of_test,
             dose=float(block.test.fitted.log_dose.values.mean()),
             weights=signal * rows.weights @ s.V.T,
             own=rows.own,
@@ -149,11 +149,11 @@ class GaussianProcess:
                 networks.
         """
         block, s = self._block, self._solution
-        rho, kappa, signal, noise = np.exp(self.theta[2 * N :])
+        of_train, of_test, (rho, kappa, signal, noise) = block.split(self.theta)
         b = np.maximum(s.eigen[1], 1e-12)
-        cross, own = block.train.to(self.theta[:N], train)
+        cross, own = block.train.to(of_train, train)
         A = (cross * block.scale) @ s.U.vectors
-        prior = Factor.of(train).covariance_about(self.theta[:N], block.train)
+        prior = Factor.of(train, block.train.kernel).covariance_about(of_train, block.train)
         prior[np.diag_indices_from(prior)] += rho / replicas
         weights = b**2 / (np.outer(s.eigen[0][: len(s.R)], b) + noise)
         covariance = np.stack(
@@ -161,7 +161,7 @@ class GaussianProcess:
         )
         if test is None:
             return Modes(covariance, s.V**2, np.zeros((len(A), len(s.V))), noise / replicas)
-        C, own_test = block.test.to(self.theta[N : 2 * N], test)
+        C, own_test = block.test.to(of_test, test)
         E = signal * C @ s.V
         left = np.maximum(signal * (own_test + kappa) - (E**2 / b).sum(1), 0)
         rest = np.outer(own + rho / replicas, left)
@@ -189,8 +189,8 @@ class GaussianProcess:
         else:
             rows, inflation = self._new_rows(train), max(self.inflation)
         s = self._solution
-        _, kappa, signal, noise = np.exp(self.theta[2 * N :])
-        C, own_test = self._block.test.to(self.theta[N : 2 * N], test)
+        _, of_test, (_, kappa, signal, noise) = self._block.split(self.theta)
+        C, own_test = self._block.test.to(of_test, test)
         E = signal * C @ s.V
         variance = np.outer(rows.own, signal * (own_test + kappa)) + noise
         variance -= rows.H @ (E**2).T
@@ -220,17 +220,18 @@ class GaussianProcess:
     def _fitted_rows(self) -> "_Rows":
         block, s = self._block, self._solution
         a = s.eigen[0][:, None]  # the eigenvalues of R, so that R·U = U·a
-        own = (np.diag(s.R) + np.exp(self.theta[2 * N]))[block.group]
+        own = (np.diag(s.R) + block.split(self.theta)[2][0])[block.group]
         A = None if s.B is None else s.U.rows(np.arange(len(own))) * a.T
         return _Rows(own, s.U.values(a * s.weights), s.U.sums_of_squares(a**2 / s.D), A)
 
     def _new_rows(self, train: xr.Dataset) -> "_Rows":
         """Return what is known about networks that were not fitted, with training profiles."""
         block, s = self._block, self._solution
-        R, own = block.train.to(self.theta[:N], train)
+        of_train, _, (rho, *_) = block.split(self.theta)
+        R, own = block.train.to(of_train, train)
         # The covariances are the same for all replicas, so that contrasts contribute nothing.
         A, first = (R * block.scale) @ s.U.vectors, len(s.R)
-        rows = own + np.exp(self.theta[2 * N]), A @ s.weights[:first], A**2 @ (1 / s.D[:first])
+        rows = own + rho, A @ s.weights[:first], A**2 @ (1 / s.D[:first])
         return _Rows(*rows, None if s.B is None else np.pad(A, ((0, 0), (0, len(s.D) - first))))
 
 
@@ -307,6 +308,7 @@ def fit(
     train: xr.Dataset,
     test: xr.Dataset,
     theta: np.ndarray | None = None,
+    kernel: Kernel = PROFILES,
 ) -> GaussianProcess:
     """Fit a Gaussian process to the Dice of networks under test conditions.
 
@@ -321,8 +323,9 @@ def fit(
         train: The profile of the training condition of each row, see
             :func:`passband.analysis.profiles.profiles`. Rows with the same condition are replicas.
         test: The profile of the test condition of each column.
-        theta: The parameters, if they are known from an earlier fit to the same data. Then no
-            optimizer runs.
+        theta: The parameters, if they are known from an earlier fit with the same kernel to the
+            same data, or to a part of it. Then no optimizer runs.
+        kernel: The distances between conditions, on both sides.
 
     Raises:
         PassbandError: If fewer than :data:`FEWEST` training conditions or test conditions have a
@@ -347,8 +350,8 @@ def fit(
         np.where(np.isfinite(scaled), scaled, 0.0),
         unknown,
         group,
-        Factor.of(train.isel(condition=first)),
-        Factor.of(test.isel(condition=columns)),
+        Factor.of(train.isel(condition=first), kernel),
+        Factor.of(test.isel(condition=columns), kernel),
     )
     # The matrices are small. If other programs run, threads wait for each other for longer than one
     # thread computes.
@@ -368,9 +371,10 @@ def _optimum(block: Block) -> np.ndarray:
     from scipy.optimize import minimize
 
     options = {"maxiter": _STEPS, "ftol": 1e-6, "gtol": 1e-3}
-    bounds = np.stack([MEAN - 5 * DEVIATION, MEAN + 5 * DEVIATION], axis=1)
+    mean, deviation = block.prior
+    bounds = np.stack([mean - 5 * deviation, mean + 5 * deviation], axis=1)
     found = minimize(
-        block.objective, MEAN, jac=True, method="L-BFGS-B", bounds=bounds, options=options
+        block.objective, mean, jac=True, method="L-BFGS-B", bounds=bounds, options=options
     )
     return found.x
 

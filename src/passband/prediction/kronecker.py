@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from passband.prediction.covariance import PRIOR_DEVIATION, PRIOR_MEAN, Factor
+from passband.prediction.covariance import Factor
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 #: Prior of ρ, κ, s² and σ²: means and standard deviations of their natural logarithms, for
 #: values that are scaled to a variance of 1.
 _NOISE_MEAN, _NOISE_DEVIATION = np.log([0.01, 0.01, 0.3, 0.02]), np.full(4, 2.0)
-MEAN = np.concatenate([PRIOR_MEAN, PRIOR_MEAN, _NOISE_MEAN])
-DEVIATION = np.concatenate([PRIOR_DEVIATION, PRIOR_DEVIATION, _NOISE_DEVIATION])
-N = len(PRIOR_MEAN)
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,7 @@ class Block:
         group: (row,) int, the training condition of each network, as an index of the factor's
             conditions.
         train, test: Factors over training conditions (each condition once) and over test
-            conditions.
+            conditions, with the same or with different kernels.
         scale: (train,), √n for each training condition with n networks.
         means, contrasts: See :class:`Basis`.
     """
@@ -145,22 +142,35 @@ class Block:
             (values, rows.astype(int), starts), (number, len(columns))
         ).tocsr()
 
+    @property
+    def prior(self) -> tuple[np.ndarray, np.ndarray]:
+        """Means and standard deviations of all parameters, see :meth:`split`."""
+        parts = self.train.kernel.prior, self.test.kernel.prior, (_NOISE_MEAN, _NOISE_DEVIATION)
+        mean, deviation = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return mean, deviation
+
+    def split(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the parameters of both factors, and ρ, κ, s² and σ² themselves."""
+        train = len(self.train.kernel.names) + 2
+        return theta[:train], theta[train:-4], np.exp(theta[-4:])
+
     def solve(self, theta: np.ndarray) -> Solution:
         return self._solve(theta)[0]
 
     def objective(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the negative logarithm of likelihood × prior, and its gradient."""
         solution, *slopes = self._solve(theta)
-        z = (theta - MEAN) / DEVIATION
+        mean, deviation = self.prior
+        z = (theta - mean) / deviation
         gradient = self._gradient(theta, solution, *slopes)
-        return solution.nll + (z**2).sum() / 2, gradient + z / DEVIATION
+        return solution.nll + (z**2).sum() / 2, gradient + z / deviation
 
     def _solve(self, theta: np.ndarray) -> tuple[Solution, np.ndarray, np.ndarray]:
         from scipy.linalg import cholesky, solve_triangular
 
-        rho, kappa, signal, noise = np.exp(theta[2 * N :])
-        R, R_slope = self.train.covariance(theta[:N])
-        C, C_slope = self.test.covariance(theta[N : 2 * N])
+        of_train, of_test, (rho, kappa, signal, noise) = self.split(theta)
+        R, R_slope = self.train.covariance(of_train)
+        C, C_slope = self.test.covariance(of_test)
         C = signal * (C + kappa * np.eye(len(C)))
         # The mean of the n replicas of a training condition, times √n, has the row noise ρ. So the
         # eigenvectors of R are those of a matrix over training conditions, and the contrasts.
@@ -192,7 +202,7 @@ class Block:
         self, theta: np.ndarray, s: Solution, R_slope: np.ndarray, C_slope: np.ndarray
     ) -> np.ndarray:
         """Return the gradient of the negative logarithm of the marginal likelihood."""
-        rho, kappa, signal, noise = np.exp(theta[2 * N :])
+        of_train, of_test, (rho, kappa, signal, noise) = self.split(theta)
         a, b = s.eigen
         # Derivatives by the elements of R and C, by ρ, and by σ². The part of R without ρ depends
         # on the eigenvectors of the first kind alone. The derivative by its elements is a
@@ -216,8 +226,8 @@ class Block:
         of_R -= known @ known.T
         of_C = s.V @ by_C @ s.V.T
         gradient = [
-            *self.train.gradient(theta[:N], R_slope, of_R),
-            *signal * self.test.gradient(theta[N : 2 * N], C_slope, of_C),
+            *self.train.gradient(of_train, R_slope, of_R),
+            *signal * self.test.gradient(of_test, C_slope, of_C),
             rho * by_rho,
             signal * kappa * np.trace(of_C),
             np.vdot(of_C, s.C),

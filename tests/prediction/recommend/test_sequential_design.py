@@ -6,7 +6,7 @@ from matrices import make_metrics, make_profiles, matrix
 
 from passband.grid import Axes, Condition, ordered
 from passband.prediction import gaussian_process
-from passband.prediction.kronecker import N
+from passband.prediction.covariance import PROFILES
 from passband.prediction.recommend import sequential_design
 from passband.prediction.recommend.sequential_design import (
     choose,
@@ -17,6 +17,7 @@ from passband.prediction.recommend.sequential_design import (
 )
 
 KNOWN = [0, 5, 10, 17, 23]
+N = len(PROFILES.names) + 2
 
 
 @pytest.fixture(scope="module")

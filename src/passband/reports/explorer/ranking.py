@@ -22,7 +22,6 @@ from passband.analysis.groups import GROUP
 from passband.axes import AXES
 from passband.grid import Condition
 from passband.prediction.gaussian_process import Z90
-from passband.prediction.kronecker import N
 from passband.prediction.range_of_use import ranges
 from passband.prediction.recommend.network_ranking import Group
 from passband.reports.explorer.explorer import Blocks
@@ -126,9 +125,9 @@ def _group(
         "weights": blocks.short_floats(fitted.weights),
         "mean": model.mean,
         "deviation": model.deviation,
-        "lengths": of_test[: N - 2].tolist(),
-        "linear": float(of_test[N - 2]),
-        "constant": float(of_test[N - 1]),
+        "lengths": of_test[:-2].tolist(),
+        "linear": float(of_test[-2]),
+        "constant": float(of_test[-1]),
         "dose": float(fitted.dose),
         "interval": None,
     }
