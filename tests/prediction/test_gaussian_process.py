@@ -85,8 +85,11 @@ def dense(process, Y, train, test, new_train, new_test):
     else:
         R_new, own = block.train.to(of_train, new_train)
         R_new, own = R_new[:, g], own + rho
-    C_new, own_test = block.test.to(of_test, new_test)
-    C_new, own_test = signal * C_new, signal * (own_test + kappa)
+    if new_test is None:
+        C_new, own_test = C, np.diag(C)
+    else:
+        C_new, own_test = block.test.to(of_test, new_test)
+        C_new, own_test = signal * C_new, signal * (own_test + kappa)
     cross = R_new[:, None, i] * C_new[None][:, :, j_factor]
     y = (gaussian_process._logit(Y[i, j]) - process.mean) / process.deviation
     mean = process.mean + process.deviation * cross @ np.linalg.solve(K, y)
@@ -125,6 +128,10 @@ def test_predictions_are_those_of_a_dense_gaussian_process(case, between):
     expected = dense(process, Y[known], train.isel(condition=known), test, few, test)
     np.testing.assert_allclose(both[0], expected[0], rtol=1e-6)
     np.testing.assert_allclose(both[1], max(process.inflation) * expected[1], rtol=1e-6)
+    same_images = process._logits(few, None)
+    expected = dense(process, Y[known], train.isel(condition=known), test, few, None)
+    np.testing.assert_allclose(same_images[0], expected[0], rtol=1e-6)
+    np.testing.assert_allclose(same_images[1], process.inflation[0] * expected[1], rtol=1e-6)
     for found, z in zip(process.interval(few, test), (0, -Z90, Z90), strict=True):
         np.testing.assert_allclose(
             np.clip(gaussian_process._logit(found), *ENDS), np.clip(both[0] + z * both[1], *ENDS)

@@ -65,14 +65,17 @@ class GaussianProcess:
     _rows: np.ndarray
     _networks: xr.Dataset
 
-    def predict(self, train: xr.Dataset | None, test: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    def predict(
+        self, train: xr.Dataset | None, test: xr.Dataset | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the expected Dice of networks under test conditions, and standard deviations.
 
         Args:
             train: Profiles of the training conditions of networks that do not exist yet. With None,
                 the networks are those of the rows of the fitted Dice. A network without any known
                 Dice is predicted from its training condition, as a network that does not exist yet.
-            test: Profiles of the test conditions.
+            test: Profiles of the test conditions, whose images differ from all fitted ones. With
+                None, the test conditions are the fitted ones, with the same images.
 
         Returns:
             mean, std: (row, test) float64, the expected mean Dice, 0 to 1, and the standard
@@ -83,7 +86,7 @@ class GaussianProcess:
         return expected, (high - low) / (2 * Z90)
 
     def interval(
-        self, train: xr.Dataset | None, test: xr.Dataset
+        self, train: xr.Dataset | None, test: xr.Dataset | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the expected Dice, and the ends of the 90% interval, see :meth:`predict`.
 
@@ -182,17 +185,23 @@ class GaussianProcess:
         inflation = self.inflation[0] if test is None else max(self.inflation)
         return inflation * self.deviation * (1 + 2 * _OFFSET) * share * (1 - share)
 
-    def _logits(self, train: xr.Dataset | None, test: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    def _logits(
+        self, train: xr.Dataset | None, test: xr.Dataset | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return means and standard deviations of the logit of Dice, (row, test)."""
         if train is None:
             rows, inflation = self._all_rows(), self._inflations[:, None]
         else:
-            rows, inflation = self._new_rows(train), max(self.inflation)
+            rows, inflation = self._new_rows(train), self.inflation[0]
         s = self._solution
         _, of_test, (_, kappa, signal, noise) = self._block.split(self.theta)
-        C, own_test = self._block.test.to(of_test, test)
-        E = signal * C @ s.V
-        variance = np.outer(rows.own, signal * (own_test + kappa)) + noise
+        if test is None:
+            E, own_test = s.V * s.eigen[1], np.diag(s.C)
+        else:
+            inflation = np.maximum(inflation, self.inflation[1])
+            C, own_test = self._block.test.to(of_test, test)
+            E, own_test = signal * C @ s.V, signal * (own_test + kappa)
+        variance = np.outer(rows.own, own_test) + noise
         variance -= rows.H @ (E**2).T
         if s.B is not None:
             by_row = np.einsum("ra,uab->rub", rows.A, s.B, optimize=True)

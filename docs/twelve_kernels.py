@@ -1,0 +1,93 @@
+"""The distances between two conditions that are compared on the twelve thousand networks.
+
+Each kernel is one line of the comparisons. All serve the same Gaussian process, on both sides of
+the matrix, with priors that mean the same: the median length of a parameter is its standard
+deviation over the grid of studies/twelve-thousand.yaml.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import xarray as xr
+
+from passband.optics import ctf
+from passband.prediction.covariance import PROFILES, Kernel
+
+#: Wavelength at 300 kV [Å].
+WAVELENGTH_A = ctf.wavelength(300e3)
+#: Edges of the bands of spatial frequencies [1/Å]: the shape of a particle in two bands, what lies
+#: below the lattice spacings of gold, {111}, {200}, and what is finer.
+BANDS = (0.0, 0.1, 0.2, 0.38, 0.45, 0.55, np.inf)
+
+
+def values(profiles: xr.Dataset) -> dict[str, np.ndarray]:
+    """Return the parameters of conditions, each (condition,): raw, scaled and in Scherzer units."""
+    of = {name: profiles[f"condition_{name}"].values for name in ("defocus_nm", "cs_um")}
+    of["aperture_mrad"] = profiles.condition_aperture_mrad.values
+    defocus, cs = of["defocus_nm"] * 10, of["cs_um"] * 1e4  # [Å]
+    angle = of["aperture_mrad"] * 1e-3
+    return of | {
+        "log_dose": profiles.log_dose.values,
+        "defocus phase": np.pi * defocus * angle**2 / WAVELENGTH_A,
+        "cs phase": np.pi * cs * angle**4 / (2 * WAVELENGTH_A),
+        "defocus in Scherzer units": defocus / np.sqrt(cs * WAVELENGTH_A),
+        "log cs": np.log10(of["cs_um"]),
+    }
+
+
+def _parameters(*names: str) -> Callable[[xr.Dataset, xr.Dataset], np.ndarray]:
+    """Return a function that returns the squared differences of parameters, (names, a, b)."""
+
+    def squared(a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
+        of_a, of_b = values(a), values(b)
+        return np.stack([np.subtract.outer(of_a[name], of_b[name]) ** 2 for name in names])
+
+    return squared
+
+
+def transfer(a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
+    """Return the squared distances of T(q) and of the dose, (2, a, b), as in the package."""
+    return PROFILES.squared(a, b)[[0, 3]]
+
+
+def bands(a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
+    """Return the squared distances of T(q) and of the correlation in each band, bits and dose.
+
+    The sum over the bands of one curve is the package's squared distance of this curve.
+    """
+    power = a.power * a.area
+    found = []
+    for low, high in zip(BANDS, BANDS[1:], strict=False):
+        here = (a.frequency >= low) & (a.frequency < high)
+        # Outside the band, the weight is 0, and the package divides by the weight of all bands.
+        of_band = [each.assign_coords(power=each.power.where(here, 0.0)) for each in (a, b)]
+        share = float(power.where(here, 0.0).sum() / power.sum())
+        found.append(PROFILES.squared(*of_band)[:2] * share)
+    by_band = np.stack(found)  # (bands, 2, a, b)
+    return np.concatenate([by_band[:, 0], by_band[:, 1], PROFILES.squared(a, b)[2:]])
+
+
+_N = len(BANDS) - 1
+_SCALED = ("defocus phase", "cs phase", "aperture_mrad", "log_dose")
+_SCHERZER = ("defocus in Scherzer units", "log cs", "aperture_mrad", "log_dose")
+_RAW = ("defocus_nm", "cs_um", "aperture_mrad", "log_dose")
+
+#: The kernels by the names of the lines.
+KERNELS: Mapping[str, Kernel] = {
+    "doses": Kernel(("log_dose",), (0.5,), _parameters("log_dose")),
+    "raw": Kernel(_RAW, (25.0, 190.0, 2.1, 0.5), _parameters(*_RAW)),
+    "scaled": Kernel(_SCALED, (12.0, 11.0, 2.1, 0.5), _parameters(*_SCALED)),
+    "Scherzer units": Kernel(_SCHERZER, (3.7, 1.0, 2.1, 0.5), _parameters(*_SCHERZER)),
+    "T(q)": Kernel(("T", "log_dose"), (0.5, 1.0), transfer),
+    "T(q), bits and dose": PROFILES,
+    "T(q) in bands": Kernel(
+        (
+            *(f"T {k}" for k in range(_N)),
+            *(f"correlation {k}" for k in range(_N)),
+            "bits",
+            "log_dose",
+        ),
+        (1.0,) * 2 * _N + (0.25, 1.0),
+        bands,
+    ),
+}
