@@ -6,6 +6,7 @@ deviation over the grid of studies/twelve-thousand.yaml.
 """
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 import numpy as np
 import xarray as xr
@@ -57,7 +58,7 @@ def bands(a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
     """
     power = a.power * a.area
     found = []
-    for low, high in zip(BANDS, BANDS[1:], strict=False):
+    for low, high in pairwise(BANDS):
         here = (a.frequency >= low) & (a.frequency < high)
         # Outside the band, the weight is 0, and the package divides by the weight of all bands.
         of_band = [each.assign_coords(power=each.power.where(here, 0.0)) for each in (a, b)]

@@ -28,7 +28,7 @@ from twelve_results import Scores
 
 from passband import PassbandError
 from passband.analysis import profiles
-from passband.analysis.table import dice_by_image
+from passband.analysis.packed_table import by_image, image_dice
 from passband.axes import MAIN_AXES
 from passband.config import Study, load, study_file
 from passband.grid import Condition
@@ -41,7 +41,9 @@ from passband.seeds import generator
 PROTOCOL = FOLDER / "protocol.md"
 LOCKED = FOLDER / "locked"
 STUDY, DIGESTS = LOCKED / "study.yaml", LOCKED / "digests.json"
-PREDICTIONS, DICE, RESULT = (LOCKED / name for name in ("predictions.npz", "dice.npz", "result.json"))
+PREDICTIONS, DICE, RESULT = (
+    LOCKED / name for name in ("predictions.npz", "dice.npz", "result.json")
+)
 OLD, NEW = Path("results/twelve-thousand"), Path("results/locked")
 
 #: Ranges of the grid, and the ranges beyond them with their numbers of conditions.
@@ -247,9 +249,10 @@ def opened() -> None:
         raise PassbandError(f"{DIGESTS}: the protocol or the predictions have changed")
     study, scores, _ = stored_matrix()
     tests = [*scores.test.ids, *(c.id for c in test)]
-    table = load_table(NEW / layout.TABLE)
-    D = dice_by_image(table).sel(train=[c.id for c in train], test=tests)
-    D = D.squeeze(drop=True).transpose("train", "replica", "test", "structure").values
+    one = dict.fromkeys(("specimen", "architecture", "test_specimen"), 0)
+    cells = by_image(load_table(NEW / layout.TABLE)).isel(one)
+    cells = cells.sel(train=[c.id for c in train], test=tests)
+    D = image_dice(cells, "train", "replica", "test", "structure")
     if not np.isfinite(D).all():
         raise PassbandError(f"{NEW}: some networks have no results")
     of_old = study.study.structures.test
