@@ -22,7 +22,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 ##@ Run
 
-.PHONY: demo run preflight images pilot real
+.PHONY: demo run preflight images real
 demo: run ## Run the study in config.yaml, and make its report and its explorer
 	@page=$$(passband explore $(STUDY)) && \
 	  echo "A page for each cell of the matrix is $$page, beside report.html."
@@ -41,12 +41,6 @@ images: demo ## Make the pictures in docs/images; most of them show the demo
 	python benchmarks/thon_rings.py --figure docs/images/rings.png
 	python benchmarks/convergence.py --figure docs/images/convergence.png
 	python benchmarks/particles.py demo --figure docs/images/overlay.png
-
-pilot: $(INSTALLED) ## Run the studies pilot and specimens (hours), and write docs/pilot
-	snakemake --cores $(CORES) --configfile studies/pilot.yaml
-	snakemake --cores $(CORES) --configfile studies/specimens.yaml -- all \
-	  results/specimens/figures/structure.png
-	python docs/pilot.py
 
 real: $(INSTALLED) ## Train networks for real images, and segment the images in DATA=folder
 	@[ -d "$(DATA)/images" ] || \

@@ -1,11 +1,11 @@
 """Measure how well hidden networks are predicted, if `passband next` chose the known ones.
 
-    python benchmarks/next.py                    # docs/pilot/ood.zarr.zip, about two minutes
+    python benchmarks/next.py                    # the pilot, about two minutes
     python benchmarks/next.py --quick            # two random sets, a tenth of the networks
     python benchmarks/next.py --matrix ood.zarr.zip --specimen gold
 
-The matrix of the pilot is known. A part of its networks is shown to the Gaussian process of
-`passband recommend`, which predicts the Dice of all others under all test conditions. The known
+The matrix of studies/pilot.yaml is known. A part of its networks is shown to the Gaussian process
+of `passband recommend`, which predicts the Dice of all others under all test conditions. The known
 networks are drawn at random; or four are drawn at random, and `passband next` chooses the others,
 at most half as many in a batch as are known; or they are far apart in transfer and dose. The
 benchmark compares errors, and no times.
@@ -96,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--matrix", type=Path, default=ROOT / "docs/pilot/ood.zarr.zip")
+    parser.add_argument("--matrix", type=Path, default=ROOT / "tests/data/pilot_ood.zarr.zip")
     parser.add_argument("--specimen", default="gold")
     parser.add_argument("--quick", action="store_true", help="fewer sets and shares")
     options = parser.parse_args()

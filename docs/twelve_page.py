@@ -8,13 +8,14 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from string import Template
+from tempfile import TemporaryDirectory
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
-from pilot import save
+from PIL import Image
 from twelve_baselines import BLURS_PX
 from twelve_check import checks
 from twelve_costs import costs
@@ -55,6 +56,8 @@ LOSSES = (0.01, 0.05)
 STRONGEST = 5
 #: The kinds of noise that steps between neighbours are compared with.
 NOISES = ("noise of replicas", "noise of replicas and images")
+#: Number of colours of a picture, which keeps its file small.
+COLOURS = 256
 #: Largest number of values with a label along an axis of the figure.
 _LABELLED = 8
 
@@ -421,6 +424,15 @@ def write(results: Path, folder: Path = FOLDER, whole: Path = WHOLE) -> int:
     (folder / "README.md").write_text(made, encoding="utf-8")
     print(f"{folder}/README.md and its figures")
     return 0
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Save a figure with few colours."""
+    with TemporaryDirectory() as temporary:
+        whole = Path(temporary) / path.name
+        style.save(figure, [whole], Figures().dpi)
+        few = Image.open(whole).convert("RGB").quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE)
+        few.save(path, optimize=True)
 
 
 def check_age(stored: xr.Dataset, results: Path, folder: Path) -> None:

@@ -346,7 +346,7 @@ def test_sparse_columns_are_left_out_if_too_many_cells_are_missing(grid, monkeyp
 
 def test_intervals_from_16_conditions_of_the_pilot_cover_most_conditions_between():
     # Each fit has two values of each axis of the pilot, and predicts the conditions between these.
-    matrix = datasets.read(ROOT / "docs/pilot/ood.zarr.zip", datasets.OOD).dice
+    matrix = datasets.read(ROOT / "tests/data/pilot_ood.zarr.zip", datasets.OOD).dice
     matrix = matrix.sel(test_specimen="gold").squeeze().transpose("train", "test")
     every = [Condition.parse(id) for id in matrix.test.values]
     microscope = load(ROOT / "studies/pilot.yaml").microscope

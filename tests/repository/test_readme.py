@@ -32,7 +32,6 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
-    ROOT / "docs" / "pilot" / "README.md",
     ROOT / "docs" / "real" / "README.md",
     ROOT / "docs" / "twelve-thousand" / "README.md",
     ROOT / "CONTRIBUTING.md",
@@ -42,7 +41,6 @@ PAGES = [
 
 
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-FINDINGS = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
 TEN_MINUTES = (ROOT / "docs" / "ten-minutes.md").read_text(encoding="utf-8")
 
 
@@ -474,8 +472,8 @@ def test_the_results_page_opens_both_kinds_of_store(tmp_path, monkeypatch):
     opened = {}
     exec(code, opened)  # the page's code
     assert opened["table"].counts.dims[-1] == "outcome"
-    assert opened["pilot"].dice.sizes["train"] == 135
-    opened["pilot"].close()
+    assert opened["metrics"].dice.sizes["train"] == 1728
+    opened["metrics"].close()
 
 
 @pytest.mark.slow
@@ -489,48 +487,7 @@ def test_the_example_opens_a_study(copied, monkeypatch):
     assert found["images"].attrs["condition"] == "df+0007.50_cs+0001.200_ap010.00_ds001000.00"
 
 
-# The pilot
-
-
-def test_the_numbers_of_the_twelve_thousand_networks_are_those_of_their_page():
+def test_the_time_of_the_twelve_thousand_networks_is_that_of_their_page():
     page = (ROOT / "docs" / "twelve-thousand" / "README.md").read_text(encoding="utf-8")
-    told = " ".join(TEN_MINUTES.split())
-
-    def cells(table, row):
-        (text,) = re.findall(rf"^\| {re.escape(table)} \|.+?\n\n", page, re.M | re.S)
-        (line,) = re.findall(rf"^\| {re.escape(row)} \| (.+) \|$", text, re.M)
-        return [cell.split(" (")[0] for cell in line.split(" | ")]
-
-    up, down = cells("dose [e/Å²]", "**50**")[-1], cells("dose [e/Å²]", "**1600**")[0]
-    assert f"mean Dice is {up} from 50 to 1600 e/Å², and {down} from 1600 to 50" in told
-    rows = "recommended", "nearest in scaled parameters", "best on average"
-    ours, near, mean = (cells("network chosen by", row)[1] for row in rows)
-    assert f"networks is {ours} below that of the best network" in told
-    assert f"nearest in scaled parameters is {near} below" in told
-    assert f"best on average is {mean} below" in told
-    assert f"Under {cells('tested at', '**all doses**')[4]} test conditions" in told
     hours = float(re.search(r"this is \*\*([\d.]+) h", page)[1])
-    assert f"or about {hours:.1f} on quiet ones" in told
-
-
-def test_the_pilots_numbers_are_those_of_its_account():
-    account = (ROOT / "docs" / "pilot" / "README.md").read_text(encoding="utf-8")
-    goals = re.findall(
-        r"^\| \S+, gold \| (\w+) left out, \w+ \| (R²|ρ) ≥ [\d.]+ \| ([\d.]+) \|", account, re.M
-    )
-
-    def between(score, *axes):
-        values = [float(value) for axis, name, value in goals if name == score and axis in axes]
-        return f"{min(values):.3f} to {max(values):.3f}"
-
-    readme, findings = (" ".join(page.split()) for page in (README, FINDINGS))
-    lens = "defocus", "Cs"
-    assert f"R² is {between('R²', *lens)} when all conditions with one defocus or Cs" in readme
-    assert f"lower for one aperture ({between('R²', 'aperture')})" in readme
-    assert f"R² is {between('R²', *lens)} and Spearman's ρ {between('ρ', *lens)}." in findings
-    assert f"aperture left out, R² is {between('R²', 'aperture')}: the" in findings
-    (dose,) = re.findall(r"^\| dose \[e/Å²\] \| 50 \| .+?\n\n", account, re.M | re.S)
-    rows = dict(re.findall(r"^\| \*\*(\d+)\*\* \| (.+) \|$", dose, re.M))
-    up, down = rows["50"].split(" | ")[-1], rows["800"].split(" | ")[0]
-    assert f"mean Dice is {up} from 50 to 800 e/Å², and {down} from 800 to 50" in readme
-    assert f"a mean Dice of {up} at 800 e/Å², and networks trained at 800 have {down}" in findings
+    assert f"or about {hours:.1f} on quiet ones" in " ".join(TEN_MINUTES.split())
