@@ -4,11 +4,12 @@
     python benchmarks/next.py --quick            # two random sets, a tenth of the networks
     python benchmarks/next.py --matrix ood.zarr.zip --specimen gold
 
-The matrix of studies/pilot.yaml is known. A part of its networks is shown to the Gaussian process
-of `passband recommend`, which predicts the Dice of all others under all test conditions. The known
-networks are drawn at random; or four are drawn at random, and `passband next` chooses the others,
-at most half as many in a batch as are known; or they are far apart in transfer and dose. The
-benchmark compares errors, and no times.
+The matrix of studies/pilot.yaml is known, from Passband 0.1.0 and without the intervals of single
+pairs. A part of its networks is shown to the Gaussian process of `passband recommend`, which
+predicts the Dice of all others under all test conditions. The known networks are drawn at random;
+or four are drawn at random, and `passband next` chooses the others, at most half as many in a batch
+as are known; or they are far apart in transfer and dose. The benchmark compares errors, and no
+times.
 """
 
 import argparse

@@ -4,6 +4,7 @@
     python docs/twelve_thousand.py merge       # joins the packed parts
     python docs/twelve_thousand.py check       # trains some networks again, and compares them
     python docs/twelve_thousand.py baselines   # tests the simplest methods
+    python docs/twelve_thousand.py doses       # writes docs/twelve-thousand/doses.csv
     python docs/twelve_thousand.py page        # writes docs/twelve-thousand/README.md
 
 Run it from the repository's root. A part, and each check, continues if it was interrupted.
@@ -52,6 +53,12 @@ def baselines(_: argparse.Namespace) -> int:
     return twelve_baselines.write()
 
 
+def doses(_: argparse.Namespace) -> int:
+    import twelve_doses  # xarray takes seconds to import
+
+    return twelve_doses.write(RESULTS)
+
+
 def page(_: argparse.Namespace) -> int:
     import twelve_page  # matplotlib takes seconds to import
 
@@ -69,6 +76,7 @@ def main(arguments: Sequence[str]) -> int:
         "merge": (lambda _: merge(), "join the packed parts"),
         "check": (check, "train some networks again, and compare them with the packed parts"),
         "baselines": (baselines, "test the simplest methods"),
+        "doses": (doses, "write the scores by pair of doses"),
         "page": (page, "write the page and its figures"),
     }
     for name, (run, words) in others.items():

@@ -502,6 +502,15 @@ def test_two_parts_become_a_page(modules, tmp_path, monkeypatch):
     content = {"git_revision": "4f729f9", "again": again, "alone": alone}
     (folder / "check.json").write_text(json.dumps(content))
 
+    assert modules("twelve_doses").write(results, folder) == 0
+    rows = pd.read_csv(folder / "doses.csv").set_index("score").loc["dice"]
+    assert list(zip(rows.iloc[:, 0], rows.iloc[:, 1], strict=True)) == [
+        (a, b) for a in (100, 1000) for b in (100, 1000)
+    ]
+    doses = [small.train_dose_e_per_A2 == dose for dose in (100, 1000)]
+    own = [float(small.id.where(at).mean()) for at in doses]
+    np.testing.assert_allclose(rows["mean"].iloc[[0, 3]], own, atol=0.004)  # Dice in eight bits
+
     modules("twelve_baselines").write(whole, folder)
     text = (ROOT / "docs/twelve-thousand/page.md").read_text(encoding="utf-8")
     (folder / "page.md").write_text(text, encoding="utf-8")
