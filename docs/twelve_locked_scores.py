@@ -179,6 +179,7 @@ def result(
 
     outside = slice(INSIDE, None)
     return {
+        "old_tests": old,
         "primary": first_of_all | {"holds": first_of_all["interval"][0] > 0},
         "secondary": secondary,
         "lines": {name: scores_of(D) for name, D in lines.items()},

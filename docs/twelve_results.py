@@ -150,98 +150,15 @@ class Scores:
         return np.array([place[id] for id in self.test.ids])
 
 
-# ── Along each axis ──────────────────────────────────────────────────────────────────────────────
-
-
-def pairs_along(scores: Scores, axis: str) -> dict[tuple[float, float], tuple]:
-    """Return the cells whose two conditions may differ in one axis only.
-
-    Returns:
-        For each value in training and in testing, the indices of the rows and of the columns.
-    """
-    others = [name for name in MAIN_AXES if name != axis]
-    same = np.logical_and.reduce(
-        [np.equal.outer(scores.train.values[n], scores.test.values[n]) for n in others]
-    )
-    trained, tested = scores.train.values[axis], scores.test.values[axis]
-    found = {}
-    for a in scores.train.levels(axis):
-        for b in scores.test.levels(axis):
-            rows, columns = np.nonzero(same & np.logical_and.outer(trained == a, tested == b))
-            if len(rows):
-                found[float(a), float(b)] = rows, columns
-    return found
-
-
-def along(scores: Scores, axis: str) -> dict[tuple[float, float], Estimate]:
-    """Return mean Dice for each value of an axis in training and in testing.
-
-    The two conditions of each cell are equal on all other axes.
-    """
-    return {
-        pair: scores.estimate(lambda M, _, cells=cells: float(M[cells].mean()))
-        for pair, cells in pairs_along(scores, axis).items()
-    }
-
-
-def losses(scores: Scores, axis: str) -> dict[int, Estimate]:
-    """Return the mean loss of Dice by the number of steps along an axis, ascending.
-
-    The loss is the Dice of the networks that were trained at the tested value, minus the Dice of
-    the networks that were trained some steps away, under the same test conditions. A number below 0
-    means networks that were trained at a lower value. Each loss is a mean over those tested values
-    that have a training value so many steps away.
-    """
-    cells = pairs_along(scores, axis)
-    levels = list(scores.train.levels(axis))
-    by_steps: dict[int, list] = {}
-    for (a, b), (rows, columns) in cells.items():
-        if a != b:
-            own = dict(zip(cells[b, b][1], cells[b, b][0], strict=True))
-            matched = np.array([own[column] for column in columns])
-            steps = levels.index(a) - levels.index(b)
-            by_steps.setdefault(steps, []).append((matched, rows, columns))
-    joined = {
-        k: [np.concatenate(part) for part in zip(*v, strict=True)] for k, v in by_steps.items()
-    }
-    return {
-        k: scores.estimate(lambda M, _, c=joined[k]: float((M[c[0], c[2]] - M[c[1], c[2]]).mean()))
-        for k in sorted(joined)
-    }
-
-
-def lasting_loss(found: Mapping[int, Estimate], least: float, sign: int) -> int | None:
-    """Return the number of steps from which on all losses are surely above `least`, or None.
-
-    A loss is surely above a number if its interval is above the number.
-
-    Args:
-        found: See :func:`losses`.
-        sign: -1 for networks that were trained at lower values, 1 for those at higher values.
-    """
-    lasting = None
-    for steps in sorted((abs(k) for k in found if k * sign > 0), reverse=True):
-        if found[sign * steps].low <= least:
-            break
-        lasting = steps
-    return lasting
-
-
 # ── Variance ─────────────────────────────────────────────────────────────────────────────────────
 
-#: The sources of the variance of M, in the order of the table.
+#: The sources whose mean squares add to the variance of M, with words for them.
 SOURCES = {
     "pair of doses": "pair of doses",
     "training lens": "training lens, at given doses",
-    **{f"training {name}": f"of it, {MAIN_AXES[name].label} alone" for name in LENS},
     "test lens": "test lens, at given doses",
-    **{f"test {name}": f"of it, {MAIN_AXES[name].label} alone" for name in LENS},
     "lens × lens": "training lens × test lens",
 }
-
-
-#: The sources whose mean squares add to the variance of M.
-ADDED = ("pair of doses", "training lens", "test lens", "lens × lens")
 
 
 def sources(M: np.ndarray, train: Conditions, test: Conditions) -> dict[str, float]:
@@ -265,18 +182,7 @@ def sources(M: np.ndarray, train: Conditions, test: Conditions) -> dict[str, flo
         "test lens": testing,
         "lens × lens": rest - training - testing,
     }
-    squares = {name: float((part**2).mean()) for name, part in found.items()}
-    for side, effect, conditions in (("training", training, train), ("test", testing, test)):
-        lenses = np.unique(np.stack([conditions.values[n] for n in LENS], 1), axis=0)
-        place = 1 if side == "training" else 3
-        for k, name in enumerate(LENS):
-            values = np.unique(lenses[:, k])
-            means = [
-                effect.take(np.flatnonzero(lenses[:, k] == value), place).mean(place)
-                for value in values
-            ]
-            squares[f"{side} {name}"] = float((np.stack(means) ** 2).mean())
-    return {name: squares[name] for name in SOURCES}
+    return {name: float((part**2).mean()) for name, part in found.items()}
 
 
 def _cube(M: np.ndarray, train: Conditions, test: Conditions) -> np.ndarray:
@@ -296,7 +202,7 @@ class Variance:
     """The shares of the sources in the variance of M, without the noise of the replicas.
 
     Attributes:
-        shares: The share of each of :data:`SOURCES`. Those of :data:`ADDED` add to 1.
+        shares: The share of each of :data:`SOURCES`; they add to 1.
         noise: The share of the noise in the variance of M, which is the mean of a few replicas.
     """
 
@@ -322,7 +228,7 @@ def variance(scores: Scores) -> Variance:
     def shares(M: np.ndarray, times: float) -> dict[str, float]:
         squares = sources(M.astype(float), *sides)
         without = {name: square - times * noise[name] for name, square in squares.items()}
-        total = sum(without[name] for name in ADDED)
+        total = sum(without[name] for name in SOURCES)
         return {name: square / total for name, square in without.items()}
 
     sampled = [shares(M, 2 - 1 / number) for M, _ in scores.samples()]
@@ -331,7 +237,7 @@ def variance(scores: Scores) -> Variance:
         of_samples = np.array([each[name] for each in sampled])
         ends = percentile_interval(of_samples, interval_edges(CONFIDENCE))
         found[name] = Estimate(value, *map(float, ends))
-    whole = sum(noise[name] for name in ADDED)
+    whole = sum(noise[name] for name in SOURCES)
     return Variance(found, whole / float(scores.mean.var(dtype=float)))
 
 

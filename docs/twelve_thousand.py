@@ -5,6 +5,7 @@
     python docs/twelve_thousand.py check       # trains some networks again, and compares them
     python docs/twelve_thousand.py baselines   # tests the simplest methods
     python docs/twelve_thousand.py doses       # writes docs/twelve-thousand/doses.csv
+    python docs/twelve_thousand.py matrix      # writes docs/twelve-thousand/matrix.json
     python docs/twelve_thousand.py page        # writes docs/twelve-thousand/README.md
 
 Run it from the repository's root. A part, and each check, continues if it was interrupted.
@@ -59,10 +60,16 @@ def doses(_: argparse.Namespace) -> int:
     return twelve_doses.write(RESULTS)
 
 
+def matrix(_: argparse.Namespace) -> int:
+    import twelve_matrix  # xarray takes seconds to import
+
+    return twelve_matrix.write(RESULTS)
+
+
 def page(_: argparse.Namespace) -> int:
     import twelve_page  # matplotlib takes seconds to import
 
-    return twelve_page.write(RESULTS)
+    return twelve_page.write()
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -77,7 +84,8 @@ def main(arguments: Sequence[str]) -> int:
         "check": (check, "train some networks again, and compare them with the packed parts"),
         "baselines": (baselines, "test the simplest methods"),
         "doses": (doses, "write the scores by pair of doses"),
-        "page": (page, "write the page and its figures"),
+        "matrix": (matrix, "write the means and the variance of the matrix"),
+        "page": (page, "write the page and its figure"),
     }
     for name, (run, words) in others.items():
         commands.add_parser(name, help=words).set_defaults(run=run)
