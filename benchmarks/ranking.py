@@ -64,7 +64,7 @@ def write(study: Study, results: Path) -> None:
     curves = {"flat": flat_spectrum(study.information.flat_power_A2)}
     samples = study.information.samples
     of_pairs = information.metrics(train, test, study.microscope, samples, curves)
-    metrics = ood.metrics(table, of_pairs, draws=0)
+    metrics = ood.metrics(table, of_pairs, confidence=None)
     datasets.write(metrics, results / layout.OOD, datasets.OOD, {})
 
 

@@ -121,20 +121,18 @@ def pairs(study: Study, folder: Path) -> None:
     datasets.write(metrics, folder / "information.zarr", datasets.INFORMATION, {})
 
 
-def bootstrap(study: Study, folder: Path) -> None:
+def ood_metrics(study: Study, folder: Path) -> None:
     jobs.cap_threads(1)  # as the job does; its threads are set below
     metrics = ood.metrics(
         load_table(folder / "table.zarr"),
         datasets.read(folder / "information.zarr", datasets.INFORMATION),
-        study.evaluation.bootstrap,
         study.evaluation.confidence,
-        study.study.seed,
         threads=os.cpu_count(),
     )
     datasets.write(metrics, folder / "ood.zarr", datasets.OOD, {})
 
 
-STEPS = {step.__name__: step for step in (aggregate, select, select_dice, pairs, bootstrap)}
+STEPS = {step.__name__: step for step in (aggregate, select, select_dice, pairs, ood_metrics)}
 
 
 def measure(step: str, file: Path, folder: Path) -> tuple[float, float]:
@@ -185,7 +183,7 @@ def main() -> None:
             ("select", "open the table, read all counts of a pair of conditions", 1, 2),
             ("select_dice", "open the table, read a training condition's Dice", 1, 2),
             ("pairs", "information metrics of all pairs of conditions", 10, 1),
-            ("bootstrap", f"OOD metrics, bootstrap of {study.evaluation.bootstrap:,}", 60, 2),
+            ("ood_metrics", "OOD metrics with intervals", 60, 2),
         ):
             for unit, goal, value in zip(
                 ("s", "GB"), (limit, memory), measure(step, file, folder), strict=True

@@ -48,11 +48,11 @@ STAGES = {
     "evaluate": 3,
     "information": 3,
     "aggregate": 3,
-    "ood": 4,
+    "ood": 5,
     "distances": 1,
-    "prediction": 3,
+    "prediction": 4,
     "figures": 6,
-    "report": 1,
+    "report": 2,
 }
 
 

@@ -33,16 +33,23 @@ def test_rank_correlation_is_scipys_and_nan_where_one_side_is_constant():
     assert np.isnan(correlation.rank_correlation(x[:0], y[:0]))
 
 
-def test_percentile_intervals_leave_nan_out_and_agree():
-    samples = np.random.default_rng(0).normal(size=(200, 3))
-    samples[:7, 0], samples[:, 2] = np.nan, np.nan
+def test_every_sample_has_as_many_clusters_as_there_are():
+    counts = bootstrap.resample(7, 500, 1, "structures")
+    assert counts.shape == (500, 7)
+    assert (counts.sum(1) == 7).all()
+    np.testing.assert_allclose(counts.mean(0), 1, atol=0.2)
+    assert 0.6 < counts.var() < 1.1  # of a multinomial, 1 − 1/n: drawn with replacement
+    assert not np.array_equal(counts, bootstrap.resample(7, 500, 2, "structures"))
+
+
+def test_percentile_intervals_leave_nan_out():
+    samples = np.random.default_rng(0).normal(size=200)
+    samples[:7] = np.nan
     edges = bootstrap.interval_edges(0.9)
     assert edges == pytest.approx([0.05, 0.95])
-    single = [bootstrap.percentile_interval(column, edges) for column in samples.T]
-    assert single[0] == pytest.approx(np.nanquantile(samples[:, 0], edges))
-    assert np.isnan(single[2]).all()
-    together = bootstrap.percentile_intervals(samples, edges)
-    np.testing.assert_allclose(together, single, rtol=1e-6)
+    expected = np.nanquantile(samples, edges)
+    assert bootstrap.percentile_interval(samples, edges) == pytest.approx(expected)
+    assert np.isnan(bootstrap.percentile_interval(samples[:7], edges)).all()
 
 
 def test_markdown_table_has_a_line_for_each_row():

@@ -104,7 +104,7 @@ def of(data):
     trained = {each.id: each for each in (*TRAIN, GIVEN, ONE, SOFT)}
     rows = [trained[id] for id in data.train.values.tolist()]
     known = metrics(TRAIN, [row for row in rows if isinstance(row, Mixture)])
-    return ood.metrics(data, known, draws=20, seed=1).squeeze()
+    return ood.metrics(data, known).squeeze()
 
 
 def test_the_own_score_is_the_expectation_over_test_conditions():

@@ -96,8 +96,8 @@ def test_records_of_another_setting_are_refused(tmp_path):
         table.aggregate(cells, TESTED, ["gold"], tmp_path / "table.zarr", ATTRS)
 
 
-@pytest.mark.parametrize("draws", [0, 20])
-def test_the_score_in_distribution_exists_for_every_row(draws):
+@pytest.mark.parametrize("confidence", [None, 0.95])
+def test_the_score_in_distribution_exists_for_every_row(confidence):
     ids = [Condition(5 * k, 1.2, 15, 100).id for k in range(4)]
     dims = ("specimen", "architecture", "test_specimen", "train", "replica", "test", "structure")
     counts = np.random.default_rng(0).integers(1, 100, (1, 1, 1, 4, 2, 4, 3, 3)).astype(float)
@@ -117,15 +117,15 @@ def test_the_score_in_distribution_exists_for_every_row(draws):
         {"weight": ["flat"], "train": ids, "test": ids},
     )
     own = np.stack([counts[:, :, :, i, :, i] for i in range(4)], 3)
-    complete = ood.metrics(whole, information, draws, seed=3)
+    complete = ood.metrics(whole, information, confidence)
     part = whole.isel(test=[1, 2, 3])
-    without = ood.metrics(part, information, draws, seed=3)
+    without = ood.metrics(part, information, confidence)
     own_dims = [d for d in (*dims, "outcome") if d != "test"]
     alone = {"own_counts": (own_dims, own)}
     alone["own_dice"] = (own_dims[:-2], dice(own.astype(int)).mean(-1))
-    found = ood.metrics(part.assign(alone), information, draws, seed=3)
+    found = ood.metrics(part.assign(alone), information, confidence)
     assert np.isnan(without.id.sel(train=ids[0])).all()
-    for name in ["id", "gap_model"] + draws * ["id_interval"]:
+    for name in ["id", "gap_model"] + ["id_interval"] * bool(confidence):
         expected = complete[name]
         if "test" in expected.dims:
             expected = expected.sel(test=part.test)

@@ -222,7 +222,7 @@ def test_groups_of_networks_are_not_confused(tmp_path, capsys, other):
         "['summary', 'notes'].map(id => document.getElementById(id).textContent)"
     )
     assert summary.startswith("8 networks, 4 training")
-    left_out = "bootstrap range, standard deviation over replicas, Dice of single networks"
+    left_out = "interval, standard deviation over replicas, Dice of single networks"
     assert f"does not contain: {left_out}." in notes
     # The middle of a range with one value is inside the range, though it has four digits.
     words = "document.getElementById('inside').textContent"

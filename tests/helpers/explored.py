@@ -46,7 +46,7 @@ def make_explored(study, folder, noise=0.01, without=0):
         2,
     )
     datasets.write(metrics, results / "information.zarr", datasets.INFORMATION, {})
-    found = ood.metrics(table, metrics, draws=20)
+    found = ood.metrics(table, metrics)
     datasets.write(found, results / "ood.zarr", datasets.OOD, {})
     return results
 

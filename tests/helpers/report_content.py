@@ -37,11 +37,11 @@ def make_study(**blocks) -> Study:
     return Study.model_validate(given | blocks)
 
 
-def make_stores(grid, draws=20):
+def make_stores(grid, confidence=0.95):
     """Return numbers, OOD metrics and information metrics of a synthetic study."""
     metrics, _ = make_metrics(grid, noise=0.02)
     M = metrics.dice.values[0, 0, 0].clip(0, 1)
-    found = numbers(make_table(grid, M, sd_structure=0.02), draws, 0.95, 0)
+    found = numbers(make_table(grid, M, sd_structure=0.02), confidence)
     own = np.diag(M)
     dims = metrics.dice.dims
     gap = (own - M)[None, None, None]

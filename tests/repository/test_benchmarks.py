@@ -271,3 +271,18 @@ def test_order_of_particles_by_their_scores(monkeypatch):
     drawn = measured["draw"](values, np.random.default_rng(0))
     assert drawn.shape == values.shape
     assert set(drawn[:, 0]) < set(values[:, 0])
+
+
+@pytest.mark.slow
+def test_coverage_prints_how_often_intervals_contain_the_truth():
+    found = cells("coverage.py", "--quick")
+    simulated, drawn = found[:6], found[7:]  # between them are the words of the second table
+    assert [row[:2] for row in simulated] == [[s, r] for s in ("8", "48") for r in ("1", "2", "7")]
+    for _, replicas, bootstrap, covered, noisiest, width in simulated:
+        assert 0.85 < float(covered) < 0.995
+        assert float(covered) >= float(bootstrap)
+        assert float(noisiest) > 0.6
+        assert float(width) > 1
+        assert replicas == "1" or float(width) < 1.7
+    assert len(drawn) == 6
+    assert all(0.85 < float(covered) <= 1 for *_, covered in drawn)

@@ -49,8 +49,7 @@ rule ood:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         version=STAGES["ood"],
-        seed=STUDY.study.seed,
-        bootstrap=STUDY.evaluation.bootstrap,
+        intervals=STUDY.evaluation.bootstrap > 0,
         confidence=STUDY.evaluation.confidence,
     script:
         "../scripts/ood.py"

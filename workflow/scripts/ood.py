@@ -16,9 +16,7 @@ def main(snakemake):
             metrics = ood.metrics(
                 table,
                 datasets.read(snakemake.input.information, datasets.INFORMATION),
-                params.bootstrap,
-                params.confidence,
-                params.seed,
+                params.confidence if params.intervals else None,
                 job.progress,
                 snakemake.threads,
             )

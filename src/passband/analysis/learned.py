@@ -1,14 +1,14 @@
 """Which networks did not learn: at home, they are no better than a mask of all pixels.
 
 A network's home is its own training condition and specimen. A network did not learn if the interval
-of its Dice there, which is the one of :mod:`passband.analysis.ood`, reaches down to the Dice of a
-mask of all pixels, which needs no network.
+of its Dice there over images, see :mod:`passband.analysis.crossed_intervals`, reaches down to the
+Dice of a mask of all pixels, which needs no network.
 """
 
 import numpy as np
 import xarray as xr
 
-from passband.analysis.bootstrap import interval_edges, percentile_intervals, resample
+from passband.analysis.crossed_intervals import half_width, of_mean
 from passband.analysis.groups import group_names, groups
 from passband.analysis.ood import expectations
 from passband.analysis.packed_table import (
@@ -38,16 +38,17 @@ def unlearned(table: xr.Dataset, study: Study) -> xr.DataArray:
     Args:
         table: The table of results, see :func:`passband.analysis.table.aggregate`. Images are read
             only of those networks whose mean Dice leaves a doubt.
-        study: The configuration, for the number of pixels of an image and the bootstrap.
+        study: The configuration, for the number of pixels of an image and the intervals.
     """
     found = np.zeros([table.sizes[dimension] for dimension in _NETWORK], dtype=bool)
     pixels, evaluation = study.microscope.field_px**2, study.evaluation
-    edges, structures = interval_edges(evaluation.confidence), table.sizes["structure"]
-    samples = resample(structures, evaluation.bootstrap, study.study.seed, "structures")
-    # A mean of `structures` numbers between 0 and 1 with the mean D has at most the standard
-    # deviation √(D(1 − D)/structures), and by Cantelli's inequality, the low end of its interval is
-    # at most this many standard deviations below D.
-    reach = np.sqrt((1 - edges[0]) / edges[0] / structures) if evaluation.bootstrap else 0.0
+    several = evaluation.bootstrap > 0 and table.sizes["structure"] > 1
+    # The standard deviation of numbers between 0 and 1 with the mean D is at most that of zeros and
+    # ones. With it, the low end of the interval is `reach` times √(D(1 − D)) below D.
+    bits = np.arange(table.sizes["structure"]) % 2
+    reach = 0.0
+    if several:
+        reach = half_width(evaluation.confidence, of_mean(bits)) / bits.std()
     rounding = _PACKED_ROUNDING if IMAGE_DICE in table else _ROUNDING
     place = {str(id): k for k, id in enumerate(table.test.values)}
     expected = expectations(table)
@@ -83,8 +84,8 @@ def unlearned(table: xr.Dataset, study: Study) -> xr.DataArray:
                 continue
             D = np.einsum("rts,t->sr", image_dice(home, "replica", "test", "structure"), weights)
             low = D.mean(0)
-            if len(samples):
-                low = percentile_intervals(samples @ D / structures, edges)[..., 0]
+            if several:
+                low = low - half_width(evaluation.confidence, of_mean(D.T))
             found[(*index[:2], i)] = trained[i] & (low <= least + rounding)
     learned = int(np.isfinite(table.dice).any(["test_specimen", "test"]).sum() - found.sum())
     coords = {name: c.variable for name, c in table.coords.items() if {*c.dims} <= {*_NETWORK}}

@@ -5,20 +5,13 @@ condition i and are tested under condition j.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import xarray as xr
 
-from passband.analysis.bootstrap import (
-    deviation_over_replicas,
-    interval_edges,
-    mean_dice,
-    percentile_intervals,
-    resample,
-    resampled_mean_dice,
-)
+from passband.analysis.crossed_intervals import Part, half_width, moderated, variance
 from passband.analysis.groups import GROUP, groups
 from passband.analysis.packed_table import by_image, image_dice, own_by_image
 from passband.grid import is_condition
@@ -101,46 +94,51 @@ def selections(table: xr.Dataset) -> xr.Dataset:
     return xr.Dataset(choices)
 
 
-def summaries(
-    M: np.ndarray,
-    own: int | None,
-    near: np.ndarray,
-    far: np.ndarray,
-    id: np.ndarray | None = None,
+def summary_weights(
+    M: np.ndarray, own: int | None, near: np.ndarray, far: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return the OOD metrics of one training condition.
+    """Return the weight of each test condition in the OOD metrics of one training condition.
 
     Args:
-        M: (..., test), Dice under each test condition.
+        M: (test,), Dice under each test condition. It decides which conditions `worst` and `p10`
+            take.
         own: Index of the training condition among the test conditions, or None if the training
             condition is not a test condition.
         near, far: (test,) bool.
-        id: (...), Dice under the training condition, if it is no test condition. Without it, the
-            metric `id` is NaN for such a training condition.
 
     Returns:
-        A value of each metric in :data:`SUMMARIES`, (...); NaN if the metric has no test
-        conditions.
+        For each metric in :data:`SUMMARIES`, (test,): the metric is the weighted sum of M. All
+        weights are NaN if the metric has no test conditions.
     """
-    other = np.ones(M.shape[-1], dtype=bool)
+    other = np.ones(len(M), dtype=bool)
+    home = ~other
     if own is not None:
-        other[own] = False
+        other[own], home[own] = False, True
 
-    def over(function: Callable, among: np.ndarray) -> np.ndarray:
-        if not among.any():
-            return np.full(M.shape[:-1], np.nan)
-        return function(M[..., among])
+    def mean(among: np.ndarray) -> np.ndarray:
+        return among / among.sum() if among.any() else np.full(len(M), np.nan)
 
-    if own is not None:
-        id = M[..., own]
-    return {
-        "id": np.full(M.shape[:-1], np.nan) if id is None else id,
-        "ood": over(lambda v: v.mean(-1), other),
-        "worst": over(lambda v: v.min(-1), other),
-        "p10": over(lambda v: np.quantile(v, 0.1, axis=-1), other),
-        "near": over(lambda v: v.mean(-1), other & near),
-        "far": over(lambda v: v.mean(-1), other & far),
-    }
+    def quantile(share: float) -> np.ndarray:
+        weights = mean(other) * 0
+        if other.any():
+            order = np.flatnonzero(other)[np.argsort(M[other], kind="stable")]
+            below, part = divmod(share * (len(order) - 1), 1)
+            weights[order[int(below)]] = 1 - part
+            if part:
+                weights[order[int(below) + 1]] = part
+        return weights
+
+    means = {"ood": other, "near": other & near, "far": other & far}
+    weights = {name: mean(among) for name, among in ({"id": home} | means).items()}
+    weights |= {"worst": quantile(0.0), "p10": quantile(0.1)}
+    return {name: weights[name] for name in SUMMARIES}
+
+
+def summaries(
+    M: np.ndarray, own: int | None, near: np.ndarray, far: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return each metric in :data:`SUMMARIES`, as in :func:`summary_weights`."""
+    return {name: M @ w for name, w in summary_weights(M, own, near, far).items()}
 
 
 def expectations(table: xr.Dataset) -> dict[int, np.ndarray | None]:
@@ -190,9 +188,7 @@ def effective_robustness(
 def metrics(
     table: xr.Dataset,
     information: xr.Dataset,
-    draws: int = 200,
-    confidence: float = 0.95,
-    seed: int = 0,
+    confidence: float | None = 0.95,
     progress: Callable[[Iterable], Iterable] = iter,
     threads: int = 1,
 ) -> xr.Dataset:
@@ -206,9 +202,8 @@ def metrics(
             otherwise for those that are test conditions.
         information: Information metrics of the same conditions, see
             :func:`passband.analysis.information.metrics`.
-        draws: Number of bootstrap samples. With 0, there are no confidence intervals.
-        confidence: Intended coverage of the confidence intervals, which are percentile intervals of
-            bootstrap samples.
+        confidence: Intended coverage of the confidence intervals, see
+            :mod:`passband.analysis.crossed_intervals`. None: there are no confidence intervals.
         threads: Number of training conditions that are computed at the same time.
 
     Returns:
@@ -226,15 +221,6 @@ def metrics(
     shape = tuple(table.sizes[d] for d in GROUP)
     place = {id: k for k, id in enumerate(table.test.values)}
     own = [place.get(id) for id in table.train.values]
-    # All conditions have the same structures, so they have the same bootstrap samples of
-    # structures, and differences between conditions are paired. Replicas of different training
-    # conditions are independent.
-    of_structure = resample(table.sizes["structure"], draws, seed, "structures")
-    weights = [
-        (of_structure, resample(table.sizes["replica"], draws, seed, id))
-        for id in table.train.values
-    ]
-    edges = interval_edges(confidence)
     information = information.sel(train=table.train.values, test=table.test.values)
     # The weight of the metrics is the spectrum of the training specimen, for every test specimen.
     known = information.weight.values
@@ -248,11 +234,11 @@ def metrics(
         own_cells = None if own_images is None else own_images.isel(place)
         result = _metrics_of_group(
             *(cells, own_cells, apart[str(cells.specimen.values)], own, expected),
-            *(weights, edges, threads),
+            *(confidence, threads),
         )
         for name, value in result.items():
             values.setdefault(name, np.full(shape + value.shape, np.nan))[index] = value
-    result = _dataset(values, table, draws, confidence)
+    result = _dataset(values, table, confidence)
     words = "share of the information under the better condition that the other condition lacks"
     attrs = {"units": "1", "long_name": words}
     result["distance"] = ("specimen", "train", "test"), np.stack(list(apart.values())), attrs
@@ -275,8 +261,7 @@ def _metrics_of_group(
     apart: np.ndarray,
     own: list[int | None],
     expected: dict[int, np.ndarray | None],
-    weights: list[tuple[np.ndarray, np.ndarray]],
-    edges: list[float],
+    confidence: float | None,
     threads: int,
 ) -> dict[str, np.ndarray]:
     """Return all OOD metrics, with intervals, of one specimen, architecture and test specimen.
@@ -291,7 +276,6 @@ def _metrics_of_group(
         expected: See :func:`expectations`, each (test,).
     """
     train, test = apart.shape
-    draws = len(weights[0][0])
     # Mixtures do not change what is near and far for the other rows.
     others = np.ones_like(apart, dtype=bool)
     others[list(expected)] = False
@@ -300,70 +284,118 @@ def _metrics_of_group(
             others[i, k] = False
     near = apart < (np.median(apart[others]) if others.any() else 0.0)
 
-    def dice_of(i: int, columns: slice = slice(None)) -> np.ndarray:
-        return image_dice(cells.isel(train=i, test=columns), "replica", "test", "structure")
+    structures = cells.sizes["structure"]
+    # A condition without networks keeps one replica, which is NaN.
+    kept = np.zeros((train, cells.sizes["replica"]), dtype=bool)
 
-    # M(j, j) is computed first, for every test condition, from the data and from every bootstrap
-    # sample. If all rows of the matrix were kept instead, the matrix of the paper's study would
-    # take too much memory.
-    ideal, ideal_draws = np.full(test, np.nan), np.full((draws, test), np.nan)
+    def dice_of(i: int, columns: slice = slice(None)) -> np.ndarray:
+        D = image_dice(cells.isel(train=i, test=columns), "replica", "test", "structure")
+        kept[i] = np.isfinite(D[:, 0, 0])
+        kept[i, 0] |= not kept[i].any()
+        return D[kept[i]]
+
+    # Dice of each image under j, of the networks that were trained under j, is found first: if all
+    # images were kept instead, those of the paper's study would take too much memory.
+    ideal = np.full((test, structures), np.nan)
 
     def find_ideal(i: int) -> None:
         if (k := own[i]) is not None:
-            D = dice_of(i, slice(k, k + 1))
-            ideal[k] = mean_dice(D)[0]
-            ideal_draws[:, k] = resampled_mean_dice(D, weights[i])[:, 0]
+            ideal[k] = dice_of(i, slice(k, k + 1))[:, 0].mean(0)
 
-    def own_dice(i: int, of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
-        """Return Dice under a training condition that is no test condition, or None."""
-        if own[i] is not None:
-            return None
+    def at_home(i: int, D: np.ndarray) -> np.ndarray:
+        """Return Dice (replica, structure) under the training condition; NaN without results."""
+        if (k := own[i]) is not None:
+            return D[:, k]
         if own_cells is not None:
-            own_images = image_dice(own_cells.isel(train=i), "replica", "structure")
-            return of(own_images[:, None])[..., 0]
+            return image_dice(own_cells.isel(train=i), "replica", "structure")[kept[i]]
         if (probability := expected.get(i)) is not None:
-            return of(dice_of(i)) @ probability
-        return None
+            return np.einsum("t,rts->rs", probability, D)
+        return np.full_like(D[:, 0], np.nan)
 
-    def metrics_of_row(i: int) -> dict[str, np.ndarray]:
+    def statistics_of_row(i: int) -> dict[str, np.ndarray]:
+        """Return mean Dice, its variances over replicas and over images, for each metric."""
         D = dice_of(i)
-        id = own_dice(i, mean_dice)
-        row = _metrics_of_row(mean_dice(D), ideal, own[i], near[i], id) | {
-            "dice_std": deviation_over_replicas(D)
+        weights = summary_weights(D.mean((0, 2)), own[i], near[i], ~near[i])
+        found = {name: np.einsum("t,rts->rs", w, D) for name, w in weights.items()}
+        found["id"] = at_home(i, D)
+        found |= {"dice": D, "gap_model": found["id"][:, None] - D, "gap_test": ideal - D}
+        return {
+            name: np.stack([Y.mean((0, -1)), variance(Y.mean(-1), 0), variance(Y.mean(0))])
+            for name, Y in found.items()
         }
-        if draws:
-            id = own_dice(i, lambda D: resampled_mean_dice(D, weights[i]))
-            samples = _metrics_of_row(
-                resampled_mean_dice(D, weights[i]), ideal_draws, own[i], near[i], id
-            )
-            row |= {
-                f"{name}_interval": percentile_intervals(v, edges) for name, v in samples.items()
-            }
-        return row
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(find_ideal, range(train)))
-        rows = list(pool.map(metrics_of_row, range(train)))
-    values = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+        rows = list(pool.map(statistics_of_row, range(train)))
+    statistics = {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
+    values = {name: each[0] for name, each in statistics.items()}
+    values["dice_std"] = np.sqrt(statistics["dice"][1])
     fitted = np.array([i not in expected for i in range(train)])
     values["effective_robustness"] = effective_robustness(values["id"], values["ood"], fitted)
+    if confidence is not None:
+        for name, interval in _intervals(
+            statistics, kept.sum(1), fitted, own, structures, confidence
+        ):
+            values[f"{name}_interval"] = interval
     return values
 
 
-def _metrics_of_row(
-    M: np.ndarray, ideal: np.ndarray, own: int | None, near: np.ndarray, id: np.ndarray | None
-) -> dict[str, np.ndarray]:
-    """Return all OOD metrics of one training condition; `M` and `ideal` are (..., test)."""
-    metrics_of_condition = summaries(M, own, near, ~near, id)
-    return metrics_of_condition | {
-        "dice": M,
-        "gap_model": metrics_of_condition["id"][..., None] - M,
-        "gap_test": ideal - M,
-    }
+def _intervals(
+    statistics: dict[str, np.ndarray],
+    replicas: np.ndarray,
+    fitted: np.ndarray,
+    own: list[int | None],
+    structures: int,
+    confidence: float,
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the interval (train, ..., 2) of each metric.
+
+    Args:
+        statistics: By metric, (3, train, ...): mean, variance over replicas and over images.
+        replicas: (train,), number of networks.
+        fitted: (train,) bool, rows that say how much replicas differ: all but mixtures.
+    """
+    rows = [i for i, k in enumerate(own) if k is not None]
+    columns = [own[i] for i in rows]
+    of_replicas = {}
+    for name, (mean, over_replicas, over_images) in statistics.items():
+        number = replicas.reshape(-1, *[1] * (mean.ndim - 1))
+        if name != "gap_test":
+            rows_used = fitted.reshape(number.shape)
+            part = moderated(over_replicas, number - 1, mean, among=rows_used)
+            of_replicas[name] = part / number
+            parts = [of_replicas[name]]
+        else:  # the networks of another condition are others, and of the same condition the same
+            ideal = Part(np.full((1, mean.shape[1]), np.nan), np.zeros((1, mean.shape[1])))
+            for i, k in zip(rows, columns, strict=True):
+                ideal.variance[:, k] = of_replicas["dice"].variance[i, k]
+                ideal.freedom[:, k] = of_replicas["dice"].freedom[i, k]
+            parts = [of_replicas["dice"], ideal]
+        width = half_width(confidence, *parts, Part(over_images / structures, structures - 1.0))
+        if name.startswith("gap_"):
+            width[rows, columns] = 0 * mean[rows, columns]
+        limits = (-1, 1) if name.startswith("gap_") else (0, 1)
+        yield name, np.clip(np.stack([mean - width, mean + width], -1), *limits)
+
+
+def _method(several_replicas: bool, several_images: bool) -> str:
+    """Return what the intervals are for."""
+    crossed = several_replicas and several_images
+    what = {
+        (True, True): "other networks, trained alike, and other images",
+        (False, True): "other images and the same networks (no condition has several replicas)",
+        (True, False): "other networks, trained alike, and the same image",
+        (False, False): "nothing else: there is one replica and one image",
+    }[several_replicas, several_images]
+    moderation = "; the variance over replicas is moderated by all training conditions"
+    return (
+        f"Student's t for the mean of {what}{'; crossed components' * crossed}"
+        f"{moderation * several_replicas}"
+    )
 
 
 def _dataset(
-    values: dict[str, np.ndarray], table: xr.Dataset, draws: int, confidence: float
+    values: dict[str, np.ndarray], table: xr.Dataset, confidence: float | None
 ) -> xr.Dataset:
     described = (
         SUMMARIES
@@ -374,6 +406,8 @@ def _dataset(
         }
     )
     dims = ("specimen", "architecture", "test_specimen", "train", "test")
+    several = bool(np.isfinite(values["dice_std"]).any()), table.sizes["structure"] > 1
+    method = _method(*several)
     variables = {}
     for name, value in values.items():
         metric = name.removesuffix("_interval")
@@ -384,8 +418,7 @@ def _dataset(
             attrs = {
                 "units": "1",
                 "long_name": f"{confidence:.0%} interval of {described[metric]}",
-                "method": f"percentile cluster bootstrap over structures and replicas, {draws} "
-                "draws, paired across conditions",
+                "method": method,
             }
             variables[name] = ((*dims[: value.ndim - 1], "bound"), value, attrs)
     coords = {
@@ -393,4 +426,6 @@ def _dataset(
         for name, coordinate in table.coords.items()
         if set(coordinate.dims) <= set(dims)
     }
-    return xr.Dataset(variables, coords=coords | ({"bound": ["low", "high"]} if draws else {}))
+    if confidence is not None:
+        coords["bound"] = ["low", "high"]
+    return xr.Dataset(variables, coords)

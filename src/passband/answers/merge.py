@@ -191,9 +191,7 @@ def merge(
         metrics = ood.metrics(
             whole,
             transfer,
-            study.evaluation.bootstrap,
-            study.evaluation.confidence,
-            study.study.seed,
+            study.evaluation.confidence if study.evaluation.bootstrap else None,
             progress,
         )
         of_metrics = attrs | {"replicas": whole.sizes["replica"], PARTS: whole.attrs[PARTS]}

@@ -16,8 +16,9 @@ class Evaluation(Block):
     )
     bootstrap: int = key(
         200,
-        "Number of bootstrap draws for confidence intervals. With 0, there are no confidence "
-        "intervals.",
+        "Number of bootstrap draws for the intervals of predictions and of monotonic functions. "
+        "Intervals of Dice over replicas and images need none. With 0, there are no confidence "
+        "intervals at all.",
         ge=0,
         le=100_000,
     )

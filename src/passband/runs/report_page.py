@@ -160,17 +160,17 @@ def _numbers(results: Results) -> "Numbers":
     from passband.storage import StoreError, datasets
 
     study = results.study
-    options = study.evaluation.bootstrap, study.evaluation.confidence, study.study.seed
+    confidence = study.evaluation.confidence if study.evaluation.bootstrap else None
     with (
         suppress(StoreError),
         datasets.open_checked(results.path(layout.TABLE), datasets.TABLE) as table,
     ):
-        return numbers(table, *options, unlearned(table, study))
+        return numbers(table, confidence, unlearned(table, study))
     with TemporaryDirectory() as folder, suppress(PassbandError):
         path = Path(folder) / layout.TABLE
         _gather(results, path)
         with datasets.open_checked(path, datasets.TABLE) as table:
-            return numbers(table, *options, unlearned(table, study))
+            return numbers(table, confidence, unlearned(table, study))
     return Numbers()
 
 

@@ -59,6 +59,23 @@ def test_steps_of_networks_without_signal_are_their_noise():
     assert found.step_noise.sel(along="defocus_nm", step_end="test") < 1e-6
 
 
+def test_each_step_is_compared_with_its_own_noise():
+    """Half of the networks scatter by 0.1, and the others by 0.02; all steps are 0.05."""
+    conditions = 40
+    grid = LINE | {"defocus_nm": list(range(conditions))}
+    M = np.repeat([[0.3], [0.7]], conditions // 2, 0) + 0.05 * (np.arange(conditions) % 2)[:, None]
+    table = make_table(grid, M + np.zeros((1, conditions)), replicas=6)
+    noise = np.random.default_rng(0).normal(size=(conditions, 6, 1, 1, 1))
+    noise = noise * np.repeat([0.1, 0.02], conditions // 2)[:, None, None, None, None]
+    tp = table.counts.values[..., 0] + 1e6 * noise
+    table["counts"] = (table.counts.dims, np.stack([tp, 1e6 - tp, 1e6 - tp], -1))
+    found = smoothness.steps(table).squeeze().sel(along="defocus_nm", step_end="train")
+    assert found.step_resolved == pytest.approx(0.5, abs=0.1)
+    # Of steps with the noise σ√(2/6) each: the mean of both halves, not the root of mean squares.
+    expected = np.sqrt(2 / np.pi) * np.sqrt(2 / 6) * (0.1 + 0.02) / 2
+    assert found.step_noise == pytest.approx(expected, rel=0.2)
+
+
 def test_noise_of_the_replicas_alone_is_without_the_images():
     grid = LINE | {"defocus_nm": list(range(60))}
     table = make_table(grid, np.full((60, 60), 0.5), sd_replica=0.05, sd_structure=0.2)

@@ -98,7 +98,7 @@ def test_numbers_below_the_pointer_are_those_of_the_table(known, fresh):
         )
         lines = said.splitlines()
         low, high = found.dice_interval.values[i, j]
-        numbers = re.fullmatch(r"Dice (\S+) \(bootstrap range (\S+) to (\S+)\)", lines[0]).groups()
+        numbers = re.fullmatch(r"Dice (\S+) \(interval (\S+) to (\S+)\)", lines[0]).groups()
         expected = [found.dice.values[i, j], low, high]
         assert np.allclose(list(map(float, numbers)), expected, rtol=0, atol=READ)
         assert lines[1:] == [

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from passband.analysis.bootstrap import interval_edges, percentile_interval, with_interval
+from passband.analysis.crossed_intervals import Part, half_width, moderated, variance
 from passband.analysis.groups import GROUP, group_names, groups
 from passband.analysis.packed_table import by_image, image_dice
 from passband.grid import axes_of
@@ -25,7 +26,7 @@ STEPS: dict[str, str] = {
     "step": "mean of |ΔM| between neighbours on the grid",
     "step_noise": "mean of |ΔM| that noise alone would cause",
     "step_largest": "largest |ΔM| between neighbours on the grid",
-    "step_resolved": "share of steps beyond 1.96 standard errors",
+    "step_resolved": "share of steps whose own 95% interval does not contain 0",
     "bend": "mean of |M − line through its two neighbours|",
     "bend_noise": "mean of |M − line through its two neighbours| that noise alone would cause",
 }
@@ -63,9 +64,10 @@ def steps(table: xr.Dataset, *, of_images: bool = True) -> xr.Dataset:
     of two parts: the variance of the step's mean over replicas, and the variance of the step's mean
     over structures. Both cells of a step have the same structures. If the two cells of a step
     differ in the training condition, their replicas are independent. If the two cells of a step
-    differ in the test condition, their replicas are the same networks. A single step has only few
-    replicas, so the variances of all steps along an axis are averaged. With one replica, there is
-    no variance over replicas, and all values that depend on this variance are NaN.
+    differ in the test condition, their replicas are the same networks. Each step has its own
+    variance. Its part over replicas is moderated by that of the others, see
+    :mod:`passband.analysis.crossed_intervals`. If all networks have one replica, there is no
+    variance over replicas, and all values that depend on this variance are NaN.
 
     Args:
         table: The table of results, see :func:`passband.analysis.table.aggregate`. For steps along
@@ -140,65 +142,65 @@ def _along(
             low, middle, high = x[line[k : k + 3]]
             share = (middle - low) / (high - low)
             contrasts["bend"].append((line[k : k + 3], np.array([share - 1, 1.0, -share])))
+    by_image, by_replica = _nanmean(D, 2), D.mean(-1)
+    number = np.isfinite(by_replica).sum(-1)
+    cells = moderated(_variance(by_replica), number - 1, by_image.mean(-1))
     statistics: dict[str, float] = {}
     for name, contrast in contrasts.items():
         if not contrast:
             continue
-        sizes, variances = [], []
-        for places, weights in contrast:
-            mean, variance = _contrast(D[places].astype(float), weights, end == "test", of_images)
-            sizes.append(mean)
-            variances.append(variance)
-        size, variance = np.concatenate(sizes), np.concatenate(variances)
+        places, weights = map(np.array, zip(*contrast, strict=True))
+        of_images_each = [_contrast(by_image[k], w) for k, w in zip(places, weights, strict=True)]
+        size = np.array([each.mean(-1) for each in of_images_each])
+        if end == "test":  # the same networks are tested in all cells
+            each = [_contrast(by_replica[k], w) for k, w in zip(places, weights, strict=True)]
+            least = number[places].min(1)
+            noise = moderated(_variance(np.array(each)), least - 1, size, networks=1)
+            parts = [noise / np.maximum(least, 1)]
+        else:
+            of_mean = cells.variance / np.maximum(number, 1)
+            parts = [
+                Part(w[:, None] ** 2 * of_mean[k], cells.freedom[k])
+                for k, w in zip(places.T, weights.T, strict=True)
+            ]
+        if of_images:
+            shared = [variance(each) / D.shape[-1] for each in of_images_each]
+            parts.append(Part(np.array(shared), np.array(D.shape[-1] - 1.0)))
         good = np.isfinite(size)
         if not good.any():
             continue
-        known = variance[good & np.isfinite(variance)]
-        pooled = np.sqrt(known.mean()) if len(known) else np.nan
-        statistics[name] = np.abs(size[good]).mean()
-        statistics[f"{name}_noise"] = pooled * _MEAN_OF_ABSOLUTE
+        total = sum(part.variance for part in parts)
+        known = good & np.isfinite(total)
+        size = np.abs(size)
+        statistics[name] = size[good].mean()
+        if known.any():
+            statistics[f"{name}_noise"] = np.sqrt(total[known]).mean() * _MEAN_OF_ABSOLUTE
         if name == "step":
             statistics["steps"] = good.sum()
-            statistics["step_largest"] = np.abs(size[good]).max()
-            if np.isfinite(pooled):
-                statistics["step_resolved"] = (np.abs(size[good]) > 1.96 * pooled).mean()
+            statistics["step_largest"] = size[good].max()
+            if known.any():
+                statistics["step_resolved"] = (size > half_width(0.95, *parts))[known].mean()
     return statistics
 
 
-def _contrast(
-    D: np.ndarray, weights: np.ndarray, same_networks: bool, of_images: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return a contrast of mean Dice and the variance of this contrast, each as (other,).
-
-    A contrast is a weighted sum of the mean Dice of several cells. D is (cells, other, replicas,
-    structures). Missing replicas are left out. The variance of the contrast is NaN if a cell has
-    fewer than two replicas. It has the variance over structures if `of_images` is true.
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        there = np.isfinite(D[..., 0]).sum(2)
-        of_structure = np.einsum("c,cos->os", weights, _nanmean(D, 2))
-        shared = of_structure.var(-1, ddof=1) / D.shape[-1] if of_images else 0.0
-        of_replica = D.mean(-1)
-        if same_networks:
-            per = np.einsum("c,cor->or", weights, of_replica)
-            replica = _variance_of_mean(per)
-        else:
-            each = _variance_of_mean(of_replica)
-            replica = np.einsum("c,co->o", weights**2, each)
-    return of_structure.mean(-1), np.where((there > 1).all(0), replica + shared, np.nan)
+def _contrast(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the weighted sum of cells, (cells, other, ...)."""
+    return np.einsum("c,cok->ok", weights, values)
 
 
-def _variance_of_mean(values: np.ndarray) -> np.ndarray:
-    """Return the variance of the mean over the last dimension; NaN with fewer than two values."""
+def _variance(values: np.ndarray) -> np.ndarray:
+    """Return the variance over the last dimension, without NaN; NaN with fewer than two values."""
     good = np.isfinite(values)
-    number = good.sum(-1)
     deviations = np.where(good, values - _nanmean(values, -1)[..., None], 0)
-    return np.where(number > 1, (deviations**2).sum(-1) / ((number - 1.0) * number), np.nan)
+    number = good.sum(-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(number > 1, (deviations**2).sum(-1) / (number - 1.0), np.nan)
 
 
 def _nanmean(values: np.ndarray, axis: int) -> np.ndarray:
     good = np.isfinite(values)
-    return np.where(good, values, 0).sum(axis) / good.sum(axis)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(good, values, 0).sum(axis) / good.sum(axis)
 
 
 #: Statistics of mean Dice as a monotonic function of an information metric.

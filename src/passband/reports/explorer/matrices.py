@@ -25,7 +25,7 @@ _FINE, _COARSE = 2e-5, 1e-4
 
 #: Sentences on metrics that the page derives from Dice, and on other metrics.
 DERIVED = {
-    "range": "upper end minus lower end of the bootstrap range of mean Dice",
+    "range": "upper end minus lower end of the interval of mean Dice",
     "residual": "M(i, j) minus the predicted M(i, j)",
 }
 _SENTENCES = {

@@ -1,8 +1,9 @@
 """The numbers of a study's page: means of the Dice matrix over pairs of conditions, with ranges.
 
-The ranges are percentile intervals of a bootstrap over test structures and replicas, as in
-:mod:`passband.analysis.ood`. Structures are paired across all conditions. The conditions themselves
-are not resampled, since the grid is chosen and not drawn.
+The ranges are intervals for the mean over other structures and replicas, see
+:mod:`passband.analysis.crossed_intervals`, or over other structures alone if there is one replica.
+The parts of the variance are from a jackknife, which leaves a structure out of all conditions, or a
+replica. The conditions themselves are the same, since the grid is chosen and not drawn.
 """
 
 from dataclasses import dataclass, field
@@ -10,15 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
-from passband.analysis.bootstrap import (
-    NOTHING,
-    Estimate,
-    interval_edges,
-    mean_dice,
-    percentile_interval,
-    resample,
-    resampled_mean_dice,
-)
+from passband.analysis.bootstrap import NOTHING, Estimate, mean_dice
+from passband.analysis.crossed_intervals import half_width, jackknife
 from passband.analysis.groups import GROUP, groups
 from passband.analysis.packed_table import by_image, image_dice, own_by_image
 from passband.grid import Condition, along, axes_of, of_conditions
@@ -50,7 +44,7 @@ class Numbers:
         train, test: Ids of the conditions.
         pairs: Number of pairs i ≠ j with a Dice.
         replicas, structures: Number of replicas and of test structures.
-        draws: Number of bootstrap samples.
+        confidence: Intended coverage of the ranges; None: there are no ranges.
     """
 
     own: Estimate = NOTHING
@@ -68,14 +62,12 @@ class Numbers:
     pairs: int = 0
     replicas: int = 0
     structures: int = 0
-    draws: int = 0
+    confidence: float | None = None
 
 
 def numbers(
     table: xr.Dataset,
-    draws: int,
-    confidence: float,
-    seed: int,
+    confidence: float | None,
     unlearned: xr.DataArray | None = None,
 ) -> Numbers:
     """Return the numbers of a table of results.
@@ -83,18 +75,15 @@ def numbers(
     Args:
         table: See :func:`passband.analysis.table.aggregate`. One training condition is read at a
             time. Networks of mixtures are left out.
-        draws: Number of bootstrap samples; with 0, there are no ranges.
-        confidence: Share of the bootstrap samples in a range, such as 0.95.
+        confidence: Intended coverage of the ranges, such as 0.95; None: there are no ranges.
         unlearned: Which networks did not learn, see :func:`passband.analysis.learned.unlearned`.
     """
     table = of_conditions(table)
     train, test = ([str(id) for id in table[side].values] for side in ("train", "test"))
     sums = _Sums(_single_changes(table))
-    # The first sample has every structure and every replica once: its means are the estimates.
-    of_structure = _with_all(resample(table.sizes["structure"], draws, seed, "structures"))
-    weights = [
-        (of_structure, _with_all(resample(table.sizes["replica"], draws, seed, id))) for id in train
-    ]
+    samples = _samples(*(table.sizes[name] for name in ("structure", "replica")))
+    if confidence is None:
+        samples = tuple(weights[:1] for weights in samples)
     place = {id: k for k, id in enumerate(test)}
     own = [place.get(id) for id in train]
     matrices, learned, own_rows = {}, {}, {}
@@ -107,17 +96,20 @@ def numbers(
         if unlearned is not None:
             of_group = unlearned.isel(dict(zip(GROUP[:2], index[:2], strict=True)))
             left_out = of_group.sel(train=cells.train).values
-        both = sums.add(cells, own, weights, left_out)
+        both = sums.add(cells, own, samples, left_out)
         matrices[specimen, architecture], learned[specimen, architecture] = both
         if own_images is not None:
             place_of_group = dict(zip(GROUP, index, strict=True))
             own_cells = own_images.isel(place_of_group)
-            found = sums.add_own(own_cells, own, weights, left_out)
+            found = sums.add_own(own_cells, own, samples, left_out)
             own_rows[specimen, architecture] = found
-    edges = interval_edges(confidence)
+    of_dice, of_losses = ("own", "other", "worst", "close"), ("loss", *sums.single)
+    structures = table.sizes["structure"]
+    found = {name: sums.value(name, structures, confidence, 0.0) for name in of_dice}
+    found |= {name: sums.value(name, structures, confidence, -1.0) for name in of_losses}
     return Numbers(
-        **{name: sums.value(name, edges) for name in ("own", "other", "loss", "worst", "close")},
-        axes={name: sums.value(name, edges) for name in sums.single},
+        **{name: found[name] for name in (*of_dice, "loss")},
+        axes={name: found[name] for name in sums.single},
         matrices=matrices,
         learned=learned,
         unlearned=unlearned,
@@ -127,12 +119,21 @@ def numbers(
         pairs=int(sums.count.get("other", np.zeros(1))[0]),
         replicas=table.sizes["replica"],
         structures=table.sizes["structure"],
-        draws=draws,
+        confidence=confidence,
     )
 
 
-def _with_all(samples: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.ones((1, samples.shape[1])), samples])
+def _samples(structures: int, replicas: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weights (sample, structure) and (sample, replica) of a jackknife.
+
+    The first sample has every structure and every replica, the next ones lack one structure each,
+    and the last ones lack one replica each. Nothing lacks if there is only one.
+    """
+    without_one = [1 - np.eye(n) if n > 1 else np.empty((0, n)) for n in (structures, replicas)]
+    of_structure = [np.ones((1, structures)), without_one[0], np.ones((replicas, structures))]
+    of_replica = [np.ones((1 + len(without_one[0]), replicas)), without_one[1]]
+    number = 1 + sum(map(len, without_one))
+    return np.concatenate(of_structure)[:number], np.concatenate(of_replica)
 
 
 def _single_changes(table: xr.Dataset) -> dict[str, np.ndarray]:
@@ -147,7 +148,7 @@ def _single_changes(table: xr.Dataset) -> dict[str, np.ndarray]:
 
 
 class _Sums:
-    """Sums over pairs of conditions, in each bootstrap sample.
+    """Sums over pairs of conditions, in each sample of :func:`_samples`.
 
     Only sums are kept, since the samples of a large matrix would not fit into memory.
     """
@@ -158,24 +159,23 @@ class _Sums:
         self.count: dict[str, np.ndarray] = {}
 
     def add(
-        self, cells: xr.DataArray, own: list[int | None], weights: list, left_out: np.ndarray
+        self, cells: xr.DataArray, own: list[int | None], samples: tuple, left_out: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Add the pairs of one matrix.
 
         The networks of `left_out` (train, replica) are not added. Returns the mean Dice (train,
         test) of all networks, and of those that were added.
         """
-        samples = len(weights[0][0])
-        ideal = np.full((samples, cells.sizes["test"]), np.nan)
+        ideal = np.full((len(samples[0]), cells.sizes["test"]), np.nan)
         for i, k in enumerate(own):
             if k is not None:
                 D = _without(_dice(cells.isel(train=i, test=[k])), left_out[i])
-                ideal[:, k] = resampled_mean_dice(D, weights[i])[:, 0]
+                ideal[:, k] = _means(D, samples)[:, 0]
         every = np.full((cells.sizes["train"], cells.sizes["test"]), np.nan)
         M = every.copy()
         for i, k in enumerate(own):
             D = _dice(cells.isel(train=i))
-            row = resampled_mean_dice(_without(D, left_out[i]), weights[i])
+            row = _means(_without(D, left_out[i]), samples)
             M[i] = every[i] = row[0]
             if left_out[i].any():
                 every[i] = mean_dice(D)
@@ -195,7 +195,7 @@ class _Sums:
         return every, M
 
     def add_own(
-        self, cells: xr.DataArray, own: list[int | None], weights: list, left_out: np.ndarray
+        self, cells: xr.DataArray, own: list[int | None], samples: tuple, left_out: np.ndarray
     ) -> np.ndarray:
         """Add results under training conditions that are no test conditions.
 
@@ -205,7 +205,7 @@ class _Sums:
         for i, k in enumerate(own):
             if k is None:
                 D = _dice(cells.isel(train=i).expand_dims("test"))
-                self._accumulate("own", resampled_mean_dice(_without(D, left_out[i]), weights[i]))
+                self._accumulate("own", _means(_without(D, left_out[i]), samples))
                 means[i] = mean_dice(D)[0]
         return means
 
@@ -215,17 +215,32 @@ class _Sums:
         self.total[name] = self.total.get(name, 0) + total
         self.count[name] = self.count.get(name, 0) + good.sum(1)
 
-    def value(self, name: str, edges: list[float]) -> Estimate:
-        """Return the mean of all added values and its range."""
+    def value(self, name: str, structures: int, confidence: float | None, least: float) -> Estimate:
+        """Return the mean of all added values, which is from `least` to 1, and its range."""
         if name not in self.total or not self.count[name][0]:
             return NOTHING
-        means = np.divide(
-            self.total[name],
-            self.count[name],
-            out=np.full(len(self.total[name]), np.nan),
-            where=self.count[name] > 0,
-        )
-        return Estimate(float(means[0]), *map(float, percentile_interval(means[1:], edges)))
+        mean, *others = self.total[name] / self.count[name]
+        if confidence is None:
+            return Estimate(float(mean))
+        several = structures if structures > 1 else 0
+        parts = (jackknife(np.array(each)) for each in (others[:several], others[several:]))
+        width = half_width(confidence, *parts)
+        return Estimate(float(mean), *map(float, np.clip([mean - width, mean + width], least, 1)))
+
+
+def _means(D: np.ndarray, samples: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Return the mean (sample, test) of Dice, D (replica, test, structure), in each sample.
+
+    Replicas that are NaN are left out. A sample that lacks the only replica has the mean of all.
+    """
+    trained = np.isfinite(D[:, 0, 0])
+    of_structure, of_replica = samples[0], samples[1][:, trained]
+    if not trained.any():
+        return np.full((len(of_structure), D.shape[1]), np.nan)
+    pairs = of_replica[:, :, None] * of_structure[:, None]
+    number = pairs.sum((1, 2))
+    pairs[number == 0], number[number == 0] = pairs[0], number[0]
+    return np.einsum("krs,rts->kt", pairs, D[trained], optimize=True) / number[:, None]
 
 
 def _without(D: np.ndarray, left_out: np.ndarray) -> np.ndarray:

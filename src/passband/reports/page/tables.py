@@ -127,7 +127,7 @@ def axes_table(found: Numbers) -> Table | None:
     ]
     if not rows:
         return None
-    return Table(["Only this differs", "Loss of Dice", "Bootstrap range"], rows)
+    return Table(["Only this differs", "Loss of Dice", "Range"], rows)
 
 
 def groups_table(metrics: xr.Dataset | None, unlearned: xr.DataArray | None = None) -> Table | None:

@@ -41,7 +41,7 @@ def percent(share: float) -> str:
 
 
 def ranged(value: Estimate, form=number) -> str:
-    """Return a bootstrap range, ``0.70 to 0.78``, or "" without one."""
+    """Return an interval, ``0.70 to 0.78``, or "" without one."""
     if not np.isfinite([value.low, value.high]).all():
         return ""
     return f"{form(value.low)} to {form(value.high)}"

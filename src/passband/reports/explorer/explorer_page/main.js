@@ -83,7 +83,7 @@ function rangeKept(matrix, signed) {
 
 /** Labels of what a file can lack, besides matrices that can be shown. */
 const LEFT_OUT = {
-  low: "bootstrap range", high: "bootstrap range", single: "Dice of single networks",
+  low: "interval", high: "interval", single: "Dice of single networks",
 };
 
 function showWords(group) {
@@ -241,7 +241,7 @@ function showTip(cell, x, y) {
   const [i, j] = cell;
   const known = cellNumbers(cell);
   const range = Number.isFinite(known.low)
-    ? ` (bootstrap range ${fixed(known.low)} to ${fixed(known.high)})`
+    ? ` (interval ${fixed(known.low)} to ${fixed(known.high)})`
     : "";
   const lines = [
     state.metric === "dice"

@@ -7,7 +7,7 @@ const LABELS = {
   dice: { label: "Dice", heading: "Results" },
   gap_model: { label: "loss against the own condition", heading: "Results", signed: true },
   gap_test: { label: "loss against a network trained there", heading: "Results", signed: true },
-  range: { label: "width of Dice's bootstrap range", heading: "Results" },
+  range: { label: "width of Dice's interval", heading: "Results" },
   dice_std: { label: "standard deviation over replicas", heading: "Results" },
   dice_selected: { label: "Dice of the selected replica", heading: "Results" },
   dice_oracle: { label: "Dice of the best replica (oracle)", heading: "Results" },

@@ -1,0 +1,184 @@
+"""How often the 95% intervals of `ood` contain the mean over other networks and other images.
+
+    python benchmarks/coverage.py results/twelve-thousand/table.zarr    # 3 minutes
+    python benchmarks/coverage.py --quick                               # a drawn table
+
+The metric is the mean Dice of each training condition under all test conditions. Each condition of
+the table has its own mean, and its own variances of replicas, images and both together, which are
+estimated from all replicas and images. The first table is a simulation with these as the truth:
+effects of replicas and images have gamma distributions with the skewness `--skewness`, which is by
+default that of the twelve thousand networks, and the effects of both together are normal. With one
+replica, every other condition has two, from which the study's variance is known, and only the
+conditions with one are counted. `bootstrap` is the percentile interval over replicas and images of
+earlier versions. The noisiest tenth are the conditions with the largest variance over replicas.
+Widths are relative to intervals that know the variances, mean over conditions.
+
+The second table has real draws: a few of the replicas and half of the images, and how often the
+interval contains the mean of the other replicas under the other images. Both means have errors, so
+each part of the variance is multiplied by 1 + number drawn / number left.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from scipy.special import polygamma
+
+from passband.analysis.bootstrap import percentile_interval
+from passband.analysis.crossed_intervals import Part, half_width, moderated, of_mean, variance
+from passband.analysis.groups import groups
+from passband.analysis.packed_table import by_image, image_dice
+from passband.storage import datasets
+
+CONFIDENCE = 0.95
+
+
+def drawn(random: np.random.Generator) -> np.ndarray:
+    """Return Dice (train, replica, test, image) of a small study in which networks differ."""
+    noise = random.gamma(2, 0.01, (60, 1, 1, 1))
+    replicas = noise * random.normal(size=(60, 7, 1, 1))
+    images = 0.05 * random.normal(size=(1, 1, 6, 8)) + 0.02 * random.normal(size=(60, 1, 6, 8))
+    return 0.9 - 5 * noise + replicas + images + 0.02 * random.normal(size=(60, 7, 6, 8))
+
+
+def read(path: Path) -> np.ndarray:
+    """Return Dice (train, replica, test, image) of the first group of a table, as float32."""
+    with datasets.open_checked(path, datasets.TABLE) as table:
+        _, cells = next(iter(groups(by_image(table))))
+        rows = (cells.isel(train=k) for k in range(cells.sizes["train"]))
+        dims = "replica", "test", "structure"
+        return np.stack([image_dice(row, *dims).astype(np.float32) for row in rows])
+
+
+def intervals(Y: np.ndarray, there: np.ndarray, more: tuple[float, float] = (1.0, 1.0)):
+    """Return means (condition,), and half the widths of their intervals.
+
+    Args:
+        Y: (condition, replica, image).
+        there: (condition,), number of replicas of each condition, which are the first ones.
+        more: What the variances of the means over replicas and images are multiplied by.
+    """
+    means, over_replicas, over_images = np.empty((3, len(Y)))
+    for number in np.unique(there):
+        rows = there == number
+        part = Y[rows, :number]
+        means[rows] = part.mean((1, 2))
+        over_replicas[rows] = variance(part.mean(2))
+        over_images[rows] = of_mean(part.mean(1)).variance
+    replica = moderated(over_replicas, there - 1, means) / (there / more[0])
+    image = Part(over_images * more[1], np.array(Y.shape[2] - 1.0))
+    return means, half_width(CONFIDENCE, replica, image)
+
+
+def bootstrap(Y: np.ndarray, random: np.random.Generator, draws: int) -> np.ndarray:
+    """Return percentile intervals (condition, 2) of Y (condition, replica, image)."""
+    replicas, images = Y.shape[1:]
+    of_image = random.multinomial(images, np.full(images, 1 / images), draws) / images
+    edges = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
+    found = []
+    for each in Y:
+        of_replica = random.multinomial(replicas, np.full(replicas, 1 / replicas), draws) / replicas
+        means = np.einsum("dr,rs,ds->d", of_replica, each, of_image, optimize=True)
+        found.append(percentile_interval(means, edges))
+    return np.array(found)
+
+
+def scattered(found: np.ndarray, mean: np.ndarray, freedom: int) -> np.ndarray:
+    """Return variances that scatter about their dependence on the mean as the true ones do.
+
+    Variances that are estimated with few degrees of freedom scatter more. The logarithm of one that
+    is known to be right would scatter by trigamma(freedom / 2) less.
+    """
+    logarithm = np.log(np.maximum(found, 1e-12))
+    expected = np.polyval(np.polyfit(mean, logarithm, 2), mean)
+    own = logarithm - expected
+    share = max(0.0, 1 - polygamma(1, freedom / 2) / own.var())
+    true = np.exp(expected + np.sqrt(share) * own)
+    return true * found.mean() / true.mean()
+
+
+def simulated(Y: np.ndarray, options: argparse.Namespace, random: np.random.Generator) -> None:
+    """Print the coverage in simulated studies, from Y (condition, replica, image)."""
+    R, S = Y.shape[1:]
+    mean, a, b = Y.mean((1, 2)), Y.mean(2), Y.mean(1)
+    rest = Y - a[:, :, None] - b[:, None] + mean[:, None, None]
+    both = (rest**2).sum((1, 2)) / ((R - 1) * (S - 1))
+    of_replica = np.maximum(scattered(a.var(1, ddof=1), mean, R - 1) - both / S, 0)
+    of_image = np.maximum(b.var(1, ddof=1) - both / R, 0)
+    noisiest = of_replica >= np.quantile(of_replica, 0.9)
+
+    def effects(variances: np.ndarray, skewness: float, *sizes: int) -> np.ndarray:
+        shape = (2 / skewness) ** 2
+        gamma = (random.gamma(shape, size=(len(mean), *sizes)) - shape) / np.sqrt(shape)
+        return np.sign(skewness) * gamma * np.sqrt(variances)[:, None, None]
+
+    print("| images | replicas | bootstrap | interval | in the noisiest tenth | width |")
+    print("|---|---|---|---|---|---|")
+    for images in (8, 48):
+        for replicas in (1, 2, 7):
+            there = np.full(len(mean), replicas)
+            there[::2] = max(replicas, 2)
+            counted = there == replicas
+            covered, widths, before = [], [], []
+            for study in range(options.studies):
+                y = mean[:, None, None] + effects(of_replica, options.skewness[0], there.max(), 1)
+                y = y + effects(of_image, options.skewness[1], 1, images)
+                y += random.normal(size=y.shape) * np.sqrt(both)[:, None, None]
+                means, half = intervals(y, there)
+                covered.append(abs(means - mean) <= half)
+                known = of_replica / there + of_image / images + both / (there * images)
+                widths.append(half / np.sqrt(known) / 1.96)
+                if study < options.bootstraps:
+                    ends = bootstrap(y[counted, :replicas], random, 200)
+                    before.append((ends[:, 0] <= mean[counted]) & (mean[counted] <= ends[:, 1]))
+            covered, widths = np.array(covered), np.array(widths)
+            cells = [np.mean(before), covered[:, counted].mean()]
+            cells += [covered[:, counted & noisiest].mean(), widths[:, counted].mean()]
+            text = " | ".join(f"{x:.3f}" for x in cells[:-1])
+            print(f"| {images} | {replicas} | {text} | {cells[-1]:.2f} |", flush=True)
+
+
+def real(metrics: dict[str, np.ndarray], draws: int, random: np.random.Generator) -> None:
+    """Print the coverage of real draws, for each metric (condition, replica, image)."""
+    print("\n| metric | replicas | images | of the rest covered |\n|---|---|---|---|")
+    for name, Y in metrics.items():
+        R, S = Y.shape[1:]
+        images = S // 2
+        for replicas in (1, 2, 4):
+            there = np.full(len(Y), replicas)
+            there[::2] = max(replicas, 2)
+            counted, covered = there == replicas, []
+            for _ in range(draws):
+                order = random.permuted(np.tile(np.arange(R), (len(Y), 1)), axis=1)
+                y = np.take_along_axis(Y, order[:, :, None], 1)[:, :, random.permutation(S)]
+                more = 1 + there / (R - there), 1 + images / (S - images)
+                means, half = intervals(y[:, :, :images], there, more)
+                rest = [each[n:, images:].mean() for each, n in zip(y, there, strict=True)]
+                covered.append((abs(means - rest) <= half)[counted])
+            print(f"| {name} | {replicas} | {images} | {np.mean(covered):.3f} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("table", type=Path, nargs="?", help="a finished study's table.zarr")
+    parser.add_argument("--quick", action="store_true", help="a drawn table, and few studies")
+    parser.add_argument("--studies", type=int, default=10, help="simulated studies a row")
+    parser.add_argument("--draws", type=int, default=40, help="real draws a row")
+    parser.add_argument("--bootstraps", type=int, default=1, help="those with a bootstrap")
+    parser.add_argument(
+        "--skewness", type=float, nargs=2, default=(-0.7, 0.25), metavar=("REPLICAS", "IMAGES")
+    )
+    options = parser.parse_args()
+    if (options.table is None) != options.quick:
+        parser.error("give a table, or --quick")
+    random = np.random.default_rng(28)
+    D = drawn(random) if options.quick else read(options.table)
+    ood = D.mean(2, dtype=float)
+    simulated(ood, options, random)
+    column = D.shape[2] // 2
+    metrics = {"mean over all test conditions": ood, "one test condition": D[:, :, column]}
+    real({name: values.astype(float) for name, values in metrics.items()}, options.draws, random)
+
+
+if __name__ == "__main__":
+    main()
