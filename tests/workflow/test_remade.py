@@ -16,16 +16,17 @@ pytestmark = pytest.mark.workflow
 
 
 @pytest.mark.slow
-def test_a_raised_stage_number_lists_its_jobs(finished):
+@pytest.mark.parametrize("stages", [("information", "ood"), ("ood",)])
+def test_a_raised_stage_number_lists_its_jobs(finished, stages):
     """Snakemake lists the jobs of the stage, and the jobs after them.
 
     Any other change of the package's code has no effect.
     """
     (finished.folder / "raised.smk").write_text(
-        'import passband\n\npassband.STAGES["information"] += 1\n\n\ninclude: "Snakefile"\n'
+        f'import passband\n\npassband.STAGES["{stages[0]}"] += 1\n\n\ninclude: "Snakefile"\n'
     )
     jobs = finished.jobs("all", "--snakefile", "raised.smk", study="studies/smallest.yaml")
-    assert jobs == {"information": 1, "ood": 1, "report": 1} | {
+    assert jobs == dict.fromkeys(stages, 1) | {"report": 1} | {
         f"figure_{name}": 1 for name in ("decay", "examples", "matrix", "metrics")
     }
 
@@ -81,10 +82,11 @@ def test_changing_a_figure_option_draws_and_does_no_more(finished):
 
 
 @pytest.mark.slow
-def test_changing_the_bootstrap_trains_and_evaluates_nothing(finished):
-    jobs = finished.jobs(study=finished.study(evaluation={"bootstrap": 30}))
+def test_without_the_bootstrap_ood_alone_is_made_again_and_its_draws_do_not_matter(finished):
+    jobs = finished.jobs(study=finished.study(evaluation={"bootstrap": 0}))
     assert not set(jobs) & {"simulate", "train", "evaluate", "information", "aggregate"}
     assert jobs["ood"] == 1
+    assert "ood" not in finished.jobs(study=finished.study(evaluation={"bootstrap": 30}))
 
 
 @pytest.mark.slow
