@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scripts
+import xarray as xr
 from regrouped import IDS, SMALLEST, copied, counts, regrouped
 from scripts import evaluate, train
 
@@ -239,7 +240,8 @@ def test_the_check_finds_the_results_in_the_table_and_in_parts(results, capsys):
     assert cli.main(["recommend", "packed", "--check", str(NUMBER), "--json"]) == 0
     rounded = json.loads(capsys.readouterr().out)
     assert rounded["first_replicas"] is True
-    assert rounded["inside"]["best"] == pytest.approx(tested.inside.best, abs=1 / 254)
+    of_rounded = rounded["inside"]["rules"]["recommended"]["dice"]["value"]
+    assert of_rounded == pytest.approx(tested.inside.rules["recommended"].dice.value, abs=1 / 254)
     # More microscopes than the table has.
     assert cli.main(["recommend", "merged", "--check", "9"]) == 1
     out, err = capsys.readouterr()
@@ -264,6 +266,26 @@ def test_the_models_do_not_know_the_microscopes(results):
     assert again.inside.half_width == found.inside.half_width
     shift = again.inside.optimism - found.inside.optimism
     assert shift == pytest.approx(0.1, abs=1e-5)
+
+
+def test_each_half_of_the_structures_judges_what_the_other_half_chose(results):
+    """Dice of 0 in one half changes what this half says, and no choice by the other half."""
+    study = study_with(NUMBER)
+    evaluated(study, results)
+    made = aggregated(study, results).load()
+    found = recommendation_check.run(Results(study, results), NUMBER).inside.rules
+    parts = []
+    for half in (0, 1):
+        here = xr.DataArray(np.arange(made.sizes["structure"]) % 2 == half, dims="structure")
+        nothing = xr.DataArray([0, 1, 1], dims="outcome")  # no pixel is found
+        counts = made.microscope_counts.where(here, nothing)
+        shutil.rmtree(results / layout.TABLE)
+        changed = made.assign(microscope_counts=counts).drop_encoding()
+        datasets.write(changed, results / layout.TABLE, datasets.TABLE, {})
+        parts.append(recommendation_check.run(Results(study, results), NUMBER).inside.rules)
+    for name in set(found) - {"tested there"}:
+        sums = sum(part[name].dice.value for part in parts)
+        assert sums == pytest.approx(found[name].dice.value), name
 
 
 def test_the_key_in_a_finished_study_runs_no_training(copied, capsys, monkeypatch):

@@ -11,11 +11,12 @@ import numpy as np
 import xarray as xr
 
 from passband import PassbandError
+from passband.analysis.packed_table import DRAWN, by_image
 from passband.answers.further_tests import evaluate_extra
 from passband.answers.tested_networks import TestedNetworks
 from passband.grid import Condition
 from passband.prediction.recommend.choice_rules import Networks
-from passband.prediction.recommend.choice_scores import Check, check
+from passband.prediction.recommend.choice_scores import Check, Half, check
 from passband.prediction.recommend.microscopes import microscopes
 from passband.prediction.recommend.network_ranking import expected_dice
 from passband.results import Results
@@ -40,7 +41,8 @@ def run(
     :func:`passband.answers.further_tests.evaluate_extra`, so that a second check takes little time.
 
     The models know only the test conditions in the table of results. They know no result under the
-    drawn microscopes.
+    drawn microscopes. The half of the test structures that judges networks is unknown to the models
+    that choose them.
 
     Args:
         number: Number of microscopes inside the ranges. A third of this number is drawn outside.
@@ -48,57 +50,95 @@ def run(
         progress, log: See :func:`passband.answers.further_tests.evaluate_extra`.
 
     Raises:
-        PassbandError: If the study has no results or too few conditions, or if a test fails.
+        PassbandError: If the study has no results, too few conditions or one test structure, or if
+            a test fails.
     """
     study, tested = results.study, TestedNetworks.open(results, specimen, with_extra=False)
+    if (structures := tested.table.sizes["structure"]) < 2:
+        raise PassbandError(
+            f"{results}: has one test structure; a check needs 2 or more, since one half of them "
+            "chooses networks and the other half judges them"
+        )
     inside, outside = microscopes(study, number, seed)
     drawn = [*inside, *outside]
-    first = _first_replicas(tested)
-    true = _table_dice(first, drawn)
-    if from_table := true is not None:
-        tested = first
-    else:
+    judged = with_drawn(first_replicas(tested), drawn)
+    if not (from_table := judged is not None):
         _tell_tests(tested, drawn, log)
         evaluate_extra(results, drawn, progress=progress, log=log)
-    groups, known = tested.groups, tested.of_groups
+        judged = TestedNetworks.open(results, tested.specimen)
+        if lacking := _lacking(judged, drawn):
+            raise PassbandError(
+                f"{results}: some networks have no results under {len(lacking)} of the drawn "
+                "microscopes; were networks removed, or trained again since the table of results "
+                "was made? Run the study first"
+            )
+    table, dice, true, expected = learned_from(judged, drawn)
+    parts = [judged.of_structures(range(k, structures, 2), f"half-{k + 1}") for k in (0, 1)]
+    halves = [learned_from(part, drawn)[1:] for part in parts]
     networks = Networks(
-        tuple(id for group in groups for id in group.networks),
-        tuple(study.axes.parse(id) for group in groups for id in group.train),
-        np.concatenate([D for _, _, D in known.values()]),
+        tuple(id for group in table.groups for id in group.networks),
+        tuple(study.trained_under(id) for group in table.groups for id in group.train),
+        dice,
         tuple(tested.tested),
-        tuple(str(id.cell) for _, ids, _ in known.values() for id in ids),
     )
-    empty = tested.measured([])
-    expected = expected_dice(groups, empty, drawn, tested.profiles)
-    true = xr.DataArray(
-        true if from_table else _extra_dice(tested, drawn),
-        {"network": list(networks.ids), "test": [c.id for c in drawn]},
-        ("network", "test"),
+    return check(
+        networks,
+        [expected[name].values for name in ("mean", "low", "high")],
+        true,
+        [
+            Half(of_table, learned["mean"].values, known, other)
+            for (of_table, known, learned), (_, other, _) in zip(halves, halves[::-1], strict=True)
+        ],
+        inside,
+        outside,
+        table.profiles,
+        seed,
+        from_table,
     )
-    return check(networks, expected, true, inside, outside, tested.profiles, seed, from_table)
 
 
-def _first_replicas(tested: TestedNetworks) -> TestedNetworks:
+def learned_from(
+    judged: TestedNetworks, drawn: list[Condition]
+) -> tuple[TestedNetworks, np.ndarray, np.ndarray, xr.Dataset]:
+    """Return what the models know, what they do not, and what they expect under microscopes.
+
+    Returns:
+        The networks with the table's results alone; their Dice (network, test) in it, and Dice
+        (network, microscope); expected Dice, see
+        :func:`passband.prediction.recommend.network_ranking.expected_dice`.
+    """
+    D = np.concatenate([D for _, _, D in judged.of_groups.values()])
+    every = [condition.id for condition in (*judged.tested, *judged.further)]
+    table = replace(judged, extra=None)
+    expected = expected_dice(table.groups, table.measured([]), drawn, table.profiles)
+    of_drawn = D[:, [every.index(condition.id) for condition in drawn]]
+    return table, D[:, : len(judged.tested)], of_drawn, expected
+
+
+def first_replicas(tested: TestedNetworks) -> TestedNetworks:
     """Return the first replica of each training condition, if the table has its results."""
     replicas = [r for r in tested.table.replica.values.tolist() if r == records.FIRST]
     return replace(tested, table=tested.table.sel(replica=replicas))
 
 
-def _table_dice(first: TestedNetworks, drawn: list[Condition]) -> np.ndarray | None:
-    """Return first replicas' Dice (network, microscope) from the table, or None."""
-    ids = [condition.id for condition in drawn]
+def with_drawn(first: TestedNetworks, drawn: list[Condition]) -> TestedNetworks | None:
+    """Return first replicas with their results under microscopes from the table, or None."""
+    ids = list(dict.fromkeys(condition.id for condition in drawn))
     known = set(records.values_along(first.table, records.MICROSCOPE))
     if not set(ids) <= known or not first.of_groups:
         return None
-    D = first.table.microscope_dice.sel({records.MICROSCOPE: ids})
-    of_groups = [
-        D.sel(specimen=specimen, architecture=architecture, train=train)
-        .transpose("train", records.MICROSCOPE)
-        .values
-        for (specimen, architecture), (train, *_) in first.of_groups.items()
-    ]
-    values = np.concatenate(of_groups).astype(float)
-    return values if np.isfinite(values).all() else None
+    here = first.table.sel({records.MICROSCOPE: ids}).rename({records.MICROSCOPE: "test_"})
+    cells = by_image(here, DRAWN)
+    extra = xr.Dataset({cells.name.removeprefix(DRAWN): cells, "dice": here.microscope_dice})
+    extra = extra.reset_coords(drop=True).rename(test_="test").expand_dims(replica=[records.FIRST])
+    judged = replace(first, extra=extra)
+    return None if _lacking(judged, drawn) else judged
+
+
+def _lacking(judged: TestedNetworks, drawn: list[Condition]) -> list[Condition]:
+    """Return the microscopes under which not all networks have results."""
+    known = {condition.id for condition in (*judged.tested, *judged.further)}
+    return [condition for condition in drawn if condition.id not in known]
 
 
 def _tell_tests(
@@ -112,18 +152,3 @@ def _tell_tests(
         log(f"the table of results lacks {what}, so all networks are tested")
     else:
         log(f"testing all networks under {len(drawn)} microscopes, unless earlier calls did")
-
-
-def _extra_dice(tested: TestedNetworks, drawn: list[Condition]) -> np.ndarray:
-    """Return the Dice (network, microscope) of all networks from the study's further results."""
-    results = tested.results
-    with_results = TestedNetworks.open(results, tested.specimen)
-    tested_ids = [c.id for c in (*with_results.tested, *with_results.further)]
-    if lacking := [c.id for c in drawn if c.id not in tested_ids]:
-        raise PassbandError(
-            f"{results}: some networks have no results under {len(lacking)} of the drawn "
-            "microscopes; were networks removed, or trained again since the table of results was "
-            "made? Run the study first"
-        )
-    places = [tested_ids.index(c.id) for c in drawn]
-    return np.concatenate([D[:, places] for _, _, D in with_results.of_groups.values()])

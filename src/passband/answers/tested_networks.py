@@ -45,6 +45,8 @@ class TestedNetworks:
             :func:`passband.answers.further_tests.read_extra`.
         ranked: Ids of the networks that are ranked. With None, all networks are ranked.
         means: Whether the Dice of a network is the mean over replicas, see :meth:`of_replicas`.
+        structures: A name for the test structures whose mean the Dice is, see
+            :meth:`of_structures`; "" for all.
         also: Conditions whose lens the profiles must represent too, see :meth:`covering`.
     """
 
@@ -56,6 +58,7 @@ class TestedNetworks:
     extra: xr.Dataset | None
     ranked: tuple[str, ...] | None = None
     means: bool = False
+    structures: str = ""
     also: tuple[Condition, ...] = ()
 
     @property
@@ -119,6 +122,23 @@ class TestedNetworks:
 
         extra = None if self.extra is None else mean(self.extra)
         return replace(self, table=mean(self.table), extra=extra, means=True)
+
+    def of_structures(self, places: Sequence[int], name: str) -> "TestedNetworks":
+        """Return the same networks with their mean Dice over some test structures.
+
+        Args:
+            places: Indices of the structures.
+            name: A name for these structures, which the file of fitted models has.
+        """
+
+        def mean(store: xr.Dataset, images: xr.DataArray) -> xr.Dataset:
+            dims = store.dice.dims
+            images = images.isel(structure=list(places)).load()
+            return store.assign(dice=(dims, image_dice(images, *dims, "structure").mean(-1)))
+
+        extra = None if self.extra is None else mean(self.extra, self._extra_counts)
+        table = mean(self.table, by_image(self.table))
+        return replace(self, table=table, extra=extra, structures=name)
 
     def covering(self, conditions: Iterable[Condition]) -> "TestedNetworks":
         """Return the same networks, with profiles that represent the lens of further conditions.
@@ -263,6 +283,7 @@ class TestedNetworks:
             return make(), models
         # Models that know only the table, as in a check, and models of means have their own files.
         name = self.specimen + "-table" * (self.extra is None) + "-means" * self.means
+        name += f"-{self.structures}" * bool(self.structures)
         file = self.results.path(layout.FITTED, name=name)
         return fitted_models.kept(file, key, make), models
 
@@ -287,7 +308,9 @@ class TestedNetworks:
 
     @cached_property
     def _extra_counts(self) -> xr.DataArray:
-        """The counts of pixels under further conditions."""
+        """The results of each image under further conditions."""
+        if self.extra.data_vars.keys() > {"dice"}:
+            return by_image(self.extra)
         extra = read_extra(self.results, ["counts"])
         return extra.counts.sel(test_specimen=self.specimen)
 

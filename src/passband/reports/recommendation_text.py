@@ -9,6 +9,7 @@ from passband.axes import AXES
 from passband.prediction.recommend.choice_scores import (
     CONFIDENCE,
     GOOD,
+    NEAREST,
     ORACLE,
     OURS,
     Check,
@@ -102,32 +103,24 @@ def check(found: Check) -> str:
     which = _FIRST if found.first_replicas else ""
     parts = [
         f"{inside.number} microscopes inside the ranges of the study, {outside.number} outside, "
-        f"{found.networks} networks{which}, seed {found.seed}. The best network for each "
-        f"microscope has a mean Dice of {inside.best:.3f} inside.",
+        f"{found.networks} networks{which}, seed {found.seed}. Networks are chosen by their Dice "
+        "on one half of the test structures and judged on the other half, both ways.",
         _rules(inside),
         _intervals(inside, outside),
-        f"Numbers in parentheses are {CONFIDENCE:.0%} bootstrap intervals over microscopes. Regret "
-        "is the best network's Dice minus the chosen network's Dice."
-        + (" The oracle knows results that no user knows." if ORACLE in inside.rules else ""),
+        f"Numbers in parentheses are {CONFIDENCE:.0%} bootstrap intervals over microscopes. "
+        f"“{ORACLE}” chooses by the Dice of all networks under the microscope itself.",
     ]
     return "\n\n".join(parts)
 
 
 def _rules(scores: Scores) -> str:
-    head = [
-        "network chosen by",
-        "true Dice",
-        "mean regret",
-        f"within {GOOD:g} of the best",
-        "more regret than recommended",
-    ]
+    head = ["network chosen by", "Dice", "recommended minus this", f"within {GOOD:g} of {ORACLE}"]
     rows = [
         [
             name,
-            f"{rule.dice:.3f}",
-            _estimate(rule.regret),
+            _estimate(rule.dice),
+            _estimate(rule.behind, "z.4f") if name != OURS else NONE,
             f"{rule.good:.1%}",
-            _estimate(rule.more) if name != OURS else NONE,
         ]
         for name, rule in scores.rules.items()
     ]
@@ -142,8 +135,11 @@ def _intervals(inside: Scores, outside: Scores) -> str:
             "mean half-width of the intervals": number(s.half_width),
             "error of expected Dice (root mean square)": number(s.error),
             "expected − true Dice, recommended network": number(s.optimism),
-            "mean regret of the recommended network": _estimate(
-                s.rules[OURS].regret if s.rules else NOTHING
+            "Dice of the recommended network, on the other half": _estimate(
+                s.rules[OURS].dice if s.rules else NOTHING
+            ),
+            f"recommended minus {NEAREST}": _estimate(
+                s.rules[NEAREST].behind if s.rules else NOTHING, "z.4f"
             ),
         }
         for s in (inside, outside)

@@ -6,7 +6,8 @@ import numpy as np
 from toy_networks import profiles, true_dice
 
 from passband.grid import Axes, Condition
-from passband.prediction.recommend.choice_rules import Networks, nearest, oracle, rules
+from passband.mixtures import Mixture
+from passband.prediction.recommend.choice_rules import Networks, nearest, rules
 
 TRAIN = Axes.main.conditions(
     {
@@ -22,7 +23,7 @@ def networks(dice=None):
     if dice is None:
         dice = np.array([[true_dice(a, b) for b in TRAIN] for a in TRAIN])
     ids = tuple(f"gold/net/{c.id}/0" for c in TRAIN)
-    return Networks(ids, tuple(TRAIN), dice, tuple(TRAIN), tuple(c.id for c in TRAIN))
+    return Networks(ids, tuple(TRAIN), dice, tuple(TRAIN))
 
 
 def test_of_equally_near_networks_the_best_on_average_is_chosen():
@@ -54,15 +55,19 @@ def test_the_process_on_parameters_learns_a_smooth_dice():
     assert [(c.defocus_nm, c.dose_e_per_A2) for c in picked] == [(5, 1000), (20, 100), (12, 100)]
 
 
-def test_the_oracle_knows_means_of_cells_and_effects_of_replicas():
-    ids, train = ("a/0", "a/1", "b/0", "b/1"), (TRAIN[0], TRAIN[0], TRAIN[1], TRAIN[1])
-    table = np.array([[0.7, 0.7], [0.8, 0.8], [0.9, 0.9], [0.6, 0.6]])
-    known = Networks(ids, train, table, tuple(TRAIN[:2]), ("a", "a", "b", "b"))
-    # Cell b is better under the second microscope. Its replica 0 is better in the table, but not
-    # there.
-    true = np.array([[0.9, 0.2], [0.9, 0.2], [0.5, 0.3], [0.5, 0.6]])
-    assert list(oracle(known, true)) == [1, 2]
-    assert oracle(networks(), np.ones((len(TRAIN), 2))) is None
+def test_a_mixture_is_near_no_microscope_and_has_its_own_rule():
+    mixture = Mixture("all", ranges=(("defocus_nm", 5, 20),))
+    known = networks()
+    asked = [Condition(6, 50, 17, 900), Condition(18, 2, 10.5, 120)]
+    single = rules(known, asked, profiles)
+    better = np.vstack([np.ones(len(TRAIN)), known.dice])
+    mixed = Networks(("mixed", *known.ids), (mixture, *known.train), better, known.test)
+    found = rules(mixed, asked, profiles)
+    assert list(found.pop("mixture")) == [0, 0]
+    found.pop("Gaussian process on parameters")
+    for name, rows in found.items():
+        assert [mixed.ids[k] for k in rows] == [known.ids[k] for k in single[name]], name
+    assert "mixture" not in single
 
 
 def test_scaled_parameters_have_the_study_s_further_axes():
@@ -72,7 +77,7 @@ def test_scaled_parameters_have_the_study_s_further_axes():
         [[true_dice(a, b) - 0.3 * (a.further != b.further) for b in every] for a in every]
     )
     ids = tuple(f"gold/net/{c.id}/0" for c in every)
-    known = Networks(ids, tuple(every), dice, tuple(every), tuple(c.id for c in every))
+    known = Networks(ids, tuple(every), dice, tuple(every))
     asked = [Condition(6, 50, 17, 900, f, axes) for f in ({"astigmatism_nm": 7}, ())]
     chosen = rules(known, asked, profiles)
     for name in ("nearest in scaled parameters", "Gaussian process on parameters"):

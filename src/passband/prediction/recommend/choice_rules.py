@@ -8,6 +8,7 @@ import numpy as np
 
 from passband.axes import MAIN_AXES
 from passband.grid import Condition
+from passband.mixtures import Mixture
 from passband.prediction.range_of_use import scaled
 from passband.prediction.recommend.network_ranking import Profiles, distances, transfer_distances
 
@@ -19,14 +20,12 @@ class Networks:
     Attributes:
         dice: (network, test), mean Dice in the table of results; no value is NaN.
         test: The test conditions of the table.
-        cell: For each network, a name that is the same for all replicas of a cell.
     """
 
     ids: tuple[str, ...]
-    train: tuple[Condition, ...]
+    train: tuple[Condition | Mixture, ...]
     dice: np.ndarray
     test: tuple[Condition, ...]
-    cell: tuple[str, ...]
 
 
 def nearest(apart: np.ndarray, average: np.ndarray) -> np.ndarray:
@@ -48,7 +47,8 @@ def rules(
 
     Returns:
         - ``best on average``, (microscope,) int: the highest mean Dice over the table's test
-          conditions.
+          conditions, of all networks of single conditions.
+        - ``mixture``: the highest mean Dice of all networks of mixtures, if there are any.
         - ``nearest in defocus``: the nearest training condition in defocus.
         - ``nearest in scaled parameters``: in all parameters that are axes of the study, each
           divided by its range among the training conditions; the dose as its logarithm.
@@ -60,23 +60,34 @@ def rules(
 
         Where several networks are equally near, see :func:`nearest`.
     """
-    of_train, of_asked = profiles(networks.train), profiles(microscopes)
-    distinct = profiles(sorted(set(networks.train)))
-    place, width = _scale(networks.train)
-    train, asked = (_scaled(c, place, width) for c in (networks.train, microscopes))
-    squares = ((train[:, None] - asked) ** 2).sum(-1)
-    axis = list(MAIN_AXES).index("defocus_nm")
+    single = np.array([isinstance(each, Condition) for each in networks.train])
+    of_single = [each for each in networks.train if isinstance(each, Condition)]
+    of_train, of_asked = profiles(of_single), profiles(microscopes)
+    distinct = profiles(sorted(set(of_single)))
+    by_axis = scaled_distances(of_single, microscopes)
     apart = {
-        "nearest in defocus": np.abs(train[:, None, axis] - asked[:, axis]),
-        "nearest in scaled parameters": np.sqrt(squares),
+        "nearest in defocus": by_axis[..., list(MAIN_AXES).index("defocus_nm")],
+        "nearest in scaled parameters": np.sqrt((by_axis**2).sum(-1)),
         "nearest in T(q)": transfer_distances(of_train, of_asked),
         "nearest in T(q) and dose": distances(of_train, of_asked, distinct),
     }
-    average = networks.dice.mean(1)
-    chosen = {"best on average": np.full(len(microscopes), average.argmax())}
-    chosen |= {name: nearest(values, average) for name, values in apart.items()}
+    average, rows = networks.dice.mean(1), np.flatnonzero(single)
+    best = {"best on average": single, "mixture": ~single}
+    chosen = {
+        name: np.full(len(microscopes), np.where(which, average, -np.inf).argmax())
+        for name, which in best.items()
+        if which.any()
+    }
+    chosen |= {name: rows[nearest(values, average[rows])] for name, values in apart.items()}
     chosen["Gaussian process on parameters"] = _by_parameters(networks, microscopes).argmax(0)
     return chosen
+
+
+def scaled_distances(train: Sequence[Condition], asked: Sequence[Condition]) -> np.ndarray:
+    """Return distances (train, asked, axis), each divided by the axis's range in training."""
+    place, width = _scale(train)
+    of_train, of_asked = (_scaled(each, place, width) for each in (train, asked))
+    return np.abs(of_train[:, None] - of_asked)
 
 
 def _scale(conditions: Sequence[Condition]) -> tuple[np.ndarray, np.ndarray]:
@@ -110,28 +121,3 @@ def _by_parameters(networks: Networks, microscopes: Sequence[Condition]) -> np.n
         model.fit(_scaled(networks.test, place, width), networks.dice.T)
     asked = _scaled(microscopes, place, width)
     return model.predict(asked).reshape(len(microscopes), -1).T
-
-
-def oracle(networks: Networks, true: np.ndarray) -> np.ndarray | None:
-    """Return the networks that an oracle chooses, or None if every cell has only one replica.
-
-    The oracle knows, for each microscope, the mean Dice of each cell over the cell's replicas. It
-    also knows the effect of each replica, which is the mean difference between the replica and its
-    cell in the table. It does not know how a replica differs from its cell under a single
-    microscope.
-
-    Args:
-        true: (network, microscope), true Dice.
-    """
-    names, place = np.unique(networks.cell, return_inverse=True)
-    if len(names) == len(networks.cell):
-        return None
-    number = np.bincount(place)[:, None]
-
-    def means(values: np.ndarray) -> np.ndarray:
-        total = np.zeros((len(names), values.shape[1]))
-        np.add.at(total, place, values)
-        return (total / number)[place]
-
-    effect = (networks.dice - means(networks.dice)).mean(1)
-    return (means(true) + effect[:, None]).argmax(0)

@@ -1,18 +1,18 @@
-"""How good recommended networks are: true Dice under microscopes that the models have not seen.
+"""How good recommended networks are: Dice under microscopes that the models have not seen.
 
 Microscopes are drawn within the ranges of a study and beyond them, see
 :mod:`passband.prediction.recommend.microscopes`, and all networks are tested there. This module
 compares the recommended networks with the rules of
-:mod:`passband.prediction.recommend.choice_rules`. :mod:`passband.answers.recommendation_check`
-tests the networks.
+:mod:`passband.prediction.recommend.choice_rules`. No structure both chooses and judges networks:
+each rule knows the Dice on one half of the test structures, and the other half judges its choices;
+then the halves are exchanged. :mod:`passband.answers.recommendation_check` tests the networks.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from passband.analysis.bootstrap import (
     NOTHING,
@@ -22,14 +22,18 @@ from passband.analysis.bootstrap import (
     resample,
 )
 from passband.grid import Condition
-from passband.prediction.recommend.choice_rules import Networks, oracle, rules
+from passband.prediction.recommend.choice_rules import Networks, rules
 from passband.prediction.recommend.network_ranking import Profiles
 
-#: Name of the rule that this module checks, and of the rule that knows more than a user can know.
-OURS, ORACLE = "recommended", "oracle"
+#: Name of the rule that this module checks, and of one that knows more than a user can know:
+#: the Dice of all networks under the microscope itself, on the structures that choose.
+OURS, ORACLE = "recommended", "tested there"
+#: The rule that a user can follow without any model.
+NEAREST = "nearest in scaled parameters"
 #: Confidence of the bootstrap intervals, and number of bootstrap samples of the microscopes.
 CONFIDENCE, DRAWS = 0.95, 2000
-#: A chosen network counts as good if its Dice is at most this much lower than the best Dice.
+#: A chosen network counts as good if its Dice is at most this much lower than that of
+#: the network chosen by :data:`ORACLE`.
 GOOD = 0.05
 
 
@@ -41,21 +45,36 @@ def estimate(values: np.ndarray, *names: str | int) -> Estimate:
 
 
 @dataclass(frozen=True)
+class Half:
+    """What one half of the test structures says, and the Dice on the other half.
+
+    Attributes:
+        dice: (network, test), mean Dice of this half under the test conditions of the table.
+        expected: (network, microscope), Dice that models expect which know `dice`.
+        known: (network, microscope), Dice of this half under the microscopes.
+        true: (network, microscope), Dice of the other half, which judges.
+    """
+
+    dice: np.ndarray
+    expected: np.ndarray
+    known: np.ndarray
+    true: np.ndarray
+
+
+@dataclass(frozen=True)
 class RuleScore:
     """How good the networks are that a rule chooses.
 
     Attributes:
-        dice: Mean true Dice of the chosen networks.
-        regret: Mean difference between the best network's Dice and the chosen network's Dice.
-        good: Share of microscopes with a regret of at most :data:`GOOD`.
-        more: Mean regret of this rule minus mean regret of the recommended networks, with the
-            interval of the differences under the same microscopes.
+        dice: Mean Dice of the chosen networks.
+        good: Share of microscopes with a Dice at most :data:`GOOD` below that of :data:`ORACLE`.
+        behind: Mean Dice of the recommended networks minus that of this rule's, with the interval
+            of the differences under the same microscopes.
     """
 
-    dice: float
-    regret: Estimate
+    dice: Estimate
     good: float
-    more: Estimate
+    behind: Estimate
 
 
 @dataclass(frozen=True)
@@ -63,10 +82,9 @@ class Scores:
     """Scores over microscopes that are all inside, or all outside, the ranges of a study.
 
     Attributes:
-        best: Mean true Dice of the best network for each microscope.
-        rules: Scores of each rule; :data:`OURS` is the first.
+        rules: Scores of each rule on structures that it does not know; :data:`OURS` is the first.
         coverage: Share of networks × microscopes whose true Dice is in the interval of expected
-            Dice.
+            Dice. As in a recommendation, this and what follows is for all test structures.
         coverage_recommended: The same share for the recommended networks alone.
         half_width: Mean half-width of the intervals.
         error: Root mean square error of expected Dice, over networks × microscopes.
@@ -74,7 +92,6 @@ class Scores:
     """
 
     number: int
-    best: float
     rules: dict[str, RuleScore] = field(default_factory=dict)
     coverage: Estimate = NOTHING
     coverage_recommended: Estimate = NOTHING
@@ -83,42 +100,46 @@ class Scores:
     optimism: float = np.nan
 
 
+def rule_scores(halves: Sequence[tuple[np.ndarray, Mapping[str, np.ndarray]]]) -> dict:
+    """Return the score of each rule by its name.
+
+    Args:
+        halves: For each half of the structures, Dice (network, microscope) on the other half, and
+            the network that each rule chooses for each microscope, (microscope,) int.
+    """
+    columns = np.arange(halves[0][0].shape[1])
+    D = {
+        name: np.mean([true[chosen[name], columns] for true, chosen in halves], 0)
+        for name in halves[0][1]
+    }
+    return {
+        name: RuleScore(
+            estimate(values, "dice"),
+            float((values >= D[ORACLE] - GOOD).mean()),
+            estimate(D[OURS] - values, "dice"),
+        )
+        for name, values in D.items()
+    }
+
+
 def scores(
     true: np.ndarray,
     mean: np.ndarray,
     low: np.ndarray,
     high: np.ndarray,
-    chosen: Mapping[str, np.ndarray],
+    rules: Mapping[str, RuleScore],
 ) -> Scores:
-    """Return the scores of expected Dice and of the networks that each rule chooses.
+    """Return the scores of expected Dice, with those of the rules.
 
     Args:
         true, mean, low, high: (network, microscope), true Dice, expected Dice, and the ends of its
-            interval.
-        chosen: The network that each further rule chooses for each microscope, (microscope,) int.
-            The recommended networks are those with the highest expected Dice.
+            interval, all for the same structures.
     """
-    number = true.shape[1]
-    if not number:
-        return Scores(0, np.nan)
-    columns = np.arange(number)
-    ours = mean.argmax(0)
-    best = true.max(0)
-    regrets = {name: best - true[rows, columns] for name, rows in {OURS: ours, **chosen}.items()}
-    found = {
-        name: RuleScore(
-            float((best - regret).mean()),
-            estimate(regret, "regret"),
-            float((regret <= GOOD).mean()),
-            estimate(regret - regrets[OURS], "regret"),
-        )
-        for name, regret in regrets.items()
-    }
+    columns, ours = np.arange(true.shape[1]), mean.argmax(0)
     covered = ((low <= true) & (true <= high)).astype(float)
     return Scores(
-        number,
-        float(best.mean()),
-        found,
+        len(columns),
+        dict(rules),
         estimate(covered.mean(0), "coverage"),
         estimate(covered[ours, columns], "coverage"),
         float((high - low).mean() / 2),
@@ -153,8 +174,9 @@ def _without_nan(value: Any) -> Any:
 
 def check(
     networks: Networks,
-    expected: xr.Dataset,
-    true: xr.DataArray,
+    expected: Sequence[np.ndarray],
+    true: np.ndarray,
+    halves: Sequence[Half],
     inside: Sequence[Condition],
     outside: Sequence[Condition],
     profiles: Profiles,
@@ -163,25 +185,32 @@ def check(
 ) -> Check:
     """Return the scores of recommended networks and of simpler rules.
 
+    The microscopes of all arrays are those of `inside` and then those of `outside`. No model knows
+    a Dice under them.
+
     Args:
-        expected: Expected Dice `mean` and its interval, `low` and `high` (network, test); see
-            :func:`passband.prediction.recommend.network_ranking.expected_dice`. The models must not
-            know the true Dice of the microscopes.
-        true: True Dice (network, test) of all networks under all microscopes.
+        networks: The networks, with the Dice of all test structures.
+        expected: Expected Dice and the ends of its interval, each (network, microscope), from
+            models that know `networks`.
+        true: (network, microscope), Dice of all test structures.
+        halves: The two halves of the test structures.
         inside, outside: The microscopes inside and outside the ranges of the study.
         seed: Seed of the draws of microscopes, which is only stored.
         first_replicas: Whether the networks are first replicas alone, which is only stored.
     """
     found = []
-    for microscopes in (inside, outside):
-        place = {"network": list(networks.ids), "test": [c.id for c in microscopes]}
-        D, *interval = (
-            values.sel(place).transpose("network", "test").values
-            for values in (true, *(expected[name] for name in ("mean", "low", "high")))
-        )
-        chosen = rules(networks, microscopes, profiles) if microscopes else {}
-        best = oracle(networks, D) if microscopes else None
-        if best is not None:
-            chosen[ORACLE] = best
-        found.append(scores(D, *interval, chosen))
+    for drawn, first in ((inside, 0), (outside, len(inside))):
+        here = np.s_[:, first : first + len(drawn)]
+        if not drawn:
+            found.append(Scores(0))
+            continue
+        chosen = [
+            {OURS: half.expected[here].argmax(0)}
+            | rules(replace(networks, dice=half.dice), drawn, profiles)
+            | {ORACLE: half.known[here].argmax(0)}
+            for half in halves
+        ]
+        judged = zip((half.true[here] for half in halves), chosen, strict=True)
+        intervals = (values[here] for values in expected)
+        found.append(scores(true[here], *intervals, rule_scores(list(judged))))
     return Check(seed, len(networks.ids), *found, first_replicas)
