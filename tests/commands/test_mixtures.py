@@ -1,19 +1,26 @@
 """Commands with networks of mixtures: the right answer, or one line that says why not."""
 
+import json
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 from finished_study import small_study, varied
 from recommended import make_results, make_study
 from synthetic import weights_metadata
 
+import passband
 from passband import PassbandError, cli
 from passband.answers import trust
+from passband.answers.tested_networks import TestedNetworks
 from passband.config import validate
-from passband.grid import Axes
+from passband.grid import Axes, Condition
 from passband.learning.network_files import finished_networks, is_id, open_networks
 from passband.network_id import NetworkId
+from passband.reports.explorer.explorer import Blocks
+from passband.reports.explorer.ranking import predicted, ranking
 from passband.results import Results, layout, training_jobs
 from passband.runs import plan, rates
 from passband.runs.calibration import Speeds
@@ -100,14 +107,38 @@ def recommended(tmp_path, monkeypatch):
     return study
 
 
-def test_mixtures_are_not_ranked_and_a_line_says_so(recommended, capsys):
+def test_mixtures_are_ranked(recommended, capsys):
     words = ["--defocus-nm", "12", "--cs-um", "30", "--aperture-mrad", "12"]
-    assert cli.main(["recommend", "config.yaml", *words, "--dose-e-per-A2", "300"]) == 0
-    out, err = capsys.readouterr()
+    assert cli.main(["recommend", "config.yaml", *words, "--dose-e-per-A2", "300", "--json"]) == 0
     (mixture,) = recommended.mixtures
-    assert f"networks of mixtures are not ranked: {mixture.id}" in err
-    assert mixture.id not in out
-    assert "gold/compact-w8-d3/df" in out
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["networks"]) == 17
+    first, second = found["networks"][:2]
+    assert first["id"] == f"gold/compact-w8-d3/{mixture.id}/0"
+    assert first["how"] == "interpolated"
+    # Under all tests its Dice is 1, and under the worst of them others are below 0.6.
+    assert first["dice"]["low"] > second["dice"]["value"]
+    assert first["dice"]["value"] > 0.98
+    # A condition to train next is no mixture, and under a test condition Dice is measured.
+    Condition.parse(found["train_next"]["condition"])
+    here = passband.open("config.yaml").recommend(recommended.test_conditions[3])
+    assert (here.networks[0].id, here.networks[0].how) == (first["id"], "measured")
+
+
+def test_the_explorer_ranks_and_predicts_mixtures(recommended):
+    results = Results(recommended, Path("results/known"))
+    (mixture,) = recommended.mixtures
+    tested = TestedNetworks.open(results)
+    (group,) = tested.groups
+    metrics = results.table.isel(replica=0)
+    (matrix,) = predicted(tested.groups, metrics, "gold").values()
+    row = [str(id) for id in metrics.train.values].index(mixture.id)
+    np.testing.assert_allclose(matrix[row], 1, atol=0.02)
+    D = {names: D for names, (_, _, D) in tested.of_groups.items()}
+    profile = tested.profiles(tested.tested[:1])
+    of_page = ranking(tested.groups, tested.tested, [], D, profile, np.ones(1), "gold", Blocks())
+    assert of_page["groups"][0]["train"][-1] == mixture.id
+    assert of_page["groups"][0]["networks"] == list(group.networks)
 
 
 def test_next_chooses_among_conditions(recommended, capsys):

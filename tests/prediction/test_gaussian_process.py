@@ -14,7 +14,7 @@ from passband.axes import MAIN_AXES
 from passband.config import Microscope, load
 from passband.grid import Axes, Condition
 from passband.prediction import gaussian_process
-from passband.prediction.covariance import PROFILES, Kernel
+from passband.prediction.covariance import PROFILES, Factor, Kernel
 from passband.prediction.gaussian_process import Z90, fit
 from passband.storage import datasets
 
@@ -97,7 +97,7 @@ def dense(process, Y, train, test, new_train, new_test):
     return mean, process.deviation * np.sqrt(np.outer(own, own_test) + noise - explained)
 
 
-@pytest.fixture(params=["complete", "replicas", "missing cells", "missing networks"])
+@pytest.fixture(params=["complete", "replicas", "missing cells", "missing networks", "mixtures"])
 def case(request, grid):
     """Dice of a few networks, with the profiles of rows and columns."""
     random = np.random.default_rng(0)
@@ -109,6 +109,9 @@ def case(request, grid):
     Y += 0.03 * random.normal(size=(len(rows), 1))
     if request.param == "missing cells":
         Y[[1, 4, 4, 7], [2, 0, 5, 2]] = np.nan
+    if request.param == "mixtures":  # two networks of the first
+        names = train.condition.values.tolist()
+        train = train.reindex(condition=[*names[:5], "a-0", "b-0", "a-0"])
     if request.param == "missing networks":
         Y[[0, 5]] = np.nan
         Y[:, 3] = np.nan
@@ -287,6 +290,37 @@ def test_replicas_keep_their_own_effects(grid, between):
     mean, _ = fit(Y, networks, grid).predict(None, between)
     apart = mean[::2] - mean[1::2]
     assert apart.mean() == pytest.approx(0.1, abs=0.02)
+
+
+def test_a_mixture_is_predicted_between_tests_without_its_likeness_to_conditions(fine, between):
+    """Its Dice depends on the dose, while that of other networks depends on all axes."""
+
+    def mixed(test):
+        return 0.6 + 0.1 * test.log_dose.values
+
+    process = fit(np.vstack([smooth(fine, fine), mixed(fine)]), with_mixture(fine), fine)
+    mean, low, high = process.interval(None, between)
+    np.testing.assert_allclose(mean[-1], mixed(between), atol=0.02)
+    assert ((low[-1] < mixed(between)) & (mixed(between) < high[-1])).mean() > 0.9
+    alone = fit(smooth(fine, fine), fine, fine).predict(None, between)[0]
+    np.testing.assert_allclose(mean[:-1], alone, atol=0.02)
+
+
+def test_a_mixture_shares_only_the_constant_with_conditions(fine):
+    factor, (prior, _) = Factor.of(with_mixture(fine)), PROFILES.prior
+    matrix, _ = factor.covariance(prior)
+    constant = np.exp(prior[-1])
+    np.testing.assert_allclose(matrix[-1, :-1], constant)
+    np.testing.assert_allclose(matrix[-1, -1], 1 + constant)
+    np.testing.assert_array_equal(matrix[:-1, :-1], Factor.of(fine).covariance(prior)[0])
+    cross, own = factor.to(prior, fine)
+    np.testing.assert_allclose(cross[:, -1], constant)
+    assert np.isfinite(own).all()
+
+
+def with_mixture(train):
+    """Return the profiles of training conditions and, at the end, that of a mixture."""
+    return train.reindex(condition=[*train.condition.values.tolist(), "all-1234abcd"])
 
 
 def test_no_array_has_a_number_for_each_pair_of_networks(grid, between):

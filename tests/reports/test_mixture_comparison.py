@@ -1,13 +1,16 @@
 """Networks of mixtures beside networks of single conditions, in `passband table` and the report."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import xarray as xr
 from report_content import History, make_content, make_stores
 
 from passband.grid import Axes
 from passband.network_id import NetworkId
 from passband.reports import csv_tables, mixture_comparison, summaries
-from passband.reports.page import numbers, page
+from passband.reports.page import numbers, page, tables
 
 GRID = {
     "defocus_nm": [5, 20],
@@ -110,3 +113,27 @@ def test_numbers_of_the_report_are_those_of_single_conditions():
     assert with_mixtures.train == without.train
     for name in ("own", "other", "loss", "worst", "close", "axes"):
         assert getattr(with_mixtures, name) == getattr(without, name)
+
+
+def test_the_choices_of_the_report_have_mixtures_that_learned(metrics):
+    found = make_content(GRID).numbers
+    found = replace(found, train=found.train[:6], learned={}, unlearned=None)
+    M = metrics.dice.squeeze().transpose("train", "test").values
+    found.learned["gold", "compact"] = M[:6]
+    before = [row[1] for row in tables.choice_table(found).rows]
+    assert not any("mixture" in text for text in before)
+    first, second = f"mixture {MIXED[0]}", f"mixture {MIXED[1]}"
+    better = metrics.copy(deep=True)
+    better.dice.loc[{"train": MIXED[0]}] = 0.99
+    better.dice.loc[{"train": MIXED[1]}] = 0.0
+    better.dice.loc[{"train": MIXED[1], "test": metrics.test.values[0]}] = 1.0
+    rows = tables.choice_table(found, better).rows
+    assert [row[1] for row in rows] == [second, *[first] * 7]
+    assert rows[0][2] == "1.00"
+    own = [row[3] for row in tables.choice_table(found).rows]
+    assert [row[3] for row in rows] == own
+    dims = ("specimen", "architecture", "train", "replica")
+    failed = np.isin(metrics.train.values, MIXED[:1])[None, None, :, None]
+    coords = {**{name: metrics[name].values for name in dims[:3]}, "replica": [0]}
+    found = replace(found, unlearned=xr.DataArray(failed, coords, dims))
+    assert [row[1] for row in tables.choice_table(found, better).rows] == [second, *before[1:]]

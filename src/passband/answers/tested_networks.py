@@ -23,7 +23,7 @@ from passband.analysis.spectra import (
 from passband.answers import fitted_models
 from passband.answers.further_tests import read_extra
 from passband.config import Study
-from passband.grid import Condition, of_conditions
+from passband.grid import Condition, is_condition, of_conditions
 from passband.network_id import NetworkId
 from passband.prediction import covariance, gaussian_process
 from passband.prediction.recommend import network_ranking
@@ -98,10 +98,12 @@ class TestedNetworks:
         elif with_extra:
             extra = read_extra(results, ["dice"])
         if extra is not None:
-            extra = of_conditions(extra.sel(test_specimen=specimen))
-        of_specimen = of_conditions(stored.sel(test_specimen=specimen))
+            extra = extra.sel(test_specimen=specimen)
+        of_specimen = stored.sel(test_specimen=specimen)
         tested = cls(results, specimen, of_specimen, extra, ranked)
-        trained = [len(set(train)) for train, *_ in tested.of_groups.values()]
+        if results.is_published:
+            tested = tested.without_mixtures()
+        trained = [len(set(filter(is_condition, train))) for train, *_ in tested.of_groups.values()]
         number = {"training": max(trained, default=0), "test": of_specimen.sizes["test"]}
         for which, count in number.items():
             if count < FEWEST:
@@ -110,6 +112,11 @@ class TestedNetworks:
                     f"needs {FEWEST} or more"
                 )
         return tested
+
+    def without_mixtures(self) -> "TestedNetworks":
+        """Return the networks of single conditions, for what compares training conditions."""
+        extra = None if self.extra is None else of_conditions(self.extra)
+        return replace(self, table=of_conditions(self.table), extra=extra)
 
     def of_replicas(self) -> "TestedNetworks":
         """Return the mean Dice of all replicas of each training condition, as one network each.
@@ -233,8 +240,8 @@ class TestedNetworks:
                 trained = np.argwhere(np.isfinite(every[i, j, ..., : D.sizes["test"]]).all(-1))
                 name = str(specimen), str(architecture)
                 ids = [NetworkId(*name, every_train[t], every_replica[r]) for t, r in trained]
-                if ids:
-                    train = [id.condition for id in ids]
+                train = [id.condition for id in ids]
+                if any(map(is_condition, train)):
                     groups[name] = train, ids, every[i, j][tuple(trained.T)]
         return groups
 
@@ -284,6 +291,7 @@ class TestedNetworks:
         # Models that know only the table, as in a check, and models of means have their own files.
         name = self.specimen + "-table" * (self.extra is None) + "-means" * self.means
         name += f"-{self.structures}" * bool(self.structures)
+        name += "-mixtures" * (not all(map(is_condition, map(str, self.table.train.values))))
         file = self.results.path(layout.FITTED, name=name)
         return fitted_models.kept(file, key, make), models
 
@@ -294,9 +302,9 @@ class TestedNetworks:
         of_tests = self._profiles([*self.tested, *self.further], spectrum)
         models = []
         for (train, _, D), known in zip(self.of_groups.values(), theta, strict=True):
-            of_train = {id: k for k, id in enumerate(dict.fromkeys(train))}
-            of_networks = self._profiles([Condition.parse(id) for id in of_train], spectrum)
-            of_networks = of_networks.isel(condition=[of_train[id] for id in train])
+            of_train = [Condition.parse(id) for id in dict.fromkeys(train) if is_condition(id)]
+            # A mixture has no profile, see `passband.prediction.covariance`.
+            of_networks = self._profiles(of_train, spectrum).reindex(condition=train)
             known = None if known is None else np.array(known)
             models.append(gaussian_process.fit(D, of_networks, of_tests, theta=known))
         return models

@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         return _train(options, given)
     results = find_study(options.study)
     file = _points_file(results) if options.append else None
-    tested = results.tested(options.specimen)
+    tested = results.tested(options.specimen).without_mixtures()
     candidates = answers.candidate_conditions(tested, options.between)
     found = answers.next_conditions(tested, options.budget, given, candidates)
     if file is not None:
@@ -97,7 +97,7 @@ def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
         answers.range_of_use(results.study, given)  # mistakes are named before the study runs
         if status := start(options, results):
             return status
-        tested = results.tested(options.specimen)
+        tested = results.tested(options.specimen).without_mixtures()
         if candidates is None:
             candidates = answers.candidate_conditions(tested, options.between)
         trained = {id for train, *_ in tested.of_groups.values() for id in train}

@@ -105,11 +105,6 @@ def run(options: argparse.Namespace) -> int:
     if results.is_published and (remark := integrity.unchecked(results.folder)):
         report_remark(remark)
     study = results.study
-    if mixed := study.mixtures:
-        report_remark(
-            f"networks of mixtures are not ranked: {', '.join(m.id for m in mixed)}; "
-            "passband table has their Dice"
-        )
     if number := tested.left_out:
         if tester := lease.holder_of(results.path(layout.EXTRA_LEASE)):
             why = f"passband evaluate or recommend --check still tests networks there: {tester}"

@@ -10,6 +10,10 @@ between the profiles of the two conditions have separate lengths ℓ_n, see :cla
 number x is the logarithm of the dose minus its mean, b is the size of the linear effect of the
 dose, and c is a constant. With the linear effect, a trend with the dose continues outside the
 fitted doses, where k decreases to 0.
+
+A mixture of conditions has no profile: its values are NaN. It is far from every other condition,
+and its x is 0. So its covariance with others is c, and of the training conditions only their common
+effect says something about it.
 """
 
 from collections.abc import Callable
@@ -20,6 +24,8 @@ import xarray as xr
 
 #: Names of the distances between two conditions, see :func:`distances`.
 DISTANCES = "T", "correlation", "bits", "log_dose"
+#: Squared distance from a condition without a profile, beyond which k is 0 for every length.
+_FAR = 1e6
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ def _squared(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the squared Euclidean distances between the rows of x and the rows of y."""
     square = (x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T
     # A difference of large numbers has rounding errors, and their square root would be large.
-    square[square < 1e-12 * (1 + square.max(initial=0))] = 0
+    square[square < 1e-12 * (1 + np.nanmax(square, initial=0))] = 0
     return square
 
 
@@ -112,8 +118,9 @@ class Factor:
     @classmethod
     def of(cls, fitted: xr.Dataset, kernel: Kernel = PROFILES) -> "Factor":
         """Return the factor of the conditions of profiles."""
-        dose = fitted.log_dose.values
-        return cls(fitted, kernel.squared(fitted, fitted), dose - dose.mean(), kernel)
+        squared = _distances(kernel, fitted, fitted)
+        np.einsum("dii->di", squared)[:] = 0
+        return cls(fitted, squared, _linear(fitted, fitted), kernel)
 
     def covariance(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the covariance of the fitted conditions, and the slope for :meth:`gradient`."""
@@ -131,19 +138,30 @@ class Factor:
 
     def covariance_about(self, parameters: np.ndarray, other: "Factor") -> np.ndarray:
         """Return the covariance of the conditions, with the mean dose of another factor."""
-        dose = self.fitted.log_dose.values - other.fitted.log_dose.values.mean()
-        return replace(self, dose=dose).covariance(parameters)[0]
+        return replace(self, dose=_linear(self.fitted, other.fitted)).covariance(parameters)[0]
 
     def to(self, parameters: np.ndarray, others: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
         """Return the covariance of other conditions with the fitted ones, and their variances.
 
         The result is an (others, fitted) array and an (others,) array.
         """
-        dose = others.log_dose.values - self.fitted.log_dose.values.mean()
-        kernel, _ = _matern(parameters, self.kernel.squared(others, self.fitted))
+        dose = _linear(others, self.fitted)
+        kernel, _ = _matern(parameters, _distances(self.kernel, others, self.fitted))
         linear, constant = np.exp(parameters[-2:])
         cross = kernel + linear * np.outer(dose, self.dose) + constant
         return cross, 1 + linear * dose**2 + constant
+
+
+def _distances(kernel: Kernel, a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
+    """Return a kernel's squared distances; those of conditions without a profile are large."""
+    squared = kernel.squared(a, b)
+    squared[np.isnan(squared)] = _FAR
+    return squared
+
+
+def _linear(profiles: xr.Dataset, fitted: xr.Dataset) -> np.ndarray:
+    """Return x of conditions, the logarithm of the dose minus the mean of the fitted conditions."""
+    return np.nan_to_num(profiles.log_dose.values - np.nanmean(fitted.log_dose.values))
 
 
 def _matern(parameters: np.ndarray, squared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -103,7 +103,7 @@ def _notes(
     if mixed:
         notes.append(
             f"The last {mixed} row(s) are mixtures of conditions. Metrics of transfer functions "
-            "are then expectations, and only some of them are here. No mixture is ranked."
+            "are then expectations, and only some of them are here."
         )
     elif not lens["drawn"]:
         notes.append(

@@ -121,6 +121,7 @@ def render(content: Content) -> str:
     )
     word, first, second = text.answer(content.numbers)
     mixtures = tables.mixtures_table(content.metrics)
+    choices = tables.choice_table(content.numbers, content.metrics)
     # All other parts are without the rows of mixtures.
     stores = {"metrics": content.metrics, "information": content.information}
     stores = {name: of_conditions(store) for name, store in stores.items() if store is not None}
@@ -142,7 +143,7 @@ def render(content: Content) -> str:
             "study": tables.study_table(content.study),
             "axes": tables.axes_table(content.numbers),
             "groups": tables.groups_table(content.metrics, content.numbers.unlearned),
-            "choices": tables.choice_table(content.numbers),
+            "choices": choices,
             "mixtures": mixtures,
             "prediction": tables.prediction_table(content.prediction),
             "costs": tables.cost_table(content.costs),

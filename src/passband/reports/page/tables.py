@@ -13,7 +13,7 @@ from passband.analysis.groups import group_label, groups
 from passband.axes import AXES
 from passband.config import Specimen, Study
 from passband.config.materials import MATERIALS
-from passband.grid import Axes
+from passband.grid import Axes, is_condition
 from passband.prediction.matrix.cross_validation import CTF
 from passband.prediction.matrix.matrices import predicted_matrices
 from passband.prediction.matrix.prediction import ALL, headline
@@ -153,19 +153,25 @@ def _mean(values: np.ndarray) -> float:
     return float(finite.mean()) if len(finite) else np.nan
 
 
-def choice_table(found: Numbers) -> Table | None:
+def choice_table(found: Numbers, metrics: xr.Dataset | None = None) -> Table | None:
     """Return the best network for each test condition, and the network that was trained there.
+
+    The best network may be one of a mixture, if `metrics` has the rows of mixtures.
 
     At most :data:`MOST_CHOICES` conditions are shown, at even intervals; the CSV file has all.
     Returns None if no network has learned.
     """
     rows, records = [], []
     for names, M in found.learned.items():
+        mixed = _of_mixtures(found, metrics, *names)
+        trained = [(c.id, tight(c.words)) for c in found.train]
+        trained += [(id, f"mixture {id}") for id in mixed]
+        M = np.concatenate([M, *(row[None] for row in mixed.values())])
         for j in np.flatnonzero(np.isfinite(M).any(0)):
             column, test = M[:, j], found.test[j]
             best = int(np.nanargmax(column))
             own = column[found.train.index(test)] if test in found.train else np.nan
-            records.append((*names, test, found.train[best], column[best], own))
+            records.append((*names, test, trained[best], column[best], own))
     if not records:
         return None
     several = len(found.learned) > 1
@@ -174,14 +180,33 @@ def choice_table(found: Numbers) -> Table | None:
         specimen, architecture, test, best, dice, own = records[k]
         name = tight(test.words)
         name += f" ({specimen}, {architecture})" if several else ""
-        trained = "itself" if best == test else tight(best.words)
+        trained = "itself" if best[0] == test.id else best[1]
         rows.append([name, trained, number(dice), number(own)])
     head = ["specimen", "architecture", "tested_under", "best_trained_under", "dice", "dice_own"]
-    listed = [(s, a, test.id, best.id, *dice) for s, a, test, best, *dice in records]
+    listed = [(s, a, test.id, best[0], *dice) for s, a, test, best, *dice in records]
     data = compressed("choices.csv", pd.DataFrame(listed, columns=head))
     return Table(
         ["Microscope", "Best network was trained under", "Its Dice", "Trained there"], rows, data
     )
+
+
+def _of_mixtures(
+    found: Numbers, metrics: xr.Dataset | None, specimen: str, architecture: str
+) -> dict[str, np.ndarray]:
+    """Return mean Dice (test,) by the mixture's id; of mixtures whose replicas have all learned."""
+    if metrics is None:
+        return {}
+    one = {"specimen": specimen, "architecture": architecture}
+    dice = metrics.dice.sel(one | {"test_specimen": specimen}).transpose("train", "test")
+    rows = {str(id): row for id, row in zip(dice.train.values, dice.values, strict=True)}
+    failed = (
+        set()
+        if found.unlearned is None
+        else {
+            str(id) for id in found.unlearned.train.values[found.unlearned.sel(one).any("replica")]
+        }
+    )
+    return {id: row for id, row in rows.items() if not is_condition(id) and id not in failed}
 
 
 def mixtures_table(metrics: xr.Dataset | None) -> Table | None:
