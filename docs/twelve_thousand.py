@@ -6,9 +6,11 @@
     python docs/twelve_thousand.py baselines   # tests the simplest methods
     python docs/twelve_thousand.py doses       # writes docs/twelve-thousand/doses.csv
     python docs/twelve_thousand.py matrix      # writes docs/twelve-thousand/matrix.json
+    python docs/twelve_thousand.py choices     # tests chosen networks on further structures
+    python docs/twelve_thousand.py rankings    # compares ways to rank networks
     python docs/twelve_thousand.py page        # writes docs/twelve-thousand/README.md
 
-Run it from the repository's root. A part, and each check, continues if it was interrupted.
+Run it from the repository's root. An interrupted part, check or `choices` continues.
 """
 
 import argparse
@@ -19,6 +21,8 @@ from pathlib import Path
 import twelve_parts as parts
 
 from passband import PassbandError, cli
+from passband.config import load
+from passband.results import Results
 
 #: The folder of the merged results.
 RESULTS = Path("results/twelve-thousand")
@@ -66,6 +70,19 @@ def matrix(_: argparse.Namespace) -> int:
     return twelve_matrix.write(RESULTS)
 
 
+def choices(options: argparse.Namespace) -> int:
+    import twelve_choices  # xarray takes seconds to import
+
+    return twelve_choices.write(options.cores)
+
+
+def rankings(_: argparse.Namespace) -> int:
+    import twelve_choices  # xarray takes seconds to import
+
+    print(twelve_choices.ranked(Results(load(parts.WHOLE), RESULTS)))
+    return 0
+
+
 def page(_: argparse.Namespace) -> int:
     import twelve_page  # matplotlib takes seconds to import
 
@@ -85,11 +102,13 @@ def main(arguments: Sequence[str]) -> int:
         "baselines": (baselines, "test the simplest methods"),
         "doses": (doses, "write the scores by pair of doses"),
         "matrix": (matrix, "write the means and the variance of the matrix"),
+        "choices": (choices, "train chosen networks again, and test them on further structures"),
+        "rankings": (rankings, "compare ways to rank networks by the stored matrix"),
         "page": (page, "write the page and its figure"),
     }
     for name, (run, words) in others.items():
         commands.add_parser(name, help=words).set_defaults(run=run)
-    for command in (part, commands.choices["check"]):
+    for command in (part, commands.choices["check"], commands.choices["choices"]):
         command.add_argument("--cores", type=int, default=2, help="CPU cores (default: 2)")
     options = parser.parse_args(arguments)
     try:

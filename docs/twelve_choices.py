@@ -1,0 +1,225 @@
+"""Dice of chosen networks on structures that no model learned from, and ways to rank networks.
+
+The weights of studies/twelve-thousand.yaml were not kept. So the networks that rules choose for its
+drawn microscopes are trained again from their seeds, beside networks that are trained under the
+microscopes themselves, and one of a mixture over all ranges, with the same number of steps. All are
+tested on the test structures of the study, where they must give the stored Dice again, and on
+further ones, which no model and no choice has seen.
+"""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from twelve_check import smaller, trained
+from twelve_parts import FOLDER, WHOLE
+from twelve_results import Estimate
+
+from passband import PassbandError
+from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
+from passband.analysis.packed_table import DRAWN, IMAGE_DICE, by_image, image_dice
+from passband.answers import recommendation_check as half_check
+from passband.answers.tested_networks import TestedNetworks
+from passband.axes import MAIN_AXES
+from passband.config import Study, load
+from passband.grid import Condition
+from passband.prediction.range_of_use import ranges
+from passband.prediction.recommend.choice_rules import Networks, rules, scaled_distances
+from passband.prediction.recommend.choice_scores import NEAREST, ORACLE, OURS, estimate
+from passband.prediction.recommend.microscopes import microscopes
+from passband.prediction.recommend.network_ranking import expected_dice
+from passband.results import Results, layout
+from passband.results.stores import load_table
+from passband.storage import atomic
+from passband.storage.records import FIRST
+
+#: Replicas of each condition, and all test structures, of which the first are those of the study.
+REPLICAS, STRUCTURES = 2, 32
+AVERAGE, MIXTURE, THERE = "best on average", "mixture", "trained there"
+#: Weights of the distance in scaled parameters, which is subtracted from expected Dice.
+WEIGHTS = (0.02, 0.05, 0.1, 0.2, 0.5)
+DRAWS, CONFIDENCE = 2000, 0.95
+
+
+# ── Structures that no model learned from ────────────────────────────────────────────────────────
+
+
+def chosen(results: Results) -> tuple[list[Condition], dict[str, list[str]]]:
+    """Return the microscopes, and the ids of the training conditions that each rule chooses.
+
+    The rules and the Gaussian process know the mean Dice of all replicas on all structures of the
+    study under its test conditions.
+    """
+    study = results.study
+    tested = TestedNetworks.open(results, with_extra=False).of_replicas()
+    drawn, _ = microscopes(study, study.evaluation.microscopes, 0)
+    ((train, ids, D),) = tested.of_groups.values()
+    expected = expected_dice(tested.groups, tested.measured([]), drawn, tested.profiles)
+    conditions = tuple(study.axes.parse(id) for id in train)
+    known = Networks(tuple(map(str, ids)), conditions, D, tuple(tested.tested))
+    found = {OURS: expected["mean"].values.argmax(0)} | rules(known, drawn, tested.profiles)
+    by_rule = {name: [train[k] for k in found[name]] for name in (OURS, NEAREST, AVERAGE)}
+    return drawn, by_rule | {THERE: [condition.id for condition in drawn]}
+
+
+def content(
+    whole: Path, drawn: list[Condition], by_rule: Mapping[str, list[str]], structures: int
+) -> dict[str, Any]:
+    """Return the content of the study that trains all chosen networks, and tests them."""
+    study = load(whole)
+    ids = sorted({id for ids in by_rule.values() for id in ids})
+    made = smaller(whole, "choices", ids, replicas=REPLICAS, replicas_per_job=REPLICAS)
+    ends = {name: list(ends) for name, ends in ranges(study.test_conditions).items()}
+    made["grid"] = [made["grid"], {"mixture": {"name": "all", "ranges": ends}}]
+    points = [{axis: getattr(each, axis) for axis in MAIN_AXES} for each in drawn]
+    made["test_grid"] = {"points": points}
+    made["study"]["structures"] = made["study"]["structures"] | {"test": structures}
+    made["evaluation"] |= {"microscopes": 0, "bootstrap": 0, "test_own": False}
+    return made
+
+
+def check_again(packed: xr.Dataset, stored: xr.Dataset) -> int:
+    """Return how many stored numbers the networks gave again, which is all of them.
+
+    Args:
+        packed: The packed table of the networks that were trained again.
+        stored: The table of the study, with its first replicas under the microscopes.
+
+    Raises:
+        PassbandError: If a network gives other numbers on the structures of the study.
+    """
+    train = [id for id in packed.train.values if id in set(stored.train.values)]
+    before = stored[f"{DRAWN}{IMAGE_DICE}"].sel(train=train, microscope=packed.test.values)
+    again = packed[IMAGE_DICE].sel(train=train, replica=FIRST)
+    again = again.isel(structure=slice(before.sizes["structure"]))
+    again = again.transpose(*(d if d != "microscope" else "test" for d in before.dims))
+    if differ := int((again.values != before.values).sum()):
+        raise PassbandError(f"{differ} of {before.size} numbers differ from the stored ones")
+    return before.size
+
+
+def write(
+    cores: int,
+    results: Path = Path("results/twelve-thousand"),
+    whole: Path = WHOLE,
+    folder: Path = FOLDER,
+    structures: int = STRUCTURES,
+) -> int:
+    """Write ``choices.csv`` beside the page, print its table, and return the exit status 0.
+
+    The file has the mean Dice of the replicas on each further structure. A run that was interrupted
+    continues with the jobs that are not finished.
+    """
+    opened = Results(load(whole), results)
+    drawn, by_rule = chosen(opened)
+    made = content(whole, drawn, by_rule, structures)
+    packed = trained(made, cores)
+    print(f"{check_again(packed, opened.table):,} stored numbers are the same")
+    table = load_table(Path("results") / made["study"]["name"] / layout.TABLE)
+    cells = by_image(table).squeeze(("specimen", "architecture", "test_specimen"))
+    cells = cells.isel(structure=slice(opened.study.study.structures.test, None))
+    D = image_dice(cells, "train", "replica", "test", "structure").mean(1)
+    (mixture,) = (str(id) for id in table.train.values if str(id).startswith("all-"))
+    by_rule = by_rule | {MIXTURE: [mixture] * len(drawn)}
+    rows, columns = (
+        {str(id): k for k, id in enumerate(table[n].values)} for n in ("train", "test")
+    )
+    with atomic.replacing(folder / "choices.csv") as beside, beside.open("w", newline="") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        first = opened.study.study.structures.test
+        lines.writerow(["microscope", "rule", "train", *range(first, structures)])
+        for name, ids in by_rule.items():
+            for where, id in zip(drawn, ids, strict=True):
+                dice = D[rows[id], columns[where.id]]
+                lines.writerow([where.id, name, id, *(f"{value:.4f}" for value in dice)])
+    print(summary(folder))
+    return 0
+
+
+def summary(folder: Path = FOLDER) -> str:
+    """Return ``choices.csv`` as a table: mean Dice of each rule, and what is recommended minus it.
+
+    The bootstrap resamples the microscopes and the structures together.
+    """
+    with (folder / "choices.csv").open(newline="") as file:
+        _, *lines = csv.reader(file)
+    D: dict[str, Any] = {}
+    for _, rule, _, *dice in lines:
+        D.setdefault(rule, []).append([float(value) for value in dice])
+    D = {rule: np.array(values) for rule, values in D.items()}
+
+    def both_ways(values: np.ndarray) -> str:
+        sides = (
+            resample(number, DRAWS, "choices", side) / number
+            for number, side in zip(values.shape, ("microscopes", "structures"), strict=True)
+        )
+        means = np.einsum("dm,ms,ds->d", next(sides), values, next(sides), optimize=True)
+        ends = percentile_interval(means, interval_edges(CONFIDENCE))
+        return Estimate(float(values.mean()), *map(float, ends)).words("z.4f")
+
+    head = "| network | Dice | recommended minus this |\n|---|---|---|"
+    rows = [f"| {rule} | {both_ways(v)} | {both_ways(D[OURS] - v)} |" for rule, v in D.items()]
+    return "\n".join([head, *rows])
+
+
+# ── Ways to rank, on the stored matrix ───────────────────────────────────────────────────────────
+
+
+def rankings(expected: np.ndarray, apart: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the network that each way to rank chooses for each microscope, (microscope,) int.
+
+    Args:
+        expected: (network, microscope), Dice that the Gaussian process expects.
+        apart: (network, microscope), distance in scaled parameters.
+    """
+
+    def rank(values: np.ndarray) -> np.ndarray:
+        return values.argsort(0).argsort(0)
+
+    found = {
+        OURS: expected.argmax(0),
+        "mean of both ranks": (rank(-expected) + rank(apart)).argmin(0),
+    }
+    discounted = {f"expected − {w:g} × distance": (expected - w * apart).argmax(0) for w in WEIGHTS}
+    return found | discounted
+
+
+def ranked(results: Results) -> str:
+    """Return Dice of each way to rank, learned on one half of the structures, judged on the other.
+
+    The networks are first replicas, and the microscopes those of the stored table.
+    """
+    study: Study = results.study
+    tested = TestedNetworks.open(results, with_extra=False)
+    inside, outside = microscopes(study, study.evaluation.microscopes, 0)
+    drawn, structures = [*inside, *outside], tested.table.sizes["structure"]
+    judged = half_check.with_drawn(half_check.first_replicas(tested), drawn)
+    halves = [judged.of_structures(range(k, structures, 2), f"half-{k + 1}") for k in (0, 1)]
+    learned = [half_check.learned_from(half, drawn) for half in halves]
+    D: dict[str, Any] = {}
+    for (table, dice, known, expected), (_, _, other, _) in zip(
+        learned, learned[::-1], strict=True
+    ):
+        (group,) = table.groups
+        train = tuple(study.axes.parse(id) for id in group.train)
+        apart = np.sqrt((scaled_distances(train, drawn) ** 2).sum(-1))
+        networks = Networks(group.networks, train, dice, tuple(tested.tested))
+        simple = rules(networks, drawn, table.profiles)
+        rows = rankings(expected["mean"].values, apart)
+        rows |= {name: simple[name] for name in (NEAREST, AVERAGE)} | {ORACLE: known.argmax(0)}
+        for name, chosen_rows in rows.items():
+            D.setdefault(name, []).append(other[chosen_rows, np.arange(len(drawn))])
+    lines = ["| network chosen by | Dice | minus nearest | outside: Dice | minus nearest |"]
+    lines.append("|---|---|---|---|---|")
+    means = {name: np.mean(values, 0) for name, values in D.items()}
+    for name, values in means.items():
+        cells = [name]
+        for here in (slice(len(inside)), slice(len(inside), None)):
+            for each in (values[here], (values - means[NEAREST])[here]):
+                found = estimate(each, "dice")
+                cells.append(Estimate(found.value, found.low, found.high).words("z.4f"))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
