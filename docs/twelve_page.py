@@ -35,13 +35,15 @@ AXES = {
 }
 #: The lines of the tables, with the words for them.
 LINES = {
-    "doses": "doses",
     "raw": "raw parameters",
     "scaled": "scaled parameters",
     "Scherzer units": "Scherzer units",
     "T(q)": "T(q)",
     "T(q), bits and dose": "T(q), bits (the package)",
     "T(q) in bands": "T(q) in bands",
+    "mean of T(q), bits and dose, and scaled": "mean of the package's and scaled",
+    "published scalars": "published scalars",
+    "boosted trees": "boosted trees",
 }
 _JSON = {"matrix": "matrix.json", "locked": "locked/result.json", "check": "check.json"}
 _CSV = {name: f"{name}.csv" for name in ("lines", "scherzer", "doses", "parts", "published")}
@@ -75,7 +77,7 @@ def fields(folder: Path = FOLDER) -> dict[str, str]:
         "again": f"{check['again']['all_equal']} of {check['again']['all']}",
         "variance": markdown.table(
             ["source", "share of the variance of Dice"],
-            [[words, _words(matrix["shares"][name], ".1%")] for name, words in SHARES.items()],
+            [[words, _words(matrix["shares"][name], "z.1%")] for name, words in SHARES.items()],
         ),
         "simple": simple(matrix["simple"]),
         "levels": levels(of["lines"]),
@@ -89,19 +91,25 @@ def fields(folder: Path = FOLDER) -> dict[str, str]:
     }
 
 
-def _words(ends: Iterable[float], form: str = ".3f") -> str:
+def _words(ends: Iterable[float], form: str = "z.3f") -> str:
     """Return a value and its interval as text."""
-    value, low, high = (format(x, f"z{form}") for x in ends)
+    value, low, high = (format(x, form) for x in ends)
     return f"{value} ({low} to {high})"
 
 
 def simple(of_dose: dict[str, dict[str, float]]) -> str:
-    *names, last = next(iter(of_dose.values()))
-    lines = []
-    for dose, row in of_dose.items():
-        tested = "all" if dose == "all" else f"{dose} e/Å²"
-        lines.append([tested, *(f"{row[name]:.3f}" for name in names), f"{row[last]:.0%}"])
-    return markdown.table(["tested at", *names, last], lines)
+    """Return Dice of the simplest method beside that of networks, as a sentence."""
+    words = [
+        f"{row['blur and threshold']:.3f} and {row['trained there']:.3f} at {dose} e/Å²"
+        for dose, row in of_dose.items()
+        if dose != "all"
+    ]
+    every = of_dose["all"]
+    return (
+        f"{'; '.join(words)}. The networks are better under "
+        f"{every['trained there above blur']:.0%} of the tests. All networks together reach "
+        f"{every['all networks']:.3f}, the simplest method {every['blur and threshold']:.3f}"
+    )
 
 
 def levels(lines: pd.DataFrame) -> str:
@@ -117,7 +125,8 @@ def levels(lines: pd.DataFrame) -> str:
 
 def tests(lines: pd.DataFrame) -> str:
     """Return R² under each level of the test conditions that was left out, as a sentence."""
-    of = lines[(lines.side == "test") & (lines.slice != "all") & (lines.line == "T(q) in bands")]
+    of = lines[(lines.side == "test") & (lines.slice != "all")]
+    of = of[of.line == "T(q), bits and dose"]
     return "; ".join(
         f"{name} {', '.join(f'{x:z.2f}' for x in of[of.axis == axis].r2)}"
         for axis, name in AXES.items()
@@ -130,7 +139,7 @@ def comparisons(result: dict) -> str:
         p = each.get("p_holm")
         cells = "**primary**" if p is None else each["cells"]
         ends = each["difference"], *each["interval"]
-        words = [each["lines"].replace(" - ", " − "), cells, _words(ends, "+.3f")]
+        words = [each["lines"].replace(" - ", " − "), cells, _words(ends, "+z.3f")]
         rows.append([*words, markdown.NONE if p is None else _p_value(p)])
     return markdown.table(["difference of R²", "cells", "95% interval", "p (Holm)"], rows)
 
@@ -142,7 +151,8 @@ def _p_value(p: float) -> str:
 def locked_lines(lines: dict) -> str:
     rows = []
     for name, words in {"nearest": "nearest old condition", **LINES}.items():
-        of = lines[name]
+        if (of := lines.get(name)) is None:
+            continue
         outside = of["outside"].values()
         rows.append(
             [
@@ -167,20 +177,21 @@ def intervals(found: dict) -> str:
 
 
 def scherzer(rows: pd.DataFrame) -> str:
+    """Return the trough minus the shoulders abroad, a row for each kind of networks."""
+    names = [f"{row.cs_um:g} µm, {row.dose_e_per_A2} e/Å²" for row in rows.itertuples()]
+    rows = rows.assign(pair=names)
+    single = list(dict.fromkeys(name for name in names if "-" not in name))
     lines = []
-    for row in rows.itertuples():
-        difference = row.abroad_difference, row.abroad_low, row.abroad_high
-        lines.append(
-            [
-                row.networks,
-                f"{row.cs_um:g} µm, {row.dose_e_per_A2} e/Å²",
-                f"{row.home_shoulders:.3f} → {row.home_trough:.3f}",
-                f"{row.abroad_shoulders:.3f} → {row.abroad_trough:.3f}",
-                _words(difference, "+.3f"),
-            ]
-        )
-    head = ["networks", "trained at", "home", "abroad", "difference abroad"]
-    return markdown.table(head, lines)
+    for kind, of in rows.groupby("networks", sort=False):
+        ends = of[["abroad_difference", "abroad_low", "abroad_high"]]
+        words = dict(zip(of.pair, (_words(each, "+z.3f") for each in ends.values), strict=True))
+        if not set(words) & set(single):  # networks of all doses stand at the first dose of a Cs
+            words = {
+                next(pair for pair in single if pair.split(",")[0] == name.split(",")[0]): value
+                for name, value in words.items()
+            }
+        lines.append([kind, *(words.get(pair, markdown.NONE) for pair in single)])
+    return markdown.table(["networks", *single], lines)
 
 
 def write(folder: Path = FOLDER, whole: Path = WHOLE) -> int:
