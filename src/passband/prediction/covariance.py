@@ -36,10 +36,8 @@ class Kernel:
     prior is wide, so that it matters only for few conditions.
 
     Attributes:
-        names: Names of the distances.
-        lengths: Medians of the prior of the lengths, one for each distance.
-        squared: Returns the squared distances between the conditions of two sets of profiles a and
-            b, (names, a, b) float64. A function of a module, so that processes can send it.
+        lengths: Medians of the prior of the lengths.
+        squared: Returns the squared distances of two sets of profiles a and b, (names, a, b).
         deviations: Standard deviations of the prior of the lengths' logarithms; None is 1 for all.
     """
 

@@ -4,21 +4,16 @@ A matrix Y (train, test) is the sum of four parts that are orthogonal to each ot
 
     Y = H_r Y H_c + (I − H_r) Y H_c + H_r Y (I − H_c) + (I − H_r) Y (I − H_c):
 
-what the doses explain, the effect of the networks, the effect of the tests, and their interaction.
-H_r and H_c project the networks and the tests on functions of their dose. These are indicators if
-doses are levels; then the interaction is Y, centred by network and by test within each pair of
-doses. For random doses, they are 1, ℓ, ℓ² and ℓ³, where ℓ is the logarithm of the dose.
-
-Most of the variance of Dice is that of the doses and of both effects, which simple models predict
-too. The interaction says which network suits which test.
+what doses explain, the effects of networks and of tests, and their interaction, which says which
+network suits which test. H_r and H_c project networks and tests on functions of their dose:
+indicators if doses are levels, so that the interaction is Y, centred by network and by test within
+pairs of doses; and 1, ℓ, ℓ² and ℓ³ of the logarithm ℓ of the dose if doses are random.
 """
 
 import numpy as np
 
-#: Fewest networks and fewest tests at a dose. Most of the interaction of fewer conditions would be
-#: taken out with their effects.
+#: Fewest networks and fewest tests at a dose: effects take out most of the interaction of fewer.
 FEWEST = 10
-
 #: Scores of a predicted matrix. The ceiling does not depend on the prediction.
 SCORES: dict[str, str] = {
     "r2": "R² of predicted Dice",
@@ -28,6 +23,8 @@ SCORES: dict[str, str] = {
     "main_test": "R² of the effect of tests at given doses",
     "rmse_replicas": "RMSE of predicted Dice, in standard deviations of one replica's Dice",
 }
+
+Doses = tuple[np.ndarray, np.ndarray]
 
 
 def basis(dose: np.ndarray) -> np.ndarray:
@@ -46,15 +43,14 @@ def basis(dose: np.ndarray) -> np.ndarray:
     return np.linalg.qr(np.vander((x - x.mean()) / x.std(), 4))[0]
 
 
-def parts(Y: np.ndarray, doses: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the four parts of a matrix, each (train, test); see the module.
+def parts(Y: np.ndarray, doses: Doses) -> dict[str, np.ndarray]:
+    """Return the four parts of a matrix (train, test) without NaN, each (train, test).
 
-    Args:
-        Y: (train, test), without NaN.
-        doses: (train,) and (test,), doses of both sides. Where too few conditions have a dose, all
-            parts are NaN.
+    All parts are NaN where too few conditions have the dose, see :func:`basis`.
     """
-    few, (Q, P) = _few(doses), (np.nan_to_num(basis(dose)) for dose in doses)
+    bases = [basis(dose) for dose in doses]
+    few = np.logical_or.outer(*(np.isnan(each).any(1) for each in bases))
+    Q, P = map(np.nan_to_num, bases)
     by_test, by_network = Q @ (Q.T @ Y), (Y @ P) @ P.T
     both = (by_test @ P) @ P.T
     found = {
@@ -66,76 +62,55 @@ def parts(Y: np.ndarray, doses: tuple[np.ndarray, np.ndarray]) -> dict[str, np.n
     return {name: np.where(few, np.nan, part) for name, part in found.items()}
 
 
-def noise(replicas: np.ndarray, doses: tuple[np.ndarray, np.ndarray]) -> float:
+def noise(replicas: np.ndarray, doses: Doses) -> float:
     """Return the expected sum of squares of the interaction of the noise of means of replicas.
 
-    Replicas are independent, and the values of a replica under several tests are not. So each
-    replica's deviation is projected on the tests' side; a projection of the networks' side takes
-    out the share 1 − (H_r)_ii of the noise of the network i.
-
-    Args:
-        replicas: (train, replica, test), Dice; NaN for a replica that is missing. A training
-            condition with a single replica has the mean noise of the others. Without any replicas,
-            the result is NaN.
+    Networks are independent, and one network's values under several tests are not. So deviations of
+    replicas (train, replica, test) are projected on the tests' side, and 1 − (H_r)_ii of the noise
+    of network i is left. A condition with a single replica has the mean noise of the others.
     """
     Q, P = map(basis, doses)
-    kept, columns = np.isfinite(Q).all(1), np.isfinite(P).all(1)
-    deviations, number = _deviations(replicas[kept][..., columns])
+    rows, columns = np.isfinite(Q).all(1), np.isfinite(P).all(1)
+    deviations, number = _deviations(replicas[rows][..., columns])
     deviations -= (deviations @ P[columns]) @ P[columns].T
     several = number > 1
     if not several.any():
         return np.nan
-    of_mean = (deviations**2).sum((1, 2))[several] / (number * (number - 1))[several]
-    squares = np.full(len(number), of_mean.mean())
-    squares[several] = of_mean
-    return float(squares @ (1 - (Q[kept] ** 2).sum(1)))
-
-
-def _deviations(replicas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return deviations from the mean over replicas, and the number of replicas (train,).
-
-    A replica without the Dice of all tests is not counted, and has the deviation 0.
-    """
-    there = np.isfinite(replicas).all(2)
-    number = there.sum(1)
-    values = np.where(there[..., None], replicas, 0)
-    means = values.sum(1, keepdims=True) / np.maximum(number, 1)[:, None, None]
-    return np.where(there[..., None], values - means, 0), number
+    squares = (deviations**2).sum((1, 2)) / np.where(several, number * (number - 1), np.nan)
+    squares[~several] = squares[several].mean()
+    return float(squares @ (1 - (Q[rows] ** 2).sum(1)))
 
 
 def scores(
-    true: np.ndarray,
-    predicted: np.ndarray,
-    doses: tuple[np.ndarray, np.ndarray],
-    replicas: np.ndarray,
+    true: np.ndarray, predicted: np.ndarray, doses: Doses, replicas: np.ndarray
 ) -> dict[str, float]:
     """Return each of :data:`SCORES` of a predicted matrix, NaN where one is not defined.
 
+    An R² of a part is 1 − Σ(this part of the errors)²/Σ(this part of the true matrix)².
+
     Args:
-        true, predicted: (train, test), Dice, without NaN. Each R² is 1 − Σ(error)²/Σ(part)², for
-            the part of the matrix that it names, and the same part of the errors.
-        doses: See :func:`parts`.
-        replicas: See :func:`noise`. The mean over replicas is `true`.
+        true, predicted: (train, test), Dice without NaN.
+        replicas: (train, replica, test), Dice whose mean is `true`, without replicas that have NaN.
     """
     error = true - predicted
     of_true, of_error = parts(true, doses), parts(error, doses)
     deviations, number = _deviations(replicas)
     degrees = np.maximum(number - 1, 0).sum() * true.shape[1]
-    single = _squares(deviations) / degrees if degrees else np.nan
-    unexplained = {name: _share(_squares(of_error[name]), part) for name, part in of_true.items()}
-    unexplained |= {
-        "r2": _share(_squares(error), true - true.mean()),
-        "ceiling": _share(noise(replicas, doses), of_true["interaction"]),
-    }
-    found = {name: 1 - share for name, share in unexplained.items()}
+    single = _squares(deviations) / degrees if deviations.any() else np.nan
+    left = {name: _share(_squares(of_error[name]), part) for name, part in of_true.items()}
+    left["r2"] = _share(_squares(error), true - true.mean())
+    left["ceiling"] = _share(noise(replicas, doses), of_true["interaction"])
+    found = {name: 1 - share for name, share in left.items()}
     found["rmse_replicas"] = float(np.sqrt(_squares(error) / error.size / single))
     return {name: found[name] for name in SCORES}
 
 
-def _few(doses: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Return whether each cell (train, test) has too few conditions at a dose."""
-    rows, columns = (np.isnan(basis(dose)).any(1) for dose in doses)
-    return np.logical_or.outer(rows, columns)
+def _deviations(replicas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return deviations from the mean over replicas, 0 if left out, and their numbers (train,)."""
+    there = np.isfinite(replicas).all(2)
+    number, values = there.sum(1), np.where(there[..., None], replicas, 0)
+    means = values.sum(1, keepdims=True) / np.maximum(number, 1)[:, None, None]
+    return np.where(there[..., None], values - means, 0), number
 
 
 def _squares(part: np.ndarray) -> float:
