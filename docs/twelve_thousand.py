@@ -5,6 +5,7 @@
     python docs/twelve_thousand.py check       # trains some networks again, and compares them
     python docs/twelve_thousand.py baselines   # tests the simplest methods
     python docs/twelve_thousand.py doses       # writes docs/twelve-thousand/doses.csv
+    python docs/twelve_thousand.py lines       # compares what predicts levels that are left out
     python docs/twelve_thousand.py matrix      # writes docs/twelve-thousand/matrix.json
     python docs/twelve_thousand.py choices     # tests chosen networks on further structures
     python docs/twelve_thousand.py rankings    # compares ways to rank networks
@@ -64,6 +65,12 @@ def doses(_: argparse.Namespace) -> int:
     return twelve_doses.write(RESULTS)
 
 
+def lines(_: argparse.Namespace) -> int:
+    import twelve_lines  # xarray takes seconds to import
+
+    return twelve_lines.write(RESULTS)
+
+
 def matrix(_: argparse.Namespace) -> int:
     import twelve_matrix  # xarray takes seconds to import
 
@@ -101,6 +108,7 @@ def main(arguments: Sequence[str]) -> int:
         "check": (check, "train some networks again, and compare them with the packed parts"),
         "baselines": (baselines, "test the simplest methods"),
         "doses": (doses, "write the scores by pair of doses"),
+        "lines": (lines, "compare what predicts levels that are left out"),
         "matrix": (matrix, "write the means and the variance of the matrix"),
         "choices": (choices, "train chosen networks again, and test them on further structures"),
         "rankings": (rankings, "compare ways to rank networks by the stored matrix"),

@@ -86,6 +86,7 @@ def make_profiles(metrics):
         },
         {
             "condition": ids,
+            **Axes.main.coordinates(ids, "condition"),
             "frequency": q,
             "area": ("frequency", q / 8),
             "power": ("frequency", np.ones(8)),

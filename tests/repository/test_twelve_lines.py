@@ -1,0 +1,105 @@
+"""The lines of docs/twelve_lines.py: what they see, and the table of their scores."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matrices import make_metrics, make_profiles, matrix
+
+from passband.axes import MAIN_AXES
+from passband.prediction import gaussian_process
+from passband.prediction.matrix import interaction
+from passband.prediction.matrix.features import raw_features
+from passband.prediction.matrix.level_scores import left_out
+
+DOCS = Path(__file__).parents[2] / "docs"
+GRID = {
+    "defocus_nm": [5, 12, 19, 26],
+    "cs_um": [100, 1000],
+    "aperture_mrad": [9, 11, 12],
+    "dose_e_per_A2": [100, 800],
+}
+
+
+@pytest.fixture
+def module(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    monkeypatch.setattr(gaussian_process, "_STEPS", 8)  # to save time
+    monkeypatch.setattr(interaction, "FEWEST", 6)  # networks of a level at a dose
+    return importlib.import_module("twelve_lines")
+
+
+@pytest.fixture
+def cells(module):
+    """A small matrix whose networks have three replicas."""
+    metrics, _ = make_metrics(GRID, noise=0.01)
+    D = matrix(metrics).dice.transpose("train", "test").values
+    noise = 0.01 * np.random.default_rng(1).normal(size=(len(D), 3, len(D)))
+    ends = (make_profiles(metrics)["gold"],) * 2
+    return module.Cells(D[:, None] + noise, ends, raw_features(matrix(metrics)))
+
+
+def test_no_line_sees_what_is_left_out(module, cells):
+    for side in (0, 1):
+        out = cells.ends[side].condition_defocus_nm.values == 12
+        hidden = cells.replicas.copy()
+        hidden[(out,) if side == 0 else (..., out)] = 0.5
+        other = module.Cells(hidden, cells.ends, cells.features)
+        known = module.predictions(cells, side, "defocus_nm", out)
+        blind = module.predictions(other, side, "defocus_nm", out)
+        assert len(known) == len(module.KERNELS) + 3
+        for name, predicted in known.items():
+            np.testing.assert_array_equal(predicted, blind[name], err_msg=name)
+            assert predicted.shape == ((12, 48) if side == 0 else (48, 12))
+
+
+def test_the_weight_of_a_mean_is_that_of_the_better_line(module, cells):
+    """Dice that changes with the defocus is not predicted by doses."""
+    defocus = cells.ends[0].condition_defocus_nm.values
+    aperture = cells.ends[1].condition_aperture_mrad.values
+    Y = 0.5 + 0.01 * np.add.outer(defocus, 4 * aperture) / 2
+    out, (train, test) = defocus == 12, cells.ends
+    thetas = {
+        name: left_out(Y, cells.ends, 0, out, module.KERNELS[name])[1] for name in ("raw", "doses")
+    }
+    seen = Y[~out], (train.isel(condition=~out), test)
+    weights = [
+        module.share(*seen, 0, "defocus_nm", {name: thetas[name] for name in names})
+        for names in (("raw", "doses"), ("doses", "raw"))
+    ]
+    assert weights[0] > 0.7
+    assert sum(weights) == pytest.approx(1)
+
+
+def test_the_table_has_each_slice_and_the_whole_matrix(module, cells, monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "MAIN_AXES", {name: MAIN_AXES[name] for name in ("defocus_nm",)})
+    monkeypatch.setattr(module.Cells, "of", lambda results: cells)
+    few = {name: module.KERNELS[name] for name in ("scaled", "T(q)", module.PROFILES_LINE)}
+    monkeypatch.setattr(module, "KERNELS", few)
+    assert module.write(Path("results"), tmp_path) == 0
+    rows = importlib.import_module("twelve_parts").read(tmp_path / "lines.csv")
+    slices = [*(f"{value:g}" for value in GRID["defocus_nm"]), "all"]
+    lines = list(dict.fromkeys(row["line"] for row in rows))
+    assert len(lines) == 6
+    expected = [("defocus_nm", side, each) for side in ("train", "test") for each in slices]
+    for line in lines:
+        own = [row for row in rows if row["line"] == line]
+        names = [(row["axis"], row["side"], row["slice"]) for row in own]
+        assert names == [*expected, ("lens", "train", "all")]
+        # The lens has the sums over slices, the matrix the interaction of the whole.
+        within = own[:4]
+        total = np.array([float(row["cells"]) * float(row["square"]) for row in within])
+        left = total * (1 - np.array([float(row["interaction"]) for row in within]))
+        assert float(own[-1]["interaction"]) == pytest.approx(
+            1 - left.sum() / total.sum(), abs=2e-3
+        )
+        assert (own[0]["low"], own[0]["minus_scaled_low"]) == ("", "")
+    scaled = [row for row in rows if row["line"] == "scaled"]
+    assert {float(row["minus_scaled"]) for row in scaled} == {0.0}
+    of_one = next(row for row in rows if row["line"] == "T(q)" and row["slice"] == "12")
+    out = cells.ends[0].condition_defocus_nm.values == 12
+    Y = cells.replicas.mean(1)
+    predicted = left_out(Y, cells.ends, 0, out, few["T(q)"])[0]
+    r2 = 1 - ((Y[out] - predicted) ** 2).mean() / Y[out].var()
+    assert float(of_one["r2"]) == pytest.approx(r2, abs=1e-4)
