@@ -41,6 +41,8 @@ REPLICAS, STRUCTURES = 2, 32
 AVERAGE, MIXTURE, THERE = "best on average", "mixture", "trained there"
 #: Weights of the distance in scaled parameters, which is subtracted from expected Dice.
 WEIGHTS = (0.02, 0.05, 0.1, 0.2, 0.5)
+#: Numbers of the nearest networks among which the Gaussian process chooses.
+NEAR = (3, 5, 10)
 DRAWS, CONFIDENCE = 2000, 0.95
 
 
@@ -179,10 +181,11 @@ def rankings(expected: np.ndarray, apart: np.ndarray) -> dict[str, np.ndarray]:
     def rank(values: np.ndarray) -> np.ndarray:
         return values.argsort(0).argsort(0)
 
-    found = {
-        OURS: expected.argmax(0),
-        "mean of both ranks": (rank(-expected) + rank(apart)).argmin(0),
-    }
+    found = {OURS: expected.argmax(0)}
+    found["mean of both ranks"] = (rank(-expected) + rank(apart)).argmin(0)
+    for number in NEAR:
+        near = np.where(rank(apart) < number, expected, -np.inf)
+        found[f"recommended of the {number} nearest"] = near.argmax(0)
     discounted = {f"expected − {w:g} × distance": (expected - w * apart).argmax(0) for w in WEIGHTS}
     return found | discounted
 

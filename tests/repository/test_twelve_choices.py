@@ -128,6 +128,7 @@ def test_ways_to_rank_are_compared_on_the_half_that_did_not_choose(choices, stor
     assert [line.split("|")[1].strip() for line in lines[2:]] == [
         choices.OURS,
         "mean of both ranks",
+        *(f"recommended of the {number} nearest" for number in choices.NEAR),
         *(f"expected − {w:g} × distance" for w in choices.WEIGHTS),
         choices.NEAREST,
         choices.AVERAGE,
@@ -152,10 +153,12 @@ def test_the_table_of_choices_has_what_is_recommended_minus_each_rule(choices, t
 
 
 def test_ways_to_rank_prefer_what_is_expected_and_near(choices):
-    expected = np.array([[0.9], [0.89], [0.5]])
-    apart = np.array([[1.0], [0.0], [0.1]])
+    expected = np.array([[0.9], [0.89], [0.5], [0.4]])
+    apart = np.array([[1.0], [0.0], [0.1], [0.2]])
     found = {name: int(k[0]) for name, k in choices.rankings(expected, apart).items()}
     assert found["recommended"] == 0
     assert found["expected − 0.05 × distance"] == 1
     assert found["expected − 0.5 × distance"] == 1
     assert found["mean of both ranks"] == 1
+    assert found["recommended of the 3 nearest"] == 1
+    assert found["recommended of the 5 nearest"] == 0
