@@ -229,13 +229,14 @@ def check_history() -> str:
     """
     if RESULT.exists() or _git("log", "--all", "--format=%H", "--", str(RESULT)).strip():
         raise PassbandError(f"{RESULT}: the locked set was opened before; its result stands")
-    commits = {}
-    for path in (PROTOCOL, DIGESTS):
-        lines = _git("log", "--follow", "--format=%H", "--", str(path)).decode().split()
-        if len(lines) != 1:
-            raise PassbandError(f"{path}: has {len(lines)} commits; it must have one")
-        commits[path] = lines[0]
-    _git("merge-base", "--is-ancestor", commits[PROTOCOL], f"{commits[DIGESTS]}~")
+    protocol, digests = (
+        _git("log", "--format=%H", "--", str(path)).decode().split() for path in (PROTOCOL, DIGESTS)
+    )
+    if len(digests) != 1:
+        raise PassbandError(f"{DIGESTS}: has {len(digests)} commits; it must have one")
+    # A draft may have been committed before; what counts is that nothing changed afterwards.
+    last = protocol[0] if protocol else "no commit"
+    _git("merge-base", "--is-ancestor", last, f"{digests[0]}~")
     return _git("rev-parse", "HEAD").decode().strip()
 
 

@@ -85,6 +85,7 @@ def test_the_result_is_opened_once_and_only_after_the_protocol_and_the_digests(
     git("checkout", "--orphan", "right")
     git("rm", "-rf", "--cached", ".")
     locked.DIGESTS.unlink()
+    commit(locked.PROTOCOL, "a draft")
     commit(locked.PROTOCOL, "what is measured")
     commit(locked.DIGESTS, "{}")
     assert len(locked.check_history()) == 40
@@ -92,7 +93,7 @@ def test_the_result_is_opened_once_and_only_after_the_protocol_and_the_digests(
     with pytest.raises(PassbandError, match=r"protocol.md: differs from the committed file"):
         locked.protocol_digest()
     commit(locked.PROTOCOL, "what was found")
-    with pytest.raises(PassbandError, match=r"protocol.md: has 2 commits; it must have one"):
+    with pytest.raises(PassbandError, match="merge-base"):
         locked.check_history()
     commit(locked.RESULT, "{}")
     locked.RESULT.unlink()
