@@ -53,6 +53,7 @@ def levels(ax: plt.Axes, lines: pd.DataFrame) -> None:
     ax.axvline(ceiling, color="0", lw=1, ls="--", label="ceiling of seven replicas")
     ax.set_yticks([-0.5 - 2.5 * k for k in range(len(AXES))], list(AXES.values()))
     ax.set(xlabel="R² of the interaction, a level left out", xlim=(min(0, ax.get_xlim()[0]), 1.02))
+    ax.set_ylim(bottom=-2.5 * len(AXES) - 2)  # room for the legend
     ax.legend(loc="lower left", fontsize="small")
 
 

@@ -46,7 +46,7 @@ LINES = {
     "boosted trees": "boosted trees",
 }
 _JSON = {"matrix": "matrix.json", "locked": "locked/result.json", "check": "check.json"}
-_CSV = {name: f"{name}.csv" for name in ("lines", "scherzer", "doses", "parts", "published")}
+_CSV = {name: f"{name}.csv" for name in ("lines", "scherzer", "doses", "parts")}
 
 
 def fields(folder: Path = FOLDER) -> dict[str, str]:
