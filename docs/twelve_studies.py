@@ -1,0 +1,134 @@
+"""Runs the small studies of docs/twelve-thousand/studies, and keeps the Dice of their networks.
+
+    python docs/twelve_studies.py scherzer     # runs scherzer.yaml, and writes scherzer.csv
+
+A run that was interrupted continues. What the runs took is appended to costs.csv.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from twelve_parts import FOLDER, append, joined, read, run
+
+from passband import PassbandError
+from passband.analysis.packed_table import by_image, image_dice, own_by_image
+from passband.axes import MAIN_AXES
+from passband.config import load, study_file
+from passband.results import layout
+from passband.results.stores import load_table
+
+#: The folder of the study files, of the tables with their results, and of what they took.
+STUDIES = FOLDER / "studies"
+#: The doses of the 144 tests, see `test_grid` of studies/twelve-thousand.yaml.
+TEST_DOSES = (50, 200, 1600)
+LENS = tuple(MAIN_AXES)[:3]
+NONE: Mapping = MappingProxyType({})
+_ONE = dict.fromkeys(("specimen", "architecture", "test_specimen"), 0)
+
+
+def dice_table(
+    table: xr.Dataset, abroad: Sequence[str], lenses: Mapping[str, Mapping[str, float]] = NONE
+) -> pd.DataFrame:
+    """Return the Dice of each network under each test image, as means over test conditions.
+
+    Args:
+        table: The table of results, with one specimen and one architecture.
+        abroad: Ids of the test conditions that are averaged.
+        lenses: Defocus, Cs and aperture of each mixture, by its name.
+
+    Returns:
+        The axes of the training condition, whose dose is NaN for a mixture; `replica`; `image`, the
+        number of the test structure; `abroad_50` and so on, the means over those conditions of
+        `abroad` with this test dose; `home`, the score under the network's own condition. A
+        mixture's home is the mean over all test conditions with its lens.
+    """
+    cells = by_image(table).isel(_ONE).sel(test=list(abroad))
+    # (train, replica, test, image)
+    dice = image_dice(cells, "train", "replica", "test", "structure")
+    doses = cells.test_dose_e_per_A2.values
+    columns = {f"abroad_{dose}": dice[:, :, doses == dose].mean(2) for dose in TEST_DOSES}
+    columns["home"] = np.full_like(columns["abroad_50"], np.nan)
+    if (own := own_by_image(table)) is not None:
+        columns["home"] = image_dice(own.isel(_ONE), "train", "replica", "structure")
+    values = {name: table[f"train_{name}"].values.copy() for name in MAIN_AXES}
+    of_test = {name: table[f"test_{name}"].values for name in MAIN_AXES}
+    for k, id in enumerate(map(str, table.train.values)):
+        if lens := lenses.get(id.rpartition("-")[0]):
+            for name, value in lens.items():
+                values[name][k] = value
+            same = np.logical_and.reduce([of_test[name] == value for name, value in lens.items()])
+            cells = by_image(table).isel(_ONE).isel(train=k, test=np.flatnonzero(same))
+            columns["home"][k] = image_dice(cells, "replica", "test", "structure").mean(1)
+    axes = np.indices(columns["home"].shape)
+    rows = {name: of[axes[0].ravel()] for name, of in values.items()}
+    rows |= {"replica": axes[1].ravel(), "image": axes[2].ravel()}
+    rows |= {name: values.ravel() for name, values in columns.items()}
+    return pd.DataFrame(rows)
+
+
+def lenses(file: Path) -> dict[str, dict[str, float]]:
+    """Return defocus, Cs and aperture of each mixture of doses in a study file, by its name."""
+    grid = study_file.read(file)["grid"]
+    blocks = (
+        [block["mixture"] for block in grid if "mixture" in block] if isinstance(grid, list) else []
+    )
+    return {of["name"]: {name: of["ranges"][name] for name in LENS} for of in blocks}
+
+
+def old_tests(table: xr.Dataset) -> list[str]:
+    """Return the ids of the 144 tests of studies/twelve-thousand.yaml, all of them in a table.
+
+    Raises:
+        PassbandError: If a test is missing.
+    """
+    ids = [c.id for c in load(Path("studies/twelve-thousand.yaml")).test_conditions]
+    if lacking := set(ids) - {*map(str, table.test.values)}:
+        raise PassbandError(f"the table has no test under {min(lacking)}")
+    return ids
+
+
+def write(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table with four digits after the point."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(path, index=False, float_format="%.4f", lineterminator="\n")
+
+
+def finish(name: str, cores: int) -> xr.Dataset:
+    """Run a study to its end, add a line about it to costs.csv, and return its table.
+
+    Raises:
+        PassbandError: If a job failed; the line is added all the same.
+    """
+    file, results = STUDIES / f"{name}.yaml", Path("results") / name
+    status = run(file, results, cores)
+    row = {"study": name, "status": f"{status}", **joined(read(results / "runs.csv"))}
+    append(STUDIES / "costs.csv", row)
+    if status:
+        raise PassbandError(f"{file}: Snakemake ended with {status}")
+    return load_table(results / layout.TABLE)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a study and write its table of Dice; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("study", help="the name of a study in docs/twelve-thousand/studies")
+    parser.add_argument("--cores", type=int, default=1, help="CPU cores (default: 1)")
+    options = parser.parse_args(arguments)
+    try:
+        table = finish(options.study, options.cores)
+        frame = dice_table(table, old_tests(table), lenses(STUDIES / f"{options.study}.yaml"))
+    except PassbandError as error:
+        print(error, file=sys.stderr)
+        return 1
+    write(frame, STUDIES / f"{options.study}.csv")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
