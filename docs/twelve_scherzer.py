@@ -48,7 +48,8 @@ ENERGY_EV = 300e3
 UNITS = (-0.5, 0, 0.3, 0.5, 0.8, 1.0, 1.1, 1.2, 1.4, 1.6, 2, 2.5)
 TROUGH, SHOULDERS = (1.0, 1.1, 1.2), (0.5, 1.6)
 DRAWS, CONFIDENCE = 2000, 0.95
-#: The studies and the words for them. The first one has the test of the hypothesis.
+#: The studies and the words for them. The first one has the test of the hypothesis. The values of u
+#: that the other two do not need for their test are in studies of their own, named with `-rest`.
 KINDS = {
     "scherzer": "compact-w4-d2",
     "scherzer-w8": "compact-w8-d3",
@@ -73,12 +74,12 @@ def units(frame: pd.DataFrame) -> np.ndarray:
     return nearest
 
 
-def load(path: Path) -> pd.DataFrame:
-    """Return the table of a study with `u`, `abroad` (the mean over all tests) and `dose`.
+def load(*paths: Path) -> pd.DataFrame:
+    """Return the tables of a study with `u`, `abroad` (the mean over all tests) and `dose`.
 
     If the study has mixtures, the single condition beside them is left out.
     """
-    frame = pd.read_csv(path)
+    frame = pd.concat([pd.read_csv(path) for path in paths])
     if frame.dose_e_per_A2.isna().any():
         frame = frame[frame.dose_e_per_A2.isna()].assign(dose=MIXED)
     else:
@@ -176,7 +177,7 @@ def main() -> int:
     found = []
     for study, kind in KINDS.items():
         if (path := STUDIES / f"{study}.csv").exists():
-            rows = rows_of(load(path), kind)
+            rows = rows_of(load(path, *STUDIES.glob(f"{study}-rest.csv")), kind)
             print(verdict(rows))
             found += rows
     if not found:

@@ -1,12 +1,14 @@
 """The tools of the small studies beside docs/twelve-thousand, on tables that tests make up."""
 
 import importlib
+from itertools import product
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import xarray as xr
 
 from passband.axes import MAIN_AXES
@@ -100,20 +102,26 @@ def test_the_panel_has_a_line_for_each_pair_and_score(modules, tmp_path):
 def test_the_studies_have_the_planned_conditions_and_the_old_tests(modules):
     scherzer = modules("twelve_scherzer")
     old = load(ROOT / "studies" / "twelve-thousand.yaml")
-    for name in ("scherzer", "scherzer-w8", "scherzer-doses", "steps-768", "steps-3072"):
+    names = sorted(path.stem for path in STUDIES.glob("*.yaml") if path.stem != "doses-carbon")
+    assert len(names) == 7
+    for name in names:
         study = load(STUDIES / f"{name}.yaml")
         assert {c.id for c in old.test_conditions} <= {c.id for c in study.test_conditions}
         assert study.study.seed == old.study.seed
         for block in ("microscope", "specimens"):
             assert getattr(study, block) == getattr(old, block)
-    lines = modules("twelve_studies").lenses(STUDIES / "scherzer-doses.yaml")
+    mixed = [STUDIES / f"scherzer-doses{rest}.yaml" for rest in ("", "-rest")]
+    mixtures = [modules("twelve_studies").lenses(file) for file in mixed]
     study = load(STUDIES / "scherzer.yaml")
     of = pd.DataFrame([{n: getattr(c, n) for n in MAIN_AXES} for c in study.train_conditions])
     assert of.groupby(["cs_um", "aperture_mrad", "dose_e_per_A2"]).ngroups == 8
     for _, group in of.groupby(["cs_um", "aperture_mrad", "dose_e_per_A2"]):
         assert tuple(scherzer.units(group)) == scherzer.UNITS
-    lenses = {tuple(lens.values()) for lens in lines.values()}
+    lenses = {tuple(lens.values()) for of in mixtures for lens in of.values()}
     assert lenses == {(c.defocus_nm, c.cs_um, c.aperture_mrad) for c in study.train_conditions}
+    wide = [load(STUDIES / f"scherzer-w8{rest}.yaml") for rest in ("", "-rest")]
+    assert {c for each in wide for c in each.train_ids} == {*study.train_ids}
+    assert len(wide[0].train_ids) == 40
     old_conditions = {c.id for c in old.train_conditions}
     assert {c.id for c in load(STUDIES / "steps-768.yaml").train_conditions} <= old_conditions
 
@@ -146,3 +154,89 @@ def test_the_table_of_dice_has_means_by_test_dose_and_the_homes_of_mixtures(modu
     assert np.isnan(row.dose_e_per_A2)
     assert row.abroad_1600 == pytest.approx(dice[0, 0, 1, 0, 0, 2, 1])
     assert row.home == pytest.approx(dice[0, 0, 1, 0, 0, 3, 1])
+
+
+# ── Doses ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def doses(up: float, down: float) -> pd.DataFrame:
+    """Return scores that are worse by `up` at a higher dose, and by `down` at a lower one."""
+    random, rows = np.random.default_rng(0), []
+    for carbon, trained, dose in product((1, 5), (30, 134, 600), (30, 134, 600)):
+        for replica, image in product(range(6), range(8)):
+            worse = up * (dose > trained) + down * (dose < trained) + random.normal(0, 0.01)
+            row = {"carbon_nm": carbon, "test_carbon_nm": carbon}
+            row |= {"train_dose": trained, "test_dose": dose, "replica": replica, "image": image}
+            rows.append(row | dict.fromkeys(("dice_loss", "wrong", "entropy", "published"), worse))
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "sign"), [(0.3, 0.1, "published"), (0.1, 0.3, "opposite"), (0.2, 0.2, "open")]
+)
+def test_the_sign_of_an_asymmetry_of_doses(modules, up, down, sign):
+    rows = modules("twelve_carbon").rows_of(doses(up, down))
+    assert len(rows) == 2 * 3 * 4
+    for row in rows:
+        assert row["low"] < row["high"]
+        assert row["low_to_high"] == pytest.approx(up, abs=0.01)
+        assert row["high_to_low"] == pytest.approx(down, abs=0.01)
+        if sign != "open" or (row["networks"], row["low"]) == ("carbon 1 nm", 30):
+            assert row["sign"] == sign
+
+
+def test_the_scores_of_an_image_by_hand(modules):
+    of = modules("twelve_carbon")
+    masks = torch.tensor([[[[True, True], [False, False]]]])
+    logits = torch.tensor([[[[2.0, -1.0], [-3.0, 0.5]]]])
+    found = of.scores(logits, masks)
+    right = 1 / (1 + np.exp(-np.array([2.0, -1.0, 3.0, -0.5])))
+    assert found["dice_loss"] == pytest.approx(1 - 2 / (2 + 1 + 1))
+    assert found["wrong"] == pytest.approx(2 / 4)
+    assert found["entropy"] == pytest.approx(-np.log(right).mean())
+    # The softmax of the two probabilities, and then cross-entropy.
+    twice = np.exp(right) / (np.exp(right) + np.exp(1 - right))
+    assert found["published"] == pytest.approx(-np.log(twice).mean() - np.log(1 + 1 / np.e))
+
+
+def test_the_published_networks_have_the_sign_of_their_table(modules, tmp_path):
+    table = {"pretrain_dose": [30, 30, 600], "pretrain_validation_30": [0.3, 0.3, 0.5]}
+    pd.DataFrame(table | {"pretrain_validation_600": [0.8, 1.0, 0.3]}).to_csv(tmp_path / "a.csv")
+    (row,) = modules("twelve_carbon").published_rows(tmp_path / "a.csv")
+    assert (row["low"], row["high"], row["sign"]) == (30, 600, "published")
+    assert (row["low_to_high"], row["high_to_low"]) == pytest.approx((0.6, 0.2))
+
+
+# ── Steps ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def steps_table(home: float, abroad: float) -> pd.DataFrame:
+    """Return a table of 12 conditions, 4 replicas and 8 images."""
+    random, rows = np.random.default_rng(0), []
+    for condition in load(STUDIES / "steps-768.yaml").train_conditions:
+        for replica, image in product(range(4), range(8)):
+            row = {name: getattr(condition, name) for name in MAIN_AXES}
+            row |= {"replica": replica, "image": image, "home": home + random.normal(0, 0.01)}
+            for dose in (50, 200, 1600):
+                row[f"abroad_{dose}"] = abroad + random.normal(0, 0.01)
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def test_longer_training_is_compared_with_192_steps(modules):
+    steps, few = modules("twelve_steps"), steps_table(0.90, 0.70)
+    for change in (-0.04, 0.04):
+        many = steps_table(0.92, 0.70 + change).sample(frac=1, random_state=0)
+        home, abroad = steps.rows_of(few, many, 3072)
+        assert (home["score"], abroad["score"]) == ("home", "abroad")
+        assert abroad["difference"] == pytest.approx(change)
+        assert abroad["low"] < change < abroad["high"]
+        assert (abroad["high"] < 0) == (change < 0)
+        assert abroad["conditions_below_0"] == f"{12 if change < 0 else 0} of 12"
+
+
+def test_the_networks_of_192_steps_are_those_of_the_packed_parts(modules, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    few = modules("twelve_steps").fewest()
+    assert len(few) == 12 * 4 * 8
+    assert 0.5 < few.home.mean() < 1
