@@ -15,6 +15,7 @@ import pandas as pd
 import twelve_figure
 from matplotlib.figure import Figure
 from PIL import Image
+from twelve_choices import summary
 from twelve_doses import asymmetry
 from twelve_figure import SHARES
 from twelve_parts import FOLDER, WHOLE, check_lines, read
@@ -41,12 +42,18 @@ LINES = {
     "T(q)": "T(q)",
     "T(q), bits and dose": "T(q), bits (the package)",
     "T(q) in bands": "T(q) in bands",
-    "mean of T(q), bits and dose, and scaled": "mean of the package's and scaled",
     "published scalars": "published scalars",
     "boosted trees": "boosted trees",
 }
 _JSON = {"matrix": "matrix.json", "locked": "locked/result.json", "check": "check.json"}
-_CSV = {name: f"{name}.csv" for name in ("lines", "scherzer", "doses", "parts")}
+_CSV = {
+    name: f"{name}.csv"
+    for name in ("lines", "scherzer", "doses", "parts", "choices", "studies/costs")
+}
+#: The places of the shares of the variance, in the order of the figure.
+_SHARES = "of_doses", "of_train", "of_test", "of_interaction"
+#: Words in the names of the studies whose processor time the page has.
+_COSTS = "locked", "scherzer", "carbon", "choices"
 
 
 def fields(folder: Path = FOLDER) -> dict[str, str]:
@@ -72,13 +79,12 @@ def fields(folder: Path = FOLDER) -> dict[str, str]:
         "abroad": _words(matrix["abroad"]),
         "noise": f"{matrix['noise']:.1%}",
         "cpu_h": f"{cpu_s / 3600:.1f}",
-        "wall_h": f"{parts.wall_s.sum() / 3600:.1f}",
         "commits": ", ".join(dict.fromkeys(f"`{commit}`" for commit in parts.commit)),
         "again": f"{check['again']['all_equal']} of {check['again']['all']}",
-        "variance": markdown.table(
-            ["source", "share of the variance of Dice"],
-            [[words, _words(matrix["shares"][name], "z.1%")] for name, words in SHARES.items()],
-        ),
+        **{
+            place: _words(matrix["shares"][name], "z.0%")
+            for place, name in zip(_SHARES, SHARES, strict=True)
+        },
         "simple": simple(matrix["simple"]),
         "levels": levels(of["lines"]),
         "tests": tests(of["lines"]),
@@ -88,7 +94,15 @@ def fields(folder: Path = FOLDER) -> dict[str, str]:
         "commit": of["locked"]["commit"][:12],
         "scherzer": scherzer(of["scherzer"]),
         "doses": asymmetry(of["doses"]),
+        "choices": summary(folder),
+        **{f"{name}_min": _minutes(of["studies/costs"], name) for name in _COSTS},
     }
+
+
+def _minutes(costs: pd.DataFrame, name: str) -> str:
+    """Return the processor time [min] of all studies whose names begin with a word."""
+    of = costs[costs.study.str.contains(name)]
+    return f"{of.filter(like='_cpu_s').to_numpy().sum() / 60:.0f}"
 
 
 def _words(ends: Iterable[float], form: str = "z.3f") -> str:
@@ -170,9 +184,10 @@ def locked_lines(lines: dict) -> str:
 
 
 def intervals(found: dict) -> str:
+    kinds = "inside", "inside, new tests", "outside"
     return "; ".join(
-        f"{name} {of['coverage']:.1%} (half-width {of['half_width']:.3f})"
-        for name, of in found.items()
+        f"{name} {found[name]['coverage']:.1%} (half-width {found[name]['half_width']:.3f})"
+        for name in kinds
     )
 
 

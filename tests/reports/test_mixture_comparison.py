@@ -108,8 +108,8 @@ def test_numbers_of_the_report_are_those_of_single_conditions():
 
     M = np.random.default_rng(2).uniform(0.3, 0.9, (8, 8))
     whole = make_table(GRID, M)
-    with_mixtures = numbers.numbers(mixed(whole), 10, 0.95, 0)
-    without = numbers.numbers(whole.isel(train=slice(6)), 10, 0.95, 0)
+    with_mixtures = numbers.numbers(mixed(whole), 0.95)
+    without = numbers.numbers(whole.isel(train=slice(6)), 0.95)
     assert with_mixtures.train == without.train
     for name in ("own", "other", "loss", "worst", "close", "axes"):
         assert getattr(with_mixtures, name) == getattr(without, name)

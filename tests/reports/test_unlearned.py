@@ -44,17 +44,17 @@ def test_a_sentence_names_some_or_says_that_all_failed():
 
 
 def test_what_did_not_learn_counts_as_missing_in_all_means_but_is_in_the_matrix():
-    found = numbers(TABLE, 20, 0.95, 0, SOME)
+    found = numbers(TABLE, 0.95, SOME)
     missing = TABLE.assign(counts=TABLE.counts.where(~SOME))
     missing["counts"] = missing.counts.transpose(*TABLE.counts.dims)
-    expected, before = numbers(missing, 20, 0.95, 0), numbers(TABLE, 20, 0.95, 0)
+    expected, before = numbers(missing, 0.95), numbers(TABLE, 0.95)
     assert [getattr(found, n) for n in NAMES] == [getattr(expected, n) for n in NAMES]
     assert found.own != before.own
     assert found.axes == expected.axes
     group = "gold", "compact"
     np.testing.assert_array_equal(found.learned[group], expected.matrices[group])
     np.testing.assert_allclose(found.matrices[group], before.matrices[group])
-    alike = numbers(TABLE, 20, 0.95, 0, NONE)
+    alike = numbers(TABLE, 0.95, NONE)
     assert [getattr(alike, n) for n in NAMES] == [getattr(before, n) for n in NAMES]
 
 
@@ -62,17 +62,17 @@ def test_the_page_leaves_them_out_of_its_choices():
     best = np.full((24, 24), 0.5)
     best[0] = 0.9  # the first network would be chosen everywhere
     table = make_table(GRID, best)
-    left_out = make_content(numbers=numbers(table, 0, 0.95, 0, of((0, 0), (0, 1))))
+    left_out = make_content(numbers=numbers(table, None, of((0, 0), (0, 1))))
     text = page.render(left_out)
     assert "2 of 48 networks did not learn" in text
     assert "the highest mean Dice, 0.50" in text
-    whole = page.render(make_content(numbers=numbers(table, 0, 0.95, 0, NONE)))
+    whole = page.render(make_content(numbers=numbers(table, None, NONE)))
     assert "the highest mean Dice, 0.90" in whole
     assert "did not learn" not in whole
 
 
 def test_the_page_concludes_nothing_if_no_network_learned():
-    text = page.render(make_content(numbers=numbers(TABLE, 0, 0.95, 0, EVERY)))
+    text = page.render(make_content(numbers=numbers(TABLE, None, EVERY)))
     assert "<strong>No network learned.</strong>" in text
     assert REMEDY in text
     assert "No network learned, so none is recommended." in text

@@ -74,6 +74,7 @@ def trained(content, worse=0.0):
     found[..., 0] -= worse
     dims = ("specimen", "architecture", "train", "replica", "test_specimen", "test")
     found = np.repeat(found[None, None, :, None, None], 2, axis=3)
+    found[:, :, :, 1, ..., 0] -= 1000.0  # Dice of the second replica is 0.003 lower
     tests = [condition.id for condition in study.test_conditions]
     table = xr.Dataset(
         {
@@ -97,7 +98,7 @@ def test_chosen_networks_are_judged_on_further_structures(choices, stored, monke
     whole, results = stored
     monkeypatch.setattr(choices, "trained", lambda content, cores: trained(content))
     assert choices.write(1, results, whole, Path(), structures=STRUCTURES + FURTHER) == 0
-    assert "numbers are the same" in capsys.readouterr().out
+    assert "0.0000 from the stored Dice" in capsys.readouterr().out
     with Path("choices.csv").open() as file:
         head, *rows = csv.reader(file)
     assert head == ["microscope", "rule", "train", "6", "7"]
@@ -109,14 +110,14 @@ def test_chosen_networks_are_judged_on_further_structures(choices, stored, monke
         known = 0.7
         if rule != choices.MIXTURE:
             known = true_dice(study.axes.parse(train), study.axes.parse(microscope))
-        np.testing.assert_allclose(np.array(dice, float), known + further, atol=1e-4)
+        np.testing.assert_allclose(np.array(dice, float), known + further - 0.0015, atol=2e-3)
         assert (train == microscope) == (rule == choices.THERE)
 
 
 def test_networks_that_give_other_numbers_than_stored_are_refused(choices, stored, monkeypatch):
     whole, results = stored
     monkeypatch.setattr(choices, "trained", lambda content, cores: trained(content, 2000.0))
-    with pytest.raises(PassbandError, match=r"^\d+ of \d+ numbers differ from the stored ones$"):
+    with pytest.raises(PassbandError, match=r"^the networks are not those of the study: 0\.0049"):
         choices.write(1, results, whole, Path(), structures=STRUCTURES + FURTHER)
     assert not Path("choices.csv").exists()
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from string import Template
 
 import numpy as np
 import pandas as pd
@@ -359,3 +360,24 @@ def test_two_parts_become_a_page(modules, tmp_path, monkeypatch):
     assert found["home"][0] == pytest.approx(float(small.id.mean()), abs=0.004)
     assert sum(ends[0] for ends in found["shares"].values()) == pytest.approx(1)
     assert set(found["simple"]) == {"100", "1000", "all"}
+
+
+def test_the_account_is_made_from_the_files_beside_it(modules):
+    page, folder = modules("twelve_page"), ROOT / "docs/twelve-thousand"
+    made, text = page.fields(folder), (folder / "page.md").read_text(encoding="utf-8")
+    assert set(Template(text).get_identifiers()) == set(made)
+    account = (folder / "README.md").read_text(encoding="utf-8")
+    assert account == Template(text).substitute(made)
+    assert "nan" not in account
+    lines = account.splitlines()
+    rows = sum(line.startswith("|") for line in lines) - 2 * sum(
+        line.startswith("|---") for line in lines
+    )
+    words = sum(len(line.split()) for line in lines if not line.startswith("|"))
+    assert rows <= 40
+    assert words <= 900
+
+
+def test_an_account_without_a_file_is_one_line(modules, tmp_path):
+    with pytest.raises(PassbandError, match=r"matrix.json: is missing; run the other commands"):
+        modules("twelve_page").fields(tmp_path)

@@ -171,7 +171,7 @@ def test_files_are_those_of_the_finished_study():
     """Logs, caches and SVG figures are not compared, since the study in tests/data lacks them.
 
     Its table is of an earlier version, which had fewer arrays. `tests/workflow` compares a new one.
-    That version wrote no checksums, which are one file of each of two stores.
+    That version wrote no checksum in information.zarr, which is one file.
     """
     with tarfile.open(ROOT / "tests/data/finished.tar.xz") as archive:
         files = [member.name for member in archive if not member.isdir()]
@@ -180,7 +180,7 @@ def test_files_are_those_of_the_finished_study():
     for names in ("waves", "networks", "records", "ood.zarr, information.zarr"):
         folders = tuple(f"{name}/" for name in names.split(", "))
         found = sum(file.startswith(folders) for file in files)
-        assert found == counted[names] - names.count(".zarr"), names
+        assert found == counted[names] - names.count("information.zarr"), names
 
 
 def test_files_of_metrics_follow_replicas_and_intervals():
