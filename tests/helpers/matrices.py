@@ -109,7 +109,10 @@ def make_table(grid, M, replicas=2, structures=12, sd_replica=0.0, sd_structure=
     counts = np.stack([tp, 1e6 - tp, 1e6 - tp], -1)[None, None, :, :, None]
     dims = ("specimen", "architecture", "train", "replica", "test_specimen", "test", "structure")
     return xr.Dataset(
-        {"counts": ((*dims, "outcome"), counts)},
+        {
+            "counts": ((*dims, "outcome"), counts),
+            "dice": (dims[:-1], D.mean(-1)[None, None, :, :, None]),
+        },
         coords={
             "specimen": ["gold"],
             "architecture": ["compact"],

@@ -8,10 +8,11 @@ import xarray as xr
 from passband.analysis.groups import group_names, groups, specimen_label
 from passband.analysis.ood import SELECTIONS
 from passband.grid import of_conditions
-from passband.prediction.matrix.cross_validation import CTF
+from passband.prediction.matrix.cross_validation import ALL, CONDITIONS, CTF
+from passband.prediction.matrix.level_scores import LENS
 from passband.prediction.matrix.matrices import predicted_matrices
 from passband.prediction.matrix.models import COMBINED, COVERAGE, PROCESS, STACKED
-from passband.prediction.matrix.prediction import ALL, headline
+from passband.prediction.matrix.prediction import headline
 from passband.reports import mixture_comparison
 from passband.reports.markdown import interval, mean_and_deviation, table
 from passband.reports.unlearned import MARK, is_marked, sentence
@@ -120,4 +121,19 @@ def prediction(predicted: xr.Dataset) -> str:
                     f"{float(ctf.coverage):.3f}",
                 ]
             )
-    return table(head, rows)
+    return "\n\n".join([table(head, rows), *interactions(predicted)])
+
+
+def interactions(predicted: xr.Dataset) -> Iterator[str]:
+    """Yield R² of the interaction, where it is defined, for each matrix and side in a sentence."""
+    for name, matrix in predicted_matrices(predicted).items():
+        for level in matrix.level.values if "level" in matrix.dims else []:
+            (axis, end, which), of = level.split("/"), matrix.sel(level=level)
+            best, scaled = of.level_interaction.sel(distances=["T(q)", "scaled"]).values
+            ceiling = float(of.level_ceiling[0])
+            if which == ALL and axis in (LENS, CONDITIONS) and np.isfinite(best + scaled + ceiling):
+                yield (
+                    f"{name}: R² of the interaction of networks and tests at given doses, {axis} "
+                    f"left out in {end}: {best:.3f} from T(q), {scaled:.3f} from scaled "
+                    f"parameters; noise of replicas allows {ceiling:.3f}."
+                )

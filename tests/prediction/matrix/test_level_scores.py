@@ -1,14 +1,17 @@
-"""Levels that are left out: what the process and its parameters may see."""
+"""Levels that are left out: what the process and its parameters may see, and the scores."""
 
 import numpy as np
 import pytest
-from matrices import make_metrics, make_profiles, matrix
+import xarray as xr
+from matrices import make_metrics, make_profiles, make_table, matrix
 from sklearn.metrics import r2_score
 
 from passband.prediction import gaussian_process
 from passband.prediction.covariance import PROFILES
-from passband.prediction.matrix import level_scores
-from passband.prediction.matrix.level_scores import left_out
+from passband.prediction.matrix import level_scores, matrices
+from passband.prediction.matrix.interaction import SCORES, parts, scores
+from passband.prediction.matrix.level_scores import left_out, scaled
+from passband.reports import summaries
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +58,110 @@ def test_parameters_are_found_from_a_part_of_many_rows(known, monkeypatch):
     )
     left_out(Y, (profiles, profiles), 0, out, PROFILES)
     assert sizes == [((9, 24), False), ((16, 24), True)]  # then with the parameters
+
+
+GRID = {
+    "defocus_nm": [-10, 5, 20],
+    "cs_um": [1, 300, 600, 1000],
+    "aperture_mrad": [9, 11, 12],
+    "dose_e_per_A2": [100, 800],
+}
+
+
+@pytest.fixture(scope="module")
+def scored():
+    """The scores of Dice that falls with the distance of T(q), and what they are computed from."""
+    metrics, _ = make_metrics(GRID)
+    profiles, random = make_profiles(metrics), np.random.default_rng(3)
+    T = profiles["gold"]["T"].values
+    apart = ((T[:, None] - T) ** 2).mean(-1)
+    M = 0.9 - 0.5 * apart / apart.max()
+    metrics["dice"] = metrics.dice.copy(data=M[None, None, None])
+    table = make_table(GRID, M, replicas=3)
+    D = M[:, None] + 0.01 * random.normal(size=(len(M), 3, len(M)))
+    D[5, 0, 7] = np.nan  # this replica is not used
+    dims = ("specimen", "architecture", "train", "replica", "test_specimen", "test")
+    table["dice"] = dims, D[None, None, :, :, None]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matrices, "MAX_CONDITIONS", 30)  # the scores have all 72
+        patch.setattr(gaussian_process, "_STEPS", 15)  # to save time
+        found = level_scores.level_scores(table, metrics, profiles, 0)
+    D[5, 0] = np.nan
+    return D, metrics, profiles["gold"], found
+
+
+def test_dice_that_follows_from_t_of_q_is_predicted_better_from_it(scored):
+    found = scored[-1].squeeze()
+    assert set(found.data_vars) == {f"level_{name}" for name in SCORES}
+    for end in ("train", "test"):
+        for axis in ("defocus_nm", "lens"):
+            of = found.level_interaction.sel(level=f"{axis}/{end}/all")
+            assert float(of.sel(distances="T(q)")) > float(of.sel(distances="scaled")) + 0.05
+    np.testing.assert_array_equal(*found.level_ceiling.transpose("distances", "level"))
+    assert 0.5 < float(found.level_ceiling.sel(level="lens/train/all")[0]) < 1
+
+
+@pytest.mark.parametrize("end", ["train", "test"])
+def test_levels_have_their_own_scores_and_the_sums_of_squares_together(scored, end, monkeypatch):
+    D, metrics, profiles, found = scored
+    monkeypatch.setattr(gaussian_process, "_STEPS", 15)
+    Y, every, of = np.nanmean(D, axis=1), np.arange(72), found.squeeze().sel(distances="T(q)")
+    sums, side = [], ["train", "test"].index(end)
+    for level in GRID["defocus_nm"]:
+        out = metrics.train_defocus_nm.values == level
+        some = (out, every) if side == 0 else (every, out)
+        predicted, _ = left_out(Y, [profiles] * 2, side, out, PROFILES)
+        true = np.compress(out, Y, side)
+        dose = tuple(metrics.train_dose_e_per_A2.values[k] for k in some)
+        slice_ = of.sel(level=f"defocus_nm/{end}/{level}")
+        for name, score in scores(true, predicted, dose, D[some[0]][..., some[1]]).items():
+            assert float(slice_[f"level_{name}"]) == pytest.approx(score), name
+        error, part = (parts(each, dose)["interaction"] for each in (true - predicted, true))
+        sums.append([(error**2).sum(), (part**2).sum()])
+    left, total = np.sum(sums, axis=0)
+    together = of.sel(level=f"defocus_nm/{end}/all")
+    assert float(together.level_interaction) == pytest.approx(1 - left / total)
+
+
+def test_fewer_than_ten_conditions_at_a_dose_have_no_interaction(scored):
+    found = scored[-1].squeeze()
+    for end in ("train", "test"):
+        for level in ("300", "all"):  # 9 conditions at each dose
+            of = found.sel(level=f"cs_um/{end}/{level}")
+            for name in ("interaction", "ceiling", "main_train", "main_test"):
+                assert of[f"level_{name}"].isnull().all()
+            assert of.level_r2.notnull().all()
+            assert of.level_rmse_replicas.notnull().all()
+
+
+def test_groups_are_left_out_of_scattered_conditions(scored):
+    _, metrics, *_ = scored
+    one = metrics.isel(train=[0, 20, 40, 60], test=[0, 20, 40, 60])
+    assert {axis for axis, *_ in level_scores._slices(one, 0)} == {"conditions"}
+    axes = {(axis, side) for axis, side, *_ in level_scores._slices(metrics, 0)}
+    lens = ("defocus_nm", "cs_um", "aperture_mrad")  # there are only two doses
+    assert axes == {(axis, side) for axis in lens for side in (0, 1)}
+
+
+def test_units_of_scaled_parameters_are_standard_deviations(known):
+    _, profiles = known
+    kernel = scaled(profiles, profiles)
+    assert len(kernel.names) == len(kernel.lengths) == 4
+    np.testing.assert_allclose(kernel.squared(profiles, profiles).mean((1, 2)), 2)
+    some = profiles.isel(condition=slice(3))
+    phase = profiles.condition_defocus_nm * profiles.condition_aperture_mrad**2
+    expected = np.subtract.outer(phase.values[:3], phase.values) ** 2 / float(phase.var())
+    np.testing.assert_allclose(kernel.squared(some, profiles)[0], expected)
+
+
+def test_the_summary_says_what_the_interaction_is(scored):
+    found = scored[-1]
+    r2 = found.level_r2.isel(level=0, distances=0, drop=True).rename("r2")
+    lines = list(summaries.interactions(found.assign(r2=r2)))
+    assert len(lines) == 2
+    of = found.squeeze().sel(level="lens/test/all")
+    values = [float(of.level_interaction.sel(distances=d)) for d in ("T(q)", "scaled")]
+    expected = f"{values[0]:.3f} from T(q), {values[1]:.3f} from scaled parameters"
+    ceiling = f"noise of replicas allows {float(of.level_ceiling[0]):.3f}."
+    assert lines[1].endswith(f"left out in test: {expected}; {ceiling}")
+    assert list(summaries.interactions(xr.Dataset({"r2": r2}))) == []

@@ -134,5 +134,7 @@ def test_the_results_have_no_names_in_common(monkeypatch):
     metrics, information = make_metrics(noise=0.01)
     table = make_table(GRID, matrix(metrics).dice.transpose("train", "test").values)
     found = prediction.assess(table, metrics, information, None, make_profiles(metrics), 5, 0.95, 0)
-    for name in ("predicted", "process_weight", "along_rho", "step", "design", "completion"):
+    names = ("predicted", "process_weight", "along_rho", "step", "design", "completion")
+    for name in (*names, "level_interaction"):
         assert name in found.data_vars, name
+    assert found.level_r2.sel(level="defocus_nm/test/all").notnull().all()

@@ -27,6 +27,8 @@ GROUPS = 5
 INNER = 3
 #: The axis of folds that hold out a random group of conditions.
 CONDITIONS = "conditions"
+#: The level of a part of the predictions that contains all folds of an axis and a side.
+ALL = "all"
 #: The set of features that has the Gaussian process too.
 CTF = "ctf"
 #: Sides of the Dice matrix on which a fold holds out conditions.

@@ -92,17 +92,34 @@ def scores(
         true, predicted: (train, test), Dice without NaN.
         replicas: (train, replica, test), Dice whose mean is `true`, without replicas that have NaN.
     """
+    return dict(zip(SCORES, pooled(squares(true, predicted, doses, replicas)[None]), strict=True))
+
+
+def squares(
+    true: np.ndarray, predicted: np.ndarray, doses: Doses, replicas: np.ndarray
+) -> np.ndarray:
+    """Return the sums over cells whose ratio each of :data:`SCORES` is, (scores, 2)."""
     error = true - predicted
     of_true, of_error = parts(true, doses), parts(error, doses)
     deviations, number = _deviations(replicas)
     degrees = np.maximum(number - 1, 0).sum() * true.shape[1]
     single = _squares(deviations) / degrees if deviations.any() else np.nan
-    left = {name: _share(_squares(of_error[name]), part) for name, part in of_true.items()}
-    left["r2"] = _share(_squares(error), true - true.mean())
-    left["ceiling"] = _share(noise(replicas, doses), of_true["interaction"])
-    found = {name: 1 - share for name, share in left.items()}
-    found["rmse_replicas"] = float(np.sqrt(_squares(error) / error.size / single))
-    return {name: found[name] for name in SCORES}
+    left = {"r2": _squares(error), "ceiling": noise(replicas, doses)}
+    left |= {name: _squares(part) for name, part in of_error.items()}
+    of_true |= {"r2": true - true.mean(), "ceiling": of_true["interaction"]}
+    pairs = {name: (left[name], _squares(part)) for name, part in of_true.items()}
+    # Without variance, a part has only rounding errors.
+    pairs = {k: v if v[1] > 1e-20 * true.size else (np.nan, np.nan) for k, v in pairs.items()}
+    pairs["rmse_replicas"] = left["r2"], error.size * single
+    return np.array([pairs[name] for name in SCORES])
+
+
+def pooled(several: np.ndarray) -> np.ndarray:
+    """Return the scores (…, scores) of matrices together, from squares (matrix, …, scores, 2)."""
+    there = np.isfinite(several).all(-1, keepdims=True)
+    left, total = np.moveaxis(np.where(there, several, 0).sum(0), -1, 0)
+    share = left / np.where(total > 0, total, np.nan)
+    return np.where(np.array([*SCORES]) == "rmse_replicas", np.sqrt(share), 1 - share)
 
 
 def _deviations(replicas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -115,9 +132,3 @@ def _deviations(replicas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _squares(part: np.ndarray) -> float:
     return float(np.nansum(part**2))
-
-
-def _share(squares: float, part: np.ndarray) -> float:
-    """Return squares divided by those of a part; NaN if the part has no variance."""
-    total = _squares(part)
-    return squares / total if total > 1e-20 * part.size else np.nan

@@ -18,12 +18,12 @@ class TooFewError(PassbandError):
     """All Dice matrices of a study are too small to evaluate predictions."""
 
 
-def matrices(metrics: xr.Dataset, seed: int) -> list[xr.Dataset]:
+def matrices(metrics: xr.Dataset, seed: int, drawn: bool = True) -> list[xr.Dataset]:
     """Return the Dice matrix of each specimen, architecture and test specimen, (train, test).
 
     Training conditions without networks are left out. If a side of a matrix has more than
-    :data:`MAX_CONDITIONS` conditions, this number of conditions is drawn at random. If a side of a
-    matrix has fewer than :data:`MIN_CONDITIONS` conditions, the matrix is left out.
+    :data:`MAX_CONDITIONS` conditions, this number of conditions is drawn at random, unless `drawn`
+    is false. If a side has fewer than :data:`MIN_CONDITIONS` conditions, the matrix is left out.
 
     Args:
         metrics: OOD metrics, see :func:`passband.analysis.ood.metrics`.
@@ -36,7 +36,7 @@ def matrices(metrics: xr.Dataset, seed: int) -> list[xr.Dataset]:
         trained = np.isfinite(cells.dice.transpose("train", "test").values).any(1)
         places = {"train": np.flatnonzero(trained), "test": np.arange(cells.sizes["test"])}
         for side, place in places.items():
-            if len(place) > MAX_CONDITIONS:
+            if drawn and len(place) > MAX_CONDITIONS:
                 # The random number of a condition depends only on its name, so that a condition
                 # that is on both sides of the matrix is chosen on both sides or on neither side.
                 lot = [generator(seed, "chosen", id).random() for id in cells[side].values[place]]

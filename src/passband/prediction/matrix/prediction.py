@@ -17,6 +17,7 @@ from passband.analysis.groups import group_names
 from passband.grid import axes_of
 from passband.prediction.matrix import completion, design, smoothness
 from passband.prediction.matrix.cross_validation import (
+    ALL,
     CONDITIONS,
     CTF,
     SCORES,
@@ -30,6 +31,7 @@ from passband.prediction.matrix.cross_validation import (
     score,
 )
 from passband.prediction.matrix.features import Features, feature_sets
+from passband.prediction.matrix.level_scores import level_scores
 from passband.prediction.matrix.matrices import matrices, targets
 from passband.prediction.matrix.models import (
     COMBINED,
@@ -43,8 +45,6 @@ from passband.prediction.matrix.models import (
 
 #: Models that have prediction intervals, and scores of single folds.
 WITH_INTERVALS = (STACKED, PROCESS, COMBINED)
-#: The level of a part of the predictions that contains all folds of an axis and a side.
-ALL = "all"
 
 
 def predict(
@@ -172,6 +172,7 @@ def assess(
         smoothness.steps(table),
         design.design(*both, predicted, seed),
         completion.completion(*both, table.sizes["replica"], seed, progress),
+        level_scores(table, metrics, profiles, seed, progress),
     ]
     return xr.merge(parts, combine_attrs="drop")
 

@@ -14,14 +14,15 @@ from passband.axes import AXES
 from passband.config import Specimen, Study
 from passband.config.materials import MATERIALS
 from passband.grid import Axes, is_condition
-from passband.prediction.matrix.cross_validation import CTF
+from passband.prediction.matrix.cross_validation import ALL, CTF
 from passband.prediction.matrix.matrices import predicted_matrices
-from passband.prediction.matrix.prediction import ALL, headline
+from passband.prediction.matrix.prediction import headline
 from passband.reports.mixture_comparison import comparisons
 from passband.reports.page.data import Data, compressed
 from passband.reports.page.files import Cost
 from passband.reports.page.numbers import Numbers
 from passband.reports.page.text import axis_words, number, percent, ranged, tight
+from passband.reports.summaries import interactions
 from passband.reports.unlearned import MARK, is_marked
 from passband.words import duration, number_of, span
 
@@ -286,14 +287,14 @@ def prediction_sentences(predicted: xr.Dataset | None) -> list[str]:
     if not values:
         return []
     (low, there), (high, best) = min(values), max(values)
-    first = (
+    found = [
         "From transfer functions and doses alone, Dice of held-out pairs is predicted best if "
         f"{_left_out(best)} (R² {number(high)})."
-    )
-    if len(values) == 1:
-        return [first]
-    last = "It fails" if low < FAILS else "It is least certain"
-    return [first, f"{last} if {_left_out(there)} (R² {number(low)})."]
+    ]
+    if len(values) > 1:
+        last = "It fails" if low < FAILS else "It is least certain"
+        found.append(f"{last} if {_left_out(there)} (R² {number(low)}).")
+    return [*found, *interactions(predicted)]
 
 
 def _left_out(row: str) -> str:
