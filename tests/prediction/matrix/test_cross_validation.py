@@ -7,6 +7,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import mean_absolute_error, r2_score
 
 from passband.axes import MAIN_AXES
+from passband.prediction import gaussian_process
 from passband.prediction.matrix import cross_validation, features, matrices
 from passband.prediction.matrix.clusters import Clusters
 from passband.prediction.matrix.cross_validation import Profiled
@@ -140,6 +141,26 @@ def test_gaussian_process_uses_cells_in_distribution_of_visible_conditions():
     np.testing.assert_array_equal(same, expected)
     changed[7, 7] = 0.1
     assert np.abs(Profiled(profile, profile, changed).mean(visible) - same).max() > 1e-3
+
+
+@pytest.mark.parametrize("end", ["train", "both"])
+def test_networks_that_are_held_out_have_the_images_of_the_others_unless_tests_are_held_out(end):
+    metrics, _ = make_metrics(noise=0.03)
+    dice = matrix(metrics).dice.values
+    (profile,) = make_profiles(metrics).values()
+    rows = np.arange(24) < 4
+    held_out = rows[:, None] | ((np.arange(24) >= 20) & (end == "both"))
+    visible = np.where(held_out, np.nan, dice)
+    known = np.where(np.eye(24), np.nan, visible)
+    found, bounds = Profiled(profile, profile, dice).interval(known, np.tile(rows, (24, 1)).T)
+    fitted = gaussian_process.fit(visible, profile, profile)
+    same, low, high = fitted.interval(profile.isel(condition=rows), None)
+    other = fitted.interval(None, profile)[0][rows]
+    expected = same if end == "train" else other
+    np.testing.assert_allclose(found, expected.ravel())
+    if end == "train":
+        assert np.abs(same - other).max() > 1e-4
+        np.testing.assert_allclose(bounds, np.column_stack([low.ravel(), high.ravel()]))
 
 
 def test_noise_is_not_predicted():

@@ -144,8 +144,7 @@ class Profiled(NamedTuple):
 
         `cells` is a (train, test) bool array. For `visible` see :meth:`mean`.
         """
-        fitted = self._fit(visible)
-        expected, low, high = (values[cells] for values in fitted.interval(None, self.test))
+        expected, low, high = (values[cells] for values in self._intervals(visible))
         return expected, np.column_stack([low, high])
 
     def mean(self, visible: np.ndarray) -> np.ndarray:
@@ -158,13 +157,18 @@ class Profiled(NamedTuple):
             visible: (train, test), Dice; NaN in cells that are held out, and in cells in
                 distribution.
         """
-        return self._fit(visible).predict(None, self.test)[0]
+        return self._intervals(visible)[0]
 
-    def _fit(self, visible: np.ndarray) -> gaussian_process.GaussianProcess:
+    def _intervals(self, visible: np.ndarray) -> np.ndarray:
         known = np.isfinite(visible)
         own = self.train.condition.values[:, None] == self.test.condition.values
         own = own & known.any(1)[:, None] & known.any(0)
-        return gaussian_process.fit(np.where(own, self.dice, visible), self.train, self.test)
+        fitted = gaussian_process.fit(np.where(own, self.dice, visible), self.train, self.test)
+        found, hidden = np.stack(fitted.interval(None, self.test)), ~known.any(1)
+        new = np.stack(fitted.interval(self.train.isel(condition=hidden), None))
+        if new.shape[2] == found.shape[2]:  # no test is held out, and all have the same images
+            found[:, hidden] = new
+        return found
 
 
 class FoldResult(NamedTuple):

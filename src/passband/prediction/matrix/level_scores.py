@@ -1,6 +1,6 @@
 """Predictions of levels that are left out of a whole matrix, by a process with any distances."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -91,7 +91,7 @@ def level_scores(
         ends = [profile.sel(condition=cells[end].values) for end in ENDS]
         kernels = {"scaled": scaled(*ends), "T(q)": PROFILES}
         squares: dict[str, list[np.ndarray]] = {}
-        for axis, side, level, out in progress(_slices(cells, seed)):
+        for axis, side, level, out in progress([*_slices(cells, seed)]):
             where = [out if k == side else np.full(n, True) for k, n in enumerate(Y.shape)]
             true, own = Y[np.ix_(*where)], D[where[0]][..., where[1]]
             a, b = (cells[f"{end}_dose_e_per_A2"][k] for end, k in zip(ENDS, where, strict=True))
@@ -110,12 +110,10 @@ def level_scores(
     return xr.merge(parts, join="outer", compat="no_conflicts")
 
 
-def _slices(cells: xr.Dataset, seed: int) -> list[tuple[str, int, float, np.ndarray]]:
-    """Return axis, side, level and left-out conditions; groups if conditions have no levels."""
-    result = []
+def _slices(cells: xr.Dataset, seed: int) -> Iterator[tuple[str, int, float, np.ndarray]]:
+    """Yield axis, side, level and left-out conditions; groups if conditions have no levels."""
     for side in range(len(ENDS)):
         found = {axis: labels(cells, axis, seed)[side] for axis in axes_of(cells)}
         found = {k: v for k, v in found.items() if 3 <= len(np.unique(v)) <= len(v) / 2}
         for axis, of in (found or {CONDITIONS: labels(cells, CONDITIONS, seed)[side]}).items():
-            result += [(axis, side, level, of == level) for level in np.unique(of)]
-    return result
+            yield from ((axis, side, level, of == level) for level in np.unique(of))
