@@ -326,6 +326,18 @@ def make_prediction(r2: dict[str, float]) -> xr.Dataset:
     )
 
 
+def test_the_page_says_how_well_the_interaction_is_predicted():
+    predicted = make_prediction({"conditions": 0.95})
+    of = ("specimen", "architecture", "test_specimen", "level", "distances")
+    values = np.array([[0.61, 0.85], [np.nan, np.nan]])[None, None, None]
+    predicted = predicted.assign(
+        level_interaction=(of, values), level_ceiling=(of, 0 * values + 0.957)
+    ).assign_coords(level=["lens/train/all", "lens/test/all"], distances=["scaled", "T(q)"])
+    text = page.render(make_content(prediction=predicted))
+    assert text.count("R² of the interaction of networks and tests at given doses") == 1
+    assert "0.850 from T(q), 0.610 from scaled parameters; noise of replicas allows 0.957." in text
+
+
 def test_the_prediction_is_said_to_fail_where_its_r2_is_low():
     r2 = {"conditions": 0.95, "dose_e_per_A2": 0.8, "aperture_mrad": -0.12}
     predicted = make_prediction(r2)
