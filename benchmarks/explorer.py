@@ -22,7 +22,8 @@ from harness import Table
 
 from passband.analysis.profiles import SAMPLES, flat_spectrum, profiles
 from passband.network_id import NetworkId
-from passband.prediction import gaussian_process, kronecker
+from passband.prediction import gaussian_process
+from passband.prediction.covariance import PROFILES
 from passband.prediction.recommend.network_ranking import Group
 from passband.reports.explorer import content as explorer_content
 from passband.reports.explorer import explorer, ranking
@@ -90,7 +91,9 @@ def _ranking(study, metrics, blocks):
     )
     train, test = ends
     dice = metrics.dice.values[0, 0, 0]
-    model = gaussian_process.fit(dice, train, test, theta=kronecker.MEAN)
+    of_side, _ = PROFILES.prior
+    theta = np.concatenate([of_side, of_side, np.log([0.01, 0.01, 0.3, 0.02])])
+    model = gaussian_process.fit(dice, train, test, theta=theta)
     ids = [condition.id for condition in study.train_conditions]
     names = "gold", study.training.architectures[0]
     networks = tuple(str(NetworkId(*names, id, 0)) for id in ids)

@@ -275,7 +275,7 @@ def test_order_of_particles_by_their_scores(monkeypatch):
 
 @pytest.mark.slow
 def test_coverage_prints_how_often_intervals_contain_the_truth():
-    found = cells("coverage.py", "--quick")
+    found = cells("interval_coverage.py", "--quick")
     simulated, drawn = found[:6], found[7:]  # between them are the words of the second table
     assert [row[:2] for row in simulated] == [[s, r] for s in ("8", "48") for r in ("1", "2", "7")]
     for _, replicas, bootstrap, covered, noisiest, width in simulated:

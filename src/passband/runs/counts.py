@@ -35,7 +35,7 @@ _REPORT_BYTES, _REPORT_PAIR_BYTES = 200_000, 130
 _REPORT_PAIRS = 900_000 // 17
 #: Number of arrays of prediction.zarr, which have one chunk each; and the bytes of
 #: prediction.zarr without those arrays whose size grows with the number of conditions.
-_PREDICTION_ARRAYS, _PREDICTION_BYTES = 73, 200_000
+_PREDICTION_ARRAYS, _PREDICTION_BYTES = 81, 200_000
 #: Number of files of distances.zarr, and the minimum bytes of a file of distances.
 _DISTANCES_FILES, _DISTANCES_BYTES = 38, 1_000
 

@@ -1,7 +1,7 @@
 """How often the 95% intervals of `ood` contain the mean over other networks and other images.
 
-    python benchmarks/coverage.py results/twelve-thousand/table.zarr    # 3 minutes
-    python benchmarks/coverage.py --quick                               # a drawn table
+    python benchmarks/interval_coverage.py results/twelve-thousand/table.zarr    # 3 minutes
+    python benchmarks/interval_coverage.py --quick                               # a drawn table
 
 The metric is the mean Dice of each training condition under all test conditions. Each condition of
 the table has its own mean, and its own variances of replicas, images and both together, which are
