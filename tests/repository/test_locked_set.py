@@ -1,6 +1,5 @@
 """The locked set: its draw, its digests, the order in the history, and its scores."""
 
-import importlib
 import json
 import subprocess
 from pathlib import Path
@@ -13,13 +12,6 @@ from passband import PassbandError
 from passband.axes import MAIN_AXES
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def modules(monkeypatch):
-    """Import a module of docs by its name."""
-    monkeypatch.syspath_prepend(str(ROOT / "docs"))
-    return importlib.import_module
 
 
 @pytest.fixture
@@ -89,6 +81,10 @@ def test_the_result_is_opened_once_and_only_after_the_protocol_and_the_digests(
     commit(locked.PROTOCOL, "what is measured")
     commit(locked.DIGESTS, "{}")
     assert len(locked.check_history()) == 40
+    locked.RESULT.write_text("{}")  # opened, and not committed yet
+    with pytest.raises(PassbandError, match="opened before; its result stands"):
+        locked.check_history()
+    locked.RESULT.unlink()
     locked.PROTOCOL.write_text("what was found")
     with pytest.raises(PassbandError, match=r"protocol.md: differs from the committed file"):
         locked.protocol_digest()

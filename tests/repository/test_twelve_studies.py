@@ -1,6 +1,5 @@
 """The tools of the small studies beside docs/twelve-thousand, on tables that tests make up."""
 
-import importlib
 from itertools import product
 from pathlib import Path
 
@@ -17,13 +16,6 @@ from passband.grid import Condition
 
 ROOT = Path(__file__).parents[2]
 STUDIES = ROOT / "docs" / "twelve-thousand" / "studies"
-
-
-@pytest.fixture
-def modules(monkeypatch):
-    """Import a module of docs by its name."""
-    monkeypatch.syspath_prepend(str(ROOT / "docs"))
-    return importlib.import_module
 
 
 def line(scherzer, dip: float, replicas: int = 7) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """The tools of docs/twelve-thousand: parts, checks, statistics and the page, on small studies."""
 
-import importlib
 import json
 import shutil
 import subprocess
@@ -42,13 +41,6 @@ MINIATURE = {
     "training": {"architectures": ["compact-w4-d2"], "epochs": 2, "batch_size": 2},
     "evaluation": {"bootstrap": 10, "test_own": True, "microscopes": 2},
 }
-
-
-@pytest.fixture
-def modules(monkeypatch):
-    """Import a module of docs by its name."""
-    monkeypatch.syspath_prepend(str(ROOT / "docs"))
-    return importlib.import_module
 
 
 # ── Parts ────────────────────────────────────────────────────────────────────────────────────────
