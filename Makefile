@@ -35,7 +35,7 @@ preflight: $(INSTALLED) ## Check that this machine (PROFILE=slurm: a node) can r
 	else snakemake --profile $(PROFILE) --configfile $(STUDY) --force preflight; fi
 
 images: demo ## Make the pictures in docs/images; most of them show the demo
-	python docs/pictures.py
+	python docs/scripts/pictures.py
 	passband recommend demo --defocus-nm 12 --cs-um 5 --aperture-mrad 15 --dose-e-per-A2 400 \
 	  --figure docs/images/recommend.png
 	python benchmarks/thon_rings.py --figure docs/images/rings.png
@@ -47,7 +47,7 @@ real: $(INSTALLED) ## Train networks for real images, and segment the images in 
 	  { echo "DATA = '$(DATA)': must be a folder with the folders images and masks" >&2; exit 1; }
 	snakemake --cores $(CORES) --configfile studies/real-general.yaml
 	snakemake --cores $(CORES) --configfile studies/real.yaml
-	python docs/real.py "$(DATA)"
+	python docs/scripts/real.py "$(DATA)"
 
 ##@ Develop
 

@@ -34,7 +34,7 @@ from passband.results import Results
 from passband.scores import dice_of_masks
 from passband.units import A_PER_NM
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs/scripts"))
 from real import PREDICTED, TRUE, outlined
 
 #: What the manifest's defoci assume: pixel size [Å] and Cs [µm].

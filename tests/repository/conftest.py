@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs" / "scripts"
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def figure():
     truth = np.zeros((PX, PX), bool)
     truth[4:12, 8:20] = True
     half = truth & (np.arange(PX) < 14)
-    pictures = runpy.run_path(str(Path(__file__).parents[2] / "docs/pictures.py"))
+    pictures = runpy.run_path(str(Path(__file__).parents[2] / "docs/scripts/pictures.py"))
     prediction = pictures["Prediction"]
     networks = [
         prediction(0, np.stack([truth, half, ~truth]), np.array([1.0, 0.67, 0.0])),

@@ -1,4 +1,4 @@
-"""Correlations of published losses, docs/published_tables.py, on tables that are made here."""
+"""Correlations of published losses (docs/scripts/published_tables.py), on made tables."""
 
 import importlib
 from pathlib import Path
@@ -15,7 +15,7 @@ WHERE = np.not_equal.outer(TRAIN, TEST)
 
 @pytest.fixture
 def tables(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "docs"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "docs/scripts"))
     module = importlib.import_module("published_tables")
     monkeypatch.setattr(module, "ZEROS", np.arange(-60.0, 61, 60))  # few, since each takes time
     return module

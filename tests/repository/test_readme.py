@@ -124,9 +124,9 @@ def test_one_command_makes_every_picture(tmp_path):
     (demo / "figures").symlink_to(ROOT / "docs/images")
     for page in (layout.REPORT, layout.EXPLORER):
         (demo / page).write_text("<p>a page")
-    (tmp_path / "docs").mkdir()
-    shutil.copy(ROOT / "docs/pictures.py", tmp_path / "docs")
-    subprocess.run([sys.executable, "docs/pictures.py"], cwd=tmp_path, check=True, timeout=1500)
+    (script := tmp_path / "docs/scripts/pictures.py").parent.mkdir(parents=True)
+    shutil.copy(ROOT / "docs/scripts/pictures.py", script)
+    subprocess.run([sys.executable, script], cwd=tmp_path, check=True, timeout=1500)
     made = {path.name: path for path in (tmp_path / "docs/images").iterdir()}
     pages = "".join(page.read_text() for page in PAGES)
     command = r"(?:python benchmarks/\w+\.py(?: \w+)?|passband recommend [^\n`]+) --figure"

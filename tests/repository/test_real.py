@@ -1,4 +1,4 @@
-"""Scripts for real images: docs/real.py, realism.py and ship.py, and benchmarks/rings.py.
+"""Scripts for real images: docs/scripts/real.py, realism.py and ship.py, and benchmarks/rings.py.
 
 The images are small and synthetic.
 """
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def script():
-    return runpy.run_path(str(ROOT / "docs/real.py"))
+    return runpy.run_path(str(ROOT / "docs/scripts/real.py"))
 
 
 @pytest.fixture
@@ -122,9 +122,9 @@ def test_a_wrong_folder_is_one_line(script, data, monkeypatch, capsys, tmp_path)
 @pytest.fixture
 def realism(monkeypatch):
     monkeypatch.chdir(ROOT)
-    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    monkeypatch.syspath_prepend(str(ROOT / "docs/scripts"))
     monkeypatch.delitem(sys.modules, "real", raising=False)
-    return runpy.run_path("docs/realism.py")
+    return runpy.run_path("docs/scripts/realism.py")
 
 
 def test_every_step_is_a_study_that_differs_from_the_reference_in_this_step(realism, tmp_path):
@@ -197,7 +197,8 @@ def test_the_card_of_a_shipped_network_knows_grids_of_several_blocks(tmp_path):
     study = validate(study)
     results = make_results(study, tmp_path)
     network = SimpleNamespace(metadata=SimpleNamespace(architecture="net"), limits="small")
-    text = runpy.run_path(str(ROOT / "docs/ship.py"))["card"](Results(study, results), network)
+    card = runpy.run_path(str(ROOT / "docs/scripts/ship.py"))["card"]
+    text = card(Results(study, results), network)
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     assert rows[0] == ["defocus", "100 e/Å²", "400 e/Å²"]
     assert [row[0] for row in rows[-2:]] == ["5 nm", "20 nm"]

@@ -27,7 +27,7 @@ NUMBER, FURTHER = 3, 2
 
 @pytest.fixture
 def choices(monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    monkeypatch.syspath_prepend(str(ROOT / "docs/scripts"))
     monkeypatch.chdir(tmp_path)
     return importlib.import_module("twelve_choices")
 

@@ -1,4 +1,4 @@
-"""Scores by pair of doses, docs/twelve_doses.py, from counts that are known."""
+"""Scores by pair of doses, docs/scripts/twelve_doses.py, from counts that are known."""
 
 import importlib
 from pathlib import Path
@@ -20,7 +20,7 @@ DIMS = ("specimen", "architecture", "train", "replica", "test_specimen", "test",
 
 @pytest.fixture
 def doses(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "docs"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "docs/scripts"))
     return importlib.import_module("twelve_doses")
 
 

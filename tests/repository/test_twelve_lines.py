@@ -1,4 +1,4 @@
-"""The lines of docs/twelve_lines.py: what they see, and the table of their scores."""
+"""The lines of docs/scripts/twelve_lines.py: what they see, and the table of their scores."""
 
 import importlib
 from pathlib import Path
@@ -13,7 +13,7 @@ from passband.prediction.matrix import interaction
 from passband.prediction.matrix.features import raw_features
 from passband.prediction.matrix.level_scores import left_out
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs/scripts"
 GRID = {
     "defocus_nm": [5, 12, 19, 26],
     "cs_um": [100, 1000],

@@ -1,7 +1,7 @@
 """Take away one step of realism at a time, and measure on real images what each step is worth.
 
-    python docs/realism.py FOLDER                  # FOLDER has the folders images and masks
-    python docs/realism.py FOLDER --only reference "white noise"
+    python docs/scripts/realism.py FOLDER          # FOLDER has the folders images and masks
+    python docs/scripts/realism.py FOLDER --only reference "white noise"
 
 Each row is `studies/real-general.yaml` with fewer structures and epochs, and without one step.
 Snakemake trains two networks for a row, with different initial weights and noise. Rows share exit

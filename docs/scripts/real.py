@@ -1,7 +1,7 @@
 """Segment real images with the networks of studies/real*.yaml, and write docs/real.
 
-    python docs/real.py FOLDER                       # FOLDER has the folders images and masks
-    python docs/real.py FOLDER --out results/real-images --demo results/demo
+    python docs/scripts/real.py FOLDER               # FOLDER has the folders images and masks
+    python docs/scripts/real.py FOLDER --out results/real-images --demo results/demo
 
 The tables and the pictures are made here from the images and the networks. Everything is printed
 too. A patch whose mask covers less than 1% of the image is left out of means of Dice.

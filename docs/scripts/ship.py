@@ -1,6 +1,6 @@
 """Put the network of a study into the package, with a sample image: run it from the root.
 
-    python docs/ship.py results/real-general
+    python docs/scripts/ship.py results/real-general
 
 The network's training images are measured for the expected Dice of an image, which takes minutes.
 The sample is a simulated image of a test structure, under the network's training condition. The

@@ -1,7 +1,7 @@
 """Writes docs/twelve-thousand/README.md and its figure from the small files beside it.
 
 The text is in docs/twelve-thousand/page.md, in which a word such as ``$variance`` is the place of a
-table or of a number. Other commands of docs/twelve_thousand.py make the files.
+table or of a number. Other commands of docs/scripts/twelve_thousand.py make the files.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Tests whether longer training makes networks brittle.
 
-    python docs/twelve_studies.py steps-768    # and steps-3072: trains networks
-    python docs/twelve_steps.py                # writes docs/twelve-thousand/steps.csv
+    python docs/scripts/twelve_studies.py steps-768  # and steps-3072: trains networks
+    python docs/scripts/twelve_steps.py        # writes docs/twelve-thousand/steps.csv
 
 Twelve conditions of studies/twelve-thousand.yaml, four replicas each: 192 steps, which are the
 first replicas of the twelve thousand networks, 768 and 3,072 steps. The conditions were drawn, and

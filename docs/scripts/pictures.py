@@ -1,6 +1,6 @@
 """Make the pictures of the docs, docs/images/*.png: run it from the repository's root.
 
-    python docs/pictures.py          # after the demo, whose networks, figures and pages they show
+    python docs/scripts/pictures.py  # after the demo, whose networks, figures and pages they show
 
 They have few colours, which keeps the files small. The pages need Chromium. `make images` runs this
 script, and the commands that make the other pictures.
@@ -34,7 +34,7 @@ from passband.specimens import exit_waves as simulate
 from passband.specimens import masks as specimen_masks
 from passband.storage import datasets
 
-FOLDER = Path(__file__).parent / "images"
+FOLDER = Path(__file__).parents[1] / "images"
 DEMO = Path("results/demo")
 CPU = torch.device("cpu")
 

@@ -1,15 +1,15 @@
 """Train the twelve thousand networks of studies/twelve-thousand.yaml, and write their page.
 
-    python docs/twelve_thousand.py part 1      # runs the first of twelve parts, and packs it
-    python docs/twelve_thousand.py merge       # joins the packed parts
-    python docs/twelve_thousand.py check       # trains some networks again, and compares them
-    python docs/twelve_thousand.py baselines   # tests the simplest methods
-    python docs/twelve_thousand.py doses       # writes docs/twelve-thousand/doses.csv
-    python docs/twelve_thousand.py lines       # compares what predicts levels that are left out
-    python docs/twelve_thousand.py matrix      # writes docs/twelve-thousand/matrix.json
-    python docs/twelve_thousand.py choices     # tests chosen networks on further structures
-    python docs/twelve_thousand.py rankings    # compares ways to rank networks
-    python docs/twelve_thousand.py page        # writes docs/twelve-thousand/README.md
+    python docs/scripts/twelve_thousand.py part 1  # runs the first of twelve parts, and packs it
+    python docs/scripts/twelve_thousand.py merge  # joins the packed parts
+    python docs/scripts/twelve_thousand.py check  # trains some networks again, and compares them
+    python docs/scripts/twelve_thousand.py baselines  # tests the simplest methods
+    python docs/scripts/twelve_thousand.py doses  # writes docs/twelve-thousand/doses.csv
+    python docs/scripts/twelve_thousand.py lines  # compares what predicts levels that are left out
+    python docs/scripts/twelve_thousand.py matrix  # writes docs/twelve-thousand/matrix.json
+    python docs/scripts/twelve_thousand.py choices  # tests chosen networks on further structures
+    python docs/scripts/twelve_thousand.py rankings  # compares ways to rank networks
+    python docs/scripts/twelve_thousand.py page  # writes docs/twelve-thousand/README.md
 
 Run it from the repository's root. An interrupted part, check or `choices` continues.
 """

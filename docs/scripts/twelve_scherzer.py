@@ -1,7 +1,7 @@
 """Tests Scherzer's line: are networks worst abroad where images are best?
 
-    python docs/twelve_studies.py scherzer     # and scherzer-w8, scherzer-doses: trains networks
-    python docs/twelve_scherzer.py             # writes docs/twelve-thousand/scherzer.csv
+    python docs/scripts/twelve_studies.py scherzer  # and the other studies of KINDS
+    python docs/scripts/twelve_scherzer.py     # writes docs/twelve-thousand/scherzer.csv
 
 The hypothesis was found by looking at the networks of studies/twelve-thousand.yaml. This file and
 the studies' files were committed before any network of these studies was trained.

@@ -1,7 +1,7 @@
 """Tests whether networks of this package have the published asymmetry of doses.
 
-    python docs/twelve_carbon.py run            # trains 36 networks, and writes their scores
-    python docs/twelve_carbon.py [TABLE]        # writes docs/twelve-thousand/doses-carbon.csv
+    python docs/scripts/twelve_carbon.py run    # trains 36 networks, and writes their scores
+    python docs/scripts/twelve_carbon.py [TABLE]  # writes docs/twelve-thousand/doses-carbon.csv
 
 TABLE is dose_180_networks.csv, made from the notebooks of msa-em/hrtem-transfer-learning. With it,
 the published networks have rows too. This file was committed before its networks were trained.

@@ -1,12 +1,12 @@
 """The locked set: networks that are predicted before they are trained, see protocol.md.
 
-    python docs/twelve_locked.py draw      # the study, from the digest of the committed protocol
-    python docs/twelve_locked.py predict   # the predictions and their digest, to be committed
+    python docs/scripts/twelve_locked.py draw  # the study, from the committed protocol
+    python docs/scripts/twelve_locked.py predict  # the predictions and their digest
     passband run docs/twelve-thousand/locked/study.yaml
-    python docs/twelve_locked.py open      # the result, once
+    python docs/scripts/twelve_locked.py open  # the result, once
 
 Run it from the repository's root. `draw` and `predict` need the merged old matrix, which
-`python docs/twelve_thousand.py merge` makes.
+`python docs/scripts/twelve_thousand.py merge` makes.
 """
 
 import hashlib
@@ -125,6 +125,7 @@ def draw() -> None:
     """Write the study of the locked set."""
     digest = protocol_digest()
     LOCKED.mkdir(exist_ok=True)
+    # The file is older than the folder of this script.
     head = f"# Drawn by docs/twelve_locked.py from the SHA-256 of ../protocol.md:\n# {digest}\n"
     text = yaml.safe_dump(study_content(WHOLE, *drawn(digest)), sort_keys=False)
     STUDY.write_text(head + text, encoding="utf-8")
@@ -278,6 +279,6 @@ if __name__ == "__main__":
     try:
         commands[sys.argv[1]]()
     except (IndexError, KeyError):
-        sys.exit(f"usage: python docs/twelve_locked.py {{{','.join(commands)}}}")
+        sys.exit(f"usage: python docs/scripts/twelve_locked.py {{{','.join(commands)}}}")
     except PassbandError as error:
         sys.exit(str(error))

@@ -1,6 +1,6 @@
 """Runs the small studies of docs/twelve-thousand/studies, and keeps the Dice of their networks.
 
-    python docs/twelve_studies.py scherzer     # runs scherzer.yaml, and writes scherzer.csv
+    python docs/scripts/twelve_studies.py scherzer  # runs scherzer.yaml, and writes scherzer.csv
 
 A run that was interrupted continues. What the runs took is appended to costs.csv.
 """

@@ -1,7 +1,7 @@
 """Read what another group's networks lost under other defoci and doses; write published.csv.
 
-    python docs/published_tables.py                 # ../shared/data/transfer-learning
-    python docs/published_tables.py FOLDER OUTPUT
+    python docs/scripts/published_tables.py         # ../shared/data/transfer-learning
+    python docs/scripts/published_tables.py FOLDER OUTPUT
 
 FOLDER has the tables of Rangel DaCosta, Oill & Scott 2025, doi 10.69761/kjte5358 (CC-BY-4.0): 7,200
 networks, pretrained at one of 5 defoci and tested at 11, and 180 networks at 5 doses. For each pair
