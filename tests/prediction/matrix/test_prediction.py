@@ -137,4 +137,5 @@ def test_the_results_have_no_names_in_common(monkeypatch):
     names = ("predicted", "process_weight", "along_rho", "step", "design", "completion")
     for name in (*names, "level_interaction"):
         assert name in found.data_vars, name
+        assert found[name].attrs["long_name"], name
     assert found.level_r2.sel(level="defocus_nm/test/all").notnull().all()

@@ -174,7 +174,7 @@ def assess(
         completion.completion(*both, table.sizes["replica"], seed, progress),
         level_scores(table, metrics, profiles, seed, progress),
     ]
-    return xr.merge(parts, combine_attrs="drop")
+    return xr.merge(parts, combine_attrs="drop_conflicts")
 
 
 def headline(predicted: xr.Dataset) -> str:
