@@ -48,12 +48,12 @@ LINES = {
 _JSON = {"matrix": "matrix.json", "locked": "locked/result.json", "check": "check.json"}
 _CSV = {
     name: f"{name}.csv"
-    for name in ("lines", "scherzer", "doses", "parts", "choices", "studies/costs")
+    for name in ("lines", "scherzer", "doses", "parts", "choices", "steps", "studies/costs")
 }
 #: The places of the shares of the variance, in the order of the figure.
 _SHARES = "of_doses", "of_train", "of_test", "of_interaction"
 #: Words in the names of the studies whose processor time the page has.
-_COSTS = "locked", "scherzer", "carbon", "choices"
+_COSTS = "locked", "scherzer", "carbon", "choices", "steps"
 
 
 def fields(folder: Path = FOLDER) -> dict[str, str]:
@@ -93,6 +93,7 @@ def fields(folder: Path = FOLDER) -> dict[str, str]:
         "intervals": intervals(of["locked"]["intervals"]),
         "commit": of["locked"]["commit"][:12],
         "scherzer": scherzer(of["scherzer"]),
+        "steps": longer(of["steps"]),
         "doses": asymmetry(of["doses"]),
         "choices": summary(folder),
         **{f"{name}_min": _minutes(of["studies/costs"], name) for name in _COSTS},
@@ -207,6 +208,19 @@ def scherzer(rows: pd.DataFrame) -> str:
             }
         lines.append([kind, *(words.get(pair, markdown.NONE) for pair in single)])
     return markdown.table(["networks", *single], lines)
+
+
+def longer(rows: pd.DataFrame) -> str:
+    """Return how Dice changes with more steps, as a sentence."""
+    of = rows.set_index(["steps", "score"])
+    words = []
+    for steps in dict.fromkeys(rows.steps):
+        home, abroad = (
+            _words(of.loc[steps, score][["difference", "low", "high"]], "+z.3f")
+            for score in ("home", "abroad")
+        )
+        words.append(f"after {steps:,}, {home} and {abroad}")
+    return f"Dice at home and abroad changes against 192 steps: {'; '.join(words)}"
 
 
 def write(folder: Path = FOLDER, whole: Path = WHOLE) -> int:
