@@ -1,20 +1,44 @@
-"""Methods of train_this.py that are not in the package: test statistics, flipped phases, FiLM."""
+"""Trains and tests the networks of train_this.py, also by methods that the package lacks.
 
-from collections.abc import Mapping, Sequence
+These are test statistics, flipped phases, and networks that are told the condition (FiLM).
+"""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from passband.axes import MAIN_AXES
-from passband.config import Study
+from passband.config import Study, load
 from passband.grid import Condition
 from passband.imaging import mixture_images
 from passband.imaging.acquisition import Acquisition
-from passband.learning import networks, schedules
+from passband.imaging.splits import Split
+from passband.learning import backend, networks, schedules, training
 from passband.learning.batches import Batches, MixedImages
+from passband.learning.deadline import StopCondition
+from passband.learning.evaluation import confusion
 from passband.learning.losses import loss
+from passband.mixtures import Mixture
 from passband.optics import ctf
+from passband.prediction.range_of_use import ranges
+from passband.scores import dice
+from passband.seeds import seed
+from passband.specimens import exit_waves
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs/scripts"))
+from twelve_parts import WHOLE
+
+#: The folder of the networks.
+KEPT = Path("results/train-this")
 
 
 class Flipped(Acquisition):
@@ -124,3 +148,133 @@ def train_told(images: Sequence[MixedImages], study: Study, number: int, replica
             lowest, best = found, {k: v.clone() for k, v in network.state_dict().items()}
     network.load_state_dict(best)
     return network.eval()
+
+
+# ── Training and tests ───────────────────────────────────────────────────────────────────────────
+
+
+_SIMULATED: dict[tuple, Split] = {}
+
+
+@dataclass
+class Bench:
+    """Trains the networks of a study on its structures, and keeps them in a folder.
+
+    Attributes:
+        structures: The numbers of the test structures.
+    """
+
+    study: Study
+    folder: Path = KEPT
+    structures: range = range(8)
+
+    def __post_init__(self):
+        self.seconds = dict.fromkeys(("simulate", "train", "evaluate"), 0.0)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def measured(self, stage: str) -> Iterator[None]:
+        before = time.process_time()
+        yield
+        self.seconds[stage] += time.process_time() - before
+
+    def split(self, name: str, numbers: range) -> Split:
+        """Return simulated structures, which studies of the same specimen share."""
+        (specimen, of), seed_ = next(iter(self.study.specimens.items())), self.study.study.seed
+        key = specimen, repr(of), repr(self.study.microscope), seed_, name, numbers
+        if key not in _SIMULATED:
+            with self.measured("simulate"):
+                waves = exit_waves.simulate(
+                    specimen, of, self.study.microscope, seed_, name, numbers, "cpu"
+                )
+            waves.attrs |= {"specimen": specimen, "split": name}
+            _SIMULATED[key] = Split.from_dataset(waves, seed_, torch.device("cpu"))
+        return _SIMULATED[key]
+
+    @cached_property
+    def splits(self) -> tuple[Split, Split]:
+        """The structures for training and for validation."""
+        of = self.study.study.structures
+        return self.split("train", range(of.train)), self.split("val", range(of.val))
+
+    @cached_property
+    def tests(self) -> Split:
+        return self.split("test", self.structures)
+
+    def acquisition(self, kind: type[Acquisition] = Acquisition) -> Acquisition:
+        of = self.study
+        return kind.from_microscope(of.microscope, of.training.normalisation, torch.device("cpu"))
+
+    def trained(
+        self, under: Condition | Mixture, replicas: Sequence[int], kind: str = ""
+    ) -> dict[int, nn.Module]:
+        """Return networks by replica; `kind` is "", "flipped" or "told"."""
+        settings, (specimen,) = self.study.training, self.study.specimens
+        architecture, found, missing = settings.architectures[0], {}, {}
+        for replica in replicas:
+            name = f"{kind or 'plain'}-{settings.epochs}-{under.id}-{replica}"
+            path = self.folder / f"{name}.safetensors"
+            # The seed of the package's networks.
+            number = seed(self.study.study.seed, specimen, architecture, under.id, replica)
+            found[replica] = Told(architecture, number) if kind == "told" else None
+            if not path.exists():
+                missing[replica] = path, number
+            elif kind == "told":
+                found[replica].load_state_dict(load_file(path))
+                found[replica].eval()
+            else:
+                found[replica] = networks.restore(architecture, load_file(path))
+        if not missing:
+            return found
+        splits = self.splits
+        with self.measured("train"):
+            if kind == "told":
+                for replica, (path, number) in missing.items():
+                    images = [ToldImages(self.acquisition(), each, under) for each in splits]
+                    made = train_told(images, self.study, seed(number, "weights"), replica)
+                    save_file(made.state_dict(), path)
+            else:
+                acquisition = self.acquisition(Flipped if kind else Acquisition)
+                numbers = {replica: number for replica, (_, number) in missing.items()}
+                made = training.train(
+                    architecture, acquisition, splits, under, settings, numbers,
+                    folder=self.folder / f"state-{kind}-{settings.epochs}-{under.id}",
+                    context=f"{sorted(numbers)}", stop=StopCondition(settings.save_every_s),
+                )  # fmt: skip
+                for replica, of in made.items():
+                    save_file(
+                        {k: torch.as_tensor(v).clone().contiguous() for k, v in of.weights.items()},
+                        missing[replica][0],
+                    )
+        return self.trained(under, replicas, kind)
+
+    def tested(
+        self,
+        found: Mapping[int, nn.Module],
+        conditions: Sequence[Condition],
+        kind: str = "",
+        statistics: bool = False,
+    ) -> np.ndarray:
+        """Return Dice, (replica, test, structure), of networks under test conditions.
+
+        With `statistics`, batch normalisation has the statistics of each condition's images.
+        """
+        tests, several, told = self.tests, list(found.values()), kind == "told"
+        of = ranges(load(WHOLE).test_conditions)
+        with self.measured("evaluate"), torch.inference_mode():
+            acquisition = self.acquisition(Flipped if kind == "flipped" else Acquisition)
+            predict = None
+            if statistics:
+                several = [with_test_statistics(each) for each in several]
+            elif not told:
+                predict = backend.predictor(several, "float32", torch.device("cpu"))
+            predict = predict or (lambda x: [each(x) for each in several])
+            dices = []
+            for condition in conditions:
+                x = acquisition.images(tests, condition)
+                if told:
+                    extra = planes([condition] * len(x), of, x.shape[-1])
+                    x = torch.cat([x, extra], 1)
+                counts = [confusion(logits, tests.truth).numpy() for logits in predict(x)]
+                dices.append(dice(np.stack(counts)))
+        return np.stack(dices, 1)
