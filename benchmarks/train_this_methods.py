@@ -175,8 +175,10 @@ class Bench:
     @contextmanager
     def measured(self, stage: str) -> Iterator[None]:
         before = time.process_time()
-        yield
-        self.seconds[stage] += time.process_time() - before
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.process_time() - before
 
     def split(self, name: str, numbers: range) -> Split:
         """Return simulated structures, which studies of the same specimen share."""

@@ -254,7 +254,7 @@ def frame(experiment):
 
 def test_the_best_row_of_each_group_is_chosen_on_the_old_tests_alone(experiment, frame):
     assert experiment.chosen(frame) == [("all", 768), ("flipped", 192)]
-    new = frame[frame.row == "told"].assign(cells="150 new tests", dice=1.0)
+    new = frame[frame.row == "told"].assign(cells="24 new", dice=1.0)
     assert experiment.chosen(pd.concat([frame, new])) == [("all", 768), ("flipped", 192)]
 
 
@@ -278,10 +278,10 @@ def test_chosen_rows_are_judged_once_on_new_tests_and_structures(experiment, fra
     experiment.write(frame.to_dict("records"))
     experiment.judge()
     found = pd.read_csv(made)
-    new = found[found.cells == "30 new tests"].set_index("row")
+    new = found[found.cells == "24 new"].set_index("row")
     assert set(new.index) == {"all", "flipped", "specialists", "best single"}
     assert new.difference["all"] == pytest.approx(-0.05)
-    assert new.replicas["specialists"] == 2
+    assert new.replicas.to_dict() == {"all": 4, "flipped": 4, "specialists": 1, "best single": 4}
     assert set(asked) == {range(8, 32)}
     costs = pd.read_csv(experiment.KEPT / "costs.csv")
     assert (
@@ -291,29 +291,15 @@ def test_chosen_rows_are_judged_once_on_new_tests_and_structures(experiment, fra
     assert (costs.train_cpu_s == 1).all()
     with pytest.raises(PassbandError, match="has been judged; its result stands"):
         experiment.judge()
-
-
-def test_rows_of_own_networks_are_judged_under_fewer_tests_beside_the_others(
-    experiment, frame, monkeypatch
-):
-    frame.loc[frame.row == "flipped", "row"] = "doses"
-    number = experiment.OF_EACH_TESTS
-    monkeypatch.setattr(experiment, "STUDIES", experiment.KEPT)
-    monkeypatch.setattr(experiment, "load", lambda path: path)
-    monkeypatch.setattr(
-        experiment, "new_tests", lambda: [Condition(d, 1, 9, 50) for d in range(30)]
-    )
-    bench = types.SimpleNamespace(seconds=dict.fromkeys(("simulate", "train", "evaluate"), 0.0))
-    monkeypatch.setattr(experiment, "Bench", lambda _study, structures: bench)
-    monkeypatch.setattr(
-        experiment, "dice_of", lambda _b, _row, tests, r: np.full((r, len(tests), 2), 0.8)
-    )
-    experiment.write(frame.to_dict("records"))
-    experiment.judge()
-    found = pd.read_csv(experiment.RESULT)
-    of = {cells: set(part.row) for cells, part in found.groupby("cells")}
-    assert of[f"{number} new tests"] == {"doses", "all", "specialists", "best single"}
-    assert of["30 new tests"] == {"all", "specialists", "best single"}
+    # Rows that are trained later stand beside those that have been judged.
+    monkeypatch.setattr(experiment, "Known", types.SimpleNamespace(read=lambda: None))
+    monkeypatch.setattr(experiment, "old_rows", lambda _known: frame.to_dict("records"))
+    monkeypatch.setattr(experiment, "old_tests", list)
+    monkeypatch.setattr(experiment, "ORDER", [("told", 3072, 4)])
+    bench.study = types.SimpleNamespace(mixtures=[])
+    experiment.train()
+    assert np.load(experiment.KEPT / "told-3072.npy").shape == (4, 0, 24)
+    assert pd.read_csv(made).equals(found)
 
 
 def test_the_page_has_the_table_of_the_csv(scripts):
