@@ -67,13 +67,17 @@ def waves(of, number=2, name="train"):
     return Split((0, "gold", name), np.arange(number), spectra, masks)
 
 
+def pixels(*shape):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(0))
+
+
 def acquisition(of, kind=Acquisition):
     return kind.from_microscope(of.microscope, "zscore", torch.device("cpu"))
 
 
 def test_phases_are_flipped_where_the_transfer_is_negative(methods):
     """Near the focus no phase has turned twice: the sign is that of −defocus in the aperture."""
-    of, counts = study(), torch.rand(3, 64, 64) + 1
+    of, counts = study(), pixels(3, 64, 64) + 1
     q = np.fft.fftfreq(64, 0.5)
     angle = np.hypot(q[:, None], q) * 0.0196875 * 1e3  # mrad at 300 keV
     inside, beyond = (angle > 0) & (angle < 9.9), angle > 10.1
@@ -94,7 +98,7 @@ def test_a_network_is_told_the_condition(methods):
     planes = methods.planes(ends, ranges, 64)
     expected = np.repeat([[-1], [1], [0]], 4, axis=1)
     np.testing.assert_allclose(planes[:, :, 5, 9], expected, atol=1e-6)
-    x = torch.rand(3, 1, 64, 64)
+    x = pixels(3, 1, 64, 64)
     with torch.inference_mode():
         first = told(torch.cat([x, planes], 1))
         assert torch.equal(first, plain(x))
@@ -119,11 +123,11 @@ def test_the_planes_are_those_of_each_images_condition(methods):
 
 
 def test_statistics_of_test_images_make_logits_independent_of_contrast(methods):
-    x, network = torch.rand(4, 1, 64, 64), networks.build(ARCHITECTURE, 0).eval()
+    x, network = pixels(4, 1, 64, 64), networks.build(ARCHITECTURE, 0).eval()
     with torch.inference_mode():
-        assert not torch.allclose(network(3 * x), network(x), atol=1e-2)
+        assert network(30 * x).std() > 3 * network(x).std()
         changed = methods.with_test_statistics(network)
-        assert torch.allclose(changed(3 * x), changed(x), atol=1e-2)
+        assert torch.allclose(changed(30 * x), changed(x), atol=2e-2)
 
 
 def test_networks_have_the_seeds_of_the_package_and_are_trained_once(
