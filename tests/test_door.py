@@ -18,6 +18,7 @@ from passband.learning import devices
 from passband.micrographs.images import readers
 from passband.results import Results
 from passband.results.published import SHIPPED
+from passband.results.stores import load_table
 from passband.scores import dice
 from passband.storage import datasets
 
@@ -169,6 +170,30 @@ class TestFurtherAxes:
             made = export.images(camera, split, under, draw, replica)
             assert grouped.images(given, draw=draw, replica=replica).identical(made)
 
+    @pytest.mark.parametrize(("energy", "wavelength"), [(200, 0.025079), (300, 0.019687)])
+    def test_the_transfer_is_what_the_lens_and_the_camera_pass(self, grouped, energy, wavelength):
+        """Compared with the formula of the phase, outside the package's own code."""
+        under = {**CONDITION, "energy_kev": energy}
+        lens = grouped.transfer({**under, "defocus_nm": 0, "cs_um": 0, "astigmatism_nm": 4})
+        inside = lens.q < 0.016 / wavelength
+        phase = np.pi * wavelength * 40 * lens.q**2
+        assert np.allclose(lens.transfer, lens.envelope * np.sin(phase), atol=1e-4)
+        assert np.array_equal(lens.envelope > 0, inside)
+        assert float(abs(lens.transfer).max()) > 0.2
+        assert lens.q.attrs["units"] == "1/Å"
+        blurred = grouped.transfer({**under, "vibration_A": 0.5})
+        factor = (blurred.envelope / grouped.transfer(under).envelope)[inside]
+        assert np.allclose(factor, np.exp(-2 * (np.pi * 0.5 * lens.q[inside]) ** 2))
+        with pytest.raises(PassbandError, match="cs_um is missing"):
+            grouped.transfer({"defocus_nm": 5})
+
+    def test_dice_is_the_first_variable_of_the_table_and_nothing_else_changes(self, grouped):
+        stored = load_table(grouped.folder / "table.zarr")
+        assert next(iter(stored)) != "dice"
+        assert next(iter(grouped.table)) == "dice"
+        assert grouped.table.identical(stored)
+        assert repr(grouped.table).partition("Data variables:\n")[2].split()[0] == "dice"
+
     def test_energies_draws_and_replicas_differ(self, grouped):
         counts = [
             grouped.images({**CONDITION, "energy_kev": energy}, draw=draw, replica=replica).counts
@@ -312,6 +337,8 @@ def test_the_network_of_the_package_has_no_study_beside_it():
     ((path, (found,)),) = general.segment(SAMPLE).items()
     assert path == SAMPLE
     assert found.mask.mean() > 0.1
+    ((named, _),) = general.segment("sample").items()
+    assert named == SAMPLE
     ((_, (same,)),) = general.segment([SAMPLE], id).items()
     assert np.array_equal(found.labels, same.labels)
     with pytest.raises(PassbandError, match="is a network alone"):

@@ -202,6 +202,32 @@ class Experiment(Results):
         split_ = Split.load(files, names, microscope.under(under), device, instances=True)
         return export.images(camera, split_, under, draw, replica)
 
+    def transfer(self, condition: AnyCondition) -> "xr.Dataset":
+        """Return what the lens passes under a condition, before noise.
+
+        Returns:
+            `transfer` (q), the linear transfer T(q) that docs/metrics.md defines, and `envelope`
+            (q), the largest |T| at any defocus; q is in 1/Å, up to the band limit of the images. If
+            the lens is not round, they are those along the first axis of the image.
+
+        Raises:
+            PassbandError: As :meth:`condition`.
+
+        Example:
+            >>> lines = demo.transfer(demo.study.test_conditions[0]).transfer.plot()
+        """
+        import numpy as np
+        import xarray as xr
+
+        from passband.optics import ctf
+        from passband.storage.datasets import described
+
+        microscope = self.study.microscope.under(under := self.condition(condition))
+        lens, q = microscope.optics(under), np.linspace(0, microscope.sampling.cutoff, 512)
+        values = {"transfer": ctf.transfer(lens, q), "envelope": ctf.envelope(lens, q)}
+        passed = {k: described("q", v * microscope.response(q), k) for k, v in values.items()}
+        return xr.Dataset(passed, {"q": described("q", q, "spatial frequency", "1/Å")})
+
     def _waves(
         self, specimen: str | None, split: str, under: Condition | None
     ) -> tuple[tuple[int, str, str], list[str]]:
@@ -277,6 +303,7 @@ class Experiment(Results):
 
         Args:
             files: Image files, or folders with image files; docs/predict.md lists the formats.
+                ``"sample"`` is the simulated image of the package.
             network: Its id; all replicas are used together if the id has none. A published folder
                 and a weights file with one training condition need no id.
             pixel_size_A: For files that do not have it [Å].

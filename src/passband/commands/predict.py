@@ -159,7 +159,6 @@ def run(options: argparse.Namespace) -> int:
     from passband.micrographs import predictions
     from passband.micrographs.images import pixel_size, readers
     from passband.micrographs.images.segmentation import Settings
-    from passband.results import published
 
     pixel_size.check_option(options.pixel_size_A)
     settings = Settings(**{each.name: getattr(options, each.name) for each in fields(Settings)})
@@ -172,7 +171,6 @@ def run(options: argparse.Namespace) -> int:
     settings.check(networks)
     if options.truth is not None and not options.truth.is_dir():
         raise PassbandError(f"--truth = {str(options.truth)!r}: there is no such folder")
-    files = [published.SAMPLE if _is_sample(file) else file for file in files]
     paths = readers.find(files)
     _check_out(options.out, paths)
     names = predictions.output_names(paths)
@@ -241,11 +239,6 @@ def run(options: argparse.Namespace) -> int:
     if options.truth is not None:
         print("\n".join(map(escaped, predictions.truth_lines(done))))
     return 1 if failures else 0
-
-
-def _is_sample(file: str) -> bool:
-    """Return whether the package's sample is meant; a file of that name goes first."""
-    return file == "sample" and not Path(file).exists()
 
 
 def _check_out(out: Path, paths: list[Path]) -> None:

@@ -232,7 +232,7 @@ class Results:
 
     @cached_property
     def table(self) -> "xr.Dataset":
-        """The table of results. Each variable is read from disk when it is used.
+        """The table of results, with Dice first. Each variable is read from disk when it is used.
 
         Raises:
             PassbandError: If there is no table, or if it is damaged.
@@ -242,14 +242,16 @@ class Results:
 
         if not self.is_published:
             self.check_has(layout.TABLE)
-            return load_table(self.path(layout.TABLE))
-        if not self.has(published.TABLE):
+            found = load_table(self.path(layout.TABLE))
+        elif self.has(published.TABLE):
+            published.check(self.folder)
+            found = datasets.read(self.path(published.TABLE), datasets.TABLE)
+        else:
             raise PassbandError(
                 f"{self}: the published folder has no {published.TABLE}, which a recommendation "
                 "needs; publish the network again from a study with a table of results"
             )
-        published.check(self.folder)
-        return datasets.read(self.path(published.TABLE), datasets.TABLE)
+        return found[sorted(found, key=lambda name: name != "dice")]
 
     @cached_property
     def ood(self) -> "xr.Dataset":

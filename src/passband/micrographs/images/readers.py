@@ -20,6 +20,7 @@ from passband import PassbandError
 from passband.micrographs.images import pixel_size
 from passband.micrographs.images.contents import Content
 from passband.micrographs.images.formats import FORMATS, check_safe, suffix
+from passband.results import published
 
 #: Minimum height and width of an image [pixels].
 MIN_PX = 32
@@ -102,8 +103,9 @@ def read_mask(path: str | Path) -> np.ndarray:
 def find(paths: Iterable[str | Path]) -> list[Path]:
     """Return the image files among paths: files as they are, folders as the images inside.
 
-    A Zarr folder is one image file. Folders inside a folder are not searched. A SER file beside its
-    EMI file is left out, since the EMI file is read together with its SER files.
+    The word ``sample`` is the package's sample, unless a file has this name. A Zarr folder is one
+    image file. Folders inside a folder are not searched. A SER file beside its EMI file is left
+    out, since the EMI file is read together with its SER files.
 
     Raises:
         PassbandError: If a path does not exist, or if a folder contains no image file.
@@ -111,7 +113,9 @@ def find(paths: Iterable[str | Path]) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, paths):
         if not path.exists():
-            raise PassbandError(f"{path}: no such file or folder")
+            if str(path) != "sample":
+                raise PassbandError(f"{path}: no such file or folder")
+            path = published.SAMPLE
         if not path.is_dir() or suffix(path) in FORMATS:
             found.append(path)
             continue
