@@ -100,6 +100,11 @@ def test_the_page_of_a_finished_study_has_its_numbers_and_example_images(tmp_pat
         "(document.querySelector('.examples canvas'))"
     )
     assert outlined > 50  # pixels of the true outline
+    sizes = "Array.from(document.querySelectorAll('.examples canvas'), c => c.clientWidth)"
+    for width in (1400, 390):
+        other.resize(width, 900)
+        assert min(other.evaluate(sizes)) > 170
+    other.resize(1400, 1000)
     assert other.evaluate("document.getElementById('report').href").endswith("/report.html")
     assert other.evaluate("document.getElementById('report').checkVisibility()")
 
@@ -118,7 +123,7 @@ def test_large_images_are_binned(tmp_path, capsys, other, monkeypatch):
     text = other.evaluate("document.querySelector('#panel-cell .examples').innerText")
     assert text.count("binned 2 × 2 to keep the file small") == 2
     drawn = other.evaluate("document.querySelector('.examples canvas').width")
-    assert drawn == 3 * field
+    assert drawn == 6 * field
     assert not other.evaluate("document.getElementById('report').checkVisibility()")
 
 
@@ -377,7 +382,7 @@ def test_mixtures_have_rows_below_those_of_conditions(tmp_path, other):
         "Array.from(document.querySelectorAll('#panel-cell svg:first-of-type polyline'), "
         "(line) => line.getAttribute('stroke'))"
     )
-    assert "#c14a00" in colours
-    assert "#0072b2" not in colours
+    assert "var(--test)" in colours
+    assert "var(--train)" not in colours
     notes = " ".join(content["notes"])
     assert "The last 2 row(s) are mixtures of conditions" in notes

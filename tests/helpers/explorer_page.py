@@ -21,6 +21,11 @@ def show(page, file):
     page.wait(f"location.href !== 'about:blank' && {READY}")
 
 
+def plain(text):
+    """Return the page's text without what keeps a number and its unit on one line."""
+    return text.replace("\u00a0", " ").replace("\u2060", "")
+
+
 def matrix_of(page, name, weight=0):
     """Return the matrix of a metric as the page has it, (train, test)."""
     text = page.evaluate(

@@ -22,7 +22,7 @@ SEVERAL = {
     "learning": {"mixed_training"},
     "micrographs": {"shipped"},
     "prediction": {"points"},
-    "reports/explorer": {"explorer_page"},
+    "reports/explorer": {"explorer_layout", "explorer_page"},
     "results": {"shipped_studies"},
     "specimens": {"steps"},
 }

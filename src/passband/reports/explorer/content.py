@@ -97,8 +97,8 @@ def _notes(
 ) -> list[str]:
     """Return remarks for the page's reader."""
     notes = [
-        "M(i, j) is the mean Dice of the networks that were trained under condition i and tested "
-        "under condition j. Outlined cells are in distribution (i = j)."
+        "M(i, j) is the mean Dice of the networks that were trained at condition i and tested at "
+        "condition j. Outlined cells are in distribution (i = j)."
     ]
     if mixed:
         notes.append(

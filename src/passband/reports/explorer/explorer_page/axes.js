@@ -1,8 +1,12 @@
 // The axes of the matrix: nested labels of the values of each imaging parameter.
 
 const BAR_WIDTH = 14;
-/** Width that the colour bar and its numbers need. */
-const BAR_MARGIN = 88;
+/** Height of the colour bar with its numbers and the gap to the matrix [px]. */
+const BAR_HEIGHT = 68;
+/** Least length of the colour bar beside the names of the rows' axes [px]. */
+const SHORTEST_BAR = 130;
+/** Space right of the matrix, for half of the colour bar's last number [px]. */
+const MARGIN = 14;
 
 /** Draw the labels of rows and columns, and lines between the values of the outermost axis. */
 function drawAxes(context, view) {
@@ -12,84 +16,73 @@ function drawAxes(context, view) {
   drawColumns(context, view);
   drawOwn(context, view);
   drawBar(context, view);
-  context.strokeStyle = INK;
+  context.strokeStyle = view.tones.ink;
   context.strokeRect(view.left - 0.5, view.top - 0.5, view.width + 1, view.height + 1);
 }
 
 function drawRows(context, view) {
-  const { left, top, height, rows } = view;
-  let right = left - GAP;
-  const starts = rows.widths.map(() => 0);
-  for (let level = rows.axes.length - 1; level >= 0; level--) {
-    starts[level] = right - rows.widths[level];
-    right = starts[level];
-  }
-  rows.axes.forEach((axis, level) => {
-    const [x, width, slim] = [starts[level], rows.widths[level], rows.slim[level]];
+  const { top, height, rows, tones } = view;
+  rows.axes.forEach((_, level) => {
+    const [x, width, upright] = [rows.starts[level], rows.sizes[level], rows.upright[level]];
     const middle = x + width / 2;
-    const widest = Math.max(
-      ...rows.side.levels[axis].map((value) => context.measureText(short(value)).width),
-    );
     const place = (row) => view.y(row);
-    const needed = slim ? widest + 6 : LABEL_HEIGHT;
-    const readable = drawRuns(context, rows.runs[level], place, top, top + height, needed, {
+    const needed = upright ? rows.widest[level] + 6 : LABEL_HEIGHT;
+    const readable = drawRuns(context, tones, rows.runs[level], place, top, top + height, needed, {
       line: (y) => [x + 3, y, x + width, y],
-      label: (text, y) =>
-        slim ? putUpright(context, text, middle, y) : put(context, text, middle, y, "center"),
+      label: (text, y) => (upright ? putUpright : put)(context, text, middle, y, "center"),
     });
-    context.fillStyle = INK;
     if (!readable) putUpright(context, rows.ranges[level], middle, top + height / 2);
-    if (slim) putUpright(context, rows.names[level][0], middle, top + height + 6, "right");
-    else
-      rows.names[level].forEach((word, n) =>
-        put(context, word, middle, top + height + 11 + 14 * n, "center"),
-      );
+    // The name is below the matrix, at the end of a line from its strip.
+    const y = Math.round(top + height) + 10.5 + NAME_HEIGHT * (rows.axes.length - 1 - level);
+    const start = Math.round(middle) - 0.5;
+    drawLine(context, [start, top + height + 3, start, y, start + 4, y]);
+    put(context, rows.names[level], start + 7, y, "left");
   });
-  context.fillStyle = LINES.train;
+  context.fillStyle = tones.train;
   putUpright(context, "← trained at", 9, top + height / 2);
 }
 
 function drawColumns(context, view) {
-  const { left, top, width, columns } = view;
+  const { left, width, columns, tones } = view;
   columns.axes.forEach((_, level) => {
-    const y = top - GAP - STRIP_HEIGHT * (columns.axes.length - level);
+    const [y, size] = [columns.starts[level], columns.sizes[level]];
+    const upright = columns.upright[level];
+    const middle = y + size / 2 + 1;
     const place = (column) => view.x(column);
-    const widest = Math.max(...columns.side.levels[columns.axes[level]].map(
-      (value) => context.measureText(short(value)).width));
-    const readable = drawRuns(context, columns.runs[level], place, left, left + width, widest + 4, {
-      line: (x) => [x, y + 3, x, y + STRIP_HEIGHT],
-      label: (text, x) => put(context, text, x, y + STRIP_HEIGHT / 2 + 1, "center"),
+    const needed = upright ? LABEL_HEIGHT : columns.widest[level] + 4;
+    const runs = columns.runs[level];
+    const readable = drawRuns(context, tones, runs, place, left, left + width, needed, {
+      line: (x) => [x, y + 3, x, y + size],
+      label: (text, x) => (upright ? putUpright : put)(context, text, x, middle, "center"),
     });
-    context.fillStyle = INK;
-    put(context, columns.names[level].join(" "), left - GAP - 4, y + STRIP_HEIGHT / 2 + 1, "right");
-    if (!readable)
-      put(context, columns.ranges[level], left + width / 2, y + STRIP_HEIGHT / 2 + 1, "center");
+    put(context, columns.names[level], left - GAP - 4, middle, "right");
+    if (!readable) put(context, columns.ranges[level], left + width / 2, middle, "center");
   });
-  context.fillStyle = LINES.test;
+  context.fillStyle = tones.test;
   put(context, "tested at →", left + width / 2, 10, "center");
+}
+
+function drawLine(context, [x, y, ...further]) {
+  context.beginPath();
+  context.moveTo(x, y);
+  for (let n = 0; n < further.length; n += 2) context.lineTo(further[n], further[n + 1]);
+  context.stroke();
 }
 
 /**
  * Draw the values of an axis, and lines between them. Return whether the values can be read; if
  * not, the range of values should be drawn once.
  */
-function drawRuns(context, runs, place, low, high, needed, { line, label }) {
+function drawRuns(context, tones, runs, place, low, high, needed, { line, label }) {
   const named = runs.filter(({ value }) => value !== null);
   const sizes = named.map(({ start, end }) => place(end) - place(start));
-  const readable = Math.min(...sizes) >= needed;
-  if (!readable) return false;
-  context.strokeStyle = FAINT;
-  context.fillStyle = INK;
+  context.strokeStyle = tones.edge;
+  context.fillStyle = tones.ink;
+  if (!(Math.min(...sizes) >= needed)) return false;
   runs.forEach(({ start, end, value }) => {
     const [first, last] = [Math.max(low, place(start)), Math.min(high, place(end))];
     if (last - first < 1) return;
-    if (place(start) >= low) {
-      const [x0, y0, x1, y1] = line(Math.round(place(start)) + 0.5);
-      context.beginPath();
-      context.moveTo(x0, y0);
-      context.lineTo(x1, y1);
-      context.stroke();
-    }
+    if (place(start) >= low) drawLine(context, line(Math.round(place(start)) + 0.5));
     if (last - first >= needed) label(value === null ? "mix" : short(value), (first + last) / 2);
   });
   return true;
@@ -116,35 +109,23 @@ function drawOwn(context, view) {
   context.restore();
 }
 
-/** Draw the colours of numbers, right of the matrix, or below a narrow matrix. */
-function drawBar(context, { left, top, width, height, colours, bar, narrow, bottom }) {
-  const size = narrow ? width : Math.min(height, 260);
-  const x = narrow ? left : left + width + 16;
-  const y = narrow ? top + height + bottom : top;
+/** Draw the colours of numbers, below the matrix. */
+function drawBar(context, { colours, bar, missing, tones, barAt: { x, y, length } }) {
   for (let k = 0; k < 256; k++) {
-    const start = (k / 256) * size;
-    context.fillStyle = cssColour(colours[narrow ? k : 255 - k]);
-    if (narrow) context.fillRect(x + start, y, size / 256 + 1, BAR_WIDTH);
-    else context.fillRect(x, y + start, BAR_WIDTH, size / 256 + 1);
+    context.fillStyle = cssColour(colours[k]);
+    context.fillRect(x + (k / 256) * length, y, (1 - k / 256) * length, BAR_WIDTH);
   }
   const [low, high] = bar.range;
-  context.fillStyle = INK;
-  context.strokeStyle = INK;
-  for (const tick of ticks(low, high, Math.max(4, Math.floor(size / 50)))) {
-    const share = (tick - low) / (high - low);
-    if (narrow) {
-      context.strokeRect(x + share * size, y + BAR_WIDTH, 0, 4);
-      put(context, short(tick), x + share * size, y + BAR_WIDTH + 11, "center");
-    } else {
-      context.strokeRect(x + BAR_WIDTH, y + (1 - share) * size, 4, 0);
-      put(context, short(tick), x + BAR_WIDTH + 7, y + (1 - share) * size, "left");
-    }
+  context.fillStyle = context.strokeStyle = tones.ink;
+  for (const tick of ticks(low, high, Math.max(4, Math.floor(length / 50)))) {
+    const at = x + ((tick - low) / (high - low)) * length;
+    context.strokeRect(at, y + BAR_WIDTH, 0, 4);
+    put(context, short(tick), at, y + BAR_WIDTH + 11, "center");
   }
-  if (narrow || size + 40 > height) return;
+  if (!missing) return;
+  put(context, "no value", x + BAR_WIDTH + 5, y + BAR_WIDTH + 30, "left");
   context.fillStyle = cssColour(colours[256]);
-  context.fillRect(x, y + size + 14, BAR_WIDTH, 12);
-  context.fillStyle = INK;
-  put(context, "no value", x + BAR_WIDTH + 5, y + size + 20, "left");
+  context.fillRect(x, y + BAR_WIDTH + 24, BAR_WIDTH, 12);
 }
 
 /** Return about `number` round numbers from low to high. */
@@ -167,7 +148,6 @@ function putUpright(context, text, x, y, align = "center") {
   context.save();
   context.translate(x, y);
   context.rotate(-Math.PI / 2);
-  context.fillStyle = context.fillStyle || INK;
   put(context, text, 0, 0, align);
   context.restore();
 }

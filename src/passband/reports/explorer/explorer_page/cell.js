@@ -50,7 +50,7 @@ function cellFacts(group, { dice, low, high, predicted, single }, n, i, j) {
   const rows = [
     ["Dice", `${fixed(dice[n])}${low ? ` (${fixed(low[n], 2)} to ${fixed(high[n], 2)})` : ""}`],
     ["of this network, in distribution", fixed(own)],
-    ["of a network trained under the test condition", fixed(there)],
+    ["of the network trained at the test condition", fixed(there)],
   ];
   if (replicas.length) rows.splice(1, 0, ["of its replicas", replicas.join(", ")]);
   if (predicted) rows.push(["predicted", fixed(predicted[n])]);
@@ -101,9 +101,7 @@ function transferPlot(i, j, group) {
       ...(train.isMixture(i) ? [] : [curve(train.values[i], LINES.train)]),
       curve(test.values[j], LINES.test, "6 3"),
     ],
-    marks: planes.map((plane, n) => ({
-      x: plane.q, label: plane.plane, colour: LINES.plain, dash: "2 3", row: n % 2,
-    })),
+    marks: planes.map(({ q: x, plane: label }) => ({ x, label, colour: LINES.plain, dash: "2 3" })),
     description:
       "Contrast transfer functions of the training condition and of the test condition over the " +
       `spatial frequency, with the lattice planes of ${group.test_specimen}`,

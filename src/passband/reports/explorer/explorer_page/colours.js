@@ -2,7 +2,14 @@
 
 /** The colour of a missing number, and colours of lines that everybody can distinguish. */
 const MISSING = [221, 221, 221];
-const LINES = { train: "#0072b2", test: "#c14a00", good: "#007a5a", plain: "#444444" };
+const LINES = { train: "var(--train)", test: "var(--test)", plain: "var(--plain)" };
+
+/** Return the colours of the page, which is light or dark, for a canvas. */
+function pageColours() {
+  const style = getComputedStyle(document.documentElement);
+  const names = ["paper", "ink", "edge", "train", "test"];
+  return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+}
 
 /** Return a promise of a colour map: 256 colours for numbers, and one for missing numbers. */
 async function colourMap(name) {

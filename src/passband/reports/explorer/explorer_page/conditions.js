@@ -4,9 +4,10 @@ const AXES = content.axes;
 /** Number of main axes, which every study has and which come first. */
 const MAIN = 4;
 
-/** Return the text of a value of an axis with its unit. */
+/** Return the text of a value of an axis with its unit, in which no line ends. */
 function withUnit(text, a) {
-  return AXES[a].unit === "1" ? text : `${text} ${AXES[a].unit}`;
+  const { unit } = AXES[a];
+  return unit === "1" ? text : `${text}\u00a0${unit.replaceAll("/", "/\u2060")}`;
 }
 
 /** Return the name of an axis with its unit. */
@@ -35,7 +36,7 @@ class Side {
     const words = (value, a) => withUnit(short(value), a);
     // The unit shows which of the main axes a number belongs to, but not which further axis.
     const named = (value, a) => (a < MAIN ? "" : `${AXES[a].label} `) + words(value, a);
-    return this.values[place].map(named).join(" · ");
+    return this.values[place].map(named).join("\u00a0· ");
   }
 
   /** Return the places sorted by axes, the first being the outermost; mixtures are the last. */

@@ -40,9 +40,9 @@ function short(value) {
   return String(Number(value.toPrecision(6))).replace("-", "−");
 }
 
-/** Return the words of a condition that break only between its values. */
-function tight(words) {
-  return words.replace(/(?<=\d) (?=[^·])/g, "\u00a0").replaceAll("/", "/\u2060");
+/** Return a number of things, such as 12,096 networks. */
+function counted(number, thing) {
+  return `${number.toLocaleString("en")} ${thing}${number === 1 ? "" : "s"}`;
 }
 
 /** Give the browser time for input and drawing, during a long computation. */

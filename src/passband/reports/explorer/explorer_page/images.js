@@ -3,7 +3,7 @@
 /** Yellow and blue can be distinguished with any colour vision. */
 const OUTLINES = { true: "#f4d35e", predicted: "#4fb3ff" };
 /** Number of screen pixels of an image's pixel. */
-const MAGNIFIED = 3;
+const MAGNIFIED = 6;
 
 /** Return the examples of a group of networks, or undefined. */
 function examplesOf(group) {
@@ -40,7 +40,7 @@ async function exampleImages(i, j, group) {
       element(
         "button",
         { type: "button", class: "link", onclick: () => change({ cell }) },
-        tight(`trained at ${train.words(cell[0])}, tested at ${test.words(cell[1])}`),
+        `trained at ${train.words(cell[0])}, tested at ${test.words(cell[1])}`,
       ),
     );
   }
@@ -104,9 +104,9 @@ function picture({ field_px: size, pixel_size_A: pixel, binning }, grey, truth, 
   const bar = [0.5, 1, 2, 5, 10].find((length) => length >= side / 6) ?? 10;
   const length = (bar / side) * canvas.width;
   context.fillStyle = "black";
-  context.fillRect(9, canvas.height - 19, length + 4, 11);
+  context.fillRect(18, canvas.height - 36, length + 8, 20);
   context.fillStyle = "white";
-  context.fillRect(11, canvas.height - 17, length, 7);
+  context.fillRect(22, canvas.height - 32, length, 12);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `Test image with the true and the predicted outline, Dice ${fixed(dice, 2)}`);
   return element(
@@ -114,7 +114,7 @@ function picture({ field_px: size, pixel_size_A: pixel, binning }, grey, truth, 
     {},
     canvas,
     element("figcaption", {}, [
-      `Dice ${fixed(dice, 2)}`, `bar ${short(bar)} nm`,
+      `Dice ${fixed(dice, 2)}`, `bar ${short(bar)}\u00a0nm`,
       ...(binning > 1 ? [`binned ${binning} × ${binning} to keep the file small`] : []),
     ].join("; ")),
   );
@@ -139,6 +139,6 @@ function outline(context, size, mask, colour) {
     }
   }
   context.strokeStyle = colour;
-  context.lineWidth = MAGNIFIED;
+  context.lineWidth = MAGNIFIED / 2;
   context.stroke();
 }

@@ -1,6 +1,8 @@
 // The page: controls, the matrix, and what is written beside it.
 
 const STUDY = content.study;
+/** Width and largest height of a printed matrix [px], on A4 and on US letter; pixels in one. */
+const PAPER = [660, 700, 3];
 let state = readState(location.hash.slice(1));
 let showing = 0;
 let values = null;
@@ -61,7 +63,7 @@ async function show() {
   view.picked = state.cell;
   view.brushed = new Set(state.brush);
   view.colour(colourPlaces(values, range), colours);
-  view.bar = { range, label: LABELS[state.metric].label };
+  view.bar = { range };
   view.draw();
   noteFirstFrame();
   showWords(group);
@@ -93,7 +95,7 @@ function showWords(group) {
   const notes = [];
   const missing = group.networks.filter((number) => number === 0).length;
   if (missing)
-    notes.push(`${missing} of ${train.size} training conditions have no results yet (grey rows).`);
+    notes.push(`${missing.toLocaleString("en")} of ${counted(train.size, "training condition")} have no results yet (grey rows).`);
   if (group.left_out.length) {
     const words = new Set(group.left_out.map((name) => LEFT_OUT[name] ?? LABELS[name].label));
     notes.push(`To keep this file small, it does not contain: ${[...words].join(", ")}.`);
@@ -169,7 +171,7 @@ function showLinked() {
 function connectControls() {
   byId("name").textContent = STUDY.name;
   byId("summary").textContent = [
-    `${numberOfNetworks()} networks, ${train.size} training and ${test.size} test conditions`,
+    `${counted(numberOfNetworks(), "network")}, ${train.size.toLocaleString("en")} training and ${counted(test.size, "test condition")}`,
     `results of ${STUDY.created}`,
     `Passband ${STUDY.version}${STUDY.revision && STUDY.revision !== "unknown" ? ` (${STUDY.revision})` : ""}`,
   ].join(" · ");
@@ -202,11 +204,22 @@ function connectControls() {
   let width = 0;
   new ResizeObserver(() => {
     const now = byId("stage").clientWidth;
-    if (now === width || !values) return;
+    if (now === width || !values || classList.contains("paper")) return;
     width = now;
     view.arrange();
     view.draw();
   }).observe(byId("stage"));
+  matchMedia("(prefers-color-scheme: dark)").onchange = () => values && view.draw();
+  const { classList } = document.documentElement;
+  const redraw = (paper) => {
+    classList.toggle("paper", Boolean(paper));
+    if (!values) return;
+    view.arrange(...(paper ?? []));
+    view.draw();
+    if (paper) view.drawMarks(view.canvas.getContext("2d"));
+  };
+  window.onbeforeprint = () => redraw(PAPER);
+  window.onafterprint = () => redraw();
   window.onhashchange = () => {
     state = readState(location.hash.slice(1));
     showLinked();
@@ -250,8 +263,8 @@ function showTip(cell, x, y) {
     state.metric === "dice" ? null : element("div", {}, `Dice ${fixed(known.dice)}${range}`),
     element("div", { class: "train" }, `trained at ${train.words(i)}`),
     element("div", { class: "test" }, `tested at ${test.words(j)}`),
-    element("div", {}, `n = ${known.networks} ${known.networks === 1 ? "network" : "networks"} × ${
-      STUDY.structures} ${STUDY.structures === 1 ? "structure" : "structures"}`),
+    element("div", {},
+      `n = ${counted(known.networks, "network")} × ${counted(STUDY.structures, "structure")}`),
   ];
   tip.replaceChildren(...lines.filter(Boolean));
   const [width, height] = [tip.offsetWidth, tip.offsetHeight];
@@ -302,7 +315,8 @@ async function showDetails(group) {
 
 function connectSaving() {
   const button = (label, action) => element("button", { type: "button", onclick: action }, label);
-  byId("saving").append(button("save PNG", savePng), button("save SVG", saveSvg));
+  byId("saving").append(
+    button("save PNG", () => onPaper(savePng)), button("save SVG", () => onPaper(saveSvg)));
 }
 
 connectControls();

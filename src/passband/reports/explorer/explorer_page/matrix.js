@@ -1,17 +1,23 @@
 // The matrix on a canvas: one row for each training condition, one column for each test condition.
 
 const FONT = "system-ui, sans-serif";
-/** Width below which the page has small letters, and the colour bar is below the matrix [px]. */
+/** Width below which the page has small letters [px]. */
 const NARROW = 520;
+/** Colours of marks on cells, which are the same on a light and on a dark page. */
 const INK = "#1c1c1c";
-const FAINT = "#8a8a8a";
-/** Largest and smallest size of a cell in CSS pixels, in a matrix that is not zoomed. */
-const LARGEST_CELL = 72;
+const PICKED = "#c14a00";
+/** Largest size of a cell in CSS pixels, in a matrix that is not zoomed. */
+const LARGEST_CELL = 110;
+/** Cells are squares, unless a side of the matrix would be shorter than this [px]. */
+const SHORTEST_SIDE = 160;
 /** Gap between the matrix and its axes. */
 const GAP = 4;
-const STRIP_HEIGHT = 19;
+/** Width of a strip of labels across the text [px]. */
+const STRIP = 19;
 /** Height of a label with the gap to the next one. */
 const LABEL_HEIGHT = 13;
+/** Height of the name of an axis of the rows. */
+const NAME_HEIGHT = 15;
 /** Fewest cells along a side of the visible part of a matrix. */
 const FEWEST_CELLS = 2;
 
@@ -33,6 +39,8 @@ class MatrixView {
     this.columns = { side: test, axes: columnAxes, order: test.sorted(columnAxes) };
     for (const side of [this.rows, this.columns]) {
       side.runs = side.side.runs(side.order, side.axes);
+      const size = ({ start, end, value }) => (value === null ? Infinity : end - start);
+      side.shortest = side.runs.map((runs) => Math.min(...runs.map(size)));
       side.rank = new Int32Array(side.order.length);
       side.order.forEach((place, n) => (side.rank[place] = n));
     }
@@ -41,7 +49,7 @@ class MatrixView {
 
   /** Set the numbers, as places in a colour map, and the colour map. */
   colour(places, colours) {
-    Object.assign(this, { places, colours });
+    Object.assign(this, { places, colours, missing: places.includes(256) });
   }
 
   /** Return the visible part: the first and the last row and column, as fractions of cells. */
@@ -51,63 +59,67 @@ class MatrixView {
 
   // ── Sizes ──────────────────────────────────────────────────────────────────────────────────────
 
-  /** Compute the sizes of the matrix and of its axes from the width of the page. */
-  arrange() {
+  /** Compute the sizes of the matrix and of its axes from the space on the page, or on paper. */
+  arrange(
+    available = this.canvas.parentElement.clientWidth,
+    most = Math.max(400, window.innerHeight - 150),
+    scale = window.devicePixelRatio || 1,
+  ) {
     const context = this.canvas.getContext("2d");
-    const available = this.canvas.parentElement.clientWidth;
     const narrow = available < NARROW;
     this.font = context.font = `${narrow ? 10 : 12}px ${FONT}`;
-    const wide = (text) => context.measureText(text).width;
+    const wide = (text) => Math.ceil(context.measureText(text).width);
+    const sum = (sizes) => sizes.reduce((a, b) => a + b, 0);
     for (const side of [this.rows, this.columns]) {
-      side.names = side.axes.map((a) => {
-        const { label, unit } = AXES[a];
-        return unit === "1" ? [label] : [label, `(${unit})`];
-      });
+      side.names = side.axes.map(axisTitle);
       side.ranges = side.axes.map((a) => {
         const levels = side.side.levels[a];
         return `${short(levels[0])}…${short(levels.at(-1))} →`;
       });
-      side.widths = side.axes.map((a, n) => {
-        const labels = side.side.levels[a].map(short);
-        return Math.ceil(Math.max(...[...labels, ...side.names[n]].map(wide))) + (narrow ? 4 : 12);
-      });
+      side.widest = side.axes.map((a) => Math.max(...side.side.levels[a].map(short).map(wide)));
+      side.upright = side.axes.map(() => false);
     }
-    const names = Math.max(...this.columns.names.map((words) => Math.ceil(wide(words.join(" ")))));
-    const top = 20 + STRIP_HEIGHT * this.columns.axes.length + GAP;
-    const beside = narrow ? 8 : BAR_MARGIN;
+    const names = Math.max(...this.columns.names.map(wide));
     const [m, n] = [this.rows.order.length, this.columns.order.length];
-    let [left, width, height, bottom] = [0, 0, 0, 36];
+    const bottom = Math.max(BAR_HEIGHT, 10 + NAME_HEIGHT * this.rows.axes.length);
+    let [left, top, width, height] = [0, 0, 0, 0];
     const fit = () => {
-      const strips = this.rows.widths.reduce((a, b) => a + b, 0);
-      left = 20 + Math.max(strips, names, 40) + GAP;
-      const most = Math.max(240, window.innerHeight - 150) - top - bottom;
-      width = Math.max(120, Math.min(available - left - beside, n * LARGEST_CELL));
-      height = Math.max(60, Math.min(most, m * LARGEST_CELL));
-      // Cells are squares, unless the matrix would become too narrow to read.
+      const along = (size) => size + (narrow ? 6 : 14);
+      const { rows, columns } = this;
+      rows.sizes = rows.widest.map((size, k) => (rows.upright[k] ? STRIP : along(size)));
+      columns.sizes = columns.widest.map((size, k) => (columns.upright[k] ? along(size) : STRIP));
+      left = 20 + Math.max(sum(this.rows.sizes), names + 4) + GAP;
+      top = 20 + sum(this.columns.sizes) + GAP;
+      width = Math.max(120, Math.min(available - left - MARGIN, n * LARGEST_CELL));
+      height = Math.max(120, Math.min(most - top - bottom, m * LARGEST_CELL));
       const cell = Math.min(width / n, height / m);
-      if (narrow || cell * n >= 260 || width === n * LARGEST_CELL) width = Math.floor(cell * n);
-      if (narrow || cell * m >= 260 || height === m * LARGEST_CELL) height = Math.floor(cell * m);
+      if (cell * n >= SHORTEST_SIDE) width = Math.floor(cell * n);
+      if (cell * m >= SHORTEST_SIDE) height = Math.floor(cell * m);
     };
     fit();
-    // Where rows are too narrow for labels, the strip of labels is slim, with upright labels.
-    this.rows.slim = this.rows.runs.map(
-      (runs) =>
-        Math.min(...runs.map(({ start, end, value }) => (value === null ? m : end - start))) *
-          (height / m) < LABEL_HEIGHT,
-    );
-    if (this.rows.slim.includes(true)) {
-      const upright = this.rows.names.filter((_, level) => this.rows.slim[level]);
-      bottom = Math.max(62, ...upright.map(([name]) => Math.ceil(wide(name)) + 16));
-      this.rows.widths = this.rows.widths.map((size, level) => (this.rows.slim[level] ? 19 : size));
-      fit();
-    }
-    [width, height] = [Math.max(width, 40), Math.max(height, 40)];
-    Object.assign(this, { left, top, width, height, narrow, bottom });
-    this.scale = window.devicePixelRatio || 1;
-    const full = {
-      width: left + width + beside,
-      height: top + height + bottom + (narrow ? BAR_WIDTH + 20 : 0),
+    // Labels that do not fit beside each other are upright.
+    this.rows.upright = this.rows.shortest.map((rows) => (rows * height) / m < LABEL_HEIGHT);
+    this.columns.upright = this.columns.shortest.map((columns, level) => {
+      const size = (columns * width) / n;
+      return size < this.columns.widest[level] + 4 && size >= LABEL_HEIGHT;
+    });
+    fit();
+    const starts = ({ sizes }, end) => {
+      let start = end - GAP - sum(sizes);
+      return sizes.map((size) => (start += size) - size);
     };
+    this.rows.starts = starts(this.rows, left);
+    this.columns.starts = starts(this.columns, top);
+    // The colour bar is right of the names of the rows' axes, or below them.
+    const { names: words, sizes } = this.rows;
+    const named = this.rows.starts.map((start, k) => start + sizes[k] + wide(words[k]));
+    const beside = Math.max(left, ...named) + 16;
+    const end = top + height + bottom;
+    const below = left + width - beside < SHORTEST_BAR;
+    const [x, y] = below ? [20, end + 4] : [beside, top + height + 12];
+    this.barAt = { x, y, length: Math.min(260, left + width - x) };
+    Object.assign(this, { left, top, width, height, scale });
+    const full = { width: left + width + MARGIN, height: below ? end + BAR_HEIGHT : end };
     for (const canvas of [this.canvas, this.overlay]) {
       canvas.width = Math.round(full.width * this.scale);
       canvas.height = Math.round(full.height * this.scale);
@@ -148,7 +160,8 @@ class MatrixView {
   draw() {
     const context = this.canvas.getContext("2d");
     context.setTransform(1, 0, 0, 1, 0, 0);
-    context.fillStyle = "white";
+    this.tones = pageColours();
+    context.fillStyle = this.tones.paper;
     context.fillRect(0, 0, this.canvas.width, this.canvas.height);
     this.drawCells(context);
     context.setTransform(this.scale, 0, 0, this.scale, 0, 0);
@@ -184,17 +197,21 @@ class MatrixView {
     context.putImageData(image, left, top);
   }
 
-  /** Draw what follows the pointer: the cell below it, the picked cell, the brushed networks. */
   drawOverlay() {
     const context = this.overlay.getContext("2d");
     context.setTransform(this.scale, 0, 0, this.scale, 0, 0);
     context.clearRect(0, 0, this.overlay.width, this.overlay.height);
+    this.drawMarks(context);
+  }
+
+  /** Draw what follows the pointer: the cell below it, the picked cell, the brushed networks. */
+  drawMarks(context) {
     const { x0, x1, y0, y1 } = this.shown;
     context.save();
     context.beginPath();
     context.rect(this.left - GAP, this.top - 1, this.width + GAP + 1, this.height + 2);
     context.clip();
-    context.fillStyle = LINES.test;
+    context.fillStyle = this.tones.test;
     for (const i of this.brushed) {
       const row = this.rows.rank[i];
       const size = Math.max(1, this.y(row + 1) - this.y(row));
@@ -219,7 +236,7 @@ class MatrixView {
       context.strokeRect(x, this.top - 1, 0, this.height + 2);
       box(this.hovered, INK, 1.5);
     }
-    if (this.picked) box(this.picked, LINES.test, 2.5);
+    if (this.picked) box(this.picked, PICKED, 2.5);
     if (this.marked) {
       context.fillStyle = "rgb(193 74 0 / 25%)";
       context.fillRect(this.left, this.marked[0], this.width, this.marked[1] - this.marked[0]);
@@ -378,17 +395,12 @@ class MatrixView {
 
   /** Return the training conditions below a label of the rows' axes, or null. */
   runAt(x, y) {
-    let right = this.left - GAP;
-    for (let level = this.rows.axes.length - 1; level >= 0; level--) {
-      const left = right - this.rows.widths[level];
-      if (x >= left && x < right && y >= this.top && y < this.top + this.height) {
-        const { y0, y1 } = this.shown;
-        const row = Math.floor(y0 + ((y - this.top) / this.height) * (y1 - y0));
-        const run = this.rows.runs[level].find(({ start, end }) => start <= row && row < end);
-        return Array.from(this.rows.order.subarray(run.start, run.end));
-      }
-      right = left;
-    }
-    return null;
+    const { starts, sizes, runs, order } = this.rows;
+    const level = starts.findIndex((start, k) => x >= start && x < start + sizes[k]);
+    if (level < 0 || y < this.top || y >= this.top + this.height) return null;
+    const { y0, y1 } = this.shown;
+    const row = Math.floor(y0 + ((y - this.top) / this.height) * (y1 - y0));
+    const run = runs[level].find(({ start, end }) => start <= row && row < end);
+    return Array.from(order.subarray(run.start, run.end));
   }
 }

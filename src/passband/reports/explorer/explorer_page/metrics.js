@@ -6,7 +6,7 @@ const GROUPS = content.groups;
 const LABELS = {
   dice: { label: "Dice", heading: "Results" },
   gap_model: { label: "loss against the own condition", heading: "Results", signed: true },
-  gap_test: { label: "loss against a network trained there", heading: "Results", signed: true },
+  gap_test: { label: "loss against the network trained there", heading: "Results", signed: true },
   range: { label: "width of Dice's interval", heading: "Results" },
   dice_std: { label: "standard deviation over replicas", heading: "Results" },
   dice_selected: { label: "Dice of the selected replica", heading: "Results" },

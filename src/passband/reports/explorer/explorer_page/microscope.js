@@ -138,7 +138,7 @@ function rankedTable(networks) {
         element(
           "button",
           { type: "button", class: "link train", title: "choose this network", onclick: () => change({ brush: [i] }) },
-          tight(train.words(i)) + replica,
+          train.words(i) + replica,
         ),
       ),
     );

@@ -26,8 +26,8 @@ async function showNetworks(place, group) {
     element(
       "p",
       {},
-      element("b", {}, `${state.brush.length} of ${train.size} training conditions`),
-      `: mean Dice ${fixed(summary.overall)} over ${test.size} test conditions.`,
+      element("b", {}, `${state.brush.length.toLocaleString("en")} of ${counted(train.size, "training condition")}`),
+      `: mean Dice ${fixed(summary.overall)} over ${counted(test.size, "test condition")}.`,
     ),
     worst
       ? element(
@@ -37,7 +37,7 @@ async function showNetworks(place, group) {
           element(
             "button",
             { type: "button", class: "link", onclick: () => change({ cell: [worst.i, worst.j], tab: "cell" }) },
-            tight(`trained at ${train.words(worst.i)}, tested at ${test.words(worst.j)}`),
+            `trained at ${train.words(worst.i)}, tested at ${test.words(worst.j)}`,
           ),
         )
       : null,
@@ -61,11 +61,11 @@ async function showNetworks(place, group) {
       element("thead", {}, element("tr", {}, ...["network trained at", "in dist.", "mean OOD", "worst"]
         .map((words) => element("th", {}, words)))),
       element("tbody", {}, ...listed.slice(0, LISTED).map(({ i, own, ood, least }) =>
-        element("tr", {}, element("td", { class: "train" }, tight(train.words(i))),
+        element("tr", {}, element("td", { class: "train" }, train.words(i)),
           ...[own, ood, least].map((value) => element("td", {}, fixed(value)))))),
     ),
     listed.length > LISTED
-      ? element("p", {}, `${listed.length - LISTED} more are in the CSV file.`)
+      ? element("p", {}, `${counted(listed.length - LISTED, "more network")} in the CSV file.`)
       : null,
     element(
       "div",

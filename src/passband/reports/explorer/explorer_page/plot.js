@@ -1,5 +1,7 @@
 // Small plots of curves, as SVG.
 
+/** Width of the label of a vertical line, with the gaps on both sides [px]. */
+const MARK_WIDTH = 28;
 const PLOT = { left: 44, right: 16, top: 8, bottom: 34 };
 
 /**
@@ -45,19 +47,20 @@ function plot({ width, height, x, y, curves = [], bands = [], marks = [], descri
       made.append(shape("polygon", { points: [...there, ...back].join(" "), fill: colour, opacity: 0.18 }));
     }
   }
-  for (const { x: at, label, colour, dash, row = 0 } of marks) {
-    if (scaled(at) < first - 1e-9 || scaled(at) > last + 1e-9) continue;
+  marks.forEach(({ x: at, label, colour, dash }, n) => {
+    if (scaled(at) < first - 1e-9 || scaled(at) > last + 1e-9) return;
     made.append(
       shape("line", {
         x1: px(at), x2: px(at), y1: PLOT.top, y2: PLOT.top + h,
         stroke: colour, "stroke-dasharray": dash, "stroke-width": 1.2,
       }),
     );
-    if (label)
-      made.append(
-        shape("text", { x: px(at) + 3, y: PLOT.top + 10 + 12 * row, fill: colour, class: "mark" }, label),
-      );
-  }
+    // A label is right of its line, unless the next line is there.
+    const before = n + 1 < marks.length && px(marks[n + 1].x) - px(at) < MARK_WIDTH;
+    const place = { x: px(at) + (before ? -3 : 3), y: PLOT.top + 10 + 12 * (n % 2) };
+    const text = { ...place, fill: colour, class: before ? "mark end" : "mark" };
+    if (label) made.append(shape("text", text, label));
+  });
   for (const { x: at, y: values, colour, dash, width: thick = 1.6, dots } of curves) {
     for (const run of runsOf([...at].map((value, n) => [value, values[n]]))) {
       const points = run.map(([a, b]) => `${px(a).toFixed(1)},${py(b).toFixed(1)}`).join(" ");

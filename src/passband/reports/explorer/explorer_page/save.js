@@ -18,6 +18,16 @@ function titleOf() {
   return `${STUDY.name}: ${LABELS[state.metric].label}${network}`;
 }
 
+/** Do something while the matrix has the colours of paper, also on a dark page. */
+function onPaper(action) {
+  const { classList } = document.documentElement;
+  classList.add("paper");
+  view.draw();
+  action();
+  classList.remove("paper");
+  view.draw();
+}
+
 function savePng() {
   const { canvas, scale } = view;
   const saved = element("canvas", { width: canvas.width, height: canvas.height + TITLE * scale });
