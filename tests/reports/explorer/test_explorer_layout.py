@@ -178,7 +178,8 @@ def test_no_line_ends_between_a_number_and_its_unit(small, other):
     lines = """
     (() => {
       const found = [];
-      for (const place of document.querySelectorAll('#ranked button, #panel-cell > p')) {
+      for (const place of document.querySelectorAll('#ranked button, p.train, p.test')) {
+        if (!place.checkVisibility()) continue;
         const node = place.firstChild;
         for (const {0: value, index} of node.data.matchAll(/[\\d.]+.[^\\s·]+/g)) {
           const range = document.createRange();
@@ -190,12 +191,13 @@ def test_no_line_ends_between_a_number_and_its_unit(small, other):
       return found;
     })()
     """
-    for width in range(150, 330, 6):
-        other.evaluate(f"document.getElementById('details').style.width = '{width}px'")
-        found = other.evaluate(lines)
-        assert len(found) >= 40
-        assert set(found) == {1}, width
-    other.evaluate("document.getElementById('details').style.width = ''")
+    for tab, values in (("microscope", 40), ("cell", 8)):
+        other.evaluate(f"explorer.change({{cell: [3, 5], tab: '{tab}'}})")
+        for width in range(120, 330, 6):
+            other.evaluate(f"document.getElementById('details').style.width = '{width}px'")
+            found = other.evaluate(lines)
+            assert len(found) >= values
+            assert set(found) == {1}, (tab, width)
 
 
 def test_no_line_of_a_lattice_plane_crosses_the_name_of_another(small, other):

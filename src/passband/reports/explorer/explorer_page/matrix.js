@@ -62,7 +62,7 @@ class MatrixView {
   /** Compute the sizes of the matrix and of its axes from the space on the page, or on paper. */
   arrange(
     available = this.canvas.parentElement.clientWidth,
-    most = Math.max(400, window.innerHeight - 150),
+    most = Math.max(560, window.innerHeight - 130),
     scale = window.devicePixelRatio || 1,
   ) {
     const context = this.canvas.getContext("2d");
