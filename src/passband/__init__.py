@@ -17,7 +17,7 @@ ids, and find the particles in an image:
 
 >>> here = {"defocus_nm": 7.5, "cs_um": 1.2, "aperture_mrad": 10, "dose_e_per_A2": 1000}
 >>> images = demo.images(here)
->>> best = demo.recommend(here).networks[0]  # the network with the highest Dice to expect here
+>>> best = demo.recommend(here).networks[0]  # the network to use here
 >>> network = demo.networks[best.id]
 >>> found = network.segment(images.counts[0], pixel_size_A=demo.study.microscope.pixel_size_A)
 >>> sizes = [particle.diameter_nm for particle in found.particles]

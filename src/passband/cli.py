@@ -65,7 +65,7 @@ COMMANDS = {
     "Use its networks": (
         Command(
             "recommend",
-            "rank the networks of a study for your microscope",
+            "rank networks for your microscope by expected Dice and distance",
             "recommend demo --defocus-nm 12 --cs-um 5 --aperture-mrad 15 --dose-e-per-A2 400",
         ),
         Command(

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from passband import PassbandError
 from passband.answers.recommendation import asked_of, recommend_from
 from passband.answers.tested_networks import TestedNetworks
@@ -16,7 +18,7 @@ from passband.micrographs.rings import lens as lenses
 from passband.micrographs.rings.lens import SIGNS, Known, Lens
 from passband.optics import ctf
 from passband.prediction.range_of_use import Asked
-from passband.prediction.recommend.network_ranking import Recommendation
+from passband.prediction.recommend.network_ranking import MEASURED, Recommendation, order
 from passband.units import A_PER_NM, A_PER_UM, EV_PER_KEV
 from passband.wave_sets import WaveSet
 from passband.words import listed
@@ -189,20 +191,18 @@ def of_store(tested: TestedNetworks, path: Path, given: Mapping[str, str | None]
 
 
 def best(found: Sequence[Like]) -> tuple[str, float]:
-    """Return the id of the network with the highest expected Dice, and that Dice.
+    """Return the id of the first network in the ranking, and its expected Dice.
 
-    If the sign of the defocus is not determined, the expected Dice is the mean over both signs,
-    weighted with their likelihoods.
+    If the sign of the defocus is not determined, expected Dice and distance are means over both
+    signs, weighted with their likelihoods.
 
     Raises:
         PassbandError: If no network of the study has learned.
     """
     if not any(each.found.networks for each in found):
         raise PassbandError("no network of the study has learned, so none is recommended")
-    total = sum(each.likelihood for each in found)
-    expected: dict[str, float] = {}
-    for each in found:
-        for network in each.found.networks:
-            part = each.likelihood / total * network.dice.value
-            expected[network.id] = expected.get(network.id, 0.0) + part
-    return max(expected.items(), key=lambda pair: pair[1])
+    by_sign = [sorted(each.found.networks, key=lambda network: network.id) for each in found]
+    numbers = [[(n.dice.value, n.distance, n.how != MEASURED) for n in each] for each in by_sign]
+    dice, apart, predicted = np.average(numbers, 0, [each.likelihood for each in found]).T
+    first = order(dice, apart, predicted == 0)[0]
+    return by_sign[0][first].id, float(dice[first])

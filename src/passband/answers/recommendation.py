@@ -39,7 +39,7 @@ def asked_of(study: Study, given: Mapping[str, str | float | None]) -> Asked:
 
 
 def recommend_from(tested: TestedNetworks, asked: Asked) -> Recommendation:
-    """Return the networks of a study, ranked by their expected Dice under a condition."""
+    """Return the networks of a study, ranked for a condition."""
     points, _ = asked.points()
     tested = tested.covering([*points, asked.middle])
     found = network_ranking.recommend(

@@ -80,6 +80,7 @@ def run(
         tuple(study.trained_under(id) for group in table.groups for id in group.train),
         dice,
         tuple(tested.tested),
+        tested.unlearned_ids,
     )
     return check(
         networks,

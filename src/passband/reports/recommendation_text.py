@@ -46,19 +46,20 @@ def _parts(found: Recommendation, study: str, top: int, remark: str) -> Iterator
         yield "\n".join(lines)
     else:
         yield "inside this study: within the range of its test conditions on every axis"
-    head = ["", "expected Dice", *(["worst in the range"] if ranged else []), "how", "network"]
+    head = ["", "expected Dice", *["worst in the range"] * ranged, "distance", "how", "network"]
     rows = [
         [
             f"{rank}",
             network.dice.words,
             *([network.worst.words] if ranged else []),
+            NONE if np.isnan(network.distance) else f"{network.distance:.2f}",
             network.how,
             network.id,
         ]
         for rank, network in enumerate(found.networks[:top], 1)
     ]
     yield columns([head, *rows])
-    notes = []
+    notes = [f"Ranked by {found.ranked_by}."]
     if (more := len(found.networks) - top) > 0:
         notes.append(f"{more} more networks: --top {len(found.networks)} prints all.")
     if found.outside:

@@ -7,7 +7,7 @@ from toy_networks import profiles, true_dice
 
 from passband.grid import Axes, Condition
 from passband.mixtures import Mixture
-from passband.prediction.recommend.choice_rules import Networks, nearest, rules
+from passband.prediction.recommend.choice_rules import Networks, nearest, recommended, rules
 
 TRAIN = Axes.main.conditions(
     {
@@ -45,6 +45,21 @@ def test_every_rule_chooses_by_its_own_distance():
     assert [(c.defocus_nm, c.dose_e_per_A2) for c in picked] == [(5, 1000), (20, 100)]
     assert len(set(chosen["best on average"])) == 1
     assert TRAIN[chosen["best on average"][0]].defocus_nm == 12
+
+
+def test_the_check_recommends_as_recommend_does():
+    """Dice says 20 nm, then 12 nm and 5 nm; nearest are 12 nm, then 5 nm and 20 nm."""
+    train = tuple(Condition(d, 1.2, 10, 100) for d in (5, 12, 20))
+    known = Networks(("a", "b", "c"), train, np.zeros((3, 1)), train[:1])
+    expected = np.array([[0.5], [0.7], [0.8]])
+    asked = [Condition(10, 1.2, 10, 100)]
+    assert list(recommended(known, expected, asked)) == [1]
+    assert list(recommended(replace(known, unlearned={"b"}), expected, asked)) == [2]
+    assert list(recommended(replace(known, unlearned={"a", "b", "c"}), expected, asked)) == [0]
+    mixture = Mixture("all", ranges=(("defocus_nm", 5, 20),))
+    mixed = Networks(("m", *known.ids), (mixture, *train), np.zeros((4, 1)), train[:1])
+    for dice, best in ((0.9, 0), (0.75, 2)):
+        assert list(recommended(mixed, np.vstack([[[dice]], expected]), asked)) == [best]
 
 
 def test_the_process_on_parameters_learns_a_smooth_dice():

@@ -64,7 +64,8 @@ def test_scores_of_rules_are_from_the_half_that_did_not_choose():
 def test_expected_dice_of_the_recommended_network_may_be_too_high():
     true = np.array([[0.9, 0.5], [0.8, 0.9]])
     mean = np.array([[0.9, 0.9], [0.5, 0.8]])
-    assert scores(true, mean, mean - 0.02, mean + 0.02, {}).optimism == pytest.approx(0.2)
+    found = scores(true, mean, mean - 0.02, mean + 0.02, mean.argmax(0), {})
+    assert found.optimism == pytest.approx(0.2)
 
 
 def test_coverage_counts_all_networks_and_the_recommended_ones():
@@ -72,13 +73,14 @@ def test_coverage_counts_all_networks_and_the_recommended_ones():
     mean = np.full((10, 400), 0.5) + 0.001 * np.arange(10)[:, None]
     true = mean + 0.05 * random.normal(size=mean.shape)
     half = 1.645 * 0.05
-    found = scores(true, mean, mean - half, mean + half, {})
+    ours = mean.argmax(0)
+    found = scores(true, mean, mean - half, mean + half, ours, {})
     assert found.coverage.value == pytest.approx(0.9, abs=0.02)
     assert found.coverage.low < found.coverage.value < found.coverage.high
     assert found.coverage_recommended.value == pytest.approx(0.9, abs=0.05)
     assert found.half_width == pytest.approx(1.645 * 0.05, abs=1e-3)
     assert found.error == pytest.approx(0.05, rel=0.05)
-    assert scores(true, mean, mean - half / 5, mean + half / 5, {}).coverage.value < 0.3
+    assert scores(true, mean, mean - half / 5, mean + half / 5, ours, {}).coverage.value < 0.3
 
 
 def known_check(outside=10, other=0.0):

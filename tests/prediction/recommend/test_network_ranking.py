@@ -10,7 +10,15 @@ from toy_networks import Known, profiles, true_dice
 from passband.grid import Axes, Condition
 from passband.prediction.range_of_use import Asked
 from passband.prediction.recommend import network_ranking
-from passband.prediction.recommend.network_ranking import Group, candidates, distances, recommend
+from passband.prediction.recommend.network_ranking import (
+    Group,
+    candidates,
+    distances,
+    order,
+    recommend,
+    scaled_distances,
+)
+from passband.reports import recommendation_text
 
 MAIN_AXES = {
     "defocus_nm": [5.0, 20.0],
@@ -40,10 +48,68 @@ def test_networks_are_ranked_by_expected_dice(defocus, dose, best):
     ranked = found(defocus, dose)
     assert ranked.networks[0].id == IDS[best]
     values = [network.dice.value for network in ranked.networks]
-    assert values == sorted(values, reverse=True)
+    assert values[0] == max(values)
     point = Condition(float(defocus), 1.2, 16, float(dose))
     assert values[0] == pytest.approx(true_dice(TRAIN[best], point))
     assert {network.how for network in ranked.networks} == {"interpolated"}
+
+
+def test_the_order_is_that_of_the_mean_of_two_ranks():
+    """Ranks by Dice 0, 1, 2, 3 and by distance 3, 0, 2, 1: the sums are 3, 1, 4 and 4."""
+    dice, apart = np.array([0.9, 0.8, 0.7, 0.6]), np.array([0.4, 0.1, 0.3, 0.2])
+    assert list(order(dice, apart)) == [1, 0, 2, 3]  # of equal sums, the higher Dice is first
+    assert list(order(dice[::-1], apart[::-1])) == [2, 3, 1, 0]
+
+
+def test_measured_networks_and_mixtures_keep_their_places_by_dice():
+    """The sums of the ranks of the second, the fourth and the fifth network are 2, 1 and 3."""
+    dice, apart = np.array([0.9, 0.8, 0.75, 0.7, 0.6]), np.array([0.1, 0.9, 0.1, 0.1, 0.2])
+    kept = np.array([True, False, True, False, False])
+    assert list(order(dice, apart, kept)) == [0, 3, 2, 1, 4]
+    assert list(order(dice, np.where(kept, np.nan, apart))) == [0, 3, 2, 1, 4]
+    assert list(order(dice, apart, True)) == [0, 1, 2, 3, 4]
+
+
+def test_replicas_share_a_rank_by_distance():
+    """Otherwise the order of the replicas would count as much as their Dice."""
+    dice, apart = np.array([0.7, 0.8, 0.9, 0.95]), np.array([0.1, 0.1 + 1e-12, 0.1, 0.2])
+    assert list(order(dice, apart)) == [2, 1, 3, 0]
+
+
+def test_a_mixture_has_no_distance_and_conditions_have_that_in_units_of_the_range():
+    asked = [Condition(12.5, 1.2, 16, 10**2.25)]
+    apart = scaled_distances([*TRAIN, None], asked)[:, 0]
+    expected = [np.hypot(0.5, x) for x in (0.25, 0.75, 0.25, 0.75)]
+    assert apart[:4] == pytest.approx(expected, abs=1e-4)
+    assert np.isnan(apart[4])
+
+
+def test_a_near_network_is_before_one_that_is_expected_to_be_a_little_better():
+    """At 12.4 nm and 400 e/Å², 5 nm and 1,000 e/Å² are nearest."""
+
+    class Wrong(Known):
+        def predict(self, train, test):
+            mean, deviation = super().predict(train, test)
+            return (0.8 - 0.001 * np.arange(4)[:, None] if train is None else mean), deviation
+
+    wrong = [Group("gold", "net", IDS, GROUPS[0].train, Wrong(TRAIN))]
+    ranked = found("12.4", "400", groups=wrong)
+    # Ranks by Dice are 0, 1, 2, 3, and those by distance 2, 0, 3, 1.
+    assert [IDS.index(network.id) for network in ranked.networks] == [1, 0, 3, 2]
+    assert ranked.networks[0].distance == pytest.approx(np.hypot(7.4 / 15, np.log10(2.5)))
+    content = ranked.as_dict()
+    assert content["ranked_by"].startswith("the mean of the ranks by Dice and by distance")
+    assert content["networks"][0]["distance"] == ranked.networks[0].distance
+    assert "Ranked by the mean of the ranks" in recommendation_text.recommendation(ranked, "known")
+    # The expected gain is over the best network, which need not be the first.
+    assert ranked.train_next.gain == pytest.approx(0.95 - 0.8, abs=1e-6)
+
+
+def test_the_distance_of_a_range_is_its_mean_over_the_range():
+    apart = {network.id: network.distance for network in found("5:20", "100").networks}
+    assert apart[IDS[0]] == pytest.approx(0.5, abs=1e-3)
+    assert apart[IDS[2]] == pytest.approx(0.5, abs=1e-3)
+    assert apart[IDS[1]] > 1
 
 
 def test_the_interval_is_that_of_the_model_between_0_and_1():
@@ -84,6 +150,8 @@ def test_a_measured_dice_is_used_in_place_of_the_expected_one():
     )
     how = {network.id: network.how for network in ranked.networks}
     assert [how[id] for id in IDS] == ["measured", "interpolated", "measured", "measured"]
+    values = [network.dice.value for network in ranked.networks]
+    assert values == sorted(values, reverse=True)
     assert ranked.nearest == here.id
 
 

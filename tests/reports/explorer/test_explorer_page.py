@@ -24,6 +24,7 @@ from passband.axes import MAIN_AXES
 from passband.grid import Condition
 from passband.optics import ctf
 from passband.prediction.range_of_use import Asked
+from passband.prediction.recommend import network_ranking
 from passband.prediction.recommend.microscopes import microscopes
 from passband.results import Results
 from passband.storage import datasets
@@ -145,8 +146,9 @@ def test_ranked_networks_are_those_of_recommend(known, fresh):
         asked = [getattr(condition, name) for name in MAIN_AXES]
         found = fresh.evaluate(
             f"explorer.rank(0, {json.dumps(asked)}).then(found => ({{outside: found.outside, "
-            "networks: found.networks.map(n => [n.id, n.dice, n.low, n.high])}))"
+            "by: found.by, networks: found.networks.map(n => [n.id, n.dice, n.low, n.high])}))"
         )
+        assert found["by"] == expected.ranked_by
         assert list(map(plain, found["outside"])) == [excess.words for excess in expected.outside]
         if condition == on_grid:  # measured Dice of several networks can be equal
             best = {id: dice for id, dice, *_ in found["networks"]}
@@ -154,11 +156,29 @@ def test_ranked_networks_are_those_of_recommend(known, fresh):
             assert expected.networks[0].how == "measured"
             continue
         ids = [id for id, *_ in found["networks"]]
-        assert ids[:3] == [network.id for network in expected.networks[:3]]
+        assert ids == [network.id for network in expected.networks]
         by_id = {network.id: network.dice for network in expected.networks}
         for id, *numbers in found["networks"]:
             wanted = [by_id[id].value, by_id[id].low, by_id[id].high]
             assert np.allclose(numbers, wanted, rtol=0, atol=1e-4)
+
+
+def test_networks_have_the_order_of_recommend(fresh):
+    """Some networks are equally near, some are measured, and some are of mixtures."""
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        dice, apart = random.random(12).round(1), random.random(12).round(1)
+        measured, apart[:3] = random.random(12) < 0.3, np.nan
+        networks = [
+            {"id": f"{k:02}", "dice": d, "how": "measured" if m else "expected"}
+            | ({} if np.isnan(a) else {"distance": a})
+            for k, (d, a, m) in enumerate(zip(dice, apart, measured.tolist(), strict=True))
+        ]
+        found = fresh.evaluate(
+            f"explorer.ordered({json.dumps(networks)}.map(n => ({{distance: NaN, ...n}})))"
+            ".map(({id}) => Number(id))"
+        )
+        assert found == network_ranking.order(dice, apart, measured).tolist()
 
 
 def test_a_moved_slider_changes_the_ranked_networks(fresh):

@@ -22,7 +22,7 @@ from passband.analysis.bootstrap import (
     resample,
 )
 from passband.grid import Condition
-from passband.prediction.recommend.choice_rules import Networks, rules
+from passband.prediction.recommend.choice_rules import Networks, recommended, rules
 from passband.prediction.recommend.network_ranking import Profiles
 
 #: Name of the rule that this module checks, and of one that knows more than a user can know:
@@ -127,6 +127,7 @@ def scores(
     mean: np.ndarray,
     low: np.ndarray,
     high: np.ndarray,
+    ours: np.ndarray,
     rules: Mapping[str, RuleScore],
 ) -> Scores:
     """Return the scores of expected Dice, with those of the rules.
@@ -134,8 +135,9 @@ def scores(
     Args:
         true, mean, low, high: (network, microscope), true Dice, expected Dice, and the ends of its
             interval, all for the same structures.
+        ours: (microscope,) int, the recommended networks.
     """
-    columns, ours = np.arange(true.shape[1]), mean.argmax(0)
+    columns = np.arange(true.shape[1])
     covered = ((low <= true) & (true <= high)).astype(float)
     return Scores(
         len(columns),
@@ -205,12 +207,14 @@ def check(
             found.append(Scores(0))
             continue
         chosen = [
-            {OURS: half.expected[here].argmax(0)}
+            {OURS: recommended(networks, half.expected[here], drawn)}
+            | {"expected Dice alone": half.expected[here].argmax(0)}
             | rules(replace(networks, dice=half.dice), drawn, profiles)
             | {ORACLE: half.known[here].argmax(0)}
             for half in halves
         ]
         judged = zip((half.true[here] for half in halves), chosen, strict=True)
-        intervals = (values[here] for values in expected)
-        found.append(scores(true[here], *intervals, rule_scores(list(judged))))
+        intervals = [values[here] for values in expected]
+        ours = recommended(networks, intervals[0], drawn)
+        found.append(scores(true[here], *intervals, ours, rule_scores(list(judged))))
     return Check(seed, len(networks.ids), *found, first_replicas)

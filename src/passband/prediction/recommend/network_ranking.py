@@ -16,7 +16,8 @@ import numpy as np
 import xarray as xr
 
 from passband.grid import Condition
-from passband.prediction.range_of_use import Asked, Excess, ranges
+from passband.mixtures import is_mixture
+from passband.prediction.range_of_use import Asked, Excess, ranges, scaled
 
 if TYPE_CHECKING:
     from passband.prediction.gaussian_process import GaussianProcess
@@ -71,6 +72,7 @@ class Expected:
         id: The network's id.
         dice: Expected Dice; for ranges, its mean over the ranges.
         how: ``measured``, ``interpolated`` or ``extrapolated``.
+        distance: See :func:`scaled_distances`; for ranges, its mean.
         worst: Expected Dice under the worst condition of the ranges.
         worst_condition: Id of the worst condition.
     """
@@ -78,6 +80,7 @@ class Expected:
     id: str
     dice: Dice
     how: str
+    distance: float
     worst: Dice
     worst_condition: str
 
@@ -101,10 +104,10 @@ class TrainNext:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The networks of a study, ranked by their expected Dice under the asked condition.
+    """The networks of a study, ranked for the asked condition.
 
     Attributes:
-        networks: All networks, the best first.
+        networks: All networks, the best first, see :func:`order`.
         outside: The axes on which the asked condition lies outside the range of the test
             conditions.
         nearest: Id of the nearest tested condition.
@@ -125,6 +128,13 @@ class Recommendation:
         """Whether the asked condition is within the range of the study's tests on every axis."""
         return not self.outside
 
+    @property
+    def ranked_by(self) -> str:
+        """What ranks the networks, see :func:`order`."""
+        measured = all(network.how == MEASURED for network in self.networks)
+        both = "the mean of the ranks by Dice and by distance in scaled parameters"
+        return "measured Dice" if measured else both
+
     def as_dict(self, top: int | None = None) -> dict[str, Any]:
         """Return the content for JSON, with the first `top` networks; by default, all networks."""
         return {
@@ -133,10 +143,12 @@ class Recommendation:
                     "id": network.id,
                     "dice": vars(network.dice),
                     "how": network.how,
+                    "distance": None if math.isnan(network.distance) else network.distance,
                     "worst": {"condition": network.worst_condition, "dice": vars(network.worst)},
                 }
                 for network in self.networks[:top]
             ],
+            "ranked_by": self.ranked_by,
             "inside": self.inside,
             "outside": [vars(excess) for excess in self.outside],
             "asked": {name: list(ends) for name, ends in self.asked.values.items()},
@@ -146,6 +158,43 @@ class Recommendation:
             and vars(self.train_next) | {"dice": vars(self.train_next.dice)},
             "unlearned": list(self.unlearned),
         }
+
+
+def scaled_distances(train: Sequence, asked: Sequence[Condition]) -> np.ndarray:
+    """Return distances in scaled parameters, (train, asked); NaN for what is no condition."""
+    of_train, of_asked = scaled_values(train, asked)
+    return np.sqrt(((of_train[:, None] - of_asked) ** 2).sum(-1))
+
+
+def scaled_values(known: Sequence, others: Sequence[Condition]) -> list[np.ndarray]:
+    """Return the values (condition, axis) of both, each divided by the range of the known ones.
+
+    The dose is its logarithm. Axes with one known value do not count.
+    """
+    names, none = others[0].axes.names, [np.nan] * len(others[0].axes.names)
+    both = [
+        [[scaled(n, c.value(n)) for n in names] if isinstance(c, Condition) else none for c in of]
+        for of in (known, others)
+    ]
+    width = np.nanmax(both[0], 0) - np.nanmin(both[0], 0)
+    return [np.array(values) / np.where(width > 0, width, np.inf) for values in both]
+
+
+def order(dice: np.ndarray, apart: np.ndarray, measured: np.ndarray | bool = False) -> np.ndarray:
+    """Return the places of networks, the best first: by the mean of the ranks by Dice and distance.
+
+    The highest of many expected Dice is often too high, so the distance counts as much. Equal
+    numbers share a rank; of equal means, the higher Dice decides. Networks whose Dice was measured,
+    and those of mixtures, whose distance is NaN, stay where they are in the order of Dice, and the
+    others change places with each other. All arrays are (network,).
+    """
+    by_dice = np.argsort(-dice, kind="stable")
+    free = (np.isfinite(apart) & np.logical_not(measured))[by_dice]
+    rows = by_dice[free]
+    # Distances that differ by errors of rounding are equal.
+    ranks = (np.searchsorted(np.sort(x), x) for x in (-dice[rows], apart[rows].round(9)))
+    by_dice[free] = rows[np.argsort(sum(ranks), kind="stable")]
+    return by_dice
 
 
 def transfer_distances(a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
@@ -169,15 +218,13 @@ def distances(a: xr.Dataset, b: xr.Dataset, scale: xr.Dataset) -> np.ndarray:
         a, b, scale: Profiles of conditions, see :func:`passband.analysis.profiles.profiles`.
     """
 
-    def dose_distances(x: xr.Dataset, y: xr.Dataset) -> np.ndarray:
-        return np.abs(x.log_dose.values[:, None] - y.log_dose.values)
+    def squares(x: xr.Dataset, y: xr.Dataset) -> np.ndarray:
+        by_dose = np.subtract.outer(x.log_dose.values, y.log_dose.values)
+        return np.stack([transfer_distances(x, y), by_dose]) ** 2
 
-    total = 0.0
-    for distance in (transfer_distances, dose_distances):
-        mean_square = (distance(scale, scale) ** 2).mean()
-        # Differences below 1e-12 come from rounding.
-        total = total + (distance(a, b) ** 2 / mean_square if mean_square > 1e-12 else 0.0)
-    return np.sqrt(np.broadcast_to(total, (a.sizes["condition"], b.sizes["condition"])))
+    mean = squares(scale, scale).mean((1, 2), keepdims=True)
+    # Differences below 1e-12 come from rounding.
+    return np.sqrt((squares(a, b) / np.where(mean > 1e-12, mean, np.inf)).sum(0))
 
 
 def expected_dice(
@@ -229,24 +276,22 @@ def recommend(
     allowed: Callable[[Condition], bool] = lambda condition: True,
     unlearned: Collection[str] = (),
 ) -> Recommendation:
-    """Return the networks of a study, ranked by their expected Dice under the asked condition.
+    """Return the networks of a study, ranked for the asked condition, see :func:`order`.
 
     Args:
         groups: All networks, with their models.
         measured: `mean` (network, test), mean Dice over test structures of each network under
             tested conditions, and the ends `low` and `high` (network, test) of the interval of this
             mean. A cell that was not measured is NaN. The coordinates are ids of networks and of
-            conditions. Tested conditions that are not among the points of `asked` may be left out.
+            conditions. Conditions that are not among the points of `asked` may be left out.
         tested: The study's test conditions. Their ranges are the study's ranges.
         extra: Further conditions under which networks were tested.
-        asked: The asked condition. With ranges, the expected Dice is the mean over
-            :meth:`passband.prediction.range_of_use.Asked.points`. The errors at these points are
-            regarded as fully correlated, so that the interval does not become narrower by
-            averaging.
+        asked: The asked condition. With ranges, expected Dice and distance are means over
+            :meth:`passband.prediction.range_of_use.Asked.points`. The interval is that of fully
+            correlated errors, which averaging does not make narrower.
         train_axes: The values of each axis of the training grid, for :func:`train_next`.
         allowed: Returns whether images can be formed under a condition, for :func:`train_next`.
-        unlearned: Ids of networks that did not learn. They are not ranked. If no other network is
-            left, nothing is recommended.
+        unlearned: Ids of networks that did not learn, which are not ranked.
     """
     points, weights = asked.points()
     expected = expected_dice(groups, measured, points, profiles)
@@ -254,31 +299,33 @@ def recommend(
     # The values (mean, low, high) of each network under each condition.
     D = np.stack([expected[name].values for name in ("mean", "low", "high")], -1)
     all_measured = expected.is_measured.all("test").values
-    networks, ids = [], [point.id for point in points]
-    for k, id in enumerate(expected.network.values):
-        if str(id) in unlearned:
-            continue
-        worst = int(D[k, :, 0].argmin())
-        networks.append(
-            Expected(
-                str(id),
-                Dice(*map(float, weights @ D[k])),
-                MEASURED if all_measured[k] else EXTRAPOLATED if outside else INTERPOLATED,
-                Dice(*map(float, D[k, worst])),
-                ids[worst],
-            )
+    train = [id for group in groups for id in group.train]
+    trained = {id: None if is_mixture(id) else asked.axes.parse(id) for id in set(train)}
+    distance = (scaled_distances([trained[id] for id in train], points) * weights).sum(1)
+    names, worst = expected.network.values.astype(str), D[..., 0].argmin(1)
+    learned = np.array([k for k in np.argsort(names) if names[k] not in unlearned], dtype=int)
+    by_rank = order(weights @ D[learned, :, 0].T, distance[learned], all_measured[learned])
+    networks = tuple(
+        Expected(
+            str(names[k]),
+            Dice(*map(float, weights @ D[k])),
+            MEASURED if all_measured[k] else EXTRAPOLATED if outside else INTERPOLATED,
+            float(distance[k]),
+            Dice(*map(float, D[k, worst[k]])),
+            points[worst[k]].id,
         )
-    networks.sort(key=lambda network: (-network.dice.value, network.id))
+        for k in learned[by_rank]
+    )
     every = sorted({*tested, *extra})
     of_tested = profiles(every)
     nearest = distances(profiles([asked.middle]), of_tested, of_tested)[0].argmin()
     following = None
     if train_axes is not None and networks:
-        best = networks[0].dice.value
+        best = max(network.dice.value for network in networks)
         following = train_next(groups, asked, profiles, train_axes, best, allowed)
-    left_out = tuple(str(id) for id in expected.network.values if str(id) in unlearned)
+    left_out = tuple(str(id) for id in names if id in unlearned)
     near = every[nearest].id
-    return Recommendation(asked, specimen, tuple(networks), outside, near, following, left_out)
+    return Recommendation(asked, specimen, networks, outside, near, following, left_out)
 
 
 def candidates(asked: Asked, axes: Mapping[str, Sequence[float]]) -> list[Condition]:

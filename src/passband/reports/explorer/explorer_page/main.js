@@ -329,6 +329,7 @@ window.explorer = {
   transfer: (condition, q) => Array.from(transfer(condition, LENS.draws[0], q, null)),
   azimuthal: (condition, q) => Array.from(azimuthalTransfer(condition, q)),
   rank: (number, condition) => rank(content.rankings[number], condition),
+  ordered,
   metrics: () => metricsOf(GROUPS[state.group]),
   get painted() { return painted; },
   get state() { return state; },

@@ -60,13 +60,14 @@ async function showMicroscope(place, group) {
     if (document.activeElement !== range) range.value = toSlider(ranking, a, asked[a]);
     if (document.activeElement !== number) number.value = asked[a];
   });
-  const { networks, outside } = await rank(ranking, asked);
+  const { networks, by, outside } = await rank(ranking, asked);
   if (own !== showing) return; // the user has asked for something else meanwhile
   const inside = byId("inside");
   inside.className = outside.length ? "warning" : "";
-  inside.textContent = outside.length
+  const where = outside.length
     ? `Outside this study, so the expected Dice is extrapolated: ${outside.join("; ")}.`
     : "Inside this study: within the range of its test conditions on every axis.";
+  inside.textContent = `${where} Networks are ranked by ${by}.`;
   byId("ranked").replaceChildren(networks.length ? rankedTable(networks) : content.unlearned);
 }
 

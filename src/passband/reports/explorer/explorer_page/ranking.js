@@ -118,7 +118,40 @@ function expectedOf(group, profile, grid, tested) {
   });
 }
 
-/** Return a promise of {networks, outside}: what has learned, the best first, and where x is outside. */
+/** Return distances in scaled parameters of a group's networks; NaN for those of mixtures. */
+function distancesOf(group, groups, condition) {
+  const valuesOf = (id) => train.values[train.place.get(id)];
+  const every = [...new Set(groups.flatMap((each) => each.train))].map(valuesOf);
+  const scaled = (x, a) => (AXES[a].name === "dose_e_per_A2" ? Math.log10(x) : x);
+  const widths = AXES.map((_, a) => {
+    const known = every.filter((values) => values[0] !== null).map((values) => scaled(values[a], a));
+    const [low, high] = known.reduce(([l, h], x) => [Math.min(l, x), Math.max(h, x)], [Infinity, -Infinity]);
+    return high - low || 1;
+  });
+  return group.train.map(valuesOf).map((values) => {
+    const apart = values.map((x, a) => (scaled(x, a) - scaled(condition[a], a)) / widths[a]);
+    return values[0] === null ? NaN : Math.hypot(...apart);
+  });
+}
+
+/** Return the networks, the best first: see `order` in passband.prediction.recommend.network_ranking. */
+function ordered(networks) {
+  const byDice = [...networks].sort((a, b) => b.dice - a.dice || (a.id < b.id ? -1 : 1));
+  const free = byDice.filter(({ how, distance }) => how !== "measured" && !Number.isNaN(distance));
+  const ranks = [({ dice }) => -dice, ({ distance }) => Number(distance.toFixed(9))].map((key) => {
+    const place = new Map();
+    Float64Array.from(free, key).sort().forEach((x, k) => place.has(x) || place.set(x, k));
+    return (network) => place.get(key(network));
+  });
+  const sum = new Map(free.map((network) => [network, ranks[0](network) + ranks[1](network)]));
+  const moved = [...free].sort((a, b) => sum.get(a) - sum.get(b)).values();
+  return byDice.map((network) => (sum.has(network) ? moved.next().value : network));
+}
+
+/**
+ * Return a promise of {networks, by, outside}: the networks that have learned, the best first; what
+ * ranks them; and where x is outside.
+ */
 async function rank(ranking, condition) {
   const known = await prepare(ranking);
   const profile = profileOf(condition, known.grid);
@@ -128,10 +161,17 @@ async function rank(ranking, condition) {
   const outside = outsideOf(ranking, condition);
   const unlearned = new Set(ranking.unlearned);
   const networks = known.groups
-    .flatMap((group) => expectedOf(group, profile, known.grid, tested))
-    .filter(({ id }) => !unlearned.has(id))
-    .sort((a, b) => b.dice - a.dice || (a.id < b.id ? -1 : 1));
-  return { networks, outside };
+    .flatMap((group) => {
+      const distances = distancesOf(group, known.groups, condition);
+      const expected = expectedOf(group, profile, known.grid, tested);
+      return expected.map((network, row) => ({ ...network, distance: distances[row] }));
+    })
+    .filter(({ id }) => !unlearned.has(id));
+  const measured = networks.every(({ how }) => how === "measured");
+  const by = measured
+    ? "measured Dice"
+    : "the mean of the ranks by Dice and by distance in scaled parameters";
+  return { networks: ordered(networks), by, outside };
 }
 
 /** Return the axes on which a condition is outside the range of the study's tests, in words. */
