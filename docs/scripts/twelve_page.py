@@ -53,7 +53,7 @@ _CSV = {
 #: The places of the shares of the variance, in the order of the figure.
 _SHARES = "of_doses", "of_train", "of_test", "of_interaction"
 #: Words in the names of the studies whose processor time the page has.
-_COSTS = "locked", "scherzer", "carbon", "choices", "steps"
+_COSTS = "locked", "scherzer", "carbon", "choices", "steps", "train-this"
 
 
 def fields(folder: Path = FOLDER) -> dict[str, str]:
@@ -96,7 +96,7 @@ def fields(folder: Path = FOLDER) -> dict[str, str]:
         "steps": longer(of["steps"]),
         "doses": asymmetry(of["doses"]),
         "choices": summary(folder),
-        **{f"{name}_min": _minutes(of["studies/costs"], name) for name in _COSTS},
+        **{f"{name.replace('-', '_')}_min": _minutes(of["studies/costs"], name) for name in _COSTS},
     }
 
 
