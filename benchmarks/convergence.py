@@ -24,6 +24,7 @@ from passband.specimens import structures as specimen
 from passband.specimens.multislice import Multislice
 
 MATERIALS = ("Au", "Pt", "CeO2")
+COLOURS = (style.OWN, style.OTHER, style.TRANSFER)
 PIXELS_A = (0.3, 0.2, 0.15, 0.12, 0.09, 0.075, 0.06)
 SLICES_A = (4.0, 2.0, 1.0, 0.5, 0.25)
 REFERENCE_A, REFERENCE_SLICE_A = 0.04, 0.125
@@ -80,8 +81,8 @@ def draw(pixels: dict, slices: dict, auto_A: float, path: Path) -> None:
     style.set_theme()
     figure = Figure(figsize=(style.inches(style.PAGE_CM), 3.0), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    for material, line, marker in zip(MATERIALS, ("-", "--", ":"), "os^", strict=True):
-        options = {"color": style.SPECIMENS, "ls": line, "marker": marker, "ms": 4}
+    for material, colour, marker in zip(MATERIALS, COLOURS, "os^", strict=True):
+        options = {"color": colour, "marker": marker, "ms": 4}
         options["label"] = material.replace("O2", "O₂")
         for axes, values in ((left, pixels[material]), (right, slices[material])):
             x, y = zip(*sorted(values.items()), strict=True)
@@ -95,10 +96,11 @@ def draw(pixels: dict, slices: dict, auto_A: float, path: Path) -> None:
         axes.minorticks_off()
     ticks = [0.05, 0.1, 0.2, 0.5, 1, 2, 5]
     left.set_yticks(ticks, [style.number(tick) for tick in ticks])
-    left.set_xlabel("pixel of multislice (Å)")
-    right.set_xlabel("thickness of a slice (Å)")
-    left.set_ylabel(f"error of the wave up to\n{APERTURES_MRAD[-1]} mrad (%), worst structure")
-    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=5)
+    left.set_xlabel("pixel of multislice [Å]")
+    right.set_xlabel("thickness of a slice [Å]")
+    left.set_ylabel(f"error of the wave up to\n{APERTURES_MRAD[-1]} mrad [%], worst structure")
+    style.letter((left, right))
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     figure.savefig(path, dpi=150)
 
 

@@ -24,7 +24,7 @@ def test_tokens_and_names_of_axes_are_distinct():
 def test_words_and_titles_have_no_unit_of_a_pure_number():
     astigmatism, mtf = (AXES[name] for name in ("astigmatism_nm", "mtf_nyquist"))
     assert (astigmatism.words("5"), mtf.words("0.5")) == ("5 nm", "0.5")
-    assert (astigmatism.title, mtf.title) == ("astigmatism (nm)", "MTF at the Nyquist frequency")
+    assert (astigmatism.title, mtf.title) == ("astigmatism [nm]", "MTF at the Nyquist frequency")
 
 
 @pytest.mark.parametrize("axis", AXES.values(), ids=AXES)

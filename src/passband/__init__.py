@@ -51,8 +51,8 @@ STAGES = {
     "ood": 5,
     "distances": 1,
     "prediction": 4,
-    "figures": 6,
-    "report": 2,
+    "figures": 7,
+    "report": 3,
 }
 
 

@@ -121,8 +121,8 @@ class Axis:
 
     @property
     def title(self) -> str:
-        """The axis's label with the unit, such as ``defocus (nm)``, and without the unit 1."""
-        return self.label if self.unit == "1" else f"{self.label} ({self.unit})"
+        """The axis's label with the unit, such as ``defocus [nm]``, and without the unit 1."""
+        return self.label if self.unit == "1" else f"{self.label} [{self.unit}]"
 
     def words(self, text: str) -> str:
         """Return a value's text with the unit, such as ``5 nm``, and without the unit 1."""

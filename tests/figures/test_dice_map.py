@@ -3,10 +3,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from figure_data import check
+import xarray as xr
+from figure_data import check, letters, panels
 from toy_networks import true_dice
 
-from passband.figures import dice_map
+from passband.figures import dice_map, style
 from passband.grid import Axes, Condition
 from passband.prediction.range_of_use import Asked
 
@@ -24,9 +25,18 @@ NETWORK = f"gold/net/{TESTED[0].id}/0"
 def draw(asked):
     def expected(points):
         assert {(c.cs_um, c.aperture_mrad) for c in points} == {(5, 10)}
-        return np.array([true_dice(TESTED[0], c) for c in points])
+        mean = np.array([true_dice(TESTED[0], c) for c in points])
+        half = np.array([c.defocus_nm / 1000 for c in points])
+        values = {"mean": mean, "low": mean - half, "high": mean + half}
+        return xr.Dataset({name: ("test", of) for name, of in values.items()})
 
     return dice_map.recommendation(asked, NETWORK, TESTED, expected, "viridis")
+
+
+def values(ax, shape):
+    """Return the values of a map, and the ends of its colours."""
+    (mesh,) = [c for c in ax.collections if hasattr(c, "get_coordinates")]
+    return np.reshape(mesh.get_array(), shape), mesh.get_clim()
 
 
 @pytest.fixture(autouse=True)
@@ -37,11 +47,16 @@ def closed():
 
 def test_the_map_is_highest_at_the_networks_own_condition():
     figure = draw(Asked.at(Condition(12, 5, 10, 400)))
-    check(figure, dice_map._WIDTH_CM)
-    ax = figure.axes[0]
-    (mesh,) = [c for c in ax.collections if hasattr(c, "get_coordinates")]
+    check(figure, style.PAGE_CM)
+    assert letters(figure) == ["a", "b"]
+    ax, uncertain = panels(figure)
     x, y = dice_map.plane(Asked.at(Condition(12, 5, 10, 400)), TESTED)
-    dice = np.reshape(mesh.get_array(), (len(y), len(x)))
+    (dice, ends), (width, _) = (values(each, (len(y), len(x))) for each in (ax, uncertain))
+    np.testing.assert_allclose(width[0], np.abs(x) / 500, atol=2e-5)
+    # The colours are for the range of the study.
+    inside = dice[np.ix_((y >= 100) & (y <= 1000), (x >= 5) & (x <= 20))]
+    assert ends == pytest.approx((inside.min(), inside.max()))
+    assert dice.min() < ends[0]
     row, column = np.unravel_index(dice.argmax(), dice.shape)
     assert x[column] == pytest.approx(5, abs=0.5)
     assert y[row] == pytest.approx(100, rel=0.1)
@@ -58,5 +73,5 @@ def test_the_map_contains_the_asked_range_outside_the_study():
     assert ax.get_xlim()[0] < -10
     assert ax.get_xlim()[1] > 25
     assert ax.get_ylim()[0] < 50
-    (box,) = [line for line in ax.lines if len(line.get_xdata()) == 5]
+    _, box = [line for line in ax.lines if len(line.get_xdata()) == 5]
     assert set(box.get_xdata()) == {-10, 25}

@@ -1,11 +1,24 @@
 """The content of figures that are drawn from small synthetic data."""
 
 from dataclasses import replace
+from string import ascii_lowercase
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from figure_data import GRID, ONE, PALETTE, WIDTHS, check, drawn, make_information, make_ood, panels
+from figure_data import (
+    GRID,
+    ONE,
+    PALETTE,
+    WIDTHS,
+    check,
+    drawn,
+    letters,
+    make_information,
+    make_ood,
+    panels,
+    words,
+)
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.contour import ContourSet
@@ -110,9 +123,9 @@ def test_ctf_lines_are_the_transfer_and_its_envelope(grid, width_cm, microscope)
         # The frequency axis ends a little beyond the widest aperture.
         cut = widest * 1e-3 / ctf.wavelength(300e3)
         assert 1.05 * cut < ax.get_xlim()[1] < 1.2 * cut
-    words = [text.get_text() for text in figure.axes[len(shown) - 1].texts]
-    assert words == [f"Cs {style.number(grid['cs_um'][0])} µm"]
+    assert words(figure.axes[len(shown) - 1]) == [f"Cs {style.number(grid['cs_um'][0])} µm"]
     assert "atoms are dark below 0" in figure.get_supylabel()
+    assert letters(figure) == list(ascii_lowercase[: len(pairs)]) * (len(pairs) > 1)
 
 
 def test_atoms_are_dark_if_the_transfer_is_negative(microscope):
@@ -162,8 +175,8 @@ def test_ctf_has_each_lens_of_further_axes(microscope):
     check(figure, style.PAGE_CM)
     (legend,) = figure.legends
     start = f"transfer T(q), aperture {max(GRID['aperture_mrad']):g} mrad, "
-    words = [text.get_text() for text in legend.get_texts() if "transfer" in text.get_text()]
-    assert words == [
+    named = [text.get_text() for text in legend.get_texts() if "transfer" in text.get_text()]
+    assert named == [
         f"{start}astigmatism {length} nm, azimuth of astigmatism {azimuth} °"
         for length, azimuth in ((0, 0), (8, 0), (8, 45))
     ]
@@ -173,16 +186,16 @@ def test_ctf_has_each_lens_of_further_axes(microscope):
     own_spread = Axes({"astigmatism_nm": 0.0, "focal_spread_nm": microscope.focal_spread_nm})
     other = transfer_figures.ctf_curves(own_spread.conditions(GRID | both), microscope)
     listed = [text.get_text() for text in other.legends[0].get_texts()[1:5]]
-    assert [words.partition("mrad, ")[2] for words in listed] == [
+    assert [each.partition("mrad, ")[2] for each in listed] == [
         f"astigmatism {a} nm, focal spread {f} nm" for a in (0, 8) for f in (3, 6)
     ]
     defocus, cs = GRID["defocus_nm"][0], GRID["cs_um"][0]
     ax = figure.axes[0]
-    (line,) = of_label(ax, words[0])
+    (line,) = of_label(ax, named[0])
     q = line.get_xdata()
     lens = Condition(defocus, cs, max(GRID["aperture_mrad"]), 1)
     np.testing.assert_allclose(line.get_ydata(), ctf.transfer(microscope.optics(lens), q))
-    (area,) = [c for c in ax.collections if c.get_label() == words[1]]
+    (area,) = [c for c in ax.collections if c.get_label() == named[1]]
     optics = microscope.optics(replace(lens, further={"astigmatism_nm": 8}))
     azimuths = np.linspace(0, np.pi, 200)[:, None]
     T = ctf.transfer(optics, q, azimuths)
@@ -195,8 +208,8 @@ def test_ctf_has_each_beam_energy_and_no_axis_of_the_specimen(microscope):
     own = Axes({"energy_kev": 300.0, "substrate_thickness_nm": 1.0})
     grid = own.conditions(GRID | {"energy_kev": [200, 300], "substrate_thickness_nm": [1, 5]})
     figure = transfer_figures.ctf_curves(grid, microscope)
-    words = [text.get_text() for text in figure.legends[0].get_texts()]
-    ends = [text.partition("mrad, ")[2] for text in words if text.startswith("transfer")]
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    ends = [text.partition("mrad, ")[2] for text in named if text.startswith("transfer")]
     assert ends == ["beam energy 200 keV", "beam energy 300 keV"]
     # The curve of the shortest wavelength ends within the figure.
     limit = max(GRID["aperture_mrad"]) * 1e-3 / ctf.wavelength(300e3)
@@ -209,8 +222,8 @@ def test_ctf_shows_four_of_many_values(microscope):
     assert len(figure.axes) == 16
     titles = [ax.get_title().split()[1] for ax in figure.axes[:4]]
     assert titles == ["−20", "0", "20", "40"]
-    words = [ax.texts[0].get_text() for ax in figure.axes[3::4]]
-    assert words == ["Cs 1 µm", "Cs 2 µm", "Cs 4 µm", "Cs 5 µm"]
+    named = [words(ax)[0] for ax in figure.axes[3::4]]
+    assert named == ["Cs 1 µm", "Cs 2 µm", "Cs 4 µm", "Cs 5 µm"]
 
 
 # Dice over information metrics
@@ -274,7 +287,7 @@ def test_metrics_are_all_that_compare_pairs_with_their_units():
     figure = drawn(generalization.metrics(data, information, PALETTE))
     names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert names == [*WORDS, "shared capacity C"]
-    assert figure.axes[1].get_xlabel() == "shared capacity C (bits/Å²)"
+    assert figure.axes[1].get_xlabel() == "shared capacity C [bits/Å²]"
     assert figure.axes[1].get_title().startswith("weight: all frequencies equal\nρ = 1.00")
 
 
@@ -295,8 +308,10 @@ def test_metrics_can_be_read(weights, width_cm):
     data = make_ood(specimens=("gold", "silver"))
     figure = generalization.metrics(data, make_information(data, weights), PALETTE, width_cm)
     check(figure, width_cm)
-    names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == [*map(style.weight_words, weights), "open: at equal dose"]
+    assert letters(figure) == list("abcd"[: 1 + len(weights)])
+    assert {ax.get_ylabel() for ax in dice_panels(figure)} == {"mean Dice"}
 
 
 def test_a_metric_without_words_has_its_name():
@@ -406,7 +421,7 @@ def test_decay_is_the_mean_over_pairs_that_share_the_rest(options):
     assert len(figure.axes) == 4
     assert [ax.get_ylabel() for ax in figure.axes] == ["mean Dice", "", "", ""]
     for ax, axis in zip(figure.axes, MAIN_AXES.values(), strict=True):
-        assert ax.get_xlabel() == f"test {axis.label} ({axis.unit})"
+        assert ax.get_xlabel() == f"tested at {axis.label} [{axis.unit}]"
         train, test = (sorted({*data[f"{d}_{axis.name}"].values}) for d in ("train", "test"))
         found = lines(ax)
         assert list(found) == train
@@ -424,7 +439,7 @@ def test_decay_is_the_mean_over_pairs_that_share_the_rest(options):
         number = len(options.get("specimens", "1")) * len(options.get("architectures", "1"))
         alike = differ_only_in(data, axis.name).sum()
         title = ax.get_legend().get_title().get_text()
-        assert title == f"trained at ({axis.unit}), n = {number * alike // len(train) // len(test)}"
+        assert title == f"trained at [{axis.unit}], n = {number * alike // len(train) // len(test)}"
 
 
 def test_bands_of_decay_are_intervals_of_the_mean():
@@ -478,7 +493,7 @@ def test_decay_has_only_the_axes_of_the_table():
     data = make_ood().drop_vars(["train_cs_um", "test_cs_um"])
     data = data.isel(train=slice(0, None, 3), test=slice(0, None, 3))
     figure = drawn(generalization.decay(data, PALETTE))
-    names = [ax.get_xlabel().split()[1] for ax in figure.axes]
+    names = [ax.get_xlabel().split()[2] for ax in figure.axes]
     assert names == ["defocus", "aperture", "dose"]
 
 
@@ -591,8 +606,8 @@ def test_examples_show_each_image_with_its_score():
         assert f"Dice {given['scores'][id][n]:.2f}" in [text.get_text() for text in ax.texts]
     titles = [ax.get_title() for ax in figure.axes[:2]]
     assert titles == [
-        "training condition\n5 nm · 1.2 µm · 15 mrad · 1000 e/Å²",
-        "other condition\n20 nm · 60 µm · 15 mrad · 100 e/Å²",
+        "trained and tested at\n5 nm · 1.2 µm · 15 mrad · 1000 e/Å²",
+        "tested at\n20 nm · 60 µm · 15 mrad · 100 e/Å²",
     ]
 
 
@@ -610,9 +625,9 @@ def test_examples_show_the_network_that_was_trained_there_in_the_same_column():
         c.get_linestyle()[0][1] is not None for c in (*first.collections, *second.collections)
     ]
     assert dashed == [False, False, False, True]
-    texts = [text.get_text() for text in second.texts]
-    assert texts == ["Dice 0.00", "Dice 0.91"]
-    colours = [to_hex(text.get_bbox_patch().get_facecolor()) for text in second.texts]
+    assert words(second) == ["Dice 0.00", "Dice 0.91"]
+    colours = [to_hex(text.get_bbox_patch().get_facecolor()) for text in second.texts[:2]]
+    assert letters(figure) == ["a", "b"]
     assert colours == [to_hex(style.OTHER), to_hex(style.OWN)]
 
 
@@ -625,8 +640,8 @@ def test_examples_have_no_entry_for_lines_that_are_nowhere():
         return [text.get_text() for text in legend.get_texts()]
 
     truth, own, other = entries()
-    assert (truth, own) == ("truth", "the network, under its training condition")
-    assert other == "the network, under another condition"
+    assert (truth, own) == ("truth", "the network, at its training condition")
+    assert other == "the network, at another condition"
     names = ("images", "predictions", "scores", "labels")
     one = {name: {train: given[name][train]} for name in names}
     assert entries(**one) == [truth, own]
@@ -683,6 +698,7 @@ def test_gallery_has_a_row_for_each_structure_on_common_scales():
     shown = np.reshape(panels(figure), (3, 5))
     assert figure.get_suptitle() == f"gold · image at {style.condition_label(Condition.parse(id))}"
     assert [row[0].get_ylabel() for row in shown] == names
+    assert letters(figure) == list("abcde")
     for row in range(3):
         potential, amplitude, phase, image, mask = (ax.get_images()[0] for ax in shown[row])
         np.testing.assert_allclose(potential.get_array(), potentials[row].T / 1e3)
@@ -691,7 +707,7 @@ def test_gallery_has_a_row_for_each_structure_on_common_scales():
         np.testing.assert_allclose(phase.get_array(), expected, atol=1e-9)
         np.testing.assert_array_equal(image.get_array(), images[row].T)
         np.testing.assert_array_equal(mask.get_array(), masks[row].T)
-        assert shown[row][0].texts[0].get_text() == "1 nm"
+        assert words(shown[row][0]) == ["1 nm"]
     for column in shown.T:
         assert len({ax.get_images()[0].get_clim() for ax in column}) == 1
     assert all(len(ax.get_title()) > 0 for ax in shown[0])

@@ -2,7 +2,19 @@
 
 import numpy as np
 import pytest
-from figure_data import GRID, ONE, PALETTE, WIDTHS, check, drawn, ids, make_ood, panels
+from figure_data import (
+    GRID,
+    ONE,
+    PALETTE,
+    WIDTHS,
+    check,
+    drawn,
+    ids,
+    letters,
+    make_ood,
+    panels,
+    words,
+)
 from matplotlib.collections import LineCollection
 
 from passband.figures import matrix, nested_axes, style
@@ -14,14 +26,17 @@ def cells(ax):
     return np.ma.filled(image.get_array(), np.nan)
 
 
-def by_value(data):
-    """Return data whose conditions are sorted by their values."""
-    order = {d: sorted(data[d].values, key=Condition.parse) for d in ("train", "test")}
-    return data.sel(order)
+def by_loss(data):
+    """Return data whose conditions are sorted by their values, as the figure nests the axes."""
+    sides = [[Condition.parse(id) for id in data[d].values] for d in ("train", "test")]
+    names = matrix.outermost(
+        *sides, [data.gap_test.transpose(..., "train", "test").values[0, 0, 0]]
+    )
 
+    def place(id):
+        return [Condition.parse(id).value(name) for name in names]
 
-def words(ax):
-    return [text.get_text() for text in ax.texts]
+    return data.sel({d: sorted(data[d].values, key=place) for d in ("train", "test")})
 
 
 @pytest.mark.parametrize("width_cm", WIDTHS)
@@ -31,10 +46,11 @@ def test_matrix_shows_dice_and_gap_train_by_test(grid, width_cm):
     figure = matrix.matrix(data.isel(test=slice(None, None, -1)), PALETTE, width_cm)
     left, right = panels(check(figure, width_cm))
     for ax, name in ((left, "dice"), (right, "gap_test")):
-        expected = by_value(data)[name].isel(specimen=0, architecture=0, test_specimen=0)
+        expected = by_loss(data)[name].isel(specimen=0, architecture=0, test_specimen=0)
         np.testing.assert_array_equal(cells(ax), expected.values)
-        assert ax.get_ylabel() == "trained under"
-    assert right.get_xlabel() == "tested under"
+        if width_cm > 10 or ax is left:
+            assert (ax.get_ylabel(), ax.get_xlabel()) == ("← trained at", "tested at →")
+    assert letters(figure) == ["a", "b"]
     assert left.get_title("left") == "compact-w4-d2, gold"
 
 
@@ -49,7 +65,10 @@ def test_colours_have_the_range_of_the_data():
     assert right.images[0].get_clim() == (-0.6, 0.6)
     bars = [ax for ax in figure.axes if ax.get_label() == "<colorbar>"]
     assert [ax.get_xlim() for ax in bars] == [(0.4, 0.8), (-0.1, 0.6)]
-    assert [ax.get_xlabel() for ax in bars] == ["mean Dice", "gap to the network trained there"]
+    assert [ax.get_xlabel() for ax in bars] == [
+        "mean Dice",
+        style.LOSS,
+    ]
 
 
 def test_matrix_leaves_missing_cells_blank():
@@ -61,13 +80,55 @@ def test_matrix_leaves_missing_cells_blank():
     assert np.isnan(cells(right)).all()
 
 
-def test_cells_with_the_same_condition_are_marked():
-    test = ONE | {"defocus_nm": [0.0, 5.0, 10.0]}
-    data = make_ood(ONE | {"defocus_nm": [5.0, 10.0, 20.0]}, test)
+@pytest.mark.parametrize("number", [3, 60])
+def test_cells_with_the_same_condition_are_marked(number):
+    """Large cells have an outline, and small ones a line."""
+    defoci = [5.0 * k for k in range(number)]
+    data = make_ood(
+        ONE | {"defocus_nm": [*defoci[1:], 1000.0]},
+        ONE | {"defocus_nm": [*defoci[:2], *defoci[2:]]},
+    )
     for ax in panels(matrix.matrix(data, PALETTE)):
         lines, _ = (c for c in ax.collections if isinstance(c, LineCollection))
-        middles = [tuple(segment.mean(0)) for segment in lines.get_segments()]
-        assert middles == [(1, 0), (2, 1)]  # (test, train)
+        corners = [np.array(segment) for segment in lines.get_segments()]
+        assert {len(each) for each in corners} == {5 if number == 3 else 2}
+        middles = [(each.min(0) + each.max(0)) / 2 for each in corners]
+        expected = [(k + 1, k) for k in range(number - 1)]  # (test, train)
+        np.testing.assert_allclose(middles, expected)
+
+
+def test_the_axis_with_the_largest_loss_is_outermost():
+    """Dose costs 0.4, Cs 0.1, and defocus and aperture nothing."""
+    every = Axes.main.conditions(GRID)
+    loss = np.array(
+        [
+            [0.4 * (a.dose_e_per_A2 != b.dose_e_per_A2) + 0.1 * (a.cs_um != b.cs_um) for b in every]
+            for a in every
+        ]
+    )
+    names = ["dose_e_per_A2", "cs_um", "defocus_nm", "aperture_mrad"]
+    assert matrix.outermost(every, every, [loss]) == names
+    assert matrix.outermost(every, every, [np.full_like(loss, np.nan)]) == list(GRID)
+    data = make_ood()
+    data["gap_test"] = data.gap_test.copy(data=loss[None, None, None])
+    ax = panels(drawn(matrix.matrix(data, PALETTE)))[0]
+    titles = [word for word in words(ax) if "[" in word]  # the innermost axis is a range
+    assert titles[:3] == ["defocus [nm]", "Cs [µm]", "dose [e/Å²]"]
+    np.testing.assert_array_equal(cells(ax), by_loss(data).dice.values[0, 0, 0])
+    assert not np.array_equal(by_loss(data).train, data.train)
+
+
+def test_a_single_matrix_has_a_column_of_dice_under_own_conditions():
+    every = Axes.main.conditions(GRID)
+    M = np.random.default_rng(0).random((24, 24))
+    own = np.where(np.arange(24) < 3, 0.5, np.nan)
+    matrices = {"": {"dice": M, "gap_test": np.full_like(M, np.nan)}}
+    figure = matrix.draw(matrices, every, every, PALETTE, 14.0, shown=["dice"], own=own)
+    main, beside = panels(check(figure, 14.0))
+    np.testing.assert_array_equal(cells(main), M)
+    np.testing.assert_array_equal(cells(beside)[:, 0], own)
+    assert beside.images[0].get_clim() == main.images[0].get_clim()
+    assert not letters(figure)
 
 
 @pytest.mark.parametrize("width_cm", WIDTHS)
@@ -99,12 +160,11 @@ def test_a_thousand_conditions_are_labelled(width_cm):
     data = make_ood(grid)
     assert data.sizes["train"] == 1000
     left, right = panels(check(matrix.matrix(data, PALETTE, width_cm), width_cm))
-    for ax in (right,) if width_cm < 10 else (left, right):
+    for ax in (left,) if width_cm < 10 else (left, right):
         found = words(ax)
         assert "dose 30…1600 e/Å² →" in found
-        assert "Cs −10…2000 µm →" in found
-        assert "−20" in found
-        assert "25" in found
+        assert "defocus −20…25 nm →" in found
+        assert {"−10", "1.2", "60", "1000", "2000"} <= set(found)
 
 
 @pytest.mark.parametrize("width_cm", WIDTHS)
@@ -112,11 +172,11 @@ def test_a_thousand_conditions_are_labelled(width_cm):
 def test_a_side_with_few_or_many_conditions_is_labelled(number, width_cm):
     test = ONE | {"defocus_nm": list(range(-5, number - 5))}
     data = make_ood(ONE | {"defocus_nm": [5, 20]}, test)
-    left, right = panels(check(matrix.matrix(data, PALETTE, width_cm), width_cm))
+    left, _ = panels(check(matrix.matrix(data, PALETTE, width_cm), width_cm))
     assert cells(left).shape == (2, number)
     assert {"5", "20"} <= set(words(left))
     if number > 36:
-        assert f"defocus −5…{number - 6} nm →" in words(right)
+        assert f"defocus −5…{number - 6} nm →" in words(left)
     (same,) = (text.get_text() for text in left.figure.texts)
     assert same.replace("\n", " ") == "all at Cs 60 µm, aperture 15 mrad, dose 1000 e/Å²"
 
@@ -132,7 +192,7 @@ def test_levels_are_nested_from_defocus_to_dose():
     assert middle.groups == tuple((2 * k, 2 * k + 2, (1.2, 60)[k % 2]) for k in range(6))
     assert len(inner.groups) == 12
     assert outer.labels == ["−10", "5", "20"]
-    assert inner.title == "dose (e/Å²)"
+    assert inner.title == "dose [e/Å²]"
     assert inner.span == "dose 100…1000 e/Å² →"
 
 
@@ -149,6 +209,8 @@ def test_labels_are_turned_and_then_replaced_by_a_range_if_cells_are_small():
     for cell_cm, kind in ((1, "along"), (0.4, "across"), (0.2, "range")):
         (strip,) = nested_axes.strips(found, cell_cm)
         assert strip.kind == kind
+    (beside,) = nested_axes.strips(found, 1, "left")
+    assert beside.kind == "across"  # not turned
 
 
 def test_labels_have_three_digits_if_they_differ():
@@ -158,6 +220,15 @@ def test_labels_have_three_digits_if_they_differ():
     assert level.labels == ["34.641", "34.642"]
 
 
+def test_levels_are_nested_as_their_names():
+    every = Axes.main.conditions(ONE | {"cs_um": [1, 2], "dose_e_per_A2": [100, 1000]})
+    names = ["dose_e_per_A2", "defocus_nm", "cs_um", "aperture_mrad"]
+    every.sort(key=lambda c: (c.dose_e_per_A2, c.cs_um))
+    outer, inner = nested_axes.levels(every, names)
+    assert (outer.name, outer.groups) == ("dose_e_per_A2", ((0, 2, 100), (2, 4, 1000)))
+    assert (inner.name, len(inner.groups)) == ("cs_um", 4)
+
+
 def test_ids_of_negative_values_are_sorted_by_value():
     found = ordered(map(Condition.parse, ids(ONE | {"defocus_nm": [20, -5, -20, 0]})))
     assert [condition.defocus_nm for condition in found] == [-20, -5, 0, 20]
@@ -165,10 +236,10 @@ def test_ids_of_negative_values_are_sorted_by_value():
 
 def test_the_length_of_words_is_that_of_the_drawn_words():
     figure = matrix.matrix(make_ood(ONE), PALETTE)
-    text = figure.text(0.5, 0.5, "aperture (mrad)", fontsize=style.SMALL)
+    text = figure.text(0.5, 0.5, "aperture [mrad]", fontsize=style.SMALL)
     figure.canvas.draw()
     wide = text.get_window_extent().width / figure.dpi * 2.54
-    assert nested_axes.text_cm("aperture (mrad)") == pytest.approx(wide, rel=0.05)
+    assert nested_axes.text_cm("aperture [mrad]") == pytest.approx(wide, rel=0.05)
 
 
 @pytest.mark.parametrize("width_cm", WIDTHS)
@@ -188,11 +259,9 @@ def test_mixtures_have_rows_below_the_conditions(width_cm):
     assert len(whole) == 4
     for (ax, strip), name in zip((whole[:2], whole[2:]), ("dice", "gap_test"), strict=True):
         expected = data[name].isel(specimen=0, architecture=0, test_specimen=0)
-        order = sorted(data.test.values, key=Condition.parse)
+        order = by_loss(data.isel(train=slice(2, None))).test.values
         np.testing.assert_array_equal(cells(strip), expected.sel(train=mixed, test=order))
         assert len(cells(ax)) == len(names) - 2
         assert strip.images[0].get_clim() == ax.images[0].get_clim()
-        assert ax.get_xlabel() == ""
         assert strip.get_position().y1 < ax.get_position().y0
-    assert whole[3].get_xlabel() == "tested under"
     assert [word for word in words(whole[1]) if word in mixed] == mixed

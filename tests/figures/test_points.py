@@ -39,8 +39,8 @@ def ood():
 def test_decay_of_points_is_over_the_distance(ood, width_cm):
     figure = check(generalization.decay(ood, PALETTE, width_cm), width_cm)
     left, right = figure.axes
-    assert figure.get_supxlabel() == "distance of the two conditions"
-    assert right.get_ylabel().startswith("gap")
+    assert left.get_xlabel() == right.get_xlabel() == "distance of conditions"
+    assert right.get_ylabel() == "loss against the network trained there"
     dots, means = left.lines[:2]
     assert len(dots.get_xdata()) == 30 * 29  # all pairs of different conditions
     other = ~np.eye(30, dtype=bool)

@@ -68,6 +68,17 @@ def drawn(figure):
     return figure
 
 
+def words(ax):
+    """Return the texts in a panel and beside it, without the panel's letter."""
+    texts = [text for text in ax.texts if text.get_weight() != "bold"]
+    return [text.get_text() for text in texts]
+
+
+def letters(figure):
+    """Return the letters of a figure's panels."""
+    return [t.get_text() for ax in figure.axes for t in ax.texts if t.get_weight() == "bold"]
+
+
 def panels(figure):
     """Return a figure's axes, without those of colour bars."""
     return [ax for ax in figure.axes if ax.get_label() != "<colorbar>"]

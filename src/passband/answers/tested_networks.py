@@ -361,11 +361,14 @@ class TestedNetworks:
             {"network": networks, "test": wanted},
         )
 
-    def expected(self, conditions: Sequence[Condition]) -> xr.DataArray:
-        """Return the expected Dice (network, test) of all networks under conditions."""
+    def expected(self, conditions: Sequence[Condition]) -> xr.Dataset:
+        """Return the expected Dice (network, test) of all networks under conditions.
+
+        See :func:`passband.prediction.recommend.network_ranking.expected_dice`.
+        """
         of = self.covering(conditions)
         measured = of.measured(conditions)
-        return network_ranking.expected_dice(of.groups, measured, conditions, of.profiles)["mean"]
+        return network_ranking.expected_dice(of.groups, measured, conditions, of.profiles)
 
     @cached_property
     def groups(self) -> list[Group]:

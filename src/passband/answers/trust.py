@@ -129,7 +129,7 @@ def expected_dice(networks: Sequence[Network], condition: Condition) -> dict[Net
     result = {}
     for group in by_condition(networks):
         tested = _tested(group)
-        values = tested.expected([tested.study.axes.condition(condition.values())])
+        values = tested.expected([tested.study.axes.condition(condition.values())])["mean"]
         for network in group:
             if (name := str(network.id)) in values.network.values:
                 result[network.id] = float(values.sel(network=name).values[0])

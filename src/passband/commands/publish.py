@@ -121,7 +121,9 @@ def _expected(
         return None
     if not any(network.id in ids for _, ids, _ in tested.of_groups.values()):
         return None
-    return lambda conditions: tested.expected(conditions).sel(network=str(network.id)).values
+    return lambda conditions: (
+        tested.expected(conditions)["mean"].sel(network=str(network.id)).values
+    )
 
 
 def _trust(network: "Network", with_ctf: bool) -> "Trust | None":

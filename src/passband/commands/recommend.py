@@ -134,7 +134,7 @@ def run(options: argparse.Namespace) -> int:
             found.asked,
             network,
             tested.tested,
-            lambda conditions: tested.expected(conditions).sel(network=network).values,
+            lambda conditions: tested.expected(conditions).sel(network=network),
             study.figures.palette,
         )
         style.save(figure, [options.figure], study.figures.dpi)

@@ -94,10 +94,11 @@ def ctf_curves(
     for ax, cs in zip(axes[:, -1], spherical, strict=True):
         words = f"Cs {style.short(cs)} µm"
         ax.annotate(words, (1.02, 0.5), xycoords="axes fraction", va="center", rotation=270)
-    _label_axes(figure, drawn.values())
+    style.letter(axes.flat)
+    _label_axes(figure, axes[-1], drawn.values())
     figure.legend(
         *axes[0, 0].get_legend_handles_labels(),
-        loc="outside upper center",
+        loc="outside lower center",
         ncols=columns,
     )
     return figure
@@ -168,9 +169,10 @@ def _draw_spacings(ax: plt.Axes, spacings: Mapping[str, Sequence[float]]) -> Non
             ax.axvline(1 / distance, label=words if k == 0 else None, **line)
 
 
-def _label_axes(figure: Figure, lenses: Iterable[ctf.Optics]) -> None:
+def _label_axes(figure: Figure, lowest: Iterable[plt.Axes], lenses: Iterable[ctf.Optics]) -> None:
     """Write what the axes of all panels are."""
-    figure.supxlabel("spatial frequency q (1/Å)", fontsize=style.MEDIUM)
+    for ax in lowest:
+        ax.set_xlabel("frequency q [1/Å]")
     along = "" if all(lens.round for lens in lenses) else ", areas: range over azimuths"
     meaning = "atoms are dark below 0, bright above 0"
     figure.supylabel(f"transfer T(q){along}\n{meaning}", fontsize=style.SMALL)
@@ -214,10 +216,11 @@ def _curves_of_points(
         further = [style.value_label(name, value) for name, value in condition.further]
         second = ", ".join([f"{style.short(condition.aperture_mrad)} mrad", *further[:1]])
         ax.set_title("\n".join([first, second, *further[1:]]), fontsize=style.SMALL)
-    _label_axes(figure, [lens for lens, _ in shown])
+    style.letter(axes.flat[:number])
+    _label_axes(figure, axes.flat[max(0, number - columns) : number], [lens for lens, _ in shown])
     figure.legend(
         *axes[0, 0].get_legend_handles_labels(),
-        loc="outside upper center",
+        loc="outside lower center",
         ncols=1 if style.is_narrow(width_cm) else 3,
     )
     return figure

@@ -16,14 +16,13 @@ _BINS, _DRAWS = 8, 500
 
 
 def decay_by_distance(ood: xr.Dataset, width_cm: float = style.PAGE_CM) -> Figure:
-    """Return the figure of Dice and of the gap against the distance of two conditions.
+    """Return the figure of Dice and of its loss against the distance of two conditions.
 
     Each matrix whose networks are tested on their training specimen has a row. The left panel shows
-    mean Dice, and the right panel shows the gap to a network that was trained under the test
-    condition. Small dots are pairs of different conditions. Lines are means over an eighth of the
-    pairs each, which have similar distances. Shaded areas are 95% bootstrap intervals of these
-    means over training conditions. The horizontal line in the left panel is the mean Dice in
-    distribution.
+    mean Dice, and the right panel shows the loss against the network trained there. Small dots are
+    pairs of different conditions. Lines are means over an eighth of the pairs each, which have
+    similar distances. Shaded areas are 95% bootstrap intervals of these means over training
+    conditions. The horizontal line in the left panel is the mean Dice in distribution.
 
     Args:
         ood: OOD metrics with `dice`, `gap_test`, `distance` and `id`.
@@ -46,11 +45,13 @@ def decay_by_distance(ood: xr.Dataset, width_cm: float = style.PAGE_CM) -> Figur
             left.axhline(own, color=style.TRANSFER, lw=0.9, ls="--", label="in distribution")
         right.axhline(0, color="0.7", lw=0.8, zorder=0)
         left.set_ylabel("mean Dice")
-        right.set_ylabel("gap to the network trained there", fontsize=style.SMALL)
-    figure.supxlabel("distance of the two conditions", fontsize=style.MEDIUM)
+        right.set_ylabel(style.LOSS, fontsize=style.SMALL)
+    for ax in axes[-1]:
+        ax.set_xlabel("distance of conditions")
     columns = 2 if style.is_narrow(width_cm) else 4
     handles = axes[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper center", ncols=columns)
+    style.letter(axes.flat)
+    figure.legend(*handles, loc="outside lower center", ncols=columns)
     return figure
 
 

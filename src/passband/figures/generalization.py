@@ -97,24 +97,24 @@ def metrics(
         ax.set_title("\n".join(words), fontsize=style.SMALL)
         label = style.METRICS.get(best, best)
         ax.set(
-            xlabel=label if unit == "1" else f"{label} ({unit})",
+            xlabel=label if unit == "1" else f"{label} [{unit}]",
+            ylabel="mean Dice",
             ylim=(style.rounded_range([low])[0] - 0.03, 1.03),
         )
-        ax.set_ylabel("mean Dice" if ax.get_subplotspec().is_first_col() else "")
     style.name_rows(ranks, names)
     ranks.set(xlim=(-1.04, 1.04), ylim=(len(names) - 0.4, -0.6), xticks=[-1, -0.5, 0, 0.5, 1])
     ranks.set_xlabel("Spearman's ρ with mean Dice")
     handles, labels = ranks.get_legend_handles_labels()
     open_ = plt.Line2D([], [], ls="", marker="o", mfc="white", mec=style.TRANSFER, ms=4)
-    ranks.legend(
+    figure.legend(
         [*handles[::2], open_],
         [*labels[::2], "open: at equal dose"],
-        loc="lower center",
-        bbox_to_anchor=(0.3, 1),
-        ncols=1,
+        loc="outside lower center",
+        ncols=1 if style.is_narrow(width_cm) else 3,
         columnspacing=1,
         handletextpad=0.2,
     )
+    style.letter([ranks, *panels])
     if len(pairs):
         _dose_bar(figure, bar, points, ends)
     else:
@@ -196,12 +196,13 @@ def decay(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fig
     for ax, name in zip(axes.flat, drawn, strict=False):
         axis, others = AXES[name], [other for other in names if other != name]
         # Labels are aligned at their baselines, since some units are higher than others.
-        label = f"test {axis.title}"
+        label = f"tested at {axis.title}"
         ax.set_xlabel(label, verticalalignment="baseline", labelpad=11)
         same = np.logical_and.reduce(
             [pairs[f"train_{o}"] == pairs[f"test_{o}"] for o in others] or [pairs.dice.notna()]
         )
         _decay_along(ax, axis, pairs[same], palette, width_cm / columns - 1)
+    style.letter(axes.flat[: len(drawn)])
     areas = [(ax, area) for ax in axes.flat for area in ax.collections if area.get_paths()]
     low = min((area.get_datalim(ax.transData).y0 for ax, area in areas), default=0.0)
     axes[0, 0].set_ylim(style.rounded_range([low])[0] - 0.02, 1.02)
@@ -247,7 +248,7 @@ def _decay_along(ax: Axes, axis: Axis, pairs: pd.DataFrame, palette: str, panel_
             )
     _scale(ax, np.unique(shown[x]), panel_cm)
     number = int(shown.groupby([x, hue]).size().max())
-    unit = "" if axis.unit == "1" else f" ({axis.unit})"
+    unit = "" if axis.unit == "1" else f" [{axis.unit}]"
     ax.legend(
         title=f"trained at{unit}, n = {number}",
         loc="upper center",

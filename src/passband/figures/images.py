@@ -94,10 +94,11 @@ def examples(
                 )
             ax.set(xticks=[], yticks=[])
             sns.despine(ax=ax, left=True, bottom=True)
-        where = "training condition" if own else "other condition"
+        where = "trained and tested at" if own else "tested at"
         axes[0, k].set_title(f"{where}\n{labels[id]}", fontsize=style.SMALL)
         if k == 0 or sides[id] != sides[train]:
             scale_bar(axes[-1, k], sides[id])
+    style.letter(axes[0])
     # A kind of line that is in no panel has no entry.
     handles = [
         plt.Line2D([], [], color=colour, ls=line, lw=1.4, label=words)
@@ -115,9 +116,9 @@ def examples(
 #: Lines of the figure of examples: words, colour, line style and width [pt].
 _EXAMPLES = {
     "truth": ("truth", style.TRUTH, "solid", 2.4),
-    "own": ("the network, under its training condition", style.OWN, "solid", 1.5),
-    "other": ("the network, under another condition", style.OTHER, "solid", 1.5),
-    "there": ("the network that was trained under this condition", style.OWN, (0, (3, 1)), 1.5),
+    "own": ("the network, at its training condition", style.OWN, "solid", 1.5),
+    "other": ("the network, at another condition", style.OTHER, "solid", 1.5),
+    "there": ("the network trained there", style.OWN, (0, (3, 1)), 1.5),
 }
 
 
@@ -179,10 +180,10 @@ def gallery(
     beside = np.where(masks.all((-2, -1), keepdims=True), True, ~masks)
     mean = (waves * beside).sum((-2, -1), keepdims=True)
     columns = (
-        ("projected potential\n(kV·Å)", potentials / 1e3, "magma", (0, 0.999)),
+        ("projected potential\n[kV·Å]", potentials / 1e3, "magma", (0, 0.999)),
         ("exit wave:\namplitude", np.abs(waves), "gray", (0.001, 0.999)),
-        ("exit wave:\nphase (rad)", np.angle(waves / mean), "magma", (0.001, 0.999)),
-        ("image\n(electrons)", images, "gray", (0.005, 0.995)),
+        ("exit wave:\nphase [rad]", np.angle(waves / mean), "magma", (0.001, 0.999)),
+        ("image\n[electrons]", images, "gray", (0.005, 0.995)),
         ("mask and\nits particles", masks, "gray", None),
     )
     rows = len(masks)
@@ -211,6 +212,7 @@ def gallery(
         row[0].set_ylabel(name, fontsize=style.SMALL)
         _outline_particles(row[-1], faces, extent)
         scale_bar(row[0], side)
+    style.letter(axes[0])
     figure.suptitle(
         f"{specimen} · image at {style.condition_label(Condition.parse(condition))}",
         fontsize=style.SMALL,
@@ -279,6 +281,7 @@ def masks(
         ax.set(xticks=[], yticks=[], xlim=extent[:2], ylim=extent[2:])
         sns.despine(ax=ax, left=True, bottom=True)
     scale_bar(axes[3], side)
+    style.letter(axes)
     return figure
 
 

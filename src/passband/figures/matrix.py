@@ -1,6 +1,6 @@
-"""The figure of the Dice matrices."""
+"""The figure of the Dice matrices, in the style of the explorer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import matplotlib.pyplot as plt
@@ -16,13 +16,13 @@ from matplotlib.ticker import MaxNLocator
 from passband.analysis.groups import group_label, groups
 from passband.figures import nested_axes, style
 from passband.figures.nested_axes import LINE_CM, Strip
-from passband.grid import Condition, along, is_condition, ordered
+from passband.grid import Condition, along, is_condition
 
 #: Height that a figure does not exceed, if more panels in a row avoid it [cm].
 _TALLEST_CM = 23.0
 #: Space between panels, at the right, for a matrix's name, for a colour bar, and for the words
 #: beside a panel [cm].
-_GAP_CM, _RIGHT_CM, _NAME_CM, _BAR_CM, _WORDS_CM = 0.4, 0.35, 0.45, 1.5, 0.45
+_GAP_CM, _RIGHT_CM, _NAME_CM, _BAR_CM, _WORDS_CM = 0.4, 0.35, 0.45, 1.85, 0.5
 #: Height of the row of a mixture, and space above the first one [cm].
 _MIXED_CM, _MIXED_GAP_CM = 0.35, 0.12
 #: Sides of a panel with few conditions, and side of a cell if there are few conditions [cm].
@@ -36,57 +36,126 @@ _INSET_CM = 0.35
 #: Largest number of conditions along a side whose cells have sharp edges. More cells are too small
 #: for the pixels of a picture, which then show the mean of neighbouring cells.
 _SHARP = 300
+#: Smallest side of a cell whose outline marks it [cm]; a line marks a smaller cell.
+_OUTLINED_CM = 0.15
+#: Words for what a panel shows.
+WORDS = {"dice": "mean Dice", "gap_test": style.LOSS}
 
 
 def matrix(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Figure:
-    """Return the figure of M(i, j) and of the gap to a network trained under the test condition.
+    """Return the figure of M(i, j) and of the loss to a network trained under the test condition.
 
-    Each specimen, architecture and test specimen has two panels: M(i, j) and the gap M(j, j) −
-    M(i, j). Rows are training conditions, and columns are test conditions, both sorted by their
-    values. The axes of the grid are nested, with defocus outermost. Black lines mark the cells with
-    the same training and test condition. Mixtures of conditions have separate rows below.
+    Each specimen, architecture and test specimen has two panels: M(i, j) and the loss M(j, j) −
+    M(i, j). Mixtures of conditions have separate rows below. See :func:`draw`.
 
     Args:
         ood: OOD metrics with `dice` and `gap_test`.
     """
-    style.set_theme()
     mixed = [str(id) for id in ood.train.values if not is_condition(str(id))]
-    train = ordered(along(ood, "train"))
-    test = ordered(along(ood, "test"))
-    ood = ood.sel(train=[*(c.id for c in train), *mixed], test=[c.id for c in test])
-    matrices = {group_label(cells): cells for _, cells in groups(ood)}
-    gaps = style.rounded_range(ood.gap_test.values)
+    train, test = along(ood, "train"), along(ood, "test")
+    every = ood.sel(train=[*(c.id for c in train), *mixed], test=[c.id for c in test])
+    matrices = {
+        group_label(cells): {name: cells[name].transpose("train", "test").values for name in WORDS}
+        for _, cells in groups(every)
+    }
+    return draw(matrices, train, test, palette, width_cm, mixed)
+
+
+def outermost(
+    train: Sequence[Condition], test: Sequence[Condition], losses: Sequence[np.ndarray]
+) -> list[str]:
+    """Return the names of the axes, that with the largest mean loss of Dice being the first.
+
+    Pairs of conditions that differ in one axis only count for it. An axis without such pairs keeps
+    its place behind the others.
+
+    Args:
+        losses: M(j, j) − M(i, j), each (train, test).
+    """
+    names = list(train[0].values())
+    values = [np.array([[*c.values().values()] for c in side]) for side in (train, test)]
+    differs = values[0][:, None] != values[1]
+    single = differs.sum(-1) == 1
+    mean = []
+    for k in range(len(names)):
+        found = np.concatenate([loss[single & differs[..., k]] for loss in losses])
+        found = found[np.isfinite(found)]
+        mean.append(found.mean() if len(found) else -np.inf)
+    return [names[k] for k in sorted(range(len(names)), key=lambda k: -mean[k])]
+
+
+def draw(
+    matrices: Mapping[str, Mapping[str, np.ndarray]],
+    train: Sequence[Condition],
+    test: Sequence[Condition],
+    palette: str,
+    width_cm: float,
+    mixed: Sequence[str] = (),
+    shown: Sequence[str] = tuple(WORDS),
+    own: np.ndarray | None = None,
+) -> Figure:
+    """Return the figure of matrices, whose axes are nested: see :func:`outermost`.
+
+    Rows are training conditions, and columns are test conditions. Cells with the same training and
+    test condition are outlined.
+
+    Args:
+        matrices: For each name of a matrix, `dice` and `gap_test`, (train and mixed, test).
+        mixed: Ids of mixtures.
+        shown: Which of the two are drawn.
+        own: (train,), Dice under the own condition of rows that have no column for it, else NaN. It
+            is a column of its own, right of the only panel.
+    """
+    style.set_theme()
+    losses = [each["gap_test"][: len(train)] for each in matrices.values()]
+    names = outermost(train, test, losses)
+    rows, columns = (_order(side, names) for side in (train, test))
+    train, test = [train[k] for k in rows], [test[k] for k in columns]
+    rows = [*rows, *range(len(rows), len(rows) + len(mixed))]
+    dice = [each["dice"].ravel() for each in matrices.values()]
+    dice = style.rounded_range(np.concatenate([*dice, *([] if own is None else [own])]))
+    gaps = style.rounded_range(
+        np.concatenate([each["gap_test"].ravel() for each in matrices.values()])
+    )
     most = max(map(abs, gaps))
-    # The colours of the gap are symmetric around 0, but its bar shows only the range of the data.
-    shown = (
-        ("dice", sns.color_palette(palette, as_cmap=True), style.rounded_range(ood.dice.values)),
-        ("gap_test", style.differences(), (-most, most)),
-    )
-    bars = (
-        ("mean Dice", shown[0][2]),
-        ("gap to the network trained there", (min(gaps[0], 0), max(gaps[1], 0))),
-    )
-    plan = _planned(train, test, len(matrices), width_cm, mixed)
+    # The colours of the loss are symmetric around 0, but its bar shows only the range of the data.
+    scales = {
+        "dice": (sns.color_palette(palette, as_cmap=True), dice, dice),
+        "gap_test": (style.differences(), (-most, most), (min(gaps[0], 0), max(gaps[1], 0))),
+    }
+    plan = _planned(train, test, names, len(matrices), len(shown), width_cm, mixed)
     figure = plt.figure(figsize=(style.inches(width_cm), style.inches(plan.height_cm)))
+    panels = []
     for index, (name, group) in enumerate(matrices.items()):
-        for part, (variable, colours, ends) in enumerate(shown):
-            number = 2 * index + part
+        for part, variable in enumerate(shown):
+            number = len(shown) * index + part
             ax = plan.panel(figure, number)
-            cells = group[variable].transpose("train", "test").values
+            colours, ends, bar_ends = scales[variable]
+            cells = group[variable][np.ix_(rows, columns)]
             image = _draw(ax, cells[: len(train)], colours, Normalize(*ends))
-            _mark_equal(ax, train, test)
+            _mark_equal(ax, train, test, min(plan.cell_cm))
             below = plan.strip(figure, number) if mixed else ax
             if mixed:
                 _draw(below, cells[len(train) :], colours, Normalize(*ends))
-            if part == 0 or plan.columns == 1:
-                ax.set_title(name, loc="left", fontsize=style.SMALL, pad=3)
-            plan.label(ax, below, number)
+            panels.append(ax)
+            plan.label(ax, below, number, name if part == 0 or plan.columns == 1 else "")
             if index == 0:
-                words, ends = bars[part]
-                _colour_bar(plan.bar(figure, part), image, words, ends, plan.bar_cm)
+                bar = plan.bar(figure, part)
+                _colour_bar(bar, image, WORDS[variable], bar_ends, plan.bar_cm)
+            if own is not None:
+                beside = plan.beside(figure)
+                _draw(beside, own[rows, None], colours, Normalize(*ends))
+                beside.set_title("own", fontsize=style.SMALL, pad=3)
+    style.letter(panels, [plan.title_pt(number // plan.columns) for number in range(len(panels))])
     same = "\n".join(nested_axes.constants(test, width_cm))
     figure.text(0.5, 0.1 / plan.height_cm, same, ha="center", va="bottom", fontsize=style.SMALL)
     return figure
+
+
+def _order(conditions: Sequence[Condition], names: Sequence[str]) -> list[int]:
+    """Return the places of conditions that are sorted by axes, the first being the outermost."""
+    every = [condition.values() for condition in conditions]
+    return sorted(range(len(every)), key=lambda k: [every[k][name] for name in names])
 
 
 def _draw(ax: Axes, cells: np.ndarray, colours: Colormap, norm: Normalize):
@@ -106,25 +175,30 @@ def _draw(ax: Axes, cells: np.ndarray, colours: Colormap, norm: Normalize):
     return image
 
 
-def _mark_equal(ax: Axes, train: Sequence[Condition], test: Sequence[Condition]) -> None:
-    """Draw a line through each cell whose training condition is its test condition."""
+def _mark_equal(
+    ax: Axes, train: Sequence[Condition], test: Sequence[Condition], cell_cm: float
+) -> None:
+    """Mark each cell whose training condition is its test condition by an outline, or by a line."""
     place = {condition: column for column, condition in enumerate(test)}
+    x, y = [-0.5, 0.5], [-0.5, 0.5]
+    if cell_cm >= _OUTLINED_CM:
+        half = 0.5 - 0.02 / cell_cm
+        x, y = np.multiply(half, [[-1, 1, 1, -1, -1], [-1, -1, 1, 1, -1]])
     lines = [
-        [(place[condition] - 0.5, row - 0.5), (place[condition] + 0.5, row + 0.5)]
+        [(place[condition] + dx, row + dy) for dx, dy in zip(x, y, strict=True)]
         for row, condition in enumerate(train)
         if condition in place
     ]
-    for width, colour in ((1.4, "white"), (0.6, "black")):
+    for width, colour in ((1.8, "white"), (0.8, "black")):
         ax.add_collection(LineCollection(lines, colors=colour, lw=width, capstyle="butt"))
 
 
 def _colour_bar(ax: Axes, image, words: str, ends: tuple[float, float], length_cm: float) -> None:
     bar = ax.figure.colorbar(image, cax=ax, orientation="horizontal")
-    if nested_axes.text_cm(words, style.MEDIUM) > length_cm + 2 * _INSET_CM:
+    if nested_axes.text_cm(words) > length_cm + 2 * _INSET_CM:
         half = words.index(" ", len(words) // 2)
         words = f"{words[:half]}\n{words[half + 1 :]}"
-    bar.set_label(words, labelpad=3)
-    ax.xaxis.set_label_position("top")
+    bar.set_label(words, labelpad=3, fontsize=style.SMALL)
     ax.set_xlim(*ends)
     bar.locator = MaxNLocator(max(2, int(length_cm / _TICK_CM)), steps=[1, 2, 5, 10])
     bar.update_ticks()
@@ -147,13 +221,19 @@ class _Plan:
     every: bool
     size_cm: tuple[float, float]
     left: Sequence[Strip]
-    below: Sequence[Strip]
+    above: Sequence[Strip]
     width_cm: float
     mixed: Sequence[str] = ()
+    name_cm: float = _NAME_CM
+    right_cm: float = _RIGHT_CM
+
+    @property
+    def cell_cm(self) -> tuple[float, float]:
+        return self.size_cm[0] / len(self.test), self.size_cm[1] / len(self.train)
 
     @property
     def left_cm(self) -> float:
-        corner = nested_axes.title_cm(self.below) + 0.15
+        corner = nested_axes.title_cm(self.above) + 0.15
         names = [nested_axes.text_cm(id, style.SMALL) + 0.15 for id in self.mixed]
         return _WORDS_CM + max(nested_axes.depth_cm(self.left), corner, 0.1, *names)
 
@@ -170,28 +250,30 @@ class _Plan:
     @property
     def below_cm(self) -> float:
         same = nested_axes.constants(self.test, self.width_cm)
-        words = _WORDS_CM + 0.2 + LINE_CM * len(same)
-        return nested_axes.depth_cm(self.below) + words
+        return max(_BAR_CM, nested_axes.title_cm(self.left) + 0.3) + 0.2 + LINE_CM * len(same)
 
     @property
     def top_cm(self) -> float:
-        return max(_BAR_CM + _NAME_CM, nested_axes.title_cm(self.left) + 0.3)
+        return nested_axes.depth_cm(self.above) + _WORDS_CM + self.name_cm
 
     @property
     def used_cm(self) -> float:
         labelled = self.columns if self.every else 1
         gaps = (self.columns - 1) * _GAP_CM
-        return labelled * self.left_cm + self.columns * self.size_cm[0] + gaps + _RIGHT_CM
+        return labelled * self.left_cm + self.columns * self.size_cm[0] + gaps + self.right_cm
 
     @property
     def row_cm(self) -> float:
         """Height from one row of panels to the next."""
-        return self.panel_cm + _NAME_CM + (_BAR_CM if self.columns == 1 else 0.1)
+        return self.panel_cm + self.name_cm + (_BAR_CM if self.columns == 1 else 0.1)
+
+    @property
+    def rows(self) -> int:
+        return -(-self.panels // self.columns)
 
     @property
     def height_cm(self) -> float:
-        rows = -(-self.panels // self.columns)
-        return self.top_cm + (rows - 1) * self.row_cm + self.panel_cm + self.below_cm
+        return self.top_cm + (self.rows - 1) * self.row_cm + self.panel_cm + self.below_cm
 
     def corner_cm(self, number: int) -> tuple[float, float]:
         """Return the upper left corner of a panel, from the figure's upper left corner."""
@@ -214,6 +296,11 @@ class _Plan:
         top += self.size_cm[1] + _MIXED_GAP_CM
         return self._axes(figure, left, top, self.size_cm[0], self.strip_cm)
 
+    def beside(self, figure: Figure) -> Axes:
+        """Return the axes for a column right of the only panel."""
+        left, top = self.corner_cm(0)
+        return self._axes(figure, left + self.size_cm[0] + 0.1, top, 0.25, self.size_cm[1])
+
     @property
     def bar_cm(self) -> float:
         """Length of a colour bar: as long as one panel, or as a pair of panels."""
@@ -221,58 +308,70 @@ class _Plan:
         return panels - 2 * _INSET_CM
 
     def bar(self, figure: Figure, part: int) -> Axes:
+        """Return the axes for a colour bar below the last row of panels, or below its panel."""
         left, top = self.corner_cm(part if self.columns < 4 else 2 * part)
-        ax = self._axes(figure, left + _INSET_CM, top - _NAME_CM - 0.6, self.bar_cm, 0.2)
+        below = 0 if self.columns == 1 else (self.rows - 1) * self.row_cm
+        top += below + self.panel_cm + 0.25
+        ax = self._axes(figure, left + _INSET_CM, top, self.bar_cm, 0.2)
         ax.set_label("<colorbar>")
         return ax
 
-    def label(self, ax: Axes, lowest: Axes, number: int) -> None:
+    def title_pt(self, row: int) -> float:
+        """Return the distance of a matrix's name from the first, or from another, row's panel."""
+        over_cm = 0 if row else nested_axes.depth_cm(self.above) + _WORDS_CM
+        return 3 + 72 * style.inches(over_cm)
+
+    def label(self, ax: Axes, lowest: Axes, number: int, name: str) -> None:
         """Write the conditions beside a panel, whose `lowest` axes have the rows of mixtures."""
         row, column = divmod(number, self.columns)
-        width, height = self.size_cm
-        if self.every or column == 0:
-            nested_axes.draw(ax, "left", self.left, self.size_cm, titled=row == 0)
-            ax.set_ylabel("trained under")
-            place = self.left_cm - _WORDS_CM / 2
-            ax.yaxis.set_label_coords(-place / width, 0.5)
-            ax.yaxis.label.set_verticalalignment("center")
-            for row, id in enumerate(self.mixed):
-                place, size = (-0.1 / width, 1 - (row + 0.5) / len(self.mixed)), style.SMALL
+        (width, height), beyond_cm = self.size_cm, self.panel_cm - self.size_cm[1]
+        first = self.every or column == 0
+        ax.set_title(name, loc="left", fontsize=style.SMALL, pad=self.title_pt(row))
+        if first:
+            last = row == self.rows - 1
+            nested_axes.draw(ax, "left", self.left, self.size_cm, last, beyond_cm)
+            ax.set_ylabel("← trained at", color=style.OWN, verticalalignment="center")
+            ax.yaxis.set_label_coords((_WORDS_CM / 2 - self.left_cm) / width, 0.5)
+            for place, id in enumerate(self.mixed):
+                at, size = (-0.1 / width, 1 - (place + 0.5) / len(self.mixed)), style.SMALL
                 how = {"transform": lowest.transAxes, "ha": "right", "va": "center"}
-                lowest.text(*place, id, fontsize=size, **how)
-        if number + self.columns >= self.panels:
-            titled, height = self.every or column == 0, self.strip_cm or height
-            nested_axes.draw(lowest, "bottom", self.below, (width, height), titled=titled)
-            lowest.set_xlabel("tested under")
-            place = -(nested_axes.depth_cm(self.below) + 0.1) / height
-            lowest.xaxis.set_label_coords(0.5, place)
-            lowest.xaxis.label.set_verticalalignment("top")
+                lowest.text(*at, id, fontsize=size, **how)
+        if row == 0:
+            nested_axes.draw(ax, "top", self.above, (width, height), first)
+            ax.set_xlabel("tested at →", color=style.OTHER, verticalalignment="bottom")
+            ax.xaxis.set_label_coords(0.5, 1 + (nested_axes.depth_cm(self.above) + 0.1) / height)
 
 
 def _planned(
     train: Sequence[Condition],
     test: Sequence[Condition],
+    names: Sequence[str],
     matrices: int,
+    parts: int,
     width_cm: float,
     mixed: Sequence[str] = (),
 ) -> _Plan:
     """Return the plan with the largest panels whose figure is not too tall."""
-    narrow = style.is_narrow(width_cm)
+    narrow, panels = style.is_narrow(width_cm), parts * matrices
     most = (1, 2) if matrices == 1 else (2, 4)
     for columns in most if narrow else (2, 4, 6):
+        columns = min(columns, panels)
         every = columns == 2 and not narrow
         size_cm = _SMALL_CM, _SMALL_CM
-        plan = _Plan(train, test, 2 * matrices, columns, every, size_cm, [], [], width_cm, mixed)
+        plan = _Plan(train, test, panels, columns, every, size_cm, [], [], width_cm, mixed)
+        if panels == 1:  # it has no name, but maybe a column beside it
+            plan = replace(plan, name_cm=0.0, right_cm=2 * _RIGHT_CM)
         # How labels are written depends on the size of the panels, which depends on the labels.
         for _ in range(4):
             room = plan.size_cm[0] + (width_cm - plan.used_cm) / columns
             wide = min(room, max(_SMALL_CM, _CELL_CM * len(test)))
             high = np.clip(wide * len(train) / len(test), min(wide, _LOWEST_CM), 1.6 * wide)
+            of_rows, of_columns = (nested_axes.levels(side, names) for side in (train, test))
             plan = replace(
                 plan,
                 size_cm=(wide, float(high)),
-                left=nested_axes.strips(nested_axes.levels(train), high / len(train)),
-                below=nested_axes.strips(nested_axes.levels(test), wide / len(test)),
+                left=nested_axes.strips(of_rows, high / len(train), "left"),
+                above=nested_axes.strips(of_columns, wide / len(test)),
             )
         if plan.used_cm > width_cm + 1e-6:
             wide -= (plan.used_cm - width_cm) / columns

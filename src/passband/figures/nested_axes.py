@@ -1,4 +1,4 @@
-"""Labels of many conditions beside a matrix: an axis of the grid within another, with brackets."""
+"""Labels of many conditions beside a matrix, an axis of the grid within another."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from passband.figures import style
 from passband.grid import Condition
 
 #: Height of a line of text, and free space between two labels or strips [cm].
-LINE_CM, _SPACE_CM, _BRACKET_CM = 0.3, 0.1, 0.16
+LINE_CM, _SPACE_CM = 0.3, 0.1
 _POINTS_PER_CM = 72 / 2.54
 
 
@@ -73,10 +73,14 @@ class Strip:
     depth_cm: float
 
 
-def levels(conditions: Sequence[Condition]) -> list[Level]:
-    """Return the levels of sorted conditions, the outermost first, without axes of one value."""
+def levels(conditions: Sequence[Condition], names: Sequence[str] = ()) -> list[Level]:
+    """Return the levels of sorted conditions, the outermost first, without axes of one value.
+
+    The conditions are sorted by the axes with these names, the first being the outermost, and by
+    default by all axes in their order.
+    """
     found, every = [], [condition.values() for condition in conditions]
-    names = list(every[0])
+    names = names or list(every[0])
     for depth, name in enumerate(names, 1):
         if len({values[name] for values in every}) == 1:
             continue
@@ -118,16 +122,19 @@ def text_cm(text: str, size: float = style.SMALL) -> float:
     return float(path.get_extents().width) / _POINTS_PER_CM
 
 
-def strips(found: Sequence[Level], cell_cm: float) -> list[Strip]:
-    """Return how levels are written beside cells of a given size [cm], innermost level first."""
+def strips(found: Sequence[Level], cell_cm: float, side: str = "top") -> list[Strip]:
+    """Return how levels are written beside cells of a given size [cm], innermost level first.
+
+    Words beside rows, at the side `left`, are never turned.
+    """
     written = []
     for level in reversed(found):
         size = cell_cm * min(stop - start for start, stop, _ in level.groups)
         longest = max(map(text_cm, level.labels))
-        if longest + 2 * _SPACE_CM <= size:
-            written.append(Strip(level, "along", LINE_CM + _BRACKET_CM))
+        if side == "top" and longest + 2 * _SPACE_CM <= size:
+            written.append(Strip(level, "along", LINE_CM + 1.5 * _SPACE_CM))
         elif size >= LINE_CM:
-            written.append(Strip(level, "across", longest + _SPACE_CM + _BRACKET_CM))
+            written.append(Strip(level, "across", longest + 2.5 * _SPACE_CM))
         else:
             written.append(Strip(level, "range", LINE_CM + 1.5 * _SPACE_CM))
     return written
@@ -149,60 +156,58 @@ def draw(
     written: Sequence[Strip],
     size_cm: tuple[float, float],
     titled: bool = True,
+    beyond_cm: float = 0,
 ) -> None:
-    """Write strips below a matrix or to the left of it.
+    """Write strips above a matrix or to the left of it.
 
     Args:
         ax: The panel with the matrix. Its cell (i, j) is centred at x = j, y = i.
-        side: `bottom` or `left`.
+        side: `top` or `left`.
         written: The strips, innermost first.
         size_cm: Width and height of the panel [cm].
-        titled: Whether the names of the axes are written before the labels.
+        titled: Whether the names of the axes are written: left of the strips above a matrix, and
+            below the strips at its left.
+        beyond_cm: Distance of these names below a matrix from its lower edge [cm].
     """
-    below = side == "bottom"
-    across_cm = size_cm[1] if below else size_cm[0]
+    above = side == "top"
+    across_cm = size_cm[1] if above else size_cm[0]
     transform = blended_transform_factory(
-        *((ax.transData, ax.transAxes) if below else (ax.transAxes, ax.transData))
+        *((ax.transData, ax.transAxes) if above else (ax.transAxes, ax.transData))
     )
 
     def place(along: float, off: float) -> tuple[float, float]:
         """Return coordinates from a place along the side and a distance from the panel [cm]."""
-        return (along, -off / across_cm) if below else (-off / across_cm, along)
+        return (along, 1 + off / across_cm) if above else (-off / across_cm, along)
 
-    low, high = sorted(ax.get_xlim() if below else ax.get_ylim())
+    low, high = sorted(ax.get_xlim() if above else ax.get_ylim())
     off, gap = 0.0, _SPACE_CM * _POINTS_PER_CM
     for strip in written:
-        # A range has no brackets.
-        edge = _SPACE_CM / 2 if strip.kind == "range" else _BRACKET_CM
-        middle = off + (edge + strip.depth_cm) / 2
+        middle = off + (_SPACE_CM / 2 + strip.depth_cm) / 2
         if strip.kind == "range":
             words = strip.level.span
-            if text_cm(words) > (size_cm[0] if below else size_cm[1]):
+            if text_cm(words) > (size_cm[0] if above else size_cm[1]):
                 words = words.replace(f" {AXES[strip.level.name].unit} ", " ")
             at = place((low + high) / 2, middle)
-            _write(ax, at, words, 0 if below else 270, transform)
+            _write(ax, at, words, 0 if above else 270, transform)
         else:
             for (start, stop, _), words in zip(strip.level.groups, strip.level.labels, strict=True):
-                if stop - start > 1:
-                    edges = [start - 0.35, start - 0.35, stop - 0.65, stop - 0.65]
-                    depths = [off + d for d in (0.05, 0.1, 0.1, 0.05)]
-                    x, y = zip(*map(place, edges, depths), strict=True)
-                    ax.plot(x, y, color="0.3", lw=0.6, transform=transform, clip_on=False)
-                turned = (strip.kind == "along") != below
+                edge = [place(start - 0.5, off + depth) for depth in (0.05, strip.depth_cm)]
+                x, y = zip(*edge, strict=True)
+                ax.plot(x, y, color="0.6", lw=0.6, transform=transform, clip_on=False)
+                turned = (strip.kind == "along") != above
                 at = place((start + stop - 1) / 2, middle)
                 _write(ax, at, words, 90 if turned else 0, transform)
             if titled:
                 ax.annotate(
                     strip.level.title,
-                    place(low, middle),
-                    (-gap, 0) if below else (0, gap),
+                    place(low if above else high, middle),
+                    (-gap, 0) if above else (0, -gap - beyond_cm * _POINTS_PER_CM),
                     xycoords=transform,
                     textcoords="offset points",
-                    ha="right" if below else "center",
-                    va="center" if below else "bottom",
-                    rotation=0 if below else 90,
+                    ha="right" if above else "center",
+                    va="center" if above else "top",
+                    rotation=0 if above else 90,
                     fontsize=style.SMALL,
-                    color="0.3",
                     annotation_clip=False,
                 )
         off += strip.depth_cm

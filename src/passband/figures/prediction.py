@@ -76,6 +76,7 @@ def prediction(predicted: xr.Dataset, palette: str, width_cm: float = style.PAGE
     upper, left, right = 6.2, 0.75 * rows + 1 + shapes_cm, 0.42 * levels + 1.2
     heights = [upper, right, left] if narrow else [upper, max(left, right - upper)]
     figure, parts = blocks(predicted, heights, 1 if narrow else 2, width_cm, 1.5 if narrow else 0.8)
+    every: list[Axes] = []
     for grid, name, matrix in parts:
         places = (grid[0], grid[1], grid[2]) if narrow else (grid[0, 0], grid[:, 1], grid[1, 0])
         parity, single, compared = (figure.add_subplot(place) for place in places)
@@ -83,6 +84,8 @@ def prediction(predicted: xr.Dataset, palette: str, width_cm: float = style.PAGE
         parity.set_title(name, loc="left", fontsize=style.SMALL)
         _each_level(single, matrix)
         _compared(compared, matrix, sets)
+        every += [parity, single, compared]
+    style.letter(every)
     handles = [
         plt.Line2D(
             [], [], ls="", marker="o", color="0.2", fillstyle=fill, label=f"held out {words}"
@@ -299,12 +302,15 @@ def design(predicted: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM)
     narrow = style.is_narrow(width_cm)
     heights = [4.4] * 3 if narrow else [5.2]
     figure, parts = blocks(predicted, heights, 1 if narrow else 3, width_cm, 4 if narrow else 1.7)
+    every: list[Axes] = []
     for grid, name, matrix in parts:
         worst, mean, error = (figure.add_subplot(grid[k]) for k in range(3))
         worst.set_title(name, loc="left", fontsize=style.SMALL)
         _choices(worst, matrix, "worst")
         _choices(mean, matrix, "mean")
         _errors(error, matrix)
+        every += [worst, mean, error]
+    style.letter(every)
     # Both panels of choices have the same entries, which are listed once.
     entries = [ax.get_legend_handles_labels() for ax in (mean, error)]
     handles, names = (entries[0][k] + entries[1][k] for k in range(2))
@@ -357,5 +363,5 @@ def _errors(ax: Axes, matrix: xr.Dataset) -> None:
         ax.axhline(
             matrix.reach, color=style.EVERYTHING, lw=0.9, ls=":", label="error of another replica"
         )
-    ax.set(xlabel="known Dice values (%)", ylabel="error of the rest", xticks=share)
+    ax.set(xlabel="known Dice values [%]", ylabel="error of the rest", xticks=share)
     ax.set_ylim(0, 1.1 * np.nanmax(random))

@@ -27,11 +27,14 @@ def smoothness(predicted: xr.Dataset, palette: str, width_cm: float = style.PAGE
     ranks_cm = 0.62 * predicted.sizes["metric"] + 1.5
     heights = [5.5, ranks_cm] if narrow else [max(5.5, ranks_cm)]
     figure, parts = blocks(predicted, heights, 1 if narrow else 2, width_cm, 4.4 if narrow else 2)
+    every: list[Axes] = []
     for grid, name, matrix in parts:
         steps, ranks = (figure.add_subplot(grid[k]) for k in range(2))
         steps.set_title(name, loc="left", fontsize=style.SMALL)
         _steps(steps, matrix)
         _ranks(ranks, matrix)
+        every += [steps, ranks]
+    style.letter(every)
     handles, names = (
         [entry for ax in (steps, ranks) for entry in ax.get_legend_handles_labels()[k]]
         for k in range(2)

@@ -47,6 +47,7 @@ def structure(
     _dice(left, results, palette)
     _predictors(middle, shown)
     _shares(right, results)
+    style.letter(axes.flat)
     figure.legend(
         *middle.get_legend_handles_labels(),
         loc="outside lower center",
@@ -93,7 +94,7 @@ def _predictors(ax: Axes, shown: xr.Dataset) -> None:
         constant = np.isnan(rho)
         ax.plot(0 * y[constant], y[constant], "x", ms=4, color=colour)
     style.name_rows(ax, shown.predictor.values)
-    ax.set(xlim=(-1.05, 1.05), ylim=(len(rows) - 0.5, -0.5), xlabel="Spearman's ρ with the gap")
+    ax.set(xlim=(-1.05, 1.05), ylim=(len(rows) - 0.5, -0.5), xlabel="Spearman's ρ with the loss")
     ax.set_title("predictors (×: constant)", fontsize=style.SMALL)
 
 
@@ -118,7 +119,7 @@ def _shares(ax: Axes, results: xr.Dataset) -> None:
         )
         bottom += share
     ax.tick_params(axis="x", rotation=45)
-    ax.set(ylim=(0, max(1, bottom.max())), xlabel="shift", ylabel="share of the gaps' variance")
+    ax.set(ylim=(0, max(1, bottom.max())), xlabel="shift", ylabel="share of the losses' variance")
     ax.legend(
         title="between",
         loc="lower center",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -53,6 +54,8 @@ _CM_PER_INCH = 2.54
 #: Sizes of fonts [pt]. No text is smaller than `SMALL`.
 SMALL, MEDIUM = 7.0, 8.0
 
+#: What M(j, j) − M(i, j) is called, wherever a figure shows it.
+LOSS = "loss against the network trained there"
 #: Words and symbols for metrics, distances and features, which the docs define (docs/metrics.md).
 #: A metric that is not in this table is called by its name.
 METRICS = {
@@ -141,6 +144,27 @@ def panels(
     """Return a new figure of this size [cm], and its panels, a (rows, columns) array of axes."""
     figure = blank(width_cm, height_cm)
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def letter(panels: Iterable[plt.Axes], above_pt: Sequence[float] | float = 4) -> None:
+    """Write a, b, c … beside the upper left corners of panels, and above them by a distance [pt].
+
+    A single panel has no letter.
+    """
+    panels = list(panels)
+    heights = np.broadcast_to(above_pt, len(panels))
+    several = zip(panels, ascii_lowercase, heights, strict=False) if len(panels) > 1 else ()
+    for ax, name, height in several:
+        ax.annotate(
+            name,
+            (0, 1),
+            (-3, height),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="right",
+            weight="bold",
+            annotation_clip=False,
+        )
 
 
 def name_rows(ax: plt.Axes, metrics: Iterable) -> None:

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -69,17 +68,21 @@ def thon_rings(lens: "Lens") -> Figure:
                 lw=1,
                 label="zeros of the fit" if number == 0 else None,
             )
-        legend = right.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=True)
-        legend.get_frame().set(facecolor="0.4", edgecolor="none")
-        plt.setp(legend.get_texts(), color="white")
     left.set(
-        xlim=(0, 1.6 * high), xlabel="spatial frequency (1/Å)", ylabel="power (arbitrary unit)"
+        xlim=(0, 1.6 * high), xlabel="spatial frequency q [1/Å]", ylabel="power [arbitrary unit]"
     )
     shown = radial.power[radial.q < 1.6 * high]
     left.set_ylim(0.6 * shown.min(), 2 * shown.max())
     left.yaxis.set_major_formatter(lambda value, _: style.number(value))
-    left.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, columnspacing=1)
-    right.set(xlim=(0, high), ylim=(0, 180), xlabel="spatial frequency (1/Å)", ylabel="azimuth (°)")
+    right.set(
+        xlim=(0, high), ylim=(0, 180), xlabel="spatial frequency q [1/Å]", ylabel="azimuth [°]"
+    )
+    handles, names = (
+        [entry for ax in (left, right) for entry in ax.get_legend_handles_labels()[k]]
+        for k in range(2)
+    )
+    figure.legend(handles, names, loc="outside lower center", ncols=4)
+    style.letter((left, right))
     figure.suptitle(_title(lens), fontsize=style.MEDIUM)
     return figure
 

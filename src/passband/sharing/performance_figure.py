@@ -88,8 +88,8 @@ def dice_over_defocus_and_dose(dice: xr.DataArray, trained: Condition, palette: 
     panels[0, 0].invert_yaxis()  # all panels share the axis
     if words := performance.further_words(trained, dice):
         figure.suptitle(textwrap.fill(words, 50))
-    figure.supxlabel("defocus (nm)", fontsize=style.MEDIUM)
-    figure.supylabel("dose (e/Å²)", fontsize=style.MEDIUM)
+    figure.supxlabel("defocus [nm]", fontsize=style.MEDIUM)
+    figure.supylabel("dose [e/Å²]", fontsize=style.MEDIUM)
     figure.colorbar(panels[0, 0].collections[0], ax=panels, label="mean Dice", shrink=0.8)
     return figure
 

@@ -17,6 +17,7 @@ import xarray as xr
 from matrices import GRID
 from report_content import PAPER, make_content, make_stores, make_study, picture
 
+from passband.axes import MAIN_AXES
 from passband.config import validate
 from passband.grid import Axes
 from passband.reports.page import page
@@ -56,14 +57,14 @@ def test_the_first_screen_has_question_answer_matrix_and_five_numbers(whole):
     word, one, two = page_text.answer(make_content().numbers)
     for text in (page_text.QUESTION, word, one, two, "26 November 2026", "tiny", "0123456789ab"):
         assert html.escape(text, quote=False) in first
-    assert first.count("<svg") == 2  # for wide and for narrow screens
+    assert first.count("<svg") == 4  # Dice and its loss, for wide and for narrow screens
     assert first.count("<dd>") == 5
     assert first.count("<small>range ") == 5
 
 
 def test_every_figure_has_a_caption_an_alternative_text_and_its_data(whole):
     figures = re.findall(r'<figure id="figure-(\w+)".*?</figure>', whole, re.S)
-    assert set(figures) == set(figure_list.FIGURES)
+    assert set(figures) == {*figure_list.FIGURES} - {"matrix"}  # it is on the first screen
     for part in re.findall(r'<figure id="figure-.*?</figure>', whole, re.S):
         image = (
             r'<img src="data:image/png;base64,[^"]+" style="width: \d+px" alt="Figure: [^"]{10,}"'
@@ -158,7 +159,7 @@ def test_text_of_others_is_escaped(tmp_path, rutile):
             failures=[page.Failure(EVIL, f"logs/{EVIL}.log", (f"error: {EVIL}", "</pre>" + EVIL))],
             failed=1,
             citation=[EVIL],
-            captions={"matrix": f"**{EVIL}.** {EVIL} ``{EVIL}``"},
+            captions={"decay": f"**{EVIL}.** {EVIL} ``{EVIL}``"},
             costs=[Cost(EVIL, 1, 2, 3, 4)],
         )
     )
@@ -204,7 +205,7 @@ def test_a_study_without_results_has_a_page():
 def test_all_figures_have_the_same_scale_unless_they_are_high():
     svg = b'<?xml?><svg xmlns="x" width="144pt" height="72pt" viewBox="0 0 1 1"></svg>'
     figures = {
-        "matrix": {"svg": svg},  # 2 inches
+        "structure": {"svg": svg},  # 2 inches
         "decay": {"png": picture(300)},  # 2 inches at 150 dpi
         "examples": {"png": picture(1200)},  # 8 inches
         "ctf": {"png": b"not a picture"},
@@ -247,12 +248,12 @@ def test_two_specimens_and_architectures_have_a_row_each():
 
 def test_large_matrices_after_the_first_are_not_on_the_first_screen(monkeypatch):
     cells = len(Axes.main.conditions(GRID)) ** 2
-    for most, number in ((2 * cells, 2), (2 * cells - 1, 1), (1, 1)):
+    for most, number in ((2 * cells, 4), (2 * cells - 1, 2), (1, 2)):
         monkeypatch.setattr(page, "_MOST_CELLS", most)
         text = two_specimens()
-        assert text.count('<svg class="matrix wide"') == number
-        assert ("Another matrix is" in text) == (number == 1)
-        assert text.count('type="radio"') == (2 if number == 2 else 0)
+        assert text.count('<svg class="matrix wide') == number
+        assert ("Another matrix is" in text) == (number == 2)
+        assert text.count('type="radio"') == number
 
 
 @pytest.mark.slow
@@ -266,15 +267,19 @@ def test_each_matrix_can_be_chosen_and_all_are_printed(tmp_path):
         "figure.querySelector('strong').textContent)"
     )
     with browser.opened(file) as shown:
-        assert shown.evaluate(visible) == ["gold, compact."]
+        names = [
+            f"{specimen}, compact: {view}."
+            for specimen in ("Gold", "Silver")
+            for view in ("mean Dice", "loss against the network trained there")
+        ]
+        assert shown.evaluate(visible) == names[:1]
         shown.evaluate("document.querySelectorAll('.choice label')[1].click()")
-        assert shown.evaluate(visible) == ["silver, compact."]
+        assert shown.evaluate(visible) == names[1:2]
         shown.evaluate("document.querySelector('.choice :checked').focus()")
         shown.key("ArrowLeft")
-        assert shown.evaluate(visible) == ["gold, compact."]
-        assert shown.evaluate("document.querySelector('#answer a').href").endswith("/explorer.html")
+        assert shown.evaluate(visible) == names[:1]
         shown.command("Emulation.setEmulatedMedia", media="print")
-        assert shown.evaluate(visible) == ["gold, compact.", "silver, compact."]
+        assert shown.evaluate(visible) == names
         assert not shown.problems
 
 
@@ -356,12 +361,68 @@ def test_the_prediction_is_said_to_fail_where_its_r2_is_low():
     )
 
 
-def test_the_example_of_a_command_has_exit_waves_of_the_study():
+def test_the_command_has_exit_waves_of_the_study():
     own = {"energy_kev": [200, 300], "substrate_thickness_nm": [1, 2], "astigmatism_nm": [0, 5]}
-    words = page._asked(validate({"grid": own}))
-    assert words.endswith("--dose-e-per-A2 400 --astigmatism-nm 5")
-    words = page._asked(validate({"grid": own | {"energy_kev": [200]}}))
-    assert words.endswith("--astigmatism-nm 5 --energy-kev 200")
+    for grid, expected in (
+        (own, ["dose_e_per_A2", "astigmatism_nm"]),
+        (own | {"energy_kev": [200]}, ["astigmatism_nm", "energy_kev"]),
+    ):
+        found = page._microscope(validate({"grid": grid}))
+        assert [each["axis"].name for each in found if each["asked"]][-2:] == expected
+        fixed = {each["axis"].name: each for each in found if each["axis"].needs_waves}
+        assert all(each["low"] == each["high"] == each["value"] for each in fixed.values())
+    assert fixed["energy_kev"]["value"] == 200
+
+
+def test_sliders_start_in_the_middle_of_the_studys_range():
+    found = {each["axis"].name: each for each in page._microscope(make_study(grid=GRID))}
+    assert list(found) == list(GRID)
+    for name, each in found.items():
+        assert (each["low"], each["high"]) == (min(GRID[name]), max(GRID[name]))
+        assert each["low"] < each["value"] < each["high"]
+    assert found["dose_e_per_A2"]["value"] == pytest.approx(np.sqrt(100 * 800), rel=0.01)
+
+
+@pytest.mark.slow
+def test_sliders_set_the_command_and_lead_to_the_explorer(tmp_path):
+    """The address has the microscope, and the axes in the order of the page's matrix."""
+    browser.require()
+    file = tmp_path / "report.html"
+    content = make_content(study=make_study(grid=GRID), explorer="explorer.html")
+    file.write_text(page.render(content), encoding="utf-8")
+    with browser.opened(file) as shown:
+        for share in (0, 1):
+            shown.evaluate(
+                "document.querySelectorAll('#microscope input').forEach(input => {"
+                f"input.value = {share} * input.max; input.dispatchEvent(new Event('input')); }})"
+            )
+            values = [f"{(min, max)[share](of):g}" for of in GRID.values()]
+            address = shown.evaluate("document.getElementById('explored').href")
+            assert address.endswith(f"&tab=microscope&microscope={','.join(values)}")
+            rows = re.search(r"explorer\.html#rows=([\w,]+)&columns=\1&", address)[1].split(",")
+            assert set(rows) == set(GRID)
+            command = shown.evaluate("document.querySelector('#microscope pre').textContent")
+            options = [f"{MAIN_AXES[n].option} {v}" for n, v in zip(GRID, values, strict=True)]
+            assert command == f"passband recommend tiny {' '.join(options)}"
+        assert not shown.problems
+
+
+@pytest.mark.parametrize("name", sorted(figure_list.FIGURES))
+def test_captions_have_three_lines(name):
+    text = make_content().captions[name]
+    assert len(" ".join(text.split())) <= 3 * 115
+
+
+def test_inline_pictures_have_the_pages_colours_and_share_no_ids(whole):
+    """Text that is black or of a network's colour must be read on a dark page too."""
+    pictures = re.findall(r"<svg.*?</svg>", whole, re.S)
+    assert len(pictures) == 5
+    ids = [id for each in pictures for id in re.findall(r' id="([^"]+)"', each)]
+    assert len(ids) == len({*ids})
+    for each in pictures:
+        assert "currentColor" in each
+        assert "#262626" not in each
+        assert "DejaVu Sans" in each  # as the other figures
 
 
 def test_the_page_says_what_the_column_of_own_dice_is():

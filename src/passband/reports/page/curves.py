@@ -1,27 +1,22 @@
 """The curves of training as an SVG whose text and axes have the page's colours."""
 
-import io
-import re
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from passband.axes import MAIN_AXES
+from passband.figures import style
 from passband.grid import Condition, is_condition
 from passband.reports.page.data import Data, compressed
 from passband.reports.page.files import History
+from passband.reports.page.pictures import inline
 
 #: Above this number of networks, quantiles are drawn in place of single curves.
 MOST_CURVES = 64
 #: Number of networks with the lowest Dice that are named.
 WORST = 10
-
-# Colours in matplotlib's SVG that are replaced by colours of the page.
-_INK, _FAINT = "#010203", "#040506"
-_BAND = "#3b7ea1"
 
 
 def curves_svg(histories: Sequence[History], palette: str) -> Markup:
@@ -33,8 +28,7 @@ def curves_svg(histories: Sequence[History], palette: str) -> Markup:
     Args:
         histories: At least one history.
     """
-    figure = Figure(figsize=(7.2, 3.0), layout="constrained")
-    ax = figure.add_subplot()
+    figure, ((ax,),) = style.panels(1, 1, style.PAGE_CM, 7)
     if len(histories) <= MOST_CURVES:
         title = _curves(ax, histories, palette)
     else:
@@ -43,33 +37,17 @@ def curves_svg(histories: Sequence[History], palette: str) -> Markup:
     last = max(h.epoch.max() for h in histories) + 1
     ax.set(xlim=(1, max(last, 2)), ylim=(max(0.0, np.floor(10 * lowest) / 10) - 0.02, 1.02))
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.set_xlabel("epoch", color=_INK)
-    ax.set_ylabel("Dice on validation structures", color=_INK)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        ax.spines[side].set_color(_FAINT)
-    ax.tick_params(colors=_FAINT, labelcolor=_INK)
-    legend = ax.legend(
-        title=title,
-        frameon=False,
-        labelcolor=_INK,
-        fontsize=8,
-        loc="center left",
-        bbox_to_anchor=(1, 0.5),
-    )
-    legend.get_title().set(color=_INK, fontsize=8)
-    return _inline(figure)
+    ax.set(xlabel="epoch", ylabel="Dice on validation structures")
+    figure.legend(title=title, loc="outside right center")
+    return inline(figure, "curves")
 
 
 def _curves(ax, histories: Sequence[History], palette: str) -> str:
     """Draw a curve for each network, and return the title of the legend."""
-    from seaborn import color_palette
-
     mixed = [h for h in histories if not is_condition(h.network.condition)]
     for history in mixed:
         label = "mixture" if history is mixed[0] else None
-        ax.plot(history.epoch + 1, history.dice, color=_FAINT, lw=1.1, ls="--", label=label)
+        ax.plot(history.epoch + 1, history.dice, color=style.NEUTRAL, lw=1.1, ls="--", label=label)
     histories = [h for h in histories if is_condition(h.network.condition)]
     if not histories:
         return ""
@@ -79,14 +57,14 @@ def _curves(ax, histories: Sequence[History], palette: str) -> str:
     varied = [a for a in order if len({getattr(c, a) for c in conditions}) > 1]
     axis = MAIN_AXES[(varied or order)[0]]
     values = sorted({getattr(c, axis.name) for c in conditions})
-    colours = color_palette(palette, as_cmap=True)(np.linspace(0.3, 0.78, max(len(values), 2)))
+    colours = style.levels(palette, max(len(values), 2))
     shown = set()
     pairs = sorted(
         zip(histories, conditions, strict=True), key=lambda pair: getattr(pair[1], axis.name)
     )
     for history, condition in pairs:
         value = getattr(condition, axis.name)
-        label = None if value in shown else axis.words(f"{value:g}").replace("-", "−")
+        label = None if value in shown else style.number(value)
         shown.add(value)
         ax.plot(
             history.epoch + 1,
@@ -97,7 +75,7 @@ def _curves(ax, histories: Sequence[History], palette: str) -> str:
             label=label,
             marker="o" if len(history.epoch) == 1 else None,
         )
-    return axis.label
+    return f"trained at\n{axis.title}"
 
 
 def _bands(ax, histories: Sequence[History]) -> str:
@@ -111,26 +89,9 @@ def _bands(ax, histories: Sequence[History]) -> str:
     for share, alpha in ((1.0, 0.15), (0.9, 0.25), (0.5, 0.4)):
         low, high = np.nanquantile(dice, [(1 - share) / 2, (1 + share) / 2], axis=0)
         label = "all networks" if share == 1 else f"middle {share:.0%}"
-        ax.fill_between(epochs, low, high, color=_BAND, alpha=alpha, lw=0, label=label)
-    ax.plot(epochs, np.nanmedian(dice, 0), color=_BAND, lw=1.8, label="median")
+        ax.fill_between(epochs, low, high, color=style.TRANSFER, alpha=alpha, lw=0, label=label)
+    ax.plot(epochs, np.nanmedian(dice, 0), color=style.TRANSFER, lw=1.8, label="median")
     return f"{len(histories):,} networks"
-
-
-def _inline(figure: Figure) -> Markup:
-    """Return a figure as an SVG element without names of other files, in the page's colours."""
-    import matplotlib
-
-    text = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "passband"}):
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    svg = text.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]+"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?) height="[^"]+"', r"\1", svg, count=1)
-    svg = re.sub(r' xmlns(:\w+)?="[^"]+"', "", svg)
-    svg = svg.replace(_INK, "currentColor").replace(_FAINT, "var(--faint)")
-    return Markup(svg.replace("<svg", '<svg class="curves" aria-hidden="true"', 1))
 
 
 def worst(histories: Sequence[History], most: int = WORST) -> list[History]:

@@ -64,6 +64,12 @@ class Numbers:
     structures: int = 0
     confidence: float | None = None
 
+    def losses(self, M: np.ndarray) -> np.ndarray:
+        """Return M(j, j) − M(i, j) of a matrix, (train, test); NaN without a network for j."""
+        place = {condition: row for row, condition in enumerate(self.train)}
+        there = [M[place[c], k] if c in place else np.nan for k, c in enumerate(self.test)]
+        return np.array(there) - M
+
 
 def numbers(
     table: xr.Dataset,

@@ -20,13 +20,14 @@ from PIL import Image
 from passband import __version__
 from passband.axes import AXES
 from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, Study
+from passband.figures import matrix, style
 from passband.grid import of_conditions
-from passband.prediction.range_of_use import ranges
+from passband.prediction.range_of_use import between, ranges
 from passband.reports.page import curves, data, tables, text
 from passband.reports.page.data import Data
 from passband.reports.page.files import Cost, History
-from passband.reports.page.matrix import data_uri, left_out, matrix_svg, png_uri
 from passband.reports.page.numbers import Numbers
+from passband.reports.page.pictures import SCALE, data_uri, inline, png_uri
 from passband.reports.unlearned import sentence
 from passband.wave_sets import WaveSet
 
@@ -34,13 +35,14 @@ from passband.wave_sets import WaveSet
 _LARGE = 400_000
 #: An SVG file with at most this many bytes is preferred to a PNG file.
 _SMALL = 250_000
-#: Size of a figure on the page [CSS pixels for each inch], and its largest height [CSS pixels]. In
-#: print, an inch has 96 pixels, and text of 7 pt would be small on a screen.
-_SCALE, _HIGHEST_PX = 125.0, 900.0
+#: Largest height of a figure on the page [CSS pixels].
+_HIGHEST_PX = 900.0
 #: Width and height in the head of matplotlib's SVG files [pt].
 _SVG_SIZE = re.compile(rb'<svg[^>]*? width="([\d.]+)pt"[^>]*? height="([\d.]+)pt"')
 #: Largest number of cells of all matrices on the first screen. A cell takes about 4 bytes.
 _MOST_CELLS = 300_000
+#: Width of the matrix on the first screen of a wide and of a narrow screen [cm].
+_WIDTHS_CM = {"wide": 14.0, "narrow": style.COLUMN_CM}
 
 
 @dataclass(frozen=True)
@@ -154,63 +156,107 @@ def render(content: Content) -> str:
             "prediction": tables.prediction_sentences(content.prediction),
         },
         examples=_examples(content.examples),
-        asked=_asked(content.study),
+        explored=_explored(content),
+        microscope=_microscope(content.study),
+        matrix_data=_data(content, "matrix"),
         configuration=tables.configuration(content.study),
         fewest=FEWEST_PREDICTED,
         of_prediction=FIGURES_OF_PREDICTION,
     )
 
 
-def _asked(study: Study) -> str:
-    """Return options of `passband recommend`, as an example for the study's axes."""
-    values = {"defocus_nm": 12, "cs_um": 5, "aperture_mrad": 15, "dose_e_per_A2": 400}
-    of_study = ranges(study.test_conditions)
-    values |= {name: of_study[name][1] for name in study.axes.own if not AXES[name].needs_waves}
-    if "" not in study.tested_waves:  # the study cannot be asked about its own values
-        values |= dict(WaveSet.parse(study.tested_waves[0]).further)
-    return " ".join(f"{AXES[name].option} {value:g}" for name, value in values.items())
+def _microscope(study: Study) -> list[dict]:
+    """Return each axis of the study with the range of its slider, and the value that it starts at.
+
+    Exit waves exist for single values only, so an axis that needs other exit waves has no slider.
+    The command needs such an axis only if the study cannot be asked about its own value.
+    """
+    of_study, waves = ranges(study.test_conditions), study.tested_waves
+    fixed = dict(WaveSet.parse("" if "" in waves else waves[0]).further)
+    found = []
+    for name in study.axes.names:
+        axis, (low, high) = AXES[name], of_study[name]
+        value = float(f"{between(name, (low, high), 0.5):.3g}")
+        if axis.needs_waves:
+            low = high = value = fixed.get(name, study.axes.own[name])
+        value = min(high, max(low, axis.canonical(value)))
+        asked = not axis.needs_waves or name in fixed
+        found.append({"axis": axis, "low": low, "high": high, "value": value, "asked": asked})
+    return found
 
 
 # ── First screen ─────────────────────────────────────────────────────────────────────────────────
 
 
 def _matrices(content: Content) -> list[dict]:
-    """Return the matrices as SVG, with their names and notes.
+    """Return the matrices of Dice and of its loss as SVG, with their names and notes.
 
     A matrix of a single cell is left out. Large matrices after the first few are left out, too, and
-    the page leads to the figure of all matrices.
+    the page leads to the explorer.
     """
     found = content.numbers
     cells = max(1, len(found.train) * len(found.test))
     if cells == 1:
         return []  # the numbers say it
     shown = list(found.matrices.items())[: max(1, _MOST_CELLS // cells)]
-    return [
-        _matrix(content, *names, M) | {"others": len(found.matrices) - len(shown)}
+    views = [
+        (*names, view)
         for names, M in shown
+        for view in matrix.WORDS
+        if view == "dice" or np.isfinite(found.losses(M)).any()
+    ]
+    return [
+        _matrix(content, *view, f"view-{number}") | {"others": len(found.matrices) - len(shown)}
+        for number, view in enumerate(views)
     ]
 
 
-def _matrix(content: Content, specimen: str, architecture: str, M: np.ndarray) -> dict:
+def _matrix(content: Content, specimen: str, architecture: str, view: str, name: str) -> dict:
     found = content.numbers
-    mean = text.number(float(np.nanmean(M))) if np.isfinite(M).any() else "–"
+    M, own = (of.get((specimen, architecture)) for of in (found.matrices, found.own_rows))
+    cells = {"dice": M, "gap_test": found.losses(M)}
+    mean = text.number(float(np.nanmean(cells[view]))) if np.isfinite(cells[view]).any() else "–"
     alt = (
-        f"Matrix of mean Dice of {len(found.train)} training conditions (rows) and "
+        f"Matrix of the {matrix.WORDS[view]} of {len(found.train)} training conditions (rows) and "
         f"{len(found.test)} test conditions (columns) for {architecture} on {specimen}; "
         f"the mean is {mean}"
     )
+    has_own = view == "dice" and own is not None and bool(np.isfinite(own).any())
     palette, sides = content.study.figures.palette, (found.train, found.test)
-    own_dice = found.own_rows.get((specimen, architecture))
+    several = f"{specimen}, {architecture}: " if len(found.matrices) > 1 else ""
     return {
         "svg": Markup("").join(
-            matrix_svg(M, *sides, palette, alt, compact, own_dice) for compact in (False, True)
+            inline(
+                matrix.draw(
+                    *({"": cells}, *sides, palette, width_cm),
+                    shown=[view],
+                    own=own if has_own else None,
+                ),
+                f"matrix {size} {name}",
+                alt,
+            )
+            for size, width_cm in _WIDTHS_CM.items()
         ),
-        "name": f"{specimen}, {architecture}",
-        "left_out": left_out(*sides),
+        "name": f"{several}{matrix.WORDS[view]}",
+        "view": view,
         "own": any(id in found.test for id in found.train),
-        "beside": own_dice is not None and bool(np.isfinite(own_dice).any()),
+        "beside": has_own,
         "missing": int((~np.isfinite(M)).sum()),
     }
+
+
+def _explored(content: Content) -> str:
+    """Return the address of the explorer with the page's order of axes, or ""."""
+    found = content.numbers
+    if not content.explorer or not found.matrices:
+        return content.explorer
+    losses = [found.losses(M) for M in found.matrices.values()]
+    order = ",".join(
+        name
+        for name in matrix.outermost(found.train, found.test, losses)
+        if any(len({c.value(name) for c in side}) > 1 for side in (found.train, found.test))
+    )
+    return f"{content.explorer}#rows={order}&columns={order}" if order else content.explorer
 
 
 def _cards(found: Numbers) -> list[dict]:
@@ -299,7 +345,7 @@ def _shown(formats: Mapping[str, bytes], dpi: float) -> tuple[str, int]:
 
 def _width(width_in: float, height_in: float) -> int:
     """Return the width on the page [px] of a figure, from its width and height [inches]."""
-    return round(min(_SCALE * width_in, _HIGHEST_PX * width_in / height_in))
+    return round(min(SCALE * width_in, _HIGHEST_PX * width_in / height_in))
 
 
 def _examples(examples: Sequence[Example]) -> list[dict]:

@@ -187,7 +187,7 @@ def choice_table(found: Numbers, metrics: xr.Dataset | None = None) -> Table | N
     listed = [(s, a, test.id, best[0], *dice) for s, a, test, best, *dice in records]
     data = compressed("choices.csv", pd.DataFrame(listed, columns=head))
     return Table(
-        ["Microscope", "Best network was trained under", "Its Dice", "Trained there"], rows, data
+        ["Microscope", "Best network was trained at", "Its Dice", "Trained there"], rows, data
     )
 
 
@@ -249,12 +249,12 @@ def all_rounders(found: Numbers) -> list[str]:
         return []
     (mean, at), (worst, there) = best["mean"], best["worst"]
     first = (
-        f"If one network must serve all conditions, the one trained under {at} has the highest "
+        f"If one network must serve all conditions, the one trained at {at} has the highest "
         f"mean Dice, {number(mean)}."
     )
     if there == at:
         return [first, f"It also has the highest worst case, {number(worst)}."]
-    return [first, f"The one trained under {there} has the highest worst case, {number(worst)}."]
+    return [first, f"The one trained at {there} has the highest worst case, {number(worst)}."]
 
 
 def prediction_table(predicted: xr.Dataset | None) -> Table | None:
