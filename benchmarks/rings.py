@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 
 from passband import PassbandError
 from passband.answers import image_recommendation
 from passband.answers.tested_networks import TestedNetworks
+from passband.figures import style
 from passband.grid import Condition
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs.images import readers
@@ -35,7 +35,7 @@ from passband.scores import dice_of_masks
 from passband.units import A_PER_NM
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs/scripts"))
-from real import PREDICTED, TRUE, outlined
+from real import DPI, outlined
 
 #: What the manifest's defoci assume: pixel size [Å] and Cs [µm].
 PIXEL_A, CS_UM = 0.564, 1040.0
@@ -99,13 +99,15 @@ def interval(difference: np.ndarray, regions: list[str]) -> tuple[float, float]:
 
 def picture(images: list[Micrograph], masks: list[np.ndarray], path: Path) -> None:
     """Write a row of micrographs with the outlines of published and predicted masks."""
-    tiles = []
-    for each, predicted in zip(images, masks, strict=True):
-        masks = ((each.mask, TRUE), (predicted, PREDICTED))
-        tile = outlined(each.image, masks, width_px=2)
-        tiles.append(np.pad(tile[:SHOWN_PX, :SHOWN_PX], ((0, 0), (0, 6), (0, 0)), "maximum"))
-    row = Image.fromarray(np.hstack(tiles)[:, :-6])
-    row.quantize(128).save(path, optimize=True)
+    names = [each.path.stem for each in images]
+    part = slice(None, SHOWN_PX), slice(None, SHOWN_PX)
+    shown, true, found = (
+        dict(zip(names, (values[part] for values in of), strict=True))
+        for of in ([m.image for m in images], [m.mask for m in images], masks)
+    )
+    sides = dict.fromkeys(names, PIXEL_A / A_PER_NM)
+    words = "published mask", "found by the network"
+    style.save(outlined(shown, [true, found], sides, words), [path], DPI)
 
 
 def main() -> None:

@@ -9,15 +9,18 @@ too. A patch whose mask covers less than 1% of the image is left out of means of
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
-from PIL import Image
+from matplotlib.figure import Figure
 from scipy import ndimage
 
-from passband import PassbandError
+from passband import PassbandError, units
+from passband.figures import style
+from passband.figures.images import scale_bar
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs import outputs
 from passband.micrographs.images import readers
@@ -42,8 +45,10 @@ SOURCE = {
 }
 #: The rule: the network of this study, at the threshold ½, with the default preparation.
 GENERAL = "real-general"
-#: Colours of the outlines of true masks and of predicted masks, from Okabe & Ito (2008).
-TRUE, PREDICTED = (240, 228, 66), (86, 180, 233)
+#: Colours of the outlines of true masks and of predicted masks.
+COLOURS = style.TRUTH, style.FEATURES
+#: Number of images in a row of the picture, and its resolution.
+COLUMNS, DPI = 3, 150
 MARKS = "<!-- results begin -->", "<!-- results end -->"
 
 
@@ -140,39 +145,52 @@ def of_study(results: Results) -> dict[str, list[Network]]:
 
 
 def outlined(
-    image: np.ndarray, masks: Iterable[tuple[np.ndarray, tuple]], width_px: int, scale: int = 1
-) -> np.ndarray:
-    """Return a picture of an image with the outlines of masks, as an RGB array (uint8).
-
-    An edge of the image is no outline.
+    images: Mapping[str, np.ndarray],
+    masks: Sequence[Mapping[str, np.ndarray]],
+    pixel_nm: Mapping[str, float],
+    words: Sequence[str] = ("drawn by a person", "found by the network"),
+) -> Figure:
+    """Return a figure of real images with the outlines of masks, a scale bar in each, and letters.
 
     Args:
-        masks: Masks and the colours of their outlines, each ((height, width) bool, (red, green,
-            blue)). Later outlines cover earlier ones.
-        width_px: Width of the outlines, inside the masks, in pixels of the picture.
-        scale: Number of pixels of the picture along each side of a pixel of the image.
+        images: (height, width), by the name of the image.
+        masks: For each kind of outline, the masks (height, width) bool by the name of the image.
+        pixel_nm: Side of a pixel [nm], by the name of the image.
+        words: For each kind of outline, what it is.
     """
-    enlarge = np.ones((scale, scale), bool)
-    grey = np.kron(outputs.stretched(image), enlarge)
-    pixels = np.repeat(grey[..., None], 3, axis=2)
-    for mask, colour in masks:
-        large = np.kron(mask, enlarge)
-        inner = ndimage.binary_erosion(large, iterations=width_px, border_value=1)
-        pixels[large & ~inner] = colour
-    return pixels
+    rows = -(-len(images) // COLUMNS)
+    side_cm = style.PAGE_CM / COLUMNS
+    figure, axes = style.panels(rows, COLUMNS, style.PAGE_CM, side_cm * rows + 0.9)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, (name, image) in zip(axes.flat, images.items(), strict=False):
+        high, wide = (length * pixel_nm[name] for length in image.shape)
+        extent = (0, wide, 0, high)
+        ax.imshow(outputs.stretched(image), cmap="gray", extent=extent)
+        for of, colour in zip(masks, COLOURS, strict=True):
+            if of[name].any() and not of[name].all():
+                how = {"colors": [colour], "linewidths": 1.2, "origin": "upper"}
+                ax.contour(of[name], [0.5], extent=extent, **how)
+        ax.set_title(name, fontsize=style.SMALL, pad=3)
+        scale_bar(ax, wide)
+    style.letter(axes.flat[: len(images)], 3)
+    handles = [
+        plt.Line2D([], [], color=colour, lw=1.4, label=label)
+        for colour, label in zip(COLOURS, words, strict=True)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
 
 
-def picture(patches: list[Patch], networks: list[Network], path: Path, scale: int = 3) -> None:
+def picture(patches: list[Patch], networks: list[Network], path: Path) -> None:
     """Write a picture of all patches with the outlines of true and predicted masks."""
-    tiles = []
-    for patch in patches:
-        predicted = segment(patch.image, PIXEL_A, networks, Settings()).mask
-        masks = ((patch.mask, TRUE), (predicted, PREDICTED))
-        tile = outlined(patch.image, masks, width_px=3, scale=scale)
-        tiles.append(np.pad(tile, ((2, 2), (2, 2), (0, 0)), constant_values=255))
-    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % 3)
-    rows = [np.hstack(tiles[k : k + 3]) for k in range(0, len(tiles), 3)]
-    Image.fromarray(np.vstack(rows)).save(path, optimize=True)
+    images = {patch.name: patch.image for patch in patches}
+    found = {
+        name: segment(image, PIXEL_A, networks, Settings()).mask for name, image in images.items()
+    }
+    true = {patch.name: patch.mask for patch in patches}
+    sides = dict.fromkeys(images, PIXEL_A / units.A_PER_NM)
+    style.save(outlined(images, [true, found], sides), [path], DPI)
 
 
 # ── Tables ───────────────────────────────────────────────────────────────────────────────────────

@@ -11,11 +11,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from figure_data import check, letters, words
 from PIL import Image
 from recommended import make_results, make_study
 from thresholds import CELL, mask_of_discs, save
 
 from passband.config import validate
+from passband.figures import style
 from passband.results import Results
 from passband.scores import dice_of_masks
 from passband.storage import datasets
@@ -57,25 +59,25 @@ def test_a_classical_setting_finds_a_bright_disc(script, data):
     assert everything["empty"] == pytest.approx(1 - 1 / 64**2)
 
 
-def test_outlined_draws_edges_inside_of_masks_and_none_at_the_edge_of_the_image(script):
-    image = np.random.default_rng(0).normal(100, 10, (40, 50))
-    mask = np.zeros(image.shape, bool)
-    mask[10:20, 30:] = True
-    pixels = script["outlined"](image, [(mask, script["TRUE"])], width_px=2, scale=2)
-    assert pixels.shape == (80, 100, 3)
-    found = (pixels == script["TRUE"]).all(-1)
-    expected = np.zeros_like(found)
-    expected[20:40, 60:] = True
-    expected[22:38, 62:] = False
-    np.testing.assert_array_equal(found, expected)
-    grey = pixels[~found]
-    assert (grey == grey[:, :1]).all()
-    assert grey.min() == 0
-    assert grey.max() == 255
-    # Later outlines cover earlier ones.
-    both = [(mask, script["TRUE"]), (mask, script["PREDICTED"])]
-    again = script["outlined"](image, both, width_px=2, scale=2)
-    np.testing.assert_array_equal((again == script["PREDICTED"]).all(-1), expected)
+def test_real_images_have_outlines_a_scale_bar_a_legend_and_letters(script):
+    random = np.random.default_rng(0)
+    images = {name: random.normal(100, 10, (40, 50)) for name in ("one", "two", "three", "four")}
+    mask = np.zeros((40, 50), bool)
+    mask[10:20, 30:45] = True
+    masks = [dict.fromkeys(images, mask), dict.fromkeys(images, np.zeros_like(mask))]
+    figure = check(script["outlined"](images, masks, dict.fromkeys(images, 0.1)), style.PAGE_CM)
+    shown = figure.axes[:4]
+    assert letters(figure) == list("abcd")
+    for ax, name in zip(shown, images, strict=True):
+        assert ax.get_title() == name
+        (outline,) = ax.collections  # an empty mask has none
+        x, y = outline.get_paths()[0].vertices.T
+        assert (x.min(), x.max(), y.min(), y.max()) == pytest.approx((3, 4.5, 2, 3), abs=0.06)
+        (bar,) = ax.lines
+        assert words(ax) == [f"{np.ptp(bar.get_xdata()):g} nm"]
+    (legend,) = figure.legends
+    named = [text.get_text() for text in legend.get_texts()]
+    assert named == ["drawn by a person", "found by the network"]
 
 
 def test_a_table_and_a_picture_are_written(script, data, tmp_path, monkeypatch, capsys):
@@ -103,7 +105,7 @@ def test_a_table_and_a_picture_are_written(script, data, tmp_path, monkeypatch, 
     measured = json.loads((page.parent / "scores.json").read_text())
     assert measured["real-general"][CELL]["a"] == pytest.approx(1)
     with Image.open(page.parent / "masks.png") as picture:
-        assert picture.size == (3 * (3 * 64 + 4), 3 * 64 + 4)
+        assert picture.width == int(style.PAGE_CM / 2.54 * script["DPI"])
 
 
 def test_a_wrong_folder_is_one_line(script, data, monkeypatch, capsys, tmp_path):
