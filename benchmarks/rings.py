@@ -22,7 +22,6 @@ from scipy import ndimage
 from passband import PassbandError
 from passband.answers import image_recommendation
 from passband.answers.tested_networks import TestedNetworks
-from passband.figures import style
 from passband.grid import Condition
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs.images import readers
@@ -35,7 +34,7 @@ from passband.scores import dice_of_masks
 from passband.units import A_PER_NM
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs/scripts"))
-from real import DPI, outlined
+from real import outlined, write
 
 #: What the manifest's defoci assume: pixel size [Å] and Cs [µm].
 PIXEL_A, CS_UM = 0.564, 1040.0
@@ -107,7 +106,7 @@ def picture(images: list[Micrograph], masks: list[np.ndarray], path: Path) -> No
     )
     sides = dict.fromkeys(names, PIXEL_A / A_PER_NM)
     words = "published mask", "found by the network"
-    style.save(outlined(shown, [true, found], sides, words), [path], DPI)
+    write(outlined(shown, [true, found], sides, words), path)
 
 
 def main() -> None:

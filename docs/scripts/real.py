@@ -16,6 +16,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 from scipy import ndimage
 
 from passband import PassbandError, units
@@ -166,7 +167,7 @@ def outlined(
     for ax, (name, image) in zip(axes.flat, images.items(), strict=False):
         high, wide = (length * pixel_nm[name] for length in image.shape)
         extent = (0, wide, 0, high)
-        ax.imshow(outputs.stretched(image), cmap="gray", extent=extent)
+        ax.imshow(outputs.stretched(image), cmap="gray", extent=extent, interpolation="nearest")
         for of, colour in zip(masks, COLOURS, strict=True):
             if of[name].any() and not of[name].all():
                 how = {"colors": [colour], "linewidths": 1.2, "origin": "upper"}
@@ -182,6 +183,13 @@ def outlined(
     return figure
 
 
+def write(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG file with few colours, which is small."""
+    style.save(figure, [path], DPI)
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
+
+
 def picture(patches: list[Patch], networks: list[Network], path: Path) -> None:
     """Write a picture of all patches with the outlines of true and predicted masks."""
     images = {patch.name: patch.image for patch in patches}
@@ -190,7 +198,7 @@ def picture(patches: list[Patch], networks: list[Network], path: Path) -> None:
     }
     true = {patch.name: patch.mask for patch in patches}
     sides = dict.fromkeys(images, PIXEL_A / units.A_PER_NM)
-    style.save(outlined(images, [true, found], sides), [path], DPI)
+    write(outlined(images, [true, found], sides), path)
 
 
 # ── Tables ───────────────────────────────────────────────────────────────────────────────────────

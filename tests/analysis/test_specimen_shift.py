@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from figure_data import WIDTHS, check
+from figure_data import WIDTHS, check, letters, words
 from scipy.stats import spearmanr
 from specimen_pairs import DIMS, DOSE, GRID, SPECIMENS, of_specimens, study
 
@@ -117,9 +117,10 @@ def test_one_specimen_has_no_other():
 def test_figure_shows_dice_correlations_and_shares(width_cm):
     drawn = check(figures.structure(*study(of_specimens), "viridis", width_cm), width_cm)
     matrix, dots, bars = drawn.axes[:3]
-    values = [text.get_text() for text in matrix.texts]
+    values = words(matrix)
     assert len(values) == 16
     assert values[:2] == ["0.90", "0.85"]
+    assert letters(drawn) == ["a", "b", "c"]
     names = [label.get_text() for label in dots.get_yticklabels()]
     assert names == ["overlap σ of |T|", "Fréchet distance"], (
         "those without any correlation are left out"

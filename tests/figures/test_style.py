@@ -1,12 +1,15 @@
 """Colours that everybody can distinguish, numbers with true minus signs, and sizes."""
 
+import re
 from itertools import combinations
 
 import numpy as np
 import pytest
+from figure_data import check, letters
 from matplotlib.colors import to_rgb
 
 from passband.figures import style
+from passband.reports.page import text
 
 #: Simulation of a complete deuteranopia for linear RGB: Machado, Oliveira & Fernandes, IEEE Trans.
 #: Vis. Comput. Graph. 15, 1291 (2009), severity 1.0.
@@ -51,6 +54,22 @@ def test_meanings_have_colours_that_are_distinguished(seen):
     places = {name: lab(seen @ linear(getattr(style, name))) for name in MEANINGS}
     for a, b in combinations(places, 2):
         assert np.linalg.norm(places[a] - places[b]) > LEAST, (a, b)
+
+
+@pytest.mark.parametrize("seen", [np.eye(3), DEUTERANOPIA], ids=["all cones", "deuteranopia"])
+def test_both_sides_of_the_reports_matrix_have_colours_that_are_distinguished(seen):
+    pairs = re.findall(r"--train: (#\w+); --test: (#\w+)", text.source("report.css"))
+    assert len(pairs) == 3  # on white, on dark and in print
+    for pair in pairs:
+        train, test = (lab(seen @ linear(colour)) for colour in pair)
+        assert np.linalg.norm(train - test) > LEAST
+
+
+def test_several_panels_have_letters_and_a_single_one_has_none():
+    for number, expected in ((1, []), (3, ["a", "b", "c"])):
+        figure, axes = style.panels(1, number, 17, 5)
+        style.letter(axes.flat)
+        assert letters(check(figure, 17)) == expected
 
 
 def test_the_simulation_finds_red_and_green_of_equal_lightness_the_same():

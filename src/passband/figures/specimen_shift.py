@@ -47,7 +47,7 @@ def structure(
     _dice(left, results, palette)
     _predictors(middle, shown)
     _shares(right, results)
-    style.letter(axes.flat)
+    style.letter(axes.flat, (16, 4, 26))  # above a title and a legend
     figure.legend(
         *middle.get_legend_handles_labels(),
         loc="outside lower center",
@@ -119,7 +119,7 @@ def _shares(ax: Axes, results: xr.Dataset) -> None:
         )
         bottom += share
     ax.tick_params(axis="x", rotation=45)
-    ax.set(ylim=(0, max(1, bottom.max())), xlabel="shift", ylabel="share of the losses' variance")
+    ax.set(ylim=(0, max(1, bottom.max())), xlabel="shift", ylabel="share of variance")
     ax.legend(
         title="between",
         loc="lower center",

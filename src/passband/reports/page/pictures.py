@@ -28,7 +28,7 @@ def inline(figure: Figure, name: str, alt: str = "") -> Markup:
     text = io.StringIO()
     # Without its own salt, the ids in a figure could be those in another, which may be hidden.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        figure.savefig(text, format="svg", dpi=200, transparent=True, metadata={"Date": None})
+        figure.savefig(text, format="svg", dpi=SCALE, transparent=True, metadata={"Date": None})
     matplotlib.pyplot.close(figure)
     svg = text.getvalue()
     head, body = svg[svg.index("<svg") :].split(">", 1)
