@@ -97,7 +97,7 @@ def test_the_matrix_fills_its_column_and_no_label_is_cut_or_hidden(page, screen)
             apart = box[2] <= its[0] or its[2] <= box[0] or box[3] <= its[1] or its[3] <= box[1]
             assert apart, (text, other)
     labels = [text for text, *_ in texts]
-    for axis in ("defocus (nm)", "Cs (µm)", "aperture (mrad)", "dose (e/Å²)"):
+    for axis in ("defocus [nm]", "Cs [µm]", "aperture [mrad]", "dose [e/Å²]"):
         assert labels.count(axis) == 2  # of the rows, and of the columns
     if page.name == "small":
         assert labels.count("100") == labels.count("1000") == 16  # each dose of both sides

@@ -59,9 +59,9 @@ def test_further_axes_have_their_transfer_metrics_and_ranking(tmp_path, other, a
     assert listed == 2 + len(axes)
     words = "Array.from(document.querySelectorAll('.sliders label')).map(l => l.innerText.trim())"
     sliders = other.evaluate(f"explorer.change({{tab: 'microscope'}}).then(() => {words})")
-    assert sliders[:4] == ["defocus (nm)", "Cs (µm)", "aperture (mrad)", "dose (e/Å²)"]
+    assert sliders[:4] == ["defocus [nm]", "Cs [µm]", "aperture [mrad]", "dose [e/Å²]"]
     units = {
-        name: "" if FURTHER_AXES[name].unit == "1" else f" ({FURTHER_AXES[name].unit})"
+        name: "" if FURTHER_AXES[name].unit == "1" else f" [{FURTHER_AXES[name].unit}]"
         for name in axes
     }
     assert sliders[4:] == [

@@ -12,7 +12,7 @@ function withUnit(text, a) {
 
 /** Return the name of an axis with its unit. */
 function axisTitle(a) {
-  return AXES[a].unit === "1" ? AXES[a].label : `${AXES[a].label} (${AXES[a].unit})`;
+  return AXES[a].unit === "1" ? AXES[a].label : `${AXES[a].label} [${AXES[a].unit}]`;
 }
 
 /** Training conditions or test conditions. A mixture of conditions has null as all its values. */
