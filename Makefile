@@ -78,8 +78,12 @@ format: $(INSTALLED) ## Format the code and the workflow
 	ruff format
 	snakefmt --line-length 100 Snakefile workflow
 
-docs: $(INSTALLED) ## Make the configuration's reference and schema from the models
+docs: $(INSTALLED) ## Make the configuration's reference and schema, and the site from all pages
 	passband docs
+	@python -c "import jupytext, myst_nb, pydata_sphinx_theme" 2>/dev/null || \
+	  { echo "EXTRAS = $(EXTRAS): the site needs the extra docs, which dev has" >&2; exit 1; }
+	@python -m sphinx -E -W --keep-going -n -q -c docs/site -d build/doctrees . build/site
+	@echo "Open build/site/index.html in a browser"
 
 bench: $(INSTALLED) ## Run the benchmarks
 	shopt -s nullglob; for script in benchmarks/*.py; do python "$$script"; done

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
+import clones
 import pytest
 from required import refuse
 
@@ -73,15 +74,14 @@ def container(tmp_path_factory) -> Iterator[Place]:
 
 
 def copied(target: Path) -> None:
-    """Copy what git tracks or may track, except for what .dockerignore names."""
-    words = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    listed = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    """Copy the clone, except for what .dockerignore names."""
     patterns = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
-    for name in listed.split("\0")[:-1]:
+
+    def wanted(name: str) -> bool:
         fits = [p for p in patterns if fnmatch(f"{name}/", f"{p.lstrip('!')}/*")]
-        if (ROOT / name).is_file() and (not fits or fits[-1].startswith("!")):
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, target / name)
+        return not fits or fits[-1].startswith("!")
+
+    clones.copy(target, wanted)
 
 
 def build(root: Path) -> Place:

@@ -12,6 +12,7 @@ EXTRAS = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["optional
 #: What each extra is for. `cupy` imports without a GPU too.
 MODULES = {
     "dev": ("importlinter", "pre_commit", "pyright", "ruff", "snakefmt"),
+    "docs": ("jupytext", "myst_nb", "pydata_sphinx_theme", "sphinx"),
     "gpu": ("cupy",),
     "micrographs": ("h5py", "rsciio"),
     "parquet": ("pyarrow",),

@@ -17,6 +17,8 @@ PLACES = {
     "CITATION.cff": f"version: {VERSION}",
     "CHANGELOG.md": f"## {VERSION} ",
 }
+#: What the site has of the demo.
+PAGES = "results/demo/report.html", "results/demo/explorer.html"
 #: In place of the programs that build a release and test its wheel.
 STUB = """#!/bin/sh
 echo "$PASSBAND_WHEEL ${0##*/} $*" >> ran
@@ -37,7 +39,10 @@ def clone(tmp_path) -> Path:
     for name in [*PLACES, ".ci/release"]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
-    (folder / ".gitignore").write_text("/ran\n/broken\n/dist\n")
+    (folder / "results/demo").mkdir(parents=True)
+    for page in PAGES:
+        (folder / page).touch()
+    (folder / ".gitignore").write_text("/ran\n/broken\n/dist\n/results\n")
     git(folder, "init", "--quiet", "--initial-branch=main")
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "all")
@@ -62,7 +67,11 @@ def test_a_release_is_built_tested_and_tagged(clone):
     done = release(clone)
     assert (done.returncode, done.stderr) == (0, "")
     ran = (clone / "ran").read_text().splitlines()
-    assert ran == [" python -m build --outdir dist", "dist/passband.whl make test-install"]
+    assert ran == [
+        " python -m build --outdir dist",
+        " make docs",
+        "dist/passband.whl make test-install",
+    ]
     assert git(clone, "cat-file", "-t", f"v{VERSION}") == "tag\n"  # with who and when
     assert git(clone, "rev-list", "-n1", f"v{VERSION}") == git(clone, "rev-parse", "HEAD")
     assert "is tagged already" in release(clone).stderr
@@ -97,6 +106,12 @@ def test_changes_and_other_branches_are_not_released(clone):
     (clone / "new").unlink()
     git(clone, "switch", "--quiet", "--create", "other")
     assert refused(clone) == "this is not the branch main"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_site_of_a_release_has_the_finished_demo(clone, page):
+    (clone / page).unlink()
+    assert refused(clone) == f"there is no {page} for the site; run make demo"
 
 
 @pytest.mark.parametrize("name", PLACES)
