@@ -12,6 +12,7 @@ import commands
 import demo
 import links
 import rules
+import stores
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -75,5 +76,5 @@ def add_sections(app, docname, source):
 def setup(app):
     links.ADDRESS = PROJECT.get("urls", {}).get("Repository", "")
     app.connect("source-read", add_sections)
-    for part in (links, rules, commands, demo):
+    for part in (links, rules, commands, stores, demo):
         part.setup(app)

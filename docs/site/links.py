@@ -1,6 +1,5 @@
 """Where links lead that no page of the site can follow: to the files of the repository."""
 
-import re
 from pathlib import Path, PurePosixPath
 
 from docutils import nodes
@@ -25,11 +24,6 @@ class Repository(SphinxTransform):
                 path = path.parent / "scripts" / path.name
             if path.exists():
                 link.replace_self(resolved(link, path.resolve().relative_to(root.resolve())))
-        # A place in a page that has a name, but no heading.
-        slugs = self.env.metadata[self.env.docname].setdefault("myst_slugs", {})
-        for raw in self.document.findall(nodes.raw):
-            for name in re.findall(r'<a id="([\w-]+)">', raw.astext()):
-                slugs[name] = (0, name, raw.parent.astext())
 
 
 def is_unresolved(node: nodes.Node) -> bool:

@@ -1,6 +1,7 @@
 """Which results are made again after a change of the study or of the package."""
 
 import os
+import re
 import shutil
 
 import numpy as np
@@ -33,13 +34,11 @@ def test_a_raised_stage_number_lists_its_jobs(finished, stages):
 
 @pytest.mark.slow
 def test_a_metric_that_is_registered_appears_by_itself(copied, monkeypatch):
-    """The user registers the metric in a copy of the package, as docs/metrics.md describes."""
+    """The user registers the metric of docs/add.md in a copy of the package."""
+    (code,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/add.md").read_text(), re.M | re.S)
     shutil.copytree(ROOT / "src", copied.folder / "src")
     with (copied.folder / "src/passband/analysis/information.py").open("a") as module:
-        module.write(
-            '\n\n@register(PAIR)\ndef alike(pair):\n    """Twice σ, a test."""\n'
-            "    return 2 * overlap(pair)\n"
-        )
+        module.write(f"\n\n{code}")
     monkeypatch.setenv("PYTHONPATH", str(copied.folder / "src"))
     study = "studies/smallest.yaml"
     assert copied.jobs(study=study) == {"information": 1, "ood": 1, "report": 1} | {
@@ -47,8 +46,8 @@ def test_a_metric_that_is_registered_appears_by_itself(copied, monkeypatch):
     }
     copied.run("results/smallest/figures/metrics.svg", study=study)
     found = datasets.read(copied.folder / "results/smallest/information.zarr", datasets.INFORMATION)
-    np.testing.assert_allclose(found.alike, 2 * found.overlap)
-    assert ">alike<" in (copied.folder / "results/smallest/figures/metrics.svg").read_text()
+    np.testing.assert_allclose(found.twice, 2 * found.overlap)
+    assert ">twice<" in (copied.folder / "results/smallest/figures/metrics.svg").read_text()
 
 
 @pytest.mark.slow
