@@ -57,7 +57,7 @@ def prose(text: str) -> list[nodes.Node]:
     for part in re.split(r"(docs/[a-z-]+)\.md", " ".join(text.split())):
         if part.startswith("docs/") and part.count(" ") == 0:
             name = nodes.literal("", f"{part}.md")
-            domain = {"refdomain": "std", "reftype": "doc", "refexplicit": False}
+            domain = {"refdomain": "std", "reftype": "doc", "refexplicit": True}
             paragraph += addnodes.pending_xref("", name, reftarget=f"/{part}", refdoc="", **domain)
         else:
             paragraph += nodes.Text(part)

@@ -22,6 +22,7 @@ FOLDERS = ROOT / "docs", ROOT / "results", ROOT / "benchmarks"
 project, author, release = "Passband", "the authors of Passband", PROJECT["version"]
 copyright = f"{author}, GPL-3.0-or-later"
 root_doc, language, needs_sphinx = "README", "en", "9.0"
+smartquotes = False  # they would make a dash of the two hyphens of an option
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 include_patterns = ["*.md", "docs/**.md", "results/README.md", "benchmarks/README.md"]
 exclude_patterns = [

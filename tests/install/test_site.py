@@ -47,13 +47,13 @@ class Links(HTMLParser):
             self.loaded.add(found["href"])
 
 
-def build(clone: Path, *words: str) -> str:
-    """Type `make docs` in a clone, and return all that it prints."""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+def make(clone: Path, *words: str, programs: Path) -> subprocess.CompletedProcess:
+    """Type `make docs` in a clone, whose environment has the given programs."""
+    path = f"{programs}:{os.environ['PATH']}"
     left = "MAKELEVEL", "MAKEFLAGS", "MFLAGS", "VIRTUAL_ENV"
     environment = {k: v for k, v in os.environ.items() if k not in left} | CLOSED | {"PATH": path}
-    done = subprocess.run(
-        ["make", "-o", ".venv/.installed-dev", "docs", *words],
+    return subprocess.run(
+        ["make", "docs", *words],
         cwd=clone,
         env=environment,
         stdout=subprocess.PIPE,
@@ -61,6 +61,11 @@ def build(clone: Path, *words: str) -> str:
         text=True,
         timeout=1500,
     )
+
+
+def build(clone: Path) -> str:
+    """Build the site with the packages of the tests, and return all that is printed."""
+    done = make(clone, "-o", ".venv/.installed-dev", programs=Path(sys.executable).parent)
     assert done.returncode == 0, done.stdout
     return done.stdout
 
@@ -140,6 +145,7 @@ def test_every_command_and_its_options_are_described(site):
         for command in group:
             assert f"passband {command.example}" in " ".join(text.split()).replace("&gt;", ">")
     assert "--like STUDY" in " ".join(text.split())
+    assert "if --network is a path or general" in " ".join(text.split())
 
 
 def test_the_search_finds_a_page_without_a_server(site):
@@ -148,6 +154,16 @@ def test_the_search_finds_a_page_without_a_server(site):
         page.wait("document.querySelectorAll('#search-results li a').length > 3")
         found = page.evaluate("document.querySelector('#search-results').innerText")
     assert "Segment" in found or "segment" in found
+
+
+def test_without_the_extra_one_line_says_what_is_missing(clone, tmp_path):
+    for name, status in (("passband", 0), ("python", 1)):  # python finds no such module
+        (tmp_path / name).write_text(f"#!/bin/sh\nexit {status}\n")
+        (tmp_path / name).chmod(0o755)
+    done = make(clone, "-o", ".venv/.installed-gpu", "EXTRAS=gpu", programs=tmp_path)
+    assert done.returncode != 0
+    _, line, _ = done.stdout.splitlines()  # between the command and make's own line
+    assert line == "EXTRAS = gpu: the site needs the extra docs, which dev has"
 
 
 @pytest.fixture(scope="module")
