@@ -10,6 +10,9 @@ from sphinx.util.docutils import SphinxDirective
 
 from passband import cli
 
+#: The page with the directive, from which links lead to other pages.
+PAGE = "docs/site/commands"
+
 
 class Commands(SphinxDirective):
     """Describes the commands by group, as `passband --help` lists them."""
@@ -58,7 +61,9 @@ def prose(text: str) -> list[nodes.Node]:
         if part.startswith("docs/") and part.count(" ") == 0:
             name = nodes.literal("", f"{part}.md")
             domain = {"refdomain": "std", "reftype": "doc", "refexplicit": True}
-            paragraph += addnodes.pending_xref("", name, reftarget=f"/{part}", refdoc="", **domain)
+            paragraph += addnodes.pending_xref(
+                "", name, reftarget=f"/{part}", refdoc=PAGE, **domain
+            )
         else:
             paragraph += nodes.Text(part)
     return [paragraph] if paragraph.astext() else []
