@@ -93,6 +93,14 @@ class Study(Block):
         return min(trained, self.test_number) >= FEWEST_PREDICTED
 
     @property
+    def steps(self) -> int:
+        """The number of optimizer steps of each network that `training.patience` does not end."""
+        # As in passband.learning.batches: if the last batch had one image only, this image is added
+        # to the batch before.
+        size = self.training.batch_size
+        return self.training.epochs * (len(range(size, self.study.structures.train - 1, size)) + 1)
+
+    @property
     def drawn(self) -> list[str]:
         """The names of figures that every run draws. Other figures are drawn on request."""
         return [*FIGURES, *(FIGURES_OF_PREDICTION if self.predictable else ())]

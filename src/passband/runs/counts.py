@@ -105,9 +105,6 @@ def count(study: Study) -> Counts:
     cells = len(study.trained_specimens) * train * len(training.architectures)
     networks = cells * block.replicas
     trainings = cells * -(-block.replicas // block.replicas_per_job)
-    # As in passband.learning.batches: if the last batch had one image only, this image is added to
-    # the batch before.
-    in_epoch = len(range(training.batch_size, split.train - 1, training.batch_size)) + 1
     # Each replica of a mixture has its own conditions, and so its own noise-free images.
     mixed = len(study.trained_specimens) * len(training.architectures) * block.replicas
     mixed *= study.mixture_number
@@ -118,7 +115,7 @@ def count(study: Study) -> Counts:
         cells=cells,
         trainings=trainings,
         networks=networks,
-        steps_per_network=training.epochs * in_epoch,
+        steps_per_network=study.steps,
         trained_on=split.train * (training.epochs if new_images else 1) + split.val,
         tested_on=len(study.specimens) * split.test * (test + study.own_number / train),
         first_tested_on=len(study.specimens) * split.test * number_drawn(study),
