@@ -206,9 +206,9 @@ class Experiment(Results):
         """Return what the lens passes under a condition, before noise.
 
         Returns:
-            `transfer` (q), the linear transfer T(q) that docs/metrics.md defines, and `envelope`
-            (q), the largest ``|T|`` at any defocus; q is in 1/Å, up to the band limit of the images. If
-            the lens is not round, they are those along the first axis of the image.
+            `transfer` (q), the linear transfer T(q) that docs/transfer.md defines, and `envelope`
+            (q), the largest ``|T|`` at any defocus; q is in 1/Å, up to the band limit of the
+            images. If the lens is not round, they are those along the first axis of the image.
 
         Raises:
             PassbandError: As :meth:`condition`.
