@@ -38,6 +38,9 @@ networks took four to seven times their processor time. So less was judged than 
 with two replicas: 60 tests were fixed when `all` and `lenses` had been tested at 768 steps, and 24
 tests with one replica when all rows had; no Dice under new tests had been seen. With 3,072 steps,
 `told` and `all` were put before the rest, and did not end in time.
+
+After the result was known, specialists with as many steps as a chosen row were judged too: a row of
+768 steps beside specialists of 192 says little. The other rows came out again as they were.
 """
 
 import argparse
@@ -360,6 +363,8 @@ def costs(name: str, row: str, structures: range = range(8)) -> Iterator[Bench]:
 def judge() -> None:
     """Test the chosen rows and the references under new tests and on new structures, once.
 
+    A chosen row is also compared with specialists that were trained for as many steps.
+
     Raises:
         PassbandError: If they were judged before.
     """
@@ -367,15 +372,22 @@ def judge() -> None:
         raise PassbandError(f"{RESULT}: has been judged; its result stands")
     frame = pd.read_csv(RESULT, keep_default_na=False)
     tests, D = new_tests()[:JUDGED], {}
-    for row, steps in [*chosen(frame), (SPECIALISTS, FEWEST), (SINGLE, FEWEST)]:
+    picked = chosen(frame)
+    equal = [(SPECIALISTS, steps) for _, steps in picked]
+    for row, steps in dict.fromkeys([*picked, (SPECIALISTS, FEWEST), *equal, (SINGLE, FEWEST)]):
         replicas = OF_EACH if row in OWN or row == SPECIALISTS else REPLICAS
         with costs(f"train-this-{steps}", f"judge {row}", NEW_STRUCTURES) as bench:
             D[row, steps, replicas] = dice_of(bench, row, tests, replicas).mean((0, 2))
     rows, there = [], D[SPECIALISTS, FEWEST, OF_EACH]
+    ends = "difference", "low", "high"
     for (row, steps, replicas), of in D.items():
         group = next((group for group, names in GROUPS.items() if row in names), "")
         head = {"known": group, "row": row, "steps": steps, "replicas": replicas}
-        rows.append(head | {"cells": f"{len(tests)} new"} | score(of, there, float("nan")))
+        head |= {"cells": f"{len(tests)} new"} | score(of, there, float("nan"))
+        if (row, steps) in picked:
+            as_long = score(of, D[SPECIALISTS, steps, OF_EACH], float("nan"))
+            head |= {f"{name}_equal_steps": as_long[name] for name in ends}
+        rows.append(head)
     write([*frame.to_dict("records"), *rows])
 
 

@@ -548,3 +548,7 @@ def test_the_findings_have_the_numbers_of_the_account():
     )
     assert f"{up[0]:.3f} (50 → 1,600 e/Å²) and {down[0]:.3f} (1,600 → 50)" in findings
     assert f"wrong pixels rise by {up[1]:.3f} and {down[1]:.3f}" in findings
+    judged = pd.read_csv(ACCOUNT / "train-this.csv").query("cells == '24 new'").set_index("row")
+    names = [f"{name}_equal_steps" for name in ("difference", "high", "low")]
+    for row in ("doses", "all"):
+        assert "{:.3f} ({:.3f} to {:.3f}) below".format(*-judged.loc[row, names]) in findings

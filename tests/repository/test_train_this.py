@@ -270,20 +270,31 @@ def test_chosen_rows_are_judged_once_on_new_tests_and_structures(experiment, fra
     )
     made, asked = experiment.RESULT, []
     bench = types.SimpleNamespace(seconds=dict.fromkeys(("simulate", "train", "evaluate"), 1.0))
-    monkeypatch.setattr(
-        experiment, "Bench", lambda _study, structures: (asked.append(structures), bench)[1]
-    )
 
-    def dice_of(_bench, row, tests, replicas):
+    def make(study, structures):
+        asked.append(structures)
+        bench.steps = int(study.stem.rpartition("-")[2])
+        return bench
+
+    monkeypatch.setattr(experiment, "Bench", make)
+
+    def dice_of(bench, row, tests, replicas):
         value = {"specialists": 0.9, "best single": 0.8}.get(row, 0.85)
+        value += 0.02 * (row == "specialists" and bench.steps == 768)
         return np.full((replicas, len(tests), len(experiment.NEW_STRUCTURES)), value)
 
     monkeypatch.setattr(experiment, "dice_of", dice_of)
     experiment.write(frame.to_dict("records"))
     experiment.judge()
     found = pd.read_csv(made)
-    new = found[found.cells == "24 new"].set_index("row")
+    new = found[found.cells == "24 new"]
+    longer = new[(new.row == "specialists") & (new.steps == 768)]
+    assert longer.dice.tolist() == pytest.approx([0.92])
+    new = new.drop(longer.index).set_index("row")
     assert set(new.index) == {"all", "flipped", "specialists", "best single"}
+    of_equal = new.difference_equal_steps
+    assert of_equal[["all", "flipped"]].tolist() == pytest.approx([-0.07, -0.05])
+    assert of_equal[["specialists", "best single"]].isna().all()
     assert new.difference["all"] == pytest.approx(-0.05)
     assert new.replicas.to_dict() == {"all": 4, "flipped": 4, "specialists": 1, "best single": 4}
     assert set(asked) == {range(8, 32)}
