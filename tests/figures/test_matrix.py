@@ -71,13 +71,15 @@ def test_colours_have_the_range_of_the_data():
     ]
 
 
-def test_matrix_leaves_missing_cells_blank():
+def test_missing_cells_are_grey_even_on_a_page_whose_background_is_dark():
     data = make_ood(ONE | {"defocus_nm": [5.0, 10.0]})
     data.dice[..., 1, :] = np.nan
     data.gap_test[:] = np.nan
     left, right = panels(drawn(matrix.matrix(data, PALETTE)))
     assert np.isnan(cells(left)).tolist() == [[False, False], [True, True]]
     assert np.isnan(cells(right)).all()
+    colours = left.images[0].to_rgba(left.images[0].get_array())
+    np.testing.assert_allclose(colours[1], [[0.8, 0.8, 0.8, 1]] * 2)
 
 
 @pytest.mark.parametrize("number", [3, 60])

@@ -78,7 +78,8 @@ def test_the_page_concludes_nothing_if_no_network_learned():
     assert "No network learned, so none is recommended." in text
     assert "The means are over" not in text
     assert not re.search("Rarely|Sometimes|Mostly|If one network must|costs the most", text)
-    assert '<svg class="matrix wide"' in text  # the results are shown all the same
+    for view in ("view-0", "view-1"):  # Dice and its loss: the results are shown all the same
+        assert f'<svg class="matrix wide {view}"' in text
 
 
 def test_rows_of_the_table_stay_and_are_marked():

@@ -159,11 +159,10 @@ def _order(conditions: Sequence[Condition], names: Sequence[str]) -> list[int]:
 
 
 def _draw(ax: Axes, cells: np.ndarray, colours: Colormap, norm: Normalize):
-    """Draw cells (train, test); cells without a value have the colour of the background."""
-    ax.set_facecolor(style.MISSING)
+    """Draw cells (train, test); cells without a value are grey."""
     image = ax.imshow(
         np.ma.masked_invalid(cells),
-        cmap=colours,
+        cmap=colours.with_extremes(bad=style.MISSING),
         norm=norm,
         aspect="auto",
         origin="upper",

@@ -14,7 +14,7 @@ import browser
 import numpy as np
 import pytest
 import xarray as xr
-from matrices import GRID
+from matrices import GRID, make_table
 from report_content import PAPER, make_content, make_stores, make_study, picture
 
 from passband.axes import MAIN_AXES
@@ -23,7 +23,7 @@ from passband.grid import Axes
 from passband.reports.page import page
 from passband.reports.page import text as page_text
 from passband.reports.page.files import Cost
-from passband.reports.page.numbers import Numbers
+from passband.reports.page.numbers import Numbers, numbers
 from passband.results import figure_list
 
 ROOT = Path(__file__).parents[3]
@@ -435,3 +435,10 @@ def test_the_page_says_what_the_column_of_own_dice_is():
     whole = replace(content, numbers=replace(content.numbers, own_rows=own))
     assert "The column “own” has networks" in page.render(whole)
     assert "The column “own” has networks" not in page.render(content)
+
+
+def test_a_table_of_networks_that_are_all_missing_has_no_answer():
+    nothing = numbers(make_table(GRID, np.full((24, 24), np.nan)), None)
+    text = page.render(make_content(numbers=nothing))
+    assert "There is no answer yet." in text
+    assert "Grey: not tested yet." in text

@@ -63,7 +63,7 @@ def answer(found: Numbers) -> tuple[str, str, str]:
     The word follows from the share of pairs of different conditions in which the network is as good
     as one that was trained under the test condition, see :data:`page_numbers.CLOSE`.
     """
-    if not found.matrices:
+    if not any(np.isfinite(M).any() for M in found.matrices.values()):
         return (
             "There is no answer yet.",
             "No network of this study has been tested yet.",
