@@ -1,6 +1,7 @@
 """Recommended networks, with a model that knows the Dice of every network."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -82,6 +83,15 @@ def test_a_mixture_has_no_distance_and_conditions_have_that_in_units_of_the_rang
     expected = [np.hypot(0.5, x) for x in (0.25, 0.75, 0.25, 0.75)]
     assert apart[:4] == pytest.approx(expected, abs=1e-4)
     assert np.isnan(apart[4])
+    with warnings.catch_warnings(action="error"):  # of mixtures alone, too
+        assert np.isnan(scaled_distances([None, None], asked)).all()
+
+
+def test_an_axis_with_one_value_does_not_count():
+    asked = [Condition(5, 1.2, 16, 100), Condition(5, 20, 10, 100)]
+    apart = scaled_distances(TRAIN, asked)
+    np.testing.assert_array_equal(apart[:, 0], apart[:, 1])
+    assert apart[0].tolist() == [0, 0]
 
 
 def test_a_near_network_is_before_one_that_is_expected_to_be_a_little_better():
@@ -153,6 +163,7 @@ def test_a_measured_dice_is_used_in_place_of_the_expected_one():
     values = [network.dice.value for network in ranked.networks]
     assert values == sorted(values, reverse=True)
     assert ranked.nearest == here.id
+    assert ranked.ranked_by.startswith("the mean of the ranks")  # one was not measured
 
 
 @pytest.mark.parametrize("mean", [0.02, 0.999])
@@ -264,3 +275,14 @@ def test_many_axes_have_candidates_that_differ_in_two_axes_only(monkeypatch):
     changed = [sum(values[name] != x for name, x in c.values().items()) for c in listed]
     assert max(changed) == 2
     assert len(listed) == len(set(listed)) == 1 + (2 + 2 + 1 + 1) + (4 + 2 + 2 + 2 + 2 + 1)
+
+
+def test_networks_that_did_not_learn_are_not_ranked():
+    asked = Asked.at(Condition(7, 1.2, 16, 800))
+    left_out = {IDS[1]}
+    some = recommend(GROUPS, NOTHING, TRAIN, (), asked, profiles, "gold", unlearned=left_out)
+    others = [n for n in found("7", "800").networks if n.id not in left_out]
+    assert some.unlearned == (IDS[1],)
+    assert [n.id for n in some.networks] == [n.id for n in others]
+    none = recommend(GROUPS, NOTHING, TRAIN, (), asked, profiles, "gold", unlearned=IDS)
+    assert none.networks == ()

@@ -146,7 +146,8 @@ def test_ranked_networks_are_those_of_recommend(known, fresh):
         asked = [getattr(condition, name) for name in MAIN_AXES]
         found = fresh.evaluate(
             f"explorer.rank(0, {json.dumps(asked)}).then(found => ({{outside: found.outside, "
-            "by: found.by, networks: found.networks.map(n => [n.id, n.dice, n.low, n.high])}))"
+            "by: found.by, networks: found.networks.map("
+            "n => [n.id, n.dice, n.low, n.high, n.distance])}))"
         )
         assert found["by"] == expected.ranked_by
         assert list(map(plain, found["outside"])) == [excess.words for excess in expected.outside]
@@ -157,10 +158,11 @@ def test_ranked_networks_are_those_of_recommend(known, fresh):
             continue
         ids = [id for id, *_ in found["networks"]]
         assert ids == [network.id for network in expected.networks]
-        by_id = {network.id: network.dice for network in expected.networks}
-        for id, *numbers in found["networks"]:
-            wanted = [by_id[id].value, by_id[id].low, by_id[id].high]
-            assert np.allclose(numbers, wanted, rtol=0, atol=1e-4)
+        by_id = {network.id: network for network in expected.networks}
+        for id, *numbers, distance in found["networks"]:
+            dice = by_id[id].dice
+            assert np.allclose(numbers, [dice.value, dice.low, dice.high], rtol=0, atol=1e-4)
+            assert abs(distance - by_id[id].distance) < 1e-9
 
 
 def test_networks_have_the_order_of_recommend(fresh):

@@ -176,7 +176,7 @@ def scaled_values(known: Sequence, others: Sequence[Condition]) -> list[np.ndarr
         [[scaled(n, c.value(n)) for n in names] if isinstance(c, Condition) else none for c in of]
         for of in (known, others)
     ]
-    width = np.nanmax(both[0], 0) - np.nanmin(both[0], 0)
+    width = np.fmax.reduce(both[0]) - np.fmin.reduce(both[0])  # without NaN
     return [np.array(values) / np.where(width > 0, width, np.inf) for values in both]
 
 

@@ -126,7 +126,7 @@ function distancesOf(group, groups, condition) {
   const widths = AXES.map((_, a) => {
     const known = every.filter((values) => values[0] !== null).map((values) => scaled(values[a], a));
     const [low, high] = known.reduce(([l, h], x) => [Math.min(l, x), Math.max(h, x)], [Infinity, -Infinity]);
-    return high - low || 1;
+    return high - low || Infinity; // an axis with one value does not count
   });
   return group.train.map(valuesOf).map((values) => {
     const apart = values.map((x, a) => (scaled(x, a) - scaled(condition[a], a)) / widths[a]);
