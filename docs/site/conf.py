@@ -7,6 +7,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from docutils import nodes
+
 sys.path.insert(0, str(Path(__file__).parent))
 import commands
 import demo
@@ -74,8 +76,16 @@ def add_sections(app, docname, source):
         source[0] += f"\n\n```{{toctree}}\n:hidden:\n\n{parts}\n```\n"
 
 
+def write_dashes(app, doctree, docname):
+    """Write a dash where Sphinx has two hyphens, between a parameter and its description."""
+    for text in [*doctree.findall(nodes.Text)]:
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(" – "))
+
+
 def setup(app):
     links.ADDRESS = PROJECT.get("urls", {}).get("Repository", "")
     app.connect("source-read", add_sections)
+    app.connect("doctree-resolved", write_dashes)
     for part in (links, rules, commands, stores, demo):
         part.setup(app)
