@@ -407,6 +407,10 @@ def test_sliders_set_the_command_and_lead_to_the_explorer(tmp_path):
             command = shown.evaluate("document.querySelector('#microscope pre').textContent")
             options = [f"{MAIN_AXES[n].option} {v}" for n, v in zip(GRID, values, strict=True)]
             assert command == f"passband recommend tiny {' '.join(options)}"
+            heights = "[...document.querySelectorAll('.option')].map(o => o.offsetHeight)"
+            found = shown.evaluate(heights)  # no line ends within an option
+            assert len(found) == len(options)
+            assert max(found) < 25
         assert not shown.problems
 
 
