@@ -148,6 +148,12 @@ def test_every_command_and_its_options_are_described(site):
     assert "if --network is a path or general" in " ".join(text.split())
 
 
+def test_a_parameter_and_its_description_have_a_dash_between_them(site):
+    text = re.sub("<[^>]+>", "", (site / "docs/site/api.html").read_text(encoding="utf-8"))
+    assert "noun – A study" in text
+    assert " -- " not in text
+
+
 def test_the_search_finds_a_page_without_a_server(site):
     browser.require()
     with browser.opened(f"{(site / 'search.html').as_uri()}?q=underfocus") as page:
