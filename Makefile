@@ -82,6 +82,7 @@ docs: $(INSTALLED) ## Make the configuration's reference and schema, and the sit
 	passband docs
 	@python -c "import jupytext, myst_nb, pydata_sphinx_theme" 2>/dev/null || \
 	  { echo "EXTRAS = $(EXTRAS): the site needs the extra docs, which dev has" >&2; exit 1; }
+	@rm -rf build/site
 	@python -m sphinx -E -W --keep-going -n -q -c docs/site -d build/doctrees . build/site
 	@echo "Open build/site/index.html in a browser"
 

@@ -39,7 +39,7 @@ myst_enable_extensions = ["html_image"]
 myst_heading_anchors = 4
 nb_execution_mode = "cache" if demo.finished() else "off"
 nb_execution_cache_path = str(ROOT / "build" / "notebooks")
-nb_execution_timeout, nb_execution_show_tb = 300, True  # a failure is a warning, thus an error
+nb_execution_timeout, nb_execution_show_tb = 900, True  # a failure is a warning, thus an error
 
 # The Python API, from the docstrings
 

@@ -98,7 +98,7 @@ def test_a_notebook_runs_from_its_folder(notebook, tmp_path, monkeypatch):
     opened = jupytext.read(notebook)
     resources = {"metadata": {"path": str(folder)}}
     nbclient.NotebookClient(
-        opened, timeout=600, kernel_name="python3", resources=resources
+        opened, timeout=900, kernel_name="python3", resources=resources
     ).execute()
     outputs = [output for cell in opened.cells for output in cell.get("outputs", [])]
     assert not [each.text for each in outputs if each.get("name") == "stderr"]
