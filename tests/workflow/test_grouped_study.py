@@ -213,7 +213,10 @@ def test_recommendations_are_those_of_the_version_that_made_the_study(place, cap
         assert network["how"] == "measured"
         assert network["dice"]["value"] == pytest.approx(true, abs=1e-6)
     said = json.loads(printed(capsys, *options, "--energy-kev=200", "--defocus-nm=14"))
-    first, last = said["networks"][0], said["networks"][-1]
+    assert said["networks"][0]["id"].endswith(
+        "df+0005.00_cs+0001.200_ap016.00_ds000200.00_en0200.00/0"  # its Dice and its distance
+    )
+    last, *_, first = sorted(said["networks"], key=lambda network: network["dice"]["value"])
     assert first["id"].endswith(
         "df+0005.00_cs+0001.200_ap016.00_ds001000.00_as0004.000_en0200.00/0"
     )

@@ -144,7 +144,7 @@ def test_snakemakes_own_report_is_made_on_request(finished):
     for text in (
         "Generalization",
         "Transfer functions",
-        "Decay of Dice along each axis",
+        "Dice along each axis of the test grid",
         "ctf.png",
     ):
         assert text in page
