@@ -22,7 +22,8 @@ LARGE = {
 
 def test_a_large_study_is_predicted(tmp_path, passband):
     place = Workplace(tmp_path)
-    place.run(study=place.study("large.yaml", **LARGE))
+    # With one core, no worker processes stay with the server of jobs.
+    place.run("--cores=1", study=place.study("large.yaml", **LARGE))
     results = place.folder / "results/smallest"
     with xr.open_zarr(results / "prediction.zarr") as found:
         assert found.sizes["train"] == found.sizes["test"] == FEWEST_PREDICTED
