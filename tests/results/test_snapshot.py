@@ -48,6 +48,20 @@ def test_earlier_copies_are_removed_unless_another_snakemake_may_need_them(tmp_p
     assert snapshot.changed(Results(first, tmp_path))
 
 
+def test_only_copies_are_removed(tmp_path):
+    (tmp_path / "configuration").mkdir()
+    for name in (
+        "0123456789abcdef.json",
+        "mine.json",
+        "0123456789ABCDEF.json",
+        "a0123456789abcdef.json",
+    ):
+        (tmp_path / "configuration" / name).touch()
+    snapshot.write(Results(study(), tmp_path), "study.yaml", alone=True)
+    left = {study().digest, "mine", "0123456789ABCDEF", "a0123456789abcdef"}
+    assert names(tmp_path) == sorted(left)
+
+
 def test_a_lock_that_vanishes_does_not_count(tmp_path, monkeypatch):
     """Another Snakemake removes its locks when it ends, at any moment."""
     monkeypatch.chdir(tmp_path)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from passband.runs import locks
+from passband.storage import StoreError
 from passband.storage.lease import Holder
 
 
@@ -33,6 +34,22 @@ def test_the_lock_of_a_dead_process_is_removed(folder):
     assert not locks.are_left(folder)
     assert not (folder / ".snakemake/locks").exists()
     assert (folder / ".snakemake").exists()
+
+
+def test_a_file_that_is_no_lock_stays(folder):
+    (folder / ".snakemake/locks/mine").touch()
+    sign_and_die()
+    assert len(locks.clear(folder)) == 1
+    assert [path.name for path in (folder / ".snakemake/locks").iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("name", ["locks/1.output.lock", "metadata/cmVzdWx0cw", "incomplete/a"])
+def test_a_pipe_that_snakemake_would_read_is_refused(folder, name):
+    locks.check(folder)
+    (folder / ".snakemake" / name).parent.mkdir(exist_ok=True)
+    os.mkfifo(folder / ".snakemake" / name)
+    with pytest.raises(StoreError, match=rf"^{folder}/.snakemake/{name}: is a pipe"):
+        locks.check(folder)
 
 
 def test_the_lock_of_a_living_process_stays(folder):

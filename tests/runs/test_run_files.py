@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from passband import cli
 from passband.config import load
 from passband.results import Results
 from passband.runs import rates, run_files
@@ -13,7 +14,8 @@ from passband.runs.run import Run
 from passband.runs.study_jobs import jobs
 
 NOW = 1_800_000_000.0
-STUDY = load(Path(__file__).parents[2] / "studies" / "smallest.yaml")
+SMALLEST = Path(__file__).parents[2] / "studies" / "smallest.yaml"
+STUDY = load(SMALLEST)
 TRAININGS = [job for job in jobs(STUDY) if job.rule == "train"]
 
 
@@ -151,3 +153,40 @@ def test_dice_is_that_of_the_epoch_with_the_lowest_loss(tmp_path):
     assert run_files.validation_dice(tmp_path / "none.csv") == []
     history.write_text("something else\n1\n")
     assert run_files.validation_dice(history) == []
+
+
+@pytest.fixture
+def commands(folder, monkeypatch):
+    """The folder of a study beside its file, in the working directory."""
+    monkeypatch.chdir(folder.parents[1])
+    (folder.parents[1] / "config.yaml").write_text(SMALLEST.read_text())
+    trained(folder, 0, 400)
+    return folder
+
+
+@pytest.mark.parametrize("command", ["status", "report"])
+@pytest.mark.parametrize("kind", ["log", "history", "link"])
+def test_commands_refuse_pipes_and_links_in_one_line(commands, capsys, command, kind):
+    path = commands / TRAININGS[1].log
+    if kind == "history":
+        path = (commands / TRAININGS[1].outputs[0]).with_suffix(".csv")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "link":
+        path.symlink_to(commands.parents[1] / "config.yaml")
+    else:
+        os.mkfifo(path)
+    assert cli.main([command, "smallest"]) == 1
+    said = "is a link; only" if kind == "link" else "is a pipe, a device or a socket; give"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"results/smallest/{path.relative_to(commands)}: {said}")
+
+
+def test_a_lock_that_is_a_pipe_is_refused(commands, capsys):
+    locks = commands.parents[1] / ".snakemake/locks"
+    locks.mkdir(parents=True)
+    os.mkfifo(locks / "0.output.lock")
+    assert cli.main(["status", "smallest"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(
+        ".snakemake/locks/0.output.lock: is a pipe, a device or a socket; give a regular file"
+    )

@@ -684,6 +684,29 @@ def test_the_next_attempt_removes_files_of_killed_attempts(tmp_path):
     assert set(names(tmp_path)) == {"file", *others}
 
 
+def test_the_next_attempt_removes_no_file_that_passband_did_not_write(tmp_path):
+    (tmp_path / ".my.file").touch()
+    (tmp_path / ".my-copy.file").mkdir()
+    with lease.held(tmp_path / "lease"), atomic.replacing(tmp_path / "file") as beside:
+        beside.touch()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"file", ".my.file", ".my-copy.file"}
+
+
+def test_a_link_is_replaced_and_what_it_names_stays(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/own").touch()
+    for name in ("store", "to remove"):
+        (tmp_path / name).symlink_to("elsewhere")
+    with atomic.replacing(tmp_path / "store") as beside:
+        beside.mkdir()
+    atomic.remove(tmp_path / "to remove")
+    assert (tmp_path / "elsewhere/own").exists()
+    assert (tmp_path / "store").is_dir()
+    assert not (tmp_path / "store").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "store"]
+
+
 def test_the_next_attempt_removes_a_killed_attempts_zip(tmp_path):
     """The killed attempt's incomplete folder is removed, even if the next job writes nothing."""
     path, output = tmp_path / "cache" / "00001.zarr.zip", tmp_path / "waves" / "00001.zarr.zip"

@@ -80,6 +80,30 @@ def test_a_name_of_a_profile_is_passbands_and_not_the_strangers(theirs, marks):
     assert [path.name for path in marks.iterdir()] == ["slurm"]
 
 
+def test_a_link_in_a_strangers_results_is_refused_and_nothing_behind_it_changes(theirs, tmp_path):
+    (own := tmp_path / "own").mkdir()
+    for name in ("mine.json", "0123456789abcdef.json"):
+        (own / name).write_text("{}")
+    (theirs / "results/smallest/configuration").symlink_to(own)
+    done = run(theirs, "run", "results/smallest", "--", FIGURE)
+    assert done.returncode == 1
+    said = "results/smallest/configuration: is a link; only the study's own folder, or a folder"
+    (line,) = (line for line in done.stderr.splitlines() if "is a link" in line)
+    assert line.startswith(said)
+    assert sorted(path.name for path in own.iterdir()) == ["0123456789abcdef.json", "mine.json"]
+    assert not (theirs / "results/smallest/logs").exists()
+
+
+def test_a_lock_that_is_a_pipe_does_not_stop_a_run_without_a_word(theirs):
+    (theirs / ".snakemake/locks").mkdir(parents=True)
+    os.mkfifo(theirs / ".snakemake/locks/0.output.lock")
+    done = run(theirs, "run", "results/smallest", "-n")
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        "0.output.lock: is a pipe, a device or a socket; give a regular file\n"
+    )
+
+
 def test_packages_for_snakemake_in_the_folder_are_refused(theirs, marks):
     plugin = theirs / ".snakemake/pip-deployments/snakemake_logger_plugin_theirs"
     plugin.mkdir(parents=True)

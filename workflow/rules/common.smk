@@ -9,6 +9,7 @@ from passband.results import (
     Results,
     figure_list,
     layout,
+    listing,
     shown_networks,
     snapshot,
     training_jobs,
@@ -29,6 +30,7 @@ try:
     RESULTS = Results(STUDY, f"results/{STUDY.study.name}")
     if workflow.is_main_process:
         RESULTS.check_new(config[SOURCE])
+        listing.check(RESULTS.folder)
     # Jobs do not repeat this check, because it takes seconds.
     if workflow.is_main_process and STUDY.needs_trial_particles:
         from passband.specimens import structures as specimen

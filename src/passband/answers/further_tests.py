@@ -18,7 +18,7 @@ from passband.analysis.cell_means import VARIABLES
 from passband.answers import further_test_store
 from passband.config import study_checks
 from passband.grid import Condition
-from passband.results import Results, layout, training_jobs
+from passband.results import Results, layout, listing, training_jobs
 from passband.results.training_jobs import TrainingCell
 from passband.storage import datasets, lease
 
@@ -64,6 +64,7 @@ def evaluate_extra(
         except ValueError as error:
             raise PassbandError(str(error)) from None
     cells = finished_cells(results)
+    listing.check(results.folder, [layout.EXTRAS])
     failures: list[str] = []
     with _logged(log), lease.held(results.path(layout.EXTRA_LEASE)):
         work = further_test_jobs.Work(results, tuple(c.id for c in wanted), confidence)

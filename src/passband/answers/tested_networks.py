@@ -292,7 +292,7 @@ class TestedNetworks:
         name = self.specimen + "-table" * (self.extra is None) + "-means" * self.means
         name += f"-{self.structures}" * bool(self.structures)
         name += "-mixtures" * (not all(map(is_condition, map(str, self.table.train.values))))
-        file = self.results.path(layout.FITTED, name=name)
+        file = self.results.path_to_write(layout.FITTED, name=name)
         return fitted_models.kept(file, key, make), models
 
     def _models(

@@ -70,7 +70,7 @@ def measured(networks: Sequence[Network], progress: Progress = iter) -> Measured
         raise PassbandError(f"{networks[0].path} is not in the results of a study")
     first = networks[0].metadata
     replicas = "-".join(str(network.replica) for network in networks)
-    file = results.path(
+    file = results.path_to_write(
         layout.LIKENESS,
         specimen=first.specimen,
         architecture=first.architecture,

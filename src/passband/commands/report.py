@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from passband.commands.arguments import add_study, check_file, find_study, report_remark
-from passband.results import layout
+from passband.results import layout, listing
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -27,6 +27,7 @@ def run(options: argparse.Namespace) -> int:
     from passband.runs import report_page  # only this command needs it
 
     results = find_study(options.study).existing()
+    listing.check(results.folder)
     target = options.output or results.path(layout.REPORT)
     if options.output:
         check_file("--output", target)

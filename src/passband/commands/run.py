@@ -201,6 +201,7 @@ def start(
         _write(results)
     for line in workflow.profiles_left_out(folder):
         report_remark(line)
+    locks.check(folder)
     if "--dry-run" not in command:
         for holder in locks.clear(folder):
             report_remark(f"Removed the lock that {holder} left when it died.")

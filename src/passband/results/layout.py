@@ -105,6 +105,14 @@ FOLDERS = (
     IMAGES.split("/")[0],
     LOGS,
 )
+#: All names in a study's folder that Passband writes.
+WRITTEN = (
+    *FOLDERS,
+    *(path.split("/")[0] for path in (CONFIGURATION, CHECKPOINTS)),
+    *(CACHE, BENCHMARKS, EXTRAS),
+    *(INFORMATION, TABLE, OOD, DISTANCES, PREDICTION),
+    *(PREFLIGHT, STUDY, REPORT, SNAKEMAKE_REPORT, EXPLORER),
+)
 
 
 def results_of(log: Path) -> Path | None:

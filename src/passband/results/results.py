@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from passband import PassbandError
 from passband.config import ConfigError, Study, load
-from passband.results import layout, locate, published, training_jobs, wave_layout
+from passband.results import layout, listing, locate, published, training_jobs, wave_layout
 from passband.results.training_jobs import TrainingCell, TrainingJob
 
 if TYPE_CHECKING:
@@ -187,6 +187,16 @@ class Results:
     def path(self, template: str, **wildcards: object) -> Path:
         """Return the path of a file from its template in :mod:`passband.results.layout`."""
         return self.folder / template.format(**wildcards)
+
+    def path_to_write(self, template: str, **wildcards: object) -> Path:
+        """Return the path of a file that this process, and no job, is going to write.
+
+        Raises:
+            PassbandError: If a folder of the study on the way to it is a link.
+        """
+        path = self.path(template, **wildcards)
+        listing.check_way(self.folder, path)
+        return path
 
     def has(self, template: str) -> bool:
         """Return whether a file or a store such as :data:`passband.results.layout.OOD` exists."""

@@ -7,10 +7,14 @@ a copy. The copy's name is the digest of the copy's content.
 """
 
 import json
+import re
 from pathlib import Path
 
 from passband.config import SOURCE
 from passband.results import Results, layout
+
+#: The names of copies. A file with another name is the user's, and is never removed.
+_COPY = re.compile(layout.CONFIGURATION.rpartition("/")[2].format(digest="[0-9a-f]{16}"))
 
 
 def write(results: Results, source: str, *, alone: bool) -> Path:
@@ -34,8 +38,8 @@ def write(results: Results, source: str, *, alone: bool) -> Path:
         with atomic.replacing(path) as beside:
             beside.write_bytes(content)
     if alone:
-        for other in path.parent.glob("*.json"):
-            if other != path:
+        for other in path.parent.iterdir():
+            if other != path and _COPY.fullmatch(other.name):
                 other.unlink(missing_ok=True)
     return path
 

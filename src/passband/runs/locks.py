@@ -5,13 +5,18 @@ killed, its locks stay, and no other Snakemake starts. So Passband's workflow ad
 identity of the process. At its end, Snakemake removes the whole folder of the locks.
 """
 
-import shutil
+import re
 from contextlib import suppress
 from pathlib import Path
 
+from passband.storage import integrity
 from passband.storage.lease import Holder
 
 _FOLDER = Path(".snakemake", "locks")
+#: The names of Snakemake's own locks. Other files are not removed with them.
+_LOCK = re.compile(r"\d+\.(input|output)\.lock")
+#: The folders whose files Snakemake reads when it starts.
+_READ = (_FOLDER, _FOLDER.with_name("metadata"), _FOLDER.with_name("incomplete"))
 
 
 def sign() -> None:
@@ -20,12 +25,23 @@ def sign() -> None:
         (_FOLDER / Holder.this().file(0)).touch()
 
 
+def check(folder: Path) -> None:
+    """Raise StoreError if Snakemake would read a pipe or a device, which might not end."""
+    for place in _READ:
+        integrity.check_regular(folder / place)
+
+
 def clear(folder: Path) -> list[Holder]:
     """Remove a folder's locks if all their processes ran here and have died; return those."""
     found = holders(folder)
     if not found or not all(holder.gone for holder in found):
         return []
-    shutil.rmtree(folder / _FOLDER, ignore_errors=True)
+    place = folder / _FOLDER
+    with suppress(OSError):  # what is left is named to the user
+        for path in place.iterdir():
+            if _LOCK.fullmatch(path.name) or Holder.of(path.name) in found:
+                path.unlink()
+        place.rmdir()
     return found
 
 

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from passband import log_lines
 from passband.network_id import NetworkId
-from passband.results import Results, layout
+from passband.results import Results, layout, listing
 from passband.runs import rates, run_files
 from passband.runs.study_jobs import Job, jobs, others
 
@@ -105,7 +105,7 @@ class Run:
         # are still listed.
         self.snakemake, self.since = run_files.snakemake(folder)
         self.now = time.time() if now is None else now
-        times = run_files.changes(folder)
+        times = listing.changes(folder)
         known = list(jobs(self.results.study, times))
         known += others(times, known)
         self.jobs = tuple(job for job in known if run_files.judge(job, folder, times, self.now))

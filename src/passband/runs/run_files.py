@@ -6,15 +6,13 @@ This module does not need Snakemake, opens no store, and writes no file.
 import csv
 import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 
-from passband import PassbandError, log_lines
-from passband.results import layout
+from passband import log_lines
+from passband.results import layout, listing
 from passband.runs.study_jobs import Job
-from passband.storage import lease
+from passband.storage import integrity, lease
 
 #: A job is assumed to have died if its log and its lease have not changed for this time [s]. In
 #: this time a job renews its lease 15 times. The time is so long because clocks differ and network
@@ -25,8 +23,6 @@ PATIENCE_S = 15 * lease.PULSE_S
 #: log.
 _MARGIN_S = 3 * lease.PULSE_S
 
-#: Suffixes of the names of stores and of leases. The content of such folders is not listed.
-_WHOLE = (".zarr", layout.LEASE)
 #: A running job's log is read up to this size [bytes].
 _LOG_BYTES = 1 << 20
 
@@ -43,7 +39,7 @@ def judge(job: Job, folder: Path, times: Mapping[str, float], now: float) -> boo
     Args:
         job: A job whose paths are relative to the folder. The folder is added to its log's path.
         folder: The study's folder of results.
-        times: When each file last changed, see :func:`changes`.
+        times: When each file last changed, see :func:`passband.results.listing.changes`.
         now: The present time [s since the epoch].
     """
     made = min((times.get(output, 0.0) for output in job.outputs), default=0.0)
@@ -68,47 +64,16 @@ def _lease(log: str) -> str:
     return log.removesuffix(".log") + layout.LEASE
 
 
-def changes(folder: Path) -> dict[str, float]:
-    """Return when each file that shows a job's state last changed, by its path in the results.
-
-    Several folders are read at once, because a network file system needs long for each folder.
+def snakemake(results: Path) -> tuple[str, float]:
+    """Return the values of :attr:`passband.runs.run.Run.snakemake` and of its `since`.
 
     Raises:
-        PassbandError: If a folder cannot be read.
+        StoreError: If a lock is a pipe or a device.
     """
-    top, times = str(folder), {}
-    folders = [os.path.join(top, name) for name in layout.FOLDERS]
-    with ThreadPoolExecutor(16) as pool:
-        entries = _entries(top)
-        while entries:
-            times |= {os.path.relpath(path, top): when for path, when, _ in entries}
-            entries = list(chain.from_iterable(pool.map(_entries, folders)))
-            folders = [path for path, _, listed in entries if listed]
-    return times
-
-
-def _entries(folder: str) -> list[tuple[str, float, bool]]:
-    """Return the path and time of change of each entry of a folder, and whether to list it too."""
-    listed = []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                # A job may delete a file meanwhile. The file then counts as absent.
-                with suppress(FileNotFoundError):
-                    inside = entry.is_dir() and not entry.name.endswith(_WHOLE)
-                    listed.append((entry.path, entry.stat().st_mtime, inside))
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise _unreadable(folder, error) from error
-    return listed
-
-
-def snakemake(results: Path) -> tuple[str, float]:
-    """Return the values of :attr:`passband.runs.run.Run.snakemake` and of its `since`."""
     folder = Path(os.path.abspath(results))
     root = folder.parent.parent
     for lock in (root / ".snakemake" / "locks").glob("*.output.lock"):
+        integrity.check_regular(lock)
         with suppress(OSError), lock.open(encoding="utf-8") as file:
             if file.readline().startswith(f"{folder.relative_to(root)}/"):
                 return ("running" if _processes(root) else "locked"), lock.stat().st_mtime
@@ -137,15 +102,8 @@ def tail(log: str | Path, most: int = 8192) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise _unreadable(log, error) from error
+        raise listing.unreadable(log, error) from error
     return text if size <= most else text.partition("\n")[2]
-
-
-def _unreadable(path: str | Path, error: OSError) -> PassbandError:
-    return PassbandError(
-        f"{path}: cannot be read: {error.strerror}; a user who may read the results "
-        "can print the status"
-    )
 
 
 def since(job: Job, now: float) -> float:

@@ -6,6 +6,7 @@ So the final path of a file has either a complete file or no file.
 import contextlib
 import glob
 import os
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
             except OSError:
                 old.rename(path)
                 raise
-            shutil.rmtree(old)
+            remove(old)
         else:
             beside.replace(path)
     except Exception as error:
@@ -82,8 +83,8 @@ def link(path: str | Path, to: str | Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a directory, if it exists."""
-    if path.is_dir():
+    """Remove a file, a link or a directory, if it exists. What a link names stays."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
@@ -97,6 +98,8 @@ def _clear(path: Path) -> None:
     """
     # `datasets.write` first writes a zip file's content to a folder without the suffix `.zip`.
     for name in {path.name, path.name.removesuffix(".zip")}:
+        own = re.compile(rf"\..+-\d+\.(old\.)?{re.escape(name)}")  # see `temporary`
         for left in glob.glob(f".*.{glob.escape(name)}", root_dir=path.parent):
-            with contextlib.suppress(OSError):  # a file that cannot be removed does no harm
-                remove(path.with_name(left))
+            if own.fullmatch(left):
+                with contextlib.suppress(OSError):  # a file that cannot be removed does no harm
+                    remove(path.with_name(left))
