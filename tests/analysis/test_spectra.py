@@ -36,6 +36,33 @@ def test_conditions_of_an_energy_have_the_metrics_of_a_study_with_this_energy():
         np.testing.assert_allclose(part, values.values, rtol=1e-12)
 
 
+def test_a_spectrum_is_the_same_after_json():
+    for spectrum in (FAST_CURVE, SETS["gold"], (np.array([0.0]), np.array([3.0]))):
+        content = json.loads(json.dumps(to_json(spectrum)))
+        np.testing.assert_equal(from_json(content), spectrum)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        3,
+        [[0, 1]],
+        [[0, 1], [1]],
+        [[], []],
+        [[0, 0], [1, 1]],
+        [[0, 1], [1, -1]],
+        [[0, 1], [1, float("nan")]],
+        [[0, float("inf")], [1, 1]],
+        [[0, 1], [1, "a"]],
+        [[[0]], [[1]]],
+        {"": [[0, 1], [1]]},
+    ],
+)
+def test_another_content_is_no_spectrum(content):
+    with pytest.raises((ValueError, TypeError)):
+        from_json(content)
+
+
 def test_one_curve_for_all_sets_gives_the_same_as_equal_curves():
     equal = {"gold": dict.fromkeys(SETS["gold"], FAST_CURVE)}
     one = both(ROUND + SLOW, SLOW, {"gold": FAST_CURVE})

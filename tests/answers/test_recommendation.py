@@ -1,5 +1,6 @@
 """Recommendations from a study's files, with a table of results whose Dice is known."""
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -24,7 +25,7 @@ from passband.prediction.range_of_use import Asked
 from passband.prediction.recommend.microscopes import is_allowed
 from passband.results import Results, wave_layout
 from passband.scores import dice
-from passband.storage import datasets
+from passband.storage import checked_json, datasets
 
 pytestmark = pytest.mark.slow
 
@@ -170,6 +171,43 @@ def test_a_second_call_fits_nothing_and_gives_the_same_result(tmp_path, monkeypa
     file.write_text("damaged")
     assert again() == first
     assert file.read_text() != "damaged"
+
+
+def test_a_changed_digit_in_the_kept_parameters_changes_nothing(tmp_path):
+    tested = open_(tmp_path)
+    asked = Asked.at(Condition(6, 20, 14, 850))
+    first = recommend_from(tested, asked)
+    (file,) = (tmp_path / "results/known/cache/recommend").iterdir()
+    text = file.read_text()
+    theta = text.index('"theta"')
+    places = [i for i in range(theta, len(text)) if text[i].isdigit()]
+    for place in places[:: len(places) // 7]:
+        file.write_text(f"{text[:place]}{(int(text[place]) + 5) % 10}{text[place + 1 :]}")
+        assert recommend_from(TestedNetworks.open(tested.results), asked) == first
+        assert file.read_text() == text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"spectrum": [[0.0], [1.0]], "theta": []},
+        {"spectrum": [[0.0], [1.0]], "theta": [[0.0, 1.0]]},
+        {"spectrum": [[0.0], [1.0]], "theta": [[1e308] * 16]},
+        {"spectrum": [[0.0], [1.0]], "theta": [[float("nan")] * 16]},
+        {"spectrum": [[0.0, 0.1], [1.0]], "theta": [[0.0] * 16]},
+        {"spectrum": 1, "theta": 2},
+        {},
+    ],
+)
+def test_kept_parameters_of_another_shape_are_fitted_again(tmp_path, content):
+    tested = open_(tmp_path)
+    asked = Asked.at(Condition(6, 20, 14, 850))
+    first = recommend_from(tested, asked)
+    (file,) = (tmp_path / "results/known/cache/recommend").iterdir()
+    text = file.read_text()
+    checked_json.write(file, {"key": json.loads(text)["key"], "content": content})
+    assert recommend_from(TestedNetworks.open(tested.results), asked) == first
+    assert file.read_text() == text
 
 
 def test_a_first_call_solves_the_equations_of_each_group_once(tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ from passband.grid import Condition
 from passband.learning.network_files import open_networks
 from passband.network_id import NetworkId
 from passband.results import Results
+from passband.storage import checked_json
 
 CELL = f"gold/compact-w4-d2/{STUDY.train_conditions[0].id}"
 
@@ -41,6 +42,38 @@ def test_measurements_are_kept_until_the_weights_change(results, monkeypatch):
     file.write_text(file.read_text().replace('"key": "', '"key": "0'))
     with pytest.raises(AssertionError, match="measured again"):
         trust.measured(networks)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda values: values["dice"].pop(), id="an image without a Dice"),
+        pytest.param(lambda values: values["raw"].pop("area"), id="no score"),
+        pytest.param(lambda values: values.pop("own"), id="no own"),
+        pytest.param(lambda values: values["raw"].update(area=3), id="another shape"),
+    ],
+)
+def test_measurements_of_another_shape_are_made_again(results, damage):
+    networks = open_networks(results, CELL)
+    first = trust.measured(networks)
+    (file,) = (results / "cache/likeness").rglob("*_0-1.json")
+    text = file.read_text()
+    content = checked_json.read(file)
+    damage(content["content"])
+    checked_json.write(file, content)
+    assert trust.measured(networks).to_values() == first.to_values()
+    assert file.read_text() == text
+
+
+def test_a_changed_digit_of_measurements_is_not_believed(results):
+    networks = open_networks(results, CELL)
+    first = trust.measured(networks)
+    (file,) = (results / "cache/likeness").rglob("*_0-1.json")
+    text = file.read_text()
+    place = text.index('"variances": [0.') + len('"variances": [0.')
+    file.write_text(f"{text[:place]}{(int(text[place]) + 1) % 10}{text[place + 1 :]}")
+    assert trust.measured(networks).to_values() == first.to_values()
+    assert file.read_text() == text
 
 
 def test_replicas_that_are_used_alone_have_their_own_measurements(results):
@@ -86,6 +119,75 @@ def test_damaged_file_of_a_published_folder_is_reported(tmp_path, content):
     (folder / "likeness.json").write_text(content)
     with pytest.raises(PassbandError, match=r"likeness\.json: is damaged"):
         trust.open_trust(open_networks(folder))
+
+
+WRONG = {
+    "a variance is not positive": lambda v: v["reference"]["normals"]["values"].update(rest=-1),
+    "a scale is not positive": lambda v: v["reference"]["normals"]["values"]["scale"].__setitem__(
+        0, 0
+    ),
+    "a value is not finite": lambda v: v["reference"]["normals"]["features"].update(rest="inf"),
+    "axes have another shape": lambda v: v["reference"]["normals"]["values"]["axes"].pop(),
+    "mean and scale have": lambda v: v["reference"]["normals"]["values"]["scale"].pop(),
+    "a distribution is missing": lambda v: v["reference"]["normals"].pop("features"),
+    "a distance of training images": lambda v: v["reference"]["usual"].update(spectrum=0),
+    "names are not spectrum": lambda v: v["reference"]["largest"].pop("spectrum"),
+    "side is not positive": lambda v: v["reference"].update(side=0),
+    "dice = 1.5 is not between": lambda v: v["own"].update(dice=1.5),
+    "a limit is missing": lambda v: v["limits"].pop("values"),
+    "a limit is not finite": lambda v: v["limits"].update(values="nan"),
+    "the calibration `plain`": lambda v: v["calibrations"].pop("plain"),
+    "not a coefficient per": lambda v: v["calibrations"]["plain"]["coefficients"].append(1),
+    "a coefficient is not": lambda v: v["calibrations"]["ctf"].update(
+        coefficients=["nan" for _ in v["calibrations"]["ctf"]["coefficients"]]
+    ),
+    "a coefficient of a score is": lambda v: v["calibrations"]["plain"]["coefficients"].__setitem__(
+        1, -1
+    ),
+    "a score is none of": lambda v: v["calibrations"]["plain"]["names"].__setitem__(0, "other"),
+    "the quantiles of errors": lambda v: v["calibrations"]["plain"].update(inside=[1, 0]),
+    "there is no network": lambda v: v.update(networks=[]),
+}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_numbers_that_cannot_be_are_refused_in_one_line(tmp_path, words):
+    """A negative variance made every score, and the expected Dice, not a number."""
+    folder = extract(tmp_path)
+    path = folder / "likeness.json"
+    content = json.loads(path.read_text())
+    WRONG[words](content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(PassbandError) as caught:
+        trust.open_trust(open_networks(folder))
+    assert str(caught.value).startswith(f"{path}: is damaged: ")
+    assert words in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_negative_variances_are_refused(tmp_path):
+    folder = extract(tmp_path)
+    path = folder / "likeness.json"
+    content = json.loads(path.read_text())
+    normal = content["reference"]["normals"]["spectrum"]
+    normal["variances"] = [-value for value in normal["variances"]]
+    path.write_text(json.dumps(content))
+    with pytest.raises(PassbandError, match=r"is damaged: .*a variance is not positive$"):
+        trust.open_trust(open_networks(folder))
+
+
+def test_a_published_file_with_a_checksum_is_compared_with_it(tmp_path):
+    folder = extract(tmp_path)
+    path = folder / "likeness.json"
+    checked_json.write(path, checked_json.read(path, needed=False))
+    networks = open_networks(folder)
+    known = trust.open_trust(networks)
+    text = path.read_text()
+    path.write_text(text.replace('"dice": 0.', '"dice": 0.0', 1))
+    with pytest.raises(PassbandError, match="is damaged: its checksum does not match its content"):
+        trust.open_trust(networks)
+    path.write_text(text)
+    assert trust.open_trust(networks).to_values() == known.to_values()
 
 
 @pytest.mark.parametrize(

@@ -62,10 +62,19 @@ def to_json(spectrum: Spectrum) -> list | dict:
 
 
 def from_json(content: list | dict) -> Spectrum:
-    """Return the spectrum that :func:`to_json` has written."""
+    """Return the spectrum that :func:`to_json` has written.
+
+    Raises:
+        ValueError, TypeError: If the content is no spectrum: a curve has two lists of as many
+            finite numbers, with increasing frequencies and no negative density.
+    """
     if isinstance(content, dict):
         return {id: from_json(curve) for id, curve in content.items()}
-    q, power = map(np.array, content)
+    q, power = (np.array(values, dtype=float) for values in content)
+    if not (q.ndim == 1 and q.shape == power.shape and q.size and np.isfinite([q, power]).all()):
+        raise ValueError("a spectrum must have as many finite densities as frequencies")
+    if (np.diff(q) <= 0).any() or (power < 0).any():
+        raise ValueError("a spectrum must have increasing frequencies and no negative density")
     return q, power
 
 

@@ -25,7 +25,7 @@ from passband.micrographs.trust.certainty import probabilities, ratio, sureness,
 from passband.micrographs.trust.distortions import DISTORTIONS
 from passband.micrographs.trust.likeness import DESCRIPTIONS, Reference
 from passband.micrographs.trust.trust import WELL, Ids, Own, Trust, relative_scores
-from passband.prediction.json_values import JsonValues, Rounded
+from passband.prediction.json_values import JsonValues, Rounded, require
 from passband.prediction.recommend import image_dice
 from passband.results import Results
 from passband.scores import dice_of_masks
@@ -63,6 +63,12 @@ class Measured(JsonValues):
     places: list[tuple[str, str, str]]
     raw: dict[str, Rounded]
     dice: Rounded
+
+    def __post_init__(self):
+        require(set(self.raw) == set(RAW), f"scores are not {', '.join(RAW)}")
+        each = self.dice, *self.raw.values()
+        require(all(len(values) == len(self.places) for values in each), "an image lacks a value")
+        require(all(np.isfinite(values).all() for values in each), "a value is not finite")
 
     @property
     def in_matrix(self) -> np.ndarray:

@@ -261,10 +261,10 @@ class TestedNetworks:
         return mean_spectrum(study.microscope, self._waves, self.specimen, study.study.seed)
 
     @cached_property
-    def _fitted(self) -> tuple[dict[str, Any], list[gaussian_process.GaussianProcess]]:
+    def _fitted(self) -> tuple[Spectrum, list[np.ndarray], list[gaussian_process.GaussianProcess]]:
         """The spectrum of the specimen and the parameters of the models, see `fitted_models`.
 
-        The second value has the models if they were fitted now, and is empty if the parameters were
+        The third value has the models if they were fitted now, and is empty if the parameters were
         known.
         """
         key = fitted_models.key(
@@ -286,17 +286,23 @@ class TestedNetworks:
                 "theta": [model.theta.tolist() for model in models],
             }
 
+        def parse(content: dict[str, Any]) -> tuple[Spectrum, list[np.ndarray]]:
+            theta = [gaussian_process.parse_parameters(values) for values in content["theta"]]
+            if len(theta) != len(self.of_groups):
+                raise ValueError(f"{len(theta)} models, not {len(self.of_groups)}")
+            return from_json(content["spectrum"]), theta
+
         if self.ranked is not None:  # no file is added to a published folder
-            return make(), models
+            return *parse(make()), models
         # Models that know only the table, as in a check, and models of means have their own files.
         name = self.specimen + "-table" * (self.extra is None) + "-means" * self.means
         name += f"-{self.structures}" * bool(self.structures)
         name += "-mixtures" * (not all(map(is_condition, map(str, self.table.train.values))))
         file = self.results.path_to_write(layout.FITTED, name=name)
-        return fitted_models.kept(file, key, make), models
+        return *fitted_models.kept(file, key, make, parse), models
 
     def _models(
-        self, spectrum: Spectrum, theta: Sequence[Sequence[float] | None]
+        self, spectrum: Spectrum, theta: Sequence[np.ndarray | None]
     ) -> list[gaussian_process.GaussianProcess]:
         """Return the model of each group, fitted or with known parameters."""
         of_tests = self._profiles([*self.tested, *self.further], spectrum)
@@ -305,7 +311,6 @@ class TestedNetworks:
             of_train = [Condition.parse(id) for id in dict.fromkeys(train) if is_condition(id)]
             # A mixture has no profile, see `passband.prediction.covariance`.
             of_networks = self._profiles(of_train, spectrum).reindex(condition=train)
-            known = None if known is None else np.array(known)
             models.append(gaussian_process.fit(D, of_networks, of_tests, theta=known))
         return models
 
@@ -324,7 +329,7 @@ class TestedNetworks:
 
     def profiles(self, conditions: Sequence[Condition]) -> xr.Dataset:
         """Return the profiles of conditions, see :func:`passband.analysis.profiles.profiles`."""
-        return self._profiles(conditions, from_json(self._fitted[0]["spectrum"]))
+        return self._profiles(conditions, self._fitted[0])
 
     def measured(self, conditions: Iterable[Condition]) -> xr.Dataset:
         """Return measured mean Dice of all networks under those conditions that were tested.
@@ -373,8 +378,8 @@ class TestedNetworks:
     @cached_property
     def groups(self) -> list[Group]:
         """The fitted model of each group of networks."""
-        known, models = self._fitted
-        models = models or self._models(from_json(known["spectrum"]), known["theta"])
+        spectrum, theta, models = self._fitted
+        models = models or self._models(spectrum, theta)
         return [
             Group(specimen, architecture, tuple(map(str, ids)), tuple(train), model)
             for ((specimen, architecture), (train, ids, _)), model in zip(

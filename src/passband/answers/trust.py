@@ -1,12 +1,12 @@
 """Opens what is known about images that networks have never seen: from a study, or published.
 
 The measurements of a network are kept in ``results/<study>/cache/likeness/``. A file there is
-complete or absent, and is made again if the weights or the configuration have changed. No rule of
-Snakemake reads or makes it. A published folder has the result in ``likeness.json``.
+complete or absent, and is made again if it is damaged, or if the weights or the configuration have
+changed. No rule of Snakemake reads or makes it. A published folder has the result in
+``likeness.json``.
 """
 
 import contextlib
-import json
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -23,7 +23,7 @@ from passband.mixtures import Mixture
 from passband.network_id import NetworkId
 from passband.prediction import gaussian_process
 from passband.results import Results, layout, published
-from passband.storage import integrity
+from passband.storage import StoreError, checked_json
 
 #: Version of the measurements. Increase this number if the code measures something else.
 _VERSION = 2
@@ -84,7 +84,7 @@ def measured(networks: Sequence[Network], progress: Progress = iter) -> Measured
         images = StudyImages(results, first.normalisation, first.architecture)
         return images.measure(networks, progress).to_values()
 
-    return Measured.from_values(fitted_models.kept(file, key, make))
+    return fitted_models.kept(file, key, make, Measured.from_values)
 
 
 def open_trust(
@@ -103,9 +103,11 @@ def open_trust(
     """
     path = trust_file(networks[0])
     if path.exists():
-        integrity.check_regular(path)
         try:
-            trust = Trust.from_values(json.loads(path.read_text(encoding="utf-8")))
+            # Files of earlier versions have no checksum of their own.
+            trust = Trust.from_values(checked_json.read(path, needed=False))
+        except StoreError:
+            raise
         except (PassbandError, ValueError, KeyError, TypeError, OSError) as error:
             raise PassbandError(f"{path}: is damaged: {error}") from None
         if trust.networks != tuple(network.id for network in networks):

@@ -16,6 +16,7 @@ The process is not one of Dice D itself, but of its logit, log((D + ε)/(1 − D
 The module :mod:`passband.prediction.kronecker` solves the equations exactly.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ import xarray as xr
 
 from passband import PassbandError
 from passband.prediction.covariance import PROFILES, Factor, Kernel
-from passband.prediction.kronecker import Block, Solution
+from passband.prediction.kronecker import Block, Solution, bounds
 
 #: ε of the logit of Dice.
 _OFFSET = 0.02
@@ -376,14 +377,28 @@ def fit(
     return GaussianProcess(theta, mean, deviation, inflation, block, solution, place, train)
 
 
+def parse_parameters(values: Sequence[float], kernel: Kernel = PROFILES) -> np.ndarray:
+    """Return the parameters `theta` of an earlier fit, from a list of numbers.
+
+    Raises:
+        ValueError, TypeError: If no fit with this kernel can have these parameters.
+    """
+    theta, within = np.array(values, dtype=float), bounds(kernel, kernel)
+    if theta.shape != within.shape[:1]:
+        raise ValueError(f"{theta.size} parameters, not {len(within)}")
+    if not ((theta >= within[:, 0]) & (theta <= within[:, 1])).all():
+        raise ValueError("a parameter is outside the bounds of a fit")
+    return theta
+
+
 def _optimum(block: Block) -> np.ndarray:
     from scipy.optimize import minimize
 
     options = {"maxiter": _STEPS, "ftol": 1e-6, "gtol": 1e-3}
-    mean, deviation = block.prior
-    bounds = np.stack([mean - 5 * deviation, mean + 5 * deviation], axis=1)
+    mean, _ = block.prior
+    within = bounds(block.train.kernel, block.test.kernel)
     found = minimize(
-        block.objective, mean, jac=True, method="L-BFGS-B", bounds=bounds, options=options
+        block.objective, mean, jac=True, method="L-BFGS-B", bounds=within, options=options
     )
     return found.x
 

@@ -17,6 +17,15 @@ Array = Annotated[np.ndarray, _floats, PlainSerializer(np.ndarray.tolist)]
 Rounded = Annotated[np.ndarray, _floats, PlainSerializer(lambda array: _digits(array).tolist())]
 
 
+def require(is_true: object, words: str) -> None:
+    """Raise ValueError with some words unless something is true.
+
+    The `__post_init__` of a class calls it: a file has the right types, but perhaps other values.
+    """
+    if not is_true:
+        raise ValueError(words)
+
+
 class JsonValues:
     """The base of dataclasses whose fields have types that pydantic knows."""
 
@@ -29,13 +38,15 @@ class JsonValues:
         """Return the object from the content of :meth:`to_values`.
 
         Raises:
-            ValueError: If a value is missing or has another type. The message is one line.
+            ValueError: If a value is missing, has another type, or cannot be, see :func:`require`.
+                The message is one line.
         """
         try:
             return _adapter(cls).validate_python(content)
         except ValidationError as error:
             first = error.errors()[0]
-            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            place = "".join(f"{part}." for part in first["loc"]).removesuffix(".")
+            raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from None
         except (TypeError, AttributeError, PassbandError) as error:  # of a field's own validator
             raise ValueError(str(error)) from None
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from passband.prediction.covariance import Factor
+from passband.prediction.covariance import Factor, Kernel
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -28,6 +28,19 @@ if TYPE_CHECKING:
 #: Prior of ρ, κ, s² and σ²: means and standard deviations of their natural logarithms, for
 #: values that are scaled to a variance of 1.
 _NOISE_MEAN, _NOISE_DEVIATION = np.log([0.01, 0.01, 0.3, 0.02]), np.full(4, 2.0)
+
+
+def prior(train: Kernel, test: Kernel) -> tuple[np.ndarray, np.ndarray]:
+    """Return means and standard deviations of the parameters of a process with these kernels."""
+    parts = train.prior, test.prior, (_NOISE_MEAN, _NOISE_DEVIATION)
+    mean, deviation = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return mean, deviation
+
+
+def bounds(train: Kernel, test: Kernel) -> np.ndarray:
+    """Return the lowest and the highest value of each parameter of a fit, (parameter, 2)."""
+    mean, deviation = prior(train, test)
+    return np.stack([mean - 5 * deviation, mean + 5 * deviation], axis=1)
 
 
 @dataclass(frozen=True)
@@ -145,9 +158,7 @@ class Block:
     @property
     def prior(self) -> tuple[np.ndarray, np.ndarray]:
         """Means and standard deviations of all parameters, see :meth:`split`."""
-        parts = self.train.kernel.prior, self.test.kernel.prior, (_NOISE_MEAN, _NOISE_DEVIATION)
-        mean, deviation = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return mean, deviation
+        return prior(self.train.kernel, self.test.kernel)
 
     def split(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the parameters of both factors, and ρ, κ, s² and σ² themselves."""

@@ -24,7 +24,7 @@ from passband.sharing import bioimageio_description, card, extras, onnx_export, 
 from passband.sharing.bioimageio_description import Labels
 from passband.sharing.onnx_export import Probability
 from passband.sharing.performance import Performance
-from passband.storage import StoreError, atomic, integrity, weights
+from passband.storage import StoreError, atomic, checked_json, integrity, weights
 from passband.wave_sets import wave_set
 
 #: The names of the files in a published folder, besides those of :mod:`passband.results.published`.
@@ -100,8 +100,7 @@ def publish(
         if measured is not None:
             attachments += _write_performance(tested, beside)
         if (known := trust()) is not None:
-            text = json.dumps(known.to_values())
-            (beside / published.LIKENESS).write_text(text, encoding="utf-8")
+            checked_json.write(beside / published.LIKENESS, known.to_values())
             attachments.append(published.LIKENESS)
         report("writing the ONNX file")
         shape = network.divisor, network.smallest_px

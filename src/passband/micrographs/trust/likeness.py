@@ -19,7 +19,7 @@ from torch import nn
 
 from passband.learning import devices
 from passband.micrographs.images.tiles import window
-from passband.prediction.json_values import JsonValues, Rounded
+from passband.prediction.json_values import JsonValues, Rounded, require
 
 #: The descriptions of a window, each with what is said if its distance is too large.
 DESCRIPTIONS = {
@@ -158,6 +158,15 @@ class Normal(JsonValues):
     variances: Rounded
     rest: float
 
+    def __post_init__(self):
+        each = self.mean, self.scale, self.axes, self.variances, self.rest
+        require(all(np.isfinite(values).all() for values in each), "a value is not finite")
+        sides = len(self.mean), len(self.variances)
+        require(self.scale.shape == sides[:1], "mean and scale have different lengths")
+        require(self.axes.shape == sides, "axes have another shape than mean and variances")
+        require((self.scale > 0).all(), "a scale is not positive")
+        require((self.variances > 0).all() and self.rest > 0, "a variance is not positive")
+
     @classmethod
     def fit(cls, samples: np.ndarray, tolerance: float, relative: bool = False) -> "Normal":
         """Return the normal distribution of samples.
@@ -226,6 +235,16 @@ class Reference(JsonValues):
     usual: Mapping[str, float]
     largest: Mapping[str, float]
     normals: Mapping[str, Normal]
+
+    def __post_init__(self):
+        require(self.side > 0, "side is not positive")
+        for each in (self.usual, self.largest):
+            require(each.keys() == DESCRIPTIONS.keys(), f"names are not {', '.join(DESCRIPTIONS)}")
+            require(
+                all(0 < distance < np.inf for distance in each.values()),
+                "a distance of training images is not positive",
+            )
+        require(self.normals.keys() == DESCRIPTIONS.keys(), "a distribution is missing")
 
     @classmethod
     def of(

@@ -14,7 +14,7 @@ from passband.micrographs.trust.certainty import probabilities as mirrored
 from passband.micrographs.trust.certainty import ratio, sureness, symmetry
 from passband.micrographs.trust.likeness import DESCRIPTIONS, Reference
 from passband.network_id import NetworkId
-from passband.prediction.json_values import JsonValues
+from passband.prediction.json_values import JsonValues, require
 from passband.prediction.recommend.image_dice import Calibration, ctf_score, logit
 from passband.prediction.recommend.network_ranking import Dice
 
@@ -55,6 +55,10 @@ class Own:
     agreement: float
     symmetry: float
     area: float
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            require(0 <= value <= 1, f"{name} = {value} is not between 0 and 1")
 
 
 def relative_scores(
@@ -146,6 +150,12 @@ class Trust(JsonValues):
     own: Own
     limits: Mapping[str, float]
     calibrations: Mapping[str, Calibration]
+
+    def __post_init__(self):
+        require(self.networks, "there is no network")
+        require(self.limits.keys() == DESCRIPTIONS.keys(), "a limit is missing")
+        require(np.isfinite(list(self.limits.values())).all(), "a limit is not finite")
+        require("plain" in self.calibrations, "the calibration `plain` is missing")
 
     def assess(
         self, raw: Mapping[str, float], ctf: float | None = None, adapted: bool = False

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from passband.prediction.json_values import Array, JsonValues
+from passband.prediction.json_values import Array, JsonValues, require
 from passband.prediction.recommend.network_ranking import COVERAGE, Dice
 
 #: For each score of an image, what it is.
@@ -73,6 +73,14 @@ class Calibration(JsonValues):
     coefficients: Array
     inside: tuple[float, float]
     outside: tuple[float, float]
+
+    def __post_init__(self):
+        require(set(self.names) <= SCORES.keys(), f"a score is none of {', '.join(SCORES)}")
+        require(self.coefficients.shape == (len(self.names) + 1,), "not a coefficient per score")
+        require(np.isfinite(self.coefficients).all(), "a coefficient is not finite")
+        require((self.coefficients[1:] >= 0).all(), "a coefficient of a score is negative")
+        for low, high in (self.inside, self.outside):
+            require(low <= high, "the quantiles of errors are not in order")
 
     def mean(self, own: np.ndarray, scores: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the expected Dice of images, (n,) float array.
