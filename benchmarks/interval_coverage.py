@@ -9,9 +9,10 @@ estimated from all replicas and images. The first table is a simulation with the
 effects of replicas and images have gamma distributions with the skewness `--skewness`, which is by
 default that of the twelve thousand networks, and the effects of both together are normal. With one
 replica, every other condition has two, from which the study's variance is known, and only the
-conditions with one are counted. `bootstrap` is the percentile interval over replicas and images of
-earlier versions. The noisiest tenth are the conditions with the largest variance over replicas.
-Widths are relative to intervals that know the variances, mean over conditions.
+conditions with one are counted. With `1 everywhere`, nothing says how networks differ, so intervals
+are for the same networks and other images. `bootstrap` is the percentile interval over replicas and
+images of earlier versions. The noisiest tenth are the conditions with the largest variance over
+replicas. Widths are relative to intervals that know the variances, mean over conditions.
 
 The second table has real draws: a few of the replicas and half of the images, and how often the
 interval contains the mean of the other replicas under the other images. Both means have errors, so
@@ -31,6 +32,9 @@ from passband.analysis.packed_table import by_image, image_dice
 from passband.storage import datasets
 
 CONFIDENCE = 0.95
+#: The numbers of replicas of the conditions, by the words for a row: of those that are counted, and
+#: of every other condition.
+REPLICAS = {"1 everywhere": (1, 1), "1": (1, 2), "2": (2, 2), "7": (7, 7)}
 
 
 def drawn(random: np.random.Generator) -> np.ndarray:
@@ -115,9 +119,9 @@ def simulated(Y: np.ndarray, options: argparse.Namespace, random: np.random.Gene
     print("| images | replicas | bootstrap | interval | in the noisiest tenth | width |")
     print("|---|---|---|---|---|---|")
     for images in (8, 48):
-        for replicas in (1, 2, 7):
+        for words, (replicas, others) in REPLICAS.items():
             there = np.full(len(mean), replicas)
-            there[::2] = max(replicas, 2)
+            there[::2] = others
             counted = there == replicas
             covered, widths, before = [], [], []
             for study in range(options.studies):
@@ -135,7 +139,7 @@ def simulated(Y: np.ndarray, options: argparse.Namespace, random: np.random.Gene
             cells = [np.mean(before), covered[:, counted].mean()]
             cells += [covered[:, counted & noisiest].mean(), widths[:, counted].mean()]
             text = " | ".join(f"{x:.3f}" for x in cells[:-1])
-            print(f"| {images} | {replicas} | {text} | {cells[-1]:.2f} |", flush=True)
+            print(f"| {images} | {words} | {text} | {cells[-1]:.2f} |", flush=True)
 
 
 def real(metrics: dict[str, np.ndarray], draws: int, random: np.random.Generator) -> None:

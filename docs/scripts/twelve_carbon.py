@@ -129,6 +129,17 @@ def losses(of: pd.DataFrame, score: str, trained: float, at: float) -> tuple[flo
     return total, samples
 
 
+def parts(of: pd.DataFrame, score: str, low: float, high: float) -> list[np.ndarray]:
+    """Return the part (replica, image) of the networks of each of two doses in the asymmetry."""
+    found = []
+    for trained, sign in ((low, 1), (high, -1)):
+        rows = of[(of.train_dose == trained) & of.test_dose.isin([low, high])]
+        # The networks of a dose are tested at both doses.
+        sums = rows.groupby(["replica", "image"])[score].sum()
+        found.append(sign * sums.unstack("image").values)
+    return found
+
+
 def asymmetry(of: pd.DataFrame, score: str, low: float, high: float) -> dict[str, float]:
     """Return the losses between two doses, their difference, and the ends of its interval."""
     up, up_samples = losses(of, score, low, high)

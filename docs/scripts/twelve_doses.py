@@ -95,8 +95,13 @@ def by_dose(table: xr.Dataset, pixels: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def asymmetry(rows: pd.DataFrame) -> str:
-    """Return a Markdown table of each score from the lowest dose to the highest, and back."""
+def asymmetry(rows: pd.DataFrame, of_dice: str | None = None) -> str:
+    """Return a Markdown table of each score from the lowest dose to the highest, and back.
+
+    Args:
+        of_dice: The difference of Dice with an interval for other images, in place of that of
+            lenses.
+    """
     low, high = rows[f"test_{DOSE}"].min(), rows[f"test_{DOSE}"].max()
     of = rows.set_index(["score", f"train_{DOSE}", f"test_{DOSE}"]).sort_index()
     lines = [
@@ -105,7 +110,8 @@ def asymmetry(rows: pd.DataFrame) -> str:
         for a, b in ((low, high), (high, low))
     ]
     excess = [of.loc[name, high, low][["excess", "excess_low", "excess_high"]] for name in SCORES]
-    lines.append(["difference", *(Estimate(*map(float, each)).words() for each in excess)])
+    words = [Estimate(*map(float, each)).words() for each in excess]
+    lines.append(["difference", of_dice or words[0], *words[1:]])
     return markdown.table(["trained → tested [e/Å²]", *SCORES.values()], lines)
 
 

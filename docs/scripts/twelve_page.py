@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from twelve_choices import summary
 from twelve_doses import asymmetry
-from twelve_figure import SHARES
 from twelve_parts import FOLDER, WHOLE, check_lines, read
+from twelve_results import SOURCES
 
 from passband import PassbandError
 from passband.config.analysis import Figures
@@ -48,12 +48,19 @@ LINES = {
 _JSON = {"matrix": "matrix.json", "locked": "locked/result.json", "check": "check.json"}
 _CSV = {
     name: f"{name}.csv"
-    for name in ("lines", "scherzer", "doses", "parts", "choices", "steps", "studies/costs")
+    for name in ("lines", "claims", "afterwards", "doses", "parts", "choices", "studies/costs")
 }
 #: The places of the shares of the variance, in the order of the figure.
 _SHARES = "of_doses", "of_train", "of_test", "of_interaction"
-#: Words in the names of the studies whose processor time the page has.
+#: Words in the names of the studies after the matrix.
 _COSTS = "locked", "scherzer", "carbon", "choices", "steps", "train-this"
+#: Doses of the tests [e/Å²].
+_TEST_DOSES = 50, 200, 1600
+#: The rows of claims.csv.
+_SCHERZER, _STEPS, _HIGH = "trough − shoulders", "change against 192 steps", "trained at ≥ 400 e/Å²"
+_ASYMMETRY = "loss of Dice, high to low minus low to high", "all", "50 and 1600"
+_CARBON, _CARBON_DOSES = "loss, low to high minus high to low", "30 and 600 e/Å²"
+BANDS, SPECTRUM = "T(q) in bands", "power spectrum of 16 images"
 
 
 def fields(folder: Path = FOLDER) -> dict[str, str]:
@@ -70,39 +77,84 @@ def fields(folder: Path = FOLDER) -> dict[str, str]:
         for name, path in _JSON.items()
     }
     of |= {name: pd.read_csv(folder / path) for name, path in _CSV.items()}
-    matrix, check, parts = of["matrix"], of["check"], of["parts"]
+    matrix, check, parts, claims = (of[name] for name in ("matrix", "check", "parts", "claims"))
     cpu_s = parts.filter(like="_cpu_s").to_numpy().sum()
     return {
         "networks": f"{matrix['networks']:,}",
         "cells": f"{matrix['cells']:,}",
-        "home": _words(matrix["home"]),
-        "abroad": _words(matrix["abroad"]),
+        "home": claim(claims, "Dice", "all", "home"),
+        "other": claim(claims, "Dice", "all", "other conditions"),
         "noise": f"{matrix['noise']:.1%}",
         "cpu_h": f"{cpu_s / 3600:.1f}",
         "commits": ", ".join(dict.fromkeys(f"`{commit}`" for commit in parts.commit)),
         "again": f"{check['again']['all_equal']} of {check['again']['all']}",
         **{
-            place: _words(matrix["shares"][name], "z.0%")
-            for place, name in zip(_SHARES, SHARES, strict=True)
+            place: claim(claims, "share of variance", "all", name, "z.0%")
+            for place, name in zip(_SHARES, SOURCES, strict=True)
         },
         "simple": simple(matrix["simple"]),
         "levels": levels(of["lines"]),
         "tests": tests(of["lines"]),
         "comparisons": comparisons(of["locked"]),
-        "locked_lines": locked_lines(of["locked"]["lines"]),
+        "locked_lines": locked_lines(of["locked"]["lines"], of["afterwards"]),
         "intervals": intervals(of["locked"]["intervals"]),
         "commit": of["locked"]["commit"][:12],
-        "scherzer": scherzer(of["scherzer"]),
-        "steps": longer(of["steps"]),
-        "doses": asymmetry(of["doses"]),
+        **statements(of["locked"], of["afterwards"], claims),
+        "scherzer": scherzer(claims),
+        "scherzer_doses": scherzer_doses(claims),
+        "steps": longer(claims),
+        "steps_doses": longer_by_dose(claims),
+        "doses": asymmetry(of["doses"], claim(claims, *_ASYMMETRY)),
+        "carbon_1": claim(claims, _CARBON, "carbon 1 nm", f"1 − Dice, {_CARBON_DOSES}", "+z.3f"),
+        "carbon_5": claim(claims, _CARBON, "carbon 5 nm", f"1 − Dice, {_CARBON_DOSES}", "+z.3f"),
+        "carbon_wrong": claim(
+            claims, _CARBON, "carbon 5 nm", f"share of wrong pixels, {_CARBON_DOSES}", "+z.3f"
+        ),
         "choices": summary(folder),
-        **{f"{name.replace('-', '_')}_min": _minutes(of["studies/costs"], name) for name in _COSTS},
+        "minutes": _minutes(of["studies/costs"]),
     }
 
 
-def _minutes(costs: pd.DataFrame, name: str) -> str:
-    """Return the processor time [min] of all studies whose names begin with a word."""
-    of = costs[costs.study.str.contains(name)]
+def claim(claims: pd.DataFrame, name: str, networks: str, tests: str, form: str = "z.3f") -> str:
+    """Return a value of ``claims.csv`` and its interval as text."""
+    (found,) = claims[
+        (claims.claim == name) & (claims.networks == networks) & (claims.tests == tests)
+    ][["value", "low", "high"]].values
+    return _words(found, form)
+
+
+def statements(locked: dict, afterwards: pd.DataFrame, claims: pd.DataFrame) -> dict[str, str]:
+    """Return the numbers of what the account states, by their place."""
+    lines = locked["lines"]
+    of = {(each["lines"], each["cells"]): each for each in locked["secondary"]}
+    raw = of[f"{BANDS} - raw", "primary"]
+    seen = afterwards.set_index(["line", "cells"])
+
+    def apart(line: str, cells: str, other: str) -> str:
+        names = [f"minus_{other}{end}" for end in ("", "_low", "_high")]
+        return _words(seen.loc[line, cells][names], "+z.3f")
+
+    return {
+        "known": f"{lines[BANDS]['primary']['r2']:.3f}",
+        "above_raw": _words([raw["difference"], *raw["interval"]]),
+        "above_scaled": _words([locked["primary"]["difference"], *locked["primary"]["interval"]]),
+        "new_tests": f"{lines[BANDS]['new tests']['r2']:.3f}",
+        "new_scaled": f"{lines['scaled']['new tests']['r2']:.3f}",
+        "spectrum": _words(seen.loc[SPECTRUM, "new tests"][["r2", "low", "high"]]),
+        "spectrum_old": apart(SPECTRUM, "old tests", "package"),
+        "spectrum_new": apart(SPECTRUM, "new tests", "package"),
+        "spectrum_scaled": apart(SPECTRUM, "new tests", "scaled"),
+        "single": f"{seen.r2_single[BANDS, 'old tests']:.3f}",
+        "ceiling": f"{seen.ceiling_single[BANDS, 'old tests']:.3f}",
+        "longer_all": claim(claims, _STEPS, "3072 steps, all", "144 tests", "+z.3f"),
+        "longer_high": claim(claims, _STEPS, f"3072 steps, {_HIGH}", "50 e/Å²", "+z.3f"),
+        "asymmetry": claim(claims, *_ASYMMETRY),
+    }
+
+
+def _minutes(costs: pd.DataFrame) -> str:
+    """Return the processor time [min] of the studies after the matrix."""
+    of = costs[costs.study.str.contains("|".join(_COSTS))]
     return f"{of.filter(like='_cpu_s').to_numpy().sum() / 60:.0f}"
 
 
@@ -163,7 +215,7 @@ def _p_value(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
-def locked_lines(lines: dict) -> str:
+def locked_lines(lines: dict, afterwards: pd.DataFrame) -> str:
     rows = []
     for name, words in {"nearest": "nearest old condition", **LINES}.items():
         if (of := lines.get(name)) is None:
@@ -180,6 +232,10 @@ def locked_lines(lines: dict) -> str:
                 f"{min(outside):z.2f} to {max(outside):z.2f}",
             ]
         )
+    seen = afterwards.set_index(["line", "cells"]).loc[SPECTRUM]
+    old, new = seen.loc["old tests"], seen.loc["new tests"]
+    cells = [f"{old.r2:.3f} / {old.interaction:z.2f}", *(markdown.NONE,) * 2, f"{new.r2:.3f}"]
+    rows.append([f"{SPECTRUM} (seen afterwards)", *cells, *(markdown.NONE,) * 2])
     head = ["distances", "old tests", "aperture < 8.5", "≥ 8.5 mrad", "new tests"]
     return markdown.table([*head, "new structures", "outside, by axis"], rows)
 
@@ -192,35 +248,59 @@ def intervals(found: dict) -> str:
     )
 
 
-def scherzer(rows: pd.DataFrame) -> str:
-    """Return the trough minus the shoulders abroad, a row for each kind of networks."""
-    names = [f"{row.cs_um:g} µm, {row.dose_e_per_A2} e/Å²" for row in rows.itertuples()]
-    rows = rows.assign(pair=names)
-    single = list(dict.fromkeys(name for name in names if "-" not in name))
+def scherzer(claims: pd.DataFrame) -> str:
+    """Return the trough minus the shoulders under all tests, a row for each kind of networks."""
+    of = claims[(claims.claim == _SCHERZER) & (claims.tests == "144 tests")]
+    found = {}
+    for each in of.itertuples():
+        kind, cs, dose = each.networks.rsplit(", ", 2)
+        found.setdefault(kind, {})[cs, dose] = _words([each.value, each.low, each.high], "+z.3f")
+    pairs = list(next(iter(found.values())))
     lines = []
-    for kind, of in rows.groupby("networks", sort=False):
-        ends = of[["abroad_difference", "abroad_low", "abroad_high"]]
-        words = dict(zip(of.pair, (_words(each, "+z.3f") for each in ends.values), strict=True))
-        if not set(words) & set(single):  # networks of all doses stand at the first dose of a Cs
+    for kind, words in found.items():
+        if not set(words) & set(pairs):  # networks of all doses stand at the first dose of a Cs
             words = {
-                next(pair for pair in single if pair.split(",")[0] == name.split(",")[0]): value
-                for name, value in words.items()
+                next(pair for pair in pairs if pair[0] == cs): value
+                for (cs, _), value in words.items()
             }
-        lines.append([kind, *(words.get(pair, markdown.NONE) for pair in single)])
-    return markdown.table(["networks", *single], lines)
+        lines.append([kind, *(words.get(pair, markdown.NONE) for pair in pairs)])
+    return markdown.table(["networks", *map(", ".join, pairs)], lines)
 
 
-def longer(rows: pd.DataFrame) -> str:
-    """Return how Dice changes with more steps, as a sentence."""
-    of = rows.set_index(["steps", "score"])
+def scherzer_doses(claims: pd.DataFrame) -> str:
+    """Return in how many series of the first networks the trough is lower, by test dose."""
+    of = claims[(claims.claim == _SCHERZER) & claims.networks.str.startswith("compact-w4-d2, ")]
+    of = of[~of.networks.str.contains("mixture")]
     words = []
-    for steps in dict.fromkeys(rows.steps):
-        home, abroad = (
-            _words(of.loc[steps, score][["difference", "low", "high"]], "+z.3f")
-            for score in ("home", "abroad")
-        )
-        words.append(f"after {steps:,}, {home} and {abroad}")
-    return f"Dice at home and abroad changes against 192 steps: {'; '.join(words)}"
+    for dose in _TEST_DOSES:
+        rows = of[of.tests == f"{dose} e/Å²"]
+        below = (rows.high < 0).sum()
+        ends = f"{rows.value.min():+z.3f} to {rows.value.max():+z.3f}"
+        words.append(f"{ends} at {dose:,} e/Å², below 0 in {below} of {len(rows)}")
+    return "it is " + "; ".join(words)
+
+
+def longer(claims: pd.DataFrame) -> str:
+    """Return how Dice changes after most steps, at home and under all tests."""
+    words = {"home": "at home", "144 tests": "under the 144 tests"}
+    return " and ".join(
+        f"{claim(claims, _STEPS, '3072 steps, all', tests, '+z.3f')} {where}"
+        for tests, where in words.items()
+    )
+
+
+def longer_by_dose(claims: pd.DataFrame) -> str:
+    """Return how Dice changes after most steps, by the doses of tests and of training."""
+
+    def change(networks: str, dose: int) -> str:
+        return claim(claims, _STEPS, f"3072 steps, {networks}", f"{dose} e/Å²", "+z.3f")
+
+    words = [f"{change('all', dose)} at {dose:,}" for dose in _TEST_DOSES]
+    low, rest = _TEST_DOSES[0], _HIGH.replace("≥", "<")
+    return (
+        f"{', '.join(words)} e/Å²; at {low}, by {change(_HIGH, low)} for the six conditions "
+        f"{_HIGH}, and by {change(rest, low)} for the others"
+    )
 
 
 def write(folder: Path = FOLDER, whole: Path = WHOLE) -> int:

@@ -210,26 +210,48 @@ class Variance:
     noise: float
 
 
+def noise_of(by_replica: np.ndarray, train: Conditions, test: Conditions) -> dict[str, float]:
+    """Return the noise of each source in the mean over replicas (train, replica, test).
+
+    It follows from the differences between the replicas of a training condition: these are divided
+    in the same way as M, and their variance is divided by the number of replicas.
+    """
+    number = by_replica.shape[1]
+    deviations = by_replica - by_replica.mean(1, keepdims=True)
+    parts = [sources(deviations[:, r], train, test) for r in range(number)]
+    return {name: sum(part[name] for part in parts) / (number * (number - 1)) for name in SOURCES}
+
+
+def _shares(squares: dict[str, float], noise: dict[str, float], times: float) -> dict[str, float]:
+    without = {name: square - times * noise[name] for name, square in squares.items()}
+    total = sum(without[name] for name in SOURCES)
+    return {name: square / total for name, square in without.items()}
+
+
+def shares_of(by_replica: np.ndarray, train: Conditions, test: Conditions) -> dict[str, float]:
+    """Return the share of each source in the variance of the means over replicas, without noise.
+
+    Args:
+        by_replica: (train, replica, test), Dice.
+    """
+    by_replica = by_replica.astype(float)
+    squares = sources(by_replica.mean(1), train, test)
+    return _shares(squares, noise_of(by_replica, train, test), 1)
+
+
 def variance(scores: Scores) -> Variance:
     """Return the shares of all sources in the variance of M.
 
-    The noise of each source follows from the differences between the replicas of a training
-    condition: these are divided in the same way as M, and their variance is divided by the number
-    of replicas n. This noise is subtracted from each source. A bootstrap sample has the noise of M
-    and that of the sample, which is (n − 1)/n of it, so that both are subtracted.
+    The noise of each source is subtracted. A bootstrap sample has the noise of M and that of the
+    sample, which is (n − 1)/n of it for n replicas, so that both are subtracted.
     """
     sides = scores.train, scores.test
     by_replica = scores.replicas.astype(float)
     number = by_replica.shape[1]
-    deviations = by_replica - by_replica.mean(1, keepdims=True)
-    parts = [sources(deviations[:, r], *sides) for r in range(number)]
-    noise = {name: sum(part[name] for part in parts) / (number * (number - 1)) for name in SOURCES}
+    noise = noise_of(by_replica, *sides)
 
     def shares(M: np.ndarray, times: float) -> dict[str, float]:
-        squares = sources(M.astype(float), *sides)
-        without = {name: square - times * noise[name] for name, square in squares.items()}
-        total = sum(without[name] for name in SOURCES)
-        return {name: square / total for name, square in without.items()}
+        return _shares(sources(M.astype(float), *sides), noise, times)
 
     sampled = [shares(M, 2 - 1 / number) for M, _ in scores.samples()]
     found = {}

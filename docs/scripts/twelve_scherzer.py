@@ -22,6 +22,8 @@ compact-w8-d3 with three replicas; the difference at home is above 0 for all fou
 mixture of doses from 50 to 1,600 e/Å² at each lens (two pairs, since its networks have no dose) the
 dip goes, which means that no interval is below 0. Differences by test dose are only described.
 
+Pages call abroad "other conditions". claims.csv has wider intervals, see twelve_claims.py.
+
 **Intervals** are percentile intervals of bootstrap samples, in which the replicas of each training
 condition and the eight images are resampled, the images alike for all conditions. Tests, apertures
 and values of u are fixed. Such intervals are too narrow with few images and few replicas: those of
@@ -29,7 +31,7 @@ this kind covered 90% for seven replicas.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,30 +95,46 @@ def load(*paths: Path) -> pd.DataFrame:
     return frame.assign(u=units(frame), abroad=frame[ABROAD].mean(axis=1))
 
 
-def contrast(frame: pd.DataFrame, score: str) -> tuple[float, float, float]:
-    """Return trough minus shoulders for one pair of Cs and dose, and the ends of its interval.
+def cells(frame: pd.DataFrame, score: str) -> Iterator[tuple[pd.Series, float, np.ndarray]]:
+    """Yield each training condition of one pair of Cs and dose, its weight, and its scores.
 
     Args:
         frame: Rows of one pair, with all replicas and images of each aperture and u.
         score: The column that is compared.
+
+    Yields:
+        The condition; its weight in trough minus shoulders; (replica, image), its scores.
     """
-    total, samples = 0.0, np.zeros(DRAWS)
     apertures = frame.aperture_mrad.unique()
     images = frame.image.nunique()
-    of_image = resample(images, DRAWS, "Scherzer's line", "images") / images
     for aperture in apertures:
         for values, sign in ((TROUGH, 1), (SHOULDERS, -1)):
             for u in values:
                 rows = frame[(frame.aperture_mrad == aperture) & (frame.u == u)]
-                # (replica, image)
                 D = rows.pivot(index="replica", columns="image", values=score).values
                 if D.shape[1] != images or np.isnan(D).any():
                     raise ValueError(f"networks at u = {u}, {aperture} mrad lack {score}")
                 name = rows.iloc[0][["cs_um", "dose", "aperture_mrad", "u"]]
-                of_replica = resample(len(D), DRAWS, "Scherzer's line", *map(str, name)) / len(D)
-                weight = sign / len(values) / len(apertures)
-                total += weight * D.mean()
-                samples += weight * np.einsum("dr,ri,di->d", of_replica, D, of_image)
+                yield name, sign / len(values) / len(apertures), D
+
+
+def parts(frame: pd.DataFrame, score: str) -> list[np.ndarray]:
+    """Return the part (replica, image) of each training condition in trough minus shoulders."""
+    return [weight * D for _, weight, D in cells(frame, score)]
+
+
+def contrast(frame: pd.DataFrame, score: str) -> tuple[float, float, float]:
+    """Return trough minus shoulders for one pair of Cs and dose, and the ends of its interval.
+
+    The parameters are those of :func:`cells`.
+    """
+    total, samples = 0.0, np.zeros(DRAWS)
+    images = frame.image.nunique()
+    of_image = resample(images, DRAWS, "Scherzer's line", "images") / images
+    for name, weight, D in cells(frame, score):
+        of_replica = resample(len(D), DRAWS, "Scherzer's line", *map(str, name)) / len(D)
+        total += weight * D.mean()
+        samples += weight * np.einsum("dr,ri,di->d", of_replica, D, of_image)
     return (total, *percentile_interval(samples, interval_edges(CONFIDENCE)))
 
 
@@ -166,7 +184,7 @@ def verdict(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def panel(axes: Axes, frame: pd.DataFrame) -> None:
-    """Draw Dice at home and abroad against u, a line for each pair of Cs and dose.
+    """Draw Dice at home and under other conditions against u, a line for each Cs and dose.
 
     Args:
         frame: The table of a study, from :func:`load`.
@@ -177,7 +195,8 @@ def panel(axes: Axes, frame: pd.DataFrame) -> None:
     for (cs, dose), of in frame.groupby(["cs_um", "dose"]):
         means = of.groupby("u")[["home", "abroad"]].mean()
         for score, colour in (("home", OWN), ("abroad", OTHER)):
-            words = f"{score}, {cs:g} µm, {dose} e/Å²"
+            where = {"abroad": "other conditions"}.get(score, score)
+            words = f"{where}, {cs:g} µm, {dose} e/Å²"
             look = {"color": colour, "marker": markers[cs], "ls": styles[dose], "ms": 3, "lw": 1}
             axes.plot(means.index, means[score], label=words, **look)
     axes.set(xlabel="defocus of training, Δf/√(Cs λ)", ylabel="Dice")

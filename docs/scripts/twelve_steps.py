@@ -12,6 +12,9 @@ than with 192 steps: the 95% interval of the difference, a mean over the twelve 
 0. It was found with two conditions: −0.032 and −0.051 abroad, and +0.013 and +0.004 at home. The
 interval is a percentile interval of bootstrap samples of conditions, of each condition's replicas
 and of images. All other differences are secondary.
+
+Pages call abroad "other conditions". claims.csv has the differences by the doses of tests and of
+training, which were looked at afterwards, with intervals as `ood` has them.
 """
 
 import sys
@@ -49,6 +52,11 @@ def scores(frame: pd.DataFrame, score: str) -> np.ndarray:
     frame = frame.sort_values([*_CONDITION, "replica", "image"])
     shape = len(frame[_CONDITION].drop_duplicates()), frame.replica.nunique(), -1
     return frame[score].values.reshape(shape)
+
+
+def doses(frame: pd.DataFrame) -> np.ndarray:
+    """Return the dose of each condition [e/Å²], in the order of :func:`scores`."""
+    return frame[_CONDITION].drop_duplicates().sort_values(_CONDITION).dose_e_per_A2.values
 
 
 def samples(D: np.ndarray, steps: int) -> np.ndarray:

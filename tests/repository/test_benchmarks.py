@@ -276,11 +276,16 @@ def test_order_of_particles_by_their_scores(monkeypatch):
 @pytest.mark.slow
 def test_coverage_prints_how_often_intervals_contain_the_truth():
     found = cells("interval_coverage.py", "--quick")
-    simulated, drawn = found[:6], found[7:]  # between them are the words of the second table
-    assert [row[:2] for row in simulated] == [[s, r] for s in ("8", "48") for r in ("1", "2", "7")]
+    simulated, drawn = found[:8], found[9:]  # between them are the words of the second table
+    names = "1 everywhere", "1", "2", "7"
+    assert [row[:2] for row in simulated] == [[s, r] for s in ("8", "48") for r in names]
+    everywhere = [float(row[3]) for row in simulated if row[1] == names[0]]
+    assert 0.5 < everywhere[1] < everywhere[0] < 0.9  # with more images, networks matter more
     for _, replicas, bootstrap, covered, noisiest, width in simulated:
-        assert 0.85 < float(covered) < 0.995
         assert float(covered) >= float(bootstrap)
+        if replicas == names[0]:
+            continue
+        assert 0.85 < float(covered) < 0.995
         assert float(noisiest) > 0.6
         assert float(width) > 1
         assert replicas == "1" or float(width) < 1.7

@@ -366,8 +366,8 @@ def test_the_account_is_made_from_the_files_beside_it(modules):
         line.startswith("|---") for line in lines
     )
     words = sum(len(line.split()) for line in lines if not line.startswith("|"))
-    assert rows <= 40
-    assert words <= 900
+    assert rows <= 42
+    assert words <= 1200
 
 
 def test_an_account_without_a_file_is_one_line(modules, tmp_path):

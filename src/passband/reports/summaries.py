@@ -61,7 +61,7 @@ def ood(metrics: xr.Dataset, unlearned: xr.DataArray | None = None) -> str:
             float(metrics[name].where(other).mean()) for name in ("dice", *SELECTIONS)
         )
         text += (
-            f"\n\nOut of distribution, the mean Dice is {every:.3f} for all replicas, "
+            f"\n\nUnder other conditions, the mean Dice is {every:.3f} for all replicas, "
             f"{chosen:.3f} for the replicas with the lowest validation loss, and {oracle:.3f} for "
             "the replicas that are best under each test condition. The last value is an oracle: "
             "this choice uses the test results."

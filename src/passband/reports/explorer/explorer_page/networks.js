@@ -58,7 +58,7 @@ async function showNetworks(place, group) {
     element(
       "table",
       {},
-      element("thead", {}, element("tr", {}, ...["network trained at", "in dist.", "mean OOD", "worst"]
+      element("thead", {}, element("tr", {}, ...["network trained at", "home", "other conditions", "worst"]
         .map((words) => element("th", {}, words)))),
       element("tbody", {}, ...listed.slice(0, LISTED).map(({ i, own, ood, least }) =>
         element("tr", {}, element("td", { class: "train" }, train.words(i)),

@@ -1,0 +1,246 @@
+"""What the locked set says about lines that its protocol does not have: seen afterwards.
+
+    python docs/scripts/twelve_afterwards.py  # writes afterwards.csv; 15 minutes on one core
+
+One process predicts the locked networks from four kinds of distances between two conditions: raw
+and scaled parameters, the package's, and the power spectrum of a few images, which knows neither
+the lens nor the dose. Only the distances differ. A network's spectrum is that of images of training
+structures under its training condition; a test's is that of images of validation structures under
+the test condition. So all have other structures and other noise than the images that judge.
+
+It needs the merged old matrix, which `python docs/scripts/twelve_thousand.py merge` makes. Exit
+waves are simulated again. No file in locked/ is changed.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from twelve_kernels import KERNELS
+from twelve_locked import (
+    DICE,
+    DIGESTS,
+    FITTED,
+    PREDICTIONS,
+    UNIT,
+    drawn,
+    stored_matrix,
+)
+from twelve_locked_scores import INSIDE, r2
+from twelve_parts import FOLDER
+
+from passband import PassbandError
+from passband.analysis import profiles
+from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
+from passband.config import Study
+from passband.grid import Condition
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import Split
+from passband.prediction import gaussian_process
+from passband.prediction.covariance import Kernel
+from passband.prediction.matrix import interaction
+from passband.seeds import generator
+from passband.specimens import exit_waves
+
+#: Images of a condition, and rings from 0 to the Nyquist frequency.
+IMAGES, RINGS = 16, 32
+#: The splits whose structures are imaged under training conditions, and under test conditions.
+SPLITS = "train", "val"
+SPECTRUM, PACKAGE, SCALED = "power spectrum of 16 images", "T(q), bits and dose", "scaled"
+#: The lines with distances of conditions. T(q) in bands has committed predictions too.
+LINES = "raw", SCALED, PACKAGE
+BANDS = "T(q) in bands"
+DRAWS = 10_000
+TABLE = FOLDER / "afterwards.csv"
+
+
+def spectrum(images: np.ndarray) -> np.ndarray:
+    """Return the decimal logarithm of the mean power of images in each ring, (:data:`RINGS`,).
+
+    Args:
+        images: (n, px, px), each with mean 0 and variance 1.
+    """
+    px = images.shape[-1]
+    window = np.hanning(px + 1)[:-1]
+    power = np.abs(np.fft.fft2(images * np.outer(window, window))) ** 2
+    of_axis = np.fft.fftfreq(px)
+    ring = (np.hypot(*np.meshgrid(of_axis, of_axis)) * 2 * RINGS).astype(int)
+    inside = ring < RINGS
+    sums = np.bincount(ring[inside], power.mean(0)[inside], RINGS)
+    return np.log10(sums / np.bincount(ring[inside], minlength=RINGS))
+
+
+def spectra(study: Study, conditions: Iterable[Condition], split: str) -> np.ndarray:
+    """Return the spectrum of the images of a split under each condition, (condition, ring)."""
+    (name, specimen) = next(iter(study.specimens.items()))
+    seed, device = study.study.seed, torch.device("cpu")
+    waves = exit_waves.simulate(name, specimen, study.microscope, seed, split, range(IMAGES))
+    structures = Split.from_dataset(waves, seed, device)
+    acquisition = Acquisition.from_microscope(study.microscope, "zscore", device)
+    images = (acquisition.images(structures, each)[:, 0].numpy() for each in conditions)
+    return np.stack([spectrum(each) for each in images])
+
+
+def of_images(conditions: xr.Dataset, values: np.ndarray) -> xr.Dataset:
+    """Return profiles with spectra in place of all else; the dose is the same for all."""
+    known = xr.Dataset({"spectrum": (("condition", "ring"), values)})
+    known["log_dose"] = "condition", np.zeros(len(values))
+    return known.assign_coords(condition=conditions.condition.values)
+
+
+def spectrum_kernel(grid: np.ndarray) -> Kernel:
+    """Return the distance of spectra.
+
+    As for a parameter, the median length of the prior is the standard deviation over the grid.
+
+    Args:
+        grid: (condition, ring), the spectra of the conditions of the grid.
+    """
+
+    def squared(a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
+        apart = a.spectrum.values[:, None] - b.spectrum.values
+        return (apart**2).mean(-1)[None]
+
+    return Kernel(("spectrum",), (float(np.sqrt(grid.var(0).mean())),), squared)
+
+
+def predicted(
+    M: np.ndarray, old: Sequence[xr.Dataset], new: Sequence[xr.Dataset], kernel: Kernel
+) -> np.ndarray:
+    """Return what a line predicts, as :func:`twelve_locked.predictions` does.
+
+    Args:
+        M: (train, test), the old matrix.
+        old, new: Profiles of the training and of the test conditions.
+
+    Returns:
+        (new train, old tests and then new tests), Dice.
+    """
+    random = generator("locked set", "rows")
+    some = np.sort(random.choice(len(M), min(FITTED, len(M)), replace=False))
+    few = old[0].isel(condition=some)
+    theta = gaussian_process.fit(M[some], few, old[1], kernel=kernel).theta
+    model = gaussian_process.fit(M, *old, theta=theta, kernel=kernel)
+    return np.hstack([model.predict(new[0], test)[0] for test in (None, new[1])])
+
+
+def lines(progress: Any = print) -> dict[str, np.ndarray]:
+    """Return what each line predicts for the locked set, by its name."""
+    study, scores, curve = stored_matrix()
+    train, test = drawn(json.loads(DIGESTS.read_text(encoding="utf-8"))["protocol"])
+    old = [[Condition.parse(id) for id in side.ids] for side in (scores.train, scores.test)]
+    sides = (old, (train, test))
+    of = [
+        [
+            profiles.profiles(each, study.microscope, profiles.SAMPLES, curve, study.study.seed)
+            for each in side
+        ]
+        for side in sides
+    ]
+    M, found = scores.mean.astype(float), {}
+    for name in LINES:
+        found[name] = predicted(M, *of, KERNELS[name])
+        progress(name)
+    values = [
+        [spectra(study, each, split) for each, split in zip(side, SPLITS, strict=True)]
+        for side in sides
+    ]
+    progress("images")
+    seen = [
+        [of_images(*each) for each in zip(side, own, strict=True)]
+        for side, own in zip(of, values, strict=True)
+    ]
+    found[SPECTRUM] = predicted(M, *seen, spectrum_kernel(values[0][0]))
+    return found
+
+
+# ── Scores ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def of_single(replicas: np.ndarray, D: np.ndarray) -> tuple[float, float]:
+    """Return R² of single networks, and its ceiling: the same if true means were predicted.
+
+    Args:
+        replicas: (train, replica, test), Dice.
+        D: (train, test), predicted Dice.
+    """
+    number = replicas.shape[1]
+    total = ((replicas - replicas.mean()) ** 2).sum()
+    missed = ((replicas - D[:, None]) ** 2).sum()
+    within = ((replicas - replicas.mean(1, keepdims=True)) ** 2).sum() * number / (number - 1)
+    return float(1 - missed / total), float(1 - within / total)
+
+
+def rows(
+    found: Mapping[str, np.ndarray],
+    replicas: np.ndarray,
+    doses: tuple[np.ndarray, np.ndarray],
+    old: int,
+) -> Iterator[dict[str, Any]]:
+    """Yield the scores of each line under the old and under the new tests.
+
+    Intervals resample training conditions, and new test conditions too, as in the protocol.
+
+    Args:
+        found: Predicted Dice (train, tests) by the name of the line.
+        replicas: (train, replica, tests), Dice.
+        doses: Of the training conditions, and of the tests.
+        old: Number of old tests, which come first.
+    """
+    of_train = resample(len(replicas), DRAWS, "locked set", "train")
+    of_test = resample(replicas.shape[2] - old, DRAWS, "locked set", "test")
+    for cells, where in {"old tests": slice(old), "new tests": slice(old, None)}.items():
+        several = replicas[..., where]
+        true = several.mean(1)
+        weights = (of_train,) if cells == "old tests" else (of_train, of_test)
+        drawn_r2 = {name: r2(true, D[:, where], *weights) for name, D in found.items()}
+        value = {name: float(r2(true, D[:, where])) for name, D in found.items()}
+        for name, D in found.items():
+            of = interaction.scores(true, D[:, where], (doses[0], doses[1][where]), several)
+            single, ceiling = of_single(several, D[:, where])
+            row = {"line": name, "cells": cells, "r2": value[name]}
+            row |= dict(zip(("low", "high"), _ends(drawn_r2[name]), strict=True))
+            row["interaction"] = of["interaction"]
+            row |= {"r2_single": single, "ceiling_single": ceiling}
+            for other, word in ((SCALED, "scaled"), (PACKAGE, "package")):
+                column = f"minus_{word}"
+                row[column] = value[name] - value[other]
+                ends = _ends(drawn_r2[name] - drawn_r2[other])
+                row |= dict(zip((f"{column}_low", f"{column}_high"), ends, strict=True))
+            yield row
+
+
+def _ends(samples: np.ndarray) -> list[float]:
+    return [float(x) for x in percentile_interval(samples, interval_edges(0.95))]
+
+
+def write() -> int:
+    """Write the table and print it; return the exit status 0."""
+    found = lines(lambda words: print(words, file=sys.stderr))
+    committed = np.load(PREDICTIONS)
+    found[BANDS] = committed[BANDS] / UNIT
+    replicas = np.load(DICE)["old"][:INSIDE] / UNIT
+    train, test = drawn(json.loads(DIGESTS.read_text(encoding="utf-8"))["protocol"])
+    _, scores, _ = stored_matrix()
+    of_tests = [*scores.test.values["dose_e_per_A2"], *(c.dose_e_per_A2 for c in test)]
+    doses = np.array([c.dose_e_per_A2 for c in train[:INSIDE]]), np.array(of_tests)
+    inside = {name: D[:INSIDE] for name, D in found.items()}
+    for name in LINES:
+        apart = np.abs(found[name] - committed[name] / UNIT).max()
+        print(f"{name}: at most {apart:.4f} from the committed predictions", file=sys.stderr)
+    frame = pd.DataFrame(rows(inside, replicas, doses, len(scores.test.ids)))
+    frame.to_csv(TABLE, index=False, float_format="%.4f", lineterminator="\n")
+    print(frame.to_string(index=False))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(write())
+    except PassbandError as error:
+        sys.exit(str(error))

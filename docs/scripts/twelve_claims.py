@@ -1,0 +1,197 @@
+"""Writes docs/twelve-thousand/claims.csv: the account's claims, with intervals as `ood` has them.
+
+    python docs/scripts/twelve_claims.py  # needs the merged old matrix; a minute on one core
+
+`ood`'s intervals are for the mean over other networks and other images: crossed components and
+Student's t, see docs/ood.md. Here they have no moderated variances, since each claim is a contrast
+of several conditions. The conditions of a claim are fixed, but for longer training, whose twelve
+conditions were drawn: its intervals are for other conditions too. Intervals of single studies'
+tables (scherzer.csv, steps.csv, doses-carbon.csv) are those that were fixed before the networks
+were trained: percentile intervals, which are too narrow.
+
+The shares of the variance have the same kind of interval from a jackknife over replicas and images.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import twelve_carbon
+import twelve_scherzer
+import twelve_steps
+from twelve_locked import stored_matrix
+from twelve_parts import FOLDER
+from twelve_results import DOSE, Scores, shares_of
+from twelve_studies import STUDIES, TEST_DOSES, write
+
+from passband import PassbandError
+from passband.analysis.crossed_intervals import Part, half_width, jackknife, of_mean
+
+TABLE = FOLDER / "claims.csv"
+CONFIDENCE = 0.95
+#: What intervals are for, besides other networks and images.
+FIXED, DRAWN = "the same conditions", "conditions drawn alike"
+#: Networks trained at this dose or above are of a high dose [e/Å²]. Chosen after looking.
+HIGH = 400
+#: The doses between which networks differ most, on the matrix and on two thicknesses of carbon.
+MATRIX_DOSES, CARBON_DOSES = (50, 1600), (30, 600)
+
+Ends = tuple[float, float, float]
+
+
+def crossed(parts: Sequence[np.ndarray]) -> Ends:
+    """Return a sum of means over networks and images, and the ends of its interval.
+
+    Args:
+        parts: For each training condition (replica, image), its part of the sum.
+    """
+    of_networks = [of_mean(part.mean(1)) for part in parts]
+    variances = np.array([each.variance for each in of_networks])
+    freedom = np.array([each.freedom for each in of_networks])
+    total = variances.sum()
+    networks = Part(total, total**2 / (variances**2 / freedom).sum())
+    return _ends(sum(part.mean(0) for part in parts), networks)
+
+
+def drawn(change: np.ndarray) -> Ends:
+    """Return the mean of changes (condition, image), and the ends of its interval.
+
+    The conditions were drawn, and their networks with them.
+    """
+    return _ends(change.mean(0), of_mean(change.mean(1)))
+
+
+def _ends(of_images: np.ndarray, networks: Part) -> Ends:
+    value = float(of_images.mean())
+    half = float(half_width(CONFIDENCE, networks, of_mean(of_images)))
+    return value, value - half, value + half
+
+
+def row(claim: str, networks: str, tests: str, ends: Ends, over: str = FIXED) -> dict[str, Any]:
+    """Return a row of the table."""
+    low, high = ends[1:]
+    names = {"claim": claim, "networks": networks, "tests": tests}
+    return names | {"value": ends[0], "low": low, "high": high, "interval_for": over}
+
+
+# ── The matrix ───────────────────────────────────────────────────────────────────────────────────
+
+
+def of_matrix(scores: Scores) -> Iterator[dict[str, Any]]:
+    """Yield the means of the matrix, the asymmetry of Dice between two doses, and the shares."""
+    number = len(scores.train.ids)
+    yield row("Dice", "all", "home", crossed(scores.own_images.astype(float) / number))
+    other = np.not_equal.outer(np.array(scores.train.ids), np.array(scores.test.ids))
+    weights = other / other.sum()
+    parts = np.einsum("krti,kt->kri", scores.images, weights, optimize=True)
+    yield row("Dice", "all", "other conditions", crossed(parts))
+    low, high = MATRIX_DOSES
+    ends = crossed(asymmetric(scores, low, high))
+    yield row("loss of Dice, high to low minus low to high", "all", f"{low} and {high}", ends)
+    whole = shares_of(scores.replicas, scores.train, scores.test)
+    replicas, images = (
+        [
+            shares_of(np.delete(scores.images, k, axis).mean(-1), scores.train, scores.test)
+            for k in range(scores.images.shape[axis])
+        ]
+        for axis in (1, 3)
+    )
+    for name, value in whole.items():
+        of = (np.array([each[name] for each in without]) for without in (replicas, images))
+        half = float(half_width(CONFIDENCE, *map(jackknife, of)))
+        yield row("share of variance", "all", name, (value, value - half, value + half))
+
+
+def asymmetric(scores: Scores, low: float, high: float) -> list[np.ndarray]:
+    """Return what each training condition adds to the asymmetry of Dice at equal lenses.
+
+    It is the loss of networks trained at the high dose under the low one, against networks trained
+    there, minus the loss of those of the low dose under the high one.
+    """
+    names = [name for name in scores.train.values if name != DOSE]
+
+    def lenses(side: Any) -> list[tuple]:
+        return list(zip(*(side.values[name] for name in names), strict=True))
+
+    of_test: dict[tuple, list[int]] = {}
+    for k, lens in enumerate(lenses(scores.test)):
+        if scores.test.values[DOSE][k] in (low, high):
+            of_test.setdefault(lens, []).append(k)
+    parts = []
+    for k, lens in enumerate(lenses(scores.train)):
+        dose = scores.train.values[DOSE][k]
+        if lens in of_test and dose in (low, high):
+            sign = 1 if dose == low else -1
+            parts.append(sign * scores.images[k][:, of_test[lens]].sum(1) / len(of_test))
+    return parts
+
+
+# ── Small studies ────────────────────────────────────────────────────────────────────────────────
+
+
+def of_scherzer() -> Iterator[dict[str, Any]]:
+    """Yield trough minus shoulders for all networks and pairs of Cs and dose."""
+    for kind, studies in twelve_scherzer.KINDS.items():
+        paths = [STUDIES / f"{study}.csv" for study in studies]
+        frame = twelve_scherzer.load(*(path for path in paths if path.exists()))
+        for (cs, dose), of in frame.groupby(["cs_um", "dose"]):
+            columns = {"home": "home", "144 tests": "abroad"}
+            columns |= {f"{each} e/Å²": f"abroad_{each}" for each in TEST_DOSES}
+            for tests, score in columns.items():
+                ends = crossed(twelve_scherzer.parts(of, score))
+                yield row("trough − shoulders", f"{kind}, {cs:g} µm, {dose} e/Å²", tests, ends)
+
+
+def of_steps() -> Iterator[dict[str, Any]]:
+    """Yield the change of Dice with more steps, for networks of high and of low doses too."""
+    few = twelve_steps.fewest()
+    columns = {"home": "home", "144 tests": "abroad"}
+    columns |= {f"{each} e/Å²": f"abroad_{each}" for each in TEST_DOSES}
+    for steps, name in twelve_steps.STEPS.items():
+        many = pd.read_csv(STUDIES / f"{name}.csv")
+        for tests, score in columns.items():
+            one, other = (twelve_steps.scores(frame, score) for frame in (few, many))
+            change = (other - one).mean(1)
+            dose = twelve_steps.doses(few)
+            for words, which in {
+                "all": dose > 0,
+                f"trained at ≥ {HIGH} e/Å²": dose >= HIGH,
+                f"trained at < {HIGH} e/Å²": dose < HIGH,
+            }.items():
+                networks = f"{steps} steps, {words}"
+                ends = drawn(change[which])
+                yield row("change against 192 steps", networks, tests, ends, DRAWN)
+
+
+def of_carbon() -> Iterator[dict[str, Any]]:
+    """Yield the asymmetry of each score between two doses, for each thickness of carbon."""
+    frame = pd.read_csv(STUDIES / f"{twelve_carbon.NAME}.csv")
+    low, high = CARBON_DOSES
+    same = frame[frame.carbon_nm == frame.test_carbon_nm]
+    for carbon, of in same.groupby("carbon_nm"):
+        for score, words in twelve_carbon.SCORES.items():
+            tests = f"{words}, {low} and {high} e/Å²"
+            ends = crossed(twelve_carbon.parts(of, score, low, high))
+            yield row("loss, low to high minus high to low", f"carbon {carbon:g} nm", tests, ends)
+
+
+def small() -> list[dict[str, Any]]:
+    """Return the rows that need no merged matrix."""
+    return [*of_scherzer(), *of_steps(), *of_carbon()]
+
+
+def main() -> int:
+    """Write the table, and return the exit status 0."""
+    _, scores, _ = stored_matrix()
+    write(pd.DataFrame([*of_matrix(scores), *small()]), TABLE)
+    print(TABLE)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except PassbandError as error:
+        sys.exit(str(error))

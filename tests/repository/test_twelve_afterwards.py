@@ -1,0 +1,116 @@
+"""What docs/scripts/twelve_afterwards.py computes on the locked set, beside its protocol."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from passband.analysis.profiles import profiles
+from passband.analysis.spectra import flat_spectrum
+from passband.config import Microscope, load
+from passband.grid import Condition
+
+ROOT = Path(__file__).parents[2]
+TABLE = ROOT / "docs/twelve-thousand/afterwards.csv"
+
+
+@pytest.fixture
+def afterwards(modules, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    return modules("twelve_afterwards")
+
+
+def test_a_spectrum_has_the_power_of_each_ring(afterwards):
+    random, px = np.random.default_rng(0), 64
+    white = random.normal(size=(400, px, px))
+    window = np.hanning(px + 1)[:-1]
+    expected = np.log10((window**2).sum() ** 2)  # of white noise with variance 1
+    np.testing.assert_allclose(afterwards.spectrum(white), expected, atol=0.02)
+    wave = np.cos(2 * np.pi * 20.5 / px * np.arange(px)) * np.ones((1, px, 1))
+    assert afterwards.spectrum(wave).argmax() == 20
+
+
+@pytest.mark.slow
+def test_spectra_are_those_of_other_structures_and_have_the_noise_of_the_dose(
+    afterwards, monkeypatch
+):
+    monkeypatch.setattr(afterwards, "IMAGES", 2)
+    study = load(ROOT / "studies/twelve-thousand.yaml")
+    conditions = [Condition(10, 1.2, 9, dose) for dose in (50, 1600)]
+    of = {split: afterwards.spectra(study, conditions, split) for split in ("train", "val", "test")}
+    assert "test" not in afterwards.SPLITS
+    assert of["train"].shape == (2, afterwards.RINGS)
+    for one, other in (("train", "val"), ("val", "test")):
+        assert np.abs(of[one] - of[other]).max() > 0.05  # other structures, other noise
+    for found in of.values():
+        share = found[:, -8:].mean(1) - found[:, :4].mean(1)  # of the noise beyond the aperture
+        assert share[0] > share[1] + 0.5
+
+
+def test_the_line_knows_neither_lens_nor_dose(afterwards):
+    conditions = [Condition(d, 1.2, 10, dose) for d in range(6) for dose in (50, 200, 1600)]
+    microscope = Microscope(field_px=64, pixel_size_A=0.5)
+    known = profiles(conditions, microscope, 32, flat_spectrum(0.005))
+    random = np.random.default_rng(0)
+    values = random.normal(size=(len(conditions), 32))
+    of = afterwards.of_images(known, values)
+    assert set(of.data_vars) == {"spectrum", "log_dose"}
+    assert set(of.coords) == {"condition"}
+    assert (of.log_dose == 0).all()
+    kernel = afterwards.spectrum_kernel(values)
+    squared = kernel.squared(of, of)[0]
+    np.testing.assert_allclose(squared[2, 5], ((values[2] - values[5]) ** 2).mean())
+    assert kernel.lengths[0] == pytest.approx(np.sqrt(values.var(0).mean()))
+
+
+def test_a_line_predicts_new_networks_from_alike_spectra(afterwards):
+    random = np.random.default_rng(0)
+    hidden = random.uniform(-1, 1, (70, 1))
+    values = hidden * np.linspace(1, 2, 32)
+    names = xr.Dataset(coords={"condition": [f"c{k}" for k in range(70)]})
+    of = afterwards.of_images(names, values)
+    M = 0.7 + 0.2 * hidden * hidden[:30].T
+    old, new = slice(40), slice(40, 70)
+    sides = of.isel(condition=old), of.isel(condition=slice(30))
+    others = of.isel(condition=new), of.isel(condition=slice(30, 33))
+    found = afterwards.predicted(M[old], sides, others, afterwards.spectrum_kernel(values[old]))
+    assert found.shape == (30, 33)
+    assert np.abs(found[:, :30] - M[new]).max() < 0.02
+
+
+def test_r2_of_single_networks_and_its_ceiling_by_hand(afterwards):
+    random = np.random.default_rng(0)
+    means = random.normal(size=(200, 20))
+    replicas = means[:, None] + 0.5 * random.normal(size=(200, 7, 20))
+    single, ceiling = afterwards.of_single(replicas, means)
+    assert single == pytest.approx(1 - 0.25 / 1.25, abs=0.02)
+    assert ceiling == pytest.approx(single, abs=0.01)
+
+
+def test_the_table_is_that_of_the_committed_predictions_and_results(afterwards, monkeypatch):
+    """The lines of the protocol have the scores of the result, in one process with the spectrum."""
+    frame = pd.read_csv(TABLE).set_index(["line", "cells"])
+    result = json.loads((ROOT / "docs/twelve-thousand/locked/result.json").read_text())
+    names = {"old tests": "primary", "new tests": "new tests"}
+    for line in (*afterwards.LINES, afterwards.BANDS):
+        for cells, name in names.items():
+            of = result["lines"][line][name]
+            assert frame.r2[line, cells] == pytest.approx(of["r2"], abs=6e-5)
+            assert frame.interaction[line, cells] == pytest.approx(of["interaction"], abs=6e-5)
+    committed = np.load(afterwards.PREDICTIONS)
+    train, test = afterwards.drawn(json.loads(afterwards.DIGESTS.read_text())["protocol"])
+    old = [c.dose_e_per_A2 for c in load(ROOT / "studies/twelve-thousand.yaml").test_conditions]
+    doses = [c.dose_e_per_A2 for c in train[:200]], [*old, *(c.dose_e_per_A2 for c in test)]
+    predicted = {name: committed[name][:200] / 65535 for name in ("scaled", afterwards.PACKAGE)}
+    replicas = np.load(afterwards.DICE)["old"][:200] / 65535
+    monkeypatch.setattr(afterwards, "DRAWS", 20)
+    for row in afterwards.rows(predicted, replicas, tuple(map(np.array, doses)), 144):
+        stored = frame.loc[row["line"], row["cells"]]
+        for name in ("r2", "interaction", "r2_single", "ceiling_single", "minus_scaled"):
+            assert row[name] == pytest.approx(stored[name], abs=6e-5), name
+    spectrum = frame.loc[afterwards.SPECTRUM]
+    assert spectrum.minus_scaled_low["new tests"] > 0
+    assert spectrum.minus_package_low["new tests"] < 0 < spectrum.minus_package_high["new tests"]
