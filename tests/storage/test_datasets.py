@@ -390,7 +390,9 @@ def test_a_foreign_store_is_refused(tmp_path):
             refusal(folder, read=read)
         assert not warned  # the error's one line is all that a user sees
     packed = tmp_path / "waves.zarr.zip"
-    shutil.make_archive(folder, "zip", folder)
+    with zipfile.ZipFile(packed, "w") as archive:
+        for file in folder.rglob("*"):
+            archive.write(file, file.relative_to(folder))
     assert "found something that Passband did not write" in refusal(packed)
     datasets.consolidate(folder)
     assert "found something that Passband did not write" in refusal(folder)
@@ -441,7 +443,7 @@ def test_damage_is_distinguished_from_a_store_that_cannot_be_read(full, monkeypa
                 datasets.has_context(full, KIND, "x")
     with monkeypatch.context() as patch:
         patch.setattr(xr, "open_zarr", lambda *_, **__: (_ for _ in ()).throw(MemoryError))
-        with pytest.raises(MemoryError):
+        with pytest.raises(UnreachableError, match="it does not fit into memory"):
             datasets.read(full, KIND)
     with pytest.raises(DamagedError, match="delete it and run again") as caught:
         datasets.read(full, "another kind")
@@ -604,6 +606,43 @@ def test_damage_that_shows_late_is_named_and_other_errors_are_not_taken_for_it(
     assert datasets.open_folder(path, KIND).attrs["kind"] == KIND  # its variables are not read yet
     with pytest.raises(DamagedError, match=re.escape(f"{path}: not a whole store")):
         datasets.check_opened()
+
+
+@pytest.mark.parametrize("name", ["count", "flag", "value", "text"])
+def test_damage_of_a_variable_of_any_type_is_named(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(datasets, "_opened", {})  # without the stores of other tests
+    path = tmp_path / "waves.zarr"
+    several = {
+        "count": ("x", np.arange(9)),
+        "flag": ("x", np.arange(9) > 4),
+        "value": ("x", np.arange(9.0)),
+        "text": ("x", np.array(list("abcdefghi"), dtype=object)),
+    }
+    datasets.write(xr.Dataset(several), path, KIND, {})
+    (chunk,) = (
+        (path / name).glob("c*/*") if (path / name / "c").is_dir() else (path / name).glob("c*")
+    )
+    whole = bytearray(chunk.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    chunk.write_bytes(whole)
+    datasets.open_folder(path, KIND)
+    with pytest.raises(
+        DamagedError, match=rf"waves.zarr: its {name} is damaged: .*; delete it and"
+    ):
+        datasets.check_opened()
+
+
+@pytest.mark.parametrize("name", ["good\x1b[31m", "a\nb"])
+def test_a_name_that_would_change_a_terminal_is_refused(tmp_path, name):
+    path = tmp_path / "waves.zarr.zip"
+    for found in (
+        xr.Dataset({name: ("x", [1, 2])}),
+        xr.Dataset({"a": (name, [1, 2])}),
+        xr.Dataset({"a": ("x", [1, 2])}, {"x": np.array(["b", name], dtype=object)}),
+    ):
+        datasets.write(found, path, KIND, {})
+        assert "it has the name" in refusal(path)
+        assert refusal(path).isprintable()
 
 
 def test_a_store_that_is_set_aside_is_kept_under_a_new_name(tmp_path):

@@ -1,5 +1,6 @@
 """Files that must not be opened: pipes, devices and sockets, whose reading might not end."""
 
+import hashlib
 import os
 import socket
 from pathlib import Path
@@ -67,3 +68,49 @@ def test_a_pipe_has_no_checksum_and_no_conditions(tmp_path):
     os.mkfifo(tmp_path / "a.safetensors")
     assert weights.checksum(tmp_path / "a.safetensors") is None
     assert conditions_in(tmp_path / "a.safetensors", "a~b") == []
+
+
+def test_links_to_files_of_the_system_are_refused(tmp_path):
+    """They look regular, but reading /proc/kmsg, for example, does not end."""
+    (tmp_path / "a").mkdir()
+    for target, what in (("/proc/version", "file"), ("/proc", "folder"), ("/sys", "folder")):
+        (tmp_path / "a/link").symlink_to(target)
+        with pytest.raises(StoreError, match=f"a/link: is a {what} of the system"):
+            integrity.check_regular(tmp_path / "a")
+        (tmp_path / "a/link").unlink()
+    with pytest.raises(StoreError, match="is a file of the system"):
+        integrity.check_regular("/proc/version")
+
+
+def test_folders_inside_each_other_are_limited(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for depth in range(40):
+        if depth == integrity.DEEPEST:
+            integrity.check_regular(tmp_path)
+        os.mkdir("d")
+        os.chdir("d")
+    with pytest.raises(StoreError, match="more than 32 folders inside each other; delete them"):
+        integrity.check_regular(tmp_path)
+
+
+def listed(folder, lines):
+    digest = hashlib.sha256(lines.encode()).hexdigest()
+    (folder / integrity.CHECKSUMS).write_text(f"# {digest}\n{lines}")
+
+
+@pytest.mark.parametrize(
+    "name", ["/proc/kmsg", "../a", "a/../../b", "./a", "a//b", "/etc/passwd", "", "..", "a/"]
+)
+def test_a_list_of_digests_names_only_files_of_its_folder(tmp_path, name):
+    listed(tmp_path, f"{'0' * 64}  {name}\n")
+    with pytest.raises(ValueError, match=r"SHA256SUMS names .*, which is no file in the folder"):
+        integrity.check_checksums(tmp_path)
+
+
+def test_a_list_of_digests_is_read_up_to_a_limit(tmp_path):
+    listed(tmp_path, "")
+    integrity.check_checksums(tmp_path)
+    with (tmp_path / integrity.CHECKSUMS).open("r+b") as file:
+        file.truncate(10**12)
+    with pytest.raises(ValueError, match="SHA256SUMS is damaged"):
+        integrity.check_checksums(tmp_path)

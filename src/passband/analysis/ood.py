@@ -4,7 +4,6 @@ M(i, j) is the mean Dice, over test structures and replicas, of networks that we
 condition i and are tested under condition j.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +15,7 @@ from passband.analysis.groups import GROUP, groups
 from passband.analysis.packed_table import by_image, image_dice, own_by_image
 from passband.grid import is_condition
 from passband.mixtures import MIXTURES, expected_weights
+from passband.storage import json_text
 
 #: OOD metrics of a training condition (`SUMMARIES`), and of a pair of conditions (`MATRICES`).
 SUMMARIES: dict[str, str] = {
@@ -150,7 +150,7 @@ def expectations(table: xr.Dataset) -> dict[int, np.ndarray | None]:
     """
     ids = [str(id) for id in table.train.values]
     tests = [str(id) for id in table.test.values]
-    content = json.loads(table.attrs.get(MIXTURES, "{}"))
+    content = json_text.parse(table.attrs.get(MIXTURES, "{}"))
     return {
         i: expected_weights(content.get(id, {}), tests)
         for i, id in enumerate(ids)

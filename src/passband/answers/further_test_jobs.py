@@ -30,6 +30,7 @@ from passband.results.training_jobs import TrainingCell
 from passband.storage import (
     DamagedError,
     integrity,
+    json_text,
     provenance,
     records,
 )
@@ -122,7 +123,7 @@ class Work:
         done.record = trained.complete(pieces, tests, study.evaluation.batch_size, progress)
         used = {devices.describe(trained.device)}
         for piece in pieces:
-            used |= set(json.loads(piece.attrs.get("devices", "[]")))
+            used |= set(json_text.parse(piece.attrs.get("devices", "[]")))
         command = f"passband evaluate {study.study.name}"
         done.attrs = {
             **provenance.attributes(study.study.name, study.digest, command),
@@ -200,7 +201,7 @@ def _is_complete(
     """Return whether one store of the present networks has all results that are wanted."""
     if len(pieces) != 1:
         return False
-    before = json.loads(pieces[0].attrs.get("described", "{}"))
+    before = json_text.parse(pieces[0].attrs.get("described", "{}"))
     same = all(before.get(name) == value for name, value in described.items())
     has_all = list(pieces[0].test_specimen.values) == [*described]
     return same and has_all and set(wanted) <= set(pieces[0].test.values)
@@ -210,7 +211,7 @@ def _confirmed(
     piece: xr.Dataset, fingerprints: dict[int, str], contexts: dict[str, str]
 ) -> list[xr.Dataset]:
     """Return earlier results if they are those of the networks that were read now."""
-    before = json.loads(piece.attrs.get("networks", "{}"))
+    before = json_text.parse(piece.attrs.get("networks", "{}"))
     if not before:
         return _with_contexts(piece, contexts, list(fingerprints))
     replicas = piece.replica.values.tolist()

@@ -4,7 +4,6 @@ See :mod:`passband.answers.further_tests`.
 """
 
 import contextlib
-import json
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from passband.results import Results, layout
 from passband.results.training_jobs import TrainingCell, TrainingJob
 from passband.scores import OUTCOMES, dice
 from passband.seeds import digest
-from passband.storage import DamagedError, NewerError, records, weights
+from passband.storage import DamagedError, NewerError, json_text, records, weights
 from passband.storage.weights import load_parts
 from passband.wave_sets import wave_set_of
 
@@ -109,7 +108,7 @@ def _valid(
         record = record.sel(test=kept)
 
     def same(attribute: str, now: Mapping[str, str]) -> list[str]:
-        before = json.loads(record.attrs.get(attribute, "{}"))
+        before = json_text.parse(record.attrs.get(attribute, "{}"))
         specimens = record.test_specimen.values.tolist()
         return [name for name in specimens if name in before and before[name] == now.get(name)]
 
@@ -118,7 +117,7 @@ def _valid(
     if replicas == own and (specimens := same("described", described(results, cell.job))):
         return record.sel(test_specimen=specimens)
     # Stores of earlier versions of Passband have no fingerprint of each network.
-    before = json.loads(record.attrs.get("networks", "{}"))
+    before = json_text.parse(record.attrs.get("networks", "{}"))
     specimens = same("structures", structures(results.study))
     if not before or not specimens:
         return None

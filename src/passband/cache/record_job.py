@@ -18,7 +18,7 @@ from passband.cache.regrouping import Parts
 from passband.imaging.wave_files import digests_of_specimens
 from passband.results import layout
 from passband.seeds import digest
-from passband.storage import atomic, records
+from passband.storage import atomic, json_text, records
 from passband.storage.integrity import read_if_valid
 from passband.storage.weights import fingerprint, load_parts
 
@@ -252,7 +252,9 @@ def others(path: Path, parts: Mapping[str, xr.Dataset]) -> list[tuple[str, ...]]
     """
     stored, found = read_if_valid(records.parts, path) or {}, []
     for id in stored.keys() & parts.keys():
-        before, now = (json.loads(each[id].attrs.get("contexts", "{}")) for each in (stored, parts))
+        before, now = (
+            json_text.parse(each[id].attrs.get("contexts", "{}")) for each in (stored, parts)
+        )
         if before.items().isdisjoint(now.items()):
             continue
         if (valid := records.still_valid(stored[id], before | now)) is not None:

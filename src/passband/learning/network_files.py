@@ -1,6 +1,5 @@
 """Trained networks that are opened from a weights file, a published folder or a study's results."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +15,7 @@ from passband.learning import networks
 from passband.mixtures import Mixture, is_mixture
 from passband.network_id import NetworkId
 from passband.results import Results, layout, published
-from passband.storage import DamagedError, integrity
+from passband.storage import DamagedError, integrity, json_text
 from passband.storage.weights import Part, WeightsMetadata, conditions_in, load_parts
 
 
@@ -59,7 +58,7 @@ class Network:
                 allow it.
         """
         try:
-            configuration = json.loads(self.metadata.provenance["configuration"])
+            configuration = json_text.parse(self.metadata.provenance["configuration"])
         except (KeyError, ValueError) as error:
             raise PassbandError(f"{self.path}: its metadata have no study: {error}") from None
         return validate_stored(configuration, f"{self.path}, metadata")
@@ -237,7 +236,7 @@ def _from_part(path: Path, part: Part) -> list[Network]:
     """Return the networks of one training condition in a weights file."""
     weights, metadata = part.weights, part.metadata
     try:
-        configuration = json.loads(metadata.provenance["configuration"])
+        configuration = json_text.parse(metadata.provenance["configuration"])
         microscope = Microscope.model_validate(configuration["microscope"])
         condition = _trained_under(metadata.condition, configuration)
     except (KeyError, TypeError) as error:

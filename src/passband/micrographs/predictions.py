@@ -1,7 +1,6 @@
 """A file of images is read, segmented, compared with its ground truth, and written."""
 
 import contextlib
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from passband.micrographs.images import readers
 from passband.micrographs.images.formats import FORMATS, suffix
 from passband.micrographs.images.segmentation import Segmentation, Settings, is_flattened, segment
 from passband.micrographs.trust.trust import Assessment, Assessor
-from passband.storage import StoreError, atomic, datasets, integrity
+from passband.storage import StoreError, atomic, datasets, integrity, json_text
 from passband.units import A_PER_NM
 
 #: From this ratio of the pixel sizes of image and network on, a note recommends `--adapt`.
@@ -261,8 +260,8 @@ def _is_of_study(path: Path) -> bool:
     if suffix(path) == ".zarr":
         with contextlib.suppress(OSError, ValueError, KeyError, AttributeError, StoreError):
             integrity.check_regular(path)
-            text = (path / "zarr.json").read_text(encoding="utf-8")
-            return json.loads(text)["attributes"].get("kind") == datasets.IMAGES
+            root = json_text.read(path / "zarr.json")
+            return root["attributes"].get("kind") == datasets.IMAGES
     return False
 
 

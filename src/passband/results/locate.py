@@ -1,6 +1,5 @@
 """Finds the study or the network that a user names by a file, a folder, or its name."""
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,7 +9,7 @@ from typing import Any
 from passband import PassbandError, repository
 from passband.config import ConfigError, Study, load, validate_stored
 from passband.results import layout, published
-from passband.storage import integrity
+from passband.storage import integrity, json_text, metadata
 
 #: The folder of results, in the folder in which Snakemake is started.
 RESULTS = Path("results")
@@ -136,7 +135,7 @@ def configuration(store: Path) -> dict[str, Any]:
     """Return the configuration in the attributes of a store; empty if it cannot be read."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         integrity.check_regular(store)
-        return dict(json.loads(integrity.read_attributes(store)["configuration"]))
+        return dict(json_text.parse(metadata.read_attributes(store)["configuration"]))
     return {}
 
 

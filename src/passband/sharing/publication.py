@@ -24,7 +24,7 @@ from passband.sharing import bioimageio_description, card, extras, onnx_export, 
 from passband.sharing.bioimageio_description import Labels
 from passband.sharing.onnx_export import Probability
 from passband.sharing.performance import Performance
-from passband.storage import StoreError, atomic, checked_json, integrity, weights
+from passband.storage import StoreError, atomic, checked_json, integrity, json_text, weights
 from passband.wave_sets import wave_set
 
 #: The names of the files in a published folder, besides those of :mod:`passband.results.published`.
@@ -113,7 +113,7 @@ def publish(
             name=labels.name,
             license=labels.license,
             authors=labels.authors,
-            configuration=json.loads(network.metadata.provenance["configuration"]),
+            configuration=json_text.parse(network.metadata.provenance["configuration"]),
             network_seed=seed(study.study.seed, *astuple(network.id)),
             measured=measured,
             measured_in=tested.source,

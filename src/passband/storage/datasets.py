@@ -18,7 +18,7 @@ import xarray as xr
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
-from passband.storage import integrity
+from passband.storage import integrity, metadata
 from passband.storage.atomic import remove, replacing
 from passband.storage.integrity import DamagedError, StoreError, UnreachableError, read_if_valid
 
@@ -188,12 +188,13 @@ def _open(
     try:
         path.stat()  # reports a missing store in the same way for all readers
         if path.suffix == ".zip":
-            integrity.check_zip(path, whole)
+            metadata.check_zip(path, whole)
             archive = zarr.storage.ZipStore(path, mode="r")
             dataset = xr.open_zarr(archive, chunks=chunks, consolidated=False)
         else:
             number = integrity.number_of_files(path)
-            expected = integrity.read_attributes(path).get("files")
+            metadata.check_folder(path)
+            expected = metadata.read_attributes(path).get("files")
             dataset = xr.open_zarr(path, chunks=chunks, consolidated=True)
             if number != expected:
                 raise ValueError(f"{number} of {expected} files")
@@ -202,9 +203,12 @@ def _open(
         actual = dataset.attrs.get("kind", "something that Passband did not write")
         if actual != kind:
             raise DamagedError(path, f"expected a store of {kind}, found {actual}")
+        _check_names(dataset)
         yield dataset
-    except (MemoryError, StoreError):
+    except StoreError:
         raise
+    except MemoryError:
+        raise UnreachableError(path, "it does not fit into memory, or is damaged") from None
     except Exception as error:  # readers raise errors of all types for damaged content
         words = f"{type(error).__name__}: {' '.join(str(error).split())}"
         if integrity.is_unreachable(error):
@@ -215,6 +219,17 @@ def _open(
     finally:
         with contextlib.suppress(AttributeError):  # there is no zip file, or it was not opened
             archive.close()
+
+
+def _check_names(dataset: xr.Dataset) -> None:
+    """Raise ValueError if a name has characters that would change a terminal that shows it."""
+    texts = [*map(str, dataset.variables), *map(str, dataset.dims)]
+    for coordinate in dataset.coords.values():
+        if coordinate.dtype.kind in "OUT":
+            texts += map(str, coordinate.values.ravel().tolist())
+    for text in texts:
+        if not text.isprintable():
+            raise ValueError(f"it has the name {text[:80]!r}")
 
 
 def read(path: str | Path, kind: str, variables: Sequence[str] | None = None) -> xr.Dataset:
@@ -255,7 +270,12 @@ def check_opened() -> None:
     for path, kind in _opened.items():
         if path.exists():
             with _open(path, kind, chunks={}) as dataset:
-                dataset.count().load()
+                for name, variable in dataset.variables.items():
+                    try:
+                        (variable == variable).all().load()  # a count would not read integers
+                    except (ValueError, RuntimeError) as error:
+                        words = " ".join(str(error).split())
+                        raise DamagedError(path, f"its {name} is damaged: {words}") from None
 
 
 @contextlib.contextmanager

@@ -2,17 +2,11 @@
 
 import errno
 import hashlib
-import json
-import math
 import os
 import shutil
-import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import TypeVar
 
 from passband import PassbandError
 
@@ -27,12 +21,12 @@ FORMAT = 1
 #: The file with the SHA-256 digests of other files in its folder, in the format of ``sha256sum``.
 CHECKSUMS = "SHA256SUMS"
 
-# A zip file declares the size of its unpacked content and of each array in memory. Every declared
-# size of at most 10⁸ bytes is accepted. A larger size of the content is accepted if it is at most
-# 10 times the number of stored bytes. A larger size of an array is accepted if it is at most 10,000
-# times the number of stored bytes. Passband compresses no entry of a zip file, and Blosc's zstd
-# stores at least one byte for every 4,400 bytes, even of a constant array.
-_ACCEPTED_BYTES, _UNZIPPED_RATIO, _UNPACKED_RATIO = 10**8, 10, 10_000
+#: The largest number of folders inside each other, in a store and in any other folder that is read.
+DEEPEST = 32
+
+# The largest size of a list of digests [bytes], and the folders of the system whose files look
+# regular, although reading some of them does not end.
+_MOST_LISTED, _OF_SYSTEM = 16_000_000, ("/proc/", "/sys/")
 
 
 class StoreError(PassbandError):
@@ -173,10 +167,15 @@ def check_checksums(folder: Path, needed: Iterable[str] = ()) -> None:
     if not (folder / CHECKSUMS).exists():
         return
     check_regular(folder / CHECKSUMS)
-    head, _, lines = (folder / CHECKSUMS).read_text(encoding="utf-8").partition("\n")
-    if head != _head(lines):
+    with (folder / CHECKSUMS).open("rb") as file:
+        content = file.read(_MOST_LISTED + 1)
+    head, _, lines = content.decode().partition("\n")
+    if len(content) > _MOST_LISTED or head != _head(lines):
         raise ValueError(f"{CHECKSUMS} is damaged")
     listed = {name: digest for digest, _, name in (x.partition("  ") for x in lines.splitlines())}
+    for name in listed:
+        if not name or ".." in name.split("/") or name != os.path.normpath(name) or name[0] == "/":
+            raise ValueError(f"{CHECKSUMS} names {name[:60]!r}, which is no file in the folder")
     for name in needed:
         if name not in listed and (folder / name).exists():
             raise ValueError(f"{name} has no digest in {CHECKSUMS}")
@@ -194,28 +193,6 @@ def unchecked(folder: Path) -> str:
     return "" if has else f"{folder} has no {CHECKSUMS}, so its files are not checked"
 
 
-def read_attributes(path: Path) -> dict[str, Any]:
-    """Return the attributes of a store, and check its format, and all metadata of a folder.
-
-    Only JSON is read, since zarr takes a second to import.
-
-    Raises:
-        NewerError: If the store has a newer format.
-        ValueError, KeyError, TypeError, AttributeError, OSError, zipfile.BadZipFile: If there is no
-            store, or its metadata are damaged.
-    """
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            content = archive.read("zarr.json")
-    else:
-        content = (path / "zarr.json").read_bytes()
-    attributes = dict(json.loads(content).get("attributes", {}))
-    check_format(path, attributes.get("format", 1))
-    if path.suffix != ".zip":
-        check_checksums(path)
-    return attributes
-
-
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -228,15 +205,19 @@ def _head(lines: str) -> str:
 def check_regular(path: str | Path) -> None:
     """Check that a path, which may be missing, is a regular file or a folder of such files.
 
-    Other kinds of files must not be opened, since reading a pipe or a device might not end.
+    Other kinds of files must not be opened, since reading a pipe or a device might not end. The
+    same is true of files of the system, to which a link can lead.
 
     Raises:
-        StoreError: If it is a pipe, a device or a socket, or has one in it.
+        StoreError: If it is a pipe, a device, a socket or a file of the system, or has one in it;
+            or if it has more than :data:`DEEPEST` folders inside each other.
     """
     if os.path.isdir(path):
         number_of_files(path)
     elif os.path.exists(path) and not os.path.isfile(path):
         raise StoreError(f"{path}: is a pipe, a device or a socket; give a regular file")
+    if os.path.realpath(path).startswith(_OF_SYSTEM):
+        raise StoreError(f"{path}: is a file of the system; give a regular file")
 
 
 def number_of_files(folder: str | Path) -> int:
@@ -245,61 +226,29 @@ def number_of_files(folder: str | Path) -> int:
     Raises:
         StoreError: See :func:`check_regular`.
     """
+    return _number_of_files(folder, 0)
+
+
+def _number_of_files(folder: str | Path, depth: int) -> int:
+    if depth > DEEPEST:
+        raise StoreError(f"{folder}: more than {DEEPEST} folders inside each other; delete them")
     number = 0
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                number += number_of_files(entry.path)
-            elif not entry.is_dir():
-                if not entry.is_file():
-                    check_regular(entry.path)
-                number += not entry.name.startswith(".")
+                number += _number_of_files(entry.path, depth + 1)
+                continue
+            is_folder = entry.is_dir()
+            if entry.is_symlink() or not (is_folder or entry.is_file()):
+                _check_entry(entry)
+            number += not is_folder and not entry.name.startswith(".")
     return number
 
 
-def check_zip(path: Path, whole: bool) -> None:
-    """Check the format, the number of entries and the declared sizes of a zip file.
-
-    Args:
-        whole: Whether to check the checksum of every entry of the zip file too.
-
-    Raises:
-        StoreError: See :func:`check_regular`.
-        NewerError: If the zip file's format is newer than :data:`FORMAT`.
-        ValueError, zipfile.BadZipFile: If entries of the zip file are missing or damaged, or if a
-            declared size is far above the stored size.
-    """
-    check_regular(path)
-    with zipfile.ZipFile(path) as archive:
-        entries = archive.infolist()
-        size = sum(entry.file_size for entry in entries)
-        if size > max(_ACCEPTED_BYTES, _UNZIPPED_RATIO * path.stat().st_size):
-            raise zipfile.BadZipFile(f"it would unpack to {size / 1e9:.3g} GB")
-        attributes = json.loads(archive.read("zarr.json")).get("attributes", {})
-        check_format(path, attributes.get("format", 1))
-        # Earlier versions of Passband did not write the number of files in a store.
-        number = sum(not entry.is_dir() for entry in entries)
-        if (expected := attributes.get("files", number)) != number:
-            raise ValueError(f"{number} of {expected} files")
-        _check_shapes(archive)
-        # If the name of an entry is damaged, Zarr does not find the entry, and reads zeros.
-        if whole and (torn := archive.testzip()):
-            raise zipfile.BadZipFile(f"{torn} is damaged")
-
-
-def _check_shapes(archive: zipfile.ZipFile) -> None:
-    """Raise ValueError if the declared size of an array is too large for its stored bytes."""
-    stored: Counter[str] = Counter()
-    for entry in archive.infolist():
-        stored[entry.filename.partition("/")[0]] += entry.file_size
-    for name in archive.namelist():
-        if not name.endswith("/zarr.json"):
-            continue
-        array = json.loads(archive.read(name))
-        try:
-            width = np.dtype(array.get("data_type")).itemsize
-        except TypeError:
-            width = np.dtype(object).itemsize
-        size = width * math.prod(array.get("shape", []))
-        if size > max(_ACCEPTED_BYTES, _UNPACKED_RATIO * stored[name.partition("/")[0]]):
-            raise ValueError(f"{name.removesuffix('/zarr.json')} would take {size / 1e9:.3g} GB")
+def _check_entry(entry: os.DirEntry) -> None:
+    """Check a link, or what is neither a file nor a folder, as :func:`check_regular` does."""
+    if entry.is_dir():  # a link to a folder, which Zarr would follow
+        if f"{os.path.realpath(entry.path)}/".startswith(_OF_SYSTEM):
+            raise StoreError(f"{entry.path}: is a folder of the system; delete this link")
+    else:
+        check_regular(entry.path)

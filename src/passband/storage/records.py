@@ -21,7 +21,7 @@ import numpy as np
 import xarray as xr
 
 from passband.scores import pairs
-from passband.storage import datasets
+from passband.storage import datasets, json_text
 from passband.storage.integrity import DamagedError
 from passband.wave_sets import wave_set_of
 
@@ -78,7 +78,7 @@ def write(parts: Mapping[str, xr.Dataset], path: str | Path, attrs: Mapping[str,
         record = xr.Dataset(record.data_vars, record.coords)
         datasets.write(record, path, datasets.RECORD, {**attrs, **own})
         return
-    contexts = {id: json.loads(record.attrs["contexts"]) for id, record in parts.items()}
+    contexts = {id: json_text.parse(record.attrs["contexts"]) for id, record in parts.items()}
     parts = _aligned(parts)
     first, *_ = parts.values()
     together = xr.Dataset(
@@ -155,7 +155,7 @@ def parts(path: str | Path, variables: Sequence[str] | None = None) -> dict[str,
     if "train" not in record.dims:
         return {record.attrs.get("condition"): record}
     try:
-        contexts = json.loads(record.attrs["contexts"])
+        contexts = json_text.parse(record.attrs["contexts"])
         return {
             id: _with_own_id(record.isel(train=place, drop=True), id).assign_attrs(
                 condition=id, contexts=json.dumps(contexts[id])
@@ -244,7 +244,7 @@ def still_valid(record: xr.Dataset, contexts: Mapping[str, str]) -> xr.Dataset |
         contexts: For each test specimen and set of exit waves, a digest of everything that the
             counts of pixels depend on. The name of a digest is that of :func:`context_name`.
     """
-    before = json.loads(record.attrs.get("contexts", "{}"))
+    before = json_text.parse(record.attrs.get("contexts", "{}"))
     specimens, tests = record.test_specimen.values, record.test.values
     sets = [wave_set_of(id) for id in tests]
 

@@ -24,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 
 from passband.groups import has_several
 from passband.seeds import digest
+from passband.storage import json_text
 from passband.storage.atomic import replacing
 from passband.storage.integrity import (
     FORMAT,
@@ -39,6 +40,10 @@ from passband.storage.integrity import (
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
+
+
+#: The largest size of the head of a file [bytes], which safetensors allows.
+_MOST_HEAD = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -210,7 +215,7 @@ def conditions_in(path: str | Path, group: str) -> list[str]:
     if not has_several(group):
         return [group]
     try:
-        return list(json.loads(_head(path)["parts"]))
+        return list(json_text.parse(_head(path)["parts"], _MOST_HEAD))
     except (KeyError, ValueError, TypeError):
         return []
 
@@ -371,14 +376,18 @@ def read(
             opened.read(1)  # the errors of safetensors have no numbers
         with safe_open(path, framework=framework) as file:
             texts = file.metadata() or {}
-            values = {name: json.loads(text) for name, text in texts.items() if name != "checksum"}
+            values = {
+                name: json_text.parse(text, _MOST_HEAD)
+                for name, text in texts.items()
+                if name != "checksum"
+            }
             check_format(path, values.pop("format", 1))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         checksum = texts.pop("checksum", None)
         if checksum != digest(texts, fingerprint({0: tensors})):
             raise ValueError("its checksum does not match its content")
         return tensors, values
-    except (SafetensorError, ValueError, TypeError, RecursionError, OSError) as error:
+    except (SafetensorError, ValueError, TypeError, OSError) as error:
         if is_unreachable(error):
             raise UnreachableError(path, error) from None
         if not Path(path).exists():
