@@ -288,6 +288,10 @@ def _first(name, value):
     return change
 
 
+def _spectrum(text):
+    return lambda table: table.assign_attrs(spectrum=text)
+
+
 OTHER = Condition(7, 1.2, 16, 1000).id
 
 
@@ -297,6 +301,23 @@ OTHER = Condition(7, 1.2, 16, 1000).id
         (_first("train", None), r"has train = df\+0005\S+ twice;"),
         (_first("test", None), r"has test = df\+0005\S+ twice;"),
         (_first("train", OTHER), "has train = df.0007.*, which its own configuration has not;"),
+        (_first("specimen", "lead"), "has specimen = lead, which its own configuration has not;"),
+        (_first("test_specimen", "lead"), "has test_specimen = lead, which its own configuration"),
+        (_first("architecture", "compact-w2-d2"), "has architecture = compact-w2-d2, which its"),
+        (_first("replica", -1), "has replica = -1, which its own configuration has not;"),
+        (_first("replica", 999), "has replica = 999, which its own configuration has not;"),
+        (lambda t: t.drop_vars("counts"), "has no variable counts;"),
+        (lambda t: t.isel(test=0, drop=True), "counts is float64 along specimen, architecture,"),
+        (lambda t: t.isel(structure=slice(0, 0)), "has no structure;"),
+        (lambda t: t.assign(status=t.status * 0.5), "status is float64 along specimen,"),
+        (lambda t: t.assign_attrs(parts="["), "its attribute parts is damaged;"),
+        (lambda t: t.assign_attrs(parts="[" * 10**5), "its attribute parts is damaged;"),
+        (lambda t: t.assign_attrs(study=7), "its attribute study is no text;"),
+        (_spectrum("["), "its attribute spectrum is damaged: .*;"),
+        (_spectrum('{"gold": [[0, 1], [1]]}'), "its attribute spectrum is damaged: .*;"),
+        (_spectrum('{"gold": [[1, 0], [1, 1]]}'), "spectrum is damaged: .*increasing frequencies"),
+        (_spectrum('{"gold": [[0, 1], [-1, 1]]}'), "spectrum is damaged: .*;"),
+        (_spectrum('{"lead": [[0, 1], [1, 1]]}'), "has a spectrum of lead, which its own"),
         (_first("test", OTHER), "has test = df.0007.*, which its own configuration has not;"),
         (_first("train", "foo"), "has train = foo, which its own configuration has not;"),
         (
@@ -319,7 +340,7 @@ def test_a_part_with_what_cannot_be_is_refused(place, whole, change, message, ca
     datasets.write(made, "results/a/table.zarr", datasets.TABLE, made.attrs)
     assert cli.main(["merge", "a", "--into", "results/ab"]) == 1
     out, error = capsys.readouterr()
-    assert re.search(rf"^.*{message} make this part again\n$", error)
+    assert re.search(rf"^.*{message}.* make this part again\n$", error)
     assert (out, error.count("\n")) == ("", 1)
     assert not Path("results/ab").exists()
 
@@ -357,6 +378,20 @@ def test_a_newer_format_a_damaged_zip_and_missing_parts(place, whole, capsys):
     assert message("a").startswith("results/a/table.zarr: its format is 2, and this Passband reads")
     datasets.write(xr.Dataset({"x": 1}), "results/x.zarr", datasets.TABLE, {})
     assert message("results/x.zarr").startswith("results/x.zarr: does not name its study")
+
+
+def test_a_flipped_bit_in_integers_is_named_in_one_line(place, whole, capsys):
+    part(whole, "a", slice(0, 2))
+    (chunk,) = Path("results/a/table.zarr/status").glob("c.*")
+    content = bytearray(chunk.read_bytes())
+    content[len(content) // 2] ^= 4
+    chunk.write_bytes(content)
+    for words in (["merge", "a", "--into", "results/ab"], ["pack", "a", "--into", "packed"]):
+        assert cli.main(words) == 1
+        error = capsys.readouterr().err
+        assert re.fullmatch(r"results/a/table\.zarr: its status is damaged: .* again\n", error)
+    assert not Path("results/ab").exists()
+    assert not Path("packed").exists()
 
 
 def test_the_target_is_never_replaced(place, whole, capsys):

@@ -12,7 +12,7 @@ from toy_networks import true_dice
 
 import passband
 from passband import PassbandError
-from passband.analysis.profiles import SPECTRUM
+from passband.analysis.spectra import SPECTRUM
 from passband.answers import tested_networks
 from passband.answers.recommendation import asked_of, recommend_from
 from passband.answers.tested_networks import TestedNetworks

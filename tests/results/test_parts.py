@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from passband import PassbandError
+from passband import PassbandError, cli
 from passband.config import validate
 from passband.results import parts
 from passband.storage import NewerError
@@ -118,6 +118,58 @@ def test_all_files_of_a_packed_part_are_given():
     for given in ([one], [one, other]):
         with pytest.raises(PassbandError, match=f"^{re.escape(message)}"):
             parts.find_all(given)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "says"),
+    [
+        ({"packed_file": 1, "packed_files": 10**9}, "packed_files is 1000000000, must be an"),
+        ({"packed_file": 1, "packed_files": -5}, "packed_files is -5"),
+        ({"packed_file": 1, "packed_files": [1]}, r"packed_files is \[1\]"),
+        ({"packed_file": 1, "packed_files": True}, "packed_files is true"),
+        ({"packed_file": 1, "packed_files": "2"}, 'packed_files is "2"'),
+        ({"packed_file": 3, "packed_files": 2}, "packed_file is 3, must be an integer from 1 to 2"),
+        ({"packed_file": {}, "packed_files": 2}, "packed_file is {}"),
+        ({"packed_files": 2}, "packed_file is null"),
+        ({"packed_file": 2}, "packed_files is null"),
+    ],
+)
+def test_numbers_of_packed_files_are_checked_before_they_are_counted(numbers, says):
+    write("a.zarr.zip", **numbers)
+    with pytest.raises(PassbandError, match=rf"^a\.zarr\.zip: its {says}"):
+        parts.find_all(["a.zarr.zip"])
+
+
+def test_json_that_is_deep_is_refused_by_every_command(capsys):
+    Path("results/deep/table.zarr").mkdir(parents=True)
+    Path("results/deep/table.zarr/zarr.json").write_text('{"attributes":' + "[" * 100_000)
+    write("deep.zarr", configuration="[" * 100_000)
+    microscope = "--defocus-nm 5 --cs-um 1 --aperture-mrad 9 --dose-e-per-A2 400"
+    for command in (
+        "table results/deep",
+        "report results/deep",
+        "explore results/deep",
+        f"recommend results/deep {microscope}",
+        "next results/deep --budget 1",
+        "status results/deep",
+        "pack results/deep --into p",
+        "merge results/deep --into m",
+        "merge deep.zarr --into m",
+    ):
+        assert cli.main(command.split()) == 1
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_empty_word_is_no_part(capsys):
+    write("table.zarr")  # of the working directory
+    for before in ([], [write("a.zarr")]):
+        assert cli.main(["merge", *before, "", "--into", "m"]) == 1
+        assert capsys.readouterr().err.startswith("'': there is no such file or folder")
+    with pytest.raises(PassbandError, match="there is no such file or folder"):
+        parts.find("")
+    for into in ("", "..", "m/.."):
+        with pytest.raises(PassbandError, match="must be the path of a new folder"):
+            parts.check_target(Path(into))
 
 
 def test_a_target_is_new_or_an_empty_folder():

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 #: Number of radial frequencies of a profile. Distances between profiles with this number of
 #: frequencies differ from those with 2,048 frequencies by less than 2%.
 SAMPLES = 256
-#: Attribute of a published table of results: the spectra (q, P) of specimens, as JSON.
-SPECTRUM = "spectrum"
 #: Number of draws of the jitter, for a microscope with jitter.
 DRAWS = 32
 

@@ -14,11 +14,14 @@ import numpy as np
 
 from passband import PassbandError
 from passband.grid import Condition
+from passband.storage import json_text
 from passband.wave_sets import WaveSet, by_set, wave_set
 
 if TYPE_CHECKING:
     from passband.config import Microscope
 
+#: Attribute of a packed or published table of results: the spectra of specimens, as JSON.
+SPECTRUM = "spectrum"
 #: Frequencies [1/Å] and the power spectral densities at these frequencies [Å²].
 Curve = tuple[np.ndarray, np.ndarray]
 #: One curve for all conditions, or the curve of each set of exit waves by the id of the set.
@@ -76,6 +79,25 @@ def from_json(content: list | dict) -> Spectrum:
     if (np.diff(q) <= 0).any() or (power < 0).any():
         raise ValueError("a spectrum must have increasing frequencies and no negative density")
     return q, power
+
+
+def stored_spectra(attrs: Mapping[str, object], source: str) -> dict[str, Spectrum]:
+    """Return the spectra in the attributes of a table, by the name of the specimen.
+
+    Args:
+        source: What the user calls the table, for the error's message.
+
+    Raises:
+        PassbandError: If the attribute is damaged.
+    """
+    try:
+        content = dict(json_text.parse(attrs.get(SPECTRUM, "{}")))
+        return {name: from_json(each) for name, each in content.items()}
+    except (ValueError, TypeError) as error:
+        words = " ".join(str(error).split())
+        raise PassbandError(
+            f"{source}: its attribute {SPECTRUM} is damaged: {words}; make this part again"
+        ) from None
 
 
 def joined(first: Spectrum, second: Spectrum) -> Spectrum:

@@ -21,14 +21,14 @@ import xarray as xr
 from passband import PassbandError
 from passband.analysis import mixture_metrics, ood, table_union
 from passband.analysis.packed_table import DRAWN, IMAGE_DICE, OWN, packed
-from passband.analysis.profiles import SPECTRUM
 from passband.analysis.spectra import (
+    SPECTRUM,
     Spectrum,
     flat_spectrum,
-    from_json,
     joined,
     mean_spectrum,
     set_ids,
+    stored_spectra,
     to_json,
 )
 from passband.analysis.table_union import PARTS, Part
@@ -41,10 +41,33 @@ from passband.network_id import NetworkId
 from passband.prediction.range_of_use import ranges
 from passband.results import Results, layout
 from passband.results.parts import FILE, FILES, Found, check_target, find, find_all
-from passband.storage import DamagedError, StoreError, atomic, datasets, provenance
+from passband.storage import DamagedError, StoreError, atomic, datasets, json_text, provenance
+from passband.storage.records import MICROSCOPE
 
 #: The attributes of a part that the merged table keeps.
 _PROVENANCE = ("study", "config_digest", "passband_version", "git_revision", "command", "created")
+
+#: The variables of a table, and of a packed table, with the kinds of their types and dimensions.
+_NETWORK = ("specimen", "architecture", "train", "replica")
+_CELL = (*_NETWORK, "test_specimen", "test")
+_WHOLE = {
+    "status": ("iu", _NETWORK),
+    "counts": ("f", (*_CELL, "structure", "outcome")),
+    "dice": ("f", _CELL),
+}
+_PACKED = {
+    "status": ("iu", _NETWORK),
+    IMAGE_DICE: ("u", (*_CELL, "structure")),
+    "tp": ("u", _CELL),
+    "fp": ("u", _CELL),
+}
+_OPTIONAL = {
+    "best_epoch": ("iuf", _NETWORK),
+    "val_loss": ("f", _NETWORK),
+    "soft_dice": ("u", _CELL),
+    f"{OWN}{IMAGE_DICE}": ("u", (*_CELL[:-1], "structure")),
+    f"{DRAWN}{IMAGE_DICE}": ("u", (*_CELL[:3], "test_specimen", MICROSCOPE, "structure")),
+}
 
 
 def open_part(found: Found) -> Part:
@@ -62,13 +85,54 @@ def open_part(found: Found) -> Part:
             opened = datasets.open_folder(found.path, datasets.TABLE)
     except DamagedError as error:
         raise PassbandError(f"{error.what}; make this part again") from None
-    if "status" not in opened:
-        raise PassbandError(f"{found.path}: has no variable status; make this part again")
+    _check_variables(found, opened)
     _check_values(found, opened)
     if PARTS in found.attrs:
-        return Part(found.name, opened, tuple(json.loads(found.attrs[PARTS])))
+        return Part(found.name, opened, _provenance(found))
     kept = {name: found.attrs[name] for name in _PROVENANCE if name in found.attrs}
+    for name, text in kept.items():
+        if not isinstance(text, str):
+            raise PassbandError(
+                f"{found.name}: its attribute {name} is no text; make this part again"
+            )
     return Part(found.name, opened, ({"part": Path(found.name).name} | kept,))
+
+
+def _provenance(found: Found) -> tuple[Mapping[str, str], ...]:
+    """Return the provenance of each part that a merged table was made from."""
+    with suppress(ValueError, TypeError):
+        parts = json_text.parse(found.attrs[PARTS])
+        if isinstance(parts, list) and parts and all(isinstance(each, dict) for each in parts):
+            return tuple(parts)
+    raise PassbandError(f"{found.name}: its attribute {PARTS} is damaged; make this part again")
+
+
+def _check_variables(found: Found, opened: xr.Dataset) -> None:
+    """Check that a part has the variables of a table, or of a packed table, and their types."""
+    needed = _PACKED if IMAGE_DICE in opened else _WHOLE
+    for name, (kinds, dims) in {**needed, **_OPTIONAL}.items():
+        if name not in opened:
+            if name in needed:
+                raise PassbandError(f"{found.path}: has no variable {name}; make this part again")
+            continue
+        variable = opened[name]
+        if variable.dtype.kind not in kinds or {*variable.dims} != {*dims}:
+            raise PassbandError(
+                f"{found.path}: {name} is {variable.dtype} along {', '.join(variable.dims)}; make "
+                "this part again"
+            )
+    for name in (*_CELL, "structure"):
+        if not opened.sizes[name]:
+            raise PassbandError(f"{found.path}: has no {name}; make this part again")
+        if name != "structure" and name not in opened.coords:
+            raise PassbandError(f"{found.path}: has no names along {name}; make this part again")
+
+
+def _unknown(part: str, what: str, name: object) -> PassbandError:
+    return PassbandError(
+        f"{part}: has {what} {str(name)[:80]}, which its own configuration has not; make this part "
+        "again"
+    )
 
 
 def _check_values(found: Found, opened: xr.Dataset) -> None:
@@ -77,17 +141,20 @@ def _check_values(found: Found, opened: xr.Dataset) -> None:
     Counts and Dice are checked when they are read, see :mod:`passband.analysis.table_union`.
     """
     study = found.study
-    known = {"train": set(study.train_ids), "test": {c.id for c in study.test_conditions}}
-    for name in ("specimen", "architecture", "train", "replica", "test_specimen", "test"):
-        ids = opened[name].values.tolist()
-        for id, number in Counter(ids).items():
+    known = {
+        "specimen": {*study.specimens},
+        "architecture": {*study.training.architectures},
+        "train": {*study.train_ids},
+        "replica": range(study.study.replicas),
+        "test_specimen": {*study.specimens},
+        "test": {c.id for c in study.test_conditions},
+    }
+    for name, allowed in known.items():
+        for id, number in Counter(opened[name].values.tolist()).items():
             if number > 1:
                 raise PassbandError(f"{found.name}: has {name} = {id} twice; make this part again")
-            if id not in known.get(name, ids):
-                raise PassbandError(
-                    f"{found.name}: has {name} = {id}, which its own configuration has not; make "
-                    "this part again"
-                )
+            if id not in allowed:
+                raise _unknown(found.name, f"{name} =", id)
     if "best_epoch" in opened and (lowest := float(opened.best_epoch.min())) < 0:
         raise PassbandError(
             f"{found.name}: has best_epoch = {lowest:g}, must be 0 or more; make this part again"
@@ -105,8 +172,10 @@ def spectra(parts: Sequence[Found]) -> dict[str, Spectrum]:
         found[name] = joined(found[name], spectrum) if name in found else spectrum
 
     for part in parts:
-        for name, content in json.loads(part.attrs.get(SPECTRUM, "{}")).items():
-            add(name, from_json(content))
+        for name, spectrum in stored_spectra(part.attrs, part.name).items():
+            if name not in part.study.specimens:
+                raise _unknown(part.name, "a spectrum of", name)
+            add(name, spectrum)
     for part in parts:
         study = part.study
         results = Results(study, part.path.absolute().parent)

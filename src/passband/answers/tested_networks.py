@@ -1,6 +1,5 @@
 """The networks of a finished study, their measured Dice, and the fitted models of it."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,12 +11,13 @@ import xarray as xr
 from passband import PassbandError
 from passband.analysis import learned
 from passband.analysis.packed_table import by_image, image_dice
-from passband.analysis.profiles import SAMPLES, SPECTRUM, profiles
+from passband.analysis.profiles import SAMPLES, profiles
 from passband.analysis.spectra import (
     Spectrum,
     flat_spectrum,
     from_json,
     mean_spectrum,
+    stored_spectra,
     to_json,
 )
 from passband.answers import fitted_models
@@ -252,9 +252,9 @@ class TestedNetworks:
 
     def _mean_spectrum(self) -> Spectrum:
         """Return the test specimen's mean power spectral density; flat without exit waves."""
-        published = json.loads(self.table.attrs.get(SPECTRUM, "{}"))
+        published = stored_spectra(self.table.attrs, str(self.results))
         if self.specimen in published:
-            return from_json(published[self.specimen])
+            return published[self.specimen]
         study = self.study
         if not self._waves:
             return flat_spectrum(study.information.flat_power_A2)

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from passband.commands.arguments import check_file, report_remark
+from passband.results import locate
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -15,7 +16,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "parts",
         nargs="+",
-        type=Path,
+        type=locate.path_of,
         metavar="PART",
         help="a part: a study, its folder of results, its table.zarr, or a file of passband pack",
     )

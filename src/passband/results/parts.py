@@ -12,8 +12,8 @@ from typing import Any
 
 from passband import PassbandError
 from passband.config import Study, validate_stored
-from passband.results import Results, layout
-from passband.storage import integrity
+from passband.results import Results, layout, locate
+from passband.storage import integrity, json_text, metadata
 
 #: Keys of the configuration that may differ between parts: which networks a part has, how its jobs
 #: are divided, and how results are analysed.
@@ -36,6 +36,8 @@ MAY_DIFFER = (
 #: The attributes of a packed file with its number among the files of its part, from 1, and with the
 #: number of these files. A part in one file, and files of earlier versions, do not have them.
 FILE, FILES = "packed_file", "packed_files"
+#: The largest number of files of a packed part, which is that of training conditions.
+MOST_FILES = 10_000
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def find(noun: str | Path) -> Found:
         PassbandError: If there is no such part, if it is damaged or has a newer format, or if it
             does not name its study.
     """
-    path = Path(noun)
+    path = locate.path_of(noun)
     if not path.name.endswith((".zarr", ".zarr.zip")):
         results = Results.find(path).existing()
         path = results.path(layout.TABLE)
@@ -80,7 +82,7 @@ def find(noun: str | Path) -> Found:
         raise PassbandError(f"{noun}: there is no such file or folder")
     integrity.check_regular(path)
     try:
-        attrs = integrity.read_attributes(path)
+        attrs = metadata.read_attributes(path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         words = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise PassbandError(f"{path}: cannot be read: {words}; make this part again") from None
@@ -90,13 +92,27 @@ def find(noun: str | Path) -> Found:
             "file from passband pack"
         )
     try:
-        configuration = dict(json.loads(attrs["configuration"]))
+        configuration = dict(json_text.parse(attrs["configuration"]))
     except (TypeError, ValueError):
         raise PassbandError(
             f"{noun}: its configuration is no JSON object; make this part again"
         ) from None
+    _check_numbers(str(noun), attrs)
     study = validate_stored(configuration, str(noun))
     return Found(str(noun), path, attrs, study)
+
+
+def _check_numbers(name: str, attrs: Mapping[str, Any]) -> None:
+    """Check the number of a file of a packed part, and the number of its files."""
+    if FILE not in attrs and FILES not in attrs:
+        return
+    for key, most in ((FILES, MOST_FILES), (FILE, attrs.get(FILES))):
+        number = attrs.get(key)
+        if type(number) is not int or not 1 <= number <= most:
+            raise PassbandError(
+                f"{name}: its {key} is {json.dumps(number)[:60]}, must be an integer from 1 to "
+                f"{most:,}; make this part again"
+            )
 
 
 def find_all(nouns: Sequence[str | Path]) -> list[Found]:
@@ -139,7 +155,7 @@ def _check_files(parts: Sequence[Found]) -> None:
 
 
 def _packed_part(part: Found) -> tuple:
-    return part.study.study.name, part.attrs.get("config_digest"), part.attrs[FILES]
+    return part.study.study.name, str(part.attrs.get("config_digest")), part.attrs[FILES]
 
 
 def _flat(block: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
@@ -151,6 +167,8 @@ def _flat(block: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any
 
 
 def check_target(folder: Path) -> None:
-    """Raise PassbandError if a folder exists and is not empty."""
+    """Raise PassbandError if a folder has no name, or exists and is not empty."""
+    if folder.name in ("", ".."):
+        raise PassbandError(f"--into = {str(folder)!r}: must be the path of a new folder")
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise PassbandError(f"--into = {str(folder)!r}: exists; give a new folder, or delete it")

@@ -13,8 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from passband.analysis import table
-from passband.analysis.profiles import SPECTRUM
-from passband.analysis.spectra import mean_spectrum, to_json
+from passband.analysis.spectra import SPECTRUM, mean_spectrum, to_json
 from passband.axes import AXES
 from passband.grid import Axes, Condition, axes_of
 from passband.groups import may_have
@@ -144,7 +143,7 @@ class Performance:
         """Write the table of all networks of the specimen and architecture to one zip file.
 
         With this table, `passband recommend` computes the expected Dice under other conditions. The
-        attribute :data:`passband.analysis.profiles.SPECTRUM` of the table has the specimen's
+        attribute :data:`passband.analysis.spectra.SPECTRUM` of the table has the specimen's
         spectrum, if the study's exit waves exist.
 
         Args:

@@ -1,6 +1,5 @@
 """Publishes a network: a folder with its weights, its description, its test images and its card."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from importlib.metadata import version

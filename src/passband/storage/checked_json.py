@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from passband.seeds import digest
-from passband.storage import atomic
+from passband.storage import atomic, json_text
 from passband.storage.integrity import check_regular
 
 _CHECKSUM = "checksum"
@@ -44,10 +44,7 @@ def read(path: Path, needed: bool = True) -> dict[str, Any]:
         OSError: If there is no file, or if it cannot be read.
     """
     check_regular(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except RecursionError:
-        raise ValueError("it has too many brackets") from None
+    content = json_text.read(path)
     if not isinstance(content, dict):
         raise ValueError("it is no JSON object")
     checksum = content.pop(_CHECKSUM, None)
