@@ -1,4 +1,4 @@
-"""What child processes import, and where caches are; see also tests/workflow/test_strangers.py."""
+"""What processes import, which settings they obey, where caches are; see also `test_strangers`."""
 
 import os
 import subprocess
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+PROTECT = "from passband import processes; processes.ignore_working_directory()\n"
 CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import {}'], check=True)\n"
 
 
@@ -48,21 +49,88 @@ sys.exit(cli.main())
 def test_pythonpath_keeps_its_folders_and_loses_the_working_directory(trapped):
     (trapped.parent / "own").mkdir()
     (trapped.parent / "own" / "mine.py").touch()
-    protect = "from passband import processes; processes.import_only_installed()\n"
     there = f"import os; os.chdir({str(trapped)!r})\n"
     given = os.pathsep.join(("", "own", os.environ.get("PYTHONPATH", "")))
-    run(protect + there + CHILD.format("mine, random"), trapped.parent, PYTHONPATH=given)
+    run(PROTECT + there + CHILD.format("mine, random"), trapped.parent, PYTHONPATH=given)
     assert not (trapped / "mark").exists()
 
 
+#: What a library obeys in a folder: a file, its content, and code that prints what holds.
+SETTINGS = {
+    "matplotlib": (
+        "matplotlibrc",
+        "text.usetex: True\n",
+        "import matplotlib; print(matplotlib.rcParams['text.usetex'])",
+        ["True", "False"],
+    ),
+    "numba": (
+        ".numba_config.yaml",
+        "disable_jit: 1\ncache_dir: theirs\n",
+        "import numba; print(numba.config.DISABLE_JIT, numba.config.CACHE_DIR); "
+        "numba.config.reload_config(); print(numba.config.DISABLE_JIT, numba.config.CACHE_DIR)",
+        ["1 theirs\n1 theirs", "0 \n0 "],
+    ),
+    "bioimageio": (
+        ".env",
+        "BIOIMAGEIO_ALLOW_PICKLE=true\n",
+        "from bioimageio.spec._internal._settings import settings; print(settings.allow_pickle)",
+        ["True", "False"],
+    ),
+}
+IN_A_CHILD = (
+    "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import passband; ' + {!r}], "
+    "check=True, stdout=sys.stdout)"
+)
+
+
+@pytest.fixture
+def theirs(tmp_path):
+    """A folder of a stranger."""
+    (tmp_path / "theirs").mkdir()
+    return tmp_path / "theirs"
+
+
 @pytest.mark.slow
-def test_the_folder_does_not_choose_numbas_cache(trapped):
-    (trapped / ".numba_config.yaml").write_text("cache_dir: theirs\n")
-    shown = "import numba; print(numba.config.CACHE_DIR, file=open('used', 'w'))\n"
-    run(shown, trapped)
-    assert (trapped / "used").read_text() == "theirs\n"
-    run("from passband import processes; processes.import_only_installed()\n" + shown, trapped)
-    assert (trapped / "used").read_text() == "\n"
+@pytest.mark.parametrize("library", SETTINGS)
+@pytest.mark.parametrize("in_a_child", [False, True])
+def test_the_folder_has_no_settings_of_libraries(theirs, library, in_a_child):
+    name, text, shows, (obeyed, own) = SETTINGS[library]
+    (theirs / name).write_text(text)
+    code = IN_A_CHILD.format(shows) if in_a_child else shows
+    code = f"import os, sys; sys.stdout = open('used', 'w'); {code}\n"
+    run(code, theirs)
+    assert (theirs / "used").read_text() == f"{obeyed}\n"
+    run(f"{PROTECT}{code}assert os.path.samefile('.', {str(theirs)!r})\n", theirs)
+    assert (theirs / "used").read_text() == f"{own}\n"
+
+
+@pytest.mark.slow
+def test_a_pipe_in_place_of_settings_is_not_read(theirs):
+    for name in ("matplotlibrc", ".numba_config.yaml"):
+        os.mkfifo(theirs / name)
+    run(f"{PROTECT}import matplotlib, numba\n", theirs)
+
+
+@pytest.mark.slow
+def test_settings_of_the_user_do_not_change_figures_either(tmp_path):
+    (tmp_path / "matplotlib").mkdir()
+    (tmp_path / "matplotlib/matplotlibrc").write_text("font.size: 42\n")
+    shown = "import matplotlib; print(matplotlib.rcParams['font.size'], file=open('used', 'w'))\n"
+    own = {"XDG_CONFIG_HOME": str(tmp_path), "MATPLOTLIBRC": str(tmp_path / "matplotlib")}
+    run(shown, tmp_path, **own)
+    assert (tmp_path / "used").read_text() == "42.0\n"
+    run(
+        "from passband import processes; processes.ignore_working_directory()\n" + shown,
+        tmp_path,
+        **own,
+    )
+    assert (tmp_path / "used").read_text() == "10.0\n"
+
+
+@pytest.mark.slow
+def test_a_folder_that_was_removed_has_no_settings(theirs):
+    gone = "import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')\n"
+    run(f"{PROTECT}{gone}import matplotlib, numba\n", theirs)
 
 
 @pytest.mark.parametrize("of_a_user", [True, False])

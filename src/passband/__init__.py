@@ -29,6 +29,7 @@ Images of a microscope are segmented from their files:
 True
 """
 
+import os
 import warnings
 from importlib import import_module
 from importlib.metadata import version
@@ -69,6 +70,10 @@ class PassbandError(Exception):
     def __str__(self) -> str:
         return escaped(super().__str__())  # it may have the name of a file from somebody else
 
+
+# A process that a command of Passband has started, such as a job.
+if "PASSBAND_OWN_SETTINGS" in os.environ:
+    import_module("passband.processes").obey_only_own_settings()
 
 if TYPE_CHECKING:
     from passband.config import Study

@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("standard output is closed: give a file for it, such as /dev/null", file=sys.stderr)
         return 1
     if arguments is None:  # this process is the command, and no program that calls this function
-        processes.import_only_installed()
+        processes.ignore_working_directory()
         processes.cache_somewhere()
     if "_ARGCOMPLETE" in os.environ:
         _complete()

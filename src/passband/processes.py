@@ -1,15 +1,27 @@
-"""What the processes that Passband starts import, and where they keep caches."""
+"""What the processes that Passband starts import, which settings they obey, where caches are."""
 
 import atexit
 import os
 import shutil
+import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
+
+#: The modules that read settings from the working directory when they are imported: the files
+#: matplotlibrc, .numba_config.yaml and .env.
+_READERS = ("matplotlib", "numba.core.config", "bioimageio.spec._internal._settings")
+#: The folder in which they are imported instead. It has the settings of matplotlib, so that those
+#: of the user do not change figures either.
+_SETTINGS = Path(__file__).with_name("settings")
 
 
-def import_only_installed() -> None:
-    """Let no process that is started from now on import the files of its working directory.
+def ignore_working_directory() -> None:
+    """Let this process and all that it starts neither import nor obey files in their folder.
 
     Python would look there first: in a folder of results from somebody else, and for a file
     ``random.py`` that a user keeps beside ``config.yaml``. The folders in ``PYTHONPATH`` stay. They
@@ -19,8 +31,54 @@ def import_only_installed() -> None:
     if folders := os.environ.get("PYTHONPATH"):
         absolute = (os.path.abspath(folder) for folder in folders.split(os.pathsep) if folder)
         os.environ["PYTHONPATH"] = os.pathsep.join(absolute)
-    # numba runs the machine code in its cache, and a file .numba_config.yaml could name the cache.
-    os.environ.setdefault("NUMBA_CACHE_DIR", "")
+    os.environ["PASSBAND_OWN_SETTINGS"] = "1"  # :mod:`passband` reads it in the processes started
+    obey_only_own_settings()
+
+
+def obey_only_own_settings() -> None:
+    """Let libraries that this process has not imported yet ignore settings in its folder.
+
+    Otherwise ``text.usetex`` would start LaTeX with a stranger's preamble, numba would load machine
+    code from a stranger's cache, and ``disable_jit`` would make its functions fail.
+    """
+    if not any(isinstance(finder, _Elsewhere) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Elsewhere())
+
+
+class _Elsewhere(MetaPathFinder):
+    """Imports the modules that read settings in a folder of the package."""
+
+    def find_spec(
+        self, name: str, path: list[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path, target) if name in _READERS else None
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def elsewhere(module: ModuleType) -> None:
+            with _working_in(_SETTINGS):
+                execute(module)
+            if name == "numba.core.config":  # it reads the file again when it compiles
+                module._config_fname = os.devnull
+
+        spec.loader.exec_module = elsewhere
+        return spec
+
+
+@contextmanager
+def _working_in(folder: Path) -> Iterator[None]:
+    """Make a folder the working directory for a moment, if the process can return to its own."""
+    own = None
+    with suppress(OSError):  # its own was removed: there are no settings in it
+        own = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))
+        os.chdir(folder)
+    try:
+        yield
+    finally:
+        if own is not None:
+            os.fchdir(own)
+            os.close(own)
 
 
 def cache_somewhere() -> None:

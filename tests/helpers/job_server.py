@@ -12,7 +12,7 @@ import socket
 import sys
 
 #: Beginnings of variables that Python and its libraries read when they start.
-_EARLY = "PYTHON", "NUMBA"
+_EARLY = "PYTHON", "NUMBA", "PASSBAND_OWN_SETTINGS"
 #: What the functions `main` of the scripts import.
 _LIBRARIES = (
     "passband.jobs.evaluation_job",

@@ -84,7 +84,7 @@ def _serve_jobs() -> subprocess.Popen:
 
     name = f"passband-tests-{os.getpid()}"
     # What the Snakefile and Snakemake set for a job, and libraries read when they are imported.
-    early = {"PYTHONSAFEPATH": "1", "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", "")}
+    early = {"PYTHONSAFEPATH": "1", "PASSBAND_OWN_SETTINGS": "1"}
     early |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("\0" + name)

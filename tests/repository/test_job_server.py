@@ -24,7 +24,7 @@ def test_a_fork_ends_as_a_new_process_does(end, status, said, tmp_path, monkeypa
     for kind in ("new", "forked"):
         if kind == "forked":  # what Passband's Snakefile sets
             monkeypatch.setenv("PYTHONSAFEPATH", "1")
-            monkeypatch.setenv("NUMBA_CACHE_DIR", "")
+            monkeypatch.setenv("PASSBAND_OWN_SETTINGS", "1")
         found, printed = SNAKEMAKE.run(tmp_path, "--cores", "1", "--nocolor", "--forceall")
         assert found == status, printed
         assert f"{kind}\n" in printed

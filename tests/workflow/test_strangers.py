@@ -45,6 +45,9 @@ def theirs(tmp_path, marks):
         (folder / profile / "config.yaml").write_text(
             f"__use_yte__: true\n__definitions__:\n- open({mark!r}, 'w').close()\nquiet: rules\n"
         )
+    # A figure would need LaTeX, and compiled functions would fail.
+    (folder / "matplotlibrc").write_text("text.usetex: True\ntext.latex.preamble: \\\\theirs\n")
+    (folder / ".numba_config.yaml").write_text("disable_jit: 1\n")
     (folder / "workflow/rules").mkdir(parents=True)
     (folder / "workflow/rules/common.smk").touch()
     (folder / "Snakefile").write_text(f"open({str(marks / 'Snakefile')!r}, 'w').close()\n")
