@@ -251,9 +251,9 @@ class TestFurtherAxes:
         (network, *_) = grouped.networks.values()
         image = readers.read(SAMPLE)
         found = network.segment(image.images[0], image.pixel_size_A, tile=np.int64(64))
-        ((same,),) = grouped.segment(SAMPLE, network.id, tile=64).values()
+        same = grouped.segment(SAMPLE, network.id, tile=64)
         assert np.array_equal(found.probability, same.probability)
-        both = grouped.segment(SAMPLE, network.id.cell)[SAMPLE][0]
+        both = grouped.segment(SAMPLE, network.id.cell)
         assert both.disagreement is not None
         for wrong, message in (
             ({"files": "no.tif"}, "no.tif: no such file or folder"),
@@ -269,8 +269,8 @@ class TestFurtherAxes:
         general, store = passband.open("general"), tmp_path / "counts.zarr"
         images = grouped.images(CONDITION).isel(structure=[0])
         datasets.write(images, store, datasets.IMAGES, {"study": "grouped"})
-        (found,) = general.segment(store)[store]
-        (kept,) = general.segment(store, filter_noise=False)[store]
+        found = general.segment(store)
+        kept = general.segment(store, filter_noise=False)
         (network,) = general.networks.values()
         image = readers.read(store)
         other = network.segment(image.images[0], image.pixel_size_A)
@@ -281,9 +281,9 @@ class TestFurtherAxes:
         (file,) = grouped.folder.glob("networks/gold/*/soft-*/*.safetensors")
         opened = passband.open(file)
         assert opened.networks.keys() == grouped.networks.keys()
-        (found,) = opened.segment(SAMPLE)[SAMPLE]
+        found = opened.segment(SAMPLE)
         network = "gold/compact-w2-d2/soft-ee60cf05"
-        (same,) = grouped.segment(SAMPLE, network)[SAMPLE]
+        same = grouped.segment(SAMPLE, network)
         assert np.array_equal(found.probability, same.probability)
         assert opened.networks[next(iter(opened.networks))].load()
 
@@ -334,12 +334,11 @@ class TestFurtherAxes:
 def test_the_network_of_the_package_has_no_study_beside_it():
     general = passband.open("general")
     (id,) = general.networks
-    ((path, (found,)),) = general.segment(SAMPLE).items()
-    assert path == SAMPLE
+    found = general.segment(SAMPLE)
     assert found.mask.mean() > 0.1
-    ((named, _),) = general.segment("sample").items()
-    assert named == SAMPLE
-    ((_, (same,)),) = general.segment([SAMPLE], id).items()
+    assert np.array_equal(found.labels, general.segment("sample").labels)
+    ((path, (same,)),) = general.segment([SAMPLE], id).items()
+    assert path == SAMPLE
     assert np.array_equal(found.labels, same.labels)
     with pytest.raises(PassbandError, match="is a network alone"):
         general.table  # noqa: B018

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from passband import PassbandError
 from passband.axes import AXES, MAIN_AXES
@@ -292,13 +292,34 @@ class Experiment(Results):
     def _tested(self) -> "dict[str | None, TestedNetworks]":
         return {}
 
+    @overload
+    def segment(
+        self,
+        files: str | Path,
+        network: NetworkId | str | None = None,
+        pixel_size_A: float | None = None,
+        likeness: bool | None = None,
+        **settings: Any,
+    ) -> "Segmentation | dict[Path, list[Segmentation]]": ...
+
+    @overload
+    def segment(
+        self,
+        files: Sequence[str | Path],
+        network: NetworkId | str | None = None,
+        pixel_size_A: float | None = None,
+        likeness: bool | None = None,
+        **settings: Any,
+    ) -> "dict[Path, list[Segmentation]]": ...
+
     def segment(
         self,
         files: str | Path | Sequence[str | Path],
         network: NetworkId | str | None = None,
         pixel_size_A: float | None = None,
+        likeness: bool | None = None,
         **settings: Any,
-    ) -> "dict[Path, list[Segmentation]]":
+    ) -> "Segmentation | dict[Path, list[Segmentation]]":
         """Find the particles in images of a microscope.
 
         Args:
@@ -307,12 +328,17 @@ class Experiment(Results):
             network: Its id; all replicas are used together if the id has none. A published folder
                 and a weights file with one training condition need no id.
             pixel_size_A: For files that do not have it [Å].
+            likeness: Whether images are compared with the training images, for `expected_dice` and
+                `flags`. By default, only if the network has a file of measurements, as those of the
+                package and published ones have; with True, others are measured, which takes
+                minutes.
             settings: See :class:`passband.micrographs.images.segmentation.Settings`.
 
         Returns:
-            For each file, a segmentation of each frame with `mask`, `probability`, `labels`,
-            `particles` and more, see
-            :class:`passband.micrographs.images.segmentation.Segmentation`.
+            For one file with one image, its segmentation with `mask`, `probability`, `labels`,
+            `particles`, `expected_dice`, `flags` and more, see
+            :class:`passband.micrographs.images.segmentation.Segmentation`. For several files, a
+            folder or a stack, a list of those of its frames for each file.
 
         Raises:
             PassbandError: If there is no such network or file, if an image does not fit, or if a
@@ -321,25 +347,38 @@ class Experiment(Results):
         Example:
             >>> first, *others = demo.networks
             >>> found = demo.segment("image.tif", network=first.cell, smallest_nm=1)
+            >>> verdict = found.expected_dice, found.flags
         """
         from passband.micrographs.images import readers
 
-        paths = readers.find([files] if isinstance(files, str | Path) else files)
+        is_one = isinstance(files, str | Path)
+        paths = readers.find([files] if is_one else files)
         micrographs = (readers.read(path, pixel_size_A) for path in paths)
-        return self._segmented(micrographs, network, settings)
+        found = self._segmented(micrographs, network, settings, likeness)
+        is_folder = is_one and Path(files).is_dir() and paths != [Path(files)]
+        if is_one and not is_folder and len(found[paths[0]]) == 1:
+            return found[paths[0]][0]
+        return found
 
     def _segmented(
         self,
         micrographs: "Iterable[Micrograph]",
         network: NetworkId | str | None,
         settings: Mapping[str, object],
+        likeness: bool | None,
     ) -> "dict[Path, list[Segmentation]]":
+        from passband.answers.assessors import Assessors
         from passband.micrographs.images.segmentation import Settings
-        from passband.micrographs.predictions import segment_frames
+        from passband.micrographs.predictions import UNASSESSED, segment_frames
 
         chosen, opened = Settings.of(settings), self._open(network)
+        assessor = UNASSESSED
+        if likeness is not False:
+            assessor = Assessors(chosen, measure=bool(likeness)).of(opened)
         return {
-            of.path: segment_frames(of.path, list(of.images), of.pixel_size_A, opened, chosen)[0]
+            of.path: segment_frames(
+                of.path, list(of.images), of.pixel_size_A, opened, chosen, assessor=assessor
+            )
             for of in micrographs
         }
 
@@ -430,12 +469,17 @@ class TrainedNetwork:
         return network.module
 
     def segment(
-        self, image: "npt.ArrayLike", pixel_size_A: float, **settings: Any
+        self,
+        image: "npt.ArrayLike",
+        pixel_size_A: float,
+        likeness: bool | None = None,
+        **settings: Any,
     ) -> "Segmentation":
         """Find the particles in an image, see :meth:`Experiment.segment`.
 
         Args:
             image: (height, width), grey values or counts.
+            likeness: See :meth:`Experiment.segment`.
 
         Raises:
             PassbandError: If the image is no such array, if it does not fit the network, or if a
@@ -444,5 +488,6 @@ class TrainedNetwork:
         from passband.micrographs.images import readers
 
         micrograph = readers.of_array(image, pixel_size_A)
-        ((found,),) = self.experiment._segmented([micrograph], self.id, settings).values()
-        return found
+        found = self.experiment._segmented([micrograph], self.id, settings, likeness)
+        ((result,),) = found.values()
+        return result

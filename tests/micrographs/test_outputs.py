@@ -1,6 +1,6 @@
 """Output files of a segmented image."""
 
-import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,7 +36,6 @@ def test_tiffs_have_the_pixel_size_and_the_values(networks, tmp_path):
         "gold_instances.ome.tif",
         "gold_mask.ome.tif",
         "gold_overlay.png",
-        "gold_particles.csv",
         "gold_probability.ome.tif",
     ]
     expected = {
@@ -82,36 +81,25 @@ def test_stack_is_a_stack(networks, tmp_path):
         np.testing.assert_array_equal(file.series[0].asarray() > 0, [each.mask for each in found])
     pictures = [path.name for path in written if path.suffix == ".png"]
     assert pictures == ["stack_overlay.png", "stack_overlay_0001.png", "stack_overlay_0002.png"]
-    with open(tmp_path / "stack_particles.csv", newline="") as file:
-        assert [row["frame"] for row in csv.DictReader(file)] == ["0", "1", "2"]
 
 
-def test_table_has_a_row_for_each_particle(networks, tmp_path):
-    mask = mask_of_discs((80, 121), (30, 40, 12), (60, 119, 9))
-    shown, (result,) = results(networks, mask)
-    outputs.write(shown, [result], tmp_path, "gold")
-    with open(tmp_path / "gold_particles.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == outputs.COLUMNS
-    assert [row["touches_edge"] for row in rows] == ["no", "yes"]
-    for row, particle in zip(rows, result.particles, strict=True):
-        assert int(row["particle"]) == particle.label
-        assert float(row["area_nm2"]) == pytest.approx(particle.area_nm2, rel=1e-5)
-        assert float(row["equivalent_diameter_nm"]) == pytest.approx(particle.diameter_nm, rel=1e-5)
-        assert float(row["x_nm"]) == pytest.approx(particle.x_nm, rel=1e-5)
-        assert float(row["y_nm"]) == pytest.approx(particle.y_nm, rel=1e-5)
-        assert float(row["mean_probability"]) == pytest.approx(particle.mean_probability, rel=1e-5)
-        assert float(row["found_in"]) == particle.found_in
-
-
-def test_image_without_particles_has_a_table_without_rows(networks, tmp_path):
+def test_image_without_particles_has_an_overlay(networks, tmp_path):
     shown, _ = results(networks, np.zeros((64, 64), bool))
     found = [segment(image_of(np.zeros((64, 64), bool)), 0.25, networks, Settings(smallest_nm=1))]
     assert found[0].particles == []
     outputs.write(shown, found, tmp_path, "empty")
-    assert (tmp_path / "empty_particles.csv").read_text().split() == [",".join(outputs.COLUMNS)]
     with Image.open(tmp_path / "empty_overlay.png") as picture:
         assert min(picture.size) >= outputs.SMALLEST_OVERLAY
+
+
+def test_overlay_says_that_an_image_is_unlike_the_training_images(networks):
+    (shown,), (result,) = results(networks, mask_of_discs((100, 100), (30, 30, 15)))
+    plain = np.asarray(outputs.overlay(shown, result))
+    flagged = np.asarray(outputs.overlay(shown, replace(result, flags=("its spectrum",))))
+    changed = np.argwhere((plain != flagged).any(-1))
+    assert (flagged[:44] == outputs.WARNING).all(-1).mean() > 0.7
+    assert (flagged[:44] == 255).all(-1).sum() > 500  # the words
+    assert changed[:, 0].max() < 50
 
 
 def test_overlay_draws_outlines_and_a_scale_bar(networks):

@@ -12,6 +12,8 @@ from passband import PassbandError
 from passband.learning.network_files import open_networks
 from passband.micrographs import outputs, predictions
 from passband.micrographs.images.segmentation import Settings
+from passband.micrographs.trust.trust import Assessment, Unassessed
+from passband.prediction.recommend.network_ranking import Dice
 from passband.storage import atomic, datasets
 
 RAW = Settings(hot_pixels=False, flat_field=False)
@@ -30,75 +32,46 @@ def file(tmp_path):
 
 
 def predict(file, networks, **options):
-    folder = file.parent / "out"
-    given = {"pixel_size_A": 0.25, "folder": folder, "name": "gold", "settings": RAW}
-    return predictions.predict_file(file, networks, **given | options)
+    given = {"pixel_size_A": 0.25, "folder": file.parent / "out", "settings": RAW}
+    return predictions.Predictor(networks, **given | options).predict(file, "gold")
 
 
-def test_line_has_particles_diameter_and_confidence(file, networks):
+def test_a_frame_has_particles_diameter_and_confidence(file, networks):
     result = predict(file, networks)
-    line, pixels = result.lines
-    assert line.startswith("gold.npy: 2 particles, mean diameter 0.58")
-    assert "confidence 0.9" in line
-    assert "pixels of 0.25 Å resampled to 0.3 Å (factor 0.8333), field not flattened" in pixels
-    assert result.scores == ()
+    (frame,) = result.frames
+    assert frame.line.startswith("gold.npy: 2 particles, mean diameter 0.58")
+    assert " nm of 2 whole, confidence 0.9" in frame.line
+    assert frame.verdict == "not assessed, because this was not asked for"
+    assert frame.done == ("pixels of 0.25 Å resampled to 0.3 Å",)
+    assert frame.score is None
     assert all(path.is_file() for path in result.written)
     assert result.overlay.name == "gold_overlay.png"
 
 
+def test_what_an_assessor_says_is_in_the_frame(file, networks):
+    class Fixed(Unassessed):
+        def finish(self):
+            return Assessment(Dice(0.87, 0.734, 1), ("its spectrum", "its small field"))
+
+    (frame,) = predict(file, networks, assessor=Fixed("")).frames
+    assert frame.expected_dice == Dice(0.87, 0.734, 1)
+    assert frame.flags == ("its spectrum", "its small field")
+    assert frame.verdict == (
+        "unlike the training images, because of its spectrum and its small field: do not trust it; "
+        "expected Dice 0.87 (0.73 to 1.00)"
+    )
+
+
 def test_frames_of_a_stack_have_their_numbers(tmp_path, networks):
     np.save(tmp_path / "stack.npy", np.stack([image_of(MASK, seed) for seed in range(3)]))
-    np.save(tmp_path / "truth.npy", np.stack([MASK, MASK & False, MASK]))
     (tmp_path / "truth").mkdir()
-    (tmp_path / "truth.npy").rename(tmp_path / "truth/stack.npy")
-    result = predict(tmp_path / "stack.npy", networks, truth=tmp_path / "truth")
-    assert [line.partition(":")[0] for line in result.lines[:3]] == [
-        f"stack.npy frame {k}" for k in range(3)
-    ]
-    assert [score.is_empty for score in result.scores] == [False, True, False]
-    *_, empty, last = predictions.truth_lines([result])
-    assert empty.startswith("not in the mean: stack.npy frame 1, empty truth, false-positive area")
-    assert last.startswith("mean Dice 0.9")
-    assert last.endswith(" over 2 images")
+    np.save(tmp_path / "truth/stack.npy", np.stack([MASK, MASK & False, MASK]))
+    frames = predict(tmp_path / "stack.npy", networks, masks=tmp_path / "truth").frames
+    assert [frame.name for frame in frames] == [f"stack.npy frame {k}" for k in range(3)]
+    assert [frame.score.is_empty for frame in frames] == [False, True, False]
 
 
 # The ground truth
-
-
-def test_score_counts_pixels():
-    true = mask_of_discs((50, 60), (20, 20, 10))
-    mask = mask_of_discs((50, 60), (22, 20, 10), (40, 50, 3))
-    score = predictions.score(mask, true, 0.5)
-    both, predicted, positive = (mask & true).sum(), mask.sum(), true.sum()
-    assert score.counts.tolist() == [both, predicted - both, positive - both]
-    assert score.dice == pytest.approx(2 * both / (predicted + positive))
-    assert str(score) == (
-        f"Dice {score.dice:.3f}, precision {both / predicted:.3f}, recall {both / positive:.3f}"
-    )
-    empty = predictions.score(mask, true & False, 0.5)
-    assert empty.is_empty
-    assert empty.false_positive_nm2 == pytest.approx(predicted * 0.05**2)
-    assert not predictions.score(true & False, true, 0.5).is_empty
-
-
-@pytest.mark.parametrize(("pixels", "is_empty"), [(99, True), (100, False)])
-def test_an_image_with_hardly_any_truth_is_not_in_the_mean(pixels, is_empty):
-    """The boundary is 1% of the image; the wrong area is reported below it."""
-    true = np.zeros((100, 100), bool)
-    true.flat[:pixels] = True
-    score = predictions.score(~true, true, 10)
-    full = predictions.score(true, true, 10)
-    image = predictions.Prediction(Path("a.npy"), (), ("a.npy",), (score,), ())
-    other = predictions.Prediction(Path("b.npy"), (), ("b.npy",), (full,), ())
-    lines = predictions.truth_lines([image, other])
-    assert score.is_empty == full.is_empty == is_empty
-    if is_empty:
-        wrong = "truth covers 0.99%, false-positive area 9901 nm²"
-        assert str(score) == wrong
-        assert lines[0] == f"not in the mean: a.npy, {wrong}"
-        assert lines[-1] == "no mean Dice: no image has a truth that covers 1% of it or more"
-    else:
-        assert lines == ["mean Dice 0.500 over 2 images"]
 
 
 @pytest.mark.parametrize("name", ["gold.npy", "gold.png"])
@@ -109,10 +82,9 @@ def test_mask_is_found_by_the_name_of_the_file(file, networks, name):
         Image.fromarray(MASK.astype(np.uint8) * 255).save(folder / name)
     else:
         np.save(folder / name, MASK)
-    result = predict(file, networks, truth=folder)
-    assert result.lines[0].endswith(str(result.scores[0]))
-    assert result.scores[0].dice > 0.95
-    assert predictions.truth_lines([result])[-1].endswith(" over 1 image")
+    (frame,) = predict(file, networks, masks=folder).frames
+    assert frame.line.endswith(f"; {frame.score}")
+    assert frame.score.dice > 0.95
 
 
 def test_store_of_images_has_its_own_masks(tmp_path, networks):
@@ -122,23 +94,18 @@ def test_store_of_images_has_its_own_masks(tmp_path, networks):
     images = xr.Dataset({"counts": (dimensions, counts), "mask": (dimensions, 1 * masks)})
     attributes = {"pixel_size_A": 0.3}
     datasets.write(images, tmp_path / "a.zarr", datasets.IMAGES, attributes)
-    result = predict(tmp_path / "a.zarr", networks, pixel_size_A=None, truth=tmp_path)
-    assert [score.dice for score in result.scores] == pytest.approx([1, 1], abs=0.01)
-
-
-def test_without_a_full_truth_there_is_no_mean():
-    (line,) = predictions.truth_lines([])
-    assert line.startswith("no mean Dice: ")
+    result = predict(tmp_path / "a.zarr", networks, pixel_size_A=None, masks=tmp_path)
+    assert [frame.score.dice for frame in result.frames] == pytest.approx([1, 1], abs=0.01)
 
 
 def test_wrong_masks_are_reported_before_anything_is_written(file, networks):
     folder = file.parent / "truth"
     folder.mkdir()
     with pytest.raises(PassbandError, match=r"gold.npy: there is no mask gold.npy in .*truth"):
-        predict(file, networks, truth=folder)
+        predict(file, networks, masks=folder)
     np.save(folder / "gold.npy", MASK[:-1])
     with pytest.raises(PassbandError, match=r"gold.npy: 80 × 121 pixels, but .* 79 × 121 pixels"):
-        predict(file, networks, truth=folder)
+        predict(file, networks, masks=folder)
     assert not (file.parent / "out").exists()
 
 
@@ -156,7 +123,7 @@ def test_output_files_are_whole_or_absent(file, networks, monkeypatch):
     def fail(*_):
         raise OSError("no")
 
-    monkeypatch.setattr(outputs, "write_table", fail)
+    monkeypatch.setattr(outputs, "overlay", fail)
     with pytest.raises(OSError, match="no"):
         predict(file, networks)
     names = {path.name for path in (file.parent / "out").iterdir()}

@@ -123,7 +123,7 @@ def run(options: argparse.Namespace) -> int:
     pixel_size.check_option(options.pixel_size_A)
     known = known_lens(options, options.cs_um, options.aperture_mrad)
     known.check()
-    paths = readers.find(options.files)
+    paths = readers.find(options.files, report_remark)
     failures: list[str] = []
     found = lens.measure(paths, options.pixel_size_A, known, failures=failures)
     if options.json and found:

@@ -55,6 +55,7 @@ def recommended(
     """
     from passband.answers import image_recommendation
     from passband.learning.network_files import open_networks
+    from passband.micrographs.batch import failure
 
     results = find_study(options.words[0], print)
     tested = results.tested(options.specimen)
@@ -86,15 +87,6 @@ def recommended(
         print("\n".join(map(escaped, lines)))
         print(f"  recommended: {id}, expected Dice {expected:.3f}")
     return chosen, ctf, failed
-
-
-def failure(path: Path, error: Exception) -> str:
-    """Return in one line why a file failed."""
-    if isinstance(error, PassbandError | OSError):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return escaped(f"{path}: does not fit into memory")
-    return escaped(f"{path}: {type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def named(options: argparse.Namespace) -> tuple[list, list[str]]:

@@ -1,6 +1,5 @@
-"""Files of a segmented image: OME-TIFFs, a table of particles, and an overlay to look at first."""
+"""Files of a segmented image: OME-TIFFs, and an overlay to look at first."""
 
-import csv
 import glob
 import math
 from collections.abc import Sequence
@@ -8,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from passband import __version__
-from passband.micrographs.images import particles
+from passband.micrographs.images import own_outputs, particles
 from passband.micrographs.images.segmentation import Segmentation
 from passband.storage.atomic import replacing
 from passband.units import A_PER_NM
@@ -19,21 +17,10 @@ LARGEST_OVERLAY, SMALLEST_OVERLAY = 2048, 768
 #: Colours of outlines: of whole particles, and of particles that touch the edge of the image, from
 #: Okabe & Ito (2008).
 WHOLE, CUT = (86, 180, 233), (230, 159, 0)
+#: The words over an image that is flagged, and their background, from the same source.
+UNLIKE, WARNING = "unlike the training images", (213, 94, 0)
 #: The share of the darkest pixels, and of the brightest pixels, whose contrast is not shown.
 _CLIPPED = 0.005
-
-#: The columns of the table of particles.
-COLUMNS = (
-    "frame",
-    "particle",
-    "area_nm2",
-    "equivalent_diameter_nm",
-    "x_nm",
-    "y_nm",
-    "touches_edge",
-    "mean_probability",
-    "found_in",
-)
 
 
 def write(
@@ -49,8 +36,8 @@ def write(
         The files. ``_mask.ome.tif`` has 255 in the particles and 0 elsewhere.
         ``_probability.ome.tif`` is the probability as float32. ``_instances.ome.tif`` has the label
         of each particle. ``_disagreement.ome.tif`` is the standard deviation of the probability
-        over several networks, as float32. ``_particles.csv`` is the table of particles.
-        ``_overlay.png`` shows the first frame, and ``_overlay_0001.png`` shows the second frame.
+        over several networks, as float32. ``_overlay.png`` shows the first frame, and
+        ``_overlay_0001.png`` shows the second frame.
     """
     pixel_nm = results[0].pixel_size_A / A_PER_NM
     most = max(len(result.particles) for result in results)
@@ -59,7 +46,7 @@ def write(
 
     def stack(kind: str, arrays: list[np.ndarray]) -> None:
         path = folder / f"{name}_{kind}.ome.tif"
-        write_tiff(path, arrays, pixel_nm, f"{name} {kind}")
+        write_tiff(path, arrays, pixel_nm, own_outputs.title(name, kind))
         written.append(path)
 
     stack("mask", [np.where(each.mask, np.uint8(255), np.uint8(0)) for each in results])
@@ -67,17 +54,14 @@ def write(
     stack("instances", [each.labels.astype(label_type, copy=False) for each in results])
     if results[0].disagreement is not None:
         stack("disagreement", [each.disagreement for each in results])
-    table = folder / f"{name}_particles.csv"
-    with replacing(table) as beside:
-        write_table(beside, results)
-    written.append(table)
     for number, (image, result) in enumerate(zip(shown, results, strict=True)):
         path = folder / (f"{name}_overlay_{number:04d}.png" if number else f"{name}_overlay.png")
         with replacing(path) as beside:
-            overlay(image, result).save(beside, "PNG", optimize=False)
+            overlay(image, result).save(beside, "PNG", pnginfo=own_outputs.png_info())
         written.append(path)
-    # Files of an earlier run with more networks or more frames do not belong to these results.
-    earlier = {folder / f"{name}_disagreement.ome.tif"}
+    # Files of an earlier run with more networks or more frames, or of an earlier version, do not
+    # belong to these results.
+    earlier = {folder / f"{name}_disagreement.ome.tif", folder / f"{name}_particles.csv"}
     earlier |= set(folder.glob(f"{glob.escape(name)}_overlay_[0-9][0-9][0-9][0-9].png"))
     for path in earlier - set(written):
         path.unlink(missing_ok=True)
@@ -108,7 +92,7 @@ def write_tiff(path: Path, frames: Sequence[np.ndarray], pixel_nm: float, title:
             photometric="minisblack",
             resolution=(1e7 / pixel_nm, 1e7 / pixel_nm),
             resolutionunit="CENTIMETER",
-            software=f"passband {__version__}",
+            software=own_outputs.SOFTWARE,
             metadata={
                 "axes": "YX" if data.ndim == 2 else "TYX",
                 "Name": title,
@@ -118,27 +102,6 @@ def write_tiff(path: Path, frames: Sequence[np.ndarray], pixel_nm: float, title:
                 "PhysicalSizeYUnit": "nm",
             },
         )
-
-
-def write_table(path: Path, results: Sequence[Segmentation]) -> None:
-    """Write the particles of all frames as CSV, with the columns :data:`COLUMNS`."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(COLUMNS)
-        for frame, result in enumerate(results):
-            for each in result.particles:
-                lengths = each.area_nm2, each.diameter_nm, each.x_nm, each.y_nm
-                found_in = "" if each.found_in is None else f"{each.found_in:.6g}"
-                table.writerow(
-                    [
-                        frame,
-                        each.label,
-                        *(f"{length:.6g}" for length in lengths),
-                        "yes" if each.touches_edge else "no",
-                        f"{each.mean_probability:.6g}",
-                        found_in,
-                    ]
-                )
 
 
 def reduced(image: np.ndarray) -> np.ndarray:
@@ -163,6 +126,8 @@ def _reduction(shape: tuple[int, int]) -> int:
 
 def overlay(shown: np.ndarray, result: Segmentation):
     """Return a picture of the image with the outlines of its particles and a scale bar.
+
+    Above, it says so if the image is unlike the training images.
 
     The contrast is stretched, so that half a percent of the pixels are black and half a percent
     white. An outline is drawn in :data:`WHOLE`, or in :data:`CUT` if the particle touches the edge.
@@ -195,12 +160,17 @@ def overlay(shown: np.ndarray, result: Segmentation):
     pixels[edge & cut[labels]] = CUT
     picture = Image.fromarray(pixels)
 
+    draw, size = ImageDraw.Draw(picture, "RGBA"), max(11, grey.shape[1] // 36)
+    font = ImageFont.load_default(size)
+    if result.flags:
+        draw.rectangle((0, 0, grey.shape[1], 2 * size), fill=WARNING)
+        place = grey.shape[1] / 2, size
+        draw.text(place, UNLIKE, font=font, fill="white", anchor="mm")
+
     # The scale bar.
     pixel_nm = result.pixel_size_A / A_PER_NM * side / enlarged
     length_nm = round_length(grey.shape[1] * pixel_nm / 4)
     length = length_nm / pixel_nm
-    size = max(11, grey.shape[1] // 36)
-    draw, font = ImageDraw.Draw(picture, "RGBA"), ImageFont.load_default(size)
     text = f"{length_nm:g} nm"
     margin = size // 2
     bottom = grey.shape[0] - margin

@@ -90,6 +90,26 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def clear_ended(folder: Path) -> None:
+    """Remove the temporary files in a folder whose processes, on this machine, have ended."""
+    own = f".{socket.gethostname()}-"
+    for left in folder.glob(f"{glob.escape(own)}*"):
+        number, dot, _ = left.name.removeprefix(own).partition(".")
+        if dot and number.isdecimal() and not _is_running(int(number)):
+            with contextlib.suppress(OSError):  # a file that cannot be removed does no harm
+                remove(left)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def _clear(path: Path) -> None:
     """Remove the temporary files of a path that killed jobs left behind.
 

@@ -145,11 +145,11 @@ def test_condition_where_the_network_fails_lowers_the_expected_dice(trained):
 def test_with_adapt_the_dice_is_not_known_and_images_are_compared(trained):
     found, _ = assess(trained, images("Au")[0][0], adapted=True)
     assert found.dice is None
-    assert found.lines == []
+    assert (found.reasons, found.unassessed) == ((), "it is not known with --adapt")
     gradient = np.outer(np.ones(200), np.arange(200))
     found, _ = assess(trained, gradient + np.eye(200), adapted=True)
-    assert found.lines == [found.lines[0]]
-    assert found.lines[0].startswith(trust.WARNING)
+    assert found.dice is None
+    assert found.is_flagged
 
 
 def test_content_is_the_same_after_json(trained):

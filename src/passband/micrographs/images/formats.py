@@ -251,6 +251,16 @@ def check_safe(path: Path) -> None:
                     raise PassbandError(f"{path}: /{name} is in another file, which is not read")
 
 
+def files_of(path: Path) -> list[Path]:
+    """Return the files with the content of an image file: itself, or those of a folder or an EMI.
+
+    They are sorted. The parts of a Zarr folder are all files in it.
+    """
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    return [path, *sorted(_ser_files(path))] if suffix(path) == ".emi" else [path]
+
+
 def _if_outside(file, name: str, link) -> str | None:
     """Return the name of a link of an HDF5 file if its data are in another file."""
     import h5py

@@ -9,7 +9,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,9 @@ from passband import PassbandError
 from passband.micrographs.images import pixel_size
 from passband.micrographs.images.contents import Content
 from passband.micrographs.images.formats import FORMATS, check_safe, suffix
+from passband.micrographs.images.own_outputs import is_output
 from passband.results import published
+from passband.words import number_of
 
 #: Minimum height and width of an image [pixels].
 MIN_PX = 32
@@ -100,15 +102,19 @@ def read_mask(path: str | Path) -> np.ndarray:
     return np.asarray(_frames(path, _content(path).images, min_px=1) > 0)
 
 
-def find(paths: Iterable[str | Path]) -> list[Path]:
+def find(paths: Iterable[str | Path], say: Callable[[str], None] = lambda line: None) -> list[Path]:
     """Return the image files among paths: files as they are, folders as the images inside.
 
     The word ``sample`` is the package's sample, unless a file has this name. A Zarr folder is one
     image file. Folders inside a folder are not searched. A SER file beside its EMI file is left
-    out, since the EMI file is read together with its SER files.
+    out, since the EMI file is read together with its SER files. So are files that ``passband
+    predict`` has written.
+
+    Args:
+        say: Receives a line about files that are left out.
 
     Raises:
-        PassbandError: If a path does not exist, or if a folder contains no image file.
+        PassbandError: If a path does not exist, or if no image is left.
     """
     found: list[Path] = []
     for path in map(Path, paths):
@@ -129,7 +135,15 @@ def find(paths: Iterable[str | Path]) -> list[Path]:
         if not inside:
             raise PassbandError(f"{path}: contains no image; formats are {_formats()}")
         found += inside
-    return list(dict.fromkeys(found))
+    own = {path: is_output(path) for path in found}
+    images = [path for path, is_own in own.items() if not is_own]
+    if left := [path for path, is_own in own.items() if is_own]:
+        others = f" and {number_of(len(left) - 1, 'other file')}" * (len(left) > 1)
+        line = f"{left[0]}{others}: written by `passband predict`, no image of a microscope"
+        if not images:
+            raise PassbandError(line)
+        say(f"{line}: left out")
+    return images
 
 
 def _has_emi(path: Path, names: set[str]) -> bool:

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, get_type_hints
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_type_hints
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -18,6 +18,10 @@ from passband.micrographs.images import own_noise, preparation, tiles
 from passband.micrographs.images import particles as measured
 from passband.micrographs.images.particles import Particle
 from passband.units import A_PER_NM
+from passband.words import listed, number_of
+
+if TYPE_CHECKING:
+    from passband.prediction.recommend.network_ranking import Dice
 
 #: The largest ratio of the pixel sizes of an image and of a network. Larger pixels do not show the
 #: detail that networks need.
@@ -127,8 +131,11 @@ class Segmentation:
         factor: The ratio of the pixel sizes of image and network: above 1 if the image was
             enlarged.
         notes: What the user should know about the result, one line each.
-        noise: How the image's noise was treated for the networks, one line each; empty if the noise
-            of all training images is white.
+        done: How the image was prepared for the networks, one phrase for each step.
+        expected_dice: The Dice to expect, with its 90% interval; None if it is not known.
+        flags: Why the image is unlike the training images: do not trust the mask. Empty if it is
+            like them, or if this is not known.
+        unassessed: Why the expected Dice is not known; empty if it is.
     """
 
     probability: np.ndarray
@@ -137,8 +144,16 @@ class Segmentation:
     particles: list[Particle]
     pixel_size_A: float
     factor: float
-    notes: tuple[str, ...] = field(default=())
-    noise: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    done: tuple[str, ...] = ()
+    expected_dice: "Dice | None" = None
+    flags: tuple[str, ...] = ()
+    unassessed: str = "this was not asked for"
+
+    @property
+    def verdict(self) -> str:
+        """Whether to trust the mask, in one sentence."""
+        return verdict(self.expected_dice, self.flags, self.unassessed)
 
     @property
     def mask(self) -> np.ndarray:
@@ -156,6 +171,16 @@ class Segmentation:
     def mean_diameter_nm(self) -> float:
         """See :func:`passband.micrographs.images.particles.mean_diameter`."""
         return measured.mean_diameter(self.particles)
+
+
+def verdict(expected: "Dice | None", flags: Sequence[str], unassessed: str = "") -> str:
+    """Return in one sentence whether to trust a mask, see :class:`Segmentation`."""
+    dice = "" if expected is None else f"; expected Dice {expected.short_words}"
+    if flags:
+        return f"unlike the training images, because of {listed(flags)}: do not trust it{dice}"
+    if expected is None:
+        return f"not assessed, because {unassessed}"
+    return f"looks like the training images{dice}"
 
 
 def is_flattened(
@@ -200,10 +225,15 @@ def segment(
     noises = [network.microscope.detector.noise for network in networks]
     if settings.filter_noise is None and not all(noise.is_white for noise in noises):
         slope = own_noise.slope(image, pixel_size_A)
+    done: list[str] = []
     if settings.hot_pixels:
-        image = preparation.remove_hot_pixels(image)
+        before, image = image, preparation.remove_hot_pixels(image)
+        if hot := np.count_nonzero(before != image):
+            done.append(f"{number_of(hot, 'hot pixel')} replaced")
+        del before
     if is_flattened(shape, pixel_size_A, networks[0], settings):
         image = preparation.flatten_field(image)
+        done.append("field flattened")
     # All networks of one pixel size and one filter work on the same resampled image.
     kinds, said = [], []
     for network, noise in zip(networks, noises, strict=True):
@@ -216,6 +246,8 @@ def segment(
     for size, noise in distinct:
         same = abs(size / pixel_size_A - 1) <= 1e-6
         resampled = image if same else preparation.resample(image, pixel_size_A, size)
+        if not same:
+            done.append(f"pixels of {pixel_size_A:g} Å resampled to {size:g} Å")
         if (size, noise) == distinct[-1]:
             del image
         if noise:
@@ -258,7 +290,7 @@ def segment(
         pixel_size_A,
         pixel_size_A / networks[0].pixel_size_A,
         tuple(dict.fromkeys(notes)),
-        tuple(dict.fromkeys(said)),
+        tuple(dict.fromkeys((*done, *said))),
     )
 
 

@@ -30,8 +30,6 @@ SMALLEST_FIELD = 0.5
 WELL = 0.8
 #: Largest number of pixels of an image over which probabilities are summed.
 MOST_PIXELS = 2**22
-#: The warning for an image that is flagged.
-WARNING = "unlike anything this network was trained on: do not trust the mask"
 #: The type of ids of networks, which are texts in JSON.
 Ids = tuple[Annotated[NetworkId, PlainValidator(NetworkId.parse), PlainSerializer(str)], ...]
 
@@ -93,25 +91,21 @@ class Assessment:
 
     Attributes:
         dice: The expected Dice, with its interval. None if it is not known, as with `--adapt`.
-        reasons: Why the image is flagged; empty if the mask can be trusted as the expected Dice
-            says.
+        reasons: Because of what the image is flagged; empty if the mask can be trusted as the
+            expected Dice says.
         scores: The scores that the expected Dice was computed from.
+        unassessed: Why the expected Dice is not known; empty if it is.
     """
 
     dice: Dice | None
     reasons: tuple[str, ...]
     scores: Mapping[str, float] = field(default_factory=dict)
+    unassessed: str = ""
 
     @property
     def is_flagged(self) -> bool:
         """Whether the mask must not be trusted."""
         return bool(self.reasons)
-
-    @property
-    def lines(self) -> list[str]:
-        """The assessment for people: the expected Dice, and the warning if there is one."""
-        known = [] if self.dice is None else [f"expected Dice {self.dice.words}"]
-        return known + [f"{WARNING} ({', '.join(self.reasons)})"] * self.is_flagged
 
 
 def together(assessments: Sequence[Assessment]) -> Assessment:
@@ -132,7 +126,8 @@ def together(assessments: Sequence[Assessment]) -> Assessment:
         )
     reasons = dict.fromkeys(reason for each in assessments for reason in each.reasons)
     flagged = all(each.is_flagged for each in assessments)
-    return Assessment(dice, tuple(reasons) if flagged else ())
+    (unassessed, *_) = (each.unassessed for each in assessments)
+    return Assessment(dice, tuple(reasons) if flagged else (), unassessed=unassessed)
 
 
 @dataclass(frozen=True)
@@ -182,10 +177,12 @@ class Trust(JsonValues):
         reasons += ["its small field"] * is_small
         dice = self.calibrations[kind].expected(self.own.dice, found, bool(reasons))
         if raw["area"] == 0:
-            reasons.append("the network finds no particle")
+            reasons.append("the lack of particles")
         elif dice.value < LOWEST * self.own.dice and not adapted:
-            reasons.append("low expected Dice")
-        return Assessment(None if adapted else dice, tuple(reasons), found)
+            reasons.append("its low expected Dice")
+        if adapted:
+            return Assessment(None, tuple(reasons), found, "it is not known with --adapt")
+        return Assessment(dice, tuple(reasons), found)
 
 
 class Assessor:
@@ -211,6 +208,12 @@ class Assessor:
         #: step between rows of probabilities, and the area in areas of a training image.
         self._seen: dict[NetworkId, tuple[np.ndarray, np.ndarray, int, float]] = {}
         self._probabilities: dict[NetworkId, np.ndarray] = {}
+
+    @property
+    def values(self) -> tuple:
+        """What assessments depend on, for a digest."""
+        known = [trust.to_values() for trust in self._trusts]
+        return known, {str(id): dice for id, dice in self._ctf.items()}, self._adapted
 
     def begin(self) -> None:
         """Forget an image whose segmentation has failed."""
@@ -255,6 +258,24 @@ class Assessor:
             ctf = float(np.mean(expected)) if expected else None
             found.append(trust.assess(raw, ctf, self._adapted))
         return together(found)
+
+
+class Unassessed:
+    """Takes the place of an :class:`Assessor` where images cannot be assessed, and says why."""
+
+    watch = None
+
+    def __init__(self, why: str):
+        self._why = why
+        #: What assessments depend on, for a digest.
+        self.values = why
+
+    def begin(self) -> None:
+        """Do nothing."""
+
+    def finish(self) -> Assessment:
+        """Return an assessment without an expected Dice."""
+        return Assessment(None, (), unassessed=self._why)
 
 
 def raw_scores(

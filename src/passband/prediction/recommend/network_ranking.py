@@ -60,8 +60,13 @@ class Dice:
 
     @property
     def words(self) -> str:
-        """The Dice for people, such as ``0.91 (0.85 to 0.96)``."""
+        """The Dice for people, such as ``0.912 (0.853 to 0.961)``."""
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+    @property
+    def short_words(self) -> str:
+        """The Dice of one image for people, such as ``0.91 (0.85 to 0.96)``."""
+        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
 @dataclass(frozen=True)

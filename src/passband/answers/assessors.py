@@ -1,0 +1,75 @@
+"""What assesses the images of networks: opened once for the same networks."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from passband import PassbandError
+from passband.answers import trust
+from passband.grid import Condition
+from passband.learning.network_files import Network
+from passband.micrographs.images.segmentation import Settings
+from passband.micrographs.trust.trust import Assessor, Trust, Unassessed
+from passband.network_id import NetworkId
+
+
+class Assessors:
+    """Opens what assesses the images of networks, once for the same networks.
+
+    Args:
+        condition: The condition of all images, if it is known: the expected Dice then also uses
+            what the study's model expects under it.
+        measure: Whether the training images of networks of a study are measured, which may take
+            minutes; otherwise only networks are assessed that have a file of measurements.
+        progress: Wraps the list of test conditions under which networks are measured.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        condition: Condition | None = None,
+        measure: bool = True,
+        progress: Callable[[Iterable], Iterable] = iter,
+    ):
+        self._settings, self._condition = settings, condition
+        self._measure, self._progress = measure, progress
+        self._known: dict[tuple, tuple[list[Trust], dict[NetworkId, float]] | str] = {}
+        #: What the user should know about the condition.
+        self.notes: list[str] = []
+
+    def of(
+        self, networks: Sequence[Network], ctf: Mapping[NetworkId, float] | None = None
+    ) -> Assessor | Unassessed:
+        """Return what assesses images of networks.
+
+        Args:
+            ctf: The Dice that the study's model expects under the image's own condition, by the
+                network's id. Without it, the condition is that of all images.
+        """
+        key = (ctf is not None, *((network.path, network.replica) for network in networks))
+        if key not in self._known:
+            self._known[key] = self._open(networks, ctf is not None)
+        if isinstance(known := self._known[key], str):
+            return Unassessed(known)
+        trusts, of_all = known
+        return Assessor(trusts, networks, of_all if ctf is None else ctf, self._settings.adapt)
+
+    def _open(
+        self, networks: Sequence[Network], with_ctf: bool
+    ) -> tuple[list[Trust], dict[NetworkId, float]] | str:
+        """Return the Trust of each training condition and the Dice of the condition, or why not."""
+        if self._settings.normalise == "local":
+            return "images are not compared with --normalise local"
+        if not self._measure and not trust.trust_file(networks[0]).exists():
+            return "the network has not been compared with its training images; ask for `likeness`"
+        with_ctf = with_ctf or self._condition is not None
+        try:
+            groups = trust.by_condition(networks)
+            trusts = [trust.open_trust(group, self._progress, with_ctf) for group in groups]
+        except PassbandError as error:
+            return str(error)
+        if self._condition is None:
+            return trusts, {}
+        try:
+            return trusts, trust.expected_dice(networks, self._condition)
+        except PassbandError as error:
+            self.notes.append(f"the condition is not used for the expected Dice, since {error}")
+            return trusts, {}

@@ -1,0 +1,124 @@
+"""Many files: each is predicted or fails alone, in one process or in several."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from passband import PassbandError
+from passband.console import escaped
+from passband.micrographs.predictions import Prediction, Predictor
+from passband.micrographs.summary import Frame
+
+
+@dataclass(frozen=True)
+class Task:
+    """One file of a run.
+
+    Attributes:
+        name: The beginning of the names of its output files.
+        predictor: What predicts it; or why it cannot be predicted, in one line.
+    """
+
+    path: Path
+    name: str
+    predictor: Predictor | str
+
+    def outcome(self, progress: Callable[[Iterable], Iterable] = iter) -> Prediction | str:
+        """Return the results, or the line that says why the file failed."""
+        if isinstance(self.predictor, str):
+            return self.predictor
+        try:
+            return self.predictor.predict(self.path, self.name, progress)
+        except Exception as error:  # the other files are still segmented
+            return failure(self.path, error)
+
+    def frames(self, outcome: Prediction | str) -> tuple[Frame, ...]:
+        """Return the images of the file, or what stands for a file that failed."""
+        if isinstance(outcome, Prediction):
+            return outcome.frames
+        networks = () if isinstance(self.predictor, str) else self.predictor.names
+        return (Frame(file=self.path.name, networks=networks, error=outcome),)
+
+
+def failure(path: Path, error: Exception) -> str:
+    """Return in one line why a file failed."""
+    if isinstance(error, PassbandError | OSError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return escaped(f"{path}: does not fit into memory")
+    return escaped(f"{path}: {type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def outcomes(
+    tasks: Sequence[Task], jobs: int = 1, progress: Callable[[Iterable], Iterable] = iter
+) -> Iterator[Prediction | str]:
+    """Yield the outcome of each task, in their order; see :meth:`Task.outcome`.
+
+    Args:
+        jobs: Number of processes.
+        progress: Wraps the tiles of an image, if there is one process.
+    """
+    if min(jobs, len(tasks)) < 2:
+        yield from (task.outcome(progress) for task in tasks)
+        return
+    done = 0
+    while done < len(tasks):
+        try:
+            for outcome in _in_processes(tasks[done:], jobs):
+                yield outcome
+                done += 1
+        except BrokenProcessPool:
+            # A process has ended, such as for lack of memory. The first file without an outcome may
+            # be the reason: it has a process and all memory for itself.
+            try:
+                (outcome,) = _in_processes(tasks[done : done + 1], 1)
+            except BrokenProcessPool:
+                outcome = f"{tasks[done].path}: its process has ended, perhaps for lack of memory"
+            yield outcome
+            done += 1
+
+
+def _in_processes(tasks: Sequence[Task], jobs: int) -> Iterator[Prediction | str]:
+    jobs = min(jobs, len(tasks))
+    pool = ProcessPoolExecutor(
+        jobs,
+        multiprocessing.get_context("spawn"),  # threads of torch do not survive a fork
+        initializer=_begin,
+        initargs=(tasks, jobs),
+    )
+    try:
+        futures = [pool.submit(_outcome, place) for place in range(len(tasks))]
+        for future in futures:
+            yield future.result()
+        pool.shutdown()
+    except BaseException:
+        processes = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()
+        raise
+
+
+_tasks: Sequence[Task] = ()
+
+
+def _begin(tasks: Sequence[Task], jobs: int) -> None:
+    """Prepare a process, which ends with the process that has started it."""
+    import torch
+
+    global _tasks
+    _tasks = tasks
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends this one
+    torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
+def _outcome(place: int) -> Prediction | str:
+    return _tasks[place].outcome()

@@ -1,0 +1,134 @@
+"""What an earlier run has done: a record of each file, so that no file is segmented twice.
+
+The record of an image is in the folder ``.records`` beside the output files. It is believed only if
+the content of the image, of its true mask and of all output files is the same, and so are networks,
+settings and the version of Passband. Any other record is as good as none.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+from passband import PassbandError
+from passband.micrographs.images.formats import check_safe, files_of
+from passband.micrographs.summary import Frame
+from passband.seeds import digest
+from passband.storage import atomic, integrity
+
+#: The folder of records.
+FOLDER = ".records"
+#: Bytes that are read at once.
+_BLOCK = 2**22
+
+
+def key(paths: Iterable[Path | None], *values: object) -> str:
+    """Return a digest of the content of image files, and of values that can be written as JSON.
+
+    Raises:
+        PassbandError: If a file is a pipe or a device.
+    """
+    contents = []
+    for path in paths:
+        if path is None:
+            contents.append(None)
+            continue
+        check_safe(path)
+        inside = files_of(path)
+        contents.append([[str(f.relative_to(path.parent)), _content(f)] for f in inside])
+    return digest(contents, *values)
+
+
+def keep(
+    folder: Path, name: str, key: str, frames: Sequence[Frame], written: Sequence[Path]
+) -> None:
+    """Write the record of a file.
+
+    Args:
+        folder: The folder of the output files.
+        name: The beginning of their names.
+        frames, written: The results, and the output files.
+    """
+    values = [frame.to_values() for frame in frames]
+    files = {path.name: _content(path) for path in written}
+    record = {"key": key, "frames": values, "files": files}
+    with atomic.replacing(_path(folder, name)) as beside:
+        beside.write_text(json.dumps({**record, "digest": digest(record)}), encoding="utf-8")
+
+
+def earlier(folder: Path, name: str, key: str) -> tuple[tuple[Frame, ...], tuple[Path, ...]] | None:
+    """Return the frames and the output files that an earlier run has made under a key, or None."""
+    record = _record(folder, name)
+    if record.get("key") != key or _changed(folder, record):
+        return None
+    try:
+        frames = tuple(map(Frame.from_values, record["frames"]))
+    except (ValueError, TypeError):
+        return None
+    return frames, tuple(folder / file for file in record["files"])
+
+
+def clear(folder: Path) -> None:
+    """Remove what killed runs have left among the output files and the records of a folder."""
+    for each in (folder, folder / FOLDER):
+        atomic.clear_ended(each)
+
+
+def set_aside(folder: Path, name: str) -> list[str]:
+    """Rename output files that somebody has changed since an earlier run, such as edited labels.
+
+    Returns:
+        A line about each.
+    """
+    lines = []
+    for file in _changed(folder, _record(folder, name)):
+        if not file.exists():
+            continue
+        kind, _, ends = file.name.removeprefix(name).partition(".")
+        numbers = ("", *map(str, range(2, 10**6)))
+        names = (file.with_name(f"{name}{kind}.changed{n}.{ends}") for n in numbers)
+        aside = next(path for path in names if not path.exists())
+        file.rename(aside)
+        lines.append(f"{file.name} had been changed since an earlier run: it is now {aside.name}")
+    return lines
+
+
+def _record(folder: Path, name: str) -> dict:
+    """Return the whole record of a file, or an empty one."""
+    path = _path(folder, name)
+    try:
+        integrity.check_regular(path)
+        record = json.loads(path.read_text(encoding="utf-8"))
+        own = record.pop("digest") == digest(record)
+        inside = all(Path(file).name == file for file in record["files"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+    except PassbandError:  # a pipe
+        return {}
+    return record if own and inside else {}
+
+
+def _changed(folder: Path, record: dict) -> list[Path]:
+    """Return the output files that have not, or no longer, the content of their record."""
+    changed = []
+    for file, content in record.get("files", {}).items():
+        try:
+            same = _content(folder / file) == content
+        except (OSError, PassbandError):
+            same = False
+        changed += [folder / file] * (not same)
+    return changed
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / FOLDER / f"{name}.json"
+
+
+def _content(path: Path) -> str:
+    """Return a digest of a file's content."""
+    integrity.check_regular(path)
+    hashed = blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            hashed.update(block)
+    return hashed.hexdigest()

@@ -1,0 +1,150 @@
+"""The tables of a run."""
+
+import csv
+import json
+from math import nan
+
+import pytest
+
+from passband import PassbandError, __version__
+from passband.micrographs import summary
+from passband.micrographs.images.particles import Particle
+from passband.micrographs.summary import Frame
+from passband.micrographs.truth import Score
+from passband.prediction.recommend.network_ranking import Dice
+
+PARTICLES = (
+    Particle(1, 12.5, 4.0, 1.5, 2.5, False, 0.93, 1.0),
+    Particle(2, 3.25, 2.0, 0.1, 9.0, True, 0.81, 0.5),
+    Particle(3, 3.25, 3.0, 5.0, 6.0, False, nan, None),
+)
+FULL = Frame(
+    file="a,b.tif",
+    frame=1,
+    number=2,
+    networks=("gold/net/c/0", "gold/net/c/1"),
+    shape=(100, 200),
+    pixel_size_A=0.5,
+    dose_e_per_A2=400.0,
+    done=("3 hot pixels replaced", "noise not filtered: why; more"),
+    particles=PARTICLES,
+    confidence=0.987654321,
+    disagreement=0.0123,
+    expected_dice=Dice(0.5, 0.25, 0.75),
+    flags=("its spectrum", "its small field"),
+    notes=("a note",),
+    score=Score((10, 0, 10), 0.01, 100),
+)
+EMPTY = Frame(file="b.tif", frame=0, pixel_size_A=0.5, confidence=1.0, unassessed="no likeness")
+FAILED = Frame(file="c.tif", error="c.tif: is damaged")
+
+
+def rows(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_each_image_has_a_row_and_also_a_file_that_failed(tmp_path):
+    written = summary.write([FULL, EMPTY, FAILED], tmp_path)
+    assert written == [tmp_path / "particles.csv", tmp_path / "summary.csv"]
+    full, empty, failed = rows(tmp_path / "summary.csv")
+    assert full == {
+        "file": "a,b.tif",
+        "frame": "1",
+        "pixel_size_A": "0.5",
+        "dose_e_per_A2": "400",
+        "done": "3 hot pixels replaced | noise not filtered: why; more",
+        "particles": "3",
+        "whole_particles": "2",
+        "mean_diameter_nm": "3.5",
+        "sd_diameter_nm": "0.707107",
+        "confidence": "0.987654",
+        "expected_dice": "0.5",
+        "expected_dice_low": "0.25",
+        "expected_dice_high": "0.75",
+        "flagged": "yes",
+        "flags": "its spectrum | its small field",
+        "not_assessed": "",
+        "dice": "0.666667",
+        "networks": "gold/net/c/0 | gold/net/c/1",
+        "version": __version__,
+        "error": "",
+    }
+    assert (empty["particles"], empty["whole_particles"], empty["mean_diameter_nm"]) == (
+        "0",
+        "0",
+        "",
+    )
+    assert (empty["flagged"], empty["not_assessed"]) == ("", "no likeness")
+    known = {name: value for name, value in failed.items() if value}
+    assert known == {"file": "c.tif", "version": __version__, "error": "c.tif: is damaged"}
+
+
+def test_each_particle_has_a_row_with_its_image(tmp_path):
+    like = Frame(
+        file="d.tif", frame=0, particles=PARTICLES[:1], confidence=1, expected_dice=Dice(1, 1, 1)
+    )
+    summary.write([FULL, EMPTY, like], tmp_path)
+    first, second, third, other = rows(tmp_path / "particles.csv")
+    assert first == {
+        "file": "a,b.tif",
+        "frame": "1",
+        "flagged": "yes",
+        "particle": "1",
+        "area_nm2": "12.5",
+        "equivalent_diameter_nm": "4",
+        "x_nm": "1.5",
+        "y_nm": "2.5",
+        "touches_edge": "no",
+        "mean_probability": "0.93",
+        "found_in": "1",
+    }
+    assert (second["touches_edge"], second["found_in"]) == ("yes", "0.5")
+    assert (third["mean_probability"], third["found_in"]) == ("", "")
+    assert (other["file"], other["flagged"]) == ("d.tif", "no")
+
+
+def test_line_says_of_how_many_whole_particles_the_mean_is():
+    assert FULL.line == (
+        "a,b.tif frame 1: 3 particles, mean diameter 3.5 nm of 2 whole, confidence 0.988, "
+        "disagreement 0.012; Dice 0.667, precision 1.000, recall 0.500"
+    )
+    cut = Frame(file="e.tif", frame=0, particles=PARTICLES[1:2], confidence=0.5)
+    assert cut.line == "e.tif: 1 particle, none whole, confidence 0.500"
+    assert EMPTY.line == "b.tif: 0 particles, confidence 1.000"
+
+
+def test_verdict_is_one_of_three_sentences():
+    like = Frame(file="d.tif", expected_dice=Dice(0.866, 0.734, 1))
+    assert like.verdict == "looks like the training images; expected Dice 0.87 (0.73 to 1.00)"
+    assert FULL.verdict.startswith("unlike the training images, because of its spectrum and its s")
+    assert EMPTY.verdict == "not assessed, because no likeness"
+
+
+def test_a_frame_is_the_same_after_json():
+    for frame in (FULL, EMPTY, FAILED):
+        text = json.dumps(frame.to_values())
+        assert json.dumps(Frame.from_values(json.loads(text)).to_values()) == text
+
+
+def test_the_summary_is_whole_or_absent(tmp_path, monkeypatch):
+    def fail(_):
+        raise OSError("no space")
+
+    monkeypatch.setitem(summary.IMAGE_COLUMNS, "error", fail)
+    with pytest.raises(OSError, match="no space"):
+        summary.write([FULL], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["particles.csv"]
+
+
+def test_only_tables_of_a_run_are_removed(tmp_path):
+    summary.write([FULL], tmp_path)
+    summary.clear(tmp_path)
+    assert not list(tmp_path.iterdir())
+    summary.clear(tmp_path)
+    summary.write([FULL], tmp_path)
+    (tmp_path / "summary.csv").write_text("sample,remark\n")
+    with pytest.raises(PassbandError, match=r"summary\.csv: was not written by `predict`"):
+        summary.clear(tmp_path)
+    assert (tmp_path / "summary.csv").read_text() == "sample,remark\n"
+    assert (tmp_path / "particles.csv").exists()
