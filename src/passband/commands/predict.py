@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
         raise PassbandError(f"--truth = {str(options.truth)!r}: there is no such folder")
     paths = readers.find(files, lambda line: print(escaped(line)))
     _check_out(options.out, paths)
-    tasks = _tasks(options, settings, networks, paths)
+    tasks, remarks = _tasks(options, settings, networks, paths)
 
     def tiles(parts: Iterable) -> Iterable:
         return tqdm(parts, unit="tile", leave=False, disable=None)
@@ -84,6 +84,8 @@ def run(options: argparse.Namespace) -> int:
                 sys.stdout.flush()
             bar.update()
     tables = summary.write(frames, options.out)
+    for remark in remarks:
+        print(escaped(remark))
     if done:
         number = sum(len(result.written) for result in done) + len(tables)
         print(escaped(f"{number} files in {options.out}; first open {done[0].overlay}"))
@@ -100,8 +102,11 @@ def run(options: argparse.Namespace) -> int:
 
 def _tasks(
     options: argparse.Namespace, settings: "Settings", networks: list, paths: list[Path]
-) -> "list[Task]":
-    """Return what is done with each file, after the networks and their training images are read."""
+) -> "tuple[list[Task], list[str]]":
+    """Return what is done with each file, and remarks on the networks.
+
+    The networks and their training images are read before the first image, which may take long.
+    """
     from passband.micrographs import predictions
     from passband.micrographs.batch import Task
     from passband.micrographs.trust.trust import Unassessed
@@ -141,9 +146,7 @@ def _tasks(
         tasks.append(Task(path, name, predictors[key]))
     remarks = [network.unchecked for network in networks]
     remarks += [] if opened is None else opened.notes
-    for remark in dict.fromkeys(filter(None, remarks)):
-        print(escaped(remark))
-    return tasks
+    return tasks, list(dict.fromkeys(filter(None, remarks)))
 
 
 def _print_networks(options: argparse.Namespace, networks: list, are_single: bool) -> None:

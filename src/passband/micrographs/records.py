@@ -5,16 +5,14 @@ the content of the image, of its true mask and of all output files is the same, 
 settings and the version of Passband. Any other record is as good as none.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
-from passband import PassbandError
 from passband.micrographs.images.formats import check_safe, files_of
 from passband.micrographs.summary import Frame
 from passband.seeds import digest
-from passband.storage import atomic, integrity
+from passband.storage import StoreError, atomic, checked_json, integrity
 
 #: The folder of records.
 FOLDER = ".records"
@@ -49,11 +47,14 @@ def keep(
         name: The beginning of their names.
         frames, written: The results, and the output files.
     """
-    values = [frame.to_values() for frame in frames]
-    files = {path.name: _content(path) for path in written}
-    record = {"key": key, "frames": values, "files": files}
-    with atomic.replacing(_path(folder, name)) as beside:
-        beside.write_text(json.dumps({**record, "digest": digest(record)}), encoding="utf-8")
+    checked_json.write(
+        _path(folder, name),
+        {
+            "key": key,
+            "frames": [frame.to_values() for frame in frames],
+            "files": {path.name: _content(path) for path in written},
+        },
+    )
 
 
 def earlier(folder: Path, name: str, key: str) -> tuple[tuple[Frame, ...], tuple[Path, ...]] | None:
@@ -95,17 +96,12 @@ def set_aside(folder: Path, name: str) -> list[str]:
 
 def _record(folder: Path, name: str) -> dict:
     """Return the whole record of a file, or an empty one."""
-    path = _path(folder, name)
     try:
-        integrity.check_regular(path)
-        record = json.loads(path.read_text(encoding="utf-8"))
-        own = record.pop("digest") == digest(record)
+        record = checked_json.read(_path(folder, name))
         inside = all(Path(file).name == file for file in record["files"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, StoreError):
         return {}
-    except PassbandError:  # a pipe
-        return {}
-    return record if own and inside else {}
+    return record if inside else {}
 
 
 def _changed(folder: Path, record: dict) -> list[Path]:
@@ -114,7 +110,7 @@ def _changed(folder: Path, record: dict) -> list[Path]:
     for file, content in record.get("files", {}).items():
         try:
             same = _content(folder / file) == content
-        except (OSError, PassbandError):
+        except (OSError, StoreError):
             same = False
         changed += [folder / file] * (not same)
     return changed

@@ -159,6 +159,18 @@ def test_adaptation_undoes_a_change_of_the_features(tmp_path):
 # Preparation
 
 
+def test_what_was_done_is_said(network):
+    image = image_of(mask_of_discs((64, 64), (30, 30, 12)))
+    assert segment(image, 0.3, [network], RAW).done == ()
+    image[5, 5] = image[50, 40] = 1000
+    done = segment(image, 0.25, [network], Settings(flat_field=True)).done
+    assert done == (
+        "2 hot pixels replaced",
+        "field flattened",
+        "pixels of 0.25 Å resampled to 0.3 Å",
+    )
+
+
 def test_hot_pixels_are_removed_unless_they_are_kept(network):
     mask = mask_of_discs((64, 64), (30, 30, 10))
     image = image_of(mask)

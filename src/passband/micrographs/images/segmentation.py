@@ -228,7 +228,7 @@ def segment(
     done: list[str] = []
     if settings.hot_pixels:
         before, image = image, preparation.remove_hot_pixels(image)
-        if hot := np.count_nonzero(before != image):
+        if hot := int(np.count_nonzero(before != image)):
             done.append(f"{number_of(hot, 'hot pixel')} replaced")
         del before
     if is_flattened(shape, pixel_size_A, networks[0], settings):
