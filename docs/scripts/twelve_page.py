@@ -127,7 +127,7 @@ def statements(locked: dict, afterwards: pd.DataFrame, claims: pd.DataFrame) -> 
     """Return the numbers of what the account states, by their place."""
     lines = locked["lines"]
     of = {(each["lines"], each["cells"]): each for each in locked["secondary"]}
-    raw = of[f"{BANDS} - raw", "primary"]
+    raw, new = of[f"{BANDS} - raw", "primary"], of[f"{BANDS} - scaled", "new tests"]
     seen = afterwards.set_index(["line", "cells"])
 
     def apart(line: str, cells: str, other: str) -> str:
@@ -138,6 +138,7 @@ def statements(locked: dict, afterwards: pd.DataFrame, claims: pd.DataFrame) -> 
         "known": f"{lines[BANDS]['primary']['r2']:.3f}",
         "above_raw": _words([raw["difference"], *raw["interval"]]),
         "above_scaled": _words([locked["primary"]["difference"], *locked["primary"]["interval"]]),
+        "above_new": _words([new["difference"], *new["interval"]]),
         "new_tests": f"{lines[BANDS]['new tests']['r2']:.3f}",
         "new_scaled": f"{lines['scaled']['new tests']['r2']:.3f}",
         "spectrum": _words(seen.loc[SPECTRUM, "new tests"][["r2", "low", "high"]]),

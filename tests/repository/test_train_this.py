@@ -321,3 +321,16 @@ def test_the_page_has_the_table_of_the_csv(scripts):
     experiment = scripts("train_this")
     frame = pd.read_csv(ROOT / experiment.RESULT, keep_default_na=False)
     assert experiment.table(frame) in (ROOT / "docs/next.md").read_text(encoding="utf-8")
+
+
+def test_the_page_says_what_was_fixed_before_and_what_was_added_after_the_result(scripts):
+    experiment = scripts("train_this")
+    page = " ".join((ROOT / "docs/next.md").read_text(encoding="utf-8").split())
+    assert "`specialists` with 768 steps were added after the result was known" in page
+    judged = pd.read_csv(ROOT / experiment.RESULT).query("cells == '24 new'").set_index("row")
+    doses, every = judged.loc["doses"], judged.loc["all"]
+    above = f"{doses.difference:.3f} ({doses.low:.3f} to {doses.high:.3f}) above"
+    below = f"{-every.difference:.3f} ({-every.high:.3f} to {-every.low:.3f}) below"
+    assert f"there `doses` is {above}, and `all` {below}" in page
+    ends = every.difference_equal_steps, every.low_equal_steps, every.high_equal_steps
+    assert "({:.3f}, {:.3f} to {:.3f})".format(*ends).replace("-", "−") in page
