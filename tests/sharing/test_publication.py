@@ -24,6 +24,7 @@ from passband.learning.network_files import open_networks
 from passband.results import Results
 from passband.results.stores import load_table
 from passband.sharing import bioimageio_description, extras, onnx_export, publication
+from passband.sharing.labels import Labels
 from passband.storage import StoreError, datasets, integrity, weights
 
 pytestmark = pytest.mark.slow
@@ -216,7 +217,7 @@ def test_code_on_the_card_gives_the_networks_probabilities(
 
 def test_test_input_is_an_image_of_the_study(study, network, quick, tmp_path):
     results = study / "results/smallest"
-    labels = bioimageio_description.Labels("a network", "MIT")
+    labels = Labels("a network", "MIT")
     publication.publish(network, Results(network.study, results), tmp_path / "with", labels)
     assert "a simulated image of gold" in (tmp_path / "with/README.md").read_text()
     publication.publish(network, None, tmp_path / "without", labels)
@@ -234,7 +235,7 @@ def test_test_input_is_an_image_of_the_study(study, network, quick, tmp_path):
 @pytest.fixture
 def copied(network, quick, tmp_path):
     """A published folder without measurements, which a test may change."""
-    labels = bioimageio_description.Labels("a network", "MIT")
+    labels = Labels("a network", "MIT")
     trust = SimpleNamespace(to_values=lambda: {})
     publication.publish(network, None, tmp_path / "out", labels, trust=lambda: trust)
     return tmp_path / "out"
@@ -292,7 +293,7 @@ def test_a_folder_of_an_earlier_version_is_read_and_said_to_be_unchecked(copied,
 def test_a_network_with_a_filter_is_published_without_exit_waves(quick, tmp_path):
     """The filter belongs to the field of the training images."""
     (network,) = open_networks("general")
-    labels = bioimageio_description.Labels("a network", "MIT")
+    labels = Labels("a network", "MIT")
     publication.publish(network, None, tmp_path / "out", labels)
     image = np.load(tmp_path / "out/test_input.npy")
     assert image.shape == (1, 1, 192, 192)
@@ -307,7 +308,7 @@ def test_failure_leaves_nothing(network, quick, tmp_path, monkeypatch):
         raise PassbandError("refused")
 
     monkeypatch.setattr(bioimageio_description, "write", fail)
-    labels = bioimageio_description.Labels("a network", "MIT")
+    labels = Labels("a network", "MIT")
     with pytest.raises(PassbandError, match="refused"):
         publication.publish(network, None, tmp_path / "out", labels)
     assert list(tmp_path.iterdir()) == []
@@ -320,7 +321,7 @@ def test_a_damaged_table_is_named_before_a_folder_is_begun(network, study, tmp_p
     monkeypatch.setattr(Results, "table", property(refuse))
     monkeypatch.setattr(publication.atomic, "replacing", lambda folder: pytest.fail("begun"))
     results = Results(network.study, study / "results/smallest")
-    labels = bioimageio_description.Labels("a network", "MIT")
+    labels = Labels("a network", "MIT")
     with pytest.raises(StoreError, match="not a whole store"):
         publication.publish(network, results, tmp_path / "out", labels)
 
@@ -372,6 +373,7 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(monkeypa
         ([FILE, "--replica", "0", "--name", "naïve"], "--name = 'naïve': must have 5 to 64"),
         ([FILE, "--replica", "0", "--name", "abc"], "--name = 'abc': must have 5 to 64"),
         ([FILE, "--replica", "0", "--study", "nowhere"], "no study of this name"),
+        ([FILE, "--author", "A. Author", "--author", "<script>"], "--author = '<script>': must be"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(study, tmp_path, arguments, line, monkeypatch, capsys):

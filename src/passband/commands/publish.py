@@ -61,9 +61,11 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from passband.sharing import extras
+    from passband.sharing.labels import Labels, check, default_name
 
     extras.check()
-    from passband.learning.network_files import open_networks  # torch takes seconds to import
+    check(options.name, options.license, options.author)  # torch takes seconds to import
+    from passband.learning.network_files import open_networks
 
     source = network_source(options.network)
     results = source if isinstance(source, Results) else None
@@ -87,11 +89,11 @@ def run(options: argparse.Namespace) -> int:
             "be published"
         )
 
-    from passband.sharing import bioimageio_description, publication
+    from passband.sharing import publication
 
     out = options.out or Path("published") / str(network.id).replace("/", "_")
-    name = options.name or bioimageio_description.default_name(network)
-    labels = bioimageio_description.Labels(name, options.license, tuple(options.author))
+    name = options.name or default_name(network)
+    labels = Labels(name, options.license, tuple(options.author))
     results = network.results if results is None else Results(network.study, results.folder)
     expected = _expected(network, results)
     publication.publish(

@@ -4,7 +4,6 @@ import gc
 import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,73 +11,15 @@ import yaml
 
 from passband import PassbandError, __version__
 from passband.learning.network_files import Network
+from passband.sharing.labels import Labels
 from passband.sharing.onnx_export import INPUT, OUTPUT
 
 #: Name of the description in a published folder.
 FILE = "rdf.yaml"
 #: Version of the format. Newer versions of bioimageio.spec read it too.
 _FORMAT_VERSION = "0.5.4"
-#: Characters of a name that the format allows, besides letters and digits.
-_NAME_CHARACTERS = "_+- ()"
-#: Smallest and largest allowed length of a name.
-_NAME_LENGTHS = 5, 64
 #: Added to the divisor of a normalisation, so that an image of one value is not divided by 0.
 _EPS = 1e-12
-
-
-@dataclass(frozen=True)
-class Labels:
-    """What the user chose for a published network.
-
-    Attributes:
-        license: The SPDX id of the license, such as ``CC-BY-4.0``.
-        authors: Names of the authors, which may be empty.
-    """
-
-    name: str
-    license: str
-    authors: Sequence[str] = ()
-
-
-def default_name(network: Network) -> str:
-    """Return a name with the specimen, architecture, defocus, dose and replica of a network."""
-    condition = network.condition
-    words = (
-        f"{network.metadata.specimen} {network.metadata.architecture} "
-        f"({condition.defocus_nm:.0f} nm {condition.dose_e_per_A2:.0f} e per A2) "
-        f"replica {network.replica}"
-    )
-    allowed = "".join(c if _is_allowed(c) else "-" for c in words)
-    return allowed[: _NAME_LENGTHS[1]].strip()
-
-
-def check_labels(labels: Labels) -> None:
-    """Check the name and the license that the user chose.
-
-    Raises:
-        PassbandError: If the format does not allow the name or the license.
-    """
-    from bioimageio.spec.generic.v0_3 import LicenseId
-    from pydantic import TypeAdapter, ValidationError
-
-    shortest, longest = _NAME_LENGTHS
-    wrong = [c for c in labels.name if not _is_allowed(c)]
-    if wrong or not shortest <= len(labels.name) <= longest:
-        raise PassbandError(
-            f"--name = {labels.name!r}: must have {shortest} to {longest} characters, which are "
-            "letters without accents, digits, spaces, and _ + - ( )"
-        )
-    try:
-        TypeAdapter(LicenseId).validate_python(labels.license)
-    except ValidationError:
-        raise PassbandError(
-            f"--license = {labels.license!r}: must be the SPDX id of a license, such as "
-            "CC-BY-4.0, CC0-1.0 or MIT"
-        ) from None
-
-
-def _is_allowed(character: str) -> bool:
-    return character in _NAME_CHARACTERS or (character.isascii() and character.isalnum())
 
 
 def preprocessing(normalisation: str) -> list[dict[str, Any]]:

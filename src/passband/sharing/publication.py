@@ -20,7 +20,7 @@ from passband.micrographs.trust.trust import Trust
 from passband.results import Results, published
 from passband.seeds import seed
 from passband.sharing import bioimageio_description, card, extras, onnx_export, performance
-from passband.sharing.bioimageio_description import Labels
+from passband.sharing.labels import Labels
 from passband.sharing.onnx_export import Probability
 from passband.sharing.performance import Performance
 from passband.storage import StoreError, atomic, checked_json, integrity, json_text, weights
@@ -70,7 +70,8 @@ def publish(
 
     Args:
         results: The network's study, with the measured performance and the exit waves.
-        labels: The name, license and authors.
+        labels: The name, license and authors, which were checked, see
+            :func:`passband.sharing.labels.check`.
         force: Whether a folder of an earlier publication is replaced.
         expected: See :class:`passband.sharing.performance.Performance`.
         report: Receives a line for each step that takes seconds.
@@ -78,12 +79,11 @@ def publish(
             or None.
 
     Raises:
-        PassbandError: If packages are missing, the folder exists, a label is wrong, the network
-            cannot be exported, or the disk is full.
+        PassbandError: If packages are missing, the folder exists, the network cannot be exported,
+            or the disk is full.
     """
     extras.check()
     check_target(folder, force)
-    bioimageio_description.check_labels(labels)
     study, tested = network.study, Performance(network, results, expected)
     measured = tested.measured  # a damaged table is named before anything is written
     with atomic.replacing(folder) as beside:

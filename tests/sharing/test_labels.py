@@ -1,0 +1,60 @@
+"""The name, the license and the authors of a published network."""
+
+from types import SimpleNamespace
+
+import pytest
+from bioimageio.spec.model.v0_5 import Author
+from pydantic import TypeAdapter
+
+from passband import PassbandError, cli
+from passband.commands import publish
+from passband.sharing import labels
+
+
+@pytest.mark.parametrize("author", ["A. Author", "Müller, Ä.", "O'Brien-Smith (group 3)", "李明"])
+def test_names_of_people_are_allowed(author):
+    labels.check(None, "MIT", [author])
+    TypeAdapter(Author).validate_python({"name": author})
+
+
+@pytest.mark.parametrize(
+    "author", ["<script>", "a/b", "a\\b", "", "  ", "a\nb", "\x1b[31mred", "a>b"]
+)
+def test_other_authors_are_refused_by_the_name_of_the_option(author):
+    with pytest.raises(PassbandError, match=r"^--author = ") as caught:
+        labels.check(None, "MIT", ["A. Author", author])
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["abcd", "a" * 65, "naïve", "a<bcd", "a.bcde"])
+def test_names_that_the_format_does_not_allow_are_refused(name):
+    with pytest.raises(PassbandError, match=r"^--name = .*: must have 5 to 64 characters"):
+        labels.check(name, "MIT", [])
+
+
+def test_names_of_the_allowed_lengths_pass():
+    labels.check("abcde", "MIT", [])
+    labels.check("a" * 64, "CC-BY-4.0", [])
+
+
+@pytest.mark.parametrize("license", ["free", "mit", ""])
+def test_licenses_without_an_id_are_refused(license):
+    with pytest.raises(PassbandError, match=r"^--license = .*: must be the SPDX id of a license"):
+        labels.check(None, license, [])
+
+
+@pytest.mark.parametrize("words", [("--author", "<script>"), ("--name", "a"), ("--license", "x")])
+def test_a_label_is_refused_before_a_network_is_opened(words, monkeypatch, capsys):
+    monkeypatch.setattr(publish, "network_source", None)
+    assert cli.main(["publish", "general", *words]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{words[0]} = '{words[1]}': must ")
+
+
+def test_the_default_name_is_allowed():
+    condition = SimpleNamespace(defocus_nm=-12.4, dose_e_per_A2=399.7)
+    metadata = SimpleNamespace(specimen="gold_5nm", architecture="resnet.18")
+    network = SimpleNamespace(condition=condition, metadata=metadata, replica=3)
+    name = labels.default_name(network)
+    assert name == "gold_5nm resnet-18 (-12 nm 400 e per A2) replica 3"
+    labels.check(name, "MIT", [])
