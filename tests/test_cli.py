@@ -378,6 +378,18 @@ def test_a_wrong_option_shows_the_usage_of_its_command(capsys):
     assert error == "passband check: error: unrecognized arguments: --nothing"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["check", "--\x1b[31mred"], ["status", "a", "b\x1b[1m"]],
+)
+def test_a_word_that_would_change_the_terminal_is_escaped(words, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(words)
+    printed = capsys.readouterr().err
+    assert "\x1b" not in printed
+    assert "\\x1b[" in printed
+
+
 # What a shell completes
 
 

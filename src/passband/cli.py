@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from passband import PassbandError, __version__, console, processes, repository
 
@@ -163,9 +163,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
     """Return a parser that knows the command `name`: to import all commands would take longer."""
     parser = _Parser(prog="passband")
     parser.add_argument("--version", action="version", version=f"passband {__version__}")
-    commands = parser.add_subparsers(
-        required=True, metavar="COMMAND", parser_class=argparse.ArgumentParser
-    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Command)
     known = {command.name: command for group in COMMANDS.values() for command in group}
     if name in known:
         importlib.import_module(f"passband.commands.{name}").add(commands)
@@ -197,7 +195,14 @@ def _complete() -> None:
     argcomplete.autocomplete(parser)
 
 
-class _Parser(argparse.ArgumentParser):
+class _Command(argparse.ArgumentParser):
+    """A parser whose errors do not change the terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(console.escaped(message))
+
+
+class _Parser(_Command):
     """A parser whose help lists the commands by group."""
 
     def format_usage(self) -> str:

@@ -61,6 +61,7 @@ def test_a_run_is_refused_in_one_line(started, capsys, words, says):
             "a Snakemake has locked {folder}. Wait for its end. If it has died, type: passband ",
         ),
         (1, "login2,m,7,8,,u,0", "process 7 on login2 has locked {folder}. Wait for its end. If"),
+        (1, "\x1b[2Jx,m,7,8,,u,0", "process 7 on \\x1b[2Jx has locked {folder}. Wait for its end."),
     ],
 )
 def test_the_last_line_says_what_helps(started, capsys, monkeypatch, status, signed, says):
@@ -110,6 +111,7 @@ def test_the_lock_of_a_killed_snakemake_is_removed_and_named(started, capsys):
     ("words", "says"),
     [
         (["--foo"], "unrecognized arguments: --foo"),
+        (["--\x1b[2J"], "unrecognized arguments: --\\x1b[2J"),
         (["--", "--retries"], "argument --retries/--restart-times/-T: expected one argument"),
     ],
 )

@@ -269,6 +269,13 @@ def test_metadata_of_another_kind_are_named(name, value):
         files.WeightsMetadata.from_values(values)
 
 
+@pytest.mark.parametrize("name", ["specimen", "condition", "device"])
+def test_a_name_that_would_change_the_terminal_is_refused(name):
+    values = weights_metadata().to_values() | {name: "\x1b[2Jgold"}
+    with pytest.raises(ValueError, match=rf"^its {name} is '\\x1b\[2Jgold'$"):
+        files.WeightsMetadata.from_values(values)
+
+
 def test_the_module_is_imported_without_torch():
     code = "import sys, passband.storage.weights; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

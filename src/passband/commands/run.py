@@ -18,6 +18,7 @@ from passband import PassbandError
 from passband.commands.arguments import add_set, add_study, find_study, report_remark
 from passband.commands.table import draw, ood
 from passband.config import study_file
+from passband.console import escaped
 from passband.results import Results, layout
 from passband.results.locate import RESULTS
 from passband.runs import locks, workflow
@@ -114,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
         status = start(options, results, words=words, is_new=bool(options.changes))
     line = _next(status, results.root, options.study, again)
     if status and not options.dry_run and line:
-        print(line, file=sys.stderr)
+        print(escaped(line), file=sys.stderr)
     if status or options.dry_run:
         return status
     from passband.runs.run import Run  # only a study that ran needs it
@@ -164,8 +165,8 @@ def _check(words: Sequence[str]) -> None:
 
     def refuse(message: str) -> None:
         print(
-            f"passband run: {message}; `passband run --help` lists the options, and "
-            "`snakemake --help` those of Snakemake",
+            escaped(f"passband run: {message}; `passband run --help` lists the options, and ")
+            + "`snakemake --help` those of Snakemake",
             file=sys.stderr,
         )
         sys.exit(2)

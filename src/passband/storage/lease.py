@@ -51,6 +51,7 @@ from functools import cache
 from pathlib import Path
 
 from passband import PassbandError
+from passband.console import escaped
 
 logger = logging.getLogger("passband")
 
@@ -133,7 +134,7 @@ class Holder:
 
     def __str__(self) -> str:
         job = f"SLURM job {self.slurm}, " if self.slurm else ""
-        return f"{job}process {self.process} on {self.host}"
+        return escaped(f"{job}process {self.process} on {self.host}")  # it is a file's name
 
 
 class Lease:

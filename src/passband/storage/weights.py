@@ -143,7 +143,7 @@ class WeightsMetadata:
         try:
             texts = {name: rest.pop(name) for name in _TEXTS}
             for name, text in texts.items():
-                if not isinstance(text, str):
+                if not isinstance(text, str) or not text.isprintable():  # it is printed
                     raise ValueError(f"its {name} is {text!r}")
             history: dict[int, list[EpochRecord]] = {}
             for row in rest.pop("history"):
