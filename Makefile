@@ -24,10 +24,8 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .PHONY: demo run preflight images real
 demo: run ## Run the study in config.yaml, and make its report and its explorer
-	@page=$$(passband explore $(STUDY)) && \
-	  echo "A page for each cell of the matrix is $$page, beside report.html."
 
-run: $(INSTALLED) ## Check STUDY=file, run it and make its HTML report
+run: $(INSTALLED) ## Check STUDY=file, run it and make its report and its explorer
 	@passband run $(STUDY) --cores $(CORES)
 
 preflight: $(INSTALLED) ## Check that this machine (PROFILE=slurm: a node) can run STUDY=file

@@ -1,4 +1,4 @@
-# Passband: simulate → train → evaluate → information → table → OOD metrics → figures → report.
+# Passband: simulate → train → evaluate → information → table → OOD metrics → figures → pages.
 # Edit config.yaml and run `snakemake --cores all`, or `snakemake --profile slurm` on a cluster.
 import sys
 
@@ -63,3 +63,4 @@ rule all:
         [f"{RESULTS}/{layout.PREDICTION}"] if PREDICTED else [],
         figure_files(),
         f"{RESULTS}/{layout.REPORT}",
+        f"{RESULTS}/{layout.EXPLORER}",

@@ -120,7 +120,7 @@ def finished(tmp_path_factory) -> Iterator[Workplace]:
             printed, _ = process.communicate()
             assert process.returncode == 0, printed
             seconds = cpu_seconds() - started
-            every_job = place.jobs("--forceall", study="studies/smallest.yaml")
+            every_job = place.jobs("--forceall", study="studies/smallest.yaml", explorer=True)
             said.write_text(
                 json.dumps({"printed": printed, "cpu_seconds": seconds, "every_job": every_job})
             )

@@ -56,6 +56,7 @@ STAGES = {
     "prediction": 4,
     "figures": 7,
     "report": 3,
+    "explorer": 1,
 }
 
 

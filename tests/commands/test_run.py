@@ -189,8 +189,28 @@ def test_an_environment_that_is_active_need_not_be_activated(
     run._print_end(Results(None, "results/mine"))
     lines = ["", "| the | table |", "", "Open results/mine/report.html in a browser."]
     lines += ["Then type, for example:", *(["  source env/bin/activate"] if hints else [])]
-    lines += ["  passband table mine --csv mine.csv", "  passband explore mine", ""]
+    lines += ["  passband table mine --csv mine.csv", ""]
     assert capsys.readouterr().out == "\n".join(lines)
+
+
+def test_the_end_names_both_pages(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run, "ood", lambda results: "| the | table |")
+    monkeypatch.chdir(tmp_path)
+    page = tmp_path / "results/mine/explorer.html"
+    page.parent.mkdir(parents=True)
+    page.touch()
+    run._print_end(Results(None, "results/mine"))
+    both = "Open results/mine/report.html and results/mine/explorer.html in a browser."
+    assert both in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("further", [[], ["--", "results/smallest/table.zarr"]])
+def test_the_explorer_can_be_left_out(started, further):
+    assert cli.main(["run", STUDY, "--no-explorer", *further]) == 0
+    place = started[0].index("--omit-from")
+    assert started[0][place : place + 3] == ["--omit-from", "explorer", "--configfile"]
+    assert cli.main(["run", STUDY]) == 0
+    assert "--omit-from" not in started[1]
 
 
 # A changed study

@@ -59,15 +59,29 @@ class Workplace:
             start_new_session=True,
         )
 
-    def run(self, *arguments: str, study: str | None = None, fails: bool = False) -> str:
-        """Run Snakemake, check its exit status, and return its output."""
+    def run(
+        self,
+        *arguments: str,
+        study: str | None = None,
+        fails: bool = False,
+        explorer: bool = False,
+    ) -> str:
+        """Run Snakemake, check its exit status, and return its output.
+
+        The explorer, for which no other job waits, is made only if a test needs it, to save time.
+        """
+        if not explorer:
+            arguments = (*arguments, "--omit-from", "explorer")
         status, printed = SNAKEMAKE.run(self.folder, *self._arguments(arguments, study))
         assert (status != 0) == fails, printed
         return printed
 
-    def jobs(self, *arguments: str, study: str | None = None) -> dict[str, int]:
+    def jobs(
+        self, *arguments: str, study: str | None = None, explorer: bool = False
+    ) -> dict[str, int]:
         """Return the number of jobs of each rule in a dry run's output."""
-        printed = self.run("--quiet", "rules", "--dry-run", *arguments, study=study)
+        words = "--quiet", "rules", "--dry-run", *arguments
+        printed = self.run(*words, study=study, explorer=explorer)
         stats = printed.partition("Job stats:")[2].partition("\n\n")[0]
         counts = {m[1]: int(m[2]) for m in re.finditer(r"^(\w+) +(\d+)$", stats, re.M)}
         counts.pop("total", None)

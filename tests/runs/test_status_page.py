@@ -106,6 +106,7 @@ def test_every_job_of_a_study_that_has_not_begun_waits(results):
         "ood": 1,
         "figures": 5,
         "report": 1,
+        "explorer": 1,
     }
     assert {job.state for job in found.jobs} == {"waiting"}
     assert found.networks("train") == (0, 40)

@@ -1,4 +1,4 @@
-# The page that presents the study. Its job reads the stores and the figures, and also logs,
+# The pages of the study: the report, and the explorer. The report's job reads the stores and the figures, and also logs,
 # benchmarks and histories of training, which are no inputs: a study that was finished before the
 # page existed must not train again if one of these files is lost.
 from passband.runs import report_page
@@ -31,3 +31,31 @@ rule report:
         version=STAGES["report"],
     script:
         "../scripts/report.py"
+
+
+# No rule waits for the explorer: `passband run --no-explorer` leaves out its job alone. What the job
+# shows besides these stores, as exit waves and weights, is no input, for the reason above.
+rule explorer:
+    input:
+        # Only because the report comes first: a report that is made again changes no explorer.
+        ancient(rules.report.output[0]),
+        table=rules.aggregate.output[0],
+        ood=rules.ood.output[0],
+        information=rules.information.output[0],
+    output:
+        f"{RESULTS}/{layout.EXPLORER}",
+    log:
+        LOGS["explorer"],
+    benchmark:
+        BENCHMARKS["explorer"]
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        version=STAGES["explorer"],
+        palette=STUDY.figures.palette,
+    script:
+        "../scripts/explorer.py"

@@ -43,6 +43,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "-n", "--dry-run", action="store_true", help="only list the jobs that would run"
     )
+    command.add_argument(
+        "--no-explorer", action="store_true", help="do not make the explorer, which is made last"
+    )
     command.set_defaults(run=run, for_snakemake=[])
 
 
@@ -104,6 +107,8 @@ def run(options: argparse.Namespace) -> int:
         options.study, lambda remark: None, True, options.changes, options.name or ""
     )
     words = [*(["--dry-run"] if options.dry_run else []), *options.for_snakemake]
+    if options.no_explorer:
+        words += ["--omit-from", "explorer"]
     again = "the same command"
     with ExitStack() as stack:
         if options.changes:
@@ -215,11 +220,13 @@ def _print_end(results: Results) -> None:
     print()
     draw(ood(results))
     name = results.name
-    lines = [f"\nOpen {results.path(layout.REPORT)} in a browser.", "Then type, for example:"]
+    pages = str(results.path(layout.REPORT))
+    if results.has(layout.EXPLORER):
+        pages += f" and {results.path(layout.EXPLORER)}"
+    lines = [f"\nOpen {pages} in a browser.", "Then type, for example:"]
     if sys.prefix != sys.base_prefix and not _is_active():
         lines.append(f"  source {_shown(Path(sys.prefix))}/bin/activate")
     lines.append(f"  passband table {name} --csv {name}.csv")
-    lines.append(f"  passband explore {name}")
     print("\n".join(lines))
 
 

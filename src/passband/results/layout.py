@@ -37,7 +37,7 @@ STUDY = "study.yaml"
 REPORT = "report.html"
 #: Snakemake's own report, which a user makes with ``snakemake --report``.
 SNAKEMAKE_REPORT = "snakemake-report.html"
-#: The page of ``passband explore``.
+#: The page with every cell of the matrices, see :mod:`passband.answers.explorer_page`.
 EXPLORER = "explorer.html"
 #: Results of a job's networks under conditions that are not test conditions of the study; and the
 #: lease of the process that makes these files. No rule of Snakemake makes or reads them.
@@ -74,6 +74,7 @@ JOB_NAMES = {
     "images": f"images/{IMAGES_OF}",
     "preflight": "preflight",
     "report": "report",
+    "explorer": "explorer",
 }
 
 

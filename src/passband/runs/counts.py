@@ -11,7 +11,7 @@ from passband.grid import batches
 from passband.groups import conditions_per_file
 from passband.learning.memory import SHARED_BYTES
 from passband.prediction.recommend.microscopes import number_drawn
-from passband.results.layout import INFORMATION, OOD, PREDICTION, REPORT, TABLE
+from passband.results.layout import EXPLORER, INFORMATION, OOD, PREDICTION, REPORT, TABLE
 from passband.scores import BINS, PRODUCTS, STATISTICS
 
 #: The rules whose jobs grow with the study; those of the others hardly do.
@@ -33,6 +33,10 @@ _FIGURES_BYTES = 2_000_000
 _REPORT_BYTES, _REPORT_PAIR_BYTES = 200_000, 130
 #: The report has no table above 900,000 values: 17 for each pair of conditions.
 _REPORT_PAIRS = 900_000 // 17
+#: Bytes of the explorer besides its matrices and images, of all matrices for each pair of
+#: conditions, and of an image's pixel; and the largest numbers of these bytes and pixels.
+_EXPLORER_BYTES, _EXPLORER_PAIR_BYTES, _EXPLORER_PX_BYTES = 140_000, 20, 1.3
+_EXPLORER_MATRICES, _EXPLORER_PX = 8_000_000, 600_000
 #: Number of arrays of prediction.zarr, which have one chunk each; and the bytes of
 #: prediction.zarr without those arrays whose size grows with the number of conditions.
 _PREDICTION_ARRAYS, _PREDICTION_BYTES = 81, 200_000
@@ -147,7 +151,7 @@ def _jobs(study: Study) -> Counter:
             jobs.update({"distances_part": pairs * parts, "distances": 1})
         jobs["prediction"] = 1
     jobs.update(f"figure_{name}" for name in study.drawn)
-    jobs["report"] = 1
+    jobs.update(("report", "explorer"))
     return jobs
 
 
@@ -197,7 +201,8 @@ def _files(study: Study, jobs: Counter) -> dict[str, int]:
     if jobs["prediction"]:
         files[PREDICTION] = _store(_PREDICTION_ARRAYS + further)
     drawn = sum(name.startswith("figure_") for name in jobs)
-    files[_PAGES] = drawn * len(study.figures.formats) + 1
+    files[_PAGES] = drawn * len(study.figures.formats) + jobs["report"]
+    files[EXPLORER] = jobs["explorer"]
     cached = jobs["simulate"] + jobs["train"] + jobs["evaluate"]
     return files | {"logs, benchmarks": 2 * sum(jobs.values()), "cache": cached}
 
@@ -223,6 +228,13 @@ def structures(study: Study, specimen: str) -> int:
         len(study.waves(specimen, split)) * getattr(study.study.structures, split)
         for split in study.specimens[specimen].splits
     )
+
+
+def _example_px(study: Study) -> int:
+    """Return the number of pixels of the explorer's images, of which there are only some."""
+    groups = len(study.trained_specimens) * len(study.training.architectures)
+    images = min(study.test_number, 16) * min(study.study.structures.test, 2)
+    return groups * images * study.microscope.field_px**2
 
 
 def sizes(
@@ -274,6 +286,9 @@ def sizes(
         _PAGES: _FIGURES_BYTES
         + _REPORT_BYTES
         + float(_REPORT_PAIR_BYTES * min(study.train_number * study.test_number, _REPORT_PAIRS)),
+        EXPLORER: _EXPLORER_BYTES
+        + min(_EXPLORER_PAIR_BYTES * pairs, _EXPLORER_MATRICES)
+        + _EXPLORER_PX_BYTES * min(_example_px(study), _EXPLORER_PX),
         "logs, benchmarks": counted.files["logs, benchmarks"] * _JOB_BYTES / 2,
         "cache": 0.0,  # second names of files, see :mod:`passband.jobs.reuse`
     }

@@ -107,11 +107,11 @@ def _aligned(lines: dict[str, str | list[str]]) -> str:
 def elapsed(study: Study, took: Mapping[str, float], speeds: Speeds, together: int) -> float:
     """Return the seconds until a study is complete, if `together` jobs run at a time.
 
-    The jobs that make the table, the OOD metrics, the prediction and the report run one after
+    The jobs that make the table, the OOD metrics, the prediction and the pages run one after
     another. While they run, other cores have nothing to do.
     """
-    jobs = count(study).jobs
-    alone = [rule for rule in ("aggregate", "ood", "prediction", "report") if jobs.get(rule)]
+    jobs, serial = count(study).jobs, ("aggregate", "ood", "prediction", "report", "explorer")
+    alone = [rule for rule in serial if jobs.get(rule)]
     last = sum(rates.other_seconds(rule, speeds) + speeds.start_light for rule in alone)
     # Snakemake itself starts once.
     return (sum(took.values()) - last) / together + last + speeds.start_light / 2

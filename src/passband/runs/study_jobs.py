@@ -10,6 +10,7 @@ from passband.network_id import NetworkId
 from passband.results.figure_list import FIGURES, figures, is_predicted
 from passband.results.layout import (
     DISTANCES,
+    EXPLORER,
     FIGURE,
     GALLERY,
     IMAGES,
@@ -208,6 +209,8 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
     # The report also reads the table and the information metrics, which the OOD metrics follow.
     shown = (file for name in drawn for file in drawings(FIGURE, figure=name))
     yield single("report", REPORT, (OOD, *[PREDICTION] * predicted, *shown))
+    # A study is complete without its explorer, which `passband run --no-explorer` leaves out.
+    yield single("explorer", EXPLORER, (OOD,), needed=False)
 
     for specimen in study.specimens:
         name = JOB_NAMES["gallery_sheet"].format(specimen=specimen)

@@ -1,0 +1,23 @@
+"""Write the page that shows every cell of the study's matrices."""
+
+from pathlib import Path
+
+from passband.answers import explorer_page
+from passband.jobs import job as jobs
+from passband.results import Results
+
+
+def main(snakemake):
+    with jobs.job("explorer", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+        target = Path(snakemake.output[0])
+        # A study may be too small for an explorer. It is complete nevertheless.
+        reason = explorer_page.write(
+            Results(job.study, target.parent), progress=job.progress, always=True
+        )
+        if reason:
+            job.log(reason)
+        job.result = f"{target.stat().st_size / 1e6:.1f} MB in {target}"
+
+
+if "snakemake" in globals():
+    main(snakemake)
