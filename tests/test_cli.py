@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+import passband
 from passband import cli
 from passband.analysis import ood
 from passband.axes import AXES, MAIN_AXES
@@ -128,6 +129,28 @@ def test_a_terminal_shows_a_drawn_table_and_a_pipe_markdown(
     if width == 200:
         for row in rows(table):
             assert re.search(" +".join(map(re.escape, row)), drawn)
+
+
+@pytest.mark.parametrize("specimens", [("gold",), ("gold", "platinum nanorods on thick carbon")])
+def test_a_terminal_of_100_columns_shows_each_number_in_one_piece(
+    specimens, tmp_path, capsys, monkeypatch
+):
+    metrics = make_metrics(specimens=specimens)
+    names = metrics.architecture.values
+    metrics = metrics.assign_coords(architecture=["compact-w16-d4" for _ in names])
+    datasets.write(metrics, tmp_path / "ood.zarr", datasets.OOD, {"study": "test"})
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert cli.main(["table", str(tmp_path)]) == 0
+    drawn = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
+    assert max(map(len, drawn.splitlines())) <= 100
+    number = r"-?0\.\d{3} ± 0\.\d{3}"
+    table = summaries.ood(metrics)
+    assert len(re.findall(number, drawn)) == len(re.findall(number, table)) > 0
+    heads = "networks", "trained at", "conditions", "id", "ood", "worst", "gap_test"
+    assert re.match(rf"\s*{' +'.join(heads)}\s*$", drawn.splitlines()[0] or drawn.splitlines()[1])
+    if len(specimens) == 1:
+        assert len(drawn.splitlines()) == len(table.splitlines())
 
 
 def test_summary_of_two_specimens_has_their_pairs():
@@ -421,3 +444,31 @@ def test_a_shell_completes_commands_options_and_studies(line, words, tmp_path):
     completed = {word.strip() for word in found.read_text().split("\n") if word}
     assert words <= completed
     assert all(word.startswith("-") for word in completed - words)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["--cs-mm", "1.2"], "--cs-mm 1.2; did you mean --cs-um (1 mm is 1000 µm)?"),
+        (["--defocus-A=50"], "--defocus-A=50; did you mean --defocus-nm (1 Å is 0.1 nm)?"),
+        (["--defcus-nm", "5"], "--defcus-nm 5; did you mean --defocus-nm?"),
+        (["--zzz"], "--zzz"),
+    ],
+)
+def test_an_unknown_option_names_the_one_that_was_meant(given, says, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["recommend", "demo", *given])
+    assert ended.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"passband recommend: error: unrecognized arguments: {says}"
+
+
+def test_the_package_is_the_command(tmp_path):
+    command = [sys.executable, "-m", "passband"]
+    shown, refused = (
+        subprocess.run([*command, word], capture_output=True, text=True, cwd=tmp_path)
+        for word in ("--version", "mien")
+    )
+    assert (shown.returncode, shown.stdout) == (0, f"passband {passband.__version__}\n")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("passband: error: there is no command 'mien'")

@@ -6,10 +6,37 @@ import sys
 import numpy as np
 import pytest
 
+from passband import units
+from passband.axes import AXES
 from passband.config import Aberrations, Detector, Microscope, Spread
 from passband.config.microscope import lens_values
 from passband.grid import Condition
 from passband.optics.ctf import Optics
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("cs_mm", "cs_um (1 mm is 1000 µm)"),
+        ("Cs_mm", "cs_um (1 mm is 1000 µm)"),
+        ("defocus_um", "defocus_nm (1 µm is 1000 nm)"),
+        ("defocus_A", "defocus_nm (1 Å is 0.1 nm)"),
+        ("aperture_deg", "aperture_mrad (1 ° is 17.4533 mrad)"),
+        ("energy_kv", "energy_kev (1 kV is 1 keV)"),
+        ("energy_ev", "energy_kev (1 eV is 0.001 keV)"),
+        ("dose_e_per_nm2", "dose_e_per_A2 (1 e/nm² is 0.01 e/Å²)"),
+        ("astigmatism_A", "astigmatism_nm (1 Å is 0.1 nm)"),
+        ("astigmatism_rad", "astigmatism_deg (1 rad is 57.2958 °)"),
+        ("pixel_size_nm", "pixel_size_A (1 nm is 10 Å)"),
+        ("cs_um", ""),  # which is known
+        ("cs", ""),
+        ("_mm", ""),
+        ("cs_kv", ""),
+        ("tilt_mrad", ""),
+    ],
+)
+def test_a_name_in_another_unit_is_recognised(name, says):
+    assert units.in_known_unit(name, AXES) == says
 
 
 def test_optics_are_in_ev_angstrom_and_mrad():

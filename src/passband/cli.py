@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
 from passband import PassbandError, __version__, console, processes, repository
+from passband.units import in_known_unit
 
 
 class Command(NamedTuple):
@@ -130,7 +131,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif rest and hasattr(options, "words") and not any(word.startswith("-") for word in rest):
         options.words += rest
     elif rest:
-        options.refuse(f"unrecognized arguments: {' '.join(rest)}")
+        options.refuse(
+            f"unrecognized arguments: {' '.join(rest)}{_meant(rest, options.known_options)}"
+        )
     try:
         exit_status = options.run(options)
         sys.stdout.flush()  # here, because write errors at the end of the process are not reported
@@ -170,12 +173,25 @@ def _parser(name: str) -> argparse.ArgumentParser:
         own, does = commands.choices[name], known[name].does
         own.description = own.description or f"{does[0].upper()}{does[1:]}."
         own.epilog = f"example: passband {known[name].example}"
-        own.set_defaults(refuse=own.error)  # shows the usage of this command
+        known_options = [option for action in own._actions for option in action.option_strings]
+        # The first shows the usage of this command.
+        own.set_defaults(refuse=own.error, known_options=known_options)
     elif name:
         near = "".join(f"{word}? " for word in difflib.get_close_matches(name, known, 1))
         say = f"there is no command {name!r}; {near}`passband --help` lists the commands"
         parser.exit(2, f"passband: error: {say}\n")
     return parser
+
+
+def _meant(words: Sequence[str], known: Sequence[str]) -> str:
+    """Return a question about the first option that a command does not know, or ""."""
+    option = next((word.partition("=")[0] for word in words if word.startswith("--")), "")
+    names = [name.lstrip("-").replace("-", "_") for name in known]
+    name, space, factor = in_known_unit(option[2:].replace("-", "_"), names).partition(" ")
+    if name:
+        return f"; did you mean --{name.replace('_', '-')}{space}{factor}?"
+    near = difflib.get_close_matches(option, known, 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _complete() -> None:

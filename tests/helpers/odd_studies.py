@@ -205,6 +205,8 @@ FILES: list[tuple[bytes | str, Says]] = [
     ("größe: 1", "größe = 1: unknown key; allowed: "),
     ("研究: {}", "研究 = {}: unknown key; allowed: "),
     ("study.name: a", "study.name = 'a': unknown key; "),
+    ("grid: {cs_mm: [1.2]}", "cs_mm = [1.2]: unknown key; did you mean cs_um (1 mm is 1000 µm"),
+    ("microscope: {energy_kV: 300}", "energy_kV = 300: unknown key; did you mean energy_kev (1 kV"),
     ("Study: {}", "Study = {}: unknown key; did you mean study? allowed: "),
     ("x:\n" + "".join(f"  k{i}: {i}\n" for i in range(10_000)), "x = {'k0': 0, 'k1': 1"),
     ("x:\n" + "".join(f"  k{i}: {i}\n" for i in range(30_000)), "x.k12499: more than 25,000 val"),

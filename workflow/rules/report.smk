@@ -33,12 +33,11 @@ rule report:
         "../scripts/report.py"
 
 
-# No rule waits for the explorer: `passband run --no-explorer` leaves out its job alone. What the job
-# shows besides these stores, as exit waves and weights, is no input, for the reason above.
+# No rule waits for the explorer, and it comes last: `passband run --no-explorer` leaves out its job
+# alone. What it shows besides the stores, as exit waves and weights, is no input, for the reason above.
 rule explorer:
     input:
-        # Only because the report comes first: a report that is made again changes no explorer.
-        ancient(rules.report.output[0]),
+        report=rules.report.output[0],
         table=rules.aggregate.output[0],
         ood=rules.ood.output[0],
         information=rules.information.output[0],
@@ -56,6 +55,5 @@ rule explorer:
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         version=STAGES["explorer"],
-        palette=STUDY.figures.palette,
     script:
         "../scripts/explorer.py"

@@ -10,6 +10,9 @@ from passband import PassbandError
 from passband.commands.arguments import add_study, check_file
 from passband.results import Results, layout
 
+#: Columns of a terminal to which the names in a table are folded at most.
+_NARROWEST = 12
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser(
@@ -107,11 +110,20 @@ def draw(text: str) -> None:
     for is_table, lines in groupby(text.splitlines(), lambda line: line.startswith("|")):
         if is_table:
             head, _, *rows = (line[2:-2].split(" | ") for line in lines)
-            # A table that is too wide is folded; then blank lines tell its rows apart.
-            width = sum(max(map(len, column)) + 3 for column in zip(head, *rows, strict=True))
-            table = Table(box=SIMPLE_HEAD, show_lines=width > console.width)
-            for name in head:
-                table.add_column(name, overflow="fold")
+            widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+            # A wide table has a space between columns instead of three. If it is too wide even so,
+            # names are folded, or else all cells; then blank lines tell its rows apart.
+            tight = sum(widths) + 3 * len(widths) > console.width
+            left = console.width - sum(widths[1:]) - len(widths[1:])
+            table = Table(
+                box=SIMPLE_HEAD,
+                padding=(0, 0 if tight else 1),
+                show_edge=not tight,
+                show_lines=left < widths[0],
+            )
+            for place, name in enumerate(head):
+                whole = place > 0 and left >= _NARROWEST
+                table.add_column(name, overflow="fold", no_wrap=whole)
             for row in rows:
                 table.add_row(*row)
             console.print(table)

@@ -21,6 +21,7 @@ from passband.config.microscope import Microscope
 from passband.config.specimen import Specimen
 from passband.config.study import Study
 from passband.config.study_file import ConfigError, change, dotted, read
+from passband.units import in_known_unit
 from passband.words import listed, number_of
 
 #: The largest number of mistakes that are reported.
@@ -164,11 +165,16 @@ def _line(details: dict) -> str:
             return f"{name} = {short(value)}: {len(value):,} values; must not exceed {most:,}"
         case "extra_forbidden":
             keys = _keys(loc[:-1])
-            near = difflib.get_close_matches(str(loc[-1]), keys, n=1) or [
-                f"{block}.{loc[-1]}".replace("specimens.", "specimens.NAME.")
-                for block in Study.model_fields
-                if loc[-1] in _keys([block])
-            ]
+            near = [in_known_unit(str(loc[-1]), keys)]
+            near = (
+                [*filter(None, near)]
+                or difflib.get_close_matches(str(loc[-1]), keys, n=1)
+                or [
+                    f"{block}.{loc[-1]}".replace("specimens.", "specimens.NAME.")
+                    for block in Study.model_fields
+                    if loc[-1] in _keys([block])
+                ]
+            )
             hint = f"did you mean {near[0]}? " if near else ""
             return f"{name} = {short(value)}: unknown key; {hint}allowed: {', '.join(keys)}"
         case "invalid_key":

@@ -210,7 +210,7 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
     shown = (file for name in drawn for file in drawings(FIGURE, figure=name))
     yield single("report", REPORT, (OOD, *[PREDICTION] * predicted, *shown))
     # A study is complete without its explorer, which `passband run --no-explorer` leaves out.
-    yield single("explorer", EXPLORER, (OOD,), needed=False)
+    yield single("explorer", EXPLORER, (REPORT,), needed=False)
 
     for specimen in study.specimens:
         name = JOB_NAMES["gallery_sheet"].format(specimen=specimen)
