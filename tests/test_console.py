@@ -78,7 +78,7 @@ def test_a_name_in_a_message_keeps_the_message_in_its_line(name, shown, tmp_path
     assert capsys.readouterr().err == f"{shown}.zarr: there is no such file or folder\n"
 
 
-SMALLEST = Path(__file__).parents[1] / "studies" / "smallest.yaml"
+SMALLEST = Path(__file__).parent / "data" / "smallest.yaml"
 CLOSED = "standard output is closed: give a file for it, such as /dev/null\n"
 
 

@@ -320,7 +320,7 @@ class TestFurtherAxes:
     def test_a_study_has_priority_over_a_network_of_the_package(self, grouped, tmp_path):
         assert passband.open("general").weights_file is not None
         (tmp_path / "studies").mkdir()
-        file = (ROOT / "studies/smallest.yaml").read_text()
+        file = (ROOT / "tests/data/smallest.yaml").read_text()
         (tmp_path / "studies/any.yaml").write_text(file.replace("name: smallest", "name: general"))
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(tmp_path)

@@ -200,7 +200,10 @@ def test_the_end_names_both_pages(tmp_path, monkeypatch, capsys):
     page.parent.mkdir(parents=True)
     page.touch()
     run._print_end(Results(None, "results/mine"))
-    both = "Open results/mine/report.html and results/mine/explorer.html in a browser."
+    both = (
+        "Open results/mine/report.html in a browser.\n"
+        "A page for each cell of the matrix is results/mine/explorer.html.\n"
+    )
     assert both in capsys.readouterr().out
 
 

@@ -12,7 +12,7 @@ from passband.config import Microscope, Specimen, Study, Training, load
 from passband.config.base import Block, key
 
 ROOT = Path(__file__).parents[2]
-SMALLEST = load(ROOT / "studies" / "smallest.yaml")
+SMALLEST = load(ROOT / "tests" / "data" / "smallest.yaml")
 
 # Params of the smallest study, as its results have them: another value, or another order, makes its
 # networks again.

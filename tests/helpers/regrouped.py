@@ -8,7 +8,7 @@ from passband.results import layout, training_jobs
 from passband.storage import records
 from passband.storage.weights import fingerprint, load_parts
 
-SMALLEST = load(Path(__file__).parents[2] / "studies" / "smallest.yaml")
+SMALLEST = load(Path(__file__).parents[1] / "data" / "smallest.yaml")
 IDS = [condition.id for condition in SMALLEST.train_conditions]
 
 

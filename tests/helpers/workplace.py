@@ -12,7 +12,7 @@ from snakemake_server import Server
 
 SNAKEMAKE = Server()
 ROOT = Path(__file__).parents[2]
-SMALLEST = ROOT / "studies" / "smallest.yaml"
+SMALLEST = ROOT / "tests" / "data" / "smallest.yaml"
 
 
 class Workplace:
@@ -25,13 +25,17 @@ class Workplace:
             "Snakefile",
             "config.yaml",
             "workflow",
-            "studies",
             "profiles",
             "envs",
             "slurm",
             "Makefile",
         ):
             (folder / name).symlink_to(ROOT / name)
+        (folder / "studies").mkdir(exist_ok=True)
+        for file in (*(ROOT / "studies").glob("*.yaml"), SMALLEST):  # the last one for its namesake
+            link = folder / "studies" / file.name
+            link.unlink(missing_ok=True)
+            link.symlink_to(file)
 
     def take(self, folder: Path) -> None:
         """Copy the results and Snakemake's records from the folder of another workplace."""

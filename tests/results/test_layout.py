@@ -21,7 +21,7 @@ from passband.results import (
 from passband.runs import study_jobs
 
 ROOT = Path(__file__).parents[2]
-SMALLEST = ROOT / "studies" / "smallest.yaml"
+SMALLEST = ROOT / "tests" / "data" / "smallest.yaml"
 
 
 def changed(**blocks):

@@ -15,7 +15,7 @@ from passband.config import load
 from passband.results import Results, layout, published, training_jobs
 from passband.storage import datasets, integrity
 
-SMALLEST = load(Path(__file__).parents[2] / "studies" / "smallest.yaml")
+SMALLEST = load(Path(__file__).parents[1] / "data" / "smallest.yaml")
 
 
 def store(path, kind, value=1.0):

@@ -43,6 +43,14 @@ def all_studies() -> list[Path]:
     return [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]
 
 
+def test_the_tests_smallest_study_differs_from_the_shipped_one_in_its_training_alone():
+    shipped, own = (load(ROOT / folder / "smallest.yaml") for folder in ("studies", "tests/data"))
+    assert (shipped.steps, own.steps) == (60, 6)
+    changed = {"epochs": own.training.epochs, "learning_rate": own.training.learning_rate}
+    training = shipped.written()["training"] | changed
+    assert shipped.written() | {"training": training} == own.written()
+
+
 @pytest.mark.parametrize("file", all_studies(), ids=lambda file: file.stem)
 def test_names_of_results_are_those_of_earlier_versions(file):
     """If this fails, finished studies would be trained again. Add the line of a new study only."""

@@ -20,7 +20,7 @@ from passband.runs.run import Run
 from passband.words import work
 
 ROOT = Path(__file__).parents[2]
-SMALLEST = ROOT / "studies" / "smallest.yaml"
+SMALLEST = ROOT / "tests" / "data" / "smallest.yaml"
 SPEEDS = calibration.Speeds(
     device="cpu",
     unit="core",
@@ -266,7 +266,8 @@ def test_the_last_jobs_of_a_study_run_alone():
     took = rates.seconds_by_rule(study, SPEEDS)
     one, two = (plan.elapsed(study, took, SPEEDS, cores) for cores in (1, 2))
     assert one == pytest.approx(sum(took.values()) + SPEEDS.start_light / 2)
-    last = 3 * (SPEEDS.start_light + rates.others_s("ood") * SPEEDS.start / rates.START_S)
+    work = sum(map(rates.others_s, ("aggregate", "ood", "report", "explorer")))
+    last = 4 * SPEEDS.start_light + work * SPEEDS.start / rates.START_S
     assert two == pytest.approx(
         (one - last - SPEEDS.start_light / 2) / 2 + last + SPEEDS.start_light / 2
     )

@@ -23,7 +23,7 @@ from passband.runs.preflight import FAILED, OK, WARNING
 from passband.specimens import multislice
 
 ROOT = Path(__file__).parents[2]
-SMALLEST = load(ROOT / "studies/smallest.yaml")
+SMALLEST = load(ROOT / "tests/data/smallest.yaml")
 
 
 @pytest.fixture(autouse=True)
@@ -395,7 +395,7 @@ def test_the_command_fails_with_its_checks(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     results = {"disk": preflight.Result(FAILED, "full", "make room")}
     monkeypatch.setattr(preflight, "run", lambda *arguments: results)
-    study = str(ROOT / "studies/smallest.yaml")
+    study = str(ROOT / "tests/data/smallest.yaml")
     assert cli.main(["preflight", study]) == 1
     out, err = capsys.readouterr()
     assert out.splitlines()[0] == "disk  FAILED   full"

@@ -14,7 +14,7 @@ from passband.runs.run import Run
 from passband.runs.study_jobs import jobs
 
 NOW = 1_800_000_000.0
-SMALLEST = Path(__file__).parents[2] / "studies" / "smallest.yaml"
+SMALLEST = Path(__file__).parents[1] / "data" / "smallest.yaml"
 STUDY = load(SMALLEST)
 TRAININGS = [job for job in jobs(STUDY) if job.rule == "train"]
 

@@ -28,7 +28,7 @@ PATIENCE = 2000
 
 ROOT = Path(__file__).parents[2]
 TABLE = "results/smallest/table.zarr"
-STUDY = yaml.safe_load((ROOT / "studies" / "smallest.yaml").read_text())
+STUDY = yaml.safe_load((ROOT / "tests" / "data" / "smallest.yaml").read_text())
 update_config(
     STUDY,
     {

@@ -22,7 +22,7 @@ from passband.specimens import exit_waves
 from passband.storage import datasets
 
 ROOT = Path(__file__).parents[2]
-STUDY = load(ROOT / "studies" / "smallest.yaml")
+STUDY = load(ROOT / "tests" / "data" / "smallest.yaml")
 CONFIG = STUDY.model_dump(mode="json")
 MICROSCOPE = STUDY.microscope.model_dump()
 JOB = next(training_jobs.jobs_of(STUDY))

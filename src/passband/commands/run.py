@@ -220,10 +220,10 @@ def _print_end(results: Results) -> None:
     print()
     draw(ood(results))
     name = results.name
-    pages = str(results.path(layout.REPORT))
+    lines = [f"\nOpen {results.path(layout.REPORT)} in a browser."]
     if results.has(layout.EXPLORER):
-        pages += f" and {results.path(layout.EXPLORER)}"
-    lines = [f"\nOpen {pages} in a browser.", "Then type, for example:"]
+        lines.append(f"A page for each cell of the matrix is {results.path(layout.EXPLORER)}.")
+    lines.append("Then type, for example:")
     if sys.prefix != sys.base_prefix and not _is_active():
         lines.append(f"  source {_shown(Path(sys.prefix))}/bin/activate")
     lines.append(f"  passband table {name} --csv {name}.csv")
