@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 import zarr
+from zarr.buffer import default_buffer_prototype
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 from passband.storage import integrity, metadata
@@ -174,6 +175,19 @@ def _pack(folder: Path, file: Path) -> None:
         os.fsync(handle.fileno())
 
 
+def zip_store(path: Path) -> zarr.storage.ZipStore | zarr.storage.MemoryStore:
+    """Return the store in a zip file, after its entries have been checked.
+
+    Raises:
+        StoreError, zipfile.BadZipFile: See :func:`passband.storage.metadata.opened_zip`.
+    """
+    content = metadata.unpacked(path)
+    if content is None:
+        return zarr.storage.ZipStore(path, mode="r")
+    buffer = default_buffer_prototype().buffer
+    return zarr.storage.MemoryStore({n: buffer.from_bytes(each) for n, each in content.items()})
+
+
 @contextlib.contextmanager
 def _open(
     path: str | Path, kind: str, chunks: dict | None = None, whole: bool = True
@@ -189,7 +203,7 @@ def _open(
         path.stat()  # reports a missing store in the same way for all readers
         if path.suffix == ".zip":
             metadata.check_zip(path, whole)
-            archive = zarr.storage.ZipStore(path, mode="r")
+            archive = zip_store(path)
             dataset = xr.open_zarr(archive, chunks=chunks, consolidated=False)
         else:
             number = integrity.number_of_files(path)

@@ -47,7 +47,7 @@ def read_attributes(path: Path) -> dict[str, Any]:
     """
     if path.suffix == ".zip":
         with opened_zip(path) as archive:
-            root = json_text.parse(archive.read("zarr.json"))
+            root = json_text.parse(read_entry(archive, "zarr.json"))
     else:
         check_regular(path / "zarr.json")
         root = json_text.read(path / "zarr.json")
@@ -60,10 +60,11 @@ def read_attributes(path: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open a zip file whose entries are safe to read, as Passband and Zarr write them.
+    """Open a zip file whose entries are safe to read, with :func:`read_entry`.
 
-    Its entries are neither compressed nor encrypted, so they have the declared sizes; no name is
-    given twice, or leads out of the file.
+    Passband and Zarr compress no entry. Whoever packs a store again may have compressed entries by
+    deflate, the only kind whose reading can be limited. No entry is encrypted; no name is given
+    twice, or leads out of the file.
 
     Raises:
         StoreError: See :func:`passband.storage.integrity.check_regular`.
@@ -85,6 +86,27 @@ def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
                 raise zipfile.BadZipFile(f"it has {entry.filename!r} twice")
             names.add(entry.filename)
         yield archive
+
+
+def read_entry(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return the content of an entry, and no more than its declared size.
+
+    With ``ZipFile.read``, a compressed entry could take gigabytes, whatever size it declares.
+    """
+    with archive.open(name) as entry:
+        return entry.read(archive.getinfo(name).file_size)
+
+
+def unpacked(path: Path) -> dict[str, bytes] | None:
+    """Return the content of a zip file with compressed entries, by name; None if it has none.
+
+    Raises:
+        StoreError, zipfile.BadZipFile: See :func:`opened_zip`.
+    """
+    with opened_zip(path) as archive:
+        if all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist()):
+            return None
+        return {name: read_entry(archive, name) for name in archive.namelist()}
 
 
 def _check_list(path: Path) -> None:
@@ -110,9 +132,9 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
     name = entry.filename if len(entry.filename) <= 60 else f"{entry.filename[:60]}…"
     if entry.flag_bits & 1:
         raise zipfile.BadZipFile(f"{name!r} is encrypted")
-    if entry.compress_type != zipfile.ZIP_STORED:
-        raise zipfile.BadZipFile(f"{name!r} is compressed; pack it with zip -0")
-    if entry.file_size != entry.compress_size:
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise zipfile.BadZipFile(f"{name!r} is neither stored nor deflated")
+    if entry.compress_type == zipfile.ZIP_STORED and entry.file_size != entry.compress_size:
         raise zipfile.BadZipFile(f"{name!r} has two sizes")
     parts = entry.filename.split("/")
     if len(parts) > DEEPEST:
@@ -134,7 +156,7 @@ def check_zip(path: Path, whole: bool) -> None:
             missing or damaged, or if a declared size is far above the stored size.
     """
     with opened_zip(path) as archive:
-        attributes = json_text.parse(archive.read("zarr.json")).get("attributes", {})
+        attributes = json_text.parse(read_entry(archive, "zarr.json")).get("attributes", {})
         check_format(path, attributes.get("format", 1))
         # Earlier versions of Passband did not write the number of files in a store.
         entries = archive.infolist()
@@ -146,7 +168,7 @@ def check_zip(path: Path, whole: bool) -> None:
             stored[entry.filename.partition("/")[0]] += entry.file_size
         for name in archive.namelist():
             if name.endswith("/zarr.json"):
-                array = json_text.parse(archive.read(name))
+                array = json_text.parse(read_entry(archive, name))
                 check_array(name.removesuffix("/zarr.json"), array, stored[name.partition("/")[0]])
         # If the name of an entry is damaged, Zarr does not find the entry, and reads zeros.
         if whole and (torn := archive.testzip()):

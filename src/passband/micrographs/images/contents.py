@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from passband.micrographs.images import declared
+
 
 @dataclass(frozen=True)
 class Content:
@@ -49,6 +51,7 @@ def pillow(path: Path, kind: str) -> Content:
         # libtiff, below Pillow, writes to the process's standard error, not to Python's.
         quiet = _no_standard_error() if kind == "TIFF" else contextlib.nullcontext()
         with quiet, Image.open(path, formats=[kind]) as file:
+            declared.check(path, (getattr(file, "n_frames", 1), file.height, file.width))
             frames = []
             for frame in ImageSequence.Iterator(file):
                 if frame.mode in ("P", "PA", "CMYK", "YCbCr"):

@@ -52,7 +52,10 @@ def recorded(path: Path) -> Recorded:
 def _of_store(path: Path) -> Recorded:
     import zarr
 
-    attributes = dict(zarr.open(path, mode="r").attrs)
+    from passband.storage import datasets
+
+    store = datasets.zip_store(path) if path.suffix == ".zip" else path
+    attributes = dict(zarr.open(store, mode="r").attrs)
     condition = Condition.parse(str(attributes["condition"]))
     energy = float(attributes["energy_kev"]) if "energy_kev" in attributes else None
     main = condition.cs_um, condition.aperture_mrad, condition.dose_e_per_A2

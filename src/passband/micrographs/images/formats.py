@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from passband import PassbandError
-from passband.micrographs.images import tiff
+from passband.micrographs.images import declared, tiff
 from passband.micrographs.images.contents import Content, grey, in_colour, pillow
 from passband.micrographs.images.pixel_size import is_reciprocal, length_A
+from passband.storage import metadata
 from passband.storage.integrity import check_regular
 
 
@@ -49,8 +50,10 @@ def zarr(path: Path) -> Content:
     """
     import zarr as library
 
+    from passband.storage import datasets
+
     if path.suffix == ".zip":
-        store = library.storage.ZipStore(path, mode="r")
+        store = datasets.zip_store(path)
         try:
             return _zarr_node(path, library.open(store, mode="r"))
         finally:
@@ -62,23 +65,32 @@ def _zarr_node(path: Path, node) -> Content:
     import zarr as library
 
     if isinstance(node, library.Array):
-        return _zarr_array(node, node.attrs.get("pixel_size_A"))
+        return _zarr_array(path, node, node.attrs.get("pixel_size_A"))
     attributes = dict(node.attrs)
     if "kind" in attributes and "format" in attributes:
         return _passband_images(path, attributes)
     scales = attributes.get("ome", attributes).get("multiscales")
     if scales:
-        return _ome_zarr(node, scales[0])
+        return _ome_zarr(path, node, scales[0])
     arrays = {name: array for name, array in node.arrays() if array.ndim >= 2}
     if len(arrays) != 1:
         names = ", ".join(sorted(arrays)) or "none"
         raise PassbandError(f"{path}: must have one array of an image, found {names}")
     (array,) = arrays.values()
-    return _zarr_array(array, array.attrs.get("pixel_size_A", attributes.get("pixel_size_A")))
+    return _zarr_array(path, array, array.attrs.get("pixel_size_A", attributes.get("pixel_size_A")))
 
 
-def _zarr_array(array, pixel_size_A: float | None) -> Content:
-    content = _by_last_axis(np.asarray(array[...]))
+def _values(path: Path, array) -> np.ndarray:
+    """Return the values of a Zarr array, after its declared size was checked."""
+    declared.check(path, array.shape)
+    declared.check(path, array.chunks)
+    if array.nchunks > metadata.MOST_CHUNKS:
+        raise PassbandError(f"{path}: has {array.nchunks:,} chunks; it is damaged")
+    return np.asarray(array[...])
+
+
+def _zarr_array(path: Path, array, pixel_size_A: float | None) -> Content:
+    content = _by_last_axis(_values(path, array))
     if pixel_size_A is None:
         return content
     return Content(content.images, (float(pixel_size_A),) * 2, content.notes)
@@ -97,10 +109,10 @@ def _passband_images(path: Path, attributes: dict) -> Content:
     return Content(counts, (size, size))
 
 
-def _ome_zarr(group, scale: dict) -> Content:
+def _ome_zarr(path: Path, group, scale: dict) -> Content:
     """Return the largest image of an OME-Zarr group: the first of its levels."""
     level = scale["datasets"][0]
-    data = np.asarray(group[level["path"]][...])
+    data = _values(path, group[level["path"]])
     # Leading axes of length 1, such as a time and a channel, are no axes of a stack.
     single = tuple(k for k in range(data.ndim - 2) if data.shape[k] == 1)
     content = _by_last_axis(data.squeeze(single))
@@ -235,18 +247,25 @@ def check_safe(path: Path) -> None:
     """Check that the readers of a file will not wait without end, and will open no other file.
 
     Raises:
-        PassbandError: If a file is a pipe, a device or a socket, or if an HDF5 file refers to data
-            in other files.
+        PassbandError: If a file is a pipe, a device or a socket, if it declares more images than it
+            can have, or if an HDF5 file refers to data in other files.
     """
     check_regular(path)
-    if suffix(path) == ".emi":
+    kind = suffix(path)
+    if kind == ".emi":
         for entry in _ser_files(path):
             check_regular(entry)
-    if suffix(path) == ".emd":
+            declared.check_ser(entry)
+    if kind == ".ser":
+        declared.check_ser(path)
+    if kind in (".mrc", ".mrcs"):
+        declared.check_mrc(path)
+    if kind == ".emd":
         with contextlib.suppress(ImportError):  # the reader says what to install
             import h5py
 
             with h5py.File(path, "r") as file:
+                file.visititems(partial(_check_dataset, path))
                 if name := file.visititems_links(partial(_if_outside, file)):
                     raise PassbandError(f"{path}: /{name} is in another file, which is not read")
 
@@ -259,6 +278,12 @@ def files_of(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.is_file())
     return [path, *sorted(_ser_files(path))] if suffix(path) == ".emi" else [path]
+
+
+def _check_dataset(path: Path, _: str, item) -> None:
+    """Check the declared size of a data set of an HDF5 file."""
+    if hasattr(item, "shape"):
+        declared.check(path, item.shape or (), item.id.get_storage_size())
 
 
 def _if_outside(file, name: str, link) -> str | None:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from passband import PassbandError
-from passband.micrographs.images import pixel_size
+from passband.micrographs.images import declared, pixel_size
 from passband.micrographs.images.contents import Content
 from passband.micrographs.images.formats import FORMATS, check_safe, suffix
 from passband.micrographs.images.own_outputs import is_output
@@ -224,6 +224,7 @@ def _frames(path: Path, images: np.ndarray, min_px: int = MIN_PX) -> np.ndarray:
             f"{path}: {number} images of {height} × {width} pixels; "
             f"an image has at least {min_px} × {min_px}"
         )
+    declared.check_memory(path, images.shape)
     return images
 
 

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from passband import PassbandError
+from passband.micrographs.images import declared
 from passband.micrographs.images.contents import Content, grey, pillow
 from passband.micrographs.images.pixel_size import MAX_PIXEL_SIZE_A, is_reciprocal, length_A
 
@@ -34,6 +35,7 @@ def read(path: Path) -> Content:
         if not file.series:
             raise PassbandError(f"{path}: contains no image, or is damaged")
         series = file.series[0]
+        declared.check(path, series.shape)
         sizes, notes = _pixel_sizes(path, file)
         if len(file.series) > 1:
             notes += (f"{len(file.series)} series of images: the first is used",)
