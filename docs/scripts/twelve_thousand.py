@@ -30,7 +30,9 @@ RESULTS = Path("results/twelve-thousand")
 
 
 def merge(results: Path = RESULTS, folder: Path = parts.FOLDER, whole: Path = parts.WHOLE) -> int:
-    """Merge the packed parts, and write the small file of OOD metrics beside the page.
+    """Merge the packed parts, and write the small file of OOD metrics beside the page, if missing.
+
+    The file is in the repository, so an existing one is left as it is.
 
     Raises:
         PassbandError: If networks of the whole study are missing, or the folder of results exists.
@@ -44,7 +46,8 @@ def merge(results: Path = RESULTS, folder: Path = parts.FOLDER, whole: Path = pa
     parts.check_parts((str(id) for of in opened for id in of.train.values), folder, whole)
     results.parent.mkdir(exist_ok=True)
     small = folder / "ood.zarr.zip"
-    return cli.main(["merge", *map(str, packed), "--into", str(results), "--ood", str(small)])
+    option = [] if small.exists() else ["--ood", str(small)]
+    return cli.main(["merge", *map(str, packed), "--into", str(results), *option])
 
 
 def check(options: argparse.Namespace) -> int:

@@ -315,6 +315,10 @@ def test_two_parts_become_a_page(modules, tmp_path, monkeypatch):
     assert main.merge(results, folder, whole) == 0
     with pytest.raises(PassbandError, match="delete this folder to merge the parts again"):
         main.merge(results, folder, whole)
+    tracked = (folder / "ood.zarr.zip").read_bytes()
+    shutil.rmtree(results)
+    assert main.merge(results, folder, whole) == 0
+    assert (folder / "ood.zarr.zip").read_bytes() == tracked
     small = datasets.read(folder / "ood.zarr.zip", datasets.OOD)
     assert dict(small.sizes)["train"] == 4
     assert small.attrs["replicas"] == 2
