@@ -268,6 +268,15 @@ def test_a_file_that_cannot_be_written_is_named_as_the_user_named_it(tmp_path, c
     assert capsys.readouterr().err == f"{file}: Read-only file system\n"
 
 
+def test_too_little_memory_is_one_line(capsys, monkeypatch):
+    def fail(options):
+        raise MemoryError
+
+    monkeypatch.setattr("passband.commands.check.run", fail)
+    assert cli.main(["check", "config.yaml"]) == 1
+    assert capsys.readouterr().err == "not enough memory: free some, or use a machine with more\n"
+
+
 def test_check_reads_crystal_files(tmp_path, capsys):
     crystal, study = tmp_path / "bad.cif", tmp_path / "study.yaml"
     crystal.write_text("data_x\n_cell_length_a 3\n_atom_site_fract_x\n")

@@ -152,6 +152,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         print(console.escaped(words), file=sys.stderr)
         return 1
+    except MemoryError:
+        print("not enough memory: free some, or use a machine with more", file=sys.stderr)
+        return 1
     except (ValueError, RuntimeError):  # also the errors of Zarr for a damaged chunk
         if datasets := sys.modules.get("passband.storage.datasets"):
             try:
