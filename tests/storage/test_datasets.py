@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 import warnings
 import zipfile
 from datetime import datetime
@@ -894,3 +895,36 @@ def test_revision_without_git_is_unknown(monkeypatch, answer, revision):
 
     monkeypatch.setattr(subprocess, "run", run)
     assert provenance._git_revision.__wrapped__() == revision
+
+
+@form
+def test_a_full_disk_leaves_nothing_though_other_chunks_are_still_written(
+    tmp_path, form, monkeypatch
+):
+    """A late chunk would make its folder again, after the folder was removed."""
+    local = zarr.storage._local
+    failed, removed, written = (threading.Event() for _ in range(3))
+    put, remove = local._put, shutil.rmtree
+
+    def put_late(path, value, exclusive=False):
+        if "/mask/c" not in path.as_posix():
+            return put(path, value, exclusive)
+        if path.name.startswith("c.0"):
+            failed.set()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        removed.wait(0.3)
+        put(path, value, exclusive)
+        written.set()
+
+    def remove_first(*given, **options):
+        remove(*given, **options)
+        if failed.is_set():
+            removed.set()
+
+    monkeypatch.setattr(local, "_put", put_late)
+    monkeypatch.setattr(shutil, "rmtree", remove_first)
+    small = dataset()[["mask"]].isel(structure=slice(2)).drop_vars("shape")
+    with pytest.raises(FullError):
+        datasets.write(small, tmp_path / form, KIND, {}, {"structure": 1})
+    assert written.wait(60)
+    assert names(tmp_path) == []

@@ -3,12 +3,14 @@
 So the final path of a file has either a complete file or no file.
 """
 
+import asyncio
 import contextlib
 import glob
 import os
 import re
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +58,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         else:
             beside.replace(path)
     except Exception as error:
+        wait_for_writes()
         if full := disk_full_error(error):
             raise FullError(path, full) from None
         if isinstance(error, OSError) and error.filename == str(beside):
@@ -108,6 +111,23 @@ def _is_running(process: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def wait_for_writes() -> None:
+    """Wait until zarr writes nothing any more.
+
+    After one chunk could not be written, as on a full disk, zarr goes on with others. So a folder
+    that is removed at once would come back.
+    """
+    zarr = sys.modules.get("zarr.core.sync")
+    if zarr is None or zarr.loop[0] is None:
+        return
+
+    async def ended() -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*others, return_exceptions=True)
+
+    zarr.sync(ended())
 
 
 def _clear(path: Path) -> None:

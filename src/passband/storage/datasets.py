@@ -20,7 +20,7 @@ from zarr.buffer import default_buffer_prototype
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 from passband.storage import integrity, metadata
-from passband.storage.atomic import remove, replacing
+from passband.storage.atomic import remove, replacing, wait_for_writes
 from passband.storage.integrity import DamagedError, StoreError, UnreachableError, read_if_valid
 
 #: The kinds of the folders that this process has opened, see :func:`check_opened`.
@@ -75,6 +75,9 @@ def write(
                 create(dataset, folder, chunks or {}, shards=shards)
                 _write_number_of_files(folder)
                 _pack(folder, beside)
+            except Exception:
+                wait_for_writes()
+                raise
             finally:
                 remove(folder)
         else:
