@@ -2,7 +2,10 @@
 
 Each kernel is one line of the comparisons. All serve the same Gaussian process, on both sides of
 the matrix, with priors that mean the same: the median length of a parameter is its standard
-deviation over the grid of studies/twelve-thousand.yaml.
+deviation over the grid of studies/twelve-thousand.yaml. *Scaled* parameters are those of
+passband.prediction.matrix.level_scores: defocus and Cs are phases at the edge of the aperture.
+There, the unit is the standard deviation over a study's conditions; here, as committed before the
+locked set, it is a rounded number of the same meaning.
 """
 
 from collections.abc import Callable, Mapping

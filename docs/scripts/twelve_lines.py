@@ -20,8 +20,8 @@ from twelve_results import LENS
 
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.analysis.packed_table import mean_dice
-from passband.analysis.profiles import SAMPLES, SPECTRUM, profiles
-from passband.analysis.spectra import from_json
+from passband.analysis.profiles import SAMPLES, profiles
+from passband.analysis.spectra import SPECTRUM, from_json
 from passband.axes import MAIN_AXES
 from passband.config import validate
 from passband.grid import Condition

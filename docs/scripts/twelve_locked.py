@@ -27,7 +27,7 @@ from twelve_parts import FOLDER, WHOLE
 from twelve_results import Scores
 
 from passband import PassbandError
-from passband.analysis import profiles
+from passband.analysis import profiles, spectra
 from passband.analysis.packed_table import by_image, image_dice
 from passband.axes import MAIN_AXES
 from passband.config import Study, load, study_file
@@ -198,7 +198,7 @@ def array_digest(arrays: Mapping[str, np.ndarray]) -> str:
 def stored_matrix() -> tuple[Study, Scores, tuple[np.ndarray, np.ndarray]]:
     """Return the old study, its Dice, and the spectrum of its specimen."""
     table, study = load_table(OLD / layout.TABLE), load(WHOLE)
-    (curve,) = json.loads(table.attrs[profiles.SPECTRUM]).values()
+    (curve,) = json.loads(table.attrs[spectra.SPECTRUM]).values()
     return study, Scores.from_table(table), tuple(np.array(each) for each in curve)
 
 

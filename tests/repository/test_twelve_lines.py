@@ -11,7 +11,7 @@ from passband.axes import MAIN_AXES
 from passband.prediction import gaussian_process
 from passband.prediction.matrix import interaction
 from passband.prediction.matrix.features import raw_features
-from passband.prediction.matrix.level_scores import left_out
+from passband.prediction.matrix.level_scores import left_out, scaled
 
 DOCS = Path(__file__).parents[2] / "docs/scripts"
 GRID = {
@@ -38,6 +38,16 @@ def cells(module):
     noise = 0.01 * np.random.default_rng(1).normal(size=(len(D), 3, len(D)))
     ends = (make_profiles(metrics)["gold"],) * 2
     return module.Cells(D[:, None] + noise, ends, raw_features(matrix(metrics)))
+
+
+def test_scaled_parameters_are_those_of_the_package_in_other_units(module, cells):
+    of, _ = cells.ends
+    mine, package = module.KERNELS["scaled"], scaled(of, of)
+    # The further axes of the toy profiles have one value each.
+    theirs = dict(zip(package.names, package.squared(of, of), strict=True))
+    names = "condition_defocus_nm", "condition_cs_um", "condition_aperture_mrad", "log_dose"
+    for one, name in zip(mine.squared(of, of), names, strict=True):
+        np.testing.assert_allclose(one / one.max(), theirs[name] / theirs[name].max(), atol=1e-9)
 
 
 def test_no_line_sees_what_is_left_out(module, cells):

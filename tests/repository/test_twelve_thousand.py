@@ -374,6 +374,12 @@ def test_the_account_is_made_from_the_files_beside_it(modules):
     assert words <= 1200
 
 
+def test_every_script_of_the_account_has_what_it_imports(modules):
+    """A name that moves in the package moves here too."""
+    for path in sorted((ROOT / "docs/scripts").glob("twelve_*.py")):
+        assert modules(path.stem).__doc__
+
+
 def test_an_account_without_a_file_is_one_line(modules, tmp_path):
     with pytest.raises(PassbandError, match=r"matrix.json: is missing; run the other commands"):
         modules("twelve_page").fields(tmp_path)

@@ -53,7 +53,11 @@ def left_out(
 
 
 def scaled(*ends: xr.Dataset) -> Kernel:
-    """Return distances of phases at the aperture and of other axes, whose lengths are near 1."""
+    """Return the distances of scaled parameters, whose lengths are near 1, see docs/metrics.md.
+
+    Defocus and Cs are phases at the edge of the aperture. The unit of each parameter is its
+    standard deviation over the conditions of both ends.
+    """
     powers = {"condition_defocus_nm": 2, "condition_cs_um": 4}
     axes = [n for n in map(str, ends[0].coords) if n.startswith("condition_") and "dose" not in n]
 
