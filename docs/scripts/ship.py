@@ -1,10 +1,13 @@
 """Put the network of a study into the package, with a sample image: run it from the root.
 
     python docs/scripts/ship.py results/real-general
+    python docs/scripts/ship.py results/real-general --likeness
 
 The network's training images are measured for the expected Dice of an image, which takes minutes.
-The sample is a simulated image of a test structure, under the network's training condition. The
-line about where the network holds is in `general.txt` beside the network, and is written by hand.
+With `--likeness`, this is all that is done, with the weights that the package has. Then the study's
+exit waves are enough: `snakemake --configfile studies/real-general.yaml --until simulate`. The
+sample is a simulated image of a test structure, under the network's training condition. The line
+about where the network holds is in `general.txt` beside the network, and is written by hand.
 """
 
 import json
@@ -18,6 +21,7 @@ from PIL import Image
 
 from passband import PassbandError
 from passband.answers import trust
+from passband.answers.likeness import StudyImages, calibrate
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
@@ -52,8 +56,7 @@ def main(folder: Path, index: int = 0) -> None:
     cpu = torch.device("cpu")
     split = Split.load(files, names, study.microscope, cpu).take(np.array([index]))
     (shipped,) = network_files.open_networks("general")
-    known = trust.open_trust([network]).to_values()
-    trust.trust_file(shipped).write_text(json.dumps(known), encoding="utf-8")
+    write_likeness(results, shipped)
     (folder / "general.md").write_text(card(results, shipped), encoding="utf-8")
     camera = Acquisition.from_microscope(study.microscope, network.normalisation, cpu)
     (counts,) = camera.counts(split, network.condition)
@@ -66,6 +69,15 @@ def main(folder: Path, index: int = 0) -> None:
     centres = ((np.arange(stored_px) + 0.5) * field_px / stored_px).astype(int)
     mask = split.masks[0, 0].numpy()[np.ix_(centres, centres)] > 0.5
     Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "sample_mask.png", optimize=True)
+
+
+def write_likeness(results: Results, shipped: network_files.Network) -> None:
+    """Measure the network of the package on the study's images, and write what is known."""
+    if results.study.digest != shipped.study.digest:
+        raise PassbandError(f"{results}: is not the study of {shipped.path}")
+    images = StudyImages(results, shipped.normalisation, shipped.metadata.architecture)
+    known = calibrate(images.measure([shipped])).to_values()
+    trust.trust_file(shipped).write_text(json.dumps(known), encoding="utf-8")
 
 
 def card(results: Results, network: network_files.Network) -> str:
@@ -109,4 +121,8 @@ def card(results: Results, network: network_files.Network) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    if "--likeness" in sys.argv:
+        (found,) = network_files.open_networks("general")
+        write_likeness(Results.find(Path(sys.argv[1])), found)
+    else:
+        main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -165,9 +165,11 @@ def run_code(tmp_path, monkeypatch):
         found, seen = {}, []
         exec(code, found)  # the card's own code
         filtered = is_white and not network.microscope.detector.noise.is_white
-        settings = Settings(filter_noise=filtered, flat_field=False, dose_e_per_A2=dose)
-        segment(image, pixel_A, [network], settings, watch=lambda *each: seen.append(each[-1]))
-        return found, seen[0]
+        settings = Settings(filter_noise=filtered, dose_e_per_A2=dose)
+        watch = lambda *each: seen.append(each[-1])  # noqa: E731
+        result = segment(image, pixel_A, [network], settings, watch=watch)
+        seen.append(result.background.kind)
+        return found, *seen
 
     return run
 
@@ -180,13 +182,30 @@ def test_the_code_prepares_an_image_as_predict_does(run_code, network, normalisa
     image = np.random.default_rng(0).poisson(image).astype(np.float32)
     image[50:52, 60] = 2000  # hot pixels
     own = replace(network, metadata=replace(network.metadata, normalisation=normalisation))
-    found, probability = run_code(own, image, 0.26, dose=100 / 0.3**2)
+    found, probability, _ = run_code(own, image, 0.26, dose=100 / 0.3**2)
     ours = np.asarray(found["probability"])[0, 0, : found["height"], : found["width"]]
     assert ours.shape == probability.shape == (78, 61)
     difference = (ours - probability)[4:-4, 4:-4]
     # The extreme values are near the edges, where the two ways to extend an image differ.
     limit = 0.2 if normalisation == "minmax" else 0.05
     assert np.square(difference).mean() ** 0.5 < limit * probability.std()
+
+
+@pytest.mark.parametrize("pixel_A", [0.3, 0.14])
+@pytest.mark.parametrize("kind", ["none", "plane", "quadratic"])
+def test_the_code_takes_off_the_background_that_predict_takes_off(run_code, network, kind, pixel_A):
+    y, x = np.ogrid[-1:1:100j, -1:1:120j]
+    image = 100 + 10 * np.random.default_rng(0).standard_normal((100, 120))
+    image[40:60, 50:80] += 40
+    image += {"none": 0 * x, "plane": 15 * x - 9 * y, "quadratic": 5 * x - 20 * (x**2 + y**2)}[kind]
+    found, probability, taken = run_code(network, image.astype(np.float32), pixel_A)
+    ours = np.asarray(found["probability"])[0, 0, : found["height"], : found["width"]]
+    assert taken == kind
+    difference = (ours - probability)[4:-4, 4:-4]
+    # Near the edges, the two ways to extend an image differ where it is resampled.
+    limit = 1e-3 if pixel_A == 0.3 else 0.08
+    assert np.square(difference).mean() ** 0.5 < limit * probability.std()
+    assert abs(np.corrcoef(ours.mean(0), np.arange(ours.shape[1]))[0, 1]) < 0.4
 
 
 @pytest.mark.slow
@@ -198,7 +217,7 @@ def test_the_code_finds_the_mask_of_predict(run_code, tmp_path, pixel_A):
     image = counts[0].copy()
     image[50:52, 60] = 5 * image.max()  # hot pixels
     image = image[:, : 128 if pixel_A == 0.3 else 121]
-    found, probability = run_code(network, image, pixel_A)
+    found, probability, _ = run_code(network, image, pixel_A)
     mask = np.asarray(found["mask"])
     assert dice_of_masks(mask, probability > 0.5) > 0.995
     if pixel_A == 0.3:
@@ -218,7 +237,7 @@ def test_the_code_filters_white_counts_as_in_the_training(run_code):
     true = split.masks[0, 0].numpy() > 0.5
     dice = {}
     for is_white in (True, False):
-        found, probability = run_code(network, counts.numpy(), 0.5, is_white)
+        found, probability, _ = run_code(network, counts.numpy(), 0.5, is_white)
         mask = np.asarray(found["mask"])
         assert dice_of_masks(mask, probability > 0.5) > 0.995
         dice[is_white] = dice_of_masks(mask, true)
@@ -255,9 +274,11 @@ def test_the_code_and_the_card_have_the_same_steps(network, normalisation):
         code = card.example_code(own)
         compile(code, "card", "exec")
         steps = text.partition("in the same order: ")[2].partition(".\n")[0].split("; ")
-        assert len(re.findall(r"(?m)^# \d\. ", code)) == len(steps) == 5 - noise.is_white
-        words = ["Hot", "interpol", "filter of", "normalisation", "mult"]
-        words = [word for word in words if word != "filter of" or not noise.is_white]
+        words = ["Hot", "background", "interpol", "filter of", "normalisation", "mult"]
+        # Counts of electrons stay as they are, and white noise needs no filter.
+        left_out = ["background"] * (normalisation == "vacuum") + ["filter of"] * noise.is_white
+        words = [word for word in words if word not in left_out]
+        assert len(re.findall(r"(?m)^# \d\. ", code)) == len(steps) == len(words)
         places = [re.search(f"# \\d\\. .*{word}", code).start() for word in words]
         assert places == sorted(places)
         assert ("Without this filter" in text) == (not noise.is_white)

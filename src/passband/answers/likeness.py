@@ -20,6 +20,7 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.learning.network_files import Network
+from passband.micrographs.images.background import take_off
 from passband.micrographs.trust import likeness
 from passband.micrographs.trust.certainty import probabilities, ratio, sureness, symmetry
 from passband.micrographs.trust.distortions import DISTORTIONS
@@ -191,7 +192,7 @@ class StudyImages:
         )
         places, parts = [], []
         for place in progress(self._places(specimen, condition)):
-            images = self._test_images(*place)
+            images = self._test_images(networks, *place)
             raw, found = _predicted(networks, *images[1:], self.side)
             described, number = self._described(networks, *images[:2])
             for name, distances in reference.distances(described).items():
@@ -228,15 +229,20 @@ class StudyImages:
         return matrix + [(specimen, own.id, name) for name in DISTORTIONS]
 
     def _test_images(
-        self, specimen: str, id: str, distortion: str
+        self, networks: Sequence[Network], specimen: str, id: str, distortion: str
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return counts, normalised images and masks of the test structures."""
+        """Return counts, normalised images and masks of the test structures.
+
+        The background of distorted images is taken off, as `passband predict` does.
+        """
         condition = Condition.parse(id)
         counts, inputs, masks = self.images(specimen, "test", condition)
         if not distortion:
             return counts, inputs, masks
         pairs = [DISTORTIONS[distortion](*each) for each in zip(counts, masks, strict=True)]
-        counts, masks = (np.stack(each) for each in zip(*pairs, strict=True))
+        pixel_A = networks[0].pixel_size_A
+        counts = np.stack([take_off(each, pixel_A, networks)[0] for each, _ in pairs])
+        masks = np.stack([mask for _, mask in pairs])
         inputs = self.acquisition.normalised(torch.from_numpy(counts), condition)
         return counts, inputs.numpy(), masks
 

@@ -26,7 +26,7 @@ from passband.results import Results, layout, published
 from passband.storage import StoreError, checked_json
 
 #: Version of the measurements. Increase this number if the code measures something else.
-_VERSION = 2
+_VERSION = 3
 
 #: A function that wraps a list, to show the progress.
 Progress = Callable[[Iterable], Iterable]

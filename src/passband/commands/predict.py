@@ -165,7 +165,7 @@ def _lines(result: "Prediction", verbose: bool) -> list[str]:
     lines: list[str] = []
     for frame in result.frames:
         lines += [frame.line, f"  {frame.verdict}"]
-        lines += [f"  {step}" for step in frame.done if verbose]
+        lines += [f"  {step}" for step in (frame.done if verbose else frame.repairs)]
     notes = dict.fromkeys(note for frame in result.frames for note in frame.notes)
     return lines + [f"  {note}" for note in notes]
 
@@ -212,9 +212,9 @@ def _preparation(networks: list, options: argparse.Namespace) -> str:
     """Return a description of the preparation."""
     kinds = " and ".join(dict.fromkeys(network.normalisation for network in networks))
     flat = {
-        None: "field of large images flattened",
-        True: "field flattened",
-        False: "field not flattened",
+        None: "background taken off where there is one",
+        True: "divided by the smooth background",
+        False: "background kept",
     }
     words = [
         "hot pixels removed" if options.hot_pixels else "hot pixels kept",

@@ -93,10 +93,18 @@ def _add_preparation(group: argparse._ArgumentGroup) -> None:
         help="remove hot pixels (default: yes)",
     )
     group.add_argument(
+        "--crop",
+        metavar="x0:x1,y0:y1",
+        help="columns and rows [px] that are used; outside, nothing is found (default: bars and "
+        "frames at the edges are cut off)",
+    )
+    group.add_argument(
         "--flat-field",
         action=argparse.BooleanOptionalAction,
-        help="divide the image by its smooth background (default: only an image that is at least "
-        "4 times as wide and high as the network's training images)",
+        help="divide the image by its smooth background, or take no background off (default: "
+        "divide an image that is at least twice as wide and high as the network's training "
+        "images, and subtract a plane or a polynomial of degree 2 from a smaller one where it has "
+        "such a background)",
     )
     group.add_argument(
         "--filter-noise",

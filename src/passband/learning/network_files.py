@@ -86,10 +86,21 @@ class Network:
         """See :func:`passband.storage.integrity.unchecked`; empty if it is not published."""
         return integrity.unchecked(self.path.parent) if self.is_published else ""
 
+    @cached_property
+    def preparation(self) -> int:
+        """The version of the preparation of images, see `published.PREPARATION`."""
+        own = published.preparation(self.path.parent) if self.is_published else None
+        return published.PREPARATION if own is None else own
+
     @property
     def pixel_size_A(self) -> float:
         """Side of a pixel of the training images [Å]."""
         return self.microscope.pixel_size_A
+
+    @property
+    def finest_A(self) -> float:
+        """Side of the pixels that show the finest detail of training images [Å]."""
+        return max(self.pixel_size_A, self.microscope.detector.noise.stored_pixel_A)
 
     @property
     def normalisation(self) -> str:

@@ -13,6 +13,7 @@ from passband import PassbandError, __version__
 from passband.learning.network_files import Network
 from passband.micrographs import outputs, records, truth
 from passband.micrographs.images import readers
+from passband.micrographs.images.bars import Box
 from passband.micrographs.images.formats import suffix
 from passband.micrographs.images.segmentation import Segmentation, Settings, segment
 from passband.micrographs.summary import Frame
@@ -128,8 +129,7 @@ class Predictor:
     def _lacks_detail(self, pixel_size_A: float) -> bool:
         """Whether the pixels of an image are larger than those of the training images."""
         first = self.networks[0]
-        finest = max(first.pixel_size_A, first.microscope.detector.noise.stored_pixel_A)
-        return pixel_size_A > LARGER_PIXEL * finest and not self.settings.adapt
+        return pixel_size_A > LARGER_PIXEL * first.finest_A and not self.settings.adapt
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -159,9 +159,8 @@ def segment_frames(
 
     `frames` is empty afterwards, so that each frame of a large stack can be released.
     """
-    if settings.filter_noise is None and truth.is_of_study(path):
-        # The counts have the noise of their study, also if their pixels are small.
-        settings = replace(settings, filter_noise=False)
+    if truth.is_of_study(path):
+        settings = _as_tested(settings, frames[0].shape)
     frames.reverse()
     results = []
     try:
@@ -181,6 +180,15 @@ def segment_frames(
     except PassbandError as error:
         raise PassbandError(f"{path}: {error}") from None
     return results
+
+
+def _as_tested(settings: Settings, shape: tuple[int, int]) -> Settings:
+    """Return the settings for a study's own images, which are prepared as in its tests.
+
+    Their counts have the noise of the study, also if their pixels are small, and no background.
+    """
+    tested = {"filter_noise": False, "flat_field": False, "crop": str(Box.whole(shape))}
+    return replace(settings, **{k: v for k, v in tested.items() if getattr(settings, k) is None})
 
 
 def _sides(number: int, shape: Sequence[int]) -> str:

@@ -30,7 +30,7 @@ class Frame(JsonValues):
         frame: Its place in the file, from 0 on. None if the file failed.
         number: The number of images in the file.
         networks: The ids of the networks.
-        shape: Height and width [pixels].
+        shape: Height and width of the part of the image that was used [pixels].
         pixel_size_A: Side of a pixel [Å].
         dose_e_per_A2: The dose, if it was given [e/Å²].
         disagreement: The mean over the image; None with one network.
@@ -50,6 +50,7 @@ class Frame(JsonValues):
     pixel_size_A: float | None = None
     dose_e_per_A2: float | None = None
     done: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
     particles: tuple[Particle, ...] = ()
     confidence: float | None = None
     disagreement: float | None = None
@@ -70,9 +71,10 @@ class Frame(JsonValues):
         """
         spread = result.disagreement
         return cls(
-            shape=result.labels.shape,
+            shape=result.labels.shape if result.box is None else result.box.shape,
             pixel_size_A=result.pixel_size_A,
             done=result.done,
+            repairs=result.repairs,
             particles=tuple(result.particles),
             confidence=result.confidence,
             disagreement=None if spread is None else float(spread.mean(dtype="f8")),

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import yaml
+
 from passband import PassbandError
-from passband.storage import integrity
+from passband.storage import StoreError, integrity
 
 #: The weights. Every published folder has this file.
 WEIGHTS = "weights.safetensors"
@@ -11,6 +13,13 @@ WEIGHTS = "weights.safetensors"
 STUDY, TABLE = "study.yaml", "table.zarr.zip"
 #: What is known about images that the network has not seen.
 LIKENESS = "likeness.json"
+#: The description in the format of BioImage.IO.
+DESCRIPTION = "rdf.yaml"
+#: Version of the preparation of images that a folder's card describes. Version 1 takes no plane and
+#: no polynomial of degree 2 off, and divides only an image that is four times as wide as a training
+#: image by its background. Folders that state no version have version 1.
+PREPARATION = 2
+_MOST_BYTES = 2**20
 #: The networks that are part of the package, as weights files.
 SHIPPED = Path(__file__).parents[1] / "learning/shipped"
 #: A simulated image, with which they can be tried.
@@ -20,6 +29,19 @@ SAMPLE = SHIPPED / "sample.ome.tif"
 def shipped() -> dict[str, Path]:
     """Return the weights files of the networks that are part of the package, by name."""
     return {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
+
+
+def preparation(folder: Path) -> int:
+    """Return the version of the preparation that a published folder's card describes."""
+    path = folder / DESCRIPTION
+    try:
+        integrity.check_regular(path)
+        if path.stat().st_size > _MOST_BYTES:
+            return 1
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return int(found["config"]["passband"]["preparation"])
+    except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError, StoreError):
+        return 1
 
 
 def check(folder: Path) -> None:

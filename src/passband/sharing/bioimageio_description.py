@@ -11,11 +11,12 @@ import yaml
 
 from passband import PassbandError, __version__
 from passband.learning.network_files import Network
+from passband.results import published
 from passband.sharing.labels import Labels
 from passband.sharing.onnx_export import INPUT, OUTPUT
 
 #: Name of the description in a published folder.
-FILE = "rdf.yaml"
+FILE = published.DESCRIPTION
 #: Version of the format. Newer versions of bioimageio.spec read it too.
 _FORMAT_VERSION = "0.5.4"
 #: Added to the divisor of a normalisation, so that an image of one value is not divided by 0.
@@ -116,6 +117,7 @@ def describe(
                 "architecture": network.metadata.architecture,
                 "normalisation": network.normalisation,
                 "pixel_size_A": network.pixel_size_A,
+                "preparation": published.PREPARATION,
             }
         },
     }

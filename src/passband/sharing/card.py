@@ -14,7 +14,7 @@ from passband.axes import AXES
 from passband.config.detector import DetectorNoise
 from passband.grid import Condition, along
 from passband.learning.network_files import Network
-from passband.micrographs.images.segmentation import FLATTENED
+from passband.micrographs.images import background
 from passband.sharing import performance
 from passband.sharing.onnx_export import INPUT
 from passband.units import A_PER_NM
@@ -87,7 +87,10 @@ def render(network: Network, facts: Facts) -> str:
         noise=network.microscope.detector.noise,
         noise_words=noise_words,
         code=example_code(network),
-        flattened_nm=FLATTENED * network.microscope.field_px * network.pixel_size_A / A_PER_NM,
+        flattened_nm=background.FLATTENED
+        * network.microscope.field_px
+        * network.pixel_size_A
+        / A_PER_NM,
         good=GOOD,
         lowest=_lowest,
         runs=performance.runs,
@@ -137,9 +140,20 @@ def example_code(network: Network) -> str:
     """
     noise = network.microscope.detector.noise
     template = _environment().from_string(_source("onnx_example.py.j2"))
-    factors, pixel_A = filter_factors(noise), network.pixel_size_A
+    steps = ["hot", "background", "pixels", "filter", "normalisation", "sides"]
+    if network.normalisation == "vacuum":
+        steps.remove("background")
+    if noise.is_white:
+        steps.remove("filter")
     return template.render(
-        network=network, pixel_A=pixel_A, noise=noise, factors=factors, input=INPUT
+        network=network,
+        pixel_A=network.pixel_size_A,
+        finest_A=network.finest_A,
+        background=background,
+        noise=noise,
+        factors=filter_factors(noise),
+        steps={name: number for number, name in enumerate(steps, 1)},
+        input=INPUT,
     )
 
 

@@ -1,11 +1,10 @@
-"""Hot pixels, flat field, pixel size and local normalisation, by what the results must be."""
+"""Hot pixels, pixel size and local normalisation, by what the results must be."""
 
 import numpy as np
 import pytest
 
 from passband.micrographs.images import preparation
 from passband.micrographs.images.preparation import (
-    flatten_field,
     normalise_local,
     remove_hot_pixels,
     resample,
@@ -84,44 +83,6 @@ def test_bands_do_not_change_the_result(monkeypatch):
 
 
 # Flat field
-
-
-def particles(shape: tuple[int, int], electrons: float) -> np.ndarray:
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    scene = np.ones(shape)
-    for row, column, radius in ((80, 90, 40), (250, 300, 50), (300, 60, 30)):
-        scene[(y - row) ** 2 + (x - column) ** 2 < radius**2] = 0.7
-    return scene * electrons
-
-
-@pytest.mark.parametrize("shape", [(400, 400), (401, 523)])
-@pytest.mark.parametrize("width", [0.8, 1.5])
-def test_a_gaussian_beam_is_flattened_and_particles_stay(shape, width):
-    y, x = np.linspace(-1, 1, shape[0])[:, None], np.linspace(-1, 1, shape[1])
-    beam = np.exp(-((x - 0.3) ** 2 + (y + 0.2) ** 2) / (2 * width**2))
-    scene = particles(shape, 50)
-    flat = flatten_field(poisson(scene * beam))
-    truth = scene * (flat.mean() / scene.mean())
-    for rows in np.array_split(np.arange(shape[0]), 8):  # edges and corners are as good
-        for columns in np.array_split(np.arange(shape[1]), 8):
-            part = np.ix_(rows, columns)
-            assert flat[part].mean() == pytest.approx(truth[part].mean(), rel=0.03)
-
-
-def test_the_mean_stays_and_a_flat_image_stays_flat():
-    image = poisson(particles((400, 300), 30))
-    flat = flatten_field(image)
-    assert flat.mean(dtype=float) == pytest.approx(image.mean(dtype=float), rel=1e-5)
-    assert np.sqrt(((flat / image.clip(1) - 1) ** 2).mean()) < 0.02
-    assert flat.dtype == np.float32
-    np.testing.assert_allclose(flatten_field(image, degree=0), image, rtol=1e-5)
-
-
-def test_an_image_whose_mean_was_subtracted_is_flattened_by_subtraction():
-    y, x = np.linspace(-1, 1, 200)[:, None], np.linspace(-1, 1, 220)
-    noise = np.random.default_rng(0).normal(size=(200, 220)).astype(np.float32)
-    flat = flatten_field((noise + 2 * x - y + x**2).astype(np.float32))
-    np.testing.assert_allclose(flat - flat.mean(), noise - noise.mean(), atol=0.1)
 
 
 # Pixel size

@@ -11,8 +11,8 @@ from thresholds import image_of, mask_of_discs, save
 from passband import PassbandError
 from passband.imaging.noise import normalise
 from passband.learning.network_files import open_networks
-from passband.micrographs.images import segmentation
 from passband.micrographs.images.segmentation import Settings, segment
+from passband.results import published
 
 RAW = Settings(hot_pixels=False, flat_field=False, smallest_nm=0)
 DISCS = (30, 40, 12), (70, 90, 9)
@@ -180,10 +180,104 @@ def test_hot_pixels_are_removed_unless_they_are_kept(network):
     assert segment(image, 0.3, [network], RAW).mask.sum() == 1
 
 
-def test_only_large_fields_are_flattened_by_default(network):
-    for px, flattened in ((127, False), (128, True)):
-        assert segmentation.is_flattened((px, 300), 0.3, network, Settings()) is flattened
-    assert segmentation.is_flattened((50, 50), 0.3, network, Settings(flat_field=True))
+def kind(image, network, **settings):
+    """Return what kind of background is taken off."""
+    return segment(image, 0.3, [network], Settings(**settings)).background.kind
+
+
+def test_only_wide_images_are_divided_by_default(network):
+    """A field that is twice that of the training, 32 pixels, is enough."""
+    image = image_of(mask_of_discs((64, 80), (30, 30, 10)))
+    assert kind(image, network) == "flat field"
+    assert kind(image[:63], network) == "none"
+    assert kind(image[:63], network, flat_field=True) == "flat field"
+    assert kind(image, network, flat_field=False) == "none"
+
+
+def test_counts_for_vacuum_have_no_background(network):
+    own = replace(network, metadata=replace(network.metadata, normalisation="vacuum"))
+    slope = np.linspace(0, 400, 80, dtype=np.float32)
+    image = image_of(mask_of_discs((64, 80), (30, 30, 10))) + slope
+    for part in (image, image[:63]):
+        assert kind(part, own, dose_e_per_A2=140) == "none"
+    assert kind(image[:63], network) == "plane"
+
+
+def test_an_older_published_folder_is_used_by_its_own_card(network, tmp_path):
+    """Its card has no plane, and divides only an image of four times the width."""
+    slope = np.linspace(0, 400, 150, dtype=np.float32)
+    image = image_of(mask_of_discs((128, 150), (30, 30, 10))) + slope
+    folder = tmp_path / "published"
+    folder.mkdir()
+    old = replace(network, path=folder / published.WEIGHTS)
+    assert kind(image[:60], network) == "plane"
+    assert kind(image[:60], old) == kind(image[:127], old) == "none"
+    assert kind(image, old) == "flat field"
+    for text, version in (("config: {passband: {preparation: 2}}", 2), ("[", 1), ("config: 3", 1)):
+        (folder / published.DESCRIPTION).write_text(text)
+        assert replace(old).preparation == version
+    (folder / published.DESCRIPTION).write_text("config: {passband: {preparation: 2}}")
+    assert kind(image[:60], replace(old)) == "plane"
+
+
+def test_a_slope_is_repaired_and_said(network):
+    mask = mask_of_discs((60, 60), (20, 20, 8), (42, 40, 8))
+    image = image_of(mask) + 60 * np.linspace(-1, 1, 60, dtype=np.float32)
+    found = segment(image, 0.3, [network], Settings(smallest_nm=0))
+    left = segment(image, 0.3, [network], Settings(smallest_nm=0, flat_field=False))
+    assert np.count_nonzero(found.mask != mask) < 20
+    assert np.count_nonzero(left.mask != mask) > 200
+    assert found.done[0].startswith("a plane of ")
+    assert left.done == ()
+
+
+def test_a_bar_is_cut_off_and_labels_are_of_the_whole_file(network):
+    mask = mask_of_discs((50, 60), (20, 20, 8), (40, 42, 8))
+    image = np.clip(image_of(mask), 0, 255)
+    bar = np.zeros((14, 60), np.float32)
+    bar[4:7, 40:55] = 255
+    whole = np.concatenate([bar, image])
+    found = segment(whole, 0.3, [network], Settings(smallest_nm=0))
+    alone = segment(image, 0.3, [network], Settings(smallest_nm=0))
+    assert found.box == (0, 60, 14, 64)
+    assert found.done[0] == "columns and rows 0:60,14:64 used, the rest cut off"
+    assert found.probability.shape == found.labels.shape == whole.shape
+    np.testing.assert_array_equal(found.probability[14:], alone.probability)
+    np.testing.assert_array_equal(found.labels[14:], alone.labels)
+    assert not found.probability[:14].any()
+    assert not found.labels[:14].any()
+    assert found.confidence == pytest.approx(alone.confidence)
+    for each, other in zip(found.particles, alone.particles, strict=True):
+        assert each.y_nm == pytest.approx(other.y_nm + 14 * 0.03)
+        assert each.x_nm == other.x_nm
+        assert each.area_nm2 == other.area_nm2
+        assert each.touches_edge == other.touches_edge
+
+
+def test_only_a_part_of_an_image_is_used(network):
+    mask = mask_of_discs((60, 70), (20, 20, 8), (42, 40, 8), (45, 65, 9))
+    image = image_of(mask)
+    found = segment(image, 0.3, [network], Settings(crop="5:55,10:60", smallest_nm=0))
+    part = segment(image[10:, 5:55], 0.3, [network], Settings(smallest_nm=0))
+    np.testing.assert_array_equal(found.mask[10:, 5:55], part.mask)
+    outside = np.ones(mask.shape, bool)
+    outside[10:, 5:55] = False
+    assert not found.mask[outside].any()
+    for crop in ("5:55,10:61", "5:71,10:60"):
+        with pytest.raises(PassbandError, match="the image has 70 columns and 60 rows"):
+            segment(image, 0.3, [network], Settings(crop=crop))
+    with pytest.raises(PassbandError, match="must be x0:x1,y0:y1"):
+        segment(image, 0.3, [network], Settings(crop="5:55"))
+
+
+def test_repeated_pixels_are_doubted(network):
+    image = image_of(mask_of_discs((60, 70), (20, 20, 8)))
+    assert segment(image, 0.3, [network]).flags == ()
+    enlarged = image.repeat(2, 0).repeat(2, 1)[:60]
+    assert segment(enlarged, 0.3, [network]).flags == ("its repeated pixels",)
+
+
+def test_a_wide_image_is_divided_by_its_background(network):
     mask = mask_of_discs((200, 200), (60, 60, 12), (150, 120, 12))
     image = image_of(mask) * np.linspace(1, 3, 200, dtype=np.float32)
     flat = segment(image, 0.3, [network], Settings(smallest_nm=0)).mask

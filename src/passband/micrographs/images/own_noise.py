@@ -33,7 +33,26 @@ _REDUCED_A = 0.5
 #: The largest side of the middle of the image, which is measured, and the fewest frequencies of a
 #: ring.
 _MOST_PX, _FEWEST = 1024, 32
+#: An image was enlarged by repeating pixels if at least this part of the steps between rows, and of
+#: those between columns, has less than a tenth of the usual difference.
+_REPEATED_PART, _REPEATED_RATIO = 0.08, 0.1
+#: Why the mask of such an image cannot be trusted.
+REPEATED = "its repeated pixels"
 _FILTERED = "noise filtered as in the training"
+
+
+def is_repeated(image: np.ndarray) -> bool:
+    """Return whether an image was enlarged by repeating its pixels, also if it is JPEG by now.
+
+    In such an image, many rows are (nearly) the row before. Noise makes all rows of other images
+    differ by about the same amount.
+    """
+    for lines in (image, image.T):
+        steps = np.abs(np.diff(lines, axis=0)).mean(1, dtype=np.float64)
+        usual = np.quantile(steps, 0.9)
+        if (steps < _REPEATED_RATIO * usual).mean() < _REPEATED_PART:
+            return False
+    return True
 
 
 def slope(image: np.ndarray, pixel_size_A: float) -> float | None:

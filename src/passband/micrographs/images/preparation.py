@@ -1,4 +1,4 @@
-"""Prepare a micrograph: hot pixels, flat field, pixel size, noise, local normalisation.
+"""Prepare a micrograph: hot pixels, pixel size, noise, local normalisation.
 
 All functions get and return one image: a float32 array (height, width), in counts or in any other
 unit. Large images are worked on in bands, so that the memory in use stays a few times the image.
@@ -16,10 +16,6 @@ from passband.optics import noise_filter
 HOT_SIGMA = 6.0
 #: Side of the square of surroundings [pixels].
 _SIDE = 7
-#: Number of blocks along the longer side of the image to which the background is fitted.
-_BLOCKS = 48
-#: The means of all blocks must be above this fraction of the image's mean to divide by them.
-_MIN_BACKGROUND = 0.01
 
 
 def remove_hot_pixels(image: np.ndarray) -> np.ndarray:
@@ -108,86 +104,6 @@ def _padded(image: np.ndarray, band: slice, margin: int) -> np.ndarray:
     """Return a band of rows with a margin on all sides, mirrored at the edges of the image."""
     rows, columns = (np.pad(np.arange(side), margin, "reflect") for side in image.shape)
     return image[rows[band.start : band.stop + 2 * margin]][:, columns]
-
-
-def flatten_field(image: np.ndarray, degree: int = 2) -> np.ndarray:
-    """Divide an image by its smooth background, so that illumination is the same everywhere.
-
-    The logarithm of the background is a polynomial of both coordinates, fitted to the logarithms of
-    the means of blocks. So a beam with a Gaussian profile is described exactly. Blocks that are far
-    from the polynomial, such as particles in projection, get small weights (Tukey's biweight). A
-    polynomial needs no padding at the edges, and does not follow single particles, as a blurred
-    image would.
-
-    Args:
-        degree: Degree of the polynomial, from 0 (no change) to 6.
-
-    Returns:
-        (height, width) float32: the flat image, with the mean of the input. If the mean of a block
-        is below 1% of the image's mean, as in an image whose mean was subtracted, the polynomial is
-        fitted to the means themselves, and is subtracted.
-    """
-    image = np.asarray(image, np.float32)
-    mean = float(image.mean(dtype=np.float64))
-    block = max(1, max(image.shape) // _BLOCKS)
-    means = _block_means(image, block)
-    divide = mean > 0 and means.min() > _MIN_BACKGROUND * mean
-    # The last blocks may be cut off by the edge: their centres are those of their pixels.
-    y = _block_means(_centres(image.shape[0])[:, None], block)[:, 0]
-    x = _block_means(_centres(image.shape[1])[:, None], block)[:, 0]
-    coefficients = _fit(np.log(means / mean) if divide else means - mean, y, x, degree)
-    along_y = np.polynomial.legendre.legvander(_centres(image.shape[0]), degree)
-    along_x = np.polynomial.legendre.legvander(_centres(image.shape[1]), degree)
-    along_y, x_part = along_y.astype(np.float32), (coefficients @ along_x.T).astype(np.float32)
-    result = np.empty_like(image)
-    for band in bands(image.shape):
-        background = along_y[band] @ x_part
-        if divide:
-            result[band] = image[band] * np.exp(-background)
-        else:
-            result[band] = image[band] - background
-    if divide:
-        result *= np.float32(mean / result.mean(dtype=np.float64))
-    else:
-        result += np.float32(mean - result.mean(dtype=np.float64))
-    return result
-
-
-def _fit(values: np.ndarray, y: np.ndarray, x: np.ndarray, degree: int) -> np.ndarray:
-    """Return coefficients (degree + 1, degree + 1) of products of Legendre's polynomials."""
-    degrees = np.arange(degree + 1)
-    kept = degrees[:, None] + degrees <= degree
-    places = np.meshgrid(y, x, indexing="ij")
-    products = np.polynomial.legendre.legvander2d(*places, [degree, degree])
-    design = np.ascontiguousarray(products.reshape(values.size, -1)[:, kept.ravel()])
-    flat = values.ravel()
-    weights = np.ones(len(flat))
-    for _ in range(20):
-        root = np.sqrt(weights)
-        solution = np.linalg.lstsq(design * root[:, None], flat * root, rcond=None)[0]
-        residual = np.abs(flat - design @ solution)
-        scale = 1.4826 * np.median(residual)
-        if scale <= 1e-7 * np.abs(flat).max():
-            break
-        # The smallest weight keeps the polynomial defined where all blocks are far from it.
-        weights = np.clip(1 - (residual / (4.685 * scale)) ** 2, 0, 1) ** 2 + 1e-6
-    result = np.zeros(kept.shape)
-    result[kept] = solution
-    return result
-
-
-def _block_means(image: np.ndarray, block: int) -> np.ndarray:
-    """Return the means of square blocks; the last blocks may have fewer pixels."""
-    starts = [np.arange(0, size, block) for size in image.shape]
-    sums = np.add.reduceat(image, starts[0], axis=0, dtype=np.float64)
-    sums = np.add.reduceat(sums, starts[1], axis=1)
-    numbers = [np.diff(s, append=size) for s, size in zip(starts, image.shape, strict=True)]
-    return sums / np.outer(*numbers)
-
-
-def _centres(number: int) -> np.ndarray:
-    """Return the centres of pixels on an axis from −1 to 1."""
-    return (2 * np.arange(number) + 1) / number - 1
 
 
 def bands(shape: tuple[int, int], rows: int = 1) -> Iterator[slice]:

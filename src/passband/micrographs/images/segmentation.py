@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_type_hints
 
 import numpy as np
@@ -14,8 +14,10 @@ from passband.config.base import short
 from passband.config.loading import allowed
 from passband.learning import devices, evaluation
 from passband.learning.network_files import Network
-from passband.micrographs.images import own_noise, preparation, tiles
+from passband.micrographs.images import background, bars, own_noise, preparation, tiles
 from passband.micrographs.images import particles as measured
+from passband.micrographs.images.background import Background
+from passband.micrographs.images.bars import Box
 from passband.micrographs.images.particles import Particle
 from passband.units import A_PER_NM
 from passband.words import listed, number_of
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 MOST_ENLARGED = 5.0
 #: The largest ratio of the pixel sizes of a network and of an image.
 MOST_REDUCED = 50.0
-#: By default, the field is flattened if an image is so many times as wide as a training image.
-FLATTENED = 4
 #: The axes along which an image is reversed: its three mirror images.
 MIRRORS = (0,), (1,), (0, 1)
 #: A function that receives what a network made of an image, see :func:`segment`.
@@ -42,9 +42,9 @@ class Settings:
 
     Attributes:
         hot_pixels: Whether hot pixels are removed.
-        flat_field: Whether an image is divided by its smooth background. By default, only images
-            that are at least :data:`FLATTENED` times as wide and high as a training image. In a
-            smaller image, the background cannot be distinguished from particles.
+        flat_field: Whether an image is divided by its smooth background; with False, no background
+            is taken off. By default, the image decides, see
+            :func:`passband.micrographs.images.background.take_off`.
         filter_noise: Whether an image is filtered as the counts of a network's training images
             were, see :func:`passband.micrographs.images.preparation.filter_noise`. By default, the
             image's own noise is measured, see :mod:`passband.micrographs.images.own_noise`.
@@ -58,6 +58,9 @@ class Settings:
         precision: See :func:`passband.learning.devices.precision`.
         mirror: Whether each network also segments three mirror images, only to tell in what share
             of them each particle is found.
+        crop: The part ``x0:x1,y0:y1`` of the image that is used [pixels]. Outside, nothing is
+            found. By default, bars and frames are cut off, see
+            :func:`passband.micrographs.images.bars.inside`.
     """
 
     hot_pixels: bool = True
@@ -70,6 +73,7 @@ class Settings:
     smallest_nm: float = 0.5
     precision: Literal["float32", "auto", "bfloat16", "float16"] = "float32"
     mirror: bool = False
+    crop: str | None = None
 
     @classmethod
     def of(cls, given: Mapping[str, object]) -> "Settings":
@@ -94,8 +98,8 @@ class Settings:
         """Check that these networks can be used with these settings.
 
         Raises:
-            PassbandError: If the dose is missing or wrong, the tile is too small, or the
-                normalisation of a network cannot be local.
+            PassbandError: If the dose is missing or wrong, the tile is too small, the part of the
+                image has another form, or the normalisation of a network cannot be local.
         """
         if self.dose_e_per_A2 is not None and not 0 < self.dose_e_per_A2 < math.inf:
             raise PassbandError(f"--dose-e-per-A2 = {self.dose_e_per_A2:g}: must be above 0")
@@ -103,6 +107,8 @@ class Settings:
             raise PassbandError(f"--tile = {self.tile}: must be at least 1 pixel")
         if not 0 <= self.smallest_nm < math.inf:
             raise PassbandError(f"--smallest-nm = {self.smallest_nm:g}: must be at least 0 nm")
+        if self.crop is not None:
+            Box.parse(self.crop)
         for network in networks:
             if self.normalise == "local" and network.normalisation != "zscore":
                 raise PassbandError(
@@ -132,6 +138,10 @@ class Segmentation:
             enlarged.
         notes: What the user should know about the result, one line each.
         done: How the image was prepared for the networks, one phrase for each step.
+        repairs: The steps of `done` that took a background or the edges off.
+        background: What was taken off the image.
+        box: The part of the image that was used, if bars, frames or the user's `crop` cut it.
+            Outside, the probability is 0.
         expected_dice: The Dice to expect, with its 90% interval; None if it is not known.
         flags: Why the image is unlike the training images: do not trust the mask. Empty if it is
             like them, or if this is not known.
@@ -146,6 +156,9 @@ class Segmentation:
     factor: float
     notes: tuple[str, ...] = ()
     done: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
+    background: Background = background.NONE
+    box: Box | None = None
     expected_dice: "Dice | None" = None
     flags: tuple[str, ...] = ()
     unassessed: str = "this was not asked for"
@@ -162,8 +175,10 @@ class Segmentation:
 
     @property
     def confidence(self) -> float:
-        """The mean over the image of max(p, 1 − p), from ½ to 1."""
+        """The mean over the image of max(p, 1 − p), from ½ to 1; over the part that was used."""
         p = self.probability
+        if self.box is not None:
+            p = p[self.box.place]
         bands = preparation.bands(p.shape)
         return 0.5 + sum(np.abs(p[band] - 0.5).sum(dtype=np.float64) for band in bands) / p.size
 
@@ -183,14 +198,13 @@ def verdict(expected: "Dice | None", flags: Sequence[str], unassessed: str = "")
     return f"looks like the training images{dice}"
 
 
-def is_flattened(
-    shape: tuple[int, int], pixel_size_A: float, network: Network, settings: Settings
-) -> bool:
-    """Return whether the field of an image is flattened, see :class:`Settings`."""
-    if settings.flat_field is not None:
-        return settings.flat_field
-    field_A = network.microscope.field_px * network.pixel_size_A
-    return min(shape) * pixel_size_A >= FLATTENED * field_A
+def _box(image: np.ndarray, settings: Settings) -> Box:
+    """Return the part of an image that is used, see :class:`Settings`."""
+    if settings.crop is None:
+        return bars.inside(image)
+    box = Box.parse(settings.crop)
+    box.check(image.shape)
+    return box
 
 
 def segment(
@@ -218,22 +232,27 @@ def segment(
     """
     settings = settings or Settings()
     settings.check(networks)
+    whole, box = image.shape, _box(image, settings)
+    image = image[box.place]
     for network in networks:
         check_image(image.shape, pixel_size_A, network)
     shape, notes = image.shape, []
+    flags = (own_noise.REPEATED,) * own_noise.is_repeated(image)
     slope = None
     noises = [network.microscope.detector.noise for network in networks]
     if settings.filter_noise is None and not all(noise.is_white for noise in noises):
         slope = own_noise.slope(image, pixel_size_A)
-    done: list[str] = []
+    is_cut = box.shape != whole
+    repairs = [f"columns and rows {box} used, the rest cut off"] * is_cut
+    done = []
     if settings.hot_pixels:
         before, image = image, preparation.remove_hot_pixels(image)
         if hot := int(np.count_nonzero(before != image)):
             done.append(f"{number_of(hot, 'hot pixel')} replaced")
         del before
-    if is_flattened(shape, pixel_size_A, networks[0], settings):
-        image = preparation.flatten_field(image)
-        done.append("field flattened")
+    image, taken = background.take_off(image, pixel_size_A, networks, settings.flat_field)
+    if taken.kind != "none":
+        repairs.append(str(taken))
     # All networks of one pixel size and one filter work on the same resampled image.
     kinds, said = [], []
     for network, noise in zip(networks, noises, strict=True):
@@ -282,16 +301,35 @@ def segment(
     pixel_nm = pixel_size_A / A_PER_NM
     labels = measured.instances(total > 0.5, pixel_nm, settings.smallest_nm)
     others = (measured.instances(mask, pixel_nm, settings.smallest_nm) for mask in masks)
+    particles = measured.measure(labels, pixel_nm, total, measured.shares(labels, others))
+    if is_cut:
+        total, labels = (_placed(each, box, whole) for each in (total, labels))
+        disagreement = None if disagreement is None else _placed(disagreement, box, whole)
+        particles = [
+            replace(each, x_nm=each.x_nm + box.x0 * pixel_nm, y_nm=each.y_nm + box.y0 * pixel_nm)
+            for each in particles
+        ]
     return Segmentation(
         total,
         disagreement,
         labels,
-        measured.measure(labels, pixel_nm, total, measured.shares(labels, others)),
+        particles,
         pixel_size_A,
         pixel_size_A / networks[0].pixel_size_A,
         tuple(dict.fromkeys(notes)),
-        tuple(dict.fromkeys((*done, *said))),
+        tuple(dict.fromkeys((*repairs, *done, *said))),
+        tuple(repairs),
+        taken,
+        box if is_cut else None,
+        flags=flags,
     )
+
+
+def _placed(values: np.ndarray, box: Box, shape: tuple[int, int]) -> np.ndarray:
+    """Return values of a part of an image in the whole image, with 0 elsewhere."""
+    result = np.zeros(shape, values.dtype)
+    result[box.place] = values
+    return result
 
 
 def check_image(shape: tuple[int, int], pixel_size_A: float, network: Network) -> None:

@@ -19,6 +19,8 @@ FACTOR = 1.5
 BLUR = 1.0
 #: How much the illumination changes from the middle of the image to an edge.
 SLOPE = 0.5
+#: How much darker the corners are than the middle [standard deviations of the image].
+VIGNETTE = 2.0
 
 
 def magnified(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -54,9 +56,15 @@ def sloped(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return image * (1 + SLOPE * np.linspace(-1, 1, image.shape[1], dtype=np.float32)), mask
 
 
+def vignetted(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image whose corners are dark."""
+    y, x = (np.linspace(-1, 1, n, dtype=np.float32) ** 2 for n in image.shape)
+    return image - VIGNETTE * image.std() * (y[:, None] + x) / 2, mask
+
+
 #: All distortions by name. Each gets an image and its mask, (side, side), and returns both.
 DISTORTIONS: dict[str, Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]] = {
-    each.__name__: each for each in (magnified, reduced, blurred, inverted, sloped)
+    each.__name__: each for each in (magnified, reduced, blurred, inverted, sloped, vignetted)
 }
 
 
