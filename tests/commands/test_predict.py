@@ -77,14 +77,15 @@ def test_what_developers_want_to_know_is_only_verbose(place, capsys):
     assert out[0] == f"network {CELL}/0, pixels of 0.3 Å"
     assert out[1] == f"network {CELL}/1, pixels of 0.3 Å"
     assert out[2].startswith(
-        "preparation: hot pixels removed, field of large images flattened, zscore over"
+        "preparation: hot pixels removed, background taken off where there is one, zscore over"
     )
     assert "  pixels of 0.25 Å resampled to 0.3 Å" in out
     _, out, _ = run(capsys, *command)
-    assert len(out) == 4
+    assert len(out) == 5
     assert out[0].startswith("0.npy: 2 particles")
     assert out[1].startswith("  not assessed, because ")
-    assert out[3] == "1 of 1 file had been done before"
+    assert out[2] == "  divided by the smooth background"
+    assert out[4] == "1 of 1 file had been done before"
 
 
 def test_names_of_images_cannot_add_lines_or_colours(place, capsys):
@@ -218,8 +219,8 @@ def test_options_reach_the_segmentation(place, capsys):
     status, out, _ = run(capsys, "two.safetensors", "images/0.npy", *PIXEL, *words)
     assert status == 0
     assert out[2] == (
-        "preparation: hot pixels kept, field flattened, zscore over the whole image, batch "
-        "statistics of the image, particles of 0.7 nm or more, float32"
+        "preparation: hot pixels kept, divided by the smooth background, zscore over the whole "
+        "image, batch statistics of the image, particles of 0.7 nm or more, float32"
     )
     assert any(line.startswith("0.npy: 1 particle, mean diameter 0.7") for line in out)
     words = "--normalise", "local", "--verbose"
@@ -236,6 +237,23 @@ def test_table_of_particles_has_their_confidence(place, capsys, words, found_in)
     rows = table("particles")
     assert [row["found_in"] for row in rows] == [found_in] * 2
     assert all(0.9 < float(row["mean_probability"]) <= 1 for row in rows)
+
+
+def test_what_was_cut_or_taken_off_is_printed_and_in_the_summary(place, capsys):
+    slope = 60 * np.linspace(-1, 1, 60, dtype=np.float32)
+    np.save("images/0.npy", image_of(MASK)[:60, :60] + slope)
+    words = "--crop", "0:60,2:60"
+    status, out, _ = run(capsys, "two.safetensors", "images/0.npy", *PIXEL, *words)
+    assert status == 0
+    assert out[2] == "  columns and rows 0:60,2:60 used, the rest cut off"
+    assert out[3].startswith("  a plane of ")
+    (row,) = table("summary")
+    assert row["done"] == " | ".join(line.strip() for line in out[2:4])
+    mask = tifffile.imread("predictions/0_mask.ome.tif")
+    assert mask.shape == (60, 60)
+    status, out, err = run(capsys, "two.safetensors", "images", *PIXEL, "--crop", "60,0:60")
+    assert (status, len(err)) == (1, 1)
+    assert "--crop = '60,0:60': must be x0:x1,y0:y1" in err[0]
 
 
 HERE = "--defocus-nm", "5", "--cs-um", "1", "--aperture-mrad", "9", "--dose-e-per-A2", "9"

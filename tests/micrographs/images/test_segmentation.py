@@ -166,7 +166,7 @@ def test_what_was_done_is_said(network):
     done = segment(image, 0.25, [network], Settings(flat_field=True)).done
     assert done == (
         "2 hot pixels replaced",
-        "field flattened",
+        "divided by the smooth background",
         "pixels of 0.25 Å resampled to 0.3 Å",
     )
 

@@ -244,7 +244,7 @@ def segment(
         slope = own_noise.slope(image, pixel_size_A)
     is_cut = box.shape != whole
     repairs = [f"columns and rows {box} used, the rest cut off"] * is_cut
-    done = []
+    done = [*repairs]
     if settings.hot_pixels:
         before, image = image, preparation.remove_hot_pixels(image)
         if hot := int(np.count_nonzero(before != image)):
@@ -253,6 +253,7 @@ def segment(
     image, taken = background.take_off(image, pixel_size_A, networks, settings.flat_field)
     if taken.kind != "none":
         repairs.append(str(taken))
+        done.append(str(taken))
     # All networks of one pixel size and one filter work on the same resampled image.
     kinds, said = [], []
     for network, noise in zip(networks, noises, strict=True):
@@ -317,7 +318,7 @@ def segment(
         pixel_size_A,
         pixel_size_A / networks[0].pixel_size_A,
         tuple(dict.fromkeys(notes)),
-        tuple(dict.fromkeys((*repairs, *done, *said))),
+        tuple(dict.fromkeys((*done, *said))),
         tuple(repairs),
         taken,
         box if is_cut else None,
