@@ -130,6 +130,7 @@ def test_only_regular_files_are_opened(tmp_path):
         (tmp_path, "is a folder; give a YAML file"),
         (tmp_path / "pipe", "is no regular file; give a YAML file"),
         ("/dev/zero", "is no regular file; give a YAML file"),
+        ("/proc/kmsg", "is no regular file; give a YAML file"),
         ("x" * 5000, "File name too long; give a YAML file"),
         ("a\0b", "embedded null (byte|character in path); give a YAML file"),
         ("a\nb", "No such file or directory; give a YAML file"),
@@ -138,6 +139,10 @@ def test_only_regular_files_are_opened(tmp_path):
         with pytest.raises(ConfigError, match=says) as caught:
             load(path)
         assert str(caught.value).isprintable()
+    for block in ("grid: {points: /proc/kmsg}", "specimens: {a: {material: /proc/kmsg}}"):
+        (tmp_path / "study.yaml").write_text(block)
+        with pytest.raises(ConfigError, match=r"= '?/proc/kmsg'?: "):
+            load(tmp_path / "study.yaml")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from passband.config.base import number_in, short
 from passband.console import escaped
+from passband.storage.integrity import is_regular
 
 #: The largest size of a crystal file [bytes].
 MOST_CRYSTAL_BYTES = 2_000_000
@@ -144,7 +145,7 @@ def crystal_file(path: str, folder: Path) -> Path:
     """
     places = dict.fromkeys((folder / path, Path(path)))
     try:
-        file = next((place for place in places if place.is_file()), None)
+        file = next((place for place in places if is_regular(place)), None)
         size = file.stat().st_size if file else 0
         content = file.read_bytes() if file and size <= MOST_CRYSTAL_BYTES else b""
     except (OSError, ValueError) as error:  # an impossible file name, or no permission

@@ -9,6 +9,7 @@ from passband.axes import AXES, Axis
 from passband.config.base import short
 from passband.config.study_file import MOST_IN_LIST
 from passband.console import escaped
+from passband.storage.integrity import is_regular
 from passband.words import listed
 
 #: The largest size of a CSV file [bytes], for each point that it may have.
@@ -147,7 +148,7 @@ def _named(path: str) -> str:
 def _text(path: str, folder: Path, most_bytes: int, relative: str) -> str:
     file = folder / path
     try:
-        if not file.is_file():
+        if not is_regular(file):
             what = "is no regular file" if file.exists() else "there is no such file"
             raise ValueError(f"{_named(path)}: {what}; give the path of a CSV file{relative}")
         with open(file, "rb") as opened:

@@ -10,7 +10,6 @@ the alias is used.
 
 import os
 import re
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,6 +19,7 @@ import yaml
 from passband import PassbandError
 from passband.config.base import short
 from passband.console import escaped
+from passband.storage.integrity import is_regular
 
 #: The largest numbers of bytes in a study's file, of values in the file, of values in a list, and
 #: of blocks and lists inside each other.
@@ -69,7 +69,8 @@ def read(path: str | Path) -> dict:
     """
     named = f"study file {str(path)!r}"
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        os.stat(path)  # its error says why there is no such file
+        if not is_regular(path):
             what = "a folder" if os.path.isdir(path) else "no regular file"
             raise ConfigError(f"{named}: is {what}; give a YAML file")
         with open(path, "rb") as file:

@@ -202,6 +202,14 @@ def _head(lines: str) -> str:
     return f"# {hashlib.sha256(lines.encode()).hexdigest()}"  # sha256sum ignores such a line
 
 
+def is_regular(path: str | Path) -> bool:
+    """Return whether a path is a regular file, whose reading ends.
+
+    Files of the system look regular too, but reading /proc/kmsg, for example, does not end.
+    """
+    return os.path.isfile(path) and not os.path.realpath(path).startswith(_OF_SYSTEM)
+
+
 def check_regular(path: str | Path) -> None:
     """Check that a path, which may be missing, is a regular file or a folder of such files.
 
