@@ -1,4 +1,4 @@
-"""Particles of masks of known discs."""
+"""Particles of known discs."""
 
 from math import pi, sqrt
 
@@ -21,8 +21,13 @@ def discs(shape, *given):
     return mask
 
 
+def certain(mask):
+    """Return probabilities as of a network that is as certain of all pixels of a mask."""
+    return np.where(mask, 0.98, 0.02).astype(np.float32)
+
+
 def found(mask, **options):
-    labels = particles.instances(mask, PIXEL_NM, **options)
+    labels = particles.instances(certain(mask), PIXEL_NM, **options)
     assert labels.dtype == np.int32
     rows = particles.measure(labels, PIXEL_NM)
     assert [row.label for row in rows] == list(range(1, len(rows) + 1))
@@ -79,10 +84,12 @@ def test_confidence_of_a_particle_that_half_of_the_mirror_images_find():
     first, second = discs((60, 90), (30, 20, 14)), discs((60, 90), (30, 65, 12))
     probability = np.where(first, 0.75, np.where(second, 0.6, 0.1)).astype(np.float32)
     probability[30, 20] = 0.875
-    labels = particles.instances(probability > 0.5, PIXEL_NM)
+    labels = particles.instances(probability, PIXEL_NM)
     half = second & (np.arange(90) > 65)
     masks = first | second, first, first | half, discs((60, 90), (30, 21, 14), (31, 65, 12))
-    shares = particles.shares(labels, (particles.instances(mask, PIXEL_NM) for mask in masks))
+    shares = particles.shares(
+        labels, (particles.instances(certain(mask), PIXEL_NM) for mask in masks)
+    )
     rows = particles.measure(labels, PIXEL_NM, probability, shares)
     assert [row.found_in for row in rows] == [1, 0.5]
     expected = 0.75 + 0.125 / first.sum(), 0.6
@@ -93,8 +100,8 @@ def test_confidence_of_a_particle_at_the_edge_and_beside_pixels_without_a_value(
     mask = discs((60, 60), (0, 59, 15), (40, 20, 9))
     probability = np.where(mask, 0.9, 0.2)
     probability[40, 30:33] = np.nan
-    labels = particles.instances(probability > 0.5, PIXEL_NM)
-    shares = particles.shares(labels, [particles.instances(mask[::-1], PIXEL_NM), labels])
+    labels = particles.instances(probability, PIXEL_NM)
+    shares = particles.shares(labels, [particles.instances(certain(mask[::-1]), PIXEL_NM), labels])
     rows = particles.measure(labels, PIXEL_NM, probability, shares)
     assert [(row.touches_edge, row.found_in) for row in rows] == [(True, 0.5), (False, 0.5)]
     assert [row.mean_probability for row in rows] == pytest.approx([0.9, 0.9])
@@ -143,7 +150,7 @@ def test_matches_are_pairs_and_no_image_changes_them(seed):
 # Splitting
 
 
-@pytest.mark.parametrize("radius", [10, 20, 33])
+@pytest.mark.parametrize("radius", [12, 20, 33])
 @pytest.mark.parametrize("angle", [0, 0.5, 1.2])
 @pytest.mark.parametrize("overlap", [0, 0.1, 0.2])
 def test_touching_discs_are_split_along_their_neck(radius, angle, overlap):
@@ -165,6 +172,46 @@ def test_discs_of_different_size_are_split():
     assert sorted(row.diameter_nm for row in rows) == pytest.approx(
         [28 * PIXEL_NM, 80 * PIXEL_NM], rel=0.05
     )
+
+
+def test_certainty_splits_what_has_no_neck():
+    """Two squares are side by side. Where they meet, the network is hardly certain."""
+    mask = np.zeros((80, 140), bool)
+    mask[20:60, 20:120] = True
+    probability = certain(mask)
+    assert particles.instances(probability, PIXEL_NM).max() == 1
+    probability[20:60, 66:74] = 0.6
+    labels = particles.instances(probability, PIXEL_NM)
+    assert labels.max() == 2
+    np.testing.assert_array_equal(labels > 0, mask)
+    assert (labels[20:60, 20:66] == labels[40, 40]).all()
+    assert (labels[20:60, 74:120] == labels[40, 100]).all()
+
+
+def test_what_the_edge_of_the_image_cuts_is_split_as_inside():
+    """The edge of the image goes through the centres of two discs that touch."""
+    labels, rows = found(discs((60, 180), (0, 60, 25), (0, 106, 25)))
+    assert len(rows) == 2
+    assert labels[0, 60] != labels[0, 106]
+    # A small piece of background at the edge is a hole, and leads to no split.
+    mask = discs((60, 120), (0, 60, 40))
+    mask[:3, 52:55] = False
+    assert len(found(mask, smallest_nm=0.5)[1]) == 1
+
+
+def test_image_that_one_particle_fills():
+    labels, (row,) = found(np.ones((40, 50), bool))
+    assert (labels == 1).all()
+    assert row.touches_edge
+
+
+def test_splits_depend_on_lengths_in_nm_and_not_on_pixels():
+    mask = discs((100, 160), (50, 60, 25), (50, 101, 18))
+    fine = mask.repeat(2, 0).repeat(2, 1)
+    coarse = particles.instances(certain(mask), 2 * PIXEL_NM)
+    assert coarse.max() == 2
+    labels = particles.instances(certain(fine), PIXEL_NM)
+    assert np.mean(labels[::2, ::2] == coarse) > 0.999
 
 
 def test_three_discs_in_a_row_are_split():

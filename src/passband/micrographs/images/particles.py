@@ -1,4 +1,4 @@
-"""Particles of a mask: touching particles are split, and each particle is measured."""
+"""Particles of a segmented image: those that touch are split, and each is measured."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,13 +6,19 @@ from math import nan, pi, sqrt
 
 import numpy as np
 from scipy import ndimage
+from scipy.special import logit
 
 from passband.imaging.compiled import compiled
 
-#: Two parts of a region are two particles if the neck between them is narrower than this fraction
-#: of the smaller part. The widths of the neck and of the part are those of the largest discs that
-#: fit into them.
-NECK = 0.75
+#: Two parts of a region are two particles if the way from one to the other leads at least so far
+#: below the lower of both peaks, in the landscape of :func:`instances` [nm]. The unit of log-odds
+#: is 1, a probability of 0.73. Chosen with :data:`SMOOTHING_NM` on simulated fields with
+#: ``benchmarks/particles.py --sets tuning``.
+HEIGHT_NM = 0.4
+#: Standard deviation of the Gaussian that smooths the log-odds of a region [nm].
+SMOOTHING_NM = 0.3
+#: The smallest distance of a probability from 1: log-odds are at most 14.
+_CERTAIN = 1e-6
 #: A region whose bounding box has more pixels is not split, to limit memory and time.
 LARGEST_BOX = 2**24
 
@@ -45,30 +51,33 @@ class Particle:
     found_in: float | None = None
 
 
-def instances(mask: np.ndarray, pixel_nm: float, smallest_nm: float = 0.0) -> np.ndarray:
-    """Return a label image of the particles in a mask.
+def instances(probability: np.ndarray, pixel_nm: float, smallest_nm: float = 0.0) -> np.ndarray:
+    """Return a label image of the particles in a map of probabilities.
 
-    Each connected region is one particle, unless it has a neck. A region is flooded along its
-    distance from the background, beginning with the centres of the largest discs that fit into the
-    region. Where two floods meet, the region is split if the distance there is less than
-    :data:`NECK` times the distance at the smaller of the two centres. Holes in a region do not
-    count as necks.
+    Each connected region above ½ is one particle, unless its landscape has several peaks. The
+    height of the landscape is the distance from the background [nm] times the log-odds of the
+    probability. So it is low at a neck, and where the network is less certain, as between two
+    particles that touch. Peaks that rise less than :data:`HEIGHT_NM` above the way to a higher peak
+    are no peaks (h-maxima), and the others are flooded until they meet (watershed). The edge of the
+    image is no background, since a particle goes on beyond it, nor are holes in a region.
 
     Args:
-        mask: (height, width) bool, True in the particles.
-        smallest_nm: Particles with a smaller equivalent diameter are removed [nm]. A part of a
-            region is not split off if its largest disc is less than half as wide.
+        probability: (height, width), the probability that a pixel is in a particle.
+        smallest_nm: Particles with a smaller equivalent diameter are removed [nm]. Smaller
+            background at the edge of the image counts as a hole.
 
     Returns:
         (height, width) int32: 0 in the background, and a label from 1 on in each particle. The
         labels have no gaps.
     """
-    regions = np.empty(mask.shape, np.int32)
-    number = ndimage.label(mask, np.ones((3, 3), bool), output=regions)
+    regions = np.empty(probability.shape, np.int32)
+    number = ndimage.label(probability > 0.5, np.ones((3, 3), bool), output=regions)
     smallest_px = pi / 4 * (smallest_nm / pixel_nm) ** 2
     flood = compiled(_flood, _SIGNATURE) if number else None
     following = 1
     for place, region in _regions(regions):
+        # One pixel of background around the region, but nothing beyond the edge of the image.
+        place = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in place)
         inside = regions[place] == region
         # The labels of the particles are negative until all regions have been read.
         regions[place][inside] = 0
@@ -77,7 +86,7 @@ def instances(mask: np.ndarray, pixel_nm: float, smallest_nm: float = 0.0) -> np
         if inside.size > LARGEST_BOX:
             parts = inside.astype(np.int32)
         else:
-            parts = _split(inside, smallest_nm / pixel_nm / 4, flood)
+            parts = _split(inside, probability[place], pixel_nm, smallest_px, flood)
         for part in range(1, parts.max() + 1):
             chosen = parts == part
             if np.count_nonzero(chosen) >= max(smallest_px, 1):
@@ -93,34 +102,63 @@ def _regions(labels: np.ndarray) -> Iterator[tuple[tuple[slice, slice], int]]:
             yield place, index
 
 
-def _split(inside: np.ndarray, least_px: float, flood: Callable) -> np.ndarray:
-    """Return the parts of a region as a label image, from 1 on.
+def _split(
+    inside: np.ndarray,
+    probability: np.ndarray,
+    pixel_nm: float,
+    smallest_px: float,
+    flood: Callable,
+) -> np.ndarray:
+    """Return the parts of a region as a label image, from 1 on."""
+    filled = _without_holes(inside, smallest_px)
+    if filled.all():
+        return inside.astype(np.int32)
+    odds = logit(np.where(inside, np.minimum(probability, 1 - _CERTAIN), 0.5).astype(np.float32))
+    odds = _smoothed(odds, filled, SMOOTHING_NM / pixel_nm)
+    # Every pixel of the region has a height above 0.
+    height = ndimage.distance_transform_edt(filled) * pixel_nm * np.maximum(odds, 1e-3)
+    height = np.pad(height.astype(np.float32), 1)
+    order = np.flatnonzero(height)
+    order = order[np.argsort(-height.ravel()[order], kind="stable")]
+    parts = flood(height.ravel(), order, height.shape[1], HEIGHT_NM)
+    return parts.reshape(height.shape)[1:-1, 1:-1] * inside
 
-    A part whose largest disc has a radius below `least_px` is joined to its neighbour.
-    """
-    filled = ndimage.binary_fill_holes(np.pad(inside, 1))
-    distance = ndimage.distance_transform_edt(filled).astype(np.float32)
-    order = np.flatnonzero(distance)
-    order = order[np.argsort(-distance.ravel()[order], kind="stable")]
-    parts = flood(distance.ravel(), order, filled.shape[1], NECK, least_px)
-    return parts.reshape(filled.shape)[1:-1, 1:-1] * inside
+
+def _smoothed(values: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:
+    """Return values smoothed by a Gaussian over the pixels inside a region only."""
+    weights = inside.astype(np.float32)
+    blurred, weights = (
+        ndimage.gaussian_filter(each, sigma, mode="constant", truncate=2)
+        for each in (values * weights, weights)
+    )
+    return np.divide(blurred, weights, out=np.zeros_like(blurred), where=inside)
 
 
-_SIGNATURE = "int32[:](float32[:], int64[:], int64, float64, float64)"
+def _without_holes(inside: np.ndarray, smallest_px: float) -> np.ndarray:
+    """Return a region with its holes, and with pieces of background below `smallest_px` pixels."""
+    pieces, number = ndimage.label(~inside)
+    outer = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
+    is_hole = np.ones(number + 1, bool)
+    is_hole[outer] = False
+    is_hole |= np.bincount(pieces.ravel(), minlength=number + 1) < smallest_px
+    is_hole[0] = True  # the region itself
+    return is_hole[pieces]
 
 
-def _flood(distance, order, width, neck, least):
+_SIGNATURE = "int32[:](float32[:], int64[:], int64, float64)"
+
+
+def _flood(height, order, width, least):
     """Return the part of each pixel, from 1 on, and 0 outside `order`.
 
-    Pixels are visited in the order of falling distance. A pixel without a visited neighbour is the
-    centre of a new part. Every other pixel belongs to the part of the neighbour with the largest
-    distance. Where a pixel has neighbours in several parts, these parts meet. A smaller part is
-    joined to the largest part if the pixel's distance is at least `neck` times the distance at the
-    smaller part's centre, or if the distance at the smaller part's centre is below `least`.
+    Pixels are visited in the order of falling height. A pixel without a visited neighbour is the
+    peak of a new part. Every other pixel belongs to the part of the highest neighbour. Where a
+    pixel has neighbours in several parts, these parts meet. A part is joined to that with the
+    highest peak if its own peak is less than `least` above the pixel.
     """
-    part = np.zeros(distance.size, np.int32)
+    part = np.zeros(height.size, np.int32)
     parent = [0]  # the part that a part was joined to
-    peak = [np.float32(0)]  # the distance at the centre of a part
+    peak = [np.float32(0)]  # the height of the peak of a part
     steps = (-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1)
     for pixel in order:
         uphill = largest = 0
@@ -131,11 +169,11 @@ def _flood(distance, order, width, neck, least):
                     other = parent[other]
                 if largest == 0 or peak[other] > peak[largest]:
                     largest = other
-                if uphill == 0 or distance[pixel + step] > distance[uphill]:
+                if uphill == 0 or height[pixel + step] > height[uphill]:
                     uphill = pixel + step
         if uphill == 0:
             parent.append(len(parent))
-            peak.append(distance[pixel])
+            peak.append(height[pixel])
             part[pixel] = len(parent) - 1
             continue
         for step in steps:
@@ -143,11 +181,10 @@ def _flood(distance, order, width, neck, least):
             if other:
                 while parent[other] != other:
                     other = parent[other]
-                small = peak[other]
-                if other != largest and (distance[pixel] >= neck * small or small < least):
+                if other != largest and peak[other] - height[pixel] < least:
                     parent[other] = largest
         part[pixel] = part[uphill]
-    # The remaining parts are numbered in the order of their centres.
+    # The remaining parts are numbered in the order of their peaks.
     names = np.zeros(len(parent), np.int32)
     number = 0
     for pixel in order:

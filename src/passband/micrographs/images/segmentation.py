@@ -260,7 +260,14 @@ def segment(
         wanted, line = own_noise.treatment(noise, pixel_size_A, slope, settings.filter_noise)
         kinds.append((network.pixel_size_A, wanted))
         said += [line] * bool(line)
-    masks: list[np.ndarray] = []  # in which the particles should be found too
+    pixel_nm = pixel_size_A / A_PER_NM
+
+    def found(probability: np.ndarray) -> np.ndarray:
+        """Return the particles of one network, in as few bytes as possible."""
+        labels = measured.instances(probability, pixel_nm, settings.smallest_nm)
+        return labels.astype(np.min_scalar_type(labels.max(initial=0)))
+
+    others: list[np.ndarray] = []  # in which the particles should be found too
     distinct = [kind for k, kind in enumerate(kinds) if kind not in kinds[:k]]
     total = squares = None
     for size, noise in distinct:
@@ -278,13 +285,13 @@ def segment(
             for axes in MIRRORS if settings.mirror else ():
                 seen, _ = _probability(np.flip(resampled, axes), network, settings, progress)
                 seen = _to_grid(np.flip(seen, axes), shape, size / pixel_size_A)
-                masks.append(seen > 0.5)
+                others.append(found(seen))
                 del seen
             probability, lines = _probability(resampled, network, settings, progress, watch)
             notes += lines
             probability = _to_grid(probability, shape, size / pixel_size_A)
             if len(networks) > 1 and not settings.mirror:
-                masks.append(probability > 0.5)
+                others.append(found(probability))
             if total is None:
                 total = probability
                 squares = np.square(probability) if len(networks) > 1 else None
@@ -299,9 +306,7 @@ def segment(
         # The variance over a sample of networks, which is divided by their number − 1.
         disagreement *= len(networks) / (len(networks) - 1)
         np.sqrt(np.maximum(disagreement, 0, out=disagreement), out=disagreement)
-    pixel_nm = pixel_size_A / A_PER_NM
-    labels = measured.instances(total > 0.5, pixel_nm, settings.smallest_nm)
-    others = (measured.instances(mask, pixel_nm, settings.smallest_nm) for mask in masks)
+    labels = measured.instances(total, pixel_nm, settings.smallest_nm)
     particles = measured.measure(labels, pixel_nm, total, measured.shares(labels, others))
     if is_cut:
         total, labels = (_placed(each, box, whole) for each in (total, labels))
