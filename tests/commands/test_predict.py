@@ -266,6 +266,11 @@ HERE = "--defocus-nm", "5", "--cs-um", "1", "--aperture-mrad", "9", "--dose-e-pe
         (["two.safetensors", "images/0.npy", "--pixel-size-A", "10"], "--pixel-size-A 10: must"),
         (["none.safetensors", "images/0.npy"], "none.safetensors: there is no such file"),
         (["nothing", "images/0.npy"], "nothing: no study of this name"),
+        (["genral", "sample"], "there is no folder results/genral; did you mean general? here is"),
+        (["--network", "genral", "sample"], "genral: there is no such file or folder; did you me"),
+        (["images/0.npy"], "images/0.npy: is an image; name a network first: passband predict gen"),
+        (["images"], "images: is a folder of images; name a network first: passband predict gener"),
+        (["sample"], "sample: is an image of the package; name a network first: passband predict"),
         (["two.safetensors"], "no image: give files or folders after the network"),
         (["two.safetensors", "none.npy"], "none.npy: no such file or folder"),
         (["two.safetensors", "images", "--out", "images"], "--out = 'images': is the folder of"),
@@ -293,7 +298,7 @@ HERE = "--defocus-nm", "5", "--cs-um", "1", "--aperture-mrad", "9", "--dose-e-pe
             ["small", "images", "--network", f"{CELL}/0", "--network", "published"],
             "give either ids or paths",
         ),
-        (["images/0.npy", "images/1.npy"], "images/0.npy: not a whole file of weights"),
+        (["images/0.npy", "images/1.npy"], "images/0.npy: is an image; name a network first"),
     ],
 )
 def test_mistakes_are_reported_in_one_line(place, capsys, words, line):

@@ -1,5 +1,6 @@
 """The configuration: accepted values, and one line for each error."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import get_origin
@@ -717,6 +718,22 @@ def test_reference_has_every_block_and_key():
     for model in blocks():
         for name in model.model_fields:
             assert f"`{name}`" in page or f"## `{name}" in page, name
+
+
+def test_the_reference_begins_with_what_a_person_sets():
+    page = reference.markdown()
+    _, first, *rest = re.split(r"^## .+$", page, flags=re.M)
+    rows = re.findall(r"^\| `(.+?)` \|(.*)$", first, re.M)
+    assert [path for path, _ in rows] == list(reference.FIRST)
+    for block in ("grid", "specimens", "training"):
+        assert any(path.startswith(f"{block}.") for path in reference.FIRST)
+    assert {"study.replicas", "training.architectures", "training.epochs"} <= {*reference.FIRST}
+    for path, others in rows:  # the same as in the table of the block
+        assert f"\n| `{path.rpartition('.')[2]}` |{others}\n" in "".join(rest), path
+    # What goes wrong comes last.
+    heads = re.findall(r"^## (.+)$", page, re.M)
+    assert heads[0] == "What you set first"
+    assert heads[-2:] == ["Mistakes", "Editors"]
 
 
 def test_keys_that_name_a_unit_have_it():

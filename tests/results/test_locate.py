@@ -86,7 +86,7 @@ def test_an_unknown_study_is_one_line_that_lists_the_studies():
     (line,) = str(caught.value).splitlines()
     assert line.startswith("silver: no study of this name")
     assert "results/silver" in line
-    assert line.endswith("have demo, gold")
+    assert line.endswith("; here are demo, gold")
 
 
 @pytest.mark.parametrize("noun", ["studies/none.yaml", "none.yaml", "studies/broken.yaml"])
@@ -365,3 +365,37 @@ def test_commands_that_need_a_study_refuse_a_published_folder(capsys, command):
     assert cli.main([*command.split(), "mine"]) == 1
     assert capsys.readouterr().err == "mine: is the folder of a published network; give the study\n"
     assert [path.name for path in Path("mine").iterdir()] == ["weights.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("noun", "says"),
+    [
+        ("mien", "there is no folder results/mien; did you mean mine? here are demo, gold, mine"),
+        ("genral", "results/genral; did you mean general? here are demo, gold, mine"),
+        ("smalest", "results/smalest; did you mean smallest? here are demo, gold, mine"),
+        ("xxxxxxxx", "there is no folder results/xxxxxxxx; here are demo, gold, mine"),
+        (
+            "general",
+            "no study of this name, but a network of the package, for passband predict; give a "
+            "study: here are demo, gold, mine",
+        ),
+    ],
+)
+@pytest.mark.parametrize("words", ["check {}", f"recommend {{}} {MICROSCOPE}"])
+def test_a_name_that_is_unknown_is_answered_by_those_that_are_here(noun, says, words, capsys):
+    Path("mine").mkdir()
+    Path("mine/config.yaml").write_text("study: {name: mine}\n")
+    assert cli.main(words.format(noun).split()) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{noun}: no study of this name")
+    assert line.endswith(says)
+    with pytest.raises(PassbandError) as error:
+        Results.find(noun)
+    assert str(error.value) == line
+
+
+def test_many_studies_are_not_all_listed():
+    for number in range(20):
+        Path(f"results/s{number:02d}").mkdir()
+    with pytest.raises(PassbandError, match=r"; here are demo, gold, s00, .*, s05 and 14 more$"):
+        Results.find("xxxxxxxx")

@@ -1,6 +1,7 @@
 """The networks that ``passband predict`` uses: named by the user, or recommended for each image."""
 
 import argparse
+import shlex
 from pathlib import Path
 
 from passband import PassbandError
@@ -8,6 +9,7 @@ from passband.commands.arguments import BEHIND_WAVE, FURTHER_BEHIND, find_study,
 from passband.commands.ctf import check_unused, known_lens
 from passband.console import escaped
 from passband.network_id import NetworkId
+from passband.results import locate
 
 
 def is_auto(options: argparse.Namespace) -> bool:
@@ -104,12 +106,31 @@ def named(options: argparse.Namespace) -> tuple[list, list[str]]:
     if nouns and not ids:
         found = [network for noun in nouns for network in open_networks(noun)]
     else:
+        check_no_image(words[0])
         source = network_source(Path(words.pop(0)))
         found = [each for id in ids or [None] for each in open_networks(source, id)]
     if not words:
         raise PassbandError("no image: give files or folders after the network")
     found = list({(network.path, network.id): network for network in found}.values())
     return _replicas(found, options.replicas), words
+
+
+def check_no_image(word: str) -> None:
+    """Raise PassbandError if a word in the place of a network names images."""
+    from passband.micrographs.images.formats import FORMATS, suffix  # only this check needs it
+
+    path, what = Path(word), ""
+    if word == "sample" and not path.exists():
+        what = "an image of the package"
+    elif suffix(path) in FORMATS and path.exists():
+        what = "an image"
+    elif path.is_dir() and not (path / locate.CONFIG).exists() and not locate.network_path(word):
+        files = (file for file in path.iterdir() if file.is_file())
+        what = "a folder of images" if any(suffix(file) in FORMATS for file in files) else ""
+    if what:
+        raise PassbandError(
+            f"{word}: is {what}; name a network first: passband predict general {shlex.quote(word)}"
+        )
 
 
 def _replicas(networks: list, wanted: str | None) -> list:

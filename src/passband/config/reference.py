@@ -2,15 +2,15 @@
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any, get_origin
 
 from pydantic.fields import FieldInfo
 
-from passband.axes import AXES
-from passband.config.base import Block, block_of
+from passband.axes import AXES, MAIN_AXES
+from passband.config.base import SPLITS, Block, block_of
 from passband.config.designs import Ranges
 from passband.config.grid_blocks import Point, Points, Range, TestGrid
 from passband.config.loading import allowed
@@ -18,6 +18,17 @@ from passband.config.mixture_block import MixtureBlock, MixtureKeys, MixtureRang
 from passband.config.study import Study
 
 _KEYS_OF_POINTS = ("points", "design")
+#: The keys that most studies set, which the page has first.
+FIRST = (
+    "study.name",
+    *(f"specimens.<name>.{key}" for key in ("material", "shape", "diameter_nm.mean")),
+    *(f"specimens.<name>.{key}" for key in ("particles.max", "substrate.thickness_nm")),
+    *(f"grid.{name}" for name in MAIN_AXES),
+    "study.replicas",
+    *(f"study.structures.{split}" for split in SPLITS),
+    *(f"microscope.{key}" for key in ("energy_kev", "pixel_size_A", "field_px")),
+    *(f"training.{key}" for key in ("architectures", "epochs", "batch_size")),
+)
 #: Kinds of values, or None, that have no section.
 _PLAIN = (None, Range, Point, Ranges, WeightedPoint, MixtureRanges)
 
@@ -37,6 +48,7 @@ def markdown() -> str:
         "grid.mixture": MixtureBlock.model_fields["mixture"],
     }
     parts = {
+        "first": _lines(map(_first_row, FIRST)),
         "axes": _table(Range, "axis"),
         "points": _table(Points, "grid", _KEYS_OF_POINTS),
         **{path: "\n\n".join(_sections(path, field)) for path, field in blocks.items()},
@@ -63,20 +75,38 @@ def _sections(path: str, field: FieldInfo) -> Iterator[str]:
 
 def _table(block: type[Block], path: str, names: Collection[str] = ()) -> str:
     """Return the table of a block's keys, or of the keys with the given names."""
-    rows = [("key", "unit", "default", "allowed", "description"), ("---",) * 5]
-    for name, field in block.model_fields.items():
-        if names and name not in names:
-            continue
-        unit = (field.json_schema_extra or {}).get("unit", "")
-        if block_of(field.annotation) in (Ranges, MixtureRanges):
-            default, values = "", "a block such as `{defocus_nm: [0, 40], cs_um: [1, 100], ...}`"
-        elif block_of(field.annotation) not in _PLAIN:
-            default, values = "", f"a block, see `{path}.{name}`"
-        else:
-            default, values = _default(field, block), _allowed(name, field)
-        rows.append((f"`{name}`", unit, default, values, field.description))
+    chosen = (name for name in block.model_fields if not names or name in names)
+    return _lines(_row(block, path, name) for name in chosen)
+
+
+def _first_row(path: str) -> tuple[str, ...]:
+    """Return the row of a key that has the blocks around it in its name."""
+    *outer, name = path.replace(".<name>", "").split(".")
+    block: type[Block] = Study
+    for part in outer:
+        block = block_of(block.model_fields[part].annotation)
+    _, *others = _row(block, ".".join(outer), name)
+    return f"`{path}`", *others
+
+
+def _row(block: type[Block], path: str, name: str) -> tuple[str, ...]:
+    field = block.model_fields[name]
+    unit = (field.json_schema_extra or {}).get("unit", "")
+    if block_of(field.annotation) in (Ranges, MixtureRanges):
+        default, values = "", "a block such as `{defocus_nm: [0, 40], cs_um: [1, 100], ...}`"
+    elif block_of(field.annotation) not in _PLAIN:
+        default, values = "", f"a block, see `{path}.{name}`"
+    else:
+        default, values = _default(field, block), _allowed(name, field)
+    return f"`{name}`", unit, default, values, field.description
+
+
+def _lines(rows: Iterable[tuple[str, ...]]) -> str:
+    """Return rows of keys as a table in Markdown."""
+    head = ("key", "unit", "default", "allowed", "description"), ("---",) * 5
     return "\n".join(
-        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+        for row in (*head, *rows)
     )
 
 

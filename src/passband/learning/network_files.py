@@ -14,7 +14,7 @@ from passband.groups import may_have
 from passband.learning import networks
 from passband.mixtures import Mixture, is_mixture
 from passband.network_id import NetworkId
-from passband.results import Results, layout, published
+from passband.results import Results, layout, locate, published
 from passband.storage import DamagedError, integrity, json_text
 from passband.storage.weights import Part, WeightsMetadata, conditions_in, load_parts
 
@@ -149,7 +149,8 @@ def open_networks(source: str | Path | Results, network: str | None = None) -> l
     path = source / published.WEIGHTS if source.is_dir() else source
     if not path.is_file():
         raise PassbandError(
-            f"{source}: there is no such file or folder; give a weights file (.safetensors), a "
+            f"{source}: there is no such file or folder; "
+            f"{locate.meant(str(source))}give a weights file (.safetensors), a "
             f"published folder, {''.join(f'{name!r}, ' for name in published.shipped())}or a study "
             "and the id of a network"
         )

@@ -1,7 +1,8 @@
 """Finds the study or the network that a user names by a file, a folder, or its name."""
 
+import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from passband import PassbandError, repository
 from passband.config import ConfigError, Study, load, validate_stored
 from passband.results import layout, published
 from passband.storage import integrity, json_text, metadata
+from passband.words import listed
 
 #: The folder of results, in the folder in which Snakemake is started.
 RESULTS = Path("results")
+#: Number of studies that a message lists.
+_LISTED = 8
 #: The name of a study's file in its own folder, and of the demo's file in the repository.
 CONFIG = "config.yaml"
 
@@ -53,12 +57,44 @@ def folder_of(noun: Path) -> Path | None:
         )
     if _own_study(str(noun)):
         return by_name
-    here = "no study is here; make one: passband new mine"
-    if known:
-        here = f"config.yaml and studies/ have {', '.join(known)}"
+    if str(noun) in published.shipped():
+        raise PassbandError(
+            f"{noun}: no study of this name, but a network of the package, for passband predict; "
+            f"give a study: {here(known)}"
+        )
     raise PassbandError(
-        f"{noun}: no study of this name: it is no file, there is no folder {by_name}, and {here}"
+        f"{noun}: no study of this name: it is no file, there is no folder {by_name}; "
+        f"{meant(str(noun), known)}{here(known)}"
     )
+
+
+def here(known: Sequence[str] = ()) -> str:
+    """Return words about the studies in the working directory; `known` are those of files."""
+    if not (names := _names_here(known)):
+        return "no study is here; make one: passband new mine"
+    more = len(names) - _LISTED
+    named = ", ".join(names[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")
+    return f"here {'are' if len(names) > 1 else 'is'} {named}"
+
+
+def meant(noun: str, known: Sequence[str] = ()) -> str:
+    """Return a question about the studies and networks with a similar name, or "".
+
+    These are the studies in the working directory, those of Passband, and its networks.
+    """
+    own: dict[str, Path] = {}
+    with suppress(PassbandError):  # a package without its studies
+        own = repository.studies()
+    names = dict.fromkeys([*_names_here(known), *published.shipped(), *own])
+    near = difflib.get_close_matches(noun, names, 3, cutoff=0.75)
+    return f"did you mean {listed(near, 'or')}? " if near else ""
+
+
+def _names_here(known: Sequence[str]) -> list[str]:
+    """Return names by which the studies in the working directory can be given, sorted."""
+    folders = (file.parent for file in Path().glob(f"*/{CONFIG}"))
+    results = (folder for folder in RESULTS.glob("*/") if folder.is_dir())
+    return sorted({*known, *(folder.name for folder in (*folders, *results))})
 
 
 def network_path(noun: str | Path) -> Path | None:
