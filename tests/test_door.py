@@ -253,6 +253,8 @@ class TestFurtherAxes:
         found = network.segment(image.images[0], image.pixel_size_A, tile=np.int64(64))
         same = grouped.segment(SAMPLE, network.id, tile=64)
         assert np.array_equal(found.probability, same.probability)
+        assert found.unassessed == same.unassessed
+        assert found.unassessed.startswith("the network has not been compared with its training")
         both = grouped.segment(SAMPLE, network.id.cell)
         assert both.disagreement is not None
         for wrong, message in (
@@ -336,10 +338,41 @@ def test_the_network_of_the_package_has_no_study_beside_it():
     (id,) = general.networks
     found = general.segment(SAMPLE)
     assert found.mask.mean() > 0.1
+    # It has a file of measurements, so that its images are assessed.
+    assert found.verdict.startswith("looks like the training images; expected Dice 0.")
+    dice = found.expected_dice
+    assert 0 <= dice.low < dice.value < dice.high <= 1
+    assert found.flags == ()
     assert np.array_equal(found.labels, general.segment("sample").labels)
-    ((path, (same,)),) = general.segment([SAMPLE], id).items()
+    ((path, (same,)),) = general.segment([SAMPLE], id, likeness=False).items()
+    assert (same.expected_dice, same.verdict) == (
+        None,
+        "not assessed, because this was not asked for",
+    )
     assert path == SAMPLE
     assert np.array_equal(found.labels, same.labels)
     with pytest.raises(PassbandError, match="is a network alone"):
         general.table  # noqa: B018
     assert isinstance(general, Results)
+
+
+def test_a_folder_or_a_stack_gives_a_list_for_each_file(tmp_path):
+    general = passband.open("general")
+    image = readers.read(SAMPLE).images[0]
+    np.save(tmp_path / "stack.npy", np.stack([image, image]))
+    size = {"pixel_size_A": 0.75, "likeness": False}
+    ((path, frames),) = general.segment(tmp_path / "stack.npy", **size).items()
+    assert (path, len(frames)) == (tmp_path / "stack.npy", 2)
+    (tmp_path / "stack.npy").unlink()
+    np.save(tmp_path / "one.npy", image)
+    assert general.segment(tmp_path / "one.npy", **size).labels.shape == image.shape
+    assert list(general.segment(tmp_path, **size)) == [tmp_path / "one.npy"]
+
+
+def test_an_image_unlike_the_training_images_is_flagged():
+    (network,) = passband.open("general").networks.values()
+    noise = np.random.default_rng(0).poisson(9.0, (128, 128))
+    found = network.segment(noise, pixel_size_A=0.5)
+    assert found.flags
+    assert found.verdict.startswith("unlike the training images, because of ")
+    assert network.segment(noise, pixel_size_A=0.5, likeness=False).flags == ()

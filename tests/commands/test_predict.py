@@ -402,7 +402,7 @@ def test_the_verdict_follows_each_image_and_is_in_the_summary(trained, capsys):
     assert found
     assert out[noise + 1].startswith("  unlike the training images, because of ")
     assert "; expected Dice 0.0" in out[noise + 1]
-    assert out[-2] == "1 of 2 images unlike the training images: do not trust these masks"
+    assert out[-2] == "1 of 2 images are unlike the training images: do not trust these masks"
     assert out[-1].startswith("expected Dice compares preparations of one image")
     first, second = table("summary")
     assert f"{float(first['expected_dice']):.2f}" == found[1]

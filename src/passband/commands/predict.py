@@ -179,7 +179,7 @@ def _closing(
         lines.append(f"{earlier} of {number_of(len(tasks), 'file')} had been done before")
     images = [frame for frame in frames if not frame.error]
     if flagged := sum(bool(frame.flags) for frame in images):
-        which = f"{flagged} of {number_of(len(images), 'image')} unlike the training images"
+        which = f"{flagged} of {len(images)} images are unlike the training images"
         lines.append(f"{which}: do not trust these masks")
     if sum(frame.expected_dice is not None for frame in images) > 1:
         lines.append(_NO_ORDER)

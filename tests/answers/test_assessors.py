@@ -1,0 +1,55 @@
+"""What assesses the images of networks, and why images are not assessed."""
+
+import pytest
+from low_dose import extract
+from thresholds import save
+
+from passband.answers import trust
+from passband.answers.assessors import Assessors
+from passband.grid import Condition
+from passband.learning.network_files import open_networks
+from passband.micrographs.images.segmentation import Settings
+from passband.micrographs.trust.trust import Assessor, Unassessed
+
+HERE = Condition.parse("df+0005.00_cs+0001.200_ap010.00_ds000090.00")
+
+
+@pytest.fixture
+def published(tmp_path):
+    return open_networks(extract(tmp_path))
+
+
+def why(found) -> str:
+    assert isinstance(found, Unassessed)
+    return found.finish().unassessed
+
+
+def test_a_published_network_is_assessed_and_opened_once(published, monkeypatch):
+    opened, whole = [], trust.open_trust
+
+    def open_trust(networks, *others):
+        opened.append(networks)
+        return whole(networks, *others)
+
+    monkeypatch.setattr(trust, "open_trust", open_trust)
+    assessors = Assessors(Settings(), measure=False)
+    first, second = (assessors.of(published) for _ in range(2))
+    assert isinstance(first, Assessor)
+    assert first is not second
+    assert len(opened) == 1
+    other = assessors.of(published, {published[0].id: 0.5})
+    assert other.values != first.values == second.values
+
+
+def test_reasons_for_no_assessment(published, tmp_path):
+    assert "--normalise local" in why(Assessors(Settings(normalise="local")).of(published))
+    alone = open_networks(save(tmp_path / "a.safetensors"))
+    assert "ask for `likeness`" in why(Assessors(Settings(), measure=False).of(alone))
+    assert "is not in the results of a study" in why(Assessors(Settings()).of(alone))
+
+
+def test_a_condition_without_a_table_is_a_note(published):
+    assessors = Assessors(Settings(), HERE)
+    assert isinstance(assessors.of(published), Assessor)
+    (note,) = assessors.notes
+    assert note.startswith("the condition is not used for the expected Dice, since ")
