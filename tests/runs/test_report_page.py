@@ -105,6 +105,14 @@ def test_a_damaged_store_is_named(place):
     assert any("ood.zarr" in line for line in missing)
 
 
+def test_a_figure_of_gigabytes_is_left_out(place, capsys):
+    figure = Path("results/smallest/figures/examples.png")
+    with figure.open("r+b") as file:
+        file.truncate(10**12)  # takes no place on the disk
+    assert cli.main(["report", "smallest"]) == 0
+    assert Path("results/smallest/report.html").stat().st_size < 10**7
+
+
 def test_a_study_without_results_is_an_error_of_one_line(place, capsys):
     shutil.rmtree(place / "results")
     assert cli.main(["report", "study.yaml"]) == 1

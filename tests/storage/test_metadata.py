@@ -162,6 +162,19 @@ def test_an_array_may_be_large_if_much_is_stored():
     metadata.check_array("a", {"node_type": "group"}, 0)
 
 
+def test_metadata_of_a_folder_are_read_up_to_a_limit(tmp_path):
+    (tmp_path / "a").mkdir()
+    for name in ("zarr.json", "a/zarr.json"):
+        (tmp_path / name).write_text(ROOT)
+    integrity.write_checksums(tmp_path, tmp_path.rglob("zarr.json"))
+    metadata.read_attributes(tmp_path)
+    for name, says in (("a/zarr.json", "a/zarr.json has 1,000,000 MB"), ("zarr.json", "of JSON")):
+        with (tmp_path / name).open("r+b") as file:
+            file.truncate(10**12)  # takes no place on the disk
+        with pytest.raises(ValueError, match=says):
+            metadata.read_attributes(tmp_path)
+
+
 def test_the_metadata_of_a_folder_are_no_link_to_a_file_of_the_system(tmp_path):
     (tmp_path / "a.zarr").mkdir()
     os.symlink("/proc/version", tmp_path / "a.zarr/zarr.json")

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: These bytes are near the beginning of every page that :func:`write` makes.
 MARKER = b'<meta name="generator" content="passband report">'
+#: The largest size of a figure [bytes]: no browser could open a page with a larger one.
+_MOST_BYTES = 100_000_000
 #: Number of failed jobs that the page shows, and of lines of their logs.
 MOST_FAILURES, MOST_LINES = 10, 8
 #: Number of example structures of each specimen, and of all specimens.
@@ -190,13 +192,14 @@ def _gather(results: Results, path: Path) -> None:
 
 
 def _figures(results: Results) -> dict[str, dict[str, bytes]]:
-    """Return the files of all figures that exist, by name and format."""
+    """Return the files of all figures that exist and are not too large, by name and format."""
     found: dict[str, dict[str, bytes]] = {}
     for name in figure_list.FIGURES:
         for form in ("png", "svg"):
             with suppress(OSError):
-                content = results.path(layout.FIGURE, figure=name, format=form).read_bytes()
-                found.setdefault(name, {})[form] = content
+                path = results.path(layout.FIGURE, figure=name, format=form)
+                if path.stat().st_size <= _MOST_BYTES:
+                    found.setdefault(name, {})[form] = path.read_bytes()
     return found
 
 

@@ -151,7 +151,9 @@ def write_checksums(folder: Path, files: Iterable[Path]) -> None:
     (folder / CHECKSUMS).write_text(f"{_head(lines)}\n{lines}", encoding="utf-8")
 
 
-def check_checksums(folder: Path, needed: Iterable[str] = ()) -> None:
+def check_checksums(
+    folder: Path, needed: Iterable[str] = (), most_bytes: int | None = None
+) -> None:
     """Compare files with the list of digests in their folder, if there is one.
 
     Folders of earlier versions have no list. The list finds accidents. It is no signature:
@@ -159,6 +161,7 @@ def check_checksums(folder: Path, needed: Iterable[str] = ()) -> None:
 
     Args:
         needed: Files that must not be in the folder without being in the list.
+        most_bytes: The largest size of a listed file; by default, any.
 
     Raises:
         StoreError: See :func:`check_regular`.
@@ -183,6 +186,10 @@ def check_checksums(folder: Path, needed: Iterable[str] = ()) -> None:
         check_regular(folder / name)
         if not (folder / name).is_file():
             raise ValueError(f"{name} is missing")
+        size = os.path.getsize(folder / name)
+        if most_bytes is not None and size > most_bytes:
+            most = f"{most_bytes / 1e6:g}"
+            raise ValueError(f"{name} has {size / 1e6:,.0f} MB, must be at most {most}")
         if _sha256(folder / name) != digest:
             raise ValueError(f"{name} is damaged")
 

@@ -54,7 +54,7 @@ def read_attributes(path: Path) -> dict[str, Any]:
     attributes = dict(root.get("attributes", {}))
     check_format(path, attributes.get("format", 1))
     if path.suffix != ".zip":
-        check_checksums(path)
+        check_checksums(path, most_bytes=json_text.MOST_BYTES)
     return attributes
 
 
