@@ -27,10 +27,10 @@ from passband.axes import MAIN_AXES
 from passband.config import Study, load
 from passband.grid import Condition
 from passband.prediction.range_of_use import ranges
-from passband.prediction.recommend.choice_rules import Networks, rules
+from passband.prediction.recommend.choice_rules import Networks, rules, scaled_distances
 from passband.prediction.recommend.choice_scores import NEAREST, ORACLE, estimate
 from passband.prediction.recommend.microscopes import microscopes
-from passband.prediction.recommend.network_ranking import expected_dice, scaled_distances
+from passband.prediction.recommend.network_ranking import expected_dice
 from passband.results import Results, layout
 from passband.results.stores import load_table
 from passband.storage import atomic
@@ -38,8 +38,7 @@ from passband.storage.records import FIRST
 
 #: Replicas of each condition, and all test structures, of which the first are those of the study.
 REPLICAS, STRUCTURES = 2, 32
-#: The network with the highest expected Dice, which `recommend` named first when the networks were
-#: trained. Now it ranks by the mean of both ranks.
+#: The network with the highest expected Dice, which `recommend` names first.
 OURS = "recommended"
 AVERAGE, MIXTURE, THERE = "best on average", "mixture", "trained there"
 #: Weights of the distance in scaled parameters, which is subtracted from expected Dice.
@@ -62,7 +61,9 @@ def chosen(results: Results) -> tuple[list[Condition], dict[str, list[str]]]:
     tested = TestedNetworks.open(results, with_extra=False).of_replicas()
     drawn, _ = microscopes(study, study.evaluation.microscopes, 0)
     ((train, ids, D),) = tested.of_groups.values()
-    expected = expected_dice(tested.groups, tested.measured([]), drawn, tested.profiles)
+    expected = expected_dice(
+        tested.groups, tested.measured([]), drawn, tested.profiles, tested.doses
+    )
     conditions = tuple(study.axes.parse(id) for id in train)
     known = Networks(tuple(map(str, ids)), conditions, D, tuple(tested.tested))
     found = {OURS: expected["mean"].values.argmax(0)} | rules(known, drawn, tested.profiles)

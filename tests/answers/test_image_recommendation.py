@@ -14,7 +14,6 @@ from passband.answers.tested_networks import TestedNetworks
 from passband.micrographs.images.file_metadata import Recorded
 from passband.micrographs.rings.ctf_fit import Measurement, Settings, Solution
 from passband.micrographs.rings.lens import Known, Lens
-from passband.prediction.recommend.network_ranking import order
 from passband.results import Results
 
 NOTHING = Recorded()
@@ -102,11 +101,11 @@ def test_the_best_network_is_the_first_by_the_means_over_both_signs(tmp_path):
     both = image_recommendation.recommend(tested, lens([80.0, -80.0], {1: 0.7, -1: 0.3}), GIVEN)
     id, expected = image_recommendation.best(both)
     under, over = (
-        {n.id: np.array([n.dice.value, n.distance]) for n in each.found.networks} for each in both
+        {network.id: network.dice.value for network in each.found.networks} for each in both
     )
     means = {n: 0.7 * under[n] + 0.3 * over[n] for n in sorted(under)}
-    assert expected == pytest.approx(means[id][0])
-    assert list(means)[order(*np.array([*means.values()]).T)[0]] == id
+    assert expected == pytest.approx(means[id])
+    assert max(means, key=means.get) == id
     for each in both:
         alone, _ = image_recommendation.best([each])
         assert alone == each.found.networks[0].id

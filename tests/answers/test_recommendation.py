@@ -13,9 +13,10 @@ from toy_networks import true_dice
 import passband
 from passband import PassbandError
 from passband.analysis.spectra import SPECTRUM
-from passband.answers import tested_networks
+from passband.answers import next_conditions, tested_networks
 from passband.answers.recommendation import asked_of, recommend_from
 from passband.answers.tested_networks import TestedNetworks
+from passband.axes import AXES
 from passband.grid import Axes, Condition
 from passband.learning import network_files
 from passband.network_id import NetworkId
@@ -390,3 +391,44 @@ def test_the_exit_waves_of_a_condition_may_be_any_of_the_study(tmp_path):
     ):
         with pytest.raises(PassbandError, match=f"^{message}"):
             asked_of(study, words | {"energy_kev": value})
+
+
+def test_beyond_the_tested_doses_no_answer_follows_the_model(tmp_path):
+    """The tests have 100 and 1,000 e/Å²; ranking, figure, prediction and `next` agree."""
+    tested = open_(tmp_path)
+    places = [Condition(12, 5, 15, dose) for dose in (1000, 3000, 100_000)]
+    top, *above = (recommend_from(tested, Asked.at(place)) for place in places)
+    for found in above:
+        assert found.as_at_dose == 1000
+        assert [(n.id, n.dice) for n in found.networks] == [(n.id, n.dice) for n in top.networks]
+        assert found.train_next == top.train_next
+    of_map = tested.expected(places)
+    for name in ("mean", "low", "high"):
+        assert (of_map[name] == of_map[name][:, :1]).all()
+    chosen = []
+    for dose in ("1000", "100000"):
+        given = dict.fromkeys(AXES) | WORDS | {"dose_e_per_A2": dose}
+        candidates = next_conditions.candidate_conditions(tested)
+        chosen.append(next_conditions.next_conditions(tested, 2, given, candidates))
+    assert chosen[0].conditions == chosen[1].conditions
+    assert chosen[0].errors == chosen[1].errors
+    low = replace(places[0], dose_e_per_A2=49)
+    for answer in (
+        lambda: recommend_from(tested, Asked.at(low)),
+        lambda: tested.expected([low]),
+        lambda: next_conditions.next_conditions(
+            tested, 2, given | {"dose_e_per_A2": "49:400"}, candidates
+        ),
+    ):
+        with pytest.raises(PassbandError, match=r"^--dose-e-per-A2 = 49: must be 50 e/Å² or"):
+            answer()
+
+
+def test_a_test_at_a_dose_makes_it_known(tmp_path):
+    """After `passband evaluate` at 20 e/Å², Dice is expected there and between."""
+    tested = open_(tmp_path)
+    extra = tested.table.load().isel(test=[0])[["dice"]]
+    here = replace(tested.tested[0], dose_e_per_A2=20)
+    tested = replace(tested, extra=extra.assign_coords(test=[here.id]))
+    assert (tested.doses.low, tested.doses.lowest) == (20, 10)
+    assert recommend_from(tested, Asked.at(replace(here, defocus_nm=8))).networks

@@ -16,7 +16,6 @@ from passband import PassbandError, cli
 from passband.analysis import learned
 from passband.answers import image_recommendation
 from passband.answers.tested_networks import TestedNetworks
-from passband.prediction.recommend.network_ranking import order
 from passband.results.layout import EXTRA_LEASE
 from passband.storage import datasets, lease
 
@@ -47,7 +46,7 @@ def test_networks_are_printed_in_their_order(folder, capsys):
     assert [line[0] for line in ranked] == ["1", "2", "3"]
     assert "df+0005.00" in ranked[0][-1]
     assert "ds001000.00" in ranked[0][-1]
-    assert "\nRanked by the mean of the ranks by Dice and by distance in scaled parameters." in out
+    assert "\nRanked by expected Dice.\n" in out
     assert "13 more networks: --top 16 prints all." in out
     assert "nearest tested condition: 5 nm" in out
     assert "train next: gold, compact-w8-d3" in out
@@ -81,9 +80,10 @@ def test_json_has_networks_and_inside(folder, capsys):
     assert status == 0
     assert content["inside"] is True
     assert len(content["networks"]) == 16
-    numbers = [[network["dice"]["value"], network["distance"]] for network in content["networks"]]
-    assert list(order(*np.array(numbers).T)) == list(range(16))
-    assert content["ranked_by"].startswith("the mean of the ranks")
+    numbers = [network["dice"]["value"] for network in content["networks"]]
+    assert numbers == sorted(numbers, reverse=True)
+    assert content["ranked_by"] == "expected Dice"
+    assert (content["as_at_dose"], content["below_dose"]) == (None, None)
     first = content["networks"][0]
     assert first["dice"]["low"] < first["dice"]["value"] < first["dice"]["high"]
     assert first["how"] == "interpolated"

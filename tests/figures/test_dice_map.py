@@ -9,7 +9,7 @@ from toy_networks import true_dice
 
 from passband.figures import dice_map, style
 from passband.grid import Axes, Condition
-from passband.prediction.range_of_use import Asked
+from passband.prediction.range_of_use import Asked, TestedDoses
 
 TESTED = Axes.main.conditions(
     {
@@ -20,6 +20,7 @@ TESTED = Axes.main.conditions(
     }
 )
 NETWORK = f"gold/net/{TESTED[0].id}/0"
+DOSES = TestedDoses.of(TESTED)
 
 
 def draw(asked):
@@ -30,7 +31,7 @@ def draw(asked):
         values = {"mean": mean, "low": mean - half, "high": mean + half}
         return xr.Dataset({name: ("test", of) for name, of in values.items()})
 
-    return dice_map.recommendation(asked, NETWORK, TESTED, expected, "viridis")
+    return dice_map.recommendation(asked, NETWORK, TESTED, expected, DOSES, "viridis")
 
 
 def values(ax, shape):
@@ -50,7 +51,7 @@ def test_the_map_is_highest_at_the_networks_own_condition():
     check(figure, style.PAGE_CM)
     assert letters(figure) == ["a", "b"]
     ax, uncertain = panels(figure)
-    x, y = dice_map.plane(Asked.at(Condition(12, 5, 10, 400)), TESTED)
+    x, y = dice_map.plane(Asked.at(Condition(12, 5, 10, 400)), TESTED, DOSES)
     (dice, ends), (width, _) = (values(each, (len(y), len(x))) for each in (ax, uncertain))
     np.testing.assert_allclose(width[0], np.abs(x) / 500, atol=2e-5)
     # The colours are for the range of the study.
@@ -75,3 +76,13 @@ def test_the_map_contains_the_asked_range_outside_the_study():
     assert ax.get_ylim()[0] < 50
     _, box = [line for line in ax.lines if len(line.get_xdata()) == 5]
     assert set(box.get_xdata()) == {-10, 25}
+
+
+def test_the_map_ends_at_half_of_the_lowest_tested_dose():
+    """A map of the asked 60 e/Å² alone would have a margin below 50 e/Å²."""
+    wide = [*TESTED, Condition(5, 1.2, 10, 1e5)]
+    doses = TestedDoses.of(wide)
+    _, y = dice_map.plane(Asked.at(Condition(12, 5, 10, 60)), wide, doses)
+    assert y[0] == pytest.approx(50)
+    doses.check([Condition(12, 5, 10, dose) for dose in y])
+    assert y[-1] > 1e5

@@ -36,6 +36,10 @@ class Known:
         mean = np.array([[true_dice(a, b) for b in columns] for a in rows])
         return mean, np.full(mean.shape, self.deviation)
 
-    def interval(self, train, test):
+    def interval(self, train, test, edge=None, octaves=None):
         mean, deviation = self.predict(train, test)
-        return mean, mean - 1.645 * deviation, mean + 1.645 * deviation
+        downwards = deviation
+        if edge is not None:
+            mean = np.minimum(mean, self.predict(train, edge)[0])
+            downwards = deviation + 0.1 * octaves
+        return mean, mean - 1.645 * downwards, mean + 1.645 * deviation

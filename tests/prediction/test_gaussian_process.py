@@ -277,6 +277,27 @@ def test_intervals_have_their_coverage(fine, between):
     assert np.mean(halves) < 0.08  # 1.645 × 0.03 is 0.049
 
 
+def test_below_the_fitted_doses_the_lower_end_is_further_away_and_dice_is_capped(fine):
+    """Dice rises towards low doses, which the process would continue."""
+    process = fit(1.1 - smooth(fine, fine), fine, fine)
+    doses = np.array([400.0, 50, 70.71])
+    test, edge = (
+        profiled([Condition(9, 20, 12, dose) for dose in each])
+        for each in (doses, np.maximum(doses, 100))
+    )
+    octaves = np.log2(np.maximum(100 / doses, 1))
+    plain = np.stack(process.interval(None, test))
+    found = np.stack(process.interval(None, test, edge, octaves))
+    np.testing.assert_array_equal(found[..., 0], plain[..., 0])  # inside, to the last digit
+    at_edge = process.interval(None, edge)[0][:, 1:]
+    assert (plain[0, :, 1:] > at_edge).any()
+    np.testing.assert_allclose(found[0, :, 1:], np.minimum(plain[0, :, 1:], at_edge))
+    mean, low, high = gaussian_process._logit(found[..., 1:])
+    below, above = mean - low, high - mean
+    added = np.sqrt(np.maximum((below / Z90) ** 2 - (above / Z90) ** 2, 0))
+    np.testing.assert_allclose(added, 0.5 * np.sqrt([[1, 0.5]] * len(mean)), rtol=1e-3)
+
+
 def test_with_few_conditions_intervals_are_wider(fine, grid, between):
     corners = grid.isel(condition=slice(0, 24, 3))
     wide, narrow = (fit(smooth(c, c), c, c).predict(None, between)[1] for c in (corners, fine))

@@ -5,7 +5,7 @@ import pytest
 
 from passband import PassbandError
 from passband.grid import Axes, Condition
-from passband.prediction.range_of_use import ALONG_MANY, ALONG_ONE, Asked, ranges
+from passband.prediction.range_of_use import ALONG_MANY, ALONG_ONE, Asked, TestedDoses, ranges
 
 WORDS = {"defocus_nm": "12", "cs_um": "5", "aperture_mrad": "15", "dose_e_per_A2": "400"}
 
@@ -157,3 +157,18 @@ def test_wrong_values_of_further_axes_are_refused_in_one_line(words, message):
     with pytest.raises(PassbandError) as error:
         Asked.parse(WORDS | words, STUDY)
     assert message in str(error.value)
+
+
+def test_doses_beyond_the_tested_ones():
+    doses = TestedDoses.of([Condition(5, 1.2, 10, dose) for dose in (1600, 66.67, 200)])
+    assert (doses.low, doses.high, doses.lowest) == (66.67, 1600, 33.34)
+    above, inside, below = (Condition(-20, 250, 8, dose) for dose in (2000, 100, 40))
+    assert doses.known(above) == Condition(-20, 250, 8, 1600)
+    assert doses.known(inside) is inside or doses.known(inside) == inside
+    assert doses.known(below) == below
+    assert [doses.edge(c).dose_e_per_A2 for c in (above, inside, below)] == [1600, 100, 66.67]
+    octaves = doses.octaves_below([above, inside, below])
+    np.testing.assert_allclose(octaves, [0, 0, np.log2(66.67 / 40)])
+    doses.check([above, inside, below, Condition(-20, 250, 8, 33.34)])
+    with pytest.raises(PassbandError, match=r"^--dose-e-per-A2 = 33.33: must be 33.34 e/Å² or"):
+        doses.check([inside, Condition(-20, 250, 8, 33.33)])

@@ -18,7 +18,7 @@ from passband.micrographs.rings import lens as lenses
 from passband.micrographs.rings.lens import SIGNS, Known, Lens
 from passband.optics import ctf
 from passband.prediction.range_of_use import Asked
-from passband.prediction.recommend.network_ranking import MEASURED, Recommendation, order
+from passband.prediction.recommend.network_ranking import Recommendation
 from passband.units import A_PER_NM, A_PER_UM, EV_PER_KEV
 from passband.wave_sets import WaveSet
 from passband.words import listed
@@ -193,8 +193,8 @@ def of_store(tested: TestedNetworks, path: Path, given: Mapping[str, str | None]
 def best(found: Sequence[Like]) -> tuple[str, float]:
     """Return the id of the first network in the ranking, and its expected Dice.
 
-    If the sign of the defocus is not determined, expected Dice and distance are means over both
-    signs, weighted with their likelihoods.
+    If the sign of the defocus is not determined, expected Dice is the mean over both signs,
+    weighted with their likelihoods.
 
     Raises:
         PassbandError: If no network of the study has learned.
@@ -202,7 +202,7 @@ def best(found: Sequence[Like]) -> tuple[str, float]:
     if not any(each.found.networks for each in found):
         raise PassbandError("no network of the study has learned, so none is recommended")
     by_sign = [sorted(each.found.networks, key=lambda network: network.id) for each in found]
-    numbers = [[(n.dice.value, n.distance, n.how != MEASURED) for n in each] for each in by_sign]
-    dice, apart, predicted = np.average(numbers, 0, [each.likelihood for each in found]).T
-    first = order(dice, apart, predicted == 0)[0]
+    numbers = [[network.dice.value for network in each] for each in by_sign]
+    dice = np.average(numbers, 0, [each.likelihood for each in found])
+    first = dice.argmax()
     return by_sign[0][first].id, float(dice[first])

@@ -45,7 +45,8 @@ def next_conditions(
         until: No more conditions are chosen once the expected error is at most this error.
 
     Raises:
-        PassbandError: If the range of use is wrong, or if no candidate is left.
+        PassbandError: If the range of use is wrong or has too low a dose, or if no candidate is
+            left.
     """
     study = tested.study
     asked = range_of_use(study, given)
@@ -54,7 +55,8 @@ def next_conditions(
     if asked is not None:
         points, weights = asked.points()
         tested = tested.covering(points)
-        test = tested.profiles(points)
+        tested.doses.check(points)
+        test = tested.profiles([tested.doses.known(point) for point in points])
     profiles = tested.profiles(candidates)
     ids = [condition.id for condition in candidates]
     parts = [

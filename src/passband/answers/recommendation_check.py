@@ -60,6 +60,8 @@ def run(
             "chooses networks and the other half judges them"
         )
     inside, outside = microscopes(study, number, seed)
+    # Nothing is recommended for the others.
+    outside = [each for each in outside if each.dose_e_per_A2 >= tested.doses.lowest]
     drawn = [*inside, *outside]
     judged = with_drawn(first_replicas(tested), drawn)
     if not (from_table := judged is not None):
@@ -111,7 +113,7 @@ def learned_from(
     D = np.concatenate([D for _, _, D in judged.of_groups.values()])
     every = [condition.id for condition in (*judged.tested, *judged.further)]
     table = replace(judged, extra=None)
-    expected = expected_dice(table.groups, table.measured([]), drawn, table.profiles)
+    expected = expected_dice(table.groups, table.measured([]), drawn, table.profiles, table.doses)
     of_drawn = D[:, [every.index(condition.id) for condition in drawn]]
     return table, D[:, : len(judged.tested)], of_drawn, expected
 

@@ -26,6 +26,7 @@ from passband.config import Study
 from passband.grid import Condition, is_condition, of_conditions
 from passband.network_id import NetworkId
 from passband.prediction import covariance, gaussian_process
+from passband.prediction.range_of_use import TestedDoses
 from passband.prediction.recommend import network_ranking
 from passband.prediction.recommend.network_ranking import Group
 from passband.results import Results, layout
@@ -208,6 +209,11 @@ class TestedNetworks:
             for place in np.argwhere(found.transpose(*order).values)
         )
 
+    @cached_property
+    def doses(self) -> TestedDoses:
+        """The doses of the tests that the models are fitted to."""
+        return TestedDoses.of([*self.tested, *self.further])
+
     @property
     def left_out(self) -> int:
         """The number of further conditions under which not all networks have valid results."""
@@ -373,7 +379,7 @@ class TestedNetworks:
         """
         of = self.covering(conditions)
         measured = of.measured(conditions)
-        return network_ranking.expected_dice(of.groups, measured, conditions, of.profiles)
+        return network_ranking.expected_dice(of.groups, measured, conditions, of.profiles, of.doses)
 
     @cached_property
     def groups(self) -> list[Group]:

@@ -58,6 +58,7 @@ def recommended(
     from passband.answers import image_recommendation
     from passband.learning.network_files import open_networks
     from passband.micrographs.batch import failure
+    from passband.reports import recommendation_text
 
     results = find_study(options.words[0], print)
     tested = results.tested(options.specimen)
@@ -88,6 +89,8 @@ def recommended(
             continue
         print("\n".join(map(escaped, lines)))
         print(f"  recommended: {id}, expected Dice {expected:.3f}")
+        for line in recommendation_text.beyond_doses(found[0].found):
+            print(f"  {line}")
     return chosen, ctf, failed
 
 

@@ -135,6 +135,7 @@ def run(options: argparse.Namespace) -> int:
             network,
             tested.tested,
             lambda conditions: tested.expected(conditions).sel(network=network),
+            tested.doses,
             study.figures.palette,
         )
         style.save(figure, [options.figure], study.figures.dpi)

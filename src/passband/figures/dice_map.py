@@ -15,7 +15,7 @@ from passband.axes import AXES, MAIN_AXES
 from passband.figures import style
 from passband.grid import Condition
 from passband.network_id import NetworkId
-from passband.prediction.range_of_use import Asked, ranges, scaled, unscaled
+from passband.prediction.range_of_use import Asked, TestedDoses, ranges, scaled, unscaled
 from passband.prediction.recommend.network_ranking import COVERAGE
 
 #: The two axes of the figure, and the number of values along each.
@@ -26,10 +26,13 @@ _MARGIN = 0.15
 _LINES = 6
 
 
-def plane(asked: Asked, tested: Sequence[Condition]) -> tuple[np.ndarray, np.ndarray]:
+def plane(
+    asked: Asked, tested: Sequence[Condition], doses: TestedDoses
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the values of defocus [nm] and dose [e/Å²] that the figure shows.
 
-    The values extend beyond the study's range and beyond the asked values.
+    The values extend beyond the study's range and beyond the asked values, but not below the lowest
+    dose at which a Dice is expected.
     """
     both = ranges([*tested, asked.low, asked.high], (X, Y))
     found = []
@@ -37,7 +40,8 @@ def plane(asked: Asked, tested: Sequence[Condition]) -> tuple[np.ndarray, np.nda
         low, high = (scaled(name, end) for end in both[name])
         # An axis with a single value is shown with some values around it.
         margin = _MARGIN * (high - low) or 0.1 * max(1.0, abs(low))
-        values = unscaled(name, np.linspace(low - margin, high + margin, number))
+        first = max(low - margin, scaled(Y, doses.lowest)) if name == Y else low - margin
+        values = unscaled(name, np.linspace(first, high + margin, number))
         found.append(np.clip(values, MAIN_AXES[name].minimum, MAIN_AXES[name].maximum))
     return tuple(found)
 
@@ -47,6 +51,7 @@ def recommendation(
     network: str,
     tested: Sequence[Condition],
     expected: Callable[[Sequence[Condition]], xr.Dataset],
+    doses: TestedDoses,
     palette: str,
 ) -> Figure:
     """Return maps of a network's expected Dice over defocus and dose, and of its interval's width.
@@ -58,8 +63,9 @@ def recommendation(
     Args:
         expected: The function that returns `mean`, `low` and `high` of the network's expected Dice
             (condition,) under conditions.
+        doses: The doses of the tests that this Dice is expected from.
     """
-    middle, (x, y) = asked.middle, plane(asked, tested)
+    middle, (x, y) = asked.middle, plane(asked, tested, doses)
     conditions = [replace(middle, **{X: defocus, Y: dose}) for dose in y for defocus in x]
     found = expected(conditions)
     dice, width = (

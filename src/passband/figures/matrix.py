@@ -61,6 +61,13 @@ def matrix(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fi
     return draw(matrices, train, test, palette, width_cm, mixed)
 
 
+def losses(M: np.ndarray, train: Sequence[Condition], test: Sequence[Condition]) -> np.ndarray:
+    """Return M(j, j) − M(i, j) of a matrix, (train, test); NaN without a network for j."""
+    place = {condition: row for row, condition in enumerate(train)}
+    there = [M[place[c], k] if c in place else np.nan for k, c in enumerate(test)]
+    return np.array(there) - M
+
+
 def outermost(
     train: Sequence[Condition], test: Sequence[Condition], losses: Sequence[np.ndarray]
 ) -> list[str]:
@@ -70,7 +77,7 @@ def outermost(
     its place behind the others.
 
     Args:
-        losses: M(j, j) − M(i, j), each (train, test).
+        losses: See :func:`losses`, each (train, test).
     """
     names = list(train[0].values())
     values = [np.array([[*c.values().values()] for c in side]) for side in (train, test)]

@@ -1,7 +1,7 @@
 """The condition that a user asks about: a value or a range of values on each axis of the grid."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import isfinite
 
@@ -17,6 +17,8 @@ from passband.words import listed, span
 ALONG_ONE, ALONG_MANY = 16, 64
 #: The axis on which equal ratios count as equal steps.
 _LOGARITHMIC = "dose_e_per_A2"
+#: Dice is expected down to the lowest tested dose divided by this factor.
+BELOW = 2.0
 
 
 def scaled(axis: str, values: np.ndarray | float) -> np.ndarray | float:
@@ -50,6 +52,67 @@ def ranges(
 
 
 @dataclass(frozen=True)
+class TestedDoses:
+    """The doses of the tests that a process was fitted to, and what it may say beyond them.
+
+    A process continues its linear trend with the logarithm of the dose, and Dice does not: above
+    all tested doses, it levels off, and below them, it falls faster. So a higher dose counts as the
+    highest tested one. A lower dose, down to half of the lowest, has at most the Dice of the
+    lowest, and an interval that reaches further down, see
+    :meth:`passband.prediction.gaussian_process.GaussianProcess.interval`. Nothing is said about
+    doses below.
+
+    Attributes:
+        low, high: The lowest and the highest tested dose [e/Å²].
+    """
+
+    __test__ = False  # pytest must not collect this class
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, tested: Iterable[Condition]) -> "TestedDoses":
+        """Return the doses of the conditions that a process was fitted to."""
+        doses = [condition.dose_e_per_A2 for condition in tested]
+        return cls(min(doses), max(doses))
+
+    @property
+    def lowest(self) -> float:
+        """The lowest dose at which a Dice is expected [e/Å²]."""
+        return AXES["dose_e_per_A2"].canonical(self.low / BELOW)
+
+    def known(self, condition: Condition) -> Condition:
+        """Return a condition, with the highest tested dose in place of a higher one."""
+        dose = min(condition.dose_e_per_A2, self.high)
+        return replace(condition, dose_e_per_A2=dose)
+
+    def edge(self, condition: Condition) -> Condition:
+        """Return a condition with the nearest tested dose."""
+        dose = max(condition.dose_e_per_A2, self.low)
+        return self.known(replace(condition, dose_e_per_A2=dose))
+
+    def octaves_below(self, conditions: Iterable[Condition]) -> np.ndarray:
+        """Return the binary logarithm of low/dose of each condition, (n,); 0 for higher doses."""
+        doses = np.array([condition.dose_e_per_A2 for condition in conditions])
+        return np.log2(np.maximum(self.low / doses, 1.0))
+
+    def check(self, conditions: Iterable[Condition]) -> None:
+        """Raise PassbandError if nothing can be said at the dose of a condition."""
+        darkest = min(conditions, key=lambda condition: condition.dose_e_per_A2)
+        if darkest.dose_e_per_A2 < self.lowest:
+            dose = AXES["dose_e_per_A2"]
+            values = darkest.values().items()
+            there = " ".join(f"{AXES[name].option} {value:.12g}" for name, value in values)
+            raise PassbandError(
+                f"{dose.option} = {darkest.dose_e_per_A2:g}: must be "
+                f"{dose.words(f'{self.lowest:,.10g}')} or more, half of the lowest tested dose; "
+                "below, no Dice is expected: train networks there, or test these there with "
+                f"passband evaluate STUDY {there}"
+            )
+
+
+@dataclass(frozen=True)
 class Excess:
     """How far the asked values of one axis lie outside the range of a study.
 
@@ -72,14 +135,14 @@ class Excess:
         """The excess in words, such as ``defocus: 5 nm above the range from 5 to 20 nm``."""
         axis = AXES[self.axis]
         parts = [
-            f"{axis.words(f'{excess:g}')} {side}"
+            f"{axis.words(f'{excess:,.10g}')} {side}"
             for side, excess in (("below", self.below), ("above", self.above))
             if excess > 0
         ]
         if self.low == self.high:
-            span = f"only value, {axis.words(f'{self.low:g}')}"
+            span = f"only value, {axis.words(f'{self.low:,.10g}')}"
         else:
-            span = f"range from {axis.words(f'{self.low:g} to {self.high:g}')}"
+            span = f"range from {axis.words(f'{self.low:,.10g} to {self.high:,.10g}')}"
         return f"{axis.label}: {' and '.join(parts)} the {span}"
 
 

@@ -42,17 +42,17 @@ def _parts(found: Recommendation, study: str, top: int, remark: str) -> Iterator
         lines = [
             "outside this study: expected Dice is extrapolated, and less certain than inside",
             *(f"  {excess.words}" for excess in found.outside),
+            *(f"  {line}" for line in beyond_doses(found)),
         ]
         yield "\n".join(lines)
     else:
         yield "inside this study: within the range of its test conditions on every axis"
-    head = ["", "expected Dice", *["worst in the range"] * ranged, "distance", "how", "network"]
+    head = ["", "expected Dice", *["worst in the range"] * ranged, "how", "network"]
     rows = [
         [
             f"{rank}",
             network.dice.words,
             *([network.worst.words] if ranged else []),
-            NONE if np.isnan(network.distance) else f"{network.distance:.2f}",
             network.how,
             network.id,
         ]
@@ -89,6 +89,21 @@ def _parts(found: Recommendation, study: str, top: int, remark: str) -> Iterator
     yield "\n".join(lines)
 
 
+def beyond_doses(found: Recommendation) -> list[str]:
+    """Return what is said about Dice beyond the tested doses, a line for each end."""
+    dose, lines = AXES["dose_e_per_A2"], []
+    if found.as_at_dose is not None:
+        highest = dose.words(f"{found.as_at_dose:,.10g}")
+        lines.append(f"expected Dice is as at {highest}, the highest tested dose")
+    if found.below_dose is not None:
+        lowest = dose.words(f"{found.below_dose:,.10g}")
+        lines.append(
+            f"below {lowest}, the lowest tested dose, expected Dice is at most that at {lowest}, "
+            "and intervals reach further down"
+        )
+    return lines
+
+
 def columns(rows: list[list[str]]) -> str:
     """Return rows of text in aligned columns, without spaces at the ends of lines."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -105,7 +120,9 @@ def check(found: Check) -> str:
     parts = [
         f"{inside.number} microscopes inside the ranges of the study, {outside.number} outside, "
         f"{found.networks} networks{which}, seed {found.seed}. Networks are chosen by their Dice "
-        "on one half of the test structures and judged on the other half, both ways.",
+        "on one half of the test structures and judged on the other half, both ways. Microscopes "
+        "with less than half of the lowest tested dose are left out, since nothing is recommended "
+        "for them.",
         _rules(inside),
         _intervals(inside, outside),
         f"Numbers in parentheses are {CONFIDENCE:.0%} bootstrap intervals over microscopes. "

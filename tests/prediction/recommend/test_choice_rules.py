@@ -1,13 +1,21 @@
 """Simple rules that choose a network."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from toy_networks import profiles, true_dice
 
 from passband.grid import Axes, Condition
 from passband.mixtures import Mixture
-from passband.prediction.recommend.choice_rules import Networks, nearest, recommended, rules
+from passband.prediction.recommend.choice_rules import (
+    Networks,
+    nearest,
+    recommended,
+    rules,
+    scaled_distances,
+)
 
 TRAIN = Axes.main.conditions(
     {
@@ -48,18 +56,33 @@ def test_every_rule_chooses_by_its_own_distance():
 
 
 def test_the_check_recommends_as_recommend_does():
-    """Dice says 20 nm, then 12 nm and 5 nm; nearest are 12 nm, then 5 nm and 20 nm."""
+    """The network with the highest expected Dice, though another is nearer."""
     train = tuple(Condition(d, 1.2, 10, 100) for d in (5, 12, 20))
     known = Networks(("a", "b", "c"), train, np.zeros((3, 1)), train[:1])
-    expected = np.array([[0.5], [0.7], [0.8]])
-    asked = [Condition(10, 1.2, 10, 100)]
-    assert list(recommended(known, expected, asked)) == [1]
-    assert list(recommended(replace(known, unlearned={"b"}), expected, asked)) == [2]
-    assert list(recommended(replace(known, unlearned={"a", "b", "c"}), expected, asked)) == [0]
-    mixture = Mixture("all", ranges=(("defocus_nm", 5, 20),))
-    mixed = Networks(("m", *known.ids), (mixture, *train), np.zeros((4, 1)), train[:1])
-    for dice, best in ((0.9, 0), (0.75, 2)):
-        assert list(recommended(mixed, np.vstack([[[dice]], expected]), asked)) == [best]
+    expected = np.array([[0.5, 0.9], [0.7, 0.7], [0.8, 0.1]])
+    assert list(recommended(known, expected)) == [2, 0]
+    assert list(recommended(replace(known, unlearned={"a", "c"}), expected)) == [1, 1]
+    assert list(recommended(replace(known, unlearned={"a", "b", "c"}), expected)) == [0, 0]
+
+
+def test_a_mixture_has_no_distance_and_conditions_have_that_in_units_of_the_range():
+    train = Axes.main.conditions(
+        {"defocus_nm": [5, 20], "cs_um": [1.2], "aperture_mrad": [16], "dose_e_per_A2": [100, 1000]}
+    )
+    asked = [Condition(12.5, 1.2, 16, 10**2.25)]
+    apart = scaled_distances([*train, None], asked)[:, 0]
+    expected = [np.hypot(0.5, x) for x in (0.25, 0.75, 0.25, 0.75)]
+    assert apart[:4] == pytest.approx(expected, abs=1e-4)
+    assert np.isnan(apart[4])
+    with warnings.catch_warnings(action="error"):  # of mixtures alone, too
+        assert np.isnan(scaled_distances([None, None], asked)).all()
+
+
+def test_an_axis_with_one_value_does_not_count():
+    train = [Condition(d, 1.2, 16, 100) for d in (5, 20)]
+    apart = scaled_distances(train, [Condition(5, 1.2, 16, 100), Condition(5, 20, 10, 100)])
+    np.testing.assert_array_equal(apart[:, 0], apart[:, 1])
+    assert apart[0].tolist() == [0, 0]
 
 
 def test_the_process_on_parameters_learns_a_smooth_dice():

@@ -1,23 +1,22 @@
 """Recommended networks, with a model that knows the Dice of every network."""
 
 import json
-import warnings
 
 import numpy as np
 import pytest
 import xarray as xr
 from toy_networks import Known, profiles, true_dice
 
+from passband import PassbandError
 from passband.grid import Axes, Condition
-from passband.prediction.range_of_use import Asked
+from passband.prediction.range_of_use import Asked, TestedDoses
 from passband.prediction.recommend import network_ranking
 from passband.prediction.recommend.network_ranking import (
     Group,
     candidates,
     distances,
-    order,
+    expected_dice,
     recommend,
-    scaled_distances,
 )
 from passband.reports import recommendation_text
 
@@ -55,46 +54,7 @@ def test_networks_are_ranked_by_expected_dice(defocus, dose, best):
     assert {network.how for network in ranked.networks} == {"interpolated"}
 
 
-def test_the_order_is_that_of_the_mean_of_two_ranks():
-    """Ranks by Dice 0, 1, 2, 3 and by distance 3, 0, 2, 1: the sums are 3, 1, 4 and 4."""
-    dice, apart = np.array([0.9, 0.8, 0.7, 0.6]), np.array([0.4, 0.1, 0.3, 0.2])
-    assert list(order(dice, apart)) == [1, 0, 2, 3]  # of equal sums, the higher Dice is first
-    assert list(order(dice[::-1], apart[::-1])) == [2, 3, 1, 0]
-
-
-def test_measured_networks_and_mixtures_keep_their_places_by_dice():
-    """The sums of the ranks of the second, the fourth and the fifth network are 2, 1 and 3."""
-    dice, apart = np.array([0.9, 0.8, 0.75, 0.7, 0.6]), np.array([0.1, 0.9, 0.1, 0.1, 0.2])
-    kept = np.array([True, False, True, False, False])
-    assert list(order(dice, apart, kept)) == [0, 3, 2, 1, 4]
-    assert list(order(dice, np.where(kept, np.nan, apart))) == [0, 3, 2, 1, 4]
-    assert list(order(dice, apart, True)) == [0, 1, 2, 3, 4]
-
-
-def test_replicas_share_a_rank_by_distance():
-    """Otherwise the order of the replicas would count as much as their Dice."""
-    dice, apart = np.array([0.7, 0.8, 0.9, 0.95]), np.array([0.1, 0.1 + 1e-12, 0.1, 0.2])
-    assert list(order(dice, apart)) == [2, 1, 3, 0]
-
-
-def test_a_mixture_has_no_distance_and_conditions_have_that_in_units_of_the_range():
-    asked = [Condition(12.5, 1.2, 16, 10**2.25)]
-    apart = scaled_distances([*TRAIN, None], asked)[:, 0]
-    expected = [np.hypot(0.5, x) for x in (0.25, 0.75, 0.25, 0.75)]
-    assert apart[:4] == pytest.approx(expected, abs=1e-4)
-    assert np.isnan(apart[4])
-    with warnings.catch_warnings(action="error"):  # of mixtures alone, too
-        assert np.isnan(scaled_distances([None, None], asked)).all()
-
-
-def test_an_axis_with_one_value_does_not_count():
-    asked = [Condition(5, 1.2, 16, 100), Condition(5, 20, 10, 100)]
-    apart = scaled_distances(TRAIN, asked)
-    np.testing.assert_array_equal(apart[:, 0], apart[:, 1])
-    assert apart[0].tolist() == [0, 0]
-
-
-def test_a_near_network_is_before_one_that_is_expected_to_be_a_little_better():
+def test_expected_dice_alone_ranks_and_the_nearest_network_is_not_preferred():
     """At 12.4 nm and 400 e/Å², 5 nm and 1,000 e/Å² are nearest."""
 
     class Wrong(Known):
@@ -104,22 +64,93 @@ def test_a_near_network_is_before_one_that_is_expected_to_be_a_little_better():
 
     wrong = [Group("gold", "net", IDS, GROUPS[0].train, Wrong(TRAIN))]
     ranked = found("12.4", "400", groups=wrong)
-    # Ranks by Dice are 0, 1, 2, 3, and those by distance 2, 0, 3, 1.
-    assert [IDS.index(network.id) for network in ranked.networks] == [1, 0, 3, 2]
-    assert ranked.networks[0].distance == pytest.approx(np.hypot(7.4 / 15, np.log10(2.5)))
-    content = ranked.as_dict()
-    assert content["ranked_by"].startswith("the mean of the ranks by Dice and by distance")
-    assert content["networks"][0]["distance"] == ranked.networks[0].distance
-    assert "Ranked by the mean of the ranks" in recommendation_text.recommendation(ranked, "known")
-    # The expected gain is over the best network, which need not be the first.
+    assert [IDS.index(network.id) for network in ranked.networks] == [0, 1, 2, 3]
+    assert ranked.as_dict()["ranked_by"] == "expected Dice"
+    assert "Ranked by expected Dice." in recommendation_text.recommendation(ranked, "known")
     assert ranked.train_next.gain == pytest.approx(0.95 - 0.8, abs=1e-6)
 
 
-def test_the_distance_of_a_range_is_its_mean_over_the_range():
-    apart = {network.id: network.distance for network in found("5:20", "100").networks}
-    assert apart[IDS[0]] == pytest.approx(0.5, abs=1e-3)
-    assert apart[IDS[2]] == pytest.approx(0.5, abs=1e-3)
-    assert apart[IDS[1]] > 1
+def test_networks_with_equal_dice_are_in_the_order_of_their_ids():
+    class Equal(Known):
+        def predict(self, train, test):
+            mean, deviation = super().predict(train, test)
+            return np.full_like(mean, 0.8), deviation
+
+    backwards = IDS[::-1]
+    equal = [Group("gold", "net", backwards, GROUPS[0].train[::-1], Equal(TRAIN))]
+    ranked = found(groups=equal, measured=NOTHING.sel(network=list(backwards)))
+    assert [network.id for network in ranked.networks] == list(IDS)
+
+
+def test_above_the_tested_doses_every_answer_is_as_at_the_highest(monkeypatch):
+    """The tests have up to 1,000 e/Å². The toy Dice would change with the dose."""
+    there, above = found("12", "1000"), found("12", "100000")
+    assert [(n.id, n.dice) for n in above.networks] == [(n.id, n.dice) for n in there.networks]
+    assert above.train_next == there.train_next  # also the suggested condition
+    assert (there.as_at_dose, above.as_at_dose) == (None, 1000)
+    assert above.asked.low.dose_e_per_A2 == 100_000
+    assert above.as_dict()["as_at_dose"] == 1000
+    assert {network.how for network in above.networks} == {"extrapolated"}
+    text = recommendation_text.recommendation(above, "known")
+    assert "dose: 99,000 e/Å² above the range from 100 to 1,000 e/Å²" in text
+    assert "expected Dice is as at 1,000 e/Å², the highest tested dose" in text
+    assert "as at" not in recommendation_text.recommendation(there, "known")
+    # In a range, only what is above counts as the highest.
+    wide = found("12", "1000:100000")
+    assert wide.networks[0].dice.value == pytest.approx(there.networks[0].dice.value)
+    part = found("12", "100:100000").networks[0].dice.value
+    assert part < wide.networks[0].dice.value
+
+
+def test_a_further_test_makes_its_dose_a_tested_one():
+    here = Condition(12, 1.2, 16, 5000)
+    assert found("12", "4000", extra=[here]).as_at_dose is None
+    assert found("12", "4000").as_at_dose == 1000
+
+
+def test_below_the_tested_doses_dice_is_not_above_that_at_the_lowest():
+    """A model that expects more Dice at lower doses than at 100 e/Å²."""
+    edge, below = found("12", "100"), found("12", "60")
+    rising = Known(TRAIN)
+    rising.predict = lambda train, test: (
+        np.full((4, test.sizes["condition"]), 1.0) - test.log_dose.values / 10,
+        np.full((4, test.sizes["condition"]), 0.02),
+    )
+    groups = [Group("gold", "net", IDS, GROUPS[0].train, rising)]
+    capped = found("12", "60", groups=groups, axes=None)
+    assert capped.networks[0].dice.value == pytest.approx(0.8)
+    for network in below.networks:
+        (same,) = [n for n in edge.networks if n.id == network.id]
+        assert network.dice.value <= same.dice.value
+        reach = network.dice.value - network.dice.low
+        assert reach > 1.5 * (network.dice.high - network.dice.value)
+    assert (edge.below_dose, below.below_dose) == (None, 100)
+    assert below.as_dict()["below_dose"] == 100
+    text = recommendation_text.recommendation(below, "known")
+    assert "below 100 e/Å², the lowest tested dose, expected Dice is at most that at" in text
+
+
+def test_further_below_nothing_is_expected_and_what_to_do_is_said():
+    assert found("12", "50").networks
+    for dose in ("49.99", "20:400"):
+        with pytest.raises(PassbandError, match=r"must be 50 e/Å² or more, half of the") as caught:
+            found("12", dose)
+        assert "\n" not in str(caught.value)
+        given = dose.partition(":")[0]
+        assert str(caught.value).endswith(
+            "passband evaluate STUDY --defocus-nm 12 --cs-um 1.2 --aperture-mrad 16 "
+            f"--dose-e-per-A2 {given}"
+        )
+
+
+def test_inside_the_tested_doses_answers_are_those_of_the_model_to_the_last_digit():
+    points = [Condition(d, 1.2, 16, dose) for d in (5, 12.3, 40) for dose in (100, 333, 1000)]
+    model = GROUPS[0].model
+    doses = TestedDoses.of(TRAIN)
+    known = expected_dice(GROUPS, NOTHING, points, profiles, doses)
+    expected = (np.clip(each, 0, 1) for each in model.interval(None, profiles(points)))
+    for name, values in zip(("mean", "low", "high"), expected, strict=True):
+        np.testing.assert_array_equal(known[name].values, values)
 
 
 def test_the_interval_is_that_of_the_model_between_0_and_1():
@@ -163,7 +194,7 @@ def test_a_measured_dice_is_used_in_place_of_the_expected_one():
     values = [network.dice.value for network in ranked.networks]
     assert values == sorted(values, reverse=True)
     assert ranked.nearest == here.id
-    assert ranked.ranked_by.startswith("the mean of the ranks")  # one was not measured
+    assert ranked.ranked_by == "expected Dice"  # one was not measured
 
 
 @pytest.mark.parametrize("mean", [0.02, 0.999])

@@ -66,6 +66,7 @@ def large(tmp_path_factory):
 def page(request):
     with browser.opened(request.getfixturevalue(request.param)) as page:
         page.wait(READY)
+        page.evaluate("explorer.change({rows: [0, 1, 2, 3], columns: [0, 1, 2, 3]})")
         page.name = request.param
         yield page
         assert page.problems == []

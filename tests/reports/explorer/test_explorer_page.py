@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import browser
@@ -21,10 +22,10 @@ from passband.analysis.information import PAIR
 from passband.answers import recommendation
 from passband.answers.tested_networks import TestedNetworks
 from passband.axes import MAIN_AXES
-from passband.grid import Condition
+from passband.figures.matrix import outermost
+from passband.grid import Condition, along
 from passband.optics import ctf
 from passband.prediction.range_of_use import Asked
-from passband.prediction.recommend import network_ranking
 from passband.prediction.recommend.microscopes import microscopes
 from passband.results import Results
 from passband.storage import datasets
@@ -51,8 +52,11 @@ def page(known):
 
 @pytest.fixture
 def fresh(page):
-    """The page in its first state."""
-    page.evaluate("location.hash = ''; explorer.change({...explorer.initial()})")
+    """The page in its first state, with the axes in their own order."""
+    page.evaluate(
+        "location.hash = ''; explorer.change("
+        "{...explorer.initial(), rows: [0, 1, 2, 3], columns: [0, 1, 2, 3]})"
+    )
     page.evaluate("document.getElementById('linked').checked = true; explorer.view.hover(null)")
     return page
 
@@ -136,18 +140,23 @@ def test_metrics_of_transfer_functions_are_those_of_the_study(known, fresh):
 
 
 def test_ranked_networks_are_those_of_recommend(known, fresh):
-    """20 microscopes off the grid, some of them outside of the study, and one on the grid."""
+    """Microscopes off the grid, some of them outside of the study, and one on the grid.
+
+    Beyond the tested doses, from 100 to 1,000 e/Å², both say the same.
+    """
     tested = TestedNetworks.open(Results.find(known))
     inside, outside = microscopes(tested.study, 15, 3)
     on_grid = tested.tested[5]
-    assert len(outside) == 5
-    for condition in (*inside, *outside, on_grid):
+    outside = [each for each in outside if each.dose_e_per_A2 >= tested.doses.lowest]
+    assert len(outside) >= 3
+    far = [replace(inside[0], dose_e_per_A2=dose) for dose in (50, 77, 100_000)]
+    for condition in (*inside, *outside, *far, on_grid):
         expected = recommendation.recommend_from(tested, Asked.at(condition))
         asked = [getattr(condition, name) for name in MAIN_AXES]
         found = fresh.evaluate(
             f"explorer.rank(0, {json.dumps(asked)}).then(found => ({{outside: found.outside, "
             "by: found.by, networks: found.networks.map("
-            "n => [n.id, n.dice, n.low, n.high, n.distance])}))"
+            "n => [n.id, n.dice, n.low, n.high])}))"
         )
         assert found["by"] == expected.ranked_by
         assert list(map(plain, found["outside"])) == [excess.words for excess in expected.outside]
@@ -156,31 +165,59 @@ def test_ranked_networks_are_those_of_recommend(known, fresh):
             assert all(abs(best[n.id] - n.dice.value) < STEP for n in expected.networks)
             assert expected.networks[0].how == "measured"
             continue
-        ids = [id for id, *_ in found["networks"]]
-        assert ids == [network.id for network in expected.networks]
         by_id = {network.id: network for network in expected.networks}
-        for id, *numbers, distance in found["networks"]:
+        ids = [id for id, *_ in found["networks"]]
+        assert sorted(ids) == sorted(by_id)
+        # The page's numbers have fewer digits, which can exchange networks of almost equal Dice.
+        assert (np.diff([by_id[id].dice.value for id in ids]) < 1e-4).all()
+        for id, *numbers in found["networks"]:
             dice = by_id[id].dice
             assert np.allclose(numbers, [dice.value, dice.low, dice.high], rtol=0, atol=1e-4)
-            assert abs(distance - by_id[id].distance) < 1e-9
 
 
-def test_networks_have_the_order_of_recommend(fresh):
-    """Some networks are equally near, some are measured, and some are of mixtures."""
-    random = np.random.default_rng(0)
-    for _ in range(20):
-        dice, apart = random.random(12).round(1), random.random(12).round(1)
-        measured, apart[:3] = random.random(12) < 0.3, np.nan
-        networks = [
-            {"id": f"{k:02}", "dice": d, "how": "measured" if m else "expected"}
-            | ({} if np.isnan(a) else {"distance": a})
-            for k, (d, a, m) in enumerate(zip(dice, apart, measured.tolist(), strict=True))
-        ]
-        found = fresh.evaluate(
-            f"explorer.ordered({json.dumps(networks)}.map(n => ({{distance: NaN, ...n}})))"
-            ".map(({id}) => Number(id))"
+def test_beyond_the_tested_doses_the_page_says_what_it_knows(fresh):
+    fresh.evaluate("explorer.change({tab: 'microscope'})")
+    for dose, words, networks in (
+        (100_000, "Expected Dice is as at 1,000 e/Å², the highest tested dose.", 10),
+        (60, "Below 100 e/Å², the lowest tested dose, expected Dice is at most that at 100", 10),
+        (49, "No Dice is expected below 50 e/Å², half of the lowest tested dose. Train net", 0),
+        (400, "Networks are ranked by expected Dice.", 10),
+    ):
+        fresh.evaluate(f"explorer.change({{microscope: [12, 5, 15, {dose}]}})")
+        said = "document.getElementById('inside').textContent"
+        fresh.wait(
+            f"{said}.replace(/[\u00a0\u2060]/g, c => c === '\u00a0' ? ' ' : '').includes({words!r})"
         )
-        assert found == network_ranking.order(dice, apart, measured).tolist()
+        assert fresh.evaluate("document.querySelectorAll('#ranked tr[data-id]').length") == networks
+
+
+def test_intervals_are_drawn_on_a_common_scale(fresh):
+    fresh.evaluate("explorer.change({tab: 'microscope', microscope: [12, 5, 15, 400]})")
+    fresh.wait("document.querySelectorAll('#ranked .interval').length === 10")
+    start = fresh.evaluate("Number(document.querySelector('#ranked .scale span').textContent)")
+    found = fresh.evaluate("explorer.rank(0, [12, 5, 15, 400]).then(({networks}) => networks)")
+    drawn = fresh.evaluate(
+        "Array.from(document.querySelectorAll('#ranked .track'), track => {"
+        "const box = track.getBoundingClientRect();"
+        "const at = x => (x - box.left) / box.width;"
+        "const bar = track.querySelector('.interval').getBoundingClientRect();"
+        "const dot = track.querySelector('.dot').getBoundingClientRect();"
+        "return [at(bar.left), at((dot.left + dot.right) / 2), at(bar.right)]})"
+    )
+    for network, places in zip(found, drawn, strict=False):
+        dice = [network[name] for name in ("low", "dice", "high")]
+        assert np.allclose(start + np.array(places) * (1 - start), dice, rtol=0, atol=0.003)
+
+
+def test_the_page_opens_with_the_report_s_order_of_axes(known, fresh):
+    """The axis with the largest loss is the outermost."""
+    found = of_matrix(known)
+    train, test = along(found, "train"), along(found, "test")
+    order = outermost(train, test, [found.gap_test.values])
+    assert order != list(MAIN_AXES)
+    names = "explorer.initial().rows.map(a => explorer.axes[a].name)"
+    assert fresh.evaluate(names) == order
+    assert fresh.evaluate(names.replace("rows", "columns")) == order
 
 
 def test_a_moved_slider_changes_the_ranked_networks(fresh):
@@ -301,7 +338,7 @@ def test_the_address_keeps_the_view(known, fresh):
 
 def test_an_address_cannot_ask_for_what_is_impossible(fresh):
     tab = "explorer.state.tab"
-    for given, kept in (("1,2,3,-5", None), ("1,2,300,5", None), ("1,2,30,5", [1, 2, 30, 5])):
+    for given, kept in (("1,2,3,-5", None), ("1,2,300,5", None), ("1,2,30,500", [1, 2, 30, 500])):
         fresh.evaluate(f"location.hash = 'tab=constructor&microscope={given}'")
         # The address is read in a later task.
         fresh.wait(f"{tab} === 'constructor'")

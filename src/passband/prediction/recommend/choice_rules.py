@@ -8,6 +8,7 @@ import numpy as np
 
 from passband.grid import Condition
 from passband.mixtures import Mixture
+from passband.prediction.range_of_use import scaled
 from passband.prediction.recommend import network_ranking
 from passband.prediction.recommend.network_ranking import Profiles
 
@@ -29,12 +30,34 @@ class Networks:
     unlearned: Collection[str] = ()
 
 
-def recommended(networks: Networks, expected: np.ndarray, microscopes: Sequence) -> np.ndarray:
-    """Return the network that is recommended for each microscope, as `recommend` does."""
+def recommended(networks: Networks, expected: np.ndarray) -> np.ndarray:
+    """Return the network that is recommended for each microscope, as `recommend` does.
+
+    Args:
+        expected: (network, microscope), expected Dice.
+    """
     unlearned = np.isin(networks.ids, list(networks.unlearned))[:, None]
-    apart = network_ranking.scaled_distances(networks.train, microscopes)
-    numbers = np.where(unlearned, -1.0, expected).T, np.where(unlearned, np.nan, apart).T
-    return np.array([network_ranking.order(*of_one)[0] for of_one in zip(*numbers, strict=True)])
+    return np.where(unlearned, -1.0, expected).argmax(0)
+
+
+def scaled_distances(train: Sequence, asked: Sequence[Condition]) -> np.ndarray:
+    """Return distances in scaled parameters, (train, asked); NaN for what is no condition."""
+    of_train, of_asked = scaled_values(train, asked)
+    return np.sqrt(((of_train[:, None] - of_asked) ** 2).sum(-1))
+
+
+def scaled_values(known: Sequence, others: Sequence[Condition]) -> list[np.ndarray]:
+    """Return the values (condition, axis) of both, each divided by the range of the known ones.
+
+    The dose is its logarithm. Axes with one known value do not count.
+    """
+    names, none = others[0].axes.names, [np.nan] * len(others[0].axes.names)
+    both = [
+        [[scaled(n, c.value(n)) for n in names] if isinstance(c, Condition) else none for c in of]
+        for of in (known, others)
+    ]
+    width = np.fmax.reduce(both[0]) - np.fmin.reduce(both[0])  # without NaN
+    return [np.array(values) / np.where(width > 0, width, np.inf) for values in both]
 
 
 def nearest(apart: np.ndarray, average: np.ndarray) -> np.ndarray:
@@ -56,8 +79,8 @@ def rules(
 
     - ``best on average``: the highest mean Dice over the table's test conditions, of all networks
       of single conditions; ``mixture``: of those of mixtures, if there are any.
-    - ``nearest in …``: see :func:`nearest`, by the defocus, or by a distance of
-      :mod:`passband.prediction.recommend.network_ranking`.
+    - ``nearest in …``: see :func:`nearest`, by the defocus, in scaled parameters, or by a distance
+      of :mod:`passband.prediction.recommend.network_ranking`.
     - ``Gaussian process on parameters``: the highest Dice expected by a Gaussian process on the
       scaled parameters of the test condition, fitted to all networks together.
     """
@@ -68,7 +91,7 @@ def rules(
     defocus = (np.array([each.defocus_nm for each in of]) for of in (of_single, microscopes))
     apart = {
         "nearest in defocus": np.abs(np.subtract.outer(*defocus)),
-        "nearest in scaled parameters": network_ranking.scaled_distances(of_single, microscopes),
+        "nearest in scaled parameters": scaled_distances(of_single, microscopes),
         "nearest in T(q)": network_ranking.transfer_distances(of_train, of_asked),
         "nearest in T(q) and dose": network_ranking.distances(of_train, of_asked, distinct),
     }
@@ -90,7 +113,7 @@ def _by_parameters(networks: Networks, microscopes: Sequence[Condition]) -> np.n
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-    tested, asked = network_ranking.scaled_values(networks.test, microscopes)
+    tested, asked = scaled_values(networks.test, microscopes)
     kernel = ConstantKernel(1.0) * RBF(np.ones(tested.shape[1]), (0.05, 50)) + WhiteKernel(0.01)
     model = GaussianProcessRegressor(kernel, normalize_y=True)
     with warnings.catch_warnings():

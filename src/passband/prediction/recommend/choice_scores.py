@@ -207,14 +207,13 @@ def check(
             found.append(Scores(0))
             continue
         chosen = [
-            {OURS: recommended(networks, half.expected[here], drawn)}
-            | {"expected Dice alone": half.expected[here].argmax(0)}
+            {OURS: recommended(networks, half.expected[here])}
             | rules(replace(networks, dice=half.dice), drawn, profiles)
             | {ORACLE: half.known[here].argmax(0)}
             for half in halves
         ]
         judged = zip((half.true[here] for half in halves), chosen, strict=True)
         intervals = [values[here] for values in expected]
-        ours = recommended(networks, intervals[0], drawn)
+        ours = recommended(networks, intervals[0])
         found.append(scores(true[here], *intervals, ours, rule_scores(list(judged))))
     return Check(seed, len(networks.ids), *found, first_replicas)

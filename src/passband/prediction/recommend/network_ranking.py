@@ -10,17 +10,14 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from passband.grid import Condition
-from passband.mixtures import is_mixture
-from passband.prediction.range_of_use import Asked, Excess, ranges, scaled
-
-if TYPE_CHECKING:
-    from passband.prediction.gaussian_process import GaussianProcess
+from passband.prediction.gaussian_process import Z90, GaussianProcess
+from passband.prediction.range_of_use import Asked, Excess, TestedDoses, ranges
 
 #: Coverage of the intervals of expected Dice.
 COVERAGE = 0.9
@@ -47,7 +44,7 @@ class Group:
     architecture: str
     networks: tuple[str, ...]
     train: tuple[str, ...]
-    model: "GaussianProcess"
+    model: GaussianProcess
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,6 @@ class Expected:
         id: The network's id.
         dice: Expected Dice; for ranges, its mean over the ranges.
         how: ``measured``, ``interpolated`` or ``extrapolated``.
-        distance: See :func:`scaled_distances`; for ranges, its mean.
         worst: Expected Dice under the worst condition of the ranges.
         worst_condition: Id of the worst condition.
     """
@@ -85,7 +81,6 @@ class Expected:
     id: str
     dice: Dice
     how: str
-    distance: float
     worst: Dice
     worst_condition: str
 
@@ -112,11 +107,12 @@ class Recommendation:
     """The networks of a study, ranked for the asked condition.
 
     Attributes:
-        networks: All networks, the best first, see :func:`order`.
+        networks: All networks, the best first: by expected Dice, or by measured Dice.
         outside: The axes on which the asked condition lies outside the range of the test
             conditions.
         nearest: Id of the nearest tested condition.
         train_next: What to train next.
+        doses: The doses of the tests that the models know.
         unlearned: Ids of networks that are not ranked, since they did not learn.
     """
 
@@ -126,6 +122,7 @@ class Recommendation:
     outside: tuple[Excess, ...]
     nearest: str
     train_next: TrainNext | None
+    doses: TestedDoses
     unlearned: tuple[str, ...] = ()
 
     @property
@@ -135,10 +132,21 @@ class Recommendation:
 
     @property
     def ranked_by(self) -> str:
-        """What ranks the networks, see :func:`order`."""
+        """What ranks the networks."""
         measured = all(network.how == MEASURED for network in self.networks)
-        both = "the mean of the ranks by Dice and by distance in scaled parameters"
-        return "measured Dice" if measured else both
+        return "measured Dice" if measured else "expected Dice"
+
+    @property
+    def as_at_dose(self) -> float | None:
+        """The highest tested dose, if Dice is expected as at this dose, since more was asked."""
+        asked = self.asked.high.dose_e_per_A2
+        return self.doses.high if asked > self.doses.high else None
+
+    @property
+    def below_dose(self) -> float | None:
+        """The lowest tested dose, if less was asked, so that intervals reach further down."""
+        asked = self.asked.low.dose_e_per_A2
+        return self.doses.low if asked < self.doses.low else None
 
     def as_dict(self, top: int | None = None) -> dict[str, Any]:
         """Return the content for JSON, with the first `top` networks; by default, all networks."""
@@ -148,12 +156,13 @@ class Recommendation:
                     "id": network.id,
                     "dice": vars(network.dice),
                     "how": network.how,
-                    "distance": None if math.isnan(network.distance) else network.distance,
                     "worst": {"condition": network.worst_condition, "dice": vars(network.worst)},
                 }
                 for network in self.networks[:top]
             ],
             "ranked_by": self.ranked_by,
+            "as_at_dose": self.as_at_dose,
+            "below_dose": self.below_dose,
             "inside": self.inside,
             "outside": [vars(excess) for excess in self.outside],
             "asked": {name: list(ends) for name, ends in self.asked.values.items()},
@@ -163,43 +172,6 @@ class Recommendation:
             and vars(self.train_next) | {"dice": vars(self.train_next.dice)},
             "unlearned": list(self.unlearned),
         }
-
-
-def scaled_distances(train: Sequence, asked: Sequence[Condition]) -> np.ndarray:
-    """Return distances in scaled parameters, (train, asked); NaN for what is no condition."""
-    of_train, of_asked = scaled_values(train, asked)
-    return np.sqrt(((of_train[:, None] - of_asked) ** 2).sum(-1))
-
-
-def scaled_values(known: Sequence, others: Sequence[Condition]) -> list[np.ndarray]:
-    """Return the values (condition, axis) of both, each divided by the range of the known ones.
-
-    The dose is its logarithm. Axes with one known value do not count.
-    """
-    names, none = others[0].axes.names, [np.nan] * len(others[0].axes.names)
-    both = [
-        [[scaled(n, c.value(n)) for n in names] if isinstance(c, Condition) else none for c in of]
-        for of in (known, others)
-    ]
-    width = np.fmax.reduce(both[0]) - np.fmin.reduce(both[0])  # without NaN
-    return [np.array(values) / np.where(width > 0, width, np.inf) for values in both]
-
-
-def order(dice: np.ndarray, apart: np.ndarray, measured: np.ndarray | bool = False) -> np.ndarray:
-    """Return the places of networks, the best first: by the mean of the ranks by Dice and distance.
-
-    The highest of many expected Dice is often too high, so the distance counts as much. Equal
-    numbers share a rank; of equal means, the higher Dice decides. Networks whose Dice was measured,
-    and those of mixtures, whose distance is NaN, stay where they are in the order of Dice, and the
-    others change places with each other. All arrays are (network,).
-    """
-    by_dice = np.argsort(-dice, kind="stable")
-    free = (np.isfinite(apart) & np.logical_not(measured))[by_dice]
-    rows = by_dice[free]
-    # Distances that differ by errors of rounding are equal.
-    ranks = (np.searchsorted(np.sort(x), x) for x in (-dice[rows], apart[rows].round(9)))
-    by_dice[free] = rows[np.argsort(sum(ranks), kind="stable")]
-    return by_dice
 
 
 def transfer_distances(a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
@@ -232,26 +204,57 @@ def distances(a: xr.Dataset, b: xr.Dataset, scale: xr.Dataset) -> np.ndarray:
     return np.sqrt((squares(a, b) / np.where(mean > 1e-12, mean, np.inf)).sum(0))
 
 
+def predicted(
+    model: GaussianProcess,
+    train: xr.Dataset | None,
+    points: Sequence[Condition],
+    profiles: Profiles,
+    doses: TestedDoses,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what a model expects under asked conditions, which may be beyond the tested doses.
+
+    All answers come from here, so that none of them follows a model where it is no guide.
+
+    Args:
+        train: See :meth:`passband.prediction.gaussian_process.GaussianProcess.predict`.
+        points: The asked conditions.
+        doses: The doses of the tests that the model was fitted to.
+
+    Returns:
+        expected, low, high: (row, point) float64, Dice, 0 to 1.
+
+    Raises:
+        PassbandError: If a dose is too low, see :class:`TestedDoses`.
+    """
+    doses.check(points)
+    test = profiles([doses.known(point) for point in points])
+    octaves = doses.octaves_below(points)
+    if not octaves.any():
+        return model.interval(train, test)
+    return model.interval(train, test, profiles([doses.edge(point) for point in points]), octaves)
+
+
 def expected_dice(
     groups: Sequence[Group],
     measured: xr.Dataset,
     points: Sequence[Condition],
     profiles: Profiles,
+    doses: TestedDoses,
 ) -> xr.Dataset:
     """Return the expected Dice of all networks under conditions.
 
     Args:
         groups: All networks, with their models.
         measured: See :func:`recommend`.
+        doses: See :func:`predicted`, which says what is not answered.
 
     Returns:
         `mean`, the ends `low` and `high` of the interval, and `is_measured` (network, test), over
         the networks of all groups and the conditions.
     """
-    of_points = profiles(points)
-    predicted = (group.model.interval(None, of_points) for group in groups)
+    found = (predicted(group.model, None, points, profiles, doses) for group in groups)
     names = ("mean", "low", "high")
-    expected = dict(zip(names, map(np.concatenate, zip(*predicted, strict=True)), strict=True))
+    expected = dict(zip(names, map(np.concatenate, zip(*found, strict=True)), strict=True))
     networks = [network for group in groups for network in group.networks]
     ids = [point.id for point in points]
     known = measured.reindex(network=networks, test=ids).transpose("network", "test")
@@ -281,7 +284,7 @@ def recommend(
     allowed: Callable[[Condition], bool] = lambda condition: True,
     unlearned: Collection[str] = (),
 ) -> Recommendation:
-    """Return the networks of a study, ranked for the asked condition, see :func:`order`.
+    """Return the networks of a study, ranked for the asked condition by their Dice there.
 
     Args:
         groups: All networks, with their models.
@@ -291,7 +294,7 @@ def recommend(
             conditions. Conditions that are not among the points of `asked` may be left out.
         tested: The study's test conditions. Their ranges are the study's ranges.
         extra: Further conditions under which networks were tested.
-        asked: The asked condition. With ranges, expected Dice and distance are means over
+        asked: The asked condition. With ranges, expected Dice is the mean over
             :meth:`passband.prediction.range_of_use.Asked.points`. The interval is that of fully
             correlated errors, which averaging does not make narrower.
         train_axes: The values of each axis of the training grid, for :func:`train_next`.
@@ -299,38 +302,37 @@ def recommend(
         unlearned: Ids of networks that did not learn, which are not ranked.
     """
     points, weights = asked.points()
-    expected = expected_dice(groups, measured, points, profiles)
+    doses = TestedDoses.of([*tested, *extra])
+    expected = expected_dice(groups, measured, points, profiles, doses)
     outside = tuple(asked.outside(ranges(tested, asked.values)))
     # The values (mean, low, high) of each network under each condition.
     D = np.stack([expected[name].values for name in ("mean", "low", "high")], -1)
     all_measured = expected.is_measured.all("test").values
-    train = [id for group in groups for id in group.train]
-    trained = {id: None if is_mixture(id) else asked.axes.parse(id) for id in set(train)}
-    distance = (scaled_distances([trained[id] for id in train], points) * weights).sum(1)
-    names, worst = expected.network.values.astype(str), D[..., 0].argmin(1)
+    names = expected.network.values.astype(str)
+    worst = D[..., 0].argmin(1)
     learned = np.array([k for k in np.argsort(names) if names[k] not in unlearned], dtype=int)
-    by_rank = order(weights @ D[learned, :, 0].T, distance[learned], all_measured[learned])
+    best_first = learned[np.argsort(-(weights @ D[learned, :, 0].T), kind="stable")]
     networks = tuple(
         Expected(
             str(names[k]),
             Dice(*map(float, weights @ D[k])),
             MEASURED if all_measured[k] else EXTRAPOLATED if outside else INTERPOLATED,
-            float(distance[k]),
             Dice(*map(float, D[k, worst[k]])),
             points[worst[k]].id,
         )
-        for k in learned[by_rank]
+        for k in best_first
     )
     every = sorted({*tested, *extra})
     of_tested = profiles(every)
-    nearest = distances(profiles([asked.middle]), of_tested, of_tested)[0].argmin()
+    middle = profiles([doses.known(asked.middle)])
+    nearest = distances(middle, of_tested, of_tested)[0].argmin()
     following = None
     if train_axes is not None and networks:
-        best = max(network.dice.value for network in networks)
-        following = train_next(groups, asked, profiles, train_axes, best, allowed)
+        best = networks[0].dice.value
+        following = train_next(groups, asked, profiles, train_axes, best, doses, allowed)
     left_out = tuple(str(id) for id in names if id in unlearned)
     near = every[nearest].id
-    return Recommendation(asked, specimen, networks, outside, near, following, left_out)
+    return Recommendation(asked, specimen, networks, outside, near, following, doses, left_out)
 
 
 def candidates(asked: Asked, axes: Mapping[str, Sequence[float]]) -> list[Condition]:
@@ -368,6 +370,7 @@ def train_next(
     profiles: Profiles,
     axes: Mapping[str, Sequence[float]],
     best: float,
+    doses: TestedDoses,
     allowed: Callable[[Condition], bool] = lambda condition: True,
 ) -> TrainNext | None:
     """Return the condition whose new network is expected to raise the best Dice most.
@@ -382,26 +385,29 @@ def train_next(
         groups, asked, profiles: See :func:`recommend`.
         axes: The values of each axis of the training grid.
         best: Expected Dice of the best existing network.
+        doses: See :func:`predicted`. Above the tested doses, nothing is known about training
+            either, so the candidates' highest asked dose is the highest tested one.
         allowed: Returns whether images can be formed under a condition. Other candidates are left
             out.
     """
     from scipy.special import ndtr  # the normal distribution; scipy.stats takes a second to import
 
     points, weights = asked.points()
-    of_points, found = profiles(points), []
+    within = Asked(doses.known(asked.low), doses.known(asked.high))
+    found = []
     for group in groups:
         known = set(group.train)
-        new = [c for c in candidates(asked, axes) if c.id not in known and allowed(c)]
+        new = [c for c in candidates(within, axes) if c.id not in known and allowed(c)]
         if not new:
             continue
-        mean, deviation = (
-            np.asarray(x) @ weights for x in group.model.predict(profiles(new), of_points)
-        )
+        mean, low, high = predicted(group.model, profiles(new), points, profiles, doses)
+        deviation = (high - low) / (2 * Z90) @ weights
+        mean = mean @ weights
         z = (mean - best) / np.maximum(deviation, 1e-9)
         density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
         gain = deviation * density + (mean - best) * ndtr(z)
         k = int(gain.argmax())
-        of_new = group.model.interval(profiles(new[k : k + 1]), of_points)
+        of_new = predicted(group.model, profiles(new[k : k + 1]), points, profiles, doses)
         dice = Dice(*(float(np.clip(x, 0, 1)[0] @ weights) for x in of_new))
         found.append(
             TrainNext(group.specimen, group.architecture, new[k].id, dice, max(0.0, float(gain[k])))

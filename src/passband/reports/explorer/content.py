@@ -1,6 +1,6 @@
 """Everything that the explorer of a study contains."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -9,8 +9,10 @@ import seaborn  # noqa: F401, registers its colour maps
 import xarray as xr
 
 from passband import __version__
+from passband.analysis.groups import groups
 from passband.config import Study
-from passband.grid import along, axes_of, is_condition
+from passband.figures import matrix
+from passband.grid import Condition, along, axes_of, is_condition
 from passband.reports.explorer import lens as explorer_lens
 from passband.reports.explorer import matrices
 from passband.reports.explorer.explorer import Blocks
@@ -60,6 +62,7 @@ def content(
             "structures": table.sizes["structure"],
         },
         "axes": matrices.axes(axes_of(metrics)),
+        "order": _order(metrics, train, test),
         "train": matrices.conditions(train, mixtures),
         "test": matrices.conditions(test),
         "groups": matrices.matrices(metrics, table, blocks, predicted or {}, stored),
@@ -75,6 +78,20 @@ def content(
         if computed
         else None,
     }
+
+
+def _order(metrics: xr.Dataset, train: Sequence[Condition], test: Sequence[Condition]) -> list[int]:
+    """Return the places of the axes, the outermost first, as on the page of the report."""
+    sides = {"train": [c.id for c in train], "test": [c.id for c in test]}
+    found = [
+        matrix.losses(group.dice.sel(sides).transpose("train", "test").values, train, test)
+        for _, group in groups(metrics)
+        if group.test_specimen == group.specimen
+    ]
+    names = list(axes_of(metrics))
+    if not (train and found):
+        return list(range(len(names)))
+    return [names.index(name) for name in matrix.outermost(train, test, found)]
 
 
 def _by_specimen(information: xr.Dataset, metrics: xr.Dataset) -> dict[str, xr.DataArray]:

@@ -9,7 +9,8 @@ where C is the factor over test conditions and G does not depend on x. Its varia
 
     d²·f²·[own·s²(k(x, x) + κ) + σ² − Σ_b H_b·E_b(x)²],    E_b(x) = s²·Σ_t C(x, t)·V_tb.
 
-So the page needs only G, H, V and the parameters of C.
+So the page needs only G, H, V and the parameters of C. Beyond the tested doses, it answers as
+:func:`passband.prediction.recommend.network_ranking.predicted`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -21,8 +22,8 @@ import xarray as xr
 from passband.analysis.groups import GROUP
 from passband.axes import AXES
 from passband.grid import Condition
-from passband.prediction.gaussian_process import Z90
-from passband.prediction.range_of_use import ranges
+from passband.prediction.gaussian_process import BELOW_STD, Z90
+from passband.prediction.range_of_use import TestedDoses, ranges
 from passband.prediction.recommend.network_ranking import Group
 from passband.reports.explorer.explorer import Blocks
 from passband.reports.explorer.matrices import conditions
@@ -67,12 +68,19 @@ def ranking(
     }
     every = {condition.id: condition for condition in (*tested, *further)}
     of_study = ranges(tested)
+    doses = TestedDoses.of(every.values())
     return {
         "specimen": specimen,
         "frequencies": frequencies
         | {"response": blocks.floats(np.broadcast_to(response, profile.frequency.shape))},
         "ranges": [of_study[name] for name in AXES if name in of_study],
         "tested": conditions(list(every.values())),
+        "doses": {
+            "low": doses.low,
+            "high": doses.high,
+            "lowest": doses.lowest,
+            "deviation": BELOW_STD,
+        },
         "unlearned": sorted(unlearned),
         "groups": [
             _group(group, measured[group.specimen, group.architecture], blocks, every)

@@ -15,6 +15,7 @@ from passband.analysis.bootstrap import NOTHING, Estimate, mean_dice
 from passband.analysis.crossed_intervals import half_width, jackknife
 from passband.analysis.groups import GROUP, groups
 from passband.analysis.packed_table import by_image, image_dice, own_by_image
+from passband.figures import matrix
 from passband.grid import Condition, along, axes_of, of_conditions
 
 #: A network works as well as a network that was trained under the test condition if its Dice is
@@ -66,9 +67,7 @@ class Numbers:
 
     def losses(self, M: np.ndarray) -> np.ndarray:
         """Return M(j, j) − M(i, j) of a matrix, (train, test); NaN without a network for j."""
-        place = {condition: row for row, condition in enumerate(self.train)}
-        there = [M[place[c], k] if c in place else np.nan for k, c in enumerate(self.test)]
-        return np.array(there) - M
+        return matrix.losses(M, self.train, self.test)
 
 
 def numbers(

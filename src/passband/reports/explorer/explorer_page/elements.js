@@ -40,6 +40,11 @@ function short(value) {
   return String(Number(value.toPrecision(6))).replace("-", "−");
 }
 
+/** Return a number with commas between thousands, such as 1,600. */
+function grouped(value) {
+  return value.toLocaleString("en", { maximumSignificantDigits: 10 }).replace("-", "−");
+}
+
 /** Return a number of things, such as 12,096 networks. */
 function counted(number, thing) {
   return `${number.toLocaleString("en")} ${thing}${number === 1 ? "" : "s"}`;

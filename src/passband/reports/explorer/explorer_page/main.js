@@ -326,10 +326,10 @@ const ready = show().then(readForTip);
 window.explorer = {
   ready, view, train, test, change, cellNumbers, matrixOf,
   initial: defaultState,
+  axes: AXES,
   transfer: (condition, q) => Array.from(transfer(condition, LENS.draws[0], q, null)),
   azimuthal: (condition, q) => Array.from(azimuthalTransfer(condition, q)),
   rank: (number, condition) => rank(content.rankings[number], condition),
-  ordered,
   metrics: () => metricsOf(GROUPS[state.group]),
   get painted() { return painted; },
   get state() { return state; },

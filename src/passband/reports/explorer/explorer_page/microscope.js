@@ -60,15 +60,16 @@ async function showMicroscope(place, group) {
     if (document.activeElement !== range) range.value = toSlider(ranking, a, asked[a]);
     if (document.activeElement !== number) number.value = asked[a];
   });
-  const { networks, by, outside } = await rank(ranking, asked);
+  const { networks, by, outside, beyond } = await rank(ranking, asked);
   if (own !== showing) return; // the user has asked for something else meanwhile
   const inside = byId("inside");
   inside.className = outside.length ? "warning" : "";
   const where = outside.length
-    ? `Outside this study, so the expected Dice is extrapolated: ${outside.join("; ")}.`
+    ? `Outside this study${by ? ", so the expected Dice is extrapolated" : ""}: ${outside.join("; ")}.`
     : "Inside this study: within the range of its test conditions on every axis.";
-  inside.textContent = `${where} Networks are ranked by ${by}.`;
-  byId("ranked").replaceChildren(networks.length ? rankedTable(networks) : content.unlearned);
+  inside.textContent = [where, beyond, by && `Networks are ranked by ${by}.`].filter(Boolean).join(" ");
+  if (networks.length) byId("ranked").replaceChildren(rankedTable(networks));
+  else byId("ranked").replaceChildren(by ? content.unlearned : "");
 }
 
 function slider(ranking, a) {
@@ -115,7 +116,9 @@ function toSlider(ranking, a, value) {
 
 function rankedTable(networks) {
   const several = new Set(networks.map(({ group }) => `${group.specimen}/${group.architecture}`));
-  const rows = networks.slice(0, TOP).map((network, n) => {
+  const shown = networks.slice(0, TOP);
+  const from = scaleStart(shown);
+  const rows = shown.map((network, n) => {
     const { id, train: condition, dice, low, high, how, group } = network;
     const i = train.place.get(condition);
     const replica = replicated(networks) ? `, replica ${id.split("/").at(-1)}` : "";
@@ -130,7 +133,7 @@ function rankedTable(networks) {
         element("b", {}, fixed(dice)),
         element("span", { class: "whole" }, range),
         how === "measured" ? element("div", {}, "measured") : null,
-        element("div", { class: "bar", style: `width: ${(100 * dice).toFixed(1)}%` }),
+        intervalBar(network, from),
       ),
       element(
         "td",
@@ -150,10 +153,36 @@ function rankedTable(networks) {
     element(
       "thead",
       {},
-      element("tr", {}, element("th", {}, ""), element("th", {}, "expected Dice"), element("th", {}, "network trained at")),
+      element(
+        "tr",
+        {},
+        element("th", {}, ""),
+        element("th", {}, "expected Dice", scale(from)),
+        element("th", {}, "network trained at"),
+      ),
     ),
     element("tbody", {}, ...rows),
   );
+}
+
+/** Return the Dice at the left end of the intervals' common scale, whose right end is 1. */
+function scaleStart(networks) {
+  const lowest = Math.min(...networks.map(({ dice, low }) => (Number.isFinite(low) ? low : dice)));
+  return Math.min(0.9, Math.floor(10 * lowest) / 10);
+}
+
+/** Return the numbers at both ends of the scale. */
+function scale(from) {
+  return element("div", { class: "scale" }, element("span", {}, short(from)), element("span", {}, "1"));
+}
+
+/** Return the picture of an expected Dice, a dot, with its interval, a bar; measured Dice has none. */
+function intervalBar({ dice, low, high }, from) {
+  const at = (value) => `${((100 * (value - from)) / (1 - from)).toFixed(1)}%`;
+  const interval = Number.isFinite(low)
+    ? element("div", { class: "interval", style: `left: ${at(low)}; right: calc(100% - ${at(high)})` })
+    : null;
+  return element("div", { class: "track" }, interval, element("div", { class: "dot", style: `left: ${at(dice)}` }));
 }
 
 function replicated(networks) {

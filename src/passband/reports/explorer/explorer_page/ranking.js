@@ -79,15 +79,32 @@ function diceOf(logit) {
   return Math.min(1, Math.max(0, (1 + 2 * OFFSET) * share - OFFSET));
 }
 
-/** Return the expected Dice of all networks of a group: {id, train, dice, low, high, how}. */
-function expectedOf(group, profile, grid, tested) {
-  const { linear, constant, lengths, dose, interval } = group;
-  const C = group.profiles.map((other) => {
+/** Return the covariances of a condition and the fitted test conditions of a group. */
+function covariancesOf({ linear, constant, lengths, dose, profiles }, profile, grid) {
+  return profiles.map((other) => {
     const squared = squaredDistances(profile, other, grid);
     const u = 5 * lengths.reduce((total, length, n) => total + squared[n] / length ** 2, 0);
     const kernel = (1 + Math.sqrt(u) + u / 3) * Math.exp(-Math.sqrt(u));
     return kernel + linear * (profile.logDose - dose) * (other.logDose - dose) + constant;
   });
+}
+
+/** Return the expected logit of the Dice of a network, the row of its group. */
+function logitOf(group, row, C) {
+  let mean = 0;
+  for (let t = 0; t < C.length; t++) mean += group.weights[row * C.length + t] * C[t];
+  return group.mean + group.deviation * mean;
+}
+
+/**
+ * Return the expected Dice of all networks of a group: {id, train, dice, low, high, how}. `below` is
+ * null, or what is known below the tested doses: {edge, deviation}, the profile at the lowest tested
+ * dose, and the standard deviation of the logit that is added.
+ */
+function expectedOf(group, profile, grid, tested, below) {
+  const { linear, constant, dose, interval } = group;
+  const C = covariancesOf(group, profile, grid);
+  const atEdge = below && covariancesOf(group, below.edge, grid);
   const size = C.length;
   let E = null;
   if (interval) {
@@ -101,77 +118,71 @@ function expectedOf(group, profile, grid, tested) {
   const columns = group.measured.length / group.networks.length;
   return group.networks.map((id, row) => {
     const known = tested < 0 ? NaN : group.measured[row * columns + tested];
-    let mean = 0;
-    for (let t = 0; t < size; t++) mean += group.weights[row * size + t] * C[t];
-    const logit = group.mean + group.deviation * mean;
+    let logit = logitOf(group, row, C);
+    if (atEdge) logit = Math.min(logit, logitOf(group, row, atEdge));
     const place = { id, train: group.train[row], group };
     if (Number.isFinite(known)) return { ...place, dice: known, low: NaN, high: NaN, how: "measured" };
     let [low, high] = [NaN, NaN];
     if (interval) {
       let variance = interval.own[row] * interval.signal * (ownTest + interval.kappa) + interval.noise;
       for (let b = 0; b < size; b++) variance -= interval.H[row * size + b] * E[b] ** 2;
-      const reach =
-        interval.z * group.deviation * Math.sqrt(Math.max(variance, 0)) * interval.inflation[row];
-      [low, high] = [diceOf(logit - reach), diceOf(logit + reach)];
+      const deviation =
+        group.deviation * Math.sqrt(Math.max(variance, 0)) * interval.inflation[row];
+      const downwards = Math.hypot(deviation, below?.deviation ?? 0);
+      [low, high] = [diceOf(logit - interval.z * downwards), diceOf(logit + interval.z * deviation)];
     }
     return { ...place, dice: diceOf(logit), low, high, how: "expected" };
   });
 }
 
-/** Return distances in scaled parameters of a group's networks; NaN for those of mixtures. */
-function distancesOf(group, groups, condition) {
-  const valuesOf = (id) => train.values[train.place.get(id)];
-  const every = [...new Set(groups.flatMap((each) => each.train))].map(valuesOf);
-  const scaled = (x, a) => (AXES[a].name === "dose_e_per_A2" ? Math.log10(x) : x);
-  const widths = AXES.map((_, a) => {
-    const known = every.filter((values) => values[0] !== null).map((values) => scaled(values[a], a));
-    const [low, high] = known.reduce(([l, h], x) => [Math.min(l, x), Math.max(h, x)], [Infinity, -Infinity]);
-    return high - low || Infinity; // an axis with one value does not count
-  });
-  return group.train.map(valuesOf).map((values) => {
-    const apart = values.map((x, a) => (scaled(x, a) - scaled(condition[a], a)) / widths[a]);
-    return values[0] === null ? NaN : Math.hypot(...apart);
-  });
-}
-
-/** Return the networks, the best first: see `order` in passband.prediction.recommend.network_ranking. */
-function ordered(networks) {
-  const byDice = [...networks].sort((a, b) => b.dice - a.dice || (a.id < b.id ? -1 : 1));
-  const free = byDice.filter(({ how, distance }) => how !== "measured" && !Number.isNaN(distance));
-  const ranks = [({ dice }) => -dice, ({ distance }) => Number(distance.toFixed(9))].map((key) => {
-    const place = new Map();
-    Float64Array.from(free, key).sort().forEach((x, k) => place.has(x) || place.set(x, k));
-    return (network) => place.get(key(network));
-  });
-  const sum = new Map(free.map((network) => [network, ranks[0](network) + ranks[1](network)]));
-  const moved = [...free].sort((a, b) => sum.get(a) - sum.get(b)).values();
-  return byDice.map((network) => (sum.has(network) ? moved.next().value : network));
-}
+/** The place of the dose among the axes. */
+const DOSE = AXES.findIndex(({ name }) => name === "dose_e_per_A2");
 
 /**
- * Return a promise of {networks, by, outside}: the networks that have learned, the best first; what
- * ranks them; and where x is outside.
+ * Return a promise of {networks, by, outside, beyond}: the networks that have learned, the best
+ * first; what ranks them; where x is outside; and what is said beyond the tested doses. If nothing
+ * can be said, there are no networks.
  */
 async function rank(ranking, condition) {
   const known = await prepare(ranking);
-  const profile = profileOf(condition, known.grid);
+  const { low, high, lowest, deviation } = ranking.doses;
+  const dose = condition[DOSE];
+  const outside = outsideOf(ranking, condition);
+  const beyond = beyondDoses(ranking.doses, dose);
+  if (dose < lowest) return { networks: [], by: null, outside, beyond };
+  const at = (other) =>
+    profileOf(condition.map((value, a) => (a === DOSE ? other : value)), known.grid);
+  const profile = at(Math.min(dose, high));
+  const below = dose < low
+    ? { edge: at(low), deviation: deviation * Math.sqrt(Math.log2(low / dose)) }
+    : null;
   const tested = ranking.tested.values.findIndex((values) =>
     values.every((value, a) => Math.abs(value - condition[a]) < 1e-9),
   );
-  const outside = outsideOf(ranking, condition);
   const unlearned = new Set(ranking.unlearned);
   const networks = known.groups
-    .flatMap((group) => {
-      const distances = distancesOf(group, known.groups, condition);
-      const expected = expectedOf(group, profile, known.grid, tested);
-      return expected.map((network, row) => ({ ...network, distance: distances[row] }));
-    })
-    .filter(({ id }) => !unlearned.has(id));
+    .flatMap((group) => expectedOf(group, profile, known.grid, tested, below))
+    .filter(({ id }) => !unlearned.has(id))
+    .sort((a, b) => b.dice - a.dice || (a.id < b.id ? -1 : 1));
   const measured = networks.every(({ how }) => how === "measured");
-  const by = measured
-    ? "measured Dice"
-    : "the mean of the ranks by Dice and by distance in scaled parameters";
-  return { networks: ordered(networks), by, outside };
+  return { networks, by: measured ? "measured Dice" : "expected Dice", outside, beyond };
+}
+
+/** Return what is said about Dice beyond the tested doses, in words, or "". */
+function beyondDoses({ low, high, lowest }, dose) {
+  const words = (value) => withUnit(grouped(value), DOSE);
+  if (dose > high) return `Expected Dice is as at ${words(high)}, the highest tested dose.`;
+  if (dose < lowest)
+    return (
+      `No Dice is expected below ${words(lowest)}, half of the lowest tested dose. Train networks ` +
+      "there, or test these there with passband evaluate."
+    );
+  if (dose < low)
+    return (
+      `Below ${words(low)}, the lowest tested dose, expected Dice is at most that at ${words(low)}, ` +
+      "and intervals reach further down."
+    );
+  return "";
 }
 
 /** Return the axes on which a condition is outside the range of the study's tests, in words. */
@@ -180,9 +191,9 @@ function outsideOf(ranking, condition) {
     const [low, high] = ranking.ranges[a];
     const range =
       low === high
-        ? `the only value, ${withUnit(short(low), a)}`
-        : `the range from ${withUnit(`${short(low)} to ${short(high)}`, a)}`;
-    const by = (excess) => withUnit(short(Number(excess.toFixed(decimals))), a);
+        ? `the only value, ${withUnit(grouped(low), a)}`
+        : `the range from ${withUnit(`${grouped(low)} to ${grouped(high)}`, a)}`;
+    const by = (excess) => withUnit(grouped(Number(excess.toFixed(decimals))), a);
     if (condition[a] < low) return [`${label}: ${by(low - condition[a])} below ${range}`];
     if (condition[a] > high) return [`${label}: ${by(condition[a] - high)} above ${range}`];
     return [];

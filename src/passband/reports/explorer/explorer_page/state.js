@@ -1,6 +1,7 @@
 // What the page shows, which is also in the page's address, so that a view can be kept and shared.
 
-const DEFAULT_AXES = VARYING.length ? VARYING : [0];
+/** The axes that vary, in the order of the report: that with the largest loss is the outermost. */
+const DEFAULT_AXES = VARYING.length ? content.order.filter((a) => VARYING.includes(a)) : [0];
 
 /** Return the state at the page's first visit. */
 function defaultState() {
