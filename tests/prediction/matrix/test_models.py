@@ -39,3 +39,34 @@ def test_smooth_model_is_smooth_and_stops_where_its_cells_do():
     ends = model(np.array([[-9.0], [0.0], [1.0], [9.0]]))
     assert ends[0] == ends[1]
     assert ends[2] == ends[3]
+
+
+@pytest.mark.parametrize("number", [1, 5, 18, 19, 20, 39, 40, 59, 79, 99, 100, 199])
+def test_ends_of_an_interval_are_conformal_quantiles(number):
+    """A new error is as likely in each of the n + 1 gaps between n others.
+
+    So the upper end is the ⌈0.95 (n + 1)⌉-th error, or the largest. The lower end is its mirror
+    image; rounding may make it one error lower, so that the interval is wider.
+    """
+    errors = np.random.default_rng(number).permutation(number).astype(float)
+    low, high = predictors._bounds(errors)
+    rank = min(-(-95 * (number + 1) // 100), number)
+    assert predictors.COVERAGE == 0.9
+    assert high == rank - 1
+    assert 0 <= number - rank - low <= 1
+
+
+def test_intervals_cover_new_errors():
+    rng = np.random.default_rng(3)
+    covered = []
+    for _ in range(400):
+        low, high = predictors._bounds(rng.normal(size=39))
+        new = rng.normal(size=50)
+        covered.append((low <= new) & (new <= high))
+    assert 0.88 < np.mean(covered) < 0.93  # 36 of 40 gaps
+
+
+def test_without_errors_an_interval_has_all_values():
+    assert predictors._bounds(np.empty(0)).tolist() == [-1.0, 1.0]
+    every = predictors.Intervals.of(np.empty(0), np.empty(0))
+    assert every(np.array([0.3])).tolist() == [[0.0, 1.0]]
