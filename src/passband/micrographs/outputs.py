@@ -127,7 +127,7 @@ def _reduction(shape: tuple[int, int]) -> int:
 def overlay(shown: np.ndarray, result: Segmentation):
     """Return a picture of the image with the outlines of its particles and a scale bar.
 
-    Above, it says so if the image is unlike the training images.
+    A strip above it says so if the image is unlike the training images.
 
     The contrast is stretched, so that half a percent of the pixels are black and half a percent
     white. An outline is drawn in :data:`WHOLE`, or in :data:`CUT` if the particle touches the edge.
@@ -138,7 +138,7 @@ def overlay(shown: np.ndarray, result: Segmentation):
 
     Returns:
         An RGB picture of :data:`SMALLEST_OVERLAY` to :data:`LARGEST_OVERLAY` pixels along its
-        longer side.
+        longer side, without the strip.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -160,17 +160,12 @@ def overlay(shown: np.ndarray, result: Segmentation):
     pixels[edge & cut[labels]] = CUT
     picture = Image.fromarray(pixels)
 
-    draw, size = ImageDraw.Draw(picture, "RGBA"), max(11, grey.shape[1] // 36)
-    font = ImageFont.load_default(size)
-    if result.flags:
-        draw.rectangle((0, 0, grey.shape[1], 2 * size), fill=WARNING)
-        place = grey.shape[1] / 2, size
-        draw.text(place, UNLIKE, font=font, fill="white", anchor="mm")
-
     # The scale bar.
     pixel_nm = result.pixel_size_A / A_PER_NM * side / enlarged
     length_nm = round_length(grey.shape[1] * pixel_nm / 4)
     length = length_nm / pixel_nm
+    size = max(11, grey.shape[1] // 36)
+    draw, font = ImageDraw.Draw(picture, "RGBA"), ImageFont.load_default(size)
     text = f"{length_nm:g} nm"
     margin = size // 2
     bottom = grey.shape[0] - margin
@@ -181,7 +176,20 @@ def overlay(shown: np.ndarray, result: Segmentation):
     draw.text((margin + box / 2, bottom - 1.3 * size), text, font=font, fill="white", anchor="mm")
     left = margin + (box - length) / 2
     draw.rectangle((left, bottom - 0.6 * size, left + length, bottom - 0.35 * size), fill="white")
-    return picture
+    return _below_warning(picture, font) if result.flags else picture
+
+
+def _below_warning(picture, font):
+    """Return a picture below a strip that says that the image is unlike the training images."""
+    from PIL import Image, ImageDraw
+
+    width, height = picture.size
+    strip = round(2 * font.size)
+    result = Image.new("RGB", (width, strip + height), WARNING)
+    result.paste(picture, (0, strip))
+    place = width / 2, strip / 2
+    ImageDraw.Draw(result).text(place, UNLIKE, font=font, fill="white", anchor="mm")
+    return result
 
 
 def stretched(image: np.ndarray) -> np.ndarray:
