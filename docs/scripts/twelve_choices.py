@@ -27,7 +27,7 @@ from passband.axes import MAIN_AXES
 from passband.config import Study, load
 from passband.grid import Condition
 from passband.prediction.range_of_use import ranges
-from passband.prediction.recommend.choice_rules import Networks, rules, scaled_distances
+from passband.prediction.recommend.choice_rules import Networks, distances_by_range, rules
 from passband.prediction.recommend.choice_scores import NEAREST, ORACLE, estimate
 from passband.prediction.recommend.microscopes import microscopes
 from passband.prediction.recommend.network_ranking import expected_dice
@@ -41,7 +41,7 @@ REPLICAS, STRUCTURES = 2, 32
 #: The network with the highest expected Dice, which `recommend` names first.
 OURS = "recommended"
 AVERAGE, MIXTURE, THERE = "best on average", "mixture", "trained there"
-#: Weights of the distance in scaled parameters, which is subtracted from expected Dice.
+#: Weights of the distance in parameters by range, which is subtracted from expected Dice.
 WEIGHTS = (0.02, 0.05, 0.1, 0.2, 0.5)
 #: Numbers of the nearest networks among which the Gaussian process chooses.
 NEAR = (3, 5, 10)
@@ -174,7 +174,11 @@ def summary(folder: Path = FOLDER) -> str:
         return Estimate(float(values.mean()), *map(float, ends)).words("z.4f")
 
     head = "| network | Dice | recommended minus this |\n|---|---|---|"
-    rows = [f"| {rule} | {both_ways(v)} | {both_ways(D[OURS] - v)} |" for rule, v in D.items()]
+    words = {NEAREST: "nearest in parameters by range"}
+    rows = [
+        f"| {words.get(rule, rule)} | {both_ways(v)} | {both_ways(D[OURS] - v)} |"
+        for rule, v in D.items()
+    ]
     return "\n".join([head, *rows])
 
 
@@ -186,7 +190,7 @@ def rankings(expected: np.ndarray, apart: np.ndarray) -> dict[str, np.ndarray]:
 
     Args:
         expected: (network, microscope), Dice that the Gaussian process expects.
-        apart: (network, microscope), distance in scaled parameters.
+        apart: (network, microscope), distance in parameters by range.
     """
 
     def rank(values: np.ndarray) -> np.ndarray:
@@ -219,7 +223,7 @@ def ranked(results: Results) -> str:
     ):
         (group,) = table.groups
         train = tuple(study.axes.parse(id) for id in group.train)
-        apart = scaled_distances(train, drawn)
+        apart = distances_by_range(train, drawn)
         networks = Networks(group.networks, train, dice, tuple(tested.tested))
         simple = rules(networks, drawn, table.profiles)
         rows = rankings(expected["mean"].values, apart)

@@ -26,7 +26,7 @@ from passband.answers.tested_networks import TestedNetworks
 from passband.config import load
 from passband.grid import Condition
 from passband.prediction import gaussian_process
-from passband.prediction.recommend.choice_rules import nearest, scaled_distances
+from passband.prediction.recommend.choice_rules import distances_by_range, nearest
 from passband.prediction.recommend.microscopes import microscopes
 from passband.prediction.recommend.network_ranking import predicted
 from passband.results import Results
@@ -104,7 +104,12 @@ def _dose(condition: Condition) -> float:
 
 def rank() -> Iterator[list[str]]:
     """Yield the rows of a table: Dice of the recommended networks minus that of simpler rules."""
-    yield ["training conditions", "Dice", "− nearest in scaled parameters", "− mean of both ranks"]
+    yield [
+        "training conditions",
+        "Dice",
+        "− nearest in parameters by range",
+        "− mean of both ranks",
+    ]
     study, scores, spectrum = stored_matrix()
     train, test = drawn(protocol_digest())
     tests = [Condition.parse(id) for id in scores.test.ids]
@@ -120,7 +125,7 @@ def rank() -> Iterator[list[str]]:
         networks = [train[k] for k in some]
         model = gaussian_process.fit(known[some], of(networks), of(tests))
         expected, _ = model.predict(None, of(test))
-        apart = scaled_distances(networks, test)
+        apart = distances_by_range(networks, test)
         ranks = (np.argsort(np.argsort(x, 0), 0) for x in (-expected, apart))
         chosen = {
             "ours": expected.argmax(0),

@@ -11,10 +11,10 @@ from passband.grid import Axes, Condition
 from passband.mixtures import Mixture
 from passband.prediction.recommend.choice_rules import (
     Networks,
+    distances_by_range,
     nearest,
     recommended,
     rules,
-    scaled_distances,
 )
 
 TRAIN = Axes.main.conditions(
@@ -70,17 +70,17 @@ def test_a_mixture_has_no_distance_and_conditions_have_that_in_units_of_the_rang
         {"defocus_nm": [5, 20], "cs_um": [1.2], "aperture_mrad": [16], "dose_e_per_A2": [100, 1000]}
     )
     asked = [Condition(12.5, 1.2, 16, 10**2.25)]
-    apart = scaled_distances([*train, None], asked)[:, 0]
+    apart = distances_by_range([*train, None], asked)[:, 0]
     expected = [np.hypot(0.5, x) for x in (0.25, 0.75, 0.25, 0.75)]
     assert apart[:4] == pytest.approx(expected, abs=1e-4)
     assert np.isnan(apart[4])
     with warnings.catch_warnings(action="error"):  # of mixtures alone, too
-        assert np.isnan(scaled_distances([None, None], asked)).all()
+        assert np.isnan(distances_by_range([None, None], asked)).all()
 
 
 def test_an_axis_with_one_value_does_not_count():
     train = [Condition(d, 1.2, 16, 100) for d in (5, 20)]
-    apart = scaled_distances(train, [Condition(5, 1.2, 16, 100), Condition(5, 20, 10, 100)])
+    apart = distances_by_range(train, [Condition(5, 1.2, 16, 100), Condition(5, 20, 10, 100)])
     np.testing.assert_array_equal(apart[:, 0], apart[:, 1])
     assert apart[0].tolist() == [0, 0]
 

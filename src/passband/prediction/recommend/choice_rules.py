@@ -40,13 +40,13 @@ def recommended(networks: Networks, expected: np.ndarray) -> np.ndarray:
     return np.where(unlearned, -1.0, expected).argmax(0)
 
 
-def scaled_distances(train: Sequence, asked: Sequence[Condition]) -> np.ndarray:
-    """Return distances in scaled parameters, (train, asked); NaN for what is no condition."""
-    of_train, of_asked = scaled_values(train, asked)
+def distances_by_range(train: Sequence, asked: Sequence[Condition]) -> np.ndarray:
+    """Return distances in parameters by range, (train, asked); NaN for what is no condition."""
+    of_train, of_asked = values_by_range(train, asked)
     return np.sqrt(((of_train[:, None] - of_asked) ** 2).sum(-1))
 
 
-def scaled_values(known: Sequence, others: Sequence[Condition]) -> list[np.ndarray]:
+def values_by_range(known: Sequence, others: Sequence[Condition]) -> list[np.ndarray]:
     """Return the values (condition, axis) of both, each divided by the range of the known ones.
 
     The dose is its logarithm. Axes with one known value do not count.
@@ -79,10 +79,11 @@ def rules(
 
     - ``best on average``: the highest mean Dice over the table's test conditions, of all networks
       of single conditions; ``mixture``: of those of mixtures, if there are any.
-    - ``nearest in …``: see :func:`nearest`, by the defocus, in scaled parameters, or by a distance
+    - ``nearest in …``: see :func:`nearest`, by the defocus, in parameters by range (the rule
+      ``nearest in scaled parameters``, an older name), or by a distance
       of :mod:`passband.prediction.recommend.network_ranking`.
     - ``Gaussian process on parameters``: the highest Dice expected by a Gaussian process on the
-      scaled parameters of the test condition, fitted to all networks together.
+      parameters by range of the test condition, fitted to all networks together.
     """
     single = np.array([isinstance(each, Condition) for each in networks.train])
     of_single = [each for each in networks.train if isinstance(each, Condition)]
@@ -91,7 +92,7 @@ def rules(
     defocus = (np.array([each.defocus_nm for each in of]) for of in (of_single, microscopes))
     apart = {
         "nearest in defocus": np.abs(np.subtract.outer(*defocus)),
-        "nearest in scaled parameters": scaled_distances(of_single, microscopes),
+        "nearest in scaled parameters": distances_by_range(of_single, microscopes),
         "nearest in T(q)": network_ranking.transfer_distances(of_train, of_asked),
         "nearest in T(q) and dose": network_ranking.distances(of_train, of_asked, distinct),
     }
@@ -113,7 +114,7 @@ def _by_parameters(networks: Networks, microscopes: Sequence[Condition]) -> np.n
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-    tested, asked = scaled_values(networks.test, microscopes)
+    tested, asked = values_by_range(networks.test, microscopes)
     kernel = ConstantKernel(1.0) * RBF(np.ones(tested.shape[1]), (0.05, 50)) + WhiteKernel(0.01)
     model = GaussianProcessRegressor(kernel, normalize_y=True)
     with warnings.catch_warnings():

@@ -28,7 +28,8 @@ from passband.prediction.recommend.network_ranking import Profiles
 #: Name of the rule that this module checks, and of one that knows more than a user can know:
 #: the Dice of all networks under the microscope itself, on the structures that choose.
 OURS, ORACLE = "recommended", "tested there"
-#: The rule that a user can follow without any model.
+#: The rule that a user can follow without any model. Its name is older than that of its distance,
+#: parameters by range, see docs/metrics.md.
 NEAREST = "nearest in scaled parameters"
 #: Confidence of the bootstrap intervals, and number of bootstrap samples of the microscopes.
 CONFIDENCE, DRAWS = 0.95, 2000
