@@ -14,7 +14,7 @@ from passband.micrographs.truth import Score
 from passband.prediction.recommend.network_ranking import Dice
 
 PARTICLES = (
-    Particle(1, 12.5, 4.0, 1.5, 2.5, False, 0.93, 1.0),
+    Particle(1, 12.5, 4.0, 1.5, 2.5, False, 0.93, 1.0, 0.97, 4.5, 0.875),
     Particle(2, 3.25, 2.0, 0.1, 9.0, True, 0.81, 0.5),
     Particle(3, 3.25, 3.0, 5.0, 6.0, False, nan, None),
 )
@@ -98,9 +98,12 @@ def test_each_particle_has_a_row_with_its_image(tmp_path):
         "touches_edge": "no",
         "mean_probability": "0.93",
         "found_in": "1",
+        "solidity": "0.97",
+        "feret_diameter_nm": "4.5",
+        "neck_ratio": "0.875",
     }
     assert (second["touches_edge"], second["found_in"]) == ("yes", "0.5")
-    assert (third["mean_probability"], third["found_in"]) == ("", "")
+    assert (third["mean_probability"], third["found_in"], third["neck_ratio"]) == ("", "", "")
     assert (other["file"], other["flagged"]) == ("d.tif", "no")
 
 

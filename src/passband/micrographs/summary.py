@@ -170,6 +170,9 @@ PARTICLE_COLUMNS: dict[str, Callable[[Particle], object]] = {
     "touches_edge": lambda each: "yes" if each.touches_edge else "no",
     "mean_probability": lambda each: number(each.mean_probability),
     "found_in": lambda each: number(each.found_in),
+    "solidity": lambda each: number(each.solidity),
+    "feret_diameter_nm": lambda each: number(each.feret_diameter_nm),
+    "neck_ratio": lambda each: number(each.neck_ratio),
 }
 
 _OF_IMAGE = "file", "frame", "flagged"

@@ -4,21 +4,13 @@ from math import pi, sqrt
 
 import numpy as np
 import pytest
+from discs import discs
 from hypothesis import given
 from hypothesis import strategies as st
 
 from passband.micrographs.images import particles
 
 PIXEL_NM = 0.03
-
-
-def discs(shape, *given):
-    """Return a mask of discs, each with row and column of its centre, and its radius [pixels]."""
-    y, x = np.indices(shape)
-    mask = np.zeros(shape, bool)
-    for row, column, radius in given:
-        mask |= np.hypot(y - row, x - column) <= radius
-    return mask
 
 
 def certain(mask):

@@ -1,6 +1,6 @@
 """Particles of a segmented image: those that touch are split, and each is measured."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan, pi, sqrt
 
@@ -8,7 +8,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import logit
 
-from passband.imaging.compiled import compiled
+from passband.micrographs.images import shapes
+from passband.micrographs.images.flood import flooded
 
 #: Two parts of a region are two particles if the way from one to the other leads at least so far
 #: below the lower of both peaks, in the landscape of :func:`instances` [nm]. The unit of log-odds
@@ -39,6 +40,11 @@ class Particle:
         mean_probability: The mean probability of the particle's pixels.
         found_in: The share of other masks of the image in which the particle is found, see
             :func:`shares`. None if there are no other masks.
+        solidity: The area, relative to that of the convex hull: 1 if the outline is convex.
+        feret_diameter_nm: The largest caliper diameter [nm].
+        neck_ratio: The width of its neck, relative to the smaller of the two parts that the neck
+            joins; 1 without a neck. Below 0.75, it may be two particles. See
+            :func:`passband.micrographs.images.shapes.neck_ratio`.
     """
 
     label: int
@@ -49,6 +55,9 @@ class Particle:
     touches_edge: bool
     mean_probability: float = nan
     found_in: float | None = None
+    solidity: float = nan
+    feret_diameter_nm: float = nan
+    neck_ratio: float = nan
 
 
 def instances(probability: np.ndarray, pixel_nm: float, smallest_nm: float = 0.0) -> np.ndarray:
@@ -71,13 +80,11 @@ def instances(probability: np.ndarray, pixel_nm: float, smallest_nm: float = 0.0
         labels have no gaps.
     """
     regions = np.empty(probability.shape, np.int32)
-    number = ndimage.label(probability > 0.5, np.ones((3, 3), bool), output=regions)
+    ndimage.label(probability > 0.5, np.ones((3, 3), bool), output=regions)
     smallest_px = pi / 4 * (smallest_nm / pixel_nm) ** 2
-    flood = compiled(_flood, _SIGNATURE) if number else None
     following = 1
     for place, region in _regions(regions):
-        # One pixel of background around the region, but nothing beyond the edge of the image.
-        place = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in place)
+        place = _around(place)
         inside = regions[place] == region
         # The labels of the particles are negative until all regions have been read.
         regions[place][inside] = 0
@@ -86,7 +93,7 @@ def instances(probability: np.ndarray, pixel_nm: float, smallest_nm: float = 0.0
         if inside.size > LARGEST_BOX:
             parts = inside.astype(np.int32)
         else:
-            parts = _split(inside, probability[place], pixel_nm, smallest_px, flood)
+            parts = _split(inside, probability[place], pixel_nm, smallest_px)
         for part in range(1, parts.max() + 1):
             chosen = parts == part
             if np.count_nonzero(chosen) >= max(smallest_px, 1):
@@ -102,12 +109,14 @@ def _regions(labels: np.ndarray) -> Iterator[tuple[tuple[slice, slice], int]]:
             yield place, index
 
 
+def _around(place: tuple[slice, slice]) -> tuple[slice, slice]:
+    """Return a box with one pixel more on each side, but nothing beyond the edge of the image."""
+    rows, columns = (slice(max(side.start - 1, 0), side.stop + 1) for side in place)
+    return rows, columns
+
+
 def _split(
-    inside: np.ndarray,
-    probability: np.ndarray,
-    pixel_nm: float,
-    smallest_px: float,
-    flood: Callable,
+    inside: np.ndarray, probability: np.ndarray, pixel_nm: float, smallest_px: float
 ) -> np.ndarray:
     """Return the parts of a region as a label image, from 1 on."""
     filled = _without_holes(inside, smallest_px)
@@ -117,11 +126,8 @@ def _split(
     odds = _smoothed(odds, filled, SMOOTHING_NM / pixel_nm)
     # Every pixel of the region has a height above 0.
     height = ndimage.distance_transform_edt(filled) * pixel_nm * np.maximum(odds, 1e-3)
-    height = np.pad(height.astype(np.float32), 1)
-    order = np.flatnonzero(height)
-    order = order[np.argsort(-height.ravel()[order], kind="stable")]
-    parts = flood(height.ravel(), order, height.shape[1], HEIGHT_NM)
-    return parts.reshape(height.shape)[1:-1, 1:-1] * inside
+    parts, _ = flooded(height, HEIGHT_NM)
+    return parts * inside
 
 
 def _smoothed(values: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:
@@ -143,59 +149,6 @@ def _without_holes(inside: np.ndarray, smallest_px: float) -> np.ndarray:
     is_hole |= np.bincount(pieces.ravel(), minlength=number + 1) < smallest_px
     is_hole[0] = True  # the region itself
     return is_hole[pieces]
-
-
-_SIGNATURE = "int32[:](float32[:], int64[:], int64, float64)"
-
-
-def _flood(height, order, width, least):
-    """Return the part of each pixel, from 1 on, and 0 outside `order`.
-
-    Pixels are visited in the order of falling height. A pixel without a visited neighbour is the
-    peak of a new part. Every other pixel belongs to the part of the highest neighbour. Where a
-    pixel has neighbours in several parts, these parts meet. A part is joined to that with the
-    highest peak if its own peak is less than `least` above the pixel.
-    """
-    part = np.zeros(height.size, np.int32)
-    parent = [0]  # the part that a part was joined to
-    peak = [np.float32(0)]  # the height of the peak of a part
-    steps = (-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1)
-    for pixel in order:
-        uphill = largest = 0
-        for step in steps:
-            other = part[pixel + step]
-            if other:
-                while parent[other] != other:
-                    other = parent[other]
-                if largest == 0 or peak[other] > peak[largest]:
-                    largest = other
-                if uphill == 0 or height[pixel + step] > height[uphill]:
-                    uphill = pixel + step
-        if uphill == 0:
-            parent.append(len(parent))
-            peak.append(height[pixel])
-            part[pixel] = len(parent) - 1
-            continue
-        for step in steps:
-            other = part[pixel + step]
-            if other:
-                while parent[other] != other:
-                    other = parent[other]
-                if other != largest and peak[other] - height[pixel] < least:
-                    parent[other] = largest
-        part[pixel] = part[uphill]
-    # The remaining parts are numbered in the order of their peaks.
-    names = np.zeros(len(parent), np.int32)
-    number = 0
-    for pixel in order:
-        root = part[pixel]
-        while parent[root] != root:
-            root = parent[root]
-        if names[root] == 0:
-            number += 1
-            names[root] = number
-        part[pixel] = names[root]
-    return part
 
 
 def matches(labels: np.ndarray, others: np.ndarray) -> dict[int, int]:
@@ -249,6 +202,7 @@ def measure(
             rows.start == 0 or columns.start == 0 or rows.stop == height or columns.stop == width
         )
         area = len(x) * pixel_nm**2
+        solidity, caliper_px = shapes.solidity_and_caliper(y, x)
         found.append(
             Particle(
                 label,
@@ -259,6 +213,9 @@ def measure(
                 touches,
                 nan if probability is None else float(probability[rows, columns][inside].mean()),
                 found_in.get(label),
+                solidity,
+                caliper_px * pixel_nm,
+                shapes.neck_ratio(labels[_around((rows, columns))] == label),
             )
         )
     return found
