@@ -394,6 +394,41 @@ def test_a_flipped_bit_in_integers_is_named_in_one_line(place, whole, capsys):
     assert not Path("packed").exists()
 
 
+ODD = (None, -1, "\x1b[31m", [[]], 10**30, "[" * 100_000, {"name": "a"})
+
+
+def test_whatever_the_metadata_of_a_packed_part_are_it_is_read_or_refused(place, whole):
+    part(whole, "a", slice(0, 2))
+    (file,) = merge.pack("a", Path("packed"), 10**6)
+    with zipfile.ZipFile(file) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    refused = []
+    for name in ("zarr.json", "tp/zarr.json"):
+        root = json.loads(content[name])
+        places = [(root, key) for key in root]
+        places += [(root["attributes"], key) for key in root["attributes"]]
+        places += [(root["attributes"], key) for key in ("parts", "spectrum", "packed_files")]
+        for block, key in places:
+            before = block.get(key)
+            for odd in ODD:
+                block[key] = odd
+                with zipfile.ZipFile("odd.zarr.zip", "w") as archive:
+                    for each, data in {**content, name: json.dumps(root)}.items():
+                        archive.writestr(each, data)
+                try:
+                    found = parts.find("odd.zarr.zip")
+                    merge.spectra([found])
+                    merge.open_part(found)
+                except PassbandError as error:
+                    refused.append(str(error))
+            if before is None:
+                del block[key]
+            else:
+                block[key] = before
+    assert len(refused) > 100
+    assert all(line.isprintable() for line in refused)
+
+
 def test_the_target_is_never_replaced(place, whole, capsys):
     part(whole, "a")
     Path("results/old").mkdir()
