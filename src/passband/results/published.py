@@ -11,6 +11,8 @@ from passband.storage import StoreError, integrity
 WEIGHTS = "weights.safetensors"
 #: The study's file, and the table of results of the networks of one specimen and architecture.
 STUDY, TABLE = "study.yaml", "table.zarr.zip"
+#: The largest size of a file of a published folder [bytes]. The checksum of more takes minutes.
+MOST_BYTES = 4_000_000_000
 #: What is known about images that the network has not seen.
 LIKENESS = "likeness.json"
 #: The description in the format of BioImage.IO.
@@ -47,7 +49,8 @@ def preparation(folder: Path) -> int:
 def check(folder: Path) -> None:
     """Raise PassbandError if a file of a published folder was changed, or has no checksum."""
     try:
-        integrity.check_checksums(folder, (WEIGHTS, LIKENESS, STUDY, TABLE))
+        needed = WEIGHTS, LIKENESS, STUDY, TABLE
+        integrity.check_checksums(folder, needed, MOST_BYTES)
     except (ValueError, OSError) as error:
         raise PassbandError(
             f"{folder}: {error}; copy the folder again, or delete {integrity.CHECKSUMS} if the "
