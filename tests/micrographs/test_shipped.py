@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from real_data import real
 
-from passband.answers.trust import open_trust
+from passband.answers.trust import open_trust, trust_file
 from passband.cli import main
 from passband.config.detector import DetectorNoise
 from passband.learning import network_files
@@ -16,6 +16,7 @@ from passband.micrographs.images import preparation, readers
 from passband.micrographs.images.segmentation import Settings, segment
 from passband.micrographs.trust import trust
 from passband.results import published
+from passband.storage import checked_json
 
 SAMPLE = published.SAMPLE
 
@@ -32,6 +33,11 @@ def test_general_is_small_and_says_where_it_holds(network):
     assert "gold" in network.limits
     assert not network.microscope.detector.noise.is_white
     assert json.loads(network.metadata.provenance["configuration"])["study"]["name"]
+
+
+def test_what_is_known_about_its_training_images_has_a_checksum(network):
+    """The file is written by `checked_json.write`."""
+    assert checked_json.read(trust_file(network)).keys() >= {"networks", "reference", "own"}
 
 
 @pytest.mark.parametrize("words", [["--network", "general", str(SAMPLE)], ["general", "sample"]])

@@ -598,12 +598,12 @@ def test_damage_that_shows_late_is_named_and_other_errors_are_not_taken_for_it(
     whole[50] ^= 1
     chunk.write_bytes(whole)
     with (
-        pytest.raises(DamagedError, match=re.escape(f"{path}: not a whole store")),
+        pytest.raises(DamagedError, match=re.escape(f"{path}: its spectrum is damaged")),
         datasets.open_checked(path, KIND) as opened,
     ):
         opened.spectrum.compute()
     assert datasets.open_folder(path, KIND).attrs["kind"] == KIND  # its variables are not read yet
-    with pytest.raises(DamagedError, match=re.escape(f"{path}: not a whole store")):
+    with pytest.raises(DamagedError, match=re.escape(f"{path}: its spectrum is damaged")):
         datasets.check_opened()
 
 
