@@ -5,7 +5,9 @@ import gc
 import os
 import re
 import shutil
+import struct
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -281,6 +283,49 @@ def test_files_of_microscopes_with_a_pixel_size_from_the_user():
         "pixel size 0.25 Å from --pixel-size-A is used; the file states 31.39 Å",
     )
     assert read(microscope_file("soot_ExampleImage.tif"), 0.25).images.shape == (1, 512, 512)
+
+
+@pytest.fixture
+def dm4(tmp_path) -> Path:
+    """A folder with two files that DigitalMicrograph wrote: an image of 2² pixels, and a stack.
+
+    They are of the tests of HyperSpy 1.7.6 (GPL-3.0): test-MonarcCL_mono-image.dm4 of its folder
+    dm4_2D_data, and test-2.dm4 of dm4_3D_data.
+    """
+    pytest.importorskip("rsciio")
+    with tarfile.open(Path(__file__).parents[2] / "data/dm4.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    return tmp_path
+
+
+def test_dm4_files_of_digitalmicrograph(dm4):
+    content = FORMATS[".dm4"](dm4 / "image.dm4")
+    assert content.images.tolist() == [[10, 9], [10, 10]]
+    assert content.images.dtype == np.uint16
+    assert content.pixel_sizes_A == pytest.approx([183_253.498] * 2)
+    stack = FORMATS[".dm4"](dm4 / "stack.dm4")
+    assert stack.images.tolist() == [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]
+    assert stack.images.dtype == np.float32
+    assert "image.dm4: 1 images of 2 × 2 pixels" in refused(dm4 / "image.dm4", None)
+    assert "stack.dm4: 2 images of 2 × 2 pixels" in refused(dm4 / "stack.dm4")
+
+
+def test_a_larger_dm4_file(dm4):
+    """The file of DigitalMicrograph with more pixels: their number, both sides, and the values."""
+    given = (dm4 / "image.dm4").read_bytes()
+    old = np.array([10, 9, 10, 10], "<u2").tobytes()
+    head, tail = given.split(struct.pack(">Q4s4Q", 44, b"%%%%", 3, 20, 4, 4) + old)
+    values = IMAGE.astype("<u2").tobytes()
+    data = struct.pack(">Q4s4Q", 36 + len(values), b"%%%%", 3, 20, 4, IMAGE.size) + values
+    before, label, sides = tail.partition(b"Dimensions")
+    one = struct.pack(">4s2Q", b"%%%%", 1, 5)
+    height, width = IMAGE.shape
+    for side in (width, height):
+        sides = sides.replace(one + struct.pack("<I", 2), one + struct.pack("<I", side), 1)
+    (dm4 / "image.dm4").write_bytes(head + data + before + label + sides)
+    micrograph = read(dm4 / "image.dm4", 0.25)
+    np.testing.assert_array_equal(micrograph.images[0], IMAGE)
+    assert "the file states " in micrograph.notes[0]
 
 
 def test_an_emi_file_without_its_ser_file(tmp_path):

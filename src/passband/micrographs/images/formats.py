@@ -224,8 +224,8 @@ def mrc(path: Path) -> Content:
     return Content(content.images, sizes, notes)
 
 
-#: The function that reads files with a suffix (in lower case). No DM4 file was at hand, and
-#: RosettaSciIO writes none: the suffix .dm4 was not tried.
+#: The function that reads files with a suffix (in lower case). No DM4 file of a whole image was at
+#: hand: two real ones have 2² pixels, and a larger one is made from one of these, see the tests.
 FORMATS: dict[str, Callable[[Path], Content]] = {
     ".dm3": _rosetta("digitalmicrograph"),
     ".dm4": _rosetta("digitalmicrograph"),
