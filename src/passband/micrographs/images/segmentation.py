@@ -192,7 +192,9 @@ def verdict(expected: "Dice | None", flags: Sequence[str], unassessed: str = "")
     """Return in one sentence whether to trust a mask, see :class:`Segmentation`."""
     dice = "" if expected is None else f"; expected Dice {expected.short_words}"
     if flags:
-        return f"unlike the training images, because of {listed(flags)}: do not trust it{dice}"
+        return (
+            f"unlike the training images, because of {listed(flags)}: do not trust the mask{dice}"
+        )
     if expected is None:
         return f"not assessed, because {unassessed}"
     return f"looks like the training images{dice}"
