@@ -1,4 +1,4 @@
-"""Dice of chosen networks on structures that no model learned from, and ways to rank networks.
+"""Dice of chosen networks on structures that no model learned from.
 
 The weights of studies/twelve-thousand.yaml were not kept. So the networks that rules choose for its
 drawn microscopes are trained again from their seeds, beside networks that are trained under the
@@ -21,14 +21,13 @@ from twelve_results import Estimate
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.analysis.packed_table import DRAWN, IMAGE_DICE, LARGEST, by_image, image_dice
-from passband.answers import recommendation_check as half_check
 from passband.answers.tested_networks import TestedNetworks
 from passband.axes import MAIN_AXES
-from passband.config import Study, load
+from passband.config import load
 from passband.grid import Condition
 from passband.prediction.range_of_use import ranges
-from passband.prediction.recommend.choice_rules import Networks, distances_by_range, rules
-from passband.prediction.recommend.choice_scores import NEAREST, ORACLE, estimate
+from passband.prediction.recommend.choice_rules import Networks, rules
+from passband.prediction.recommend.choice_scores import NEAREST
 from passband.prediction.recommend.microscopes import microscopes
 from passband.prediction.recommend.network_ranking import expected_dice
 from passband.results import Results, layout
@@ -41,10 +40,6 @@ REPLICAS, STRUCTURES = 2, 32
 #: The network with the highest expected Dice, which `recommend` names first.
 OURS = "recommended"
 AVERAGE, MIXTURE, THERE = "best on average", "mixture", "trained there"
-#: Weights of the distance in parameters by range, which is subtracted from expected Dice.
-WEIGHTS = (0.02, 0.05, 0.1, 0.2, 0.5)
-#: Numbers of the nearest networks among which the Gaussian process chooses.
-NEAR = (3, 5, 10)
 DRAWS, CONFIDENCE = 2000, 0.95
 
 
@@ -180,64 +175,3 @@ def summary(folder: Path = FOLDER) -> str:
         for rule, v in D.items()
     ]
     return "\n".join([head, *rows])
-
-
-# ── Ways to rank, on the stored matrix ───────────────────────────────────────────────────────────
-
-
-def rankings(expected: np.ndarray, apart: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the network that each way to rank chooses for each microscope, (microscope,) int.
-
-    Args:
-        expected: (network, microscope), Dice that the Gaussian process expects.
-        apart: (network, microscope), distance in parameters by range.
-    """
-
-    def rank(values: np.ndarray) -> np.ndarray:
-        return values.argsort(0).argsort(0)
-
-    found = {OURS: expected.argmax(0)}
-    found["mean of both ranks"] = (rank(-expected) + rank(apart)).argmin(0)
-    for number in NEAR:
-        near = np.where(rank(apart) < number, expected, -np.inf)
-        found[f"recommended of the {number} nearest"] = near.argmax(0)
-    discounted = {f"expected − {w:g} × distance": (expected - w * apart).argmax(0) for w in WEIGHTS}
-    return found | discounted
-
-
-def ranked(results: Results) -> str:
-    """Return Dice of each way to rank, learned on one half of the structures, judged on the other.
-
-    The networks are first replicas, and the microscopes those of the stored table.
-    """
-    study: Study = results.study
-    tested = TestedNetworks.open(results, with_extra=False)
-    inside, outside = microscopes(study, study.evaluation.microscopes, 0)
-    drawn, structures = [*inside, *outside], tested.table.sizes["structure"]
-    judged = half_check.with_drawn(half_check.first_replicas(tested), drawn)
-    halves = [judged.of_structures(range(k, structures, 2), f"half-{k + 1}") for k in (0, 1)]
-    learned = [half_check.learned_from(half, drawn) for half in halves]
-    D: dict[str, Any] = {}
-    for (table, dice, known, expected), (_, _, other, _) in zip(
-        learned, learned[::-1], strict=True
-    ):
-        (group,) = table.groups
-        train = tuple(study.axes.parse(id) for id in group.train)
-        apart = distances_by_range(train, drawn)
-        networks = Networks(group.networks, train, dice, tuple(tested.tested))
-        simple = rules(networks, drawn, table.profiles)
-        rows = rankings(expected["mean"].values, apart)
-        rows |= {name: simple[name] for name in (NEAREST, AVERAGE)} | {ORACLE: known.argmax(0)}
-        for name, chosen_rows in rows.items():
-            D.setdefault(name, []).append(other[chosen_rows, np.arange(len(drawn))])
-    lines = ["| network chosen by | Dice | minus nearest | outside: Dice | minus nearest |"]
-    lines.append("|---|---|---|---|---|")
-    means = {name: np.mean(values, 0) for name, values in D.items()}
-    for name, values in means.items():
-        cells = [name]
-        for here in (slice(len(inside)), slice(len(inside), None)):
-            for each in (values[here], (values - means[NEAREST])[here]):
-                found = estimate(each, "dice")
-                cells.append(Estimate(found.value, found.low, found.high).words("z.4f"))
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)

@@ -8,7 +8,6 @@
     python docs/scripts/twelve_thousand.py lines  # compares what predicts levels that are left out
     python docs/scripts/twelve_thousand.py matrix  # writes docs/twelve-thousand/matrix.json
     python docs/scripts/twelve_thousand.py choices  # tests chosen networks on further structures
-    python docs/scripts/twelve_thousand.py rankings  # compares ways to rank networks
     python docs/scripts/twelve_thousand.py page  # writes docs/twelve-thousand/README.md
 
 Run it from the repository's root. An interrupted part, check or `choices` continues.
@@ -22,8 +21,6 @@ from pathlib import Path
 import twelve_parts as parts
 
 from passband import PassbandError, cli
-from passband.config import load
-from passband.results import Results
 
 #: The folder of the merged results.
 RESULTS = Path("results/twelve-thousand")
@@ -86,13 +83,6 @@ def choices(options: argparse.Namespace) -> int:
     return twelve_choices.write(options.cores)
 
 
-def rankings(_: argparse.Namespace) -> int:
-    import twelve_choices  # xarray takes seconds to import
-
-    print(twelve_choices.ranked(Results(load(parts.WHOLE), RESULTS)))
-    return 0
-
-
 def page(_: argparse.Namespace) -> int:
     import twelve_page  # matplotlib takes seconds to import
 
@@ -114,7 +104,6 @@ def main(arguments: Sequence[str]) -> int:
         "lines": (lines, "compare what predicts levels that are left out"),
         "matrix": (matrix, "write the means and the variance of the matrix"),
         "choices": (choices, "train chosen networks again, and test them on further structures"),
-        "rankings": (rankings, "compare ways to rank networks by the stored matrix"),
         "page": (page, "write the page and its figure"),
     }
     for name, (run, words) in others.items():

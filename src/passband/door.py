@@ -249,7 +249,7 @@ class Experiment(Results):
         condition: Condition | str | Mapping[str, float | str | None],
         specimen: str | None = None,
     ) -> "Recommendation":
-        """Return the networks, ranked by expected Dice and nearness to the condition together.
+        """Return the networks, ranked by the Dice that is expected under the condition.
 
         Args:
             condition: See :meth:`condition`. A value may also be a range, such as ``"-10:25"``.

@@ -17,7 +17,7 @@ from passband.analysis.packed_table import DRAWN, mean_dice, packed
 from passband.config import validate
 from passband.grid import is_condition
 from passband.prediction.recommend.microscopes import first_replica_microscopes
-from passband.results import Results, layout
+from passband.results import layout
 from passband.scores import OUTCOMES
 from passband.storage import datasets
 
@@ -122,23 +122,6 @@ def test_networks_that_give_other_numbers_than_stored_are_refused(choices, store
     assert not Path("choices.csv").exists()
 
 
-def test_ways_to_rank_are_compared_on_the_half_that_did_not_choose(choices, stored):
-    whole, results = stored
-    opened = Results(validate(yaml.safe_load(whole.read_text())), results)
-    lines = choices.ranked(opened).splitlines()
-    assert [line.split("|")[1].strip() for line in lines[2:]] == [
-        choices.OURS,
-        "mean of both ranks",
-        *(f"recommended of the {number} nearest" for number in choices.NEAR),
-        *(f"expected − {w:g} × distance" for w in choices.WEIGHTS),
-        choices.NEAREST,
-        choices.AVERAGE,
-        choices.ORACLE,
-    ]
-    (nearest,) = [line for line in lines if line.startswith(f"| {choices.NEAREST}")]
-    assert nearest.count("| 0.0000 (0.0000 to 0.0000) |") == 2
-
-
 def test_the_table_of_choices_has_what_is_recommended_minus_each_rule(choices, tmp_path):
     random = np.random.default_rng(0)
     lines = [["microscope", "rule", "train", "8", "9"]]
@@ -151,15 +134,3 @@ def test_the_table_of_choices_has_what_is_recommended_minus_each_rule(choices, t
     value, low, _, high = nearest.split("|")[3].replace("(", "").replace(")", "").split()
     assert float(low) < 0.1 < float(high)
     assert float(value) == pytest.approx(0.1, abs=0.01)
-
-
-def test_ways_to_rank_prefer_what_is_expected_and_near(choices):
-    expected = np.array([[0.9], [0.89], [0.5], [0.4]])
-    apart = np.array([[1.0], [0.0], [0.1], [0.2]])
-    found = {name: int(k[0]) for name, k in choices.rankings(expected, apart).items()}
-    assert found["recommended"] == 0
-    assert found["expected − 0.05 × distance"] == 1
-    assert found["expected − 0.5 × distance"] == 1
-    assert found["mean of both ranks"] == 1
-    assert found["recommended of the 3 nearest"] == 1
-    assert found["recommended of the 5 nearest"] == 0
