@@ -62,10 +62,12 @@ def test_folder_of_images_is_segmented(place, capsys):
     assert [line.partition(":")[0] for line in lines] == ["0.npy", "1.npy", "2.npy"]
     assert all(" nm of 2 whole, " in line and "Dice 1.000" in line for line in lines)
     assert all("disagreement 0." in line for line in lines)
-    assert out[-2] == "17 files in predictions; first open predictions/0_overlay.png"
+    assert out[-2] == "18 files in predictions; first open predictions/0_overlay.png"
     assert out[-1].startswith("mean Dice 1.000 over")
     assert out[-1].endswith(" over 3 images")
-    assert len(list((place / "predictions").glob("*.*"))) == 18  # with the records
+    assert len(list((place / "predictions").glob("*.*"))) == 19  # with the records
+    assert out[-3].startswith("sizes: mean 0.68 nm (")
+    assert out[-3].endswith("; 6 whole particles in 3 images")
     with tifffile.TiffFile(place / "predictions/1_mask.ome.tif") as file:
         assert np.mean((file.asarray() > 0) != MASK) < 0.002
         assert 'PhysicalSizeX="0.03"' in file.ome_metadata
@@ -328,7 +330,7 @@ def test_network_with_vacuum_normalisation_needs_the_dose(place, capsys):
 def test_options_may_stand_before_the_files(place, capsys):
     status, out, _ = run(capsys, "published", *PIXEL, "--adapt", "images/0.npy", "images/1.npy")
     assert status == 0
-    assert out[-1] == "10 files in predictions; first open predictions/0_overlay.png"
+    assert out[-1] == "11 files in predictions; first open predictions/0_overlay.png"
     with pytest.raises(SystemExit):
         run(capsys, "published", *PIXEL, "images/0.npy", "--unknown")
 
@@ -353,7 +355,7 @@ def test_an_unexpected_error_fails_only_its_file(place, capsys, monkeypatch):
     status, out, err = run(capsys, "published", "images", *PIXEL)
     assert status == 1
     assert err == ["1 of 3 files failed:", "images/1.npy: IndexError: a fault in a library"]
-    assert out[-1] == "10 files in predictions; first open predictions/0_overlay.png"
+    assert out[-1] == "11 files in predictions; first open predictions/0_overlay.png"
 
 
 def test_images_are_not_their_own_truth(place, capsys):

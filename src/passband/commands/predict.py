@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status, which is 1 if a file failed."""
     from tqdm import tqdm
 
-    from passband.micrographs import batch, summary, truth
+    from passband.micrographs import batch, size_figure, summary, truth
     from passband.micrographs.images import pixel_size, readers
     from passband.micrographs.images.segmentation import Settings
 
@@ -83,7 +83,10 @@ def run(options: argparse.Namespace) -> int:
                 bar.write("\n".join(map(escaped, _lines(outcome, options.verbose))))
                 sys.stdout.flush()
             bar.update()
-    tables = summary.write(frames, options.out)
+    tables, sizes = size_figure.write(frames, options.out)
+    tables += summary.write(frames, options.out)
+    if len(frames) > 1:
+        print(sizes)
     for remark in remarks:
         print(escaped(remark))
     if done:
@@ -188,7 +191,7 @@ def _closing(
 
 def _begin(out: Path) -> None:
     """Check that results can be written, and remove the tables of an earlier run."""
-    from passband.micrographs import records, summary
+    from passband.micrographs import records, size_figure, summary
 
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -196,6 +199,7 @@ def _begin(out: Path) -> None:
     except OSError as error:
         raise PassbandError(f"--out = {str(out)!r}: cannot be written: {error.strerror}") from None
     records.clear(out)
+    size_figure.clear(out)
     summary.clear(out)
 
 

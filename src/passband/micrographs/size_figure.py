@@ -1,0 +1,75 @@
+"""The histogram of a run: ``sizes.png``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from passband import PassbandError
+from passband.micrographs.images import own_outputs
+from passband.micrographs.sizes import PROBABILITY, Sizes, of_frames
+from passband.micrographs.summary import Frame
+from passband.storage import integrity
+from passband.storage.atomic import replacing
+
+#: The name of the picture.
+SIZES = "sizes.png"
+#: Its resolution [1/inch], and its height relative to its width.
+DPI, ASPECT = 200, 0.75
+
+
+def clear(folder: Path) -> None:
+    """Remove the picture of an earlier run from a folder.
+
+    Raises:
+        PassbandError: If a file has its name, and is no such picture.
+    """
+    path = folder / SIZES
+    if path.exists() or path.is_symlink():
+        integrity.check_regular(path)
+        if not own_outputs.is_output(path):
+            raise PassbandError(f"{path}: was not written by `predict`; give another --out")
+        path.unlink()
+
+
+def write(frames: Sequence[Frame], folder: Path) -> tuple[list[Path], str]:
+    """Write the histogram of the sizes in a run's images, and return the file and a line about it.
+
+    Without whole particles in images that are not flagged, there is no file.
+    """
+    found = of_frames(frames)
+    path = folder / SIZES
+    if found is None:
+        return [], f"no {SIZES}: no image that is not flagged has a whole particle"
+    import matplotlib.pyplot as plt
+
+    figure = draw(found)
+    try:
+        with replacing(path) as beside:
+            kept = {"Software": own_outputs.SOFTWARE}
+            figure.savefig(beside, dpi=DPI, format="png", metadata=kept)
+    finally:
+        plt.close(figure)
+    return [path], f"sizes: {found.values}; {found.numbers}"
+
+
+def draw(sizes: Sizes):
+    """Return the figure: shares of the particles, and their band."""
+    from passband.figures import style
+
+    width = style.COLUMN_CM
+    figure, panels = style.panels(1, 1, width, ASPECT * width)
+    ax = panels[0, 0]
+    ax.stairs(100 * sizes.shares, sizes.edges, fill=True, color=style.FEATURES, alpha=0.5)
+    ax.stairs(100 * sizes.shares, sizes.edges, color=style.OWN)
+    if sizes.band is not None:
+        low, high = 100 * sizes.band
+        name = f"{PROBABILITY:.0%} of resampled images"
+        ax.stairs(
+            high, sizes.edges, baseline=low, fill=True, color="0", alpha=0.2, lw=0, label=name
+        )
+        ax.legend(loc="upper right", handlelength=1.2)
+    ax.set_xlabel("equivalent diameter [nm]")
+    ax.set_ylabel("share of particles [%]")
+    ax.set_ylim(0, 1.25 * ax.dataLim.y1)  # there is room for the legend
+    lines = [sizes.values, *sizes.numbers.split("; ")]
+    ax.set_title("\n".join(lines), loc="left", fontsize=style.SMALL)
+    return figure
