@@ -36,8 +36,8 @@ from passband.imaging.splits import Split
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs.images import readers
 from passband.micrographs.images.segmentation import segment
-from passband.micrographs.predictions import score
 from passband.micrographs.trust.trust import LOWEST, Assessment, Assessor, Trust
+from passband.micrographs.truth import score
 from passband.prediction.recommend import image_dice
 from passband.results import Results
 from passband.specimens import exit_waves

@@ -24,8 +24,8 @@ from passband.imaging.splits import Split
 from passband.learning.network_files import open_networks
 from passband.micrographs.images import own_noise, preparation
 from passband.micrographs.images.segmentation import Settings, segment
-from passband.micrographs.predictions import score
 from passband.micrographs.trust.trust import Assessor
+from passband.micrographs.truth import score
 from passband.specimens import exit_waves
 
 PIXEL_A, DRAWN_A, STRUCTURES, SEED = 0.5, 0.776, 5, 99

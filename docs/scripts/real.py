@@ -26,8 +26,8 @@ from passband.learning.network_files import Network, finished_networks, open_net
 from passband.micrographs import outputs
 from passband.micrographs.images import readers
 from passband.micrographs.images.segmentation import Settings, segment
-from passband.micrographs.predictions import EMPTY
 from passband.micrographs.rings.background import otsu_threshold
+from passband.micrographs.truth import EMPTY
 from passband.network_id import NetworkId
 from passband.reports import markdown
 from passband.results import Results

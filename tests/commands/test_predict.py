@@ -215,6 +215,82 @@ def test_batch_goes_on_when_a_file_fails(place, capsys):
     assert [row["particles"] for row in rows] == ["2", "", "2", "", "", "", ""]
 
 
+def test_a_damaged_file_of_any_format_is_named(place, capsys):
+    pytest.importorskip("rsciio")
+    for end in ("emd", "dm3", "mrc", "tif", "png"):
+        (place / f"images/a.{end}").write_bytes(b"damaged" * 99)
+    (place / "images/b.zarr").mkdir()
+    (place / "images/b.zarr/zarr.json").write_text("{")
+    files = [path for path in (place / "images").iterdir() if path.suffix != ".npy"]
+    status, _, err = run(capsys, "two.safetensors", *files, *PIXEL)
+    assert status == 1
+    assert [line.partition(": ")[0] for line in err[1:]] == [str(path) for path in files]
+
+
+def test_a_file_that_becomes_damaged_is_noticed(place, capsys):
+    command = "two.safetensors", "images", *PIXEL
+    assert run(capsys, *command)[0] == 0
+    (place / "images/1.npy").write_bytes(b"damaged")
+    status, out, err = run(capsys, *command)
+    assert (status, len(err)) == (1, 2)
+    assert "2 of 3 files had been done before" in out
+    assert [bool(row["error"]) for row in table("summary")] == [False, True, False]
+    assert {row["file"] for row in table("particles")} == {"0.npy", "2.npy"}
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_any_work(place, capsys, monkeypatch):
+    (place / "file").touch()
+    status, out, err = run(capsys, "two.safetensors", "images", *PIXEL, "--out", "file/out")
+    assert (status, out) == (1, [])
+    assert err == ["--out = 'file/out': cannot be written: Not a directory"]
+
+
+def test_tables_of_a_user_are_not_replaced(place, capsys):
+    (place / "predictions").mkdir()
+    (place / "predictions/summary.csv").write_text("sample,remark\n")
+    status, out, err = run(capsys, "two.safetensors", "images", *PIXEL)
+    assert (status, out) == (1, [])
+    assert err == ["predictions/summary.csv: was not written by `predict`; give another --out"]
+    assert (place / "predictions/summary.csv").read_text() == "sample,remark\n"
+
+
+def test_a_run_that_is_stopped_leaves_no_summary(place, capsys, monkeypatch):
+    from passband.micrographs import predictions
+
+    command = "two.safetensors", "images", *PIXEL
+    assert run(capsys, *command)[0] == 0
+    np.save(place / "images/1.npy", image_of(MASK, 7))
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(predictions, "segment", stop)
+        assert run(capsys, *command)[0] == 130
+    assert not (place / "predictions/summary.csv").exists()
+    assert not (place / "predictions/particles.csv").exists()
+    status, out, _ = run(capsys, *command)
+    assert status == 0
+    assert "2 of 3 files had been done before" in out
+    assert len(table("summary")) == 3
+
+
+@pytest.mark.parametrize("number", ["0", "-2"])
+def test_a_number_of_processes_that_cannot_be_is_refused(place, capsys, number):
+    status, _, err = run(capsys, "two.safetensors", "images", *PIXEL, f"--jobs={number}")
+    assert (status, err) == (1, [f"--jobs = {number}: must be at least 1"])
+
+
+def test_help_begins_with_the_network_of_the_package(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["predict", "--help"])
+    text = capsys.readouterr().out
+    assert text.startswith("usage: passband predict general FILES... [options]\n")
+    groups = "the network", "images and results", "preparation of the images", "particles"
+    places = [text.index(f"\n{group}:\n") for group in groups]
+    assert places == sorted(places)
+
+
 def test_options_reach_the_segmentation(place, capsys):
     words = "--no-hot-pixels", "--flat-field", "--adapt", "--tile", "32", "--smallest-nm", "0.7"
     words = *words, "--verbose"

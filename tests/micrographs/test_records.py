@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from thresholds import image_of, mask_of_discs, save
 
+from passband import PassbandError
 from passband.learning.network_files import open_networks
 from passband.micrographs import predictions, records
 from passband.micrographs.images.segmentation import Settings
@@ -145,6 +146,11 @@ def test_a_zarr_folder_is_known_by_its_files(tmp_path):
     second = records.key([folder])
     (folder / "c/0/0").rename(folder / "c/0/1")
     assert len({first, second, records.key([folder])}) == 3
+
+
+def test_a_file_that_has_gone_is_named_in_one_line(tmp_path):
+    with pytest.raises(PassbandError, match=r"gone\.npy: cannot be read: No such file"):
+        records.key([tmp_path / "gone.npy"])
 
 
 def test_what_a_killed_run_has_left_is_removed(tmp_path):

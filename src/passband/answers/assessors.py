@@ -29,8 +29,10 @@ class Assessors:
         measure: bool = True,
         progress: Callable[[Iterable], Iterable] = iter,
     ):
-        self._settings, self._condition = settings, condition
-        self._measure, self._progress = measure, progress
+        self._settings = settings
+        self._condition = condition
+        self._measure = measure
+        self._progress = progress
         self._known: dict[tuple, tuple[list[Trust], dict[NetworkId, float]] | str] = {}
         #: What the user should know about the condition.
         self.notes: list[str] = []

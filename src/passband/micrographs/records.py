@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
-from passband.micrographs.images.formats import check_safe, files_of
+from passband import PassbandError
+from passband.micrographs.images.formats import files_of
 from passband.micrographs.summary import Frame
 from passband.seeds import digest
 from passband.storage import StoreError, atomic, checked_json, integrity
@@ -24,17 +25,18 @@ def key(paths: Iterable[Path | None], *values: object) -> str:
     """Return a digest of the content of image files, and of values that can be written as JSON.
 
     Raises:
-        PassbandError: If a file is a pipe or a device.
+        PassbandError: If a file is a pipe or a device, or cannot be read.
     """
-    contents = []
-    for path in paths:
-        if path is None:
-            contents.append(None)
-            continue
-        check_safe(path)
-        inside = files_of(path)
-        contents.append([[str(f.relative_to(path.parent)), _content(f)] for f in inside])
-    return digest(contents, *values)
+    return digest([path and _contents(path) for path in paths], *values)
+
+
+def _contents(path: Path) -> list[list[str]]:
+    """Return the names of the files with the content of an image file, and their digests."""
+    integrity.check_regular(path)
+    try:
+        return [[str(each.relative_to(path.parent)), _content(each)] for each in files_of(path)]
+    except OSError as error:
+        raise PassbandError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def keep(

@@ -248,7 +248,8 @@ def segment(
     repairs = [f"columns and rows {box} used, the rest cut off"] * is_cut
     done = [*repairs]
     if settings.hot_pixels:
-        before, image = image, preparation.remove_hot_pixels(image)
+        before = image
+        image = preparation.remove_hot_pixels(before)
         if hot := int(np.count_nonzero(before != image)):
             done.append(f"{number_of(hot, 'hot pixel')} replaced")
         del before
