@@ -11,6 +11,7 @@ from passband.learning.network_files import open_networks
 from passband.micrographs.images import readers
 from passband.micrographs.images.segmentation import segment
 from passband.micrographs.trust import trust
+from passband.micrographs.trust.likeness import DESCRIPTIONS
 from passband.micrographs.trust.trust import Assessment, Assessor, Own, Trust
 from passband.prediction.recommend.network_ranking import Dice
 
@@ -204,3 +205,24 @@ def test_networks_of_several_conditions_are_assessed_together():
     assert not found.is_flagged
     both = trust.together([Assessment(sure, ("a",)), Assessment(unsure, ("b", "a"))])
     assert both.reasons == ("a", "b")
+
+
+def test_each_reason_is_named_and_alone(trained):
+    """Scores like those of the training images are no reason; each one beyond its limit is."""
+    known = trained[1]
+    own = {name: getattr(known.own, name) for name in ("confidence", "agreement", "symmetry")}
+    usual = own | dict.fromkeys(known.limits, 0.0) | {"area": known.own.area}
+    assert known.assess(usual).reasons == ()
+    at_the_limits = usual | dict(known.limits)
+    assert not set(known.assess(at_the_limits).reasons) & set(DESCRIPTIONS.values())
+    for name, said in DESCRIPTIONS.items():
+        assert known.assess(usual | {name: known.limits[name] + 1e-6}).reasons[:1] == (said,)
+    assert known.assess(usual | {"field": 0.5}).reasons == ()
+    assert known.assess(usual | {"field": 0.49}).reasons == ("its small field",)
+    empty = known.assess(usual | {"area": 0.0, "confidence": 0.0})
+    assert empty.reasons == ("the lack of particles",)
+    unsure = known.assess(usual | {"confidence": 0.0})
+    assert unsure.dice.value < 0.75 * known.own.dice
+    assert unsure.reasons == ("its low expected Dice",)
+    adapted = known.assess(usual | {"confidence": 0.0}, adapted=True)
+    assert (adapted.reasons, adapted.dice) == ((), None)
