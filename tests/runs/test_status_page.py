@@ -541,6 +541,8 @@ def finish_all(results: Folder, age: float = 7200) -> None:
         results.put(f"logs/figures/{name}.log", age, GOOD.replace("train a b", f"figure_{name}"))
     results.put("report.html", age)
     results.put("logs/report.log", age, GOOD.replace("train a b", "report"))
+    results.put("explorer.html", age)
+    results.put("logs/explorer.log", age, GOOD.replace("train a b", "explorer"))
 
 
 # ── Whole studies ────────────────────────────────────────────────────────────────────────────────
