@@ -581,3 +581,68 @@ def test_incomplete_conditions_are_reported_in_one_line(trained, capsys, words, 
     assert status == 1
     assert len(err) == 1
     assert line in err[0]
+
+
+def test_labels_that_a_person_has_corrected_are_measured_without_a_network(place, capsys):
+    """The option is added to the command that has segmented the images, or no network is named."""
+    run(capsys, "two.safetensors", "images", *PIXEL)
+    before = table("summary")
+    instances = place / "predictions/1_instances.ome.tif"
+    corrected = tifffile.imread(instances)
+    corrected[corrected == 2] = 0
+    tifffile.imwrite("corrected.tif", corrected)
+    (place / "two.safetensors").write_bytes(b"no network is read")
+    command = "two.safetensors", "images/1.npy", *PIXEL, "--labels", "corrected.tif"
+    status, out, err = run(capsys, *command)
+    assert (status, err) == (0, [])
+    assert out == [
+        "1.npy: 1 particle, mean diameter 0.711 nm of 1 whole",
+        "sizes: mean 0.71 nm; 1 whole particle in 1 image",
+        "3 files in predictions: sizes.png, particles.csv, summary.csv",
+    ]
+    (row,) = table("summary")
+    assert (row["particles"], row["networks"], row["confidence"]) == ("1", "", "")
+    assert row["done"] == "particles of corrected.tif"
+    assert len(table("particles")) == 1
+    # All images, by the labels of the network.
+    status, out, _ = run(capsys, "images", *PIXEL, "--labels", "predictions")
+    assert status == 0
+    assert out[-2].endswith("; 6 whole particles in 3 images")
+    for old, new in zip(before, table("summary"), strict=True):
+        assert (new["mean_diameter_nm"], new["particles"]) == (old["mean_diameter_nm"], "2")
+
+
+def test_labels_that_are_missing_or_wrong_fail_for_their_image_only(place, capsys):
+    for number in (0, 2):
+        np.save(f"masks/{number}.npy", MASK * (number + 0.5))
+    np.save("masks/1.npy", np.where(np.arange(121) < 60, MASK * 5, MASK * 6))
+    (place / "masks/2.npy").unlink()
+    status, out, err = run(capsys, "images", *PIXEL, "--labels", "masks", "--out", "measured")
+    assert status == 1
+    assert out[0].startswith("1.npy: 2 particles, mean diameter 0.6")
+    assert err[0] == "2 of 3 files failed:"
+    assert "masks/0.npy: has the value 0.5; labels are" in err[1]
+    assert "there are no labels 2.npy or 2_instances.ome.tif in masks" in err[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("general", "--labels", "masks"), "general: is no image; --labels needs the images"),
+        (("images", "--labels", "masks", "--truth", "masks"), "--truth: has no effect together"),
+        (("images", "--labels", "masks/0.npy"), "is one file for 3 images; give a folder"),
+        (
+            ("images", "--labels", "nothing"),
+            "--labels = 'nothing': there is no such file or folder",
+        ),
+        (("gone.npy", "--labels", "masks"), "gone.npy"),
+    ],
+)
+def test_what_labels_cannot_be_used_with_is_one_line(place, capsys, words, message):
+    run(capsys, "images", *PIXEL, "--labels", "masks")
+    earlier = table("summary")
+    status, _, err = run(capsys, *words)
+    assert status == 1
+    assert len(err) == 1
+    assert message in err[0]
+    assert table("summary") == earlier

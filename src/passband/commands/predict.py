@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband import PassbandError
-from passband.commands import predict_options
+from passband.commands import predict_labels, predict_options
 from passband.commands.image_trust import assessors
 from passband.commands.network_choice import check_named, is_auto, named, recommended
 from passband.console import escaped
@@ -53,6 +53,8 @@ def run(options: argparse.Namespace) -> int:
     settings.check([])
     if options.jobs < 1:
         raise PassbandError(f"--jobs = {options.jobs}: must be at least 1")
+    if options.labels is not None:
+        return _measure_labels(options)
     if is_auto(options):
         networks, files = [], options.words[1:]
     else:
@@ -101,6 +103,18 @@ def run(options: argparse.Namespace) -> int:
         found = [(frame.name, frame.score) for frame in frames if frame.score is not None]
         print("\n".join(map(escaped, truth.lines(found))))
     return 1 if failures else 0
+
+
+def _measure_labels(options: argparse.Namespace) -> int:
+    """Measure particles that a person has labelled, without a network."""
+    from passband.micrographs.images import readers
+
+    files = predict_labels.images(options.words)
+    paths = readers.find(files, lambda line: print(escaped(line)))
+    _check_out(options.out, paths)
+    labels = predict_labels.find(options, paths)
+    _begin(options.out)
+    return predict_labels.run(labels, paths, options.out)
 
 
 def _tasks(

@@ -72,6 +72,13 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
         help="folder of masks with the names of the images; prints Dice, precision and recall",
     )
     group.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE|DIR",
+        help="numbered particles that a person has drawn or corrected, or a folder of such files "
+        "with the names of the images: they are measured, and no network is needed",
+    )
+    group.add_argument(
         "--likeness",
         action=argparse.BooleanOptionalAction,
         default=True,

@@ -29,7 +29,7 @@ class Frame(JsonValues):
         file: The name of its file.
         frame: Its place in the file, from 0 on. None if the file failed.
         number: The number of images in the file.
-        networks: The ids of the networks.
+        networks: The ids of the networks; none if a person has labelled the particles.
         shape: Height and width of the part of the image that was used [pixels].
         pixel_size_A: Side of a pixel [Å].
         dose_e_per_A2: The dose, if it was given [e/Å²].
@@ -99,7 +99,8 @@ class Frame(JsonValues):
             words.append(f"{mean} of {len(self.whole)} whole")
         elif self.particles:
             words.append("none whole")
-        words.append(f"confidence {self.confidence:.3f}")
+        if self.confidence is not None:
+            words.append(f"confidence {self.confidence:.3f}")
         if self.disagreement is not None:
             words.append(f"disagreement {self.disagreement:.3f}")
         scored = "" if self.score is None else f"; {self.score}"

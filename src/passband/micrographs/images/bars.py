@@ -78,6 +78,19 @@ class Box(NamedTuple):
             )
 
 
+def used(image: np.ndarray, crop: str | None) -> Box:
+    """Return the part of an image that is used: :func:`inside`, or what the user's `crop` says.
+
+    Raises:
+        PassbandError: If the image does not have this part.
+    """
+    if crop is None:
+        return inside(image)
+    box = Box.parse(crop)
+    box.check(image.shape)
+    return box
+
+
 def inside(image: np.ndarray) -> Box:
     """Return what is left of an image without bars and frames at its edges.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from passband import PassbandError
 from passband.micrographs.images import declared, pixel_size
@@ -100,6 +101,37 @@ def read_mask(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     return np.asarray(_frames(path, _content(path).images, min_px=1) > 0)
+
+
+def read_labels(path: str | Path) -> np.ndarray:
+    """Read numbered particles from a file of any format. No pixel size is needed.
+
+    Returns:
+        (frames, height, width) int64: 0 in the background, and a number from 1 on in each particle.
+
+    Raises:
+        PassbandError: As for :func:`read_mask`, and if values are no whole numbers from 0 on, or if
+            several separate regions have the only number, as in a mask.
+    """
+    path = Path(path)
+    content = _content(path)
+    values = _frames(path, content.images, min_px=1)
+    with np.errstate(invalid="ignore"):
+        labels = values.astype(np.int64)
+    wrong = (labels != values) | (labels < 0)
+    if wrong.any() or values.dtype.kind == "b":
+        found = values[wrong][0] if wrong.any() else "true and false"
+        raise PassbandError(
+            f"{path}: has the value {found}; labels are 0 in the background, and a whole number "
+            "from 1 on in each particle"
+        )
+    first, last = labels[labels > 0].min(initial=2**62), labels.max(initial=0)
+    if first == last and max(ndimage.label(each, np.ones((3, 3)))[1] for each in labels) > 1:
+        raise PassbandError(
+            f"{path}: all its regions have the number {last}, as in a mask; give each particle its "
+            "own number"
+        )
+    return labels
 
 
 def find(paths: Iterable[str | Path], say: Callable[[str], None] = lambda line: None) -> list[Path]:

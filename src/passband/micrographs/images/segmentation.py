@@ -200,15 +200,6 @@ def verdict(expected: "Dice | None", flags: Sequence[str], unassessed: str = "")
     return f"looks like the training images{dice}"
 
 
-def _box(image: np.ndarray, settings: Settings) -> Box:
-    """Return the part of an image that is used, see :class:`Settings`."""
-    if settings.crop is None:
-        return bars.inside(image)
-    box = Box.parse(settings.crop)
-    box.check(image.shape)
-    return box
-
-
 def segment(
     image: np.ndarray,
     pixel_size_A: float,
@@ -234,7 +225,7 @@ def segment(
     """
     settings = settings or Settings()
     settings.check(networks)
-    whole, box = image.shape, _box(image, settings)
+    whole, box = image.shape, bars.used(image, settings.crop)
     image = image[box.place]
     for network in networks:
         check_image(image.shape, pixel_size_A, network)
