@@ -6,7 +6,6 @@ metrics and the OOD metrics.
 """
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,6 +40,7 @@ from passband.network_id import NetworkId
 from passband.prediction.range_of_use import ranges
 from passband.results import Results, layout
 from passband.results.parts import FILE, FILES, Found, check_target, find, find_all
+from passband.results.stores import check_ids
 from passband.storage import DamagedError, StoreError, atomic, datasets, json_text, provenance
 from passband.storage.records import MICROSCOPE
 
@@ -128,13 +128,6 @@ def _check_variables(found: Found, opened: xr.Dataset) -> None:
             raise PassbandError(f"{found.path}: has no names along {name}; make this part again")
 
 
-def _unknown(part: str, what: str, name: object) -> PassbandError:
-    return PassbandError(
-        f"{part}: has {what} {str(name)[:80]}, which its own configuration has not; make this part "
-        "again"
-    )
-
-
 def _check_values(found: Found, opened: xr.Dataset) -> None:
     """Check that a part has the ids of its study, each of them once, and no negative epoch.
 
@@ -149,12 +142,7 @@ def _check_values(found: Found, opened: xr.Dataset) -> None:
         "test_specimen": {*study.specimens},
         "test": {c.id for c in study.test_conditions},
     }
-    for name, allowed in known.items():
-        for id, number in Counter(opened[name].values.tolist()).items():
-            if number > 1:
-                raise PassbandError(f"{found.name}: has {name} = {id} twice; make this part again")
-            if id not in allowed:
-                raise _unknown(found.name, f"{name} =", id)
+    check_ids(found.name, opened, known, "make this part again")
     if "best_epoch" in opened and (lowest := float(opened.best_epoch.min())) < 0:
         raise PassbandError(
             f"{found.name}: has best_epoch = {lowest:g}, must be 0 or more; make this part again"
@@ -174,7 +162,10 @@ def spectra(parts: Sequence[Found]) -> dict[str, Spectrum]:
     for part in parts:
         for name, spectrum in stored_spectra(part.attrs, part.name).items():
             if name not in part.study.specimens:
-                raise _unknown(part.name, "a spectrum of", name)
+                raise PassbandError(
+                    f"{part.name}: has a spectrum of {str(name)[:80]}, which its own configuration "
+                    "has not; make this part again"
+                )
             add(name, spectrum)
     for part in parts:
         study = part.study

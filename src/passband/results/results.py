@@ -247,20 +247,23 @@ class Results:
         Raises:
             PassbandError: If there is no table, or if it is damaged.
         """
-        from passband.results.stores import load_table  # zarr takes a second to import
+        from passband.results import stores  # zarr takes a second to import
         from passband.storage import datasets
 
+        path = self.path(published.TABLE if self.is_published else layout.TABLE)
         if not self.is_published:
             self.check_has(layout.TABLE)
-            found = load_table(self.path(layout.TABLE))
-        elif self.has(published.TABLE):
+            found = stores.load_table(path)
+        elif path.exists():
             published.check(self.folder)
-            found = datasets.read(self.path(published.TABLE), datasets.TABLE)
+            found = datasets.read(path, datasets.TABLE)
         else:
             raise PassbandError(
                 f"{self}: the published folder has no {published.TABLE}, which a recommendation "
                 "needs; publish the network again from a study with a table of results"
             )
+        if self.is_known:
+            stores.of_study(path, found, self.study)
         return found[sorted(found, key=lambda name: name != "dice")]
 
     @cached_property
@@ -293,7 +296,8 @@ class Results:
         Raises:
             PassbandError: If there is no such store, or if it is damaged.
         """
-        from passband.storage import datasets  # zarr takes a second to import
+        from passband.results import stores  # zarr takes a second to import
+        from passband.storage import datasets
 
         self.check_has(store)
         kinds = {
@@ -302,7 +306,8 @@ class Results:
             layout.PREDICTION: datasets.PREDICTION,
             layout.DISTANCES: datasets.DISTANCES,
         }
-        return datasets.read(self.path(store), kinds[store], variables)
+        found = datasets.read(self.path(store), kinds[store], variables)
+        return stores.of_study(self.path(store), found, self.study) if self.is_known else found
 
     def check_has(self, store: str) -> None:
         """Raise PassbandError if a store does not exist, with the command that makes it."""

@@ -1,11 +1,16 @@
 """Opens the table of results."""
 
+from collections import Counter
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
+from passband import PassbandError
 from passband.axes import AXES
+from passband.config import Study
+from passband.grid import Condition, is_condition
 from passband.storage import datasets
 
 
@@ -30,4 +35,65 @@ def load_table(path: str | Path) -> xr.Dataset:
         for name, axis in AXES.items():
             if (coordinate := f"{side}_{name}") in opened.coords:
                 opened[coordinate].attrs["long_name"] = f"{word} {axis.label}"
+    return opened
+
+
+def check_ids(
+    source: str | Path, opened: xr.Dataset, known: Mapping[str, Container], advice: str
+) -> None:
+    """Check that a store has known names along its dimensions, each of them once.
+
+    Args:
+        source: What the user calls the store, for the error's message.
+        known: For each dimension that is checked, if the store has it, the names that may be there.
+        advice: What to do, for the error's message.
+
+    Raises:
+        PassbandError: If a name is not known, or is there twice.
+    """
+    for name, allowed in known.items():
+        if name not in opened.dims or name not in opened.coords:
+            continue
+        for id, number in Counter(opened[name].values.tolist()).items():
+            if number > 1:
+                raise PassbandError(f"{source}: has {name} = {id} twice; {advice}")
+            if id not in allowed:
+                raise PassbandError(
+                    f"{source}: has {name} = {str(id)[:80]}, which its own configuration has not; "
+                    f"{advice}"
+                )
+
+
+class _Ids:
+    """The ids of all conditions and mixtures."""
+
+    def __contains__(self, id: object) -> bool:
+        if not isinstance(id, str):
+            return False
+        try:
+            return not is_condition(id) or Condition.parse(id) is not None
+        except ValueError:
+            return False
+
+
+def of_study(path: Path, opened: xr.Dataset, study: Study) -> xr.Dataset:
+    """Return a store after checking that its names can be those of a study, and that it has Dice.
+
+    Its conditions may be others, since the study may have had others when the store was made.
+
+    Raises:
+        PassbandError: See :func:`check_ids`.
+    """
+    advice = "delete it and run the study again"
+    if opened.attrs.get("kind") in (datasets.TABLE, datasets.OOD) and "dice" not in opened:
+        raise PassbandError(f"{path}: has no variable dice; {advice}")
+    known = {
+        "specimen": {*study.specimens},
+        "test_specimen": {*study.specimens},
+        "architecture": {*study.training.architectures},
+        "replica": range(1_000),
+        "train": _Ids(),
+        "test": _Ids(),
+    }
+    check_ids(path, opened, known, advice)
     return opened

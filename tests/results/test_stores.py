@@ -1,0 +1,55 @@
+"""Names in a store of results can be those of its study, or the store is refused."""
+
+import pytest
+import xarray as xr
+
+from passband import PassbandError
+from passband.config import validate
+from passband.results import Results, layout
+from passband.storage import datasets
+
+STUDY = validate({"specimens": {"gold": {}}, "training": {"architectures": ["compact-w4-d2"]}})
+NAMES = {
+    "specimen": ["gold"],
+    "test_specimen": ["gold"],
+    "architecture": ["compact-w4-d2"],
+    "replica": [0, 1],
+    "train": ["df+0007.00_cs+0001.200_ap016.00_ds001000.00", "all-5d8f5c27"],
+}
+
+
+def store(**changes):
+    names = {name: changes.get(name, values) for name, values in NAMES.items()}
+    dice = xr.DataArray(0.5, names, list(names))
+    return xr.Dataset({"dice": dice.copy(data=dice.values.copy())})
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"specimen": ["lead"]}, "has specimen = lead, which its own configuration has not;"),
+        ({"test_specimen": ["gold", "lead"]}, "has test_specimen = lead, which its own"),
+        ({"architecture": ["compact-w8-d3"]}, "has architecture = compact-w8-d3, which its own"),
+        ({"replica": [0, -1]}, "has replica = -1, which its own configuration has not;"),
+        ({"replica": [0.5, 1]}, r"has replica = 0\.5, which its own"),
+        ({"train": ["foo"]}, "has train = foo, which its own configuration has not;"),
+        ({"train": [5]}, "has train = 5, which its own"),
+        ({"train": ["all-5d8f5c27"] * 2}, "has train = all-5d8f5c27 twice;"),
+        ({"specimen": ["gold", "gold"]}, "has specimen = gold twice;"),
+    ],
+)
+def test_names_that_a_study_has_not_are_refused(tmp_path, changes, says):
+    datasets.write(store(), tmp_path / layout.OOD, datasets.OOD, {})
+    assert Results(STUDY, tmp_path).ood.dice.size == 4
+    datasets.write(store().drop_vars("dice"), tmp_path / layout.OOD, datasets.OOD, {})
+    with pytest.raises(PassbandError, match=r"ood\.zarr: has no variable dice; delete it"):
+        _ = Results(STUDY, tmp_path).ood
+    datasets.write(store(**changes), tmp_path / layout.OOD, datasets.OOD, {})
+    with pytest.raises(PassbandError, match=rf"ood\.zarr: {says}.* delete it and run the study"):
+        _ = Results(STUDY, tmp_path).ood
+
+
+def test_the_table_is_checked_too(tmp_path):
+    datasets.write(store(specimen=["lead"]), tmp_path / layout.TABLE, datasets.TABLE, {})
+    with pytest.raises(PassbandError, match=r"table\.zarr: has specimen = lead"):
+        _ = Results(STUDY, tmp_path).table
