@@ -49,6 +49,20 @@ def test_names_that_a_study_has_not_are_refused(tmp_path, changes, says):
         _ = Results(STUDY, tmp_path).ood
 
 
+@pytest.mark.parametrize("text", ["[", "[]", '{"a": 1}', 7])
+def test_damaged_mixtures_are_refused(tmp_path, text):
+    datasets.write(store(), tmp_path / layout.OOD, datasets.OOD, {"mixtures": text})
+    with pytest.raises(PassbandError, match=r"ood\.zarr: its attribute mixtures is damaged;"):
+        _ = Results(STUDY, tmp_path).ood
+
+
+def test_dice_that_is_no_number_is_refused(tmp_path):
+    words = store().astype(str).astype(object)
+    datasets.write(words, tmp_path / layout.OOD, datasets.OOD, {})
+    with pytest.raises(PassbandError, match=r"ood\.zarr: dice is .*, must be numbers; delete it"):
+        _ = Results(STUDY, tmp_path).ood
+
+
 def test_the_table_is_checked_too(tmp_path):
     datasets.write(store(specimen=["lead"]), tmp_path / layout.TABLE, datasets.TABLE, {})
     with pytest.raises(PassbandError, match=r"table\.zarr: has specimen = lead"):

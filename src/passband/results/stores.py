@@ -11,7 +11,8 @@ from passband import PassbandError
 from passband.axes import AXES
 from passband.config import Study
 from passband.grid import Condition, is_condition
-from passband.storage import datasets
+from passband.mixtures import MIXTURES
+from passband.storage import datasets, json_text
 
 
 def load_table(path: str | Path) -> xr.Dataset:
@@ -76,6 +77,15 @@ class _Ids:
             return False
 
 
+def _has_mixtures(text: object) -> bool:
+    """Return whether an attribute has the distribution of each mixture."""
+    try:
+        content = json_text.parse(text)
+    except (ValueError, TypeError):
+        return False
+    return isinstance(content, dict) and all(isinstance(x, dict) for x in content.values())
+
+
 def of_study(path: Path, opened: xr.Dataset, study: Study) -> xr.Dataset:
     """Return a store after checking that its names can be those of a study, and that it has Dice.
 
@@ -85,8 +95,13 @@ def of_study(path: Path, opened: xr.Dataset, study: Study) -> xr.Dataset:
         PassbandError: See :func:`check_ids`.
     """
     advice = "delete it and run the study again"
-    if opened.attrs.get("kind") in (datasets.TABLE, datasets.OOD) and "dice" not in opened:
-        raise PassbandError(f"{path}: has no variable dice; {advice}")
+    if opened.attrs.get("kind") in (datasets.TABLE, datasets.OOD):
+        if "dice" not in opened:
+            raise PassbandError(f"{path}: has no variable dice; {advice}")
+        if opened.dice.dtype.kind != "f":
+            raise PassbandError(f"{path}: dice is {opened.dice.dtype}, must be numbers; {advice}")
+    if not _has_mixtures(opened.attrs.get(MIXTURES, "{}")):
+        raise PassbandError(f"{path}: its attribute {MIXTURES} is damaged; {advice}")
     known = {
         "specimen": {*study.specimens},
         "test_specimen": {*study.specimens},
