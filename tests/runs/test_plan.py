@@ -380,6 +380,20 @@ def test_a_plan_lists_the_work_that_is_left(results, capsys):
     assert second.strip() == f"36 steps and {work(seconds, 'core')}"
 
 
+def test_several_gpus_share_the_work(results, capsys, monkeypatch):
+    monkeypatch.setattr(plan, "duration", lambda seconds: f"{seconds:.6f} s")
+    ends = {}
+    for number, words in ((1, "1 GPU"), (4, "4 GPUs")):
+        asked = ["plan", str(SMALLEST), "--device", "h100", "--gpus", str(number)]
+        assert cli.main(asked) == 0
+        found = re.search(
+            rf"stated; ([\d.]+) s to ([\d.]+) s with {words}\n", capsys.readouterr().out
+        )
+        ends[number] = [float(end) for end in found.groups()]
+    assert 0 < ends[1][0] < ends[1][1]
+    assert ends[4] == pytest.approx([end / 4 for end in ends[1]], abs=1e-5)
+
+
 def test_a_plan_for_gpus_is_a_range_with_its_assumptions(results, capsys):
     words = ["plan", str(SMALLEST), "--device", "h100"]
     assert cli.main([*words, "--gpus", "4"]) == 0

@@ -104,11 +104,14 @@ def test_the_exit_status_is_the_commands(capfd):
 
 
 def test_a_quiet_commands_output_appears_only_if_it_fails(capfd):
-    code = "import sys; print('said'); sys.exit({})"
+    code = "import sys; print('said', flush=True); print('why', file=sys.stderr); sys.exit({})"
     assert workflow.run([sys.executable, "-c", code.format(0)], Path(), quiet=True) == 0
-    assert capfd.readouterr().err == ""
+    assert capfd.readouterr() == ("", "")
     assert workflow.run([sys.executable, "-c", code.format(1)], Path(), quiet=True) == 1
-    assert capfd.readouterr().err == "said\n"
+    assert capfd.readouterr() == ("", "said\nwhy\n")
+    # Otherwise the command writes to the terminal itself.
+    assert workflow.run([sys.executable, "-c", code.format(0)], Path()) == 0
+    assert capfd.readouterr() == ("said\n", "why\n")
 
 
 def test_what_a_dry_run_lists_is_printed_by_this_process(capsys):
