@@ -155,6 +155,13 @@ def test_network_is_chosen_for_the_condition_of_the_image(tmp_path, monkeypatch,
         "1 of 1 files failed:",
         "--aperture-mrad and --dose-e-per-A2 are missing: film.npy does not state them",
     ]
+    # Beyond the tested doses, from 100 to 1,000 e/Å², it is said how Dice is expected.
+    high, low = ((*asked[:-1], dose) for dose in ("5000", "20"))
+    status, out, _ = run(capsys, "known", "film.npy", "--network", "auto", *high)
+    assert (status, out[2]) == (0, "  expected Dice is as at 1,000 e/Å², the highest tested dose")
+    status, _, err = run(capsys, "known", "film.npy", "--network", "auto", *low)
+    assert status == 1
+    assert err[1].startswith("--dose-e-per-A2 = 20: must be 50 e/Å² or more, half of the lowest")
     # A study's own images state their condition, and need no rings.
     condition = study.test_conditions[0]
     mask = np.pad(np.ones((1, 40, 40), np.uint8), ((0, 0), (0, 24), (0, 24)))
