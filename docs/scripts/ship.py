@@ -10,7 +10,6 @@ sample is a simulated image of a test structure, under the network's training co
 about where the network holds is in `general.txt` beside the network, and is written by hand.
 """
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -31,7 +30,7 @@ from passband.micrographs.images import preparation
 from passband.reports import markdown
 from passband.results import Results, layout, published
 from passband.sharing.card import noise_words
-from passband.storage import datasets
+from passband.storage import checked_json, datasets
 from passband.units import A_PER_NM
 
 #: The largest size of the network's file [bytes].
@@ -76,8 +75,8 @@ def write_likeness(results: Results, shipped: network_files.Network) -> None:
     if results.study.digest != shipped.study.digest:
         raise PassbandError(f"{results}: is not the study of {shipped.path}")
     images = StudyImages(results, shipped.normalisation, shipped.metadata.architecture)
-    known = calibrate(images.measure([shipped])).to_values()
-    trust.trust_file(shipped).write_text(json.dumps(known), encoding="utf-8")
+    known = calibrate(images.measure([shipped]))
+    checked_json.write(trust.trust_file(shipped), known.to_values())
 
 
 def card(results: Results, network: network_files.Network) -> str:

@@ -22,7 +22,13 @@ from passband.imaging.splits import Split
 from passband.learning.network_files import Network
 from passband.micrographs.images.background import take_off
 from passband.micrographs.trust import likeness
-from passband.micrographs.trust.certainty import probabilities, ratio, sureness, symmetry
+from passband.micrographs.trust.certainty import (
+    evenness,
+    probabilities,
+    ratio,
+    sureness,
+    symmetry,
+)
 from passband.micrographs.trust.distortions import DISTORTIONS
 from passband.micrographs.trust.likeness import DESCRIPTIONS, Reference
 from passband.micrographs.trust.trust import WELL, Ids, Own, Trust, relative_scores
@@ -43,7 +49,7 @@ _BYTES = 4 * 608 * 128**2
 #: The part of the images on which a network does well that may be beyond a limit of a distance.
 _BEYOND = 0.02
 #: The scores of an image that need no ground truth, before they are compared with the training.
-RAW = ("confidence", "agreement", "symmetry", "area", *DESCRIPTIONS)
+RAW = ("confidence", "agreement", "symmetry", "area", "evenness", *DESCRIPTIONS)
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,8 @@ class Measured(JsonValues):
     def limits(self, included: np.ndarray) -> dict[str, float]:
         """Return the largest distance of each description at which the networks do well.
 
+        The entry `evenness` is the smallest agreement with the image without its smooth part.
+
         Args:
             included: (n,) bool, the images that are used. Distorted images are never used.
         """
@@ -88,6 +96,8 @@ class Measured(JsonValues):
             # Training images are not flagged, whatever their Dice is.
             found = np.quantile(self.raw[name][well], 1 - _BEYOND) if well.any() else 0.0
             result[name] = max(float(found), self.reference.limit(name))
+        even = self.raw["evenness"][well]
+        result["evenness"] = float(np.quantile(even, _BEYOND)) if well.any() else 0.0
         return result
 
     def scores(self, included: np.ndarray) -> dict[str, np.ndarray]:
@@ -291,6 +301,7 @@ def _predicted(
         every = probabilities(modules, image[None])
         raw = sureness(every[0, :, 0], side)
         raw["symmetry"] = float(ratio(*symmetry(every))[0])
+        raw["evenness"] = evenness(modules, image, side, networks[0].divisor)
         raw["dice"] = dice_of_masks(every[0, :, 0].mean(0) > 0.5, mask)
         found.append(raw)
     scores = {name: np.array([each[name] for each in found]) for name in found[0]}

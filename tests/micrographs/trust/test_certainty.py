@@ -85,3 +85,27 @@ def test_windows_of_a_wide_image_cover_it():
         single = wide.copy()
         single[row, column] = 1
         assert certainty.windowed_dice(single, 32) == pytest.approx(1)
+
+
+class Bright(torch.nn.Module):
+    """Takes bright pixels for particles."""
+
+    def __init__(self):
+        super().__init__()
+        self.level = torch.nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, images):
+        return 8 * (images - self.level)
+
+
+def test_evenness_is_low_where_the_background_makes_the_mask():
+    y, x = np.ogrid[-1:1:62j, -1:1:70j]
+    noise = np.random.default_rng(0).normal(0, 0.1, (62, 70))
+    discs = sum(((y - a) ** 2 + (x - b) ** 2 < 0.02) * 2.0 for a, b in ((-0.5, 0.3), (0.4, -0.4)))
+    found = {}
+    for name, light in {"even": 0 * x, "waves": 2 * np.sin(2 * x)}.items():
+        image = (noise + discs + light).astype(np.float32)
+        found[name] = certainty.evenness([Bright(), Bright()], image, 20, divisor=8)
+    assert found["even"] > 0.9
+    assert found["waves"] < 0.6
+    assert found["waves"] > 0

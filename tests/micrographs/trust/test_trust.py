@@ -1,6 +1,7 @@
 """Which images are flagged, and the expected Dice, for a trained network."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -226,3 +227,25 @@ def test_each_reason_is_named_and_alone(trained):
     assert unsure.reasons == ("its low expected Dice",)
     adapted = known.assess(usual | {"confidence": 0.0}, adapted=True)
     assert (adapted.reasons, adapted.dice) == ((), None)
+
+
+def test_an_uneven_background_is_flagged_where_a_limit_is_known(trained):
+    """Files of earlier versions have no limit."""
+    _, known = trained
+    raw = {"confidence": 0.9, "agreement": 0.9, "symmetry": 0.99, "area": 0.2, "evenness": 0.5}
+    raw |= dict.fromkeys(DESCRIPTIONS, 0.0)
+    assert trust.UNEVEN not in known.assess(raw).reasons
+    limited = replace(known, limits={**known.limits, "evenness": 0.6})
+    assert trust.UNEVEN in limited.assess(raw).reasons
+    assert trust.UNEVEN not in limited.assess(raw | {"evenness": 0.7}).reasons
+    del raw["evenness"]
+    assert trust.UNEVEN not in limited.assess(raw).reasons
+
+
+def test_wide_images_are_not_compared_with_their_rest(trained, monkeypatch):
+    networks, known = trained
+    limited = replace(known, limits={**known.limits, "evenness": 1.0})
+    image = images("Au")[0][0]
+    assert trust.UNEVEN in assess((networks, limited), image)[0].reasons
+    monkeypatch.setattr(trust, "MOST_FIELDS", 0.5)
+    assert trust.UNEVEN not in assess((networks, limited), image)[0].reasons

@@ -18,8 +18,8 @@ _SMALLEST = 0.02
 _LEFT = 0.5
 #: Values are the same if they differ by so many grey levels of 8 bits, at the edge of the image,
 #: and inside a bar, where JPEG blurs letters; but by no more than this part of the noise of the
-#: middle of the image.
-_LEVELS, _BLURRED, _SPREAD = 2.0, 8.0, 0.25
+#: middle of the image, at the edge half of it.
+_LEVELS, _BLURRED, _SPREAD = 2.0, 8.0, 0.6
 #: A block of JPEG has so many rows. A block at the border of a bar mixes it with the image.
 _BLOCK = 8
 
@@ -138,7 +138,7 @@ def _width(lines: np.ndarray, middle: np.ndarray, level: float, pixels: int) -> 
     # Between neighbours, an uneven illumination makes no difference.
     noise = float(np.diff(middle, axis=1).std(dtype=np.float64)) / 2**0.5
     value, spread = float(np.median(lines[0])), _SPREAD * noise
-    same, blurred = min(_LEVELS * level, spread), min(_BLURRED * level, spread)
+    same, blurred = min(_LEVELS * level, spread / 2), min(_BLURRED * level, spread)
     if _share(lines[:1], value, same)[0] < _PART or _share(middle, value, same).mean() > _PART / 2:
         return 0
     lines = lines[: int(len(lines) * _LEFT) + 2]

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from passband.learning import devices
 
+#: Standard deviation of the blur that is the smooth part of an image, in sides of a training image.
+SMOOTH = 0.4
+
 
 def agreement_of(mean: np.ndarray, deviation: np.ndarray, number: int) -> float:
     """Return how far replicas agree: the soft Dice of two replicas, from 0 to 1.
@@ -73,6 +76,31 @@ def symmetry(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     first, second = found.mean(1, dtype=np.float64)
     products, squares = 2 * first * second, first**2 + second**2
     return products.sum((1, 2)), squares.sum((1, 2))
+
+
+def evenness(networks: Sequence[nn.Module], image: np.ndarray, side: int, divisor: int) -> float:
+    """Return how far the probabilities of an image agree with those without its smooth part.
+
+    Where the agreement is low, the networks see the background rather than the particles. The
+    smooth part is a Gaussian blur, and the rest has the mean and the variance of the image.
+
+    Args:
+        image: (height, width) float32, the normalised image.
+        side: Side of a training image [pixels], from which the width of the blur follows.
+        divisor: The image is continued by its mirror image to a multiple of this number of pixels.
+
+    Returns:
+        The soft Dice of both, see :func:`symmetry`; 1 if both have no particle.
+    """
+    from scipy import ndimage
+
+    padded = np.pad(image, [(0, -n % divisor) for n in image.shape], "symmetric")
+    rest = padded - ndimage.gaussian_filter(padded, SMOOTH * side, mode="nearest")
+    rest *= padded.std() / max(float(rest.std()), 1e-12)
+    rest += padded.mean() - rest.mean()
+    found = probabilities(networks, np.stack([padded, rest]))[0].mean(0, dtype=np.float64)
+    first, second = found[:, : image.shape[0], : image.shape[1]]
+    return float(ratio(2 * (first * second).sum(), (first**2 + second**2).sum()))
 
 
 def ratio(products: np.ndarray | float, squares: np.ndarray | float) -> np.ndarray:

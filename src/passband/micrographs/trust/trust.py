@@ -10,8 +10,8 @@ from pydantic import PlainSerializer, PlainValidator
 
 from passband.learning.network_files import Network
 from passband.micrographs.trust import likeness
+from passband.micrographs.trust.certainty import evenness, ratio, sureness, symmetry
 from passband.micrographs.trust.certainty import probabilities as mirrored
-from passband.micrographs.trust.certainty import ratio, sureness, symmetry
 from passband.micrographs.trust.likeness import DESCRIPTIONS, Reference
 from passband.network_id import NetworkId
 from passband.prediction.json_values import JsonValues, require
@@ -28,6 +28,11 @@ LOWEST = 0.75
 SMALLEST_FIELD = 0.5
 #: A network does well on an image if Dice is at least this fraction of the network's own Dice.
 WELL = 0.8
+#: An image of at most so many areas of a training image is segmented without its smooth part too.
+#: Wider images are divided by their background.
+MOST_FIELDS = 16
+#: What is said if the masks with and without the smooth part of an image differ too much.
+UNEVEN = "its uneven background"
 #: Largest number of pixels of an image over which probabilities are summed.
 MOST_PIXELS = 2**22
 #: The type of ids of networks, which are texts in JSON.
@@ -136,7 +141,8 @@ class Trust(JsonValues):
 
     Attributes:
         own: The networks on images of the training condition.
-        limits: The largest distance of each description at which the networks do well.
+        limits: The largest distance of each description at which the networks do well, and the
+            smallest `evenness`.
         calibrations: `plain`, and `ctf` if the condition's expected Dice can be used too.
     """
 
@@ -148,7 +154,8 @@ class Trust(JsonValues):
 
     def __post_init__(self):
         require(self.networks, "there is no network")
-        require(self.limits.keys() == DESCRIPTIONS.keys(), "a limit is missing")
+        # Files of earlier versions have no limit of the evenness.
+        require(self.limits.keys() - {"evenness"} == DESCRIPTIONS.keys(), "a limit is missing")
         require(np.isfinite(list(self.limits.values())).all(), "a limit is not finite")
         require("plain" in self.calibrations, "the calibration `plain` is missing")
 
@@ -159,7 +166,8 @@ class Trust(JsonValues):
 
         Args:
             raw: See :func:`relative_scores`. The optional entry `field` is the area of the image,
-                divided by the area of a training image.
+                divided by the area of a training image, and `evenness` is
+                :func:`passband.micrographs.trust.certainty.evenness`.
             ctf: The Dice that the study's model expects under the condition of the image.
             adapted: Whether batch normalisation had the statistics of the image. The expected Dice
                 is then not known, since it was learned without.
@@ -175,6 +183,7 @@ class Trust(JsonValues):
         beyond = [name for name in DESCRIPTIONS if found[name] > self.limits[name]]
         reasons = [DESCRIPTIONS[name] for name in beyond]
         reasons += ["its small field"] * is_small
+        reasons += [UNEVEN] * (raw.get("evenness", 1.0) < self.limits.get("evenness", 0.0))
         dice = self.calibrations[kind].expected(self.own.dice, found, bool(reasons))
         if raw["area"] == 0:
             reasons.append("the lack of particles")
@@ -208,6 +217,8 @@ class Assessor:
         #: step between rows of probabilities, and the area in areas of a training image.
         self._seen: dict[NetworkId, tuple[np.ndarray, np.ndarray, int, float]] = {}
         self._probabilities: dict[NetworkId, np.ndarray] = {}
+        #: By the first network of a trust: the network's input, unless the image is wide.
+        self._inputs: dict[NetworkId, np.ndarray] = {}
 
     @property
     def values(self) -> tuple:
@@ -219,6 +230,7 @@ class Assessor:
         """Forget an image whose segmentation has failed."""
         self._seen.clear()
         self._probabilities.clear()
+        self._inputs.clear()
 
     def watch(
         self,
@@ -242,6 +254,8 @@ class Assessor:
             side = trust.reference.side
             parts = likeness.windows(image, side)
             self._seen[trust.networks[0]] = parts, normalise(parts), step, image.size / side**2
+            if image.size <= MOST_FIELDS * side**2:
+                self._inputs[trust.networks[0]] = normalise(image)
 
     def finish(self) -> Assessment:
         """Return the assessment of the image that all networks have segmented."""
@@ -254,6 +268,10 @@ class Assessor:
                 *(parts, inputs, [self._probabilities.pop(id) for id in trust.networks], step),
             )
             raw["field"] = field
+            if (whole := self._inputs.pop(trust.networks[0], None)) is not None:
+                own = [self._networks[id] for id in trust.networks]
+                modules = [network.module for network in own]
+                raw["evenness"] = evenness(modules, whole, trust.reference.side, own[0].divisor)
             expected = [self._ctf[id] for id in trust.networks if id in self._ctf]
             ctf = float(np.mean(expected)) if expected else None
             found.append(trust.assess(raw, ctf, self._adapted))
