@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import twelve_scherzer
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from twelve_parts import FOLDER
 
 from passband.figures import style
@@ -59,7 +60,19 @@ def levels(ax: plt.Axes, lines: pd.DataFrame) -> None:
 
 def scherzer(ax: plt.Axes, folder: Path) -> None:
     """Draw Dice at home and abroad against the defocus of training in Scherzer units."""
-    twelve_scherzer.panel(ax, twelve_scherzer.load(folder / "studies" / "scherzer.csv"))
+    frame = twelve_scherzer.load(folder / "studies" / "scherzer.csv")
+    twelve_scherzer.panel(ax, frame)
+    marks = zip(sorted(frame.cs_um.unique()), "os", strict=True)
+    lines = zip(sorted(frame.dose.unique()), ("-", "--"), strict=True)
+    handles = [
+        plt.Line2D([], [], color=style.OWN, label="own condition"),
+        plt.Line2D([], [], color=style.OTHER, label="other conditions"),
+        *(plt.Line2D([], [], color="0.3", marker=m, ls="", label=f"{cs:g} µm") for cs, m in marks),
+        *(plt.Line2D([], [], color="0.3", ls=ls, label=f"{dose} e/Å²") for dose, ls in lines),
+        Patch(color="0.9", label="trough"),
+    ]
+    ax.legend(handles=handles, loc="lower center", ncols=2, fontsize="small")
+    ax.set_ylim(bottom=ax.get_ylim()[0] - 0.2)  # room for the legend
 
 
 def locked(ax: plt.Axes, folder: Path) -> None:
@@ -70,8 +83,12 @@ def locked(ax: plt.Axes, folder: Path) -> None:
     dice = np.load(folder / "dice.npz")["old"].mean(1) / UNIT
     tests = json.loads((folder / "result.json").read_text(encoding="utf-8"))["old_tests"]
     x, y = (each[:TRAIN, :tests].ravel() for each in (predicted, dice))
-    ax.hexbin(x, y, gridsize=45, bins="log", cmap="viridis", mincnt=1, extent=(0, 1, 0, 1))
-    ax.plot([0, 1], [0, 1], color="0", lw=0.8)
+    cells = ax.hexbin(x, y, gridsize=45, bins="log", cmap="viridis", mincnt=1, extent=(0, 1, 0, 1))
+    place = ax.inset_axes((0.58, 0.16, 0.38, 0.035))
+    ax.figure.colorbar(cells, cax=place, orientation="horizontal")
+    place.set_title("pairs of network and test", fontsize="small", pad=3)
+    ax.plot([0, 1], [0, 1], color="0", lw=0.8, label="equal")
+    ax.legend(loc="upper left", fontsize="small")
     low = float(np.floor(10 * min(x.min(), y.min())) / 10)
     ax.set(xlim=(low, 1), ylim=(low, 1))
     ax.set(xlabel="Dice predicted before training", ylabel="Dice of the networks")
