@@ -50,9 +50,10 @@ def test_a_sample_is_segmented_from_the_command_line(words, tmp_path, capsys, mo
     assert main(["predict", *words, "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "\n  looks like the training images; expected Dice 0." in printed
-    page = (Path(__file__).parents[2] / "docs/predict.md").read_text(encoding="utf-8")
     result, verdict = printed.splitlines()[:2]
-    assert f"\n{result}\n{verdict}\n" in page  # what the page shows is what is printed
+    for page in ("docs/predict.md", "README.md"):  # they show what is printed
+        text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+        assert f"\n{result}\n{verdict}\n" in text
     assert "noise" not in printed
     mask = np.asarray(Image.open(tmp_path / "sample_mask.ome.tif")) > 0
     true = np.asarray(Image.open(SAMPLE.with_name("sample_mask.png"))) > 0

@@ -1,6 +1,5 @@
 """The commands, links and examples in README.md and docs/ work."""
 
-import json
 import os
 import re
 import shlex
@@ -205,6 +204,7 @@ INSTEAD = {
     "passband run mine -- results/mine/table.zarr": (
         "passband run mine --dry-run -- results/mine/table.zarr"
     ),
+    "passband run mine --profile slurm": f"passband run {FEW} --profile slurm --dry-run",
     "passband run studies/paper.yaml --profile slurm": (
         f"passband run {FEW} --profile slurm --dry-run"
     ),
@@ -554,31 +554,25 @@ def test_the_time_of_the_twelve_thousand_networks_is_that_of_their_parts():
 
 
 def test_the_findings_have_the_numbers_of_the_account():
-    findings = " ".join(README.split("## Findings")[1].split("## More")[0].split())
-    locked = json.loads((ACCOUNT / "locked/result.json").read_text(encoding="utf-8"))
-    primary, lines = locked["primary"], locked["lines"]
-    bands, scaled = lines["T(q) in bands"], lines["scaled"]
-    low, high = primary["interval"]
-    assert f"R² is {bands['primary']['r2']:.3f} for 1,400 networks" in findings
-    assert f"{primary['difference']:.3f} ({low:.3f} to {high:.3f}) above scaled" in findings
-    of_new = [each["new tests"]["r2"] for each in (bands, scaled)]
-    assert "conditions {:.3f}, not {:.3f}".format(*of_new) in findings
-    assert f"({bands['outside']['dose below']:.2f} at lower doses)" in findings
-    line = pd.read_csv(ACCOUNT / "scherzer.csv")
-    line = line[line.networks == "compact-w4-d2"]
-    assert len(line) == 4
-    assert (line.abroad_high < 0).all()
-    ends = -line.abroad_difference.max(), -line.abroad_difference.min()
-    assert "falls by {:.2f} to {:.2f}".format(*ends) in findings
-    doses = pd.read_csv(ACCOUNT / "doses.csv").set_index(
-        ["score", "train_dose_e_per_A2", "test_dose_e_per_A2"]
-    )
-    up, down = (
-        [doses.loss[score, a, b] for score in ("dice", "wrong")]
-        for a, b in ((50, 1600), (1600, 50))
-    )
-    assert f"{up[0]:.3f} (50 → 1,600 e/Å²) and {down[0]:.3f} (1,600 → 50)" in findings
-    assert f"wrong pixels rise by {up[1]:.3f} and {down[1]:.3f}" in findings
+    findings = " ".join(README.split("## Findings")[1].split("\n## ")[0].split())
+    seen = pd.read_csv(ACCOUNT / "afterwards.csv").set_index(["line", "cells"]).sort_index()
+    r2 = seen.r2.xs("new tests", level="cells")
+    package, scaled, raw = (r2[name] for name in ("T(q), bits and dose", "scaled", "raw"))
+    assert f"(R² {package:.2f}; imaging parameters {scaled:.2f})" in findings
+    assert f"{raw:.2f}" == f"{scaled:.2f}"  # whatever the scale of imaging parameters
+    spectrum = seen.loc[("power spectrum of 16 images", "new tests")]
+    assert spectrum.minus_scaled_low > 0
+    assert spectrum.minus_package_low < 0 < spectrum.minus_package_high
+    assert "power spectrum of 16 of their images (seen afterwards)" in findings
+    of = pd.read_csv(ACCOUNT / "claims.csv").set_index(["claim", "networks", "tests"]).sort_index()
+    line = of.loc["trough − shoulders"].reset_index()
+    series = line[line.networks.str.match(r"compact-w4-d2, \d+ µm")]
+    below = series[series.high < 0].groupby("tests").size()
+    assert (below["144 tests"], below["50 e/Å²"], below.get("1600 e/Å²", 0)) == (3, 4, 0)
+    assert "in three of four series, mostly at low dose" in findings
+    longer = of.loc["change against 192 steps"]
+    assert longer.high[("3072 steps, trained at ≥ 400 e/Å²", "50 e/Å²")] < 0
+    assert "Longer training makes high-dose networks worse at low dose" in findings
     judged = pd.read_csv(ACCOUNT / "train-this.csv").query("cells == '24 new'").set_index("row")
     names = [f"{name}_equal_steps" for name in ("difference", "high", "low")]
     for row in ("doses", "all"):
