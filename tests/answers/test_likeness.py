@@ -1,6 +1,7 @@
 """Networks are measured on a study's images, and the Dice of other images is learned."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,13 @@ from passband.answers.likeness import RAW, Measured, StudyImages, calibrate
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.learning.network_files import open_networks
+from passband.micrographs import truth
+from passband.micrographs.images.segmentation import Settings
+from passband.micrographs.predictions import segment_frames
 from passband.micrographs.trust.distortions import DISTORTIONS
 from passband.micrographs.trust.likeness import DESCRIPTIONS
 from passband.results import Results, wave_layout
+from passband.scores import dice_of_masks
 from passband.storage import StoreError
 
 
@@ -64,6 +69,26 @@ def test_dice_is_that_of_the_mean_of_the_replicas(results, networks, measured):
     hits = (predicted & true).sum((1, 2, 3))
     dice = 2 * hits / (predicted.sum((1, 2, 3)) + true.sum((1, 2, 3)))
     assert np.allclose(measured.dice[:5], dice)
+
+
+def test_predict_has_the_dice_of_the_evaluation_on_a_studys_images(
+    results, networks, measured, monkeypatch
+):
+    """No bar is cut, no background is taken off, and no noise is filtered."""
+    images = StudyImages(Results(STUDY, results), "zscore", "compact-w4-d2")
+    counts, _, masks = images.images("gold", "test", STUDY.train_conditions[0])
+    monkeypatch.setattr(truth, "is_of_study", lambda path: True)
+    store, pixel_A = Path("images.zarr"), networks[0].pixel_size_A
+    settings = Settings(hot_pixels=False)
+    found = segment_frames(store, list(counts), pixel_A, networks, settings)
+    dice = [dice_of_masks(each.mask, mask) for each, mask in zip(found, masks, strict=True)]
+    np.testing.assert_allclose(dice, measured.dice[: len(dice)])
+    slope = 5 * counts[0].std() * np.linspace(-1, 1, counts.shape[-1], dtype=np.float32)
+    (found,) = segment_frames(store, [counts[0] + slope], pixel_A, networks, settings)
+    assert (found.repairs, found.box, found.background.kind) == ((), None, "none")
+    monkeypatch.setattr(truth, "is_of_study", lambda path: False)
+    (found,) = segment_frames(store, [counts[0] + slope], pixel_A, networks, settings)
+    assert found.background.kind == "plane"
 
 
 def test_folds_leave_whole_values_out(measured):
