@@ -211,7 +211,7 @@ def measure(
 
 
 def compare_sets(name: str) -> None:
-    """Print the F1 score of `general` on each of :data:`SETS`, split and as whole regions."""
+    """Print how well `general` finds the particles of each of :data:`SETS`."""
     study, device = load("studies/real-general.yaml"), devices.device()
     pixel_nm = study.microscope.pixel_size_A / A_PER_NM
     networks, (condition,) = open_networks("general"), study.train_conditions
@@ -221,23 +221,31 @@ def compare_sets(name: str) -> None:
     for title, kind in SETS.items():
         specimen = with_particles(study.specimens["gold"], *kind)
         waves = exit_waves.simulate("gold", specimen, study.microscope, seed, "test", range(number))
-        split, rows = Split.from_dataset(waves, seed, device), []
+        split = Split.from_dataset(waves, seed, device)
         images = np.concatenate([part.cpu().numpy() for part in camera.counts(split, condition)])
+        score, rows, dice = Score(), [], []
         for image, instances in zip(images, split.instances, strict=True):
             true = truth(instances, pixel_nm)
             result = segment(image, study.microscope.pixel_size_A, networks, settings)
+            score.add(result.labels, true, pixel_nm)
+            dice.append(dice_of_masks(result.mask, instances.any(0)))
             pair = result.labels, components(result.mask, pixel_nm)
             rows.append(
                 [(len(particles.matches(p, true)), number_of(p), number_of(true)) for p in pair]
             )
         counts = np.array(rows)
+        print(
+            f"{title}: {score.true} particles, {score.close_true} of them touch and "
+            f"{score.close_matched} of these are found; Dice {np.mean(dice):.3f}, error of the "
+            f"mean diameter {score.diameter_error:.1%}"
+        )
         drawn = counts[rng.integers(0, number, (DRAWS, number))].sum(1)
         for k, what in enumerate(("particles", "connected regions")):
             matched, predicted, actual = counts[:, k].sum(0)
             scores = 2 * drawn[:, k, 0] / (drawn[:, k, 1] + drawn[:, k, 2])
             low, high = np.quantile(scores, (0.05, 0.95))
             print(
-                f"{title}: F1 of {what} {2 * matched / (predicted + actual):.3f} "
+                f"  F1 of {what} {2 * matched / (predicted + actual):.3f} "
                 f"({low:.3f} to {high:.3f}), {predicted} for {actual}"
             )
 

@@ -136,11 +136,11 @@ def test_schedule_runs_every_job_of_the_workflow_in_no_time():
     found = {what: float(measured) for what, _, measured, _ in rows("schedule.py")}
     (half,) = (int(m[1]) for what in found if (m := re.search(r"(\d+) jobs done", what)))
     (rest,) = (int(m[1]) for what in found if (m := re.search(r"the other (\d+)", what)))
-    assert half + rest == 21
-    # Waves, networks with histories, records, stores, figures and the report. Snakemake keeps one
+    assert half + rest == 22
+    # Waves, networks with histories, records, stores, figures and both pages. Snakemake keeps one
     # more file for each output. In a folder, that is the file with its time.
-    outputs = 4 + 2 * 4 + 4 + 3 + 2 * 5 + 1
-    logs_and_benchmarks = 2 * 21
+    outputs = 4 + 2 * 4 + 4 + 3 + 2 * 5 + 2
+    logs_and_benchmarks = 2 * 22
     files = found["all files, with Snakemake's files"]
     # Snakemake's log, and the configuration that it read.
     assert files == 2 * outputs + logs_and_benchmarks + 2
