@@ -83,9 +83,10 @@ def test_a_user_gets_the_types_that_a_type_checker_sees(demo: passband.Experimen
     network = assert_type(demo.networks[str(id)], passband.TrainedNetwork)
     assert isinstance(assert_type(network.load(), nn.Module), nn.Module)
     assert isinstance(assert_type(network.dice, xr.DataArray), xr.DataArray)
-    several = dict[Path, list[Segmentation]]
-    one = assert_type(demo.segment("image.tif", network=id), Segmentation | several)
-    found = assert_type(demo.segment(["image.tif"], network=id), several)
+    one = assert_type(
+        demo.segment("image.tif", network=id), Segmentation | dict[Path, list[Segmentation]]
+    )
+    found = assert_type(demo.segment(["image.tif"], network=id), dict[Path, list[Segmentation]])
     assert isinstance(one, Segmentation)
     assert isinstance(found[Path("image.tif")][0], Segmentation)
     assert Path(passband.__file__).with_name("py.typed").exists()

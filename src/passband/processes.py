@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -49,7 +49,7 @@ class _Elsewhere(MetaPathFinder):
     """Imports the modules that read settings in a folder of the package."""
 
     def find_spec(
-        self, name: str, path: list[str] | None, target: ModuleType | None = None
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         spec = PathFinder.find_spec(name, path, target) if name in _READERS else None
         if spec is None or spec.loader is None:
@@ -60,7 +60,7 @@ class _Elsewhere(MetaPathFinder):
             with _working_in(_SETTINGS):
                 execute(module)
             if name == "numba.core.config":  # it reads the file again when it compiles
-                module._config_fname = os.devnull
+                vars(module)["_config_fname"] = os.devnull
 
         spec.loader.exec_module = elsewhere
         return spec

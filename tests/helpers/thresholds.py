@@ -31,10 +31,16 @@ def threshold_weights(at: float) -> dict[str, torch.Tensor]:
     return state
 
 
-def save(path: Path, at: dict[int, float] | None = None, pixel_size_A: float = 0.3, **changes):
+def save(
+    path: Path,
+    at: dict[int, float] | None = None,
+    pixel_size_A: float = 0.3,
+    field_px: int = 32,
+    **changes,
+):
     """Write a weights file with a network for each replica in `at`, which has its threshold."""
     at = {0: 0.5} if at is None else at
-    configuration = {"microscope": {"pixel_size_A": pixel_size_A, "field_px": 32}}
+    configuration = {"microscope": {"pixel_size_A": pixel_size_A, "field_px": field_px}}
     given = {
         "architecture": NAME,
         "condition": CONDITION,

@@ -85,7 +85,7 @@ def test_a_table_and_a_picture_are_written(script, data, tmp_path, monkeypatch, 
     folder = results / "networks" / CELL
     folder.mkdir(parents=True)
     # An image with a bright disc has the z-score 0 between disc and background.
-    save(folder / "r000-000.safetensors", {0: 0.5}, pixel_size_A=0.776)
+    save(folder / "r000-000.safetensors", {0: 0.5}, pixel_size_A=0.776, field_px=64)
     page = tmp_path / "out" / "README.md"
     page.parent.mkdir()
     begin, end = script["MARKS"]

@@ -106,7 +106,7 @@ def _check_numbers(name: str, attrs: Mapping[str, Any]) -> None:
     """Check the number of a file of a packed part, and the number of its files."""
     if FILE not in attrs and FILES not in attrs:
         return
-    for key, most in ((FILES, MOST_FILES), (FILE, attrs.get(FILES))):
+    for key, most in ((FILES, MOST_FILES), (FILE, attrs.get(FILES, 0))):
         number = attrs.get(key)
         if type(number) is not int or not 1 <= number <= most:
             raise PassbandError(

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Container, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -77,7 +78,7 @@ class _Ids:
             return False
 
 
-def _has_mixtures(text: object) -> bool:
+def _has_mixtures(text: Any) -> bool:
     """Return whether an attribute has the distribution of each mixture."""
     try:
         content = json_text.parse(text)
