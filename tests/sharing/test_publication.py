@@ -197,7 +197,7 @@ def test_study_in_the_folder_is_the_study_that_trained_the_network(published, ne
 def test_code_on_the_card_gives_the_networks_probabilities(
     published, network, monkeypatch, tmp_path
 ):
-    counts = np.random.default_rng(0).poisson(100, (32, 48)).astype(np.uint16)
+    counts = np.random.default_rng(0).poisson(100, (96, 144)).astype(np.uint16)
     np.save(tmp_path / "image.npy", counts)
     (tmp_path / "model.onnx").symlink_to(published / "model.onnx")
     (code,) = re.findall(
