@@ -106,13 +106,15 @@ def _check_numbers(name: str, attrs: Mapping[str, Any]) -> None:
     """Check the number of a file of a packed part, and the number of its files."""
     if FILE not in attrs and FILES not in attrs:
         return
-    for key, most in ((FILES, MOST_FILES), (FILE, attrs.get(FILES, 0))):
+    most = MOST_FILES
+    for key in (FILES, FILE):
         number = attrs.get(key)
         if type(number) is not int or not 1 <= number <= most:
             raise PassbandError(
                 f"{name}: its {key} is {json.dumps(number)[:60]}, must be an integer from 1 to "
                 f"{most:,}; make this part again"
             )
+        most = number
 
 
 def find_all(nouns: Sequence[str | Path]) -> list[Found]:

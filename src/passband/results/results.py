@@ -263,7 +263,7 @@ class Results:
                 "needs; publish the network again from a study with a table of results"
             )
         if self.is_known:
-            stores.of_study(path, found, self.study)
+            stores.check_of_study(path, found, self.study)
         return found[sorted(found, key=lambda name: name != "dice")]
 
     @cached_property
@@ -307,7 +307,9 @@ class Results:
             layout.DISTANCES: datasets.DISTANCES,
         }
         found = datasets.read(self.path(store), kinds[store], variables)
-        return stores.of_study(self.path(store), found, self.study) if self.is_known else found
+        if self.is_known:
+            stores.check_of_study(self.path(store), found, self.study, whole=variables is None)
+        return found
 
     def check_has(self, store: str) -> None:
         """Raise PassbandError if a store does not exist, with the command that makes it."""

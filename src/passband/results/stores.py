@@ -1,4 +1,4 @@
-"""Opens the table of results."""
+"""Opens the table of results, and checks the names in a study's stores."""
 
 from collections import Counter
 from collections.abc import Container, Mapping
@@ -87,19 +87,23 @@ def _has_mixtures(text: Any) -> bool:
     return isinstance(content, dict) and all(isinstance(x, dict) for x in content.values())
 
 
-def of_study(path: Path, opened: xr.Dataset, study: Study) -> xr.Dataset:
-    """Return a store after checking that its names can be those of a study, and that it has Dice.
+def check_of_study(path: Path, opened: xr.Dataset, study: Study, whole: bool = True) -> None:
+    """Check that the names of a store can be those of a study, and that a table has Dice.
 
     Its conditions may be others, since the study may have had others when the store was made.
 
+    Args:
+        whole: Whether all variables were read, so that Dice cannot be missing.
+
     Raises:
-        PassbandError: See :func:`check_ids`.
+        PassbandError: If a name is not known or is there twice, or if variables or mixtures are
+            damaged.
     """
     advice = "delete it and run the study again"
     if opened.attrs.get("kind") in (datasets.TABLE, datasets.OOD):
-        if "dice" not in opened:
+        if whole and "dice" not in opened:
             raise PassbandError(f"{path}: has no variable dice; {advice}")
-        if opened.dice.dtype.kind != "f":
+        if "dice" in opened and opened.dice.dtype.kind != "f":
             raise PassbandError(f"{path}: dice is {opened.dice.dtype}, must be numbers; {advice}")
     if not _has_mixtures(opened.attrs.get(MIXTURES, "{}")):
         raise PassbandError(f"{path}: its attribute {MIXTURES} is damaged; {advice}")
@@ -112,4 +116,3 @@ def of_study(path: Path, opened: xr.Dataset, study: Study) -> xr.Dataset:
         "test": _Ids(),
     }
     check_ids(path, opened, known, advice)
-    return opened
