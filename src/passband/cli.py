@@ -77,7 +77,7 @@ COMMANDS = {
         Command(
             "predict",
             "segment images of a microscope",
-            "predict --network general images/ --out masks/",
+            "predict general images/ --out masks/",
         ),
         Command("publish", "write a network for others to use", "publish demo --network ID"),
     ),

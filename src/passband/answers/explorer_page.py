@@ -39,7 +39,8 @@ def write(
     """
     from passband.storage import StoreError, atomic
 
-    file, reason = results.path(layout.EXPLORER), ""
+    file = results.path(layout.EXPLORER)
+    reason = ""
     try:
         text = page(results, with_images, progress)
     except PassbandError as error:
@@ -66,11 +67,7 @@ def _without(results: Results, reason: str) -> str:
     )
 
 
-def page(
-    results: Results,
-    with_images: bool = True,
-    progress: Callable[[Iterable], Iterable] = iter,
-) -> str:
+def page(results: Results, with_images: bool, progress: Callable[[Iterable], Iterable]) -> str:
     """Return the explorer of a study that has the table of results and the OOD metrics."""
     from passband.analysis import learned
     from passband.reports.explorer import content as explorer_content

@@ -153,12 +153,12 @@ def _tasks(
         if key not in predictors:
             why = "--no-likeness was given"
             predictors[key] = predictions.Predictor(
-                own,
-                settings,
-                options.out,
-                options.pixel_size_A,
-                options.truth,
-                Unassessed(why) if opened is None else opened.of(own, expected),
+                networks=own,
+                settings=settings,
+                folder=options.out,
+                pixel_size_A=options.pixel_size_A,
+                masks=options.truth,
+                assessor=Unassessed(why) if opened is None else opened.of(own, expected),
             )
         tasks.append(Task(path, name, predictors[key]))
     remarks = [network.unchecked for network in networks]

@@ -64,8 +64,8 @@ def run(options: argparse.Namespace) -> int:
     from passband.sharing.labels import Labels, check, default_name
 
     extras.check()
-    check(options.name, options.license, options.author)  # torch takes seconds to import
-    from passband.learning.network_files import open_networks
+    check(options.name, options.license, options.author)
+    from passband.learning.network_files import open_networks  # torch takes seconds to import
 
     source = network_source(options.network)
     results = source if isinstance(source, Results) else None

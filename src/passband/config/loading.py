@@ -165,17 +165,17 @@ def _line(details: dict) -> str:
             return f"{name} = {short(value)}: {len(value):,} values; must not exceed {most:,}"
         case "extra_forbidden":
             keys = _keys(loc[:-1])
-            near = [in_known_unit(str(loc[-1]), keys)]
-            near = (
-                [*filter(None, near)]
-                or difflib.get_close_matches(str(loc[-1]), keys, n=1)
-                or [
-                    f"{block}.{loc[-1]}".replace("specimens.", "specimens.NAME.")
-                    for block in Study.model_fields
-                    if loc[-1] in _keys([block])
-                ]
+            elsewhere = (
+                f"{block}.{loc[-1]}".replace("specimens.", "specimens.NAME.")
+                for block in Study.model_fields
+                if loc[-1] in _keys([block])
             )
-            hint = f"did you mean {near[0]}? " if near else ""
+            near = (
+                in_known_unit(str(loc[-1]), keys)
+                or next(iter(difflib.get_close_matches(str(loc[-1]), keys, n=1)), "")
+                or next(elsewhere, "")
+            )
+            hint = f"did you mean {near}? " if near else ""
             return f"{name} = {short(value)}: unknown key; {hint}allowed: {', '.join(keys)}"
         case "invalid_key":
             keys = ", ".join(_keys(loc[:-1]))

@@ -8,7 +8,7 @@ import numpy as np
 
 from passband import PassbandError
 from passband.micrographs.images import bars, particles, readers
-from passband.micrographs.images.formats import FORMATS, suffix
+from passband.micrographs.images.formats import companions, suffix
 from passband.micrographs.images.particles import Particle
 from passband.micrographs.summary import Frame
 from passband.units import A_PER_NM
@@ -54,10 +54,8 @@ class Labels:
         """
         if not self._is_folder:
             return self.path
-        stem = path.name.removesuffix(suffix(path))
         written = f"{name}_instances.ome.tif"
-        for each in (path.name, *(f"{stem}{end}" for end in FORMATS), written):
-            found = self.path / each
+        for found in (*companions(path, self.path), self.path / written):
             if found.exists() and not found.samefile(path):
                 return found
         raise PassbandError(f"{path}: there are no labels {path.name} or {written} in {self.path}")
@@ -92,7 +90,7 @@ class Labels:
 
     def _frame(self, image: np.ndarray, labels: np.ndarray, source: Path, **others) -> Frame:
         box = bars.used(image, self.crop)
-        repairs = (f"columns and rows {box} used, the rest cut off",) * (box.shape != image.shape)
+        repairs = box.cut(image.shape)
         pixel_nm = others["pixel_size_A"] / A_PER_NM
         return Frame(
             shape=box.shape,
@@ -109,14 +107,10 @@ def _measured(labels: np.ndarray, box: bars.Box, pixel_nm: float) -> list[Partic
     numbers, places = np.unique(labels, return_inverse=True)
     places = places.reshape(labels.shape)
     if numbers[0] != 0:  # no pixel is background
-        numbers, places = np.append(0, numbers), places + 1
+        numbers = np.append(0, numbers)
+        places = places + 1
     return [
-        replace(
-            each,
-            label=int(numbers[each.label]),
-            x_nm=each.x_nm + box.x0 * pixel_nm,
-            y_nm=each.y_nm + box.y0 * pixel_nm,
-        )
+        replace(each.moved(box.x0 * pixel_nm, box.y0 * pixel_nm), label=int(numbers[each.label]))
         for each in particles.measure(places, pixel_nm)
     ]
 

@@ -94,10 +94,12 @@ class Predictor:
             return Prediction(path, *earlier, is_earlier=True)
         true = None if mask is None else truth.read(mask)
         micrograph = readers.read(path, self.pixel_size_A)
-        size, notes = micrograph.pixel_size_A, list(micrograph.notes)
+        size = micrograph.pixel_size_A
+        notes = list(micrograph.notes)
         images = list(micrograph.images)
         del micrograph  # so that each frame of a large stack can be released
-        shape, number = images[0].shape, len(images)
+        shape = images[0].shape
+        number = len(images)
         if true is not None and true.shape != (number, *shape):
             raise PassbandError(
                 f"{path}: {_sides(number, shape)}, but its mask in {self.masks} has "
@@ -106,7 +108,13 @@ class Predictor:
         notes += [_ADAPT] * self._lacks_detail(size)
         shown = [outputs.reduced(image) for image in images]
         results = segment_frames(
-            path, images, size, self.networks, self.settings, progress, self.assessor
+            path,
+            images,
+            size,
+            networks=self.networks,
+            settings=self.settings,
+            progress=progress,
+            assessor=self.assessor,
         )
         notes += records.set_aside(self.folder, name)
         written = outputs.write(shown, results, self.folder, name)
@@ -167,7 +175,14 @@ def segment_frames(
         while frames:
             assessor.begin()
             watch = assessor.watch
-            found = segment(frames.pop(), pixel_size_A, networks, settings, progress, watch)
+            found = segment(
+                frames.pop(),
+                pixel_size_A,
+                networks,
+                settings=settings,
+                progress=progress,
+                watch=watch,
+            )
             assessed = assessor.finish()
             results.append(
                 replace(

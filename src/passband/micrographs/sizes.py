@@ -120,20 +120,21 @@ def measure(
         return np.bincount(place, weights, len(edges) - 1), mean, weights @ (values - mean) ** 2
 
     shares, mean, variance = counted(np.ones(len(fields)))
-    number, band, mean_band = len(values), None, None
+    number = len(values)
+    band = mean_band = None
     if len(fields) > 1:
         band, mean_band = _bands(counted, image, len(fields))
     return Sizes(
-        edges,
-        shares,
-        band,
-        float(mean),
-        float(np.sqrt(variance * number / (number - 1))) if number > 1 else None,
-        mean_band,
-        number,
-        len(fields),
-        cut,
-        flagged,
+        edges=edges,
+        shares=shares,
+        band=band,
+        mean_nm=float(mean),
+        sd_nm=float(np.sqrt(variance * number / (number - 1))) if number > 1 else None,
+        mean_band_nm=mean_band,
+        particles=number,
+        images=len(fields),
+        cut=cut,
+        flagged=flagged,
     )
 
 

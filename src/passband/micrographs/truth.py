@@ -9,7 +9,7 @@ import numpy as np
 
 from passband import PassbandError, scores
 from passband.micrographs.images import readers
-from passband.micrographs.images.formats import FORMATS, suffix
+from passband.micrographs.images.formats import companions, suffix
 from passband.storage import StoreError, datasets, integrity, json_text
 from passband.units import A_PER_NM
 from passband.words import number_of
@@ -96,9 +96,7 @@ def mask_of(path: Path, truth: Path) -> Path:
     Raises:
         PassbandError: If there is none, or if the file itself is in that folder.
     """
-    stem = path.name.removesuffix(suffix(path))
-    others = (truth / f"{stem}{each}" for each in FORMATS)
-    for found in (truth / path.name, *others):
+    for found in companions(path, truth):
         if not found.exists():
             continue
         if found.samefile(path) and suffix(path) != ".zarr":

@@ -21,7 +21,8 @@ DESCRIPTION = "rdf.yaml"
 #: no polynomial of degree 2 off, and divides only an image that is four times as wide as a training
 #: image by its background. Folders that state no version have version 1.
 PREPARATION = 2
-_MOST_BYTES = 2**20
+#: The largest size of the description [bytes].
+_MOST_DESCRIPTION = 2**20
 #: The networks that are part of the package, as weights files.
 SHIPPED = Path(__file__).parents[1] / "learning/shipped"
 #: A simulated image, with which they can be tried.
@@ -38,7 +39,7 @@ def preparation(folder: Path) -> int:
     path = folder / DESCRIPTION
     try:
         integrity.check_regular(path)
-        if path.stat().st_size > _MOST_BYTES:
+        if path.stat().st_size > _MOST_DESCRIPTION:
             return 1
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
         return int(found["config"]["passband"]["preparation"])
@@ -49,8 +50,7 @@ def preparation(folder: Path) -> int:
 def check(folder: Path) -> None:
     """Raise PassbandError if a file of a published folder was changed, or has no checksum."""
     try:
-        needed = WEIGHTS, LIKENESS, STUDY, TABLE
-        integrity.check_checksums(folder, needed, MOST_BYTES)
+        integrity.check_checksums(folder, (WEIGHTS, LIKENESS, STUDY, TABLE), MOST_BYTES)
     except (ValueError, OSError) as error:
         raise PassbandError(
             f"{folder}: {error}; copy the folder again, or delete {integrity.CHECKSUMS} if the "

@@ -110,7 +110,8 @@ def elapsed(study: Study, took: Mapping[str, float], speeds: Speeds, together: i
     The jobs that make the table, the OOD metrics, the prediction and the pages run one after
     another. While they run, other cores have nothing to do.
     """
-    jobs, serial = count(study).jobs, ("aggregate", "ood", "prediction", "report", "explorer")
+    jobs = count(study).jobs
+    serial = ("aggregate", "ood", "prediction", "report", "explorer")
     alone = [rule for rule in serial if jobs.get(rule)]
     last = sum(rates.other_seconds(rule, speeds) + speeds.start_light for rule in alone)
     # Snakemake itself starts once.

@@ -15,8 +15,6 @@ from passband.results import published
 from passband.sharing.labels import Labels
 from passband.sharing.onnx_export import INPUT, OUTPUT
 
-#: Name of the description in a published folder.
-FILE = published.DESCRIPTION
 #: Version of the format. Newer versions of bioimageio.spec read it too.
 _FORMAT_VERSION = "0.5.4"
 #: Added to the divisor of a normalisation, so that an image of one value is not divided by 0.
@@ -140,16 +138,18 @@ def write(description: Mapping[str, Any], folder: Path) -> None:
     from bioimageio.spec import ValidationContext, load_description_and_validate_format_only
 
     text = yaml.dump(dict(description), Dumper=_Dumper, sort_keys=False, width=100)
-    (folder / FILE).write_text(text, encoding="utf-8")
+    (folder / published.DESCRIPTION).write_text(text, encoding="utf-8")
     context = ValidationContext(perform_io_checks=True, log_warnings=False, progressbar=False)
     with warnings.catch_warnings(), context:
         # bioimageio.spec does not close the files that it reads. Python closes them here.
         warnings.simplefilter("ignore", ResourceWarning)
-        summary = load_description_and_validate_format_only(folder / FILE)
+        summary = load_description_and_validate_format_only(folder / published.DESCRIPTION)
         gc.collect()
     errors = [error for detail in summary.details for error in detail.errors]
     if errors or summary.status == "failed":
         place, words = (
             (".".join(map(str, errors[0].loc)), errors[0].msg) if errors else ("", summary.status)
         )
-        raise PassbandError(f"{FILE}: bioimageio.spec refuses {place}: {' '.join(words.split())}")
+        raise PassbandError(
+            f"{published.DESCRIPTION}: bioimageio.spec refuses {place}: {' '.join(words.split())}"
+        )

@@ -45,7 +45,7 @@ def check_target(folder: Path, force: bool) -> None:
     """
     if not folder.exists() and not folder.is_symlink():
         return
-    files = published.WEIGHTS, bioimageio_description.FILE
+    files = published.WEIGHTS, published.DESCRIPTION
     if not all((folder / name).is_file() for name in files) or folder.is_symlink():
         raise PassbandError(
             f"--out = {str(folder)!r}: exists and is no published folder; give another name"

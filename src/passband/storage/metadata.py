@@ -208,22 +208,7 @@ def check_array(name: str, array: Mapping[str, Any], stored: int | Iterable[int]
         return
     shape = _lengths(array.get("shape", []))
     chunk = _lengths(array.get("chunk_grid", {}).get("configuration", {}).get("chunk_shape", shape))
-    check_size(name, shape, chunk, _width(array.get("data_type")), stored)
-
-
-def check_size(
-    name: str,
-    shape: Iterable[int],
-    chunk: Iterable[int],
-    width: int,
-    stored: int | Iterable[int],
-) -> None:
-    """Check the size of an array and of a chunk, of values of `width` bytes, and its chunks.
-
-    Raises:
-        ValueError: As :func:`check_array`.
-    """
-    size = width * max(math.prod(shape), math.prod(chunk))
+    size = _width(array.get("data_type")) * max(math.prod(shape), math.prod(chunk))
     if size > _ACCEPTED_BYTES:
         stored = stored if isinstance(stored, int) else sum(stored)
         if size > _UNPACKED_RATIO * stored:

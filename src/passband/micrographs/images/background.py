@@ -117,11 +117,13 @@ def subtract(image: np.ndarray, step: int = 1) -> tuple[np.ndarray, Background]:
     """
     medians, terms, is_odd = _blocks(image)
     pairs = _pairs(medians, terms, is_odd, APART)
-    kind, chosen = "plane", fitted(pairs.differences, pairs.terms[:, :_PLANE])
-    bent = fitted(pairs.differences, pairs.terms)
+    kind = "plane"
+    chosen = _fitted(pairs.differences, pairs.terms[:, :_PLANE])
+    bent = _fitted(pairs.differences, pairs.terms)
     along_y, along_both, along_x = bent[_PLANE:]
     if abs(along_y + along_x) > abs(along_both) and _is_bent(medians, terms, is_odd):
-        kind, chosen = "quadratic", bent
+        kind = "quadratic"
+        chosen = bent
     places = np.meshgrid(*map(_centres, image.shape), indexing="ij")
     surface = sum(c * term for c, term in zip(chosen, _terms(*places), strict=False))
     result = image - (surface - surface.mean()).astype(np.float32)
@@ -134,7 +136,7 @@ def subtract(image: np.ndarray, step: int = 1) -> tuple[np.ndarray, Background]:
     return result, Background(kind, height)
 
 
-def fitted(values: np.ndarray, terms: np.ndarray) -> np.ndarray:
+def _fitted(values: np.ndarray, terms: np.ndarray) -> np.ndarray:
     """Return the coefficients with the smallest sum of absolute deviations.
 
     Args:
@@ -167,7 +169,7 @@ def _is_bent(medians: np.ndarray, terms: np.ndarray, is_odd: np.ndarray) -> bool
         away, away_pairs = [], []
         for half in (False, True):
             own = pairs.is_odd == half
-            found = fitted(pairs.differences[own], pairs.terms[own, :number])
+            found = _fitted(pairs.differences[own], pairs.terms[own, :number])
             left = (medians - terms[..., :number] @ found)[is_odd != half]
             away.append(np.abs(left - np.median(left)))
             away_pairs.append(np.abs(pairs.differences - pairs.terms[:, :number] @ found)[~own])
@@ -237,11 +239,11 @@ def flatten_field(image: np.ndarray, degree: int = 2) -> np.ndarray:
     image = np.asarray(image, np.float32)
     mean = float(image.mean(dtype=np.float64))
     block = max(1, max(image.shape) // _FINE_BLOCKS)
-    means = block_means(image, block)
+    means = _block_means(image, block)
     divide = mean > 0 and means.min() > _MIN_BACKGROUND * mean
     # The last blocks may be cut off by the edge: their centres are those of their pixels.
-    y = block_means(_centres(image.shape[0])[:, None], block)[:, 0]
-    x = block_means(_centres(image.shape[1])[:, None], block)[:, 0]
+    y = _block_means(_centres(image.shape[0])[:, None], block)[:, 0]
+    x = _block_means(_centres(image.shape[1])[:, None], block)[:, 0]
     coefficients = _fit(np.log(means / mean) if divide else means - mean, y, x, degree)
     along_y = np.polynomial.legendre.legvander(_centres(image.shape[0]), degree)
     along_x = np.polynomial.legendre.legvander(_centres(image.shape[1]), degree)
@@ -283,7 +285,7 @@ def _fit(values: np.ndarray, y: np.ndarray, x: np.ndarray, degree: int) -> np.nd
     return result
 
 
-def block_means(image: np.ndarray, block: int) -> np.ndarray:
+def _block_means(image: np.ndarray, block: int) -> np.ndarray:
     """Return the means of square blocks; the last blocks may have fewer pixels."""
     starts = [np.arange(0, size, block) for size in image.shape]
     sums = np.add.reduceat(image, starts[0], axis=0, dtype=np.float64)

@@ -70,6 +70,10 @@ class Box(NamedTuple):
         """Numbers of rows and columns."""
         return self.y1 - self.y0, self.x1 - self.x0
 
+    def cut(self, shape: tuple[int, int]) -> tuple[str, ...]:
+        """Return what was cut off an image of this shape, in words; nothing if it is the box."""
+        return (f"columns and rows {self} used, the rest cut off",) * (self.shape != shape)
+
     def check(self, shape: tuple[int, int]) -> None:
         """Raise PassbandError if the box is not in an image of this shape."""
         if self.x1 > shape[1] or self.y1 > shape[0]:

@@ -7,7 +7,7 @@ line.
 
 import contextlib
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -278,6 +278,13 @@ def files_of(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.is_file())
     return [path, *sorted(_ser_files(path))] if suffix(path) == ".emi" else [path]
+
+
+def companions(path: Path, folder: Path) -> Iterator[Path]:
+    """Yield the paths in a folder of files about an image: with its name, or another suffix."""
+    yield folder / path.name
+    stem = path.name.removesuffix(suffix(path))
+    yield from (folder / f"{stem}{each}" for each in FORMATS)
 
 
 def _check_dataset(path: Path, _: str, item) -> None:

@@ -1,7 +1,7 @@
 """Particles of a segmented image: those that touch are split, and each is measured."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan, pi, sqrt
 
 import numpy as np
@@ -58,6 +58,10 @@ class Particle:
     solidity: float = nan
     feret_diameter_nm: float = nan
     neck_ratio: float = nan
+
+    def moved(self, x_nm: float, y_nm: float) -> "Particle":
+        """Return the particle of a cut image where it is in the whole one."""
+        return replace(self, x_nm=self.x_nm + x_nm, y_nm=self.y_nm + y_nm)
 
 
 def instances(probability: np.ndarray, pixel_nm: float, smallest_nm: float = 0.0) -> np.ndarray:
@@ -202,20 +206,21 @@ def measure(
             rows.start == 0 or columns.start == 0 or rows.stop == height or columns.stop == width
         )
         area = len(x) * pixel_nm**2
+        mean = nan if probability is None else float(probability[rows, columns][inside].mean())
         solidity, caliper_px = shapes.solidity_and_caliper(y, x)
         found.append(
             Particle(
-                label,
-                area,
-                2 * sqrt(area / pi),
-                float(columns.start + x.mean()) * pixel_nm,
-                float(rows.start + y.mean()) * pixel_nm,
-                touches,
-                nan if probability is None else float(probability[rows, columns][inside].mean()),
-                found_in.get(label),
-                solidity,
-                caliper_px * pixel_nm,
-                shapes.neck_ratio(labels[_around((rows, columns))] == label),
+                label=label,
+                area_nm2=area,
+                diameter_nm=2 * sqrt(area / pi),
+                x_nm=float(columns.start + x.mean()) * pixel_nm,
+                y_nm=float(rows.start + y.mean()) * pixel_nm,
+                touches_edge=touches,
+                mean_probability=mean,
+                found_in=found_in.get(label),
+                solidity=solidity,
+                feret_diameter_nm=caliper_px * pixel_nm,
+                neck_ratio=shapes.neck_ratio(labels[_around((rows, columns))] == label),
             )
         )
     return found

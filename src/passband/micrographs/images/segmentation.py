@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_type_hints
 
 import numpy as np
@@ -225,18 +225,20 @@ def segment(
     """
     settings = settings or Settings()
     settings.check(networks)
-    whole, box = image.shape, bars.used(image, settings.crop)
+    whole = image.shape
+    box = bars.used(image, settings.crop)
     image = image[box.place]
     for network in networks:
         check_image(image.shape, pixel_size_A, network)
-    shape, notes = image.shape, []
+    shape = image.shape
+    notes: list[str] = []
     flags = (own_noise.REPEATED,) * own_noise.is_repeated(image)
     slope = None
     noises = [network.microscope.detector.noise for network in networks]
     if settings.filter_noise is None and not all(noise.is_white for noise in noises):
         slope = own_noise.slope(image, pixel_size_A)
-    is_cut = box.shape != whole
-    repairs = [f"columns and rows {box} used, the rest cut off"] * is_cut
+    repairs = [*box.cut(whole)]
+    is_cut = bool(repairs)
     done = [*repairs]
     if settings.hot_pixels:
         before = image
@@ -305,22 +307,19 @@ def segment(
     if is_cut:
         total, labels = (_placed(each, box, whole) for each in (total, labels))
         disagreement = None if disagreement is None else _placed(disagreement, box, whole)
-        particles = [
-            replace(each, x_nm=each.x_nm + box.x0 * pixel_nm, y_nm=each.y_nm + box.y0 * pixel_nm)
-            for each in particles
-        ]
+        particles = [each.moved(box.x0 * pixel_nm, box.y0 * pixel_nm) for each in particles]
     return Segmentation(
-        total,
-        disagreement,
-        labels,
-        particles,
-        pixel_size_A,
-        pixel_size_A / networks[0].pixel_size_A,
-        tuple(dict.fromkeys(notes)),
-        tuple(dict.fromkeys((*done, *said))),
-        tuple(repairs),
-        taken,
-        box if is_cut else None,
+        probability=total,
+        disagreement=disagreement,
+        labels=labels,
+        particles=particles,
+        pixel_size_A=pixel_size_A,
+        factor=pixel_size_A / networks[0].pixel_size_A,
+        notes=tuple(dict.fromkeys(notes)),
+        done=tuple(dict.fromkeys((*done, *said))),
+        repairs=tuple(repairs),
+        background=taken,
+        box=box if is_cut else None,
         flags=flags,
     )
 

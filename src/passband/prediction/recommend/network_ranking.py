@@ -330,9 +330,16 @@ def recommend(
     if train_axes is not None and networks:
         best = networks[0].dice.value
         following = train_next(groups, asked, profiles, train_axes, best, doses, allowed)
-    left_out = tuple(str(id) for id in names if id in unlearned)
-    near = every[nearest].id
-    return Recommendation(asked, specimen, networks, outside, near, following, doses, left_out)
+    return Recommendation(
+        asked=asked,
+        specimen=specimen,
+        networks=networks,
+        outside=outside,
+        nearest=every[nearest].id,
+        train_next=following,
+        doses=doses,
+        unlearned=tuple(str(id) for id in names if id in unlearned),
+    )
 
 
 def candidates(asked: Asked, axes: Mapping[str, Sequence[float]]) -> list[Condition]:
