@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from passband.axes import FURTHER_AXES
+from passband.axes import AXES, FURTHER_AXES
 from passband.config import ConfigError, Study, validate, validate_stored
 from passband.grid import Condition
 from passband.results import wildcard_patterns
@@ -41,6 +41,16 @@ def test_only_tests_may_have_the_axis():
     study = validate({"test_grid": {"astigmatism_nm": [0, 5]}})
     assert study.train_conditions == Study().train_conditions
     assert study.test_number == len(study.test_conditions) == 32
+
+
+def test_ids_of_values_never_change():
+    """The names of finished studies' files have them."""
+    assert [axis.format(1) for axis in AXES.values()] == [
+        *("df+0001.00", "cs+0001.000", "ap001.00", "ds000001.00"),
+        *("as0001.000", "az+001.00", "co000001.00", "cz+001.00", "tf000001.00", "tz+001.00"),
+        *("fs001.000", "ss01.0000", "vb01.000", "mt1.000", "ae01.000", "en0001.00", "px1.0000"),
+        *("th01.000", "tk0001.0", "dm001.000", "rg1.000"),
+    ]
 
 
 def test_the_pattern_matches_ids_of_the_grid_only():

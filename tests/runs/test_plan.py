@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from passband.learning.batches import Batches
 from passband.results import Results
 from passband.runs import calibration, counts, plan, rates, study_jobs
 from passband.runs.run import Run
+from passband.specimens import exit_waves
+from passband.storage import datasets
 from passband.words import work
 
 ROOT = Path(__file__).parents[2]
@@ -297,6 +300,29 @@ def test_bytes_grow_with_what_is_stored():
     assert more["waves"] == of["waves"]
 
 
+def test_each_record_has_metadata():
+    """One job for all four conditions writes one record instead of four."""
+    each = SPEEDS.wave_bytes, SPEEDS.weight_bytes
+    apart, together = (
+        counts.sizes(changed(study={"conditions_per_job": number}), *each)["records"]
+        for number in (1, 4)
+    )
+    assert apart - together == pytest.approx(3 * 12_500)
+
+
+def test_the_explorer_has_two_images_of_each_test_condition():
+    each = SPEEDS.wave_bytes, SPEEDS.weight_bytes
+    one, two, four = (
+        counts.sizes(changed(study={"structures": {"train": 12, "val": 4, "test": n}}), *each)[
+            "explorer.html"
+        ]
+        for n in (1, 2, 4)
+    )
+    px = load(SMALLEST).microscope.field_px ** 2
+    assert two - one == pytest.approx(4 * px * 1.3)  # another image of four conditions
+    assert four == two
+
+
 def test_a_report_does_not_grow_with_tables_that_it_leaves_out():
     each = SPEEDS.wave_bytes, SPEEDS.weight_bytes
     doses = {number: list(range(100, 100 + number)) for number in (10, 500, 600)}
@@ -482,6 +508,24 @@ def test_a_plan_is_refused_in_one_line(arguments, says, capsys):
     err = capsys.readouterr().err
     assert err.startswith(says)
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("structures", "expected"), [(4, 100), (1, 5100)])
+def test_metadata_of_a_file_are_not_part_of_each_structure(monkeypatch, structures, expected):
+    """A file of a single structure shows no more than their sum."""
+
+    def simulate(name, specimen, microscope, seed, split, numbers):
+        return xr.Dataset({"mask": ("structure", list(numbers))})
+
+    def write(waves, file, *_):
+        file.write_bytes(bytes(5000 + 100 * waves.sizes["structure"]))
+
+    monkeypatch.setattr(exit_waves, "simulate", simulate)
+    monkeypatch.setattr(datasets, "write", write)
+    monkeypatch.setattr(calibration, "_PROCESSES", ("", ""))
+    monkeypatch.setattr(calibration, "per_item", lambda call, most, *_: call(most))
+    study = changed(study={"structures": {"train": 12, "val": 4, "test": structures}})
+    assert calibration.calibrate(study, networks=False).wave_bytes == {"gold": expected}
 
 
 @pytest.mark.slow

@@ -95,6 +95,16 @@ def test_a_profile_is_passbands_by_name_and_a_users_by_its_path_from_here(tmp_pa
         profile(None)
 
 
+def test_a_default_profile_of_the_users_folder_is_named_as_not_loaded(tmp_path):
+    assert workflow.profiles_left_out(tmp_path) == []
+    (tmp_path / "profiles/default").mkdir(parents=True)
+    where = tmp_path / "profiles/default"
+    said = f"{where} is not loaded; if it is yours, give --profile {where}"
+    assert workflow.profiles_left_out(tmp_path) == [said]
+    # Passband's own profile is loaded, in a clone too.
+    assert workflow.profiles_left_out(ROOT) == []
+
+
 def test_the_exit_status_is_the_commands(capfd):
     for code, status in (("", 0), ("raise SystemExit(3)", 3)):
         assert workflow.run([sys.executable, "-c", code], Path()) == status

@@ -36,6 +36,14 @@ def test_particles_become_larger_and_smaller(disc):
     assert reduced == pytest.approx(area / FACTOR**2, rel=0.1)
 
 
+def test_reduction_keeps_the_corner_of_an_image(disc):
+    """The disc's centre is (44, 50); a pixel's distance from the corner is its index and 1/2."""
+    reduced = DISTORTIONS["reduced"](*disc)[1]
+    smaller = round(SIDE / FACTOR)
+    centre = np.argwhere(reduced[:smaller, :smaller]).mean(0)
+    assert centre == pytest.approx([44.5 / FACTOR - 0.5, 50.5 / FACTOR - 0.5], abs=0.5)
+
+
 def test_blur_takes_the_noise_of_single_pixels_away(disc):
     noise = np.random.default_rng(1).normal(size=(SIDE, SIDE)).astype(np.float32)
     assert DISTORTIONS["blurred"](noise, disc[1])[0].std() < 0.4

@@ -199,6 +199,13 @@ def test_scores_are_zero_for_images_like_the_training_and_never_negative():
     assert worse["excess"] == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("wrong", [-0.01, 1.01])
+def test_scores_of_the_training_images_are_fractions(wrong):
+    assert Own(dice=0, confidence=1, agreement=0, symmetry=1, area=0).confidence == 1
+    with pytest.raises(ValueError, match=f"area = {wrong} is not between 0 and 1"):
+        Own(dice=0.9, confidence=0.8, agreement=0.9, symmetry=0.95, area=wrong)
+
+
 def test_networks_of_several_conditions_are_assessed_together():
     sure, unsure = Dice(0.9, 0.8, 1.0), Dice(0.5, 0.2, 0.7)
     found = trust.together([Assessment(sure, ()), Assessment(unsure, ("its spectrum",))])
@@ -240,6 +247,14 @@ def test_an_uneven_background_is_flagged_where_a_limit_is_known(trained):
     assert trust.UNEVEN not in limited.assess(raw | {"evenness": 0.7}).reasons
     del raw["evenness"]
     assert trust.UNEVEN not in limited.assess(raw).reasons
+
+
+def test_an_image_with_less_than_half_the_training_images_area_is_flagged(trained):
+    """Training images have 128 pixels along each side; 0.6 of each side is 0.36 of the area."""
+    image = images("Au")[0][0]
+    assert (image.shape, trained[1].reference.side) == ((128, 128), 128)
+    assert "its small field" in assess(trained, image[:77, :77])[0].reasons
+    assert "its small field" not in assess(trained, image[:96])[0].reasons
 
 
 def test_wide_images_are_not_compared_with_their_rest(trained, monkeypatch):

@@ -1,6 +1,7 @@
 """The expected Dice of an image from scores."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,6 +32,20 @@ def test_coefficients_of_made_images_are_found():
     assert found[0] == pytest.approx(-0.2, abs=0.2)
     assert found[1] == pytest.approx(1.4, abs=0.2)
     assert found[2] == pytest.approx(0, abs=0.1)
+
+
+def test_no_coefficients_beside_those_found_have_a_smaller_error():
+    """The error is the mean square, with a penalty on the scores' squares worth one image."""
+    scores, own, dice = made()
+    model = fitted()
+
+    def error(coefficients):
+        mean = replace(model, coefficients=coefficients).mean(own, scores)
+        return ((mean - dice) ** 2).mean() + (coefficients[1:] ** 2).sum() / len(dice)
+
+    for step in 0.02 * np.eye(3):
+        assert error(model.coefficients - step) > error(model.coefficients)
+        assert error(model.coefficients + step) > error(model.coefficients)
 
 
 def test_no_score_can_raise_the_expected_dice():
