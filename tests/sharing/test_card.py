@@ -89,6 +89,13 @@ def test_numbers_on_the_card_are_those_that_were_measured(network):
     assert "defocus 5 to 20 nm; Cs 1.2 µm; aperture 10 mrad; dose 100 to 1000 e/Å²" in text
 
 
+def test_the_specimen_is_described_in_the_letters_of_the_study(network):
+    configuration = Study().model_dump(mode="json")
+    configuration["specimens"]["gold"]["material"] = "Proben/Grünspan.cif"
+    text = card.render(network, facts(configuration=configuration))
+    assert "material: Proben/Grünspan.cif" in text
+
+
 def test_expected_dice_is_shown_between_the_tested_conditions(network):
     between = performance.between(IDS)
     values = [0.9 if c.defocus_nm <= 12 else 0.5 for c in between]
