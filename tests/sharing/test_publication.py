@@ -282,7 +282,7 @@ def test_a_folder_of_an_earlier_version_is_read_and_said_to_be_unchecked(copied,
     np.save(copied.parent / "image.npy", np.random.default_rng(0).poisson(50, (64, 64)))
     command = ["predict", str(copied), str(copied.parent / "image.npy"), "--pixel-size-A", "0.35"]
     command += ["--no-likeness", "--out", str(copied.parent / "predictions")]
-    line = f"  {copied} has no SHA256SUMS, so its files are not checked"
+    line = f"{copied} has no SHA256SUMS, so its files are not checked"
     assert main(command) == 0
     assert line not in capsys.readouterr().out.splitlines()
     (copied / "SHA256SUMS").unlink()
