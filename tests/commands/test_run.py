@@ -214,6 +214,9 @@ def test_the_explorer_can_be_left_out(started, further):
     assert started[0][place : place + 3] == ["--omit-from", "explorer", "--configfile"]
     assert cli.main(["run", STUDY]) == 0
     assert "--omit-from" not in started[1]
+    for until in (["--until", "train"], ["--until=train"]):  # which makes no explorer
+        assert cli.main(["run", STUDY, "--no-explorer", *until]) == 0
+        assert "--omit-from" not in started[-1]
 
 
 # A changed study

@@ -74,7 +74,7 @@ class Workplace:
 
         The explorer, for which no other job waits, is made only if a test needs it, to save time.
         """
-        if not explorer:
+        if not explorer and "--until" not in arguments:  # with both, Snakemake makes everything
             arguments = (*arguments, "--omit-from", "explorer")
         status, printed = SNAKEMAKE.run(self.folder, *self._arguments(arguments, study))
         assert (status != 0) == fails, printed

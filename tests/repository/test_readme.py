@@ -174,6 +174,7 @@ NOT_RUN = {
     "apptainer build passband.sif oci-archive:passband.tar": "needs podman's image",
     "pre-commit install": "changes the repository's hooks",
     "tmux": "waits for input",
+    "passband recommend twelve-thousand --check 100": "needs the twelve thousand networks",
     "make preflight STUDY=studies/paper.yaml PROFILE=slurm": "needs a SLURM; tests/slurm does it",
 }
 #: Long commands, and their replacements. Snakemake's commands are dry runs.
@@ -195,6 +196,16 @@ INSTEAD = {
     "passband run config.yaml": f"passband run {FEW} --dry-run",
     "passband new mine && cd mine && passband run": (
         "bash -c 'passband new own && cd own && passband run --dry-run'"
+    ),
+    "passband new mine --like real-general": "passband new real-mine --like real-general",
+    # Particles that somebody drew over an image of noise.
+    "passband predict general image.tif --labels corrected.tif": (
+        'python -c \'import numpy as np; np.save("drawn.npy", np.random.default_rng(0)'
+        '.poisson(30, (64, 64))); np.save("corrected.npy", np.eye(64, dtype=int))\' && '
+        "passband predict general drawn.npy --pixel-size-A 0.5 --labels corrected.npy"
+    ),
+    "passband predict image.tif --labels corrected.tif": (
+        "passband predict drawn.npy --pixel-size-A 0.5 --labels corrected.npy"
     ),
     "passband run demo": "passband run smallest --dry-run",
     "passband run mine": "passband run mine --dry-run",

@@ -107,7 +107,9 @@ def run(options: argparse.Namespace) -> int:
         options.study, lambda remark: None, True, options.changes, options.name or ""
     )
     words = [*(["--dry-run"] if options.dry_run else []), *options.for_snakemake]
-    if options.no_explorer:
+    # Told to stop earlier, too, Snakemake would make everything. No explorer is made then, anyway.
+    stops = any(word.partition("=")[0] in ("--until", "-U") for word in words)
+    if options.no_explorer and not stops:
         words += ["--omit-from", "explorer"]
     again = "the same command"
     with ExitStack() as stack:

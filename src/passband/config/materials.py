@@ -9,6 +9,8 @@ from passband.config.base import number_in, short
 from passband.console import escaped
 from passband.storage.integrity import is_regular
 
+#: So many characters of a missing file's path are printed.
+_SHOWN = 250
 #: The largest size of a crystal file [bytes].
 MOST_CRYSTAL_BYTES = 2_000_000
 #: Temperature of the B factors in this module [K].
@@ -152,9 +154,10 @@ def crystal_file(path: str, folder: Path) -> Path:
         said = getattr(error, "strerror", None) or error
         raise ValueError(f"material = {short(path)}: the file cannot be read: {said}") from None
     if file is None:
+        missing = " or ".join(escaped(str(place))[:_SHOWN] for place in places)
         raise ValueError(
             f"material = {short(path)}: allowed are {', '.join(sorted(MATERIALS))}, or the path "
-            f"of a crystal file; there is no file {' or '.join(escaped(str(p)) for p in places)}"
+            f"of a crystal file; there is no file {missing}"
         )
     if size > MOST_CRYSTAL_BYTES:
         raise ValueError(
