@@ -91,7 +91,8 @@ def test_without_the_bootstrap_ood_alone_is_made_again_and_its_draws_do_not_matt
 @pytest.mark.slow
 def test_changing_the_specimen_remakes_all_that_depends_on_it(finished):
     # The figure of transfer functions is among them, since it has the lattice spacings.
-    jobs = finished.jobs(study=finished.study(specimens={"gold": {"material": "Pt"}}))
+    platinum = finished.study(specimens={"gold": {"material": "Pt"}})
+    jobs = finished.jobs(study=platinum, explorer=True)
     assert jobs == finished.every_job
 
 

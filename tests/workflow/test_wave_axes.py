@@ -69,7 +69,7 @@ def test_an_axis_makes_only_its_new_half(copied, axis, own, other):
 def test_all_exit_waves_that_the_workflow_simulates_are_counted(tmp_path, changes, shards):
     place = Workplace(tmp_path)
     study = place.study("counted.yaml", **changes, test_grid={"energy_kev": [200]})
-    found = place.jobs(study=study)
+    found = place.jobs(study=study, explorer=True)
     assert found == counts.count(load(tmp_path / study)).jobs
     assert found["simulate"] == shards
 
