@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from snakemake.profiles import ProfileConfigFileParser
-from workplace import SMALLEST, Workplace
+from workplace import ROOT, SMALLEST, Workplace
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -121,8 +121,8 @@ def test_modules_beside_a_users_study_are_not_imported_by_snakemake_and_its_jobs
     set_traps(place.folder, marks)
     for name in ("Snakefile", "workflow"):  # as in a clone, and not as links to another
         (place.folder / name).unlink()
-    shutil.copy(SMALLEST.parents[1] / "Snakefile", place.folder)
-    shutil.copytree(SMALLEST.parents[1] / "workflow", place.folder / "workflow")
+    shutil.copy(ROOT / "Snakefile", place.folder)
+    shutil.copytree(ROOT / "workflow", place.folder / "workflow")
     words = "--cores", "1", FIGURE, "--configfile", "studies/smallest.yaml"
     done = run(place.folder, *words, program="snakemake")
     assert done.returncode == 0, done.stderr
