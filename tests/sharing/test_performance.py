@@ -30,6 +30,12 @@ IDS = [
     )
 ]
 TRAINED = IDS[1]
+STUDY = Study.model_validate(
+    {
+        "specimens": {"gold": {}, "platinum": {"material": "Pt"}},
+        "training": {"architectures": ["compact-w4-d2"]},
+    }
+)
 
 
 def network(folder, replica=1, loss=1.5):
@@ -43,7 +49,7 @@ def network(folder, replica=1, loss=1.5):
 
 def of(network):
     """Return the performance of a network in the study to whose results its file belongs."""
-    return Performance(network, Results(Study(), network.path.parents[4]))
+    return Performance(network, Results(STUDY, network.path.parents[4]))
 
 
 @pytest.fixture
