@@ -28,8 +28,10 @@ from passband.storage import datasets, records
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("restored_threads")]
 
-#: Three microscopes inside the ranges and one outside.
-NUMBER, DRAWN = 3, 4
+#: Six microscopes inside the ranges and two outside, one of them at a dose too low to be judged.
+NUMBER = 6
+DRAWN = 8
+JUDGED = 7
 
 
 @pytest.fixture
@@ -204,7 +206,7 @@ def test_the_check_finds_the_results_in_the_table_and_in_parts(results, capsys):
     lines = []
     tested = recommendation_check.run(Results(study, results), NUMBER, log=lines.append)
     assert not tested.first_replicas
-    assert lines[0].startswith(f"testing all networks under {DRAWN} microscopes")
+    assert lines[0].startswith(f"testing all networks under {JUDGED} microscopes")
     shutil.rmtree(results / "extra")
 
     block = study.evaluation.model_copy(update={"microscopes": NUMBER})
@@ -247,7 +249,7 @@ def test_the_check_finds_the_results_in_the_table_and_in_parts(results, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines()[0] == (
-        "the table of results lacks 8 of the 12 microscopes, so all networks are tested"
+        "the table of results lacks 4 of the 11 microscopes, so all networks are tested"
     )
     assert "results/merged: the study has no finished networks" in err.splitlines()[1]
 
