@@ -198,14 +198,11 @@ INSTEAD = {
         "bash -c 'passband new own && cd own && passband run --dry-run'"
     ),
     "passband new mine --like real-general": "passband new real-mine --like real-general",
-    # Particles that somebody drew over an image of noise.
     "passband predict general image.tif --labels corrected.tif": (
-        'python -c \'import numpy as np; np.save("drawn.npy", np.random.default_rng(0)'
-        '.poisson(30, (64, 64))); np.save("corrected.npy", np.eye(64, dtype=int))\' && '
-        "passband predict general drawn.npy --pixel-size-A 0.5 --labels corrected.npy"
+        "passband predict general film.npy --pixel-size-A 0.4 --labels corrected.npy"
     ),
     "passband predict image.tif --labels corrected.tif": (
-        "passband predict drawn.npy --pixel-size-A 0.5 --labels corrected.npy"
+        "passband predict film.npy --pixel-size-A 0.4 --labels corrected.npy"
     ),
     "passband run demo": "passband run smallest --dry-run",
     "passband run mine": "passband run mine --dry-run",
@@ -320,7 +317,9 @@ def clone(finished, tmp_path_factory):
     """A copy of the finished smallest study, which the documented commands may change."""
     place = Workplace(tmp_path_factory.mktemp("clone"))
     place.take(finished.folder)
-    np.save(place.folder / "film.npy", film_image(defocus=400, cs=2e5, aperture=14))
+    film = film_image(defocus=400, cs=2e5, aperture=14)
+    np.save(place.folder / "film.npy", film)
+    np.save(place.folder / "corrected.npy", np.eye(len(film), dtype=int))  # a particle
     return place
 
 
