@@ -40,9 +40,11 @@ from passband.scores import dice_of_masks
 from passband.specimens import exit_waves
 from passband.specimens.structures import Structure
 
-PATCH_A, SEED = 0.776, 77
+PATCH_A = 0.776
+SEED = 77
 #: Sides of a field, and of the field from which it is cut where it must not be periodic [pixels].
-FIELD_PX, WIDE_PX = 192, 288
+FIELD_PX = 192
+WIDE_PX = 288
 #: A change is harmful if it costs this Dice.
 HARM = 0.1
 CONDITION = Condition(defocus_nm=25, cs_um=0, aperture_mrad=26, dose_e_per_A2=200)
@@ -82,7 +84,8 @@ def images(
     of: Study, indices: range, structure: Callable[..., Structure] = exit_waves.structure
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the counts of structures, and their masks."""
-    gold, cpu = of.specimens["gold"], torch.device("cpu")
+    gold = of.specimens["gold"]
+    cpu = torch.device("cpu")
     with patch.object(exit_waves, "structure", structure):
         waves = exit_waves.simulate("gold", gold, of.microscope, SEED, "test", indices, "cpu")
     split = Split.from_dataset(waves, SEED, cpu)
@@ -103,9 +106,11 @@ def moved(image: np.ndarray, mask: np.ndarray, place: tuple[int, int]) -> list[n
 def on_wedge(*names, **options) -> Structure:
     """Return a structure whose carbon grows from 1 to 8 nm over a field, and falls behind it."""
     drawn = _drawn(*names, **options)
-    atoms, field_A = drawn.atoms, drawn.atoms.cell[0, 0]
+    atoms = drawn.atoms
+    field_A = drawn.atoms.cell[0, 0]
     is_carbon = atoms.arrays["particle"] == 0
-    y, z = atoms.positions[:, 1], atoms.positions[:, 2]
+    y = atoms.positions[:, 1]
+    z = atoms.positions[:, 2]
     end = field_A * FIELD_PX / WIDE_PX
     thickness = np.interp(y, [0, end, field_A], [10, 80, 10])
     kept = ~is_carbon | (z - z[is_carbon].min() < thickness)
@@ -222,7 +227,8 @@ def barred(value: int, letters: bool, quality: int = 0, edge: int = 0):
         height, width = image.shape
         bar = Image.new("L", (width, height // 8), value)
         if letters:
-            draw, colour = ImageDraw.Draw(bar), 255 - value
+            draw = ImageDraw.Draw(bar)
+            colour = 255 - value
             draw.text((4, 2), "300 kV", fill=colour, font=ImageFont.load_default(10))
             draw.rectangle((width // 2, height // 16, width - 8, height // 16 + 2), fill=colour)
         image = np.concatenate([image, np.asarray(bar, np.float32)])

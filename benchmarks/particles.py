@@ -212,18 +212,22 @@ def measure(
 
 def compare_sets(name: str) -> None:
     """Print how well `general` finds the particles of each of :data:`SETS`."""
-    study, device = load("studies/real-general.yaml"), devices.device()
+    study = load("studies/real-general.yaml")
+    device = devices.device()
     pixel_nm = study.microscope.pixel_size_A / A_PER_NM
     networks, (condition,) = open_networks("general"), study.train_conditions
     camera = Acquisition.from_microscope(study.microscope, networks[0].normalisation, device)
-    settings, rng = Settings(filter_noise=False), np.random.default_rng(0)
+    settings = Settings(filter_noise=False)
+    rng = np.random.default_rng(0)
     seed, number = SEEDS[name]
     for title, kind in SETS.items():
         specimen = with_particles(study.specimens["gold"], *kind)
         waves = exit_waves.simulate("gold", specimen, study.microscope, seed, "test", range(number))
         split = Split.from_dataset(waves, seed, device)
         images = np.concatenate([part.cpu().numpy() for part in camera.counts(split, condition)])
-        score, rows, dice = Score(), [], []
+        score = Score()
+        rows = []
+        dice = []
         for image, instances in zip(images, split.instances, strict=True):
             true = truth(instances, pixel_nm)
             result = segment(image, study.microscope.pixel_size_A, networks, settings)

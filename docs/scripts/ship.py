@@ -46,7 +46,8 @@ from passband.units import A_PER_NM
 #: The largest size of the network's file [bytes].
 MOST = 2_000_000
 #: Pixels along a side of the sample, and its smallest number of whole particles.
-SAMPLE_PX, WHOLE = 128, 5
+SAMPLE_PX = 128
+WHOLE = 5
 
 
 def main(folder: Path) -> None:
@@ -67,7 +68,9 @@ def main(folder: Path) -> None:
 
 def write_sample(study: Study, network: network_files.Network) -> None:
     """Write the image of the first structure with enough whole particles, and its mask."""
-    name, seed, microscope = network.metadata.specimen, study.study.seed, study.microscope
+    name = network.metadata.specimen
+    seed = study.study.seed
+    microscope = study.microscope
     specimen = study.specimens[name]
     index = next(
         index
@@ -81,7 +84,8 @@ def write_sample(study: Study, network: network_files.Network) -> None:
     (counts,) = camera.counts(split, network.condition)
     title = f"simulated, {name} test {index}, {network.condition.id}"
     # The counts are averaged already. So the sample is stored with pixels of about that size.
-    field_px, stored_px = microscope.field_px, SAMPLE_PX
+    field_px = microscope.field_px
+    stored_px = SAMPLE_PX
     stored_A = network.pixel_size_A * field_px / stored_px
     image = preparation.resample(counts[0].numpy(), network.pixel_size_A, stored_A)
     outputs.write_tiff(published.SAMPLE, [image], stored_A / A_PER_NM, title)

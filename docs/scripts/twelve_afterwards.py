@@ -48,10 +48,13 @@ from passband.seeds import generator
 from passband.specimens import exit_waves
 
 #: Images of a condition, and rings from 0 to the Nyquist frequency.
-IMAGES, RINGS = 16, 32
+IMAGES = 16
+RINGS = 32
 #: The splits whose structures are imaged under training conditions, and under test conditions.
 SPLITS = "train", "val"
-SPECTRUM, PACKAGE, SCALED = "power spectrum of 16 images", "T(q), bits and dose", "scaled"
+SPECTRUM = "power spectrum of 16 images"
+PACKAGE = "T(q), bits and dose"
+SCALED = "scaled"
 #: The lines with distances of conditions. T(q) in bands has committed predictions too.
 LINES = "raw", SCALED, PACKAGE
 BANDS = "T(q) in bands"
@@ -78,7 +81,8 @@ def spectrum(images: np.ndarray) -> np.ndarray:
 def spectra(study: Study, conditions: Iterable[Condition], split: str) -> np.ndarray:
     """Return the spectrum of the images of a split under each condition, (condition, ring)."""
     (name, specimen) = next(iter(study.specimens.items()))
-    seed, device = study.study.seed, torch.device("cpu")
+    seed = study.study.seed
+    device = torch.device("cpu")
     waves = exit_waves.simulate(name, specimen, study.microscope, seed, split, range(IMAGES))
     structures = Split.from_dataset(waves, seed, device)
     acquisition = Acquisition.from_microscope(study.microscope, "zscore", device)
@@ -142,7 +146,8 @@ def lines(progress: Any = print) -> dict[str, np.ndarray]:
         ]
         for side in sides
     ]
-    M, found = scores.mean.astype(float), {}
+    M = scores.mean.astype(float)
+    found = {}
     for name in LINES:
         found[name] = predicted(M, *of, KERNELS[name])
         progress(name)

@@ -32,11 +32,13 @@ from passband.analysis.crossed_intervals import Part, half_width, jackknife, of_
 TABLE = FOLDER / "claims.csv"
 CONFIDENCE = 0.95
 #: What intervals are for, besides other networks and images.
-FIXED, DRAWN = "the same conditions", "conditions drawn alike"
+FIXED = "the same conditions"
+DRAWN = "conditions drawn alike"
 #: Networks trained at this dose or above are of a high dose [e/Å²]. Chosen after looking.
 HIGH = 400
 #: The doses between which networks differ most, on the matrix and on two thicknesses of carbon.
-MATRIX_DOSES, CARBON_DOSES = (50, 1600), (30, 600)
+MATRIX_DOSES = (50, 1600)
+CARBON_DOSES = (30, 600)
 
 Ends = tuple[float, float, float]
 

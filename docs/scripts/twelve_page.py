@@ -57,10 +57,14 @@ _COSTS = "locked", "scherzer", "carbon", "choices", "steps", "train-this"
 #: Doses of the tests [e/Å²].
 _TEST_DOSES = 50, 200, 1600
 #: The rows of claims.csv.
-_SCHERZER, _STEPS, _HIGH = "trough − shoulders", "change against 192 steps", "trained at ≥ 400 e/Å²"
+_SCHERZER = "trough − shoulders"
+_STEPS = "change against 192 steps"
+_HIGH = "trained at ≥ 400 e/Å²"
 _ASYMMETRY = "loss of Dice, high to low minus low to high", "all", "50 and 1600"
-_CARBON, _CARBON_DOSES = "loss, low to high minus high to low", "30 and 600 e/Å²"
-BANDS, SPECTRUM = "T(q) in bands", "power spectrum of 16 images"
+_CARBON = "loss, low to high minus high to low"
+_CARBON_DOSES = "30 and 600 e/Å²"
+BANDS = "T(q) in bands"
+SPECTRUM = "power spectrum of 16 images"
 
 
 def fields(folder: Path = FOLDER) -> dict[str, str]:
@@ -127,7 +131,8 @@ def statements(locked: dict, afterwards: pd.DataFrame, claims: pd.DataFrame) -> 
     """Return the numbers of what the account states, by their place."""
     lines = locked["lines"]
     of = {(each["lines"], each["cells"]): each for each in locked["secondary"]}
-    raw, new = of[f"{BANDS} - raw", "primary"], of[f"{BANDS} - scaled", "new tests"]
+    raw = of[f"{BANDS} - raw", "primary"]
+    new = of[f"{BANDS} - scaled", "new tests"]
     seen = afterwards.set_index(["line", "cells"])
 
     def apart(line: str, cells: str, other: str) -> str:
@@ -234,7 +239,8 @@ def locked_lines(lines: dict, afterwards: pd.DataFrame) -> str:
             ]
         )
     seen = afterwards.set_index(["line", "cells"]).loc[SPECTRUM]
-    old, new = seen.loc["old tests"], seen.loc["new tests"]
+    old = seen.loc["old tests"]
+    new = seen.loc["new tests"]
     cells = [f"{old.r2:.3f} / {old.interaction:z.2f}", *(markdown.NONE,) * 2, f"{new.r2:.3f}"]
     rows.append([f"{SPECTRUM} (seen afterwards)", *cells, *(markdown.NONE,) * 2])
     head = ["distances", "old tests", "aperture < 8.5", "≥ 8.5 mrad", "new tests"]
@@ -297,7 +303,8 @@ def longer_by_dose(claims: pd.DataFrame) -> str:
         return claim(claims, _STEPS, f"3072 steps, {networks}", f"{dose} e/Å²", "+z.3f")
 
     words = [f"{change('all', dose)} at {dose:,}" for dose in _TEST_DOSES]
-    low, rest = _TEST_DOSES[0], _HIGH.replace("≥", "<")
+    low = _TEST_DOSES[0]
+    rest = _HIGH.replace("≥", "<")
     return (
         f"{', '.join(words)} e/Å²; at {low}, by {change(_HIGH, low)} for the six conditions "
         f"{_HIGH}, and by {change(rest, low)} for the others"

@@ -114,7 +114,8 @@ def rank() -> Iterator[list[str]]:
     train, test = drawn(protocol_digest())
     tests = [Condition.parse(id) for id in scores.test.ids]
     D = {name: each / UNIT for name, each in np.load(DICE).items()}
-    known, true = D["old"][..., : len(tests)].mean(1), D["new"][..., len(tests) :].mean(1)
+    known = D["old"][..., : len(tests)].mean(1)
+    true = D["new"][..., len(tests) :].mean(1)
 
     def of(conditions: list[Condition]):
         seed = study.study.seed

@@ -128,7 +128,8 @@ def contrast(frame: pd.DataFrame, score: str) -> tuple[float, float, float]:
 
     The parameters are those of :func:`cells`.
     """
-    total, samples = 0.0, np.zeros(DRAWS)
+    total = 0.0
+    samples = np.zeros(DRAWS)
     images = frame.image.nunique()
     of_image = resample(images, DRAWS, "Scherzer's line", "images") / images
     for name, weight, D in cells(frame, score):

@@ -74,7 +74,9 @@ def page(results: Results, with_images: bool, progress: Callable[[Iterable], Ite
     from passband.reports.explorer import explorer
     from passband.reports.unlearned import sentence
 
-    study, blocks, information = results.study, explorer.Blocks(), None
+    study = results.study
+    blocks = explorer.Blocks()
+    information = None
     if results.has(layout.INFORMATION):  # stored if the page cannot compute it
         information = results.read(layout.INFORMATION, explorer_content.STORED)
     rankings, predicted, notes = _models(results, blocks)
@@ -108,7 +110,9 @@ def _models(
     from passband.reports.explorer.ranking import MOST_NUMBERS, predicted, ranking
 
     study = results.study
-    rankings, matrices, notes = [], {}, []
+    rankings = []
+    matrices = {}
+    notes = []
     if others := [AXES[name].label for name in study.axes.own if AXES[name].needs_waves]:
         notes.append(
             f"No networks are ranked, since other values of {', '.join(others)} need other exit "

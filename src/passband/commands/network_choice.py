@@ -122,7 +122,8 @@ def check_no_image(word: str) -> None:
     """Raise PassbandError if a word in the place of a network names images."""
     from passband.micrographs.images.formats import FORMATS, suffix  # only this check needs it
 
-    path, what = Path(word), ""
+    path = Path(word)
+    what = ""
     if word == "sample" and not path.exists():
         what = "an image of the package"
     elif suffix(path) in FORMATS and path.exists():

@@ -148,7 +148,8 @@ def _tasks(
         if path in failed:
             tasks.append(Task(path, name, failed[path]))
             continue
-        own, expected = chosen[path], ctf.get(path)
+        own = chosen[path]
+        expected = ctf.get(path)
         key = (*((each.path, each.id) for each in own), str(expected))
         if key not in predictors:
             why = "--no-likeness was given"

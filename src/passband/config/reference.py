@@ -93,11 +93,14 @@ def _row(block: type[Block], path: str, name: str) -> tuple[str, ...]:
     field = block.model_fields[name]
     unit = (field.json_schema_extra or {}).get("unit", "")
     if block_of(field.annotation) in (Ranges, MixtureRanges):
-        default, values = "", "a block such as `{defocus_nm: [0, 40], cs_um: [1, 100], ...}`"
+        default = ""
+        values = "a block such as `{defocus_nm: [0, 40], cs_um: [1, 100], ...}`"
     elif block_of(field.annotation) not in _PLAIN:
-        default, values = "", f"a block, see `{path}.{name}`"
+        default = ""
+        values = f"a block, see `{path}.{name}`"
     else:
-        default, values = _default(field, block), _allowed(name, field)
+        default = _default(field, block)
+        values = _allowed(name, field)
     return f"`{name}`", unit, default, values, field.description
 
 

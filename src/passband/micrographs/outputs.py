@@ -18,7 +18,8 @@ LARGEST_OVERLAY, SMALLEST_OVERLAY = 2048, 768
 #: Okabe & Ito (2008).
 WHOLE, CUT = (86, 180, 233), (230, 159, 0)
 #: The words over an image that is flagged, and their background, from the same source.
-UNLIKE, WARNING = "unlike the training images", (213, 94, 0)
+UNLIKE = "unlike the training images"
+WARNING = (213, 94, 0)
 #: The share of the darkest pixels, and of the brightest pixels, whose contrast is not shown.
 _CLIPPED = 0.005
 

@@ -13,7 +13,8 @@ from passband.storage.atomic import replacing
 #: The name of the picture.
 SIZES = "sizes.png"
 #: Its resolution [1/inch], and its height relative to its width.
-DPI, ASPECT = 200, 0.75
+DPI = 200
+ASPECT = 0.75
 
 
 def clear(folder: Path) -> None:

@@ -17,7 +17,8 @@ from passband.micrographs.summary import Frame
 from passband.words import number_of
 
 #: The band and the interval have this probability, and come from so many resamplings.
-PROBABILITY, DRAWS = 0.9, 1000
+PROBABILITY = 0.9
+DRAWS = 1000
 #: The largest number of bins of the histogram.
 MOST_BINS = 40
 #: A field is at least this part wider than any particle: long particles of a thin image may be as
@@ -156,7 +157,8 @@ def bins(values: np.ndarray) -> np.ndarray:
 
     Bins are about as wide as by the rule of Freedman and Diaconis; a few values have five bins.
     """
-    low, high = values.min(), values.max()
+    low = values.min()
+    high = values.max()
     quartiles = np.quantile(values, (0.25, 0.75))
     width = 2 * np.ptp(quartiles) / len(values) ** (1 / 3)
     width = min(width, (high - low) / 5)

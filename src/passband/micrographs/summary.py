@@ -18,7 +18,8 @@ from passband.units import A_PER_NM
 from passband.words import number_of
 
 #: The names of the tables.
-SUMMARY, PARTICLES = "summary.csv", "particles.csv"
+SUMMARY = "summary.csv"
+PARTICLES = "particles.csv"
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,8 @@ class Score:
             truth = f"truth covers {part:.2%}" if part else "empty truth"
             return f"{truth}, false-positive area {self.false_positive_nm2:.4g} nm²"
         counts = np.array(self.counts)
-        precision, recall = scores.precision(counts), scores.recall(counts)
+        precision = scores.precision(counts)
+        recall = scores.recall(counts)
         return f"Dice {self.dice:.3f}, precision {precision:.3f}, recall {recall:.3f}"
 
 

@@ -91,7 +91,8 @@ def _parts(found: Recommendation, study: str, top: int, remark: str) -> Iterator
 
 def beyond_doses(found: Recommendation) -> list[str]:
     """Return what is said about Dice beyond the tested doses, a line for each end."""
-    dose, lines = AXES["dose_e_per_A2"], []
+    dose = AXES["dose_e_per_A2"]
+    lines = []
     if found.as_at_dose is not None:
         highest = dose.words(f"{found.as_at_dose:,.10g}")
         lines.append(f"expected Dice is as at {highest}, the highest tested dose")

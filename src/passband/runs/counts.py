@@ -35,8 +35,11 @@ _REPORT_BYTES, _REPORT_PAIR_BYTES = 200_000, 130
 _REPORT_PAIRS = 900_000 // 17
 #: Bytes of the explorer besides its matrices and images, of all matrices for each pair of
 #: conditions, and of an image's pixel; and the largest numbers of these bytes and pixels.
-_EXPLORER_BYTES, _EXPLORER_PAIR_BYTES, _EXPLORER_PX_BYTES = 140_000, 20, 1.3
-_EXPLORER_MATRICES, _EXPLORER_PX = 8_000_000, 600_000
+_EXPLORER_BYTES = 140_000
+_EXPLORER_PAIR_BYTES = 20
+_EXPLORER_PX_BYTES = 1.3
+_EXPLORER_MATRICES = 8_000_000
+_EXPLORER_PX = 600_000
 #: Number of arrays of prediction.zarr, which have one chunk each; and the bytes of
 #: prediction.zarr without those arrays whose size grows with the number of conditions.
 _PREDICTION_ARRAYS, _PREDICTION_BYTES = 81, 200_000

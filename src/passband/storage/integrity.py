@@ -26,7 +26,8 @@ DEEPEST = 32
 
 # The largest size of a list of digests [bytes], and the folders of the system whose files look
 # regular, although reading some of them does not end.
-_MOST_LISTED, _OF_SYSTEM = 16_000_000, ("/proc/", "/sys/")
+_MOST_LISTED = 16_000_000
+_OF_SYSTEM = ("/proc/", "/sys/")
 
 
 class StoreError(PassbandError):

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 #: The largest number of bytes of a file or an attribute, and of brackets inside each other.
-MOST_BYTES, DEEPEST = 32_000_000, 50
+MOST_BYTES = 32_000_000
+DEEPEST = 50
 
 
 def parse(text: str | bytes, most_bytes: int = MOST_BYTES) -> Any:

@@ -20,17 +20,22 @@ from passband.storage import json_text
 from passband.storage.integrity import DEEPEST, check_checksums, check_format, check_regular
 
 #: The largest numbers of entries of a zip file and of chunks of an array.
-MOST_ENTRIES, MOST_CHUNKS = 100_000, 1_000_000
+MOST_ENTRIES = 100_000
+MOST_CHUNKS = 1_000_000
 
 # Every declared size of at most 10⁸ bytes is accepted. A larger size of the entries of a zip file
 # is accepted if it is at most 10 times the number of stored bytes. A larger size of an array is
 # accepted if it is at most 10,000 times the number of stored bytes: Blosc's zstd stores at least
 # one byte for every 4,400 bytes, even of a constant array.
-_ACCEPTED_BYTES, _UNZIPPED_RATIO, _UNPACKED_RATIO = 10**8, 10, 10_000
+_ACCEPTED_BYTES = 10**8
+_UNZIPPED_RATIO = 10
+_UNPACKED_RATIO = 10_000
 
 # The record at the end of a zip file, with a comment of at most 65,535 bytes, and before it the two
 # records of a large file, of 76 bytes; and the largest size of the list of entries [bytes].
-_END, _LARGE_END, _MOST_END = b"PK\x05\x06", b"PK\x06\x07", 22 + 65_535 + 76
+_END = b"PK\x05\x06"
+_LARGE_END = b"PK\x06\x07"
+_MOST_END = 22 + 65_535 + 76
 _MOST_LIST = 20_000_000
 
 

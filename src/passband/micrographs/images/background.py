@@ -23,13 +23,16 @@ LEAST_SD = 0.7
 #: A polynomial of degree 2 replaces the plane if it leaves less than these parts of the plane's
 #: residuals in blocks that neither was fitted to, and in pairs of such blocks. The second number
 #: was chosen with simulated images of which particles cover more than half.
-BETTER, BETTER_PAIRS = 0.7, 0.8
+BETTER = 0.7
+BETTER_PAIRS = 0.8
 #: Number of blocks along each side of an image from which a background is subtracted.
 BLOCKS = 12
 #: The distances of the blocks of a pair, and of those that have the same colour of a checkerboard.
-APART, APART_ALIKE = (1, 2, 3), (2,)
+APART = (1, 2, 3)
+APART_ALIKE = (2,)
 #: Numbers of the terms of a plane, and of a polynomial of degree 2, without the constant.
-_PLANE, _QUADRATIC = 2, 5
+_PLANE = 2
+_QUADRATIC = 5
 #: Number of blocks along the longer side of the image to which the flat field is fitted.
 _FINE_BLOCKS = 48
 #: The means of all blocks must be above this fraction of the image's mean to divide by them.
@@ -164,9 +167,11 @@ class _Pairs(NamedTuple):
 def _is_bent(medians: np.ndarray, terms: np.ndarray, is_odd: np.ndarray) -> bool:
     """Return whether a polynomial of degree 2 predicts other blocks better than a plane."""
     pairs = _pairs(medians, terms, is_odd, APART_ALIKE)
-    blocks, steps = [], []
+    blocks = []
+    steps = []
     for number in (_PLANE, _QUADRATIC):
-        away, away_pairs = [], []
+        away = []
+        away_pairs = []
         for half in (False, True):
             own = pairs.is_odd == half
             found = _fitted(pairs.differences[own], pairs.terms[own, :number])
@@ -209,7 +214,9 @@ def _pairs(
     medians: np.ndarray, terms: np.ndarray, is_odd: np.ndarray, apart: Sequence[int]
 ) -> _Pairs:
     """Return the pairs of blocks of a row or a column that lie so many blocks apart."""
-    differences, of_terms, colours = [], [], []
+    differences = []
+    of_terms = []
+    colours = []
     for step in apart:
         for ends in (np.s_[step:], np.s_[:-step]), (np.s_[:, step:], np.s_[:, :-step]):
             after, before = ends

@@ -19,7 +19,9 @@ _LEFT = 0.5
 #: Values are the same if they differ by so many grey levels of 8 bits, at the edge of the image,
 #: and inside a bar, where JPEG blurs letters; but by no more than this part of the noise of the
 #: middle of the image, at the edge half of it.
-_LEVELS, _BLURRED, _SPREAD = 2.0, 8.0, 0.6
+_LEVELS = 2.0
+_BLURRED = 8.0
+_SPREAD = 0.6
 #: A block of JPEG has so many rows. A block at the border of a bar mixes it with the image.
 _BLOCK = 8
 
@@ -125,7 +127,8 @@ def inside(image: np.ndarray) -> Box:
 
 def grey_level(image: np.ndarray) -> float:
     """Return the step between two grey levels: 1 in an image of 8 bits, else 1/255 of the range."""
-    low, high = float(image.min()), float(image.max())
+    low = float(image.min())
+    high = float(image.max())
     is_8_bit = low >= 0 and high <= 255 and bool((image[::7] == np.rint(image[::7])).all())
     return 1.0 if is_8_bit else (high - low) / 255
 
@@ -141,8 +144,10 @@ def _width(lines: np.ndarray, middle: np.ndarray, level: float, pixels: int) -> 
     """
     # Between neighbours, an uneven illumination makes no difference.
     noise = float(np.diff(middle, axis=1).std(dtype=np.float64)) / 2**0.5
-    value, spread = float(np.median(lines[0])), _SPREAD * noise
-    same, blurred = min(_LEVELS * level, spread / 2), min(_BLURRED * level, spread)
+    value = float(np.median(lines[0]))
+    spread = _SPREAD * noise
+    same = min(_LEVELS * level, spread / 2)
+    blurred = min(_BLURRED * level, spread)
     if _share(lines[:1], value, same)[0] < _PART or _share(middle, value, same).mean() > _PART / 2:
         return 0
     lines = lines[: int(len(lines) * _LEFT) + 2]

@@ -14,7 +14,8 @@ from passband import PassbandError
 
 # As many values are always accepted: a gigabyte as numbers of 32 bits. Above, a file must have a
 # byte for every 100 values, which no compression of a micrograph reaches.
-_ACCEPTED, _MOST_PER_BYTE = 250_000_000, 100
+_ACCEPTED = 250_000_000
+_MOST_PER_BYTE = 100
 
 
 def check(path: Path, shape: Sequence[int], stored: int | None = None) -> None:

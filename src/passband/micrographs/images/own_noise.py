@@ -36,7 +36,8 @@ _MOST_PX, _FEWEST = 1024, 32
 #: An image was enlarged by repeating pixels if at least this part of the steps between rows, and of
 #: those between columns, has less than this part of the usual difference. In five real patches that
 #: were enlarged twice, with JPEG 75, the part is 0.27 or less, and without repetition 0.41 or more.
-_REPEATED_PART, _REPEATED_RATIO = 0.1, 0.33
+_REPEATED_PART = 0.1
+_REPEATED_RATIO = 0.33
 #: Why the mask of such an image cannot be trusted.
 REPEATED = "its repeated pixels"
 _FILTERED = "noise filtered as in the training"

@@ -125,7 +125,8 @@ def read_labels(path: str | Path) -> np.ndarray:
             f"{path}: has the value {found}; labels are 0 in the background, and a whole number "
             "from 1 on in each particle"
         )
-    first, last = labels[labels > 0].min(initial=2**62), labels.max(initial=0)
+    first = labels[labels > 0].min(initial=2**62)
+    last = labels.max(initial=0)
     if first == last and max(ndimage.label(each, np.ones((3, 3)))[1] for each in labels) > 1:
         raise PassbandError(
             f"{path}: all its regions have the number {last}, as in a mask; give each particle its "

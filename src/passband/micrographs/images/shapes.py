@@ -21,7 +21,8 @@ def solidity_and_caliper(y: np.ndarray, x: np.ndarray) -> tuple[float, float]:
     """
     top = y.min()
     number = y.max() - top + 1
-    first, last = np.full(number, x.max()), np.full(number, x.min())
+    first = np.full(number, x.max())
+    last = np.full(number, x.min())
     np.minimum.at(first, y - top, x)
     np.maximum.at(last, y - top, x)
     rows = np.flatnonzero(first <= last)

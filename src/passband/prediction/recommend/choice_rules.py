@@ -51,7 +51,8 @@ def values_by_range(known: Sequence, others: Sequence[Condition]) -> list[np.nda
 
     The dose is its logarithm. Axes with one known value do not count.
     """
-    names, none = others[0].axes.names, [np.nan] * len(others[0].axes.names)
+    names = others[0].axes.names
+    none = [np.nan] * len(others[0].axes.names)
     both = [
         [[scaled(n, c.value(n)) for n in names] if isinstance(c, Condition) else none for c in of]
         for of in (known, others)
