@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 from harness import Table
 
+from findings.choosing.far_apart import farthest_points
 from passband.analysis.profiles import SAMPLES, flat_spectrum, profiles
 from passband.config import validate
 from passband.grid import Condition
 from passband.prediction import gaussian_process
-from passband.prediction.matrix.completion import farthest_points
 from passband.prediction.recommend import sequential_design
 from passband.prediction.recommend.network_ranking import distances
 from passband.storage import datasets

@@ -18,6 +18,8 @@ import xarray as xr
 from twelve_parts import FOLDER, append
 from twelve_results import LENS
 
+from findings.twelve_thousand import rivals
+from findings.twelve_thousand.rivals import Features, transfer_features, weights_of
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.analysis.packed_table import mean_dice
 from passband.analysis.profiles import SAMPLES, profiles
@@ -25,8 +27,7 @@ from passband.analysis.spectra import SPECTRUM, from_json
 from passband.axes import MAIN_AXES
 from passband.config import validate
 from passband.grid import Condition
-from passband.prediction.matrix import interaction, models
-from passband.prediction.matrix.features import Features, transfer_features, weights_of
+from passband.prediction.matrix import interaction
 from passband.prediction.matrix.level_scores import ENDS, ROWS, left_out
 from passband.results import layout
 from passband.seeds import generator
@@ -104,7 +105,7 @@ def predictions(cells: Cells, side: int, axis: str, out: np.ndarray) -> dict[str
     chosen = generator("lines", axis, side).choice(known, min(CELLS, len(known)), replace=False)
     X, shape = cells.features.values, np.compress(out, Y, side).shape
     for name, member in ((SCALARS, "additive"), (TREES, "boosted")):
-        fit, values = models.MEMBERS[member], X.reshape(-1, X.shape[-1])[chosen]
+        fit, values = rivals.MEMBERS[member], X.reshape(-1, X.shape[-1])[chosen]
         model = fit(values, Y.ravel()[chosen], cells.features.signs, 0)
         found[name] = np.clip(model(X[hidden]), 0, 1).reshape(shape)
     return found
@@ -212,7 +213,7 @@ def write(results: Path, folder: Path = FOLDER) -> int:
     columns = [*named("", "", "", "", {}), "cells", *interaction.SCORES, "square"]
     columns += ["low", "high", "minus_scaled", "minus_scaled_low", "minus_scaled_high"]
     path.unlink(missing_ok=True)
-    with models.one_thread():
+    with rivals.one_thread():
         for row in rows(cells):
             append(path, {name: _text(row.get(name, "")) for name in columns})
     print(path)

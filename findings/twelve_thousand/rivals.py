@@ -1,17 +1,16 @@
-"""Features of each pair of conditions, from which models predict Dice.
+"""What the process is compared with: published scalars and boosted trees, on drawn cells.
 
-The main features are information metrics of the transfer functions. The baselines are other
-features: imaging parameters, Dice in distribution, or distances between images or networks.
+Both are fitted to information metrics of the transfer functions of pairs of conditions. They were
+part of the package until version 0.2.0; the comparison settled that the process needs neither.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
-
-from passband.grid import axes_of
-from passband.prediction.range_of_use import scaled
+from threadpoolctl import threadpool_limits
 
 #: For each information metric, whether predicted Dice must increase (+1) or decrease (−1) with the
 #: metric. With a metric that is not in this table, predicted Dice may increase and decrease.
@@ -43,20 +42,6 @@ class Features(NamedTuple):
         return [SIGNS.get(name.partition("@")[0], 0) for name in self.names]
 
 
-def _table(columns: Mapping[str, np.ndarray], shape: tuple[int, int]) -> Features:
-    values = [np.broadcast_to(value, shape) for value in columns.values()]
-    return Features(np.stack(values, -1) if values else np.empty((*shape, 0)), tuple(columns))
-
-
-def _doses(pairs: xr.Dataset) -> dict[str, np.ndarray]:
-    train, test = (np.log10(pairs[f"{end}_dose_e_per_A2"].values) for end in ("train", "test"))
-    return {
-        "log_dose_train": train[:, None],
-        "log_dose_test": test[None, :],
-        "log_dose_ratio": test[None, :] - train[:, None],
-    }
-
-
 def transfer_features(information: xr.Dataset, weights: Iterable[str]) -> Features:
     """Return the metrics of the transfer functions, and the doses, of each pair of conditions.
 
@@ -81,7 +66,17 @@ def transfer_features(information: xr.Dataset, weights: Iterable[str]) -> Featur
             back = metrics["coverage"] * metrics["transfer_test"] / metrics["transfer_train"]
         metrics["coverage_back"] = np.where(metrics["transfer_train"] > 0, back, 1.0)
         columns |= {f"{name}@{weight}": value for name, value in metrics.items()}
-    return _table(columns, shape)
+    values = [np.broadcast_to(value, shape) for value in columns.values()]
+    return Features(np.stack(values, -1), tuple(columns))
+
+
+def _doses(pairs: xr.Dataset) -> Mapping[str, np.ndarray]:
+    train, test = (np.log10(pairs[f"{end}_dose_e_per_A2"].values) for end in ("train", "test"))
+    return {
+        "log_dose_train": train[:, None],
+        "log_dose_test": test[None, :],
+        "log_dose_ratio": test[None, :] - train[:, None],
+    }
 
 
 def weights_of(information: xr.Dataset, specimen: str) -> list[str]:
@@ -90,61 +85,38 @@ def weights_of(information: xr.Dataset, specimen: str) -> list[str]:
     return [w for w in weights if w.partition("/")[0] in ("flat", specimen)]
 
 
-def raw_features(pairs: xr.Dataset) -> Features:
-    """Return the imaging parameters of both conditions, their differences and absolute differences.
+def _trees(X: np.ndarray, y: np.ndarray, signs: list[int], seed: int, **options) -> Callable:
+    """Fit gradient-boosted trees, monotonic in each feature whose sign is not 0."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
 
-    For the dose, the decimal logarithm of the dose is used.
+    model = HistGradientBoostingRegressor(
+        max_iter=80,
+        min_samples_leaf=20,
+        monotonic_cst=signs,
+        early_stopping=False,
+        random_state=seed,
+        **options,
+    )
+    return model.fit(X, y).predict
+
+
+#: Functions (X, y, signs, seed) → function of X, where X (cells, columns) has the features of cells
+#: and y (cells,) has their Dice.
+MEMBERS: dict[str, Callable[..., Callable[[np.ndarray], np.ndarray]]] = {
+    # Without interactions, this is a sum of step functions of the features.
+    "additive": partial(
+        _trees, max_leaf_nodes=6, learning_rate=0.15, interaction_cst="no_interactions"
+    ),
+    "boosted": partial(_trees, max_leaf_nodes=16, learning_rate=0.12, l2_regularization=1.0),
+}
+
+
+def one_thread() -> threadpool_limits:
+    """Return a context in which the fit and the predictions of models use one thread.
+
+    On processor cores that also run other processes, threads wait for each other, and gradient
+    boosting becomes a hundred times slower.
     """
-    columns = {}
-    for axis in axes_of(pairs):
-        train, test = (scaled(axis, pairs[f"{end}_{axis}"].values) for end in ("train", "test"))
-        step = test[None, :] - train[:, None]
-        columns |= {
-            f"{axis}_train": train[:, None],
-            f"{axis}_test": test[None, :],
-            f"{axis}_step": step,
-            f"{axis}_distance": np.abs(step),
-        }
-    return _table(columns, (pairs.sizes["train"], pairs.sizes["test"]))
+    import sklearn.ensemble  # noqa: F401  loaded first, because only loaded libraries are limited
 
-
-def feature_sets(
-    cells: xr.Dataset, information: xr.Dataset, distances: xr.Dataset | None = None
-) -> dict[str, Features]:
-    """Return every set of features of one specimen, architecture and test specimen.
-
-    Args:
-        cells: OOD metrics of one Dice matrix, over (train, test); see
-            :func:`passband.analysis.groups.groups`.
-        information: Information metrics of the same conditions, see
-            :func:`passband.analysis.information.metrics`.
-        distances: Distances between two conditions that are not information metrics. Every variable
-            over (train, test) makes one more set of features, together with the doses.
-
-    Returns:
-        - ``ctf``: information metrics of the transfer functions, and the doses.
-        - ``mean``: no features, so that every model predicts the mean.
-        - ``id``: the network's Dice in distribution, M(i, i). This set of features is left out
-          unless M(i, i) is known for every network.
-        - ``raw``: the imaging parameters of both conditions.
-        - One set of features for each distance in `distances`. The set is left out unless all
-          values of the distance are known.
-    """
-    specimen, shape = str(cells.specimen.values), (cells.sizes["train"], cells.sizes["test"])
-    sets = {
-        "ctf": transfer_features(information, weights_of(information, specimen)),
-        "mean": _table({}, shape),
-        "raw": raw_features(cells),
-    }
-    own = cells.dice.where(cells.train == cells.test).max("test")
-    if own.notnull().all():
-        sets["id"] = _table({"id": own.values[:, None]}, shape)
-    if distances is not None:
-        for name, values in distances.data_vars.items():
-            if not {"train", "test"} <= set(values.dims) or "bound" in values.dims:
-                continue
-            place = {d: cells[d].values for d in values.dims}
-            values = values.sel(place).transpose("train", "test").values
-            if np.isfinite(values).all():
-                sets[str(name)] = _table({str(name): values, **_doses(cells)}, shape)
-    return sets
+    return threadpool_limits(1)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from matrices import make_metrics, make_profiles, matrix
 
+from findings.twelve_thousand.rivals import transfer_features
 from passband.axes import MAIN_AXES
 from passband.prediction import gaussian_process
 from passband.prediction.matrix import interaction
-from passband.prediction.matrix.features import raw_features
 from passband.prediction.matrix.level_scores import left_out, scaled
 
 DOCS = Path(__file__).parents[2] / "docs/scripts"
@@ -33,11 +33,11 @@ def module(monkeypatch):
 @pytest.fixture
 def cells(module):
     """A small matrix whose networks have three replicas."""
-    metrics, _ = make_metrics(GRID, noise=0.01)
+    metrics, information = make_metrics(GRID, noise=0.01)
     D = matrix(metrics).dice.transpose("train", "test").values
     noise = 0.01 * np.random.default_rng(1).normal(size=(len(D), 3, len(D)))
     ends = (make_profiles(metrics)["gold"],) * 2
-    return module.Cells(D[:, None] + noise, ends, raw_features(matrix(metrics)))
+    return module.Cells(D[:, None] + noise, ends, transfer_features(information, ["flat"]))
 
 
 def test_scaled_parameters_are_those_of_the_package_in_other_units(module, cells):
