@@ -50,7 +50,7 @@ real: $(INSTALLED) ## Train networks for real images, and segment the images in 
 
 ##@ Develop
 
-.PHONY: test test-long test-install quick lint format docs bench release
+.PHONY: test test-long test-install findings quick lint format docs bench release
 test: $(INSTALLED) ## Run all tests except the long ones, two at a time, and list the 25 slowest
 	pytest $(PARALLEL) --durations=25 -m "not long and not install"
 
@@ -59,6 +59,9 @@ test-long: $(INSTALLED) ## Run the tests that take minutes each, most of them on
 
 test-install: $(INSTALLED) ## Build the package, install it in new environments, and use it there
 	pytest -m install --durations=0
+
+findings: $(INSTALLED) ## Recompute the findings, compare them with their pages, and run their tests
+	python -m findings
 
 quick: $(INSTALLED) ## Run the tests that take seconds, two at a time
 	pytest $(PARALLEL) -m "not slow and not long and not install"
@@ -98,7 +101,7 @@ setup: $(INSTALLED) ## Make the environment and install everything
 
 clean: ## Remove the demo's results, Snakemake's records and caches; keep other studies
 	rm -rf results/demo .snakemake .pytest_cache .ruff_cache .hypothesis build
-	find src tests workflow benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	find src tests workflow benchmarks docs/scripts findings -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## Remove the environment too
 	rm -rf .venv

@@ -1,0 +1,175 @@
+"""The list of findings, and the command that recomputes them."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import findings.__main__ as runner
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "findings"
+LISTED = runner.listed_findings(FOLDER / "README.md")
+#: The row of a finding with one folder; `check` is one of the four words.
+ROW = "| [{folder} holds]({folder}/) | another sign | held | `1234567` | `{command}` | {check} |\n"
+COMMAND = "python -m findings.{folder}.script"
+
+
+# ── The list ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_list_has_every_folder():
+    folders = {path.relative_to(FOLDER).parts[0] for path in FOLDER.glob("*/*") if path.is_file()}
+    assert {finding.folder for finding in LISTED} == folders - {"__pycache__"}
+    assert len(folders) > 8
+
+
+def test_every_row_says_what_became_of_the_finding():
+    assert all(re.match("held|refuted|seen afterwards|open", f.status) for f in LISTED)
+    assert {f.status for f in LISTED} >= {"held", "refuted", "seen afterwards", "open"}
+
+
+# ── The command ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """Return a function that adds a finding to a tree in which the command runs.
+
+    Its tests do not run.
+    """
+    (tmp_path / "findings").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(runner, "tested", lambda folders, out: None)
+
+    def add(folder, body, check="*recomputed here*"):
+        row = ROW.format(folder=folder, command=COMMAND.format(folder=folder), check=check)
+        with (tmp_path / "findings/README.md").open("a") as page:
+            page.write(row)
+        (tmp_path / "findings" / folder).mkdir()
+        if body is not None:
+            code = f"from passband import PassbandError\ndef recompute():\n    {body}\n"
+            (tmp_path / "findings" / folder / "recompute.py").write_text(code)
+
+    return add
+
+
+def test_what_is_compared_and_what_is_not_is_said(tree, capsys):
+    tree("equal", "yield 'R2 0.978'; yield 'skipped: no data: the table of doses'")
+    assert runner.main([]) == 0
+    printed = capsys.readouterr().out
+    assert "equal\n  R2 0.978\n" in printed
+    assert re.search(r"^equal +1 +1 +0 +0 s$", printed, re.M)
+    assert "skipped:\n  equal: no data: the table of doses\n" in printed
+    assert printed.rstrip().endswith("nothing differs, 0 s")
+
+
+def test_a_number_that_differs_is_one_line_and_hides_no_other_finding(tree, capsys):
+    tree("differs", "yield 'one'; raise PassbandError('a.csv: 0.98, and the page has 0.97')")
+    tree("breaks", "yield {}['a key']")
+    tree("after", "yield 'reached'")
+    assert runner.main([]) == 1
+    printed, wrong = capsys.readouterr()
+    assert "Traceback" not in printed + wrong
+    assert "  reached\n" in printed
+    assert "  differs: a.csv: 0.98, and the page has 0.97\n" in printed
+    assert re.search(r"^  breaks: KeyError in recompute.py, line 3: 'a key'$", printed, re.M)
+    assert printed.rstrip().endswith("2 failures, 0 s")
+
+
+def test_one_folder_alone(tree, capsys):
+    tree("one_alone", "yield 'this'")
+    tree("another", "raise PassbandError('not asked for')")
+    assert runner.main(["one_alone"]) == 0
+    assert "another" not in capsys.readouterr().out
+
+
+def test_what_is_frozen_or_trained_does_not_run(tree, capsys):
+    tree("frozen", "raise PassbandError('a library has changed')", "*frozen at version 0.2.0*")
+    tree("trained", None, "*needs training* (40 minutes)")
+    assert runner.main([]) == 0
+    printed = capsys.readouterr().out
+    assert "  frozen: frozen holds: frozen at version 0.2.0\n" in printed
+    command = COMMAND.format(folder="trained")
+    assert f"  trained: trained holds: needs training (40 minutes): `{command}`\n" in printed
+
+
+def test_a_finding_that_says_it_is_recomputed_must_be(tree, capsys):
+    tree("promised", None)
+    assert runner.main([]) == 1
+    assert "promised: findings/promised/recompute.py: is missing\n" in capsys.readouterr().out
+
+
+def test_what_the_machine_lacks_is_a_line_each(tree, tmp_path, monkeypatch, capsys):
+    tree("equal", "yield 'all'")
+    monkeypatch.setattr(runner, "DATA", tmp_path / "data")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    assert runner.main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    words = "no data of others", "no merged matrix", "no networks", "another processor (AVX2"
+    assert [line.startswith(word) for line, word in zip(lines[:4], words, strict=True)] == [
+        True
+    ] * 4
+
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: runner.CAPABILITY)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "results/demo/networks").mkdir(parents=True)
+    (tmp_path / "results/twelve-thousand/table.zarr").mkdir(parents=True)
+    assert runner.main([]) == 0
+    assert capsys.readouterr().out.startswith("equal\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["nosuch"], "NAME = nosuch: must be there or also_there"),
+        (["there", "nosuch"], "NAME = nosuch: must be there or also_there"),
+    ],
+)
+def test_a_folder_that_does_not_exist_is_one_line(tree, words, line, capsys):
+    tree("there", "yield 'this'")
+    tree("also_there", "yield 'that'")
+    assert runner.main(words) == 1
+    assert capsys.readouterr() == ("", f"{line}\n")
+
+
+def test_outside_the_repository_one_line_says_where_to_be(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert runner.main([]) == 1
+    line = "findings/README.md: is missing; run this in the repository's root\n"
+    assert capsys.readouterr() == ("", line)
+
+
+def test_a_row_with_another_word_is_refused(tree, capsys):
+    tree("odd", "yield 'all'", "*trust me*")
+    assert runner.main([]) == 1
+    assert "odd holds: must be recomputed here, needs data, " in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_failing_tests_are_a_line_each(tmp_path, monkeypatch):
+    (tests := tmp_path / "findings/a/tests").mkdir(parents=True)
+    (tests / "test_a.py").write_text(
+        "import pytest\n"
+        "def test_right(): pass\n"
+        "def test_wrong(): assert 1 == 2\n"
+        "@pytest.mark.skip(reason='no networks')\n"
+        "def test_later(): pass\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    out = runner.Outcome("tests")
+    runner.tested(["findings/a"], out)
+    assert out.compared == 1
+    assert [line.split()[0] for line in out.failed] == ["findings/a/tests/test_a.py::test_wrong"]
+    (skipped,) = out.skipped
+    assert skipped.endswith("no networks")
+    (tmp_path / "empty").mkdir()
+    runner.tested(["empty"], empty := runner.Outcome("tests"))
+    assert (empty.compared, empty.failed) == (0, [])
+
+
+def test_make_and_the_checks_of_a_merge_know_the_command():
+    assert "\nfindings: $(INSTALLED) ## " in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "\nmake findings\n" in (ROOT / ".ci/run").read_text(encoding="utf-8")
