@@ -1,7 +1,7 @@
 """Tests whether networks of this package have the published asymmetry of doses.
 
-    python docs/scripts/twelve_carbon.py run    # trains 36 networks, and writes their scores
-    python docs/scripts/twelve_carbon.py [TABLE]  # writes docs/twelve-thousand/doses-carbon.csv
+    python -m findings.carbon.carbon run    # trains 36 networks, and writes their scores
+    python -m findings.carbon.carbon [TABLE]  # writes findings/carbon/doses-carbon.csv
 
 TABLE is dose_180_networks.csv, made from the notebooks of msa-em/hrtem-transfer-learning. With it,
 the published networks have rows too. This file was committed before its networks were trained.
@@ -33,9 +33,8 @@ import numpy as np
 import pandas as pd
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
-from twelve_parts import FOLDER
-from twelve_studies import STUDIES, finish, write
 
+from findings.twelve_thousand.studies import finish, write
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.analysis.packed_table import by_image, image_dice
@@ -47,6 +46,8 @@ from passband.learning.network_files import finished_networks, open_networks
 from passband.results import Results
 from passband.scores import dice
 
+FOLDER = Path("findings/carbon")
+STUDIES = FOLDER / "studies"
 NAME = "doses-carbon"
 #: The scores, each of which is larger for a worse network, and the words for them.
 SCORES = {
@@ -187,7 +188,7 @@ def main(words: Sequence[str]) -> int:
     path = STUDIES / f"{NAME}.csv"
     if list(words) == ["run"]:
         try:
-            finish(NAME, 1)
+            finish(NAME, 1, STUDIES)
             write(tested(Results(load(STUDIES / f"{NAME}.yaml"), f"results/{NAME}")), path)
         except PassbandError as error:
             print(error, file=sys.stderr)

@@ -1,16 +1,15 @@
 """Train the twelve thousand networks of studies/twelve-thousand.yaml, and write their page.
 
-    python docs/scripts/twelve_thousand.py part 1  # runs the first of twelve parts, and packs it
-    python docs/scripts/twelve_thousand.py merge  # joins the packed parts
-    python docs/scripts/twelve_thousand.py check  # trains some networks again, and compares them
-    python docs/scripts/twelve_thousand.py baselines  # tests the simplest methods
-    python docs/scripts/twelve_thousand.py doses  # writes docs/twelve-thousand/doses.csv
-    python docs/scripts/twelve_thousand.py lines  # compares what predicts levels that are left out
-    python docs/scripts/twelve_thousand.py matrix  # writes docs/twelve-thousand/matrix.json
-    python docs/scripts/twelve_thousand.py choices  # tests chosen networks on further structures
-    python docs/scripts/twelve_thousand.py page  # writes docs/twelve-thousand/README.md
+    python -m findings.twelve_thousand part 1  # runs the first of twelve parts, and packs it
+    python -m findings.twelve_thousand merge  # joins the packed parts
+    python -m findings.twelve_thousand check  # trains some networks again, and compares them
+    python -m findings.twelve_thousand baselines  # tests the simplest methods
+    python -m findings.twelve_thousand doses  # writes data/doses.csv
+    python -m findings.twelve_thousand lines  # compares what predicts levels that are left out
+    python -m findings.twelve_thousand matrix  # writes data/matrix.json
+    python -m findings.twelve_thousand page  # writes README.md and its figure
 
-Run it from the repository's root. An interrupted part, check or `choices` continues.
+Run it from the repository's root. An interrupted part or check continues.
 """
 
 import argparse
@@ -18,16 +17,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import twelve_parts as parts
-
+from findings.twelve_thousand import baselines, check, doses, lines, matrix, page, parts
 from passband import PassbandError, cli
+from passband.storage import datasets
 
 #: The folder of the merged results.
 RESULTS = Path("results/twelve-thousand")
 
 
-def merge(results: Path = RESULTS, folder: Path = parts.FOLDER, whole: Path = parts.WHOLE) -> int:
-    """Merge the packed parts, and write the small file of OOD metrics beside the page, if missing.
+def merge(results: Path = RESULTS, folder: Path = parts.DATA, whole: Path = parts.WHOLE) -> int:
+    """Merge the packed parts, and write the small file of OOD metrics beside them, if missing.
 
     The file is in the repository, so an existing one is left as it is.
 
@@ -37,8 +36,6 @@ def merge(results: Path = RESULTS, folder: Path = parts.FOLDER, whole: Path = pa
     if results.exists():
         raise PassbandError(f"{results}: exists; delete this folder to merge the parts again")
     packed = sorted((folder / "parts").glob("*.zarr.zip"))
-    from passband.storage import datasets  # xarray takes seconds to import
-
     opened = (datasets.read(path, datasets.PACKED) for path in packed)
     parts.check_parts((str(id) for of in opened for id in of.train.values), folder, whole)
     results.parent.mkdir(exist_ok=True)
@@ -47,68 +44,33 @@ def merge(results: Path = RESULTS, folder: Path = parts.FOLDER, whole: Path = pa
     return cli.main(["merge", *map(str, packed), "--into", str(results), *option])
 
 
-def check(options: argparse.Namespace) -> int:
-    import twelve_check  # xarray takes seconds to import
-
-    return twelve_check.check(options.cores)
-
-
-def baselines(_: argparse.Namespace) -> int:
-    import twelve_baselines  # torch takes seconds to import
-
-    return twelve_baselines.write()
-
-
-def doses(_: argparse.Namespace) -> int:
-    import twelve_doses  # xarray takes seconds to import
-
-    return twelve_doses.write(RESULTS)
-
-
-def lines(_: argparse.Namespace) -> int:
-    import twelve_lines  # xarray takes seconds to import
-
-    return twelve_lines.write(RESULTS)
-
-
-def matrix(_: argparse.Namespace) -> int:
-    import twelve_matrix  # xarray takes seconds to import
-
-    return twelve_matrix.write(RESULTS)
-
-
-def choices(options: argparse.Namespace) -> int:
-    import twelve_choices  # xarray takes seconds to import
-
-    return twelve_choices.write(options.cores)
-
-
-def page(_: argparse.Namespace) -> int:
-    import twelve_page  # matplotlib takes seconds to import
-
-    return twelve_page.write()
-
-
 def main(arguments: Sequence[str]) -> int:
     """Run a command and return its exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m findings.twelve_thousand", description=__doc__.splitlines()[0]
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     part = commands.add_parser("part", help="run a part and pack its results")
     part.add_argument("number", type=int, help="the number of the part, from 1 to 12")
     part.set_defaults(run=lambda o: parts.part(o.number, o.cores))
     others = {
         "merge": (lambda _: merge(), "join the packed parts"),
-        "check": (check, "train some networks again, and compare them with the packed parts"),
-        "baselines": (baselines, "test the simplest methods"),
-        "doses": (doses, "write the scores by pair of doses"),
-        "lines": (lines, "compare what predicts levels that are left out"),
-        "matrix": (matrix, "write the means and the variance of the matrix"),
-        "choices": (choices, "train chosen networks again, and test them on further structures"),
-        "page": (page, "write the page and its figure"),
+        "check": (
+            lambda o: check.check(o.cores),
+            "train some networks again, and compare them with the packed parts",
+        ),
+        "baselines": (lambda _: baselines.write(), "test the simplest methods"),
+        "doses": (lambda _: doses.write(RESULTS), "write the scores by pair of doses"),
+        "lines": (lambda _: lines.write(RESULTS), "compare what predicts levels that are left out"),
+        "matrix": (
+            lambda _: matrix.write(RESULTS),
+            "write the means and the variance of the matrix",
+        ),
+        "page": (lambda _: page.write(), "write the page and its figure"),
     }
     for name, (run, words) in others.items():
         commands.add_parser(name, help=words).set_defaults(run=run)
-    for command in (part, commands.choices["check"], commands.choices["choices"]):
+    for command in (part, commands.choices["check"]):
         command.add_argument("--cores", type=int, default=2, help="CPU cores (default: 2)")
     options = parser.parse_args(arguments)
     try:

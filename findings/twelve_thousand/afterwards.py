@@ -1,6 +1,6 @@
 """What the locked set says about lines that its protocol does not have: seen afterwards.
 
-    python docs/scripts/twelve_afterwards.py  # writes afterwards.csv; 15 minutes on one core
+    python -m findings.twelve_thousand.afterwards  # writes afterwards.csv; 15 minutes on one core
 
 One process predicts the locked networks from four kinds of distances between two conditions: raw
 and scaled parameters, the package's, and the power spectrum of a few images, which knows neither
@@ -8,7 +8,7 @@ the lens nor the dose. Only the distances differ. A network's spectrum is that o
 structures under its training condition; a test's is that of images of validation structures under
 the test condition. So all have other structures and other noise than the images that judge.
 
-It needs the merged old matrix, which `python docs/scripts/twelve_thousand.py merge` makes. Exit
+It needs the merged old matrix, which `python -m findings.twelve_thousand merge` makes. Exit
 waves are simulated again. No file in locked/ is changed.
 """
 
@@ -21,8 +21,9 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from twelve_kernels import KERNELS
-from twelve_locked import (
+
+from findings.twelve_thousand.kernels import KERNELS
+from findings.twelve_thousand.locked import (
     DICE,
     DIGESTS,
     FITTED,
@@ -31,9 +32,8 @@ from twelve_locked import (
     drawn,
     stored_matrix,
 )
-from twelve_locked_scores import INSIDE, r2
-from twelve_parts import FOLDER
-
+from findings.twelve_thousand.locked_scores import INSIDE, r2
+from findings.twelve_thousand.parts import DATA
 from passband import PassbandError
 from passband.analysis import profiles
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
@@ -59,7 +59,7 @@ SCALED = "scaled"
 LINES = "raw", SCALED, PACKAGE
 BANDS = "T(q) in bands"
 DRAWS = 10_000
-TABLE = FOLDER / "afterwards.csv"
+TABLE = DATA / "afterwards.csv"
 
 
 def spectrum(images: np.ndarray) -> np.ndarray:
@@ -116,7 +116,7 @@ def spectrum_kernel(grid: np.ndarray) -> Kernel:
 def predicted(
     M: np.ndarray, old: Sequence[xr.Dataset], new: Sequence[xr.Dataset], kernel: Kernel
 ) -> np.ndarray:
-    """Return what a line predicts, as :func:`twelve_locked.predictions` does.
+    """Return what a line predicts, as :func:`findings.twelve_thousand.locked.predictions` does.
 
     Args:
         M: (train, test), the old matrix.

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy import ndimage
-from twelve_parts import FOLDER, WHOLE, append
 
+from findings.twelve_thousand.parts import DATA, WHOLE, append
 from passband import PassbandError
 from passband.config import Study, load
 from passband.grid import Condition
@@ -122,7 +122,7 @@ def scores(study: Study) -> Iterator[dict[str, str]]:
         }
 
 
-def write(whole: Path = WHOLE, folder: Path = FOLDER) -> int:
+def write(whole: Path = WHOLE, folder: Path = DATA) -> int:
     """Write the table ``baselines.csv`` beside the page, and return the exit status 0."""
     path, rows = folder / "baselines.csv", list(scores(load(whole)))
     path.unlink(missing_ok=True)

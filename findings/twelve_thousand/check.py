@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import yaml
-from twelve_parts import FOLDER, WHOLE, run
-from twelve_results import Estimate
 
+from findings.twelve_thousand.parts import DATA, WHOLE, run
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.analysis.packed_table import DRAWN, IMAGE_DICE, LARGEST, packed
@@ -153,7 +152,7 @@ def check_alone(
     }
 
 
-def check(cores: int, whole: Path = WHOLE, folder: Path = FOLDER) -> int:
+def check(cores: int, whole: Path = WHOLE, folder: Path = DATA) -> int:
     """Write ``check.json`` beside the page.
 
     Returns:
@@ -170,27 +169,3 @@ def check(cores: int, whole: Path = WHOLE, folder: Path = FOLDER) -> int:
     print(text)
     is_equal = found["again"]["all_equal"] == found["again"]["all"]
     return 0 if is_equal and found["alone"]["low"] <= 0 <= found["alone"]["high"] else 1
-
-
-def checks(folder: Path) -> str:
-    """Return what the command `check` found, as text of the page."""
-    path = folder / "check.json"
-    found = json.loads(path.read_text(encoding="utf-8"))
-    again, alone = found["again"], found["alone"]
-    difference = Estimate(*(alone[name] for name in ("difference", "low", "high")))
-    return (
-        f"Both checks were made at the revision `{found['git_revision']}`.\n\n"
-        f"- {again['drawn']} networks drawn at random were trained again, with all replicas of "
-        "their training condition. In a part, a job trains these replicas together, and several "
-        "training conditions one after another; here, one job trained the drawn conditions. "
-        f"{again['equal']} of the {again['drawn']} networks have the same numbers in the packed "
-        "results: the true and false positive pixels, the Dice of images and the Dice expected "
-        f"from the probabilities, {again['numbers']:,} integers. With their other replicas, "
-        f"{again['all_equal']} of {again['all']} networks have the same numbers: "
-        f"{again['all_numbers']:,} integers, including those of first replicas under the drawn "
-        "microscopes.\n"
-        f"- The first replicas of {alone['networks']} training conditions drawn at random were "
-        "trained alone, without the other replicas. Their mean Dice differs by "
-        f"{difference.words('+z.5f')}, a 95% interval over these networks. {alone['equal']} of "
-        "them have the same numbers."
-    )

@@ -1,6 +1,6 @@
-"""Writes docs/twelve-thousand/claims.csv: the account's claims, with intervals as `ood` has them.
+"""Writes data/claims.csv: the account's claims, with intervals as `ood` has them.
 
-    python docs/scripts/twelve_claims.py  # needs the merged old matrix; a minute on one core
+    python -m findings.twelve_thousand.claims  # needs the merged old matrix; a minute on one core
 
 `ood`'s intervals are for the mean over other networks and other images: crossed components and
 Student's t, see docs/ood.md. Here they have no moderated variances, since each claim is a contrast
@@ -18,18 +18,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import twelve_carbon
-import twelve_scherzer
-import twelve_steps
-from twelve_locked import stored_matrix
-from twelve_parts import FOLDER
-from twelve_results import DOSE, Scores, shares_of
-from twelve_studies import STUDIES, TEST_DOSES, write
 
+from findings.carbon import carbon
+from findings.twelve_thousand import scherzer, steps
+from findings.twelve_thousand.locked import stored_matrix
+from findings.twelve_thousand.parts import DATA
+from findings.twelve_thousand.results import DOSE, Scores, shares_of
+from findings.twelve_thousand.studies import STUDIES, TEST_DOSES, write
 from passband import PassbandError
 from passband.analysis.crossed_intervals import Part, half_width, jackknife, of_mean
 
-TABLE = FOLDER / "claims.csv"
+TABLE = DATA / "claims.csv"
 CONFIDENCE = 0.95
 #: What intervals are for, besides other networks and images.
 FIXED = "the same conditions"
@@ -135,48 +134,50 @@ def asymmetric(scores: Scores, low: float, high: float) -> list[np.ndarray]:
 
 def of_scherzer() -> Iterator[dict[str, Any]]:
     """Yield trough minus shoulders for all networks and pairs of Cs and dose."""
-    for kind, studies in twelve_scherzer.KINDS.items():
+    for kind, studies in scherzer.KINDS.items():
         paths = [STUDIES / f"{study}.csv" for study in studies]
-        frame = twelve_scherzer.load(*(path for path in paths if path.exists()))
+        frame = scherzer.load(*(path for path in paths if path.exists()))
         for (cs, dose), of in frame.groupby(["cs_um", "dose"]):
             columns = {"home": "home", "144 tests": "abroad"}
             columns |= {f"{each} e/Å²": f"abroad_{each}" for each in TEST_DOSES}
             for tests, score in columns.items():
-                ends = crossed(twelve_scherzer.parts(of, score))
+                ends = crossed(scherzer.parts(of, score))
                 yield row("trough − shoulders", f"{kind}, {cs:g} µm, {dose} e/Å²", tests, ends)
 
 
 def of_steps() -> Iterator[dict[str, Any]]:
     """Yield the change of Dice with more steps, for networks of high and of low doses too."""
-    few = twelve_steps.fewest()
+    few = steps.fewest()
     columns = {"home": "home", "144 tests": "abroad"}
     columns |= {f"{each} e/Å²": f"abroad_{each}" for each in TEST_DOSES}
-    for steps, name in twelve_steps.STEPS.items():
+    for number, name in steps.STEPS.items():
         many = pd.read_csv(STUDIES / f"{name}.csv")
         for tests, score in columns.items():
-            one, other = (twelve_steps.scores(frame, score) for frame in (few, many))
+            one, other = (steps.scores(frame, score) for frame in (few, many))
             change = (other - one).mean(1)
-            dose = twelve_steps.doses(few)
+            dose = steps.doses(few)
             for words, which in {
                 "all": dose > 0,
                 f"trained at ≥ {HIGH} e/Å²": dose >= HIGH,
                 f"trained at < {HIGH} e/Å²": dose < HIGH,
             }.items():
-                networks = f"{steps} steps, {words}"
+                networks = f"{number} steps, {words}"
                 ends = drawn(change[which])
                 yield row("change against 192 steps", networks, tests, ends, DRAWN)
 
 
 def of_carbon() -> Iterator[dict[str, Any]]:
     """Yield the asymmetry of each score between two doses, for each thickness of carbon."""
-    frame = pd.read_csv(STUDIES / f"{twelve_carbon.NAME}.csv")
+    frame = pd.read_csv(carbon.STUDIES / f"{carbon.NAME}.csv")
     low, high = CARBON_DOSES
     same = frame[frame.carbon_nm == frame.test_carbon_nm]
-    for carbon, of in same.groupby("carbon_nm"):
-        for score, words in twelve_carbon.SCORES.items():
+    for thickness, of in same.groupby("carbon_nm"):
+        for score, words in carbon.SCORES.items():
             tests = f"{words}, {low} and {high} e/Å²"
-            ends = crossed(twelve_carbon.parts(of, score, low, high))
-            yield row("loss, low to high minus high to low", f"carbon {carbon:g} nm", tests, ends)
+            ends = crossed(carbon.parts(of, score, low, high))
+            yield row(
+                "loss, low to high minus high to low", f"carbon {thickness:g} nm", tests, ends
+            )
 
 
 def small() -> list[dict[str, Any]]:

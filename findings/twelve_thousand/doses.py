@@ -1,4 +1,4 @@
-"""Writes docs/twelve-thousand/doses.csv: scores of networks by the doses of training and of test.
+"""Writes data/doses.csv: scores of networks by the doses of training and of test.
 
 The lens is the same in training and in testing. Each number is a mean over lenses and replicas.
 Its interval is a 95% percentile interval of the bootstrap over the lenses: the test images are the
@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
-from twelve_parts import FOLDER
-from twelve_results import CONFIDENCE, DOSE, DRAWS, LENS, Conditions, Estimate
 
+from findings.twelve_thousand.parts import DATA
+from findings.twelve_thousand.results import CONFIDENCE, DOSE, DRAWS, LENS, Conditions, Estimate
 from passband import scores
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.analysis.packed_table import by_image, image_dice
@@ -115,7 +115,7 @@ def asymmetry(rows: pd.DataFrame, of_dice: str | None = None) -> str:
     return markdown.table(["trained → tested [e/Å²]", *SCORES.values()], lines)
 
 
-def write(results: Path, folder: Path = FOLDER) -> int:
+def write(results: Path, folder: Path = DATA) -> int:
     """Write the file ``doses.csv``, print a table of both directions, and return 0.
 
     Args:

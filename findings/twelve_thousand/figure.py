@@ -1,4 +1,4 @@
-"""The one figure of docs/twelve-thousand/README.md: four panels, from the small files beside it."""
+"""The one figure of README.md: four panels, from the small files beside it."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import twelve_scherzer
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from twelve_parts import FOLDER
 
+from findings.twelve_thousand.parts import FOLDER
+from findings.twelve_thousand.scherzer import load, panel
 from passband.figures import style
 
 #: The shares of the variance, with short words. They add to 1.
@@ -60,8 +60,8 @@ def levels(ax: plt.Axes, lines: pd.DataFrame) -> None:
 
 def scherzer(ax: plt.Axes, folder: Path) -> None:
     """Draw Dice at home and abroad against the defocus of training in Scherzer units."""
-    frame = twelve_scherzer.load(folder / "studies" / "scherzer.csv")
-    twelve_scherzer.panel(ax, frame)
+    frame = load(folder / "studies" / "scherzer.csv")
+    panel(ax, frame)
     marks = zip(sorted(frame.cs_um.unique()), "os", strict=True)
     lines = zip(sorted(frame.dose.unique()), ("-", "--"), strict=True)
     handles = [
@@ -77,7 +77,7 @@ def scherzer(ax: plt.Axes, folder: Path) -> None:
 
 def locked(ax: plt.Axes, folder: Path) -> None:
     """Draw the Dice of networks that were predicted before they were trained."""
-    from twelve_locked import TRAIN, UNIT
+    from findings.twelve_thousand.locked import TRAIN, UNIT
 
     predicted = np.load(folder / "predictions.npz")["T(q) in bands"] / UNIT
     dice = np.load(folder / "dice.npz")["old"].mean(1) / UNIT
@@ -100,8 +100,8 @@ def draw(folder: Path = FOLDER) -> Figure:
     style.set_theme()
     size = style.inches(style.PAGE_CM), style.inches(15)
     figure, axes = plt.subplots(2, 2, figsize=size, layout="constrained")
-    variance(axes[0, 0], json.loads((folder / "matrix.json").read_text(encoding="utf-8")))
-    levels(axes[0, 1], pd.read_csv(folder / "lines.csv"))
+    variance(axes[0, 0], json.loads((folder / "data" / "matrix.json").read_text(encoding="utf-8")))
+    levels(axes[0, 1], pd.read_csv(folder / "data" / "lines.csv"))
     scherzer(axes[1, 0], folder)
     locked(axes[1, 1], folder / "locked")
     for letter, ax in zip("abcd", axes.flat, strict=True):

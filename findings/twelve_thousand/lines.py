@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import twelve_kernels
 import xarray as xr
-from twelve_parts import FOLDER, append
-from twelve_results import LENS
 
-from findings.twelve_thousand import rivals
+from findings.twelve_thousand import kernels, rivals
+from findings.twelve_thousand.parts import DATA, append
+from findings.twelve_thousand.results import LENS
 from findings.twelve_thousand.rivals import Features, transfer_features, weights_of
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.analysis.packed_table import mean_dice
@@ -34,7 +33,7 @@ from passband.seeds import generator
 from passband.storage import datasets
 
 #: The distances of each line, except those that were chosen with this matrix.
-KERNELS = {k: v for k, v in twelve_kernels.KERNELS.items() if k != "T(q) in bands"}
+KERNELS = {k: v for k, v in kernels.KERNELS.items() if k != "T(q) in bands"}
 #: Numbers of bootstrap samples of slices, and of the cells that trees are fitted to.
 DRAWS, CELLS = 2000, 20_000
 SCALED_LINE, PROFILES_LINE = "scaled", "T(q), bits and dose"
@@ -207,7 +206,7 @@ def lens(of_lens: Mapping[str, list[dict]]) -> Iterator[dict]:
         yield named(line, "lens", "train", "all", found)
 
 
-def write(results: Path, folder: Path = FOLDER) -> int:
+def write(results: Path, folder: Path = DATA) -> int:
     """Write the table ``lines.csv`` beside the page, and return the exit status 0."""
     path, cells = folder / "lines.csv", Cells.of(results)
     columns = [*named("", "", "", "", {}), "cells", *interaction.SCORES, "square"]

@@ -1,12 +1,12 @@
 """The locked set: networks that are predicted before they are trained, see protocol.md.
 
-    python docs/scripts/twelve_locked.py draw  # the study, from the committed protocol
-    python docs/scripts/twelve_locked.py predict  # the predictions and their digest
-    passband run docs/twelve-thousand/locked/study.yaml
-    python docs/scripts/twelve_locked.py open  # the result, once
+    python -m findings.twelve_thousand.locked draw  # the study, from the committed protocol
+    python -m findings.twelve_thousand.locked predict  # the predictions and their digest
+    passband run findings/twelve_thousand/locked/study.yaml
+    python -m findings.twelve_thousand.locked open  # the result, once
 
 Run it from the repository's root. `draw` and `predict` need the merged old matrix, which
-`python docs/scripts/twelve_thousand.py merge` makes.
+`python -m findings.twelve_thousand merge` makes.
 """
 
 import hashlib
@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import yaml
-from twelve_kernels import KERNELS, values
-from twelve_locked_scores import result
-from twelve_parts import FOLDER, WHOLE
-from twelve_results import Scores
 
+from findings.twelve_thousand.kernels import KERNELS, values
+from findings.twelve_thousand.locked_scores import result
+from findings.twelve_thousand.parts import FOLDER, WHOLE
+from findings.twelve_thousand.results import Scores
 from passband import PassbandError
 from passband.analysis import profiles, spectra
 from passband.analysis.packed_table import by_image, image_dice
@@ -279,6 +279,6 @@ if __name__ == "__main__":
     try:
         commands[sys.argv[1]]()
     except (IndexError, KeyError):
-        sys.exit(f"usage: python docs/scripts/twelve_locked.py {{{','.join(commands)}}}")
+        sys.exit(f"usage: python -m findings.twelve_thousand.locked {{{','.join(commands)}}}")
     except PassbandError as error:
         sys.exit(str(error))

@@ -1,4 +1,4 @@
-"""The scores of the locked set, as docs/twelve-thousand/protocol.md defines them."""
+"""The scores of the locked set, as protocol.md defines them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Writes docs/twelve-thousand/matrix.json: the means and the variance of the whole matrix."""
+"""Writes data/matrix.json: the means and the variance of the whole matrix."""
 
 import json
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from twelve_parts import FOLDER, WHOLE, check_parts
-from twelve_results import DOSE, SOURCES, Estimate, Scores, noise_of_one, variance
 
+from findings.twelve_thousand.parts import DATA, WHOLE, check_parts
+from findings.twelve_thousand.results import DOSE, SOURCES, Estimate, Scores, noise_of_one, variance
 from passband import PassbandError
 from passband.analysis import table_union
 from passband.results import layout, parts
@@ -21,7 +21,7 @@ def found(scores: Scores, simple: pd.DataFrame) -> dict[str, Any]:
 
     Args:
         simple: Dice of the simplest methods by the id of the test condition, see
-            :mod:`twelve_baselines`.
+            :mod:`findings.twelve_thousand.baselines`.
     """
     other = np.not_equal.outer(np.array(scores.train.ids), np.array(scores.test.ids))
     shares, (train, replicas, _, images) = variance(scores), scores.images.shape
@@ -63,7 +63,7 @@ def simplest(scores: Scores, simple: pd.DataFrame) -> dict[str, dict[str, float]
     return result
 
 
-def write(results: Path, folder: Path = FOLDER, whole: Path = WHOLE) -> int:
+def write(results: Path, folder: Path = DATA, whole: Path = WHOLE) -> int:
     """Write the file and return the exit status 0.
 
     Args:

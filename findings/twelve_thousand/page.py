@@ -1,7 +1,7 @@
-"""Writes docs/twelve-thousand/README.md and its figure from the small files beside it.
+"""Writes README.md and its figure from the small files beside it.
 
-The text is in docs/twelve-thousand/page.md, in which a word such as ``$variance`` is the place of a
-table or of a number. Other commands of docs/scripts/twelve_thousand.py make the files.
+The text is in page.md, in which a word such as ``$variance`` is the place of a table or of a
+number. Other commands of this folder make the files.
 """
 
 import json
@@ -12,14 +12,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
-import twelve_figure
 from matplotlib.figure import Figure
 from PIL import Image
-from twelve_choices import summary
-from twelve_doses import asymmetry
-from twelve_parts import FOLDER, WHOLE, check_lines, read
-from twelve_results import SOURCES
 
+from findings.twelve_thousand.doses import asymmetry
+from findings.twelve_thousand.figure import draw
+from findings.twelve_thousand.parts import FOLDER, WHOLE, check_lines, read
+from findings.twelve_thousand.results import SOURCES
 from passband import PassbandError
 from passband.config.analysis import Figures
 from passband.figures import style
@@ -45,11 +44,10 @@ LINES = {
     "published scalars": "published scalars",
     "boosted trees": "boosted trees",
 }
-_JSON = {"matrix": "matrix.json", "locked": "locked/result.json", "check": "check.json"}
+_JSON = {"matrix": "data/matrix.json", "locked": "locked/result.json", "check": "data/check.json"}
 _CSV = {
-    name: f"{name}.csv"
-    for name in ("lines", "claims", "afterwards", "doses", "parts", "choices", "studies/costs")
-}
+    name: f"data/{name}.csv" for name in ("lines", "claims", "afterwards", "doses", "parts")
+} | {"costs": "studies/costs.csv"}
 #: The places of the shares of the variance, in the order of the figure.
 _SHARES = "of_doses", "of_train", "of_test", "of_interaction"
 #: Words in the names of the studies after the matrix.
@@ -114,8 +112,7 @@ def fields(folder: Path = FOLDER) -> dict[str, str]:
         "carbon_wrong": claim(
             claims, _CARBON, "carbon 5 nm", f"share of wrong pixels, {_CARBON_DOSES}", "+z.3f"
         ),
-        "choices": summary(folder),
-        "minutes": _minutes(of["studies/costs"]),
+        "minutes": _minutes(of["costs"]),
     }
 
 
@@ -315,16 +312,16 @@ def write(folder: Path = FOLDER, whole: Path = WHOLE) -> int:
     """Write the page and its figure, and return the exit status 0.
 
     Args:
-        folder: The folder of the page, with its text ``page.md`` and all small files.
+        folder: The folder of the page, with its text ``page.md`` and the folders of small files.
         whole: The file of the whole study.
 
     Raises:
         PassbandError: If a file or a line of ``parts.csv`` is missing.
     """
     made = fields(folder)
-    check_lines(read(folder / "parts.csv"), folder / "parts.csv", whole)
+    check_lines(read(folder / "data" / "parts.csv"), folder / "data" / "parts.csv", whole)
     text = Template((folder / "page.md").read_text(encoding="utf-8")).substitute(made)
-    save(twelve_figure.draw(folder), folder / "account.png")
+    save(draw(folder), folder / "account.png")
     (folder / "README.md").write_text(text, encoding="utf-8")
     print(f"{folder}/README.md and its figure")
     return 0

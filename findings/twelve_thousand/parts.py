@@ -20,8 +20,9 @@ from passband.runs import workflow
 from passband.storage import provenance
 
 WHOLE = Path("studies/twelve-thousand.yaml")
-#: The folder of the page. The packed results of the parts are in `parts`.
-FOLDER = Path("docs/twelve-thousand")
+#: The folder of the page, and that of its tables. The packed results of the parts are in `parts`.
+FOLDER = Path("findings/twelve_thousand")
+DATA = FOLDER / "data"
 #: The stages of a part, which are the names of the scripts in workflow/scripts.
 STAGES = ("simulate", "train", "evaluate", "aggregate")
 #: Seconds between two looks at the processes of a run.
@@ -202,7 +203,7 @@ def joined(runs: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return {"runs": f"{len(rows)}"} | {name: f"{value:.1f}" for name, value in whole.items()}
 
 
-def part(number: int, cores: int, whole: Path = WHOLE, folder: Path = FOLDER) -> int:
+def part(number: int, cores: int, whole: Path = WHOLE, folder: Path = DATA) -> int:
     """Run a part, pack its results, and add a line about it to the table of what the parts took.
 
     A part that was interrupted continues where it was.

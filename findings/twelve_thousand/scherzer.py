@@ -1,7 +1,7 @@
 """Tests Scherzer's line: are networks worst abroad where images are best?
 
-    python docs/scripts/twelve_studies.py scherzer  # and the other studies of KINDS
-    python docs/scripts/twelve_scherzer.py     # writes docs/twelve-thousand/scherzer.csv
+    python -m findings.twelve_thousand.studies scherzer  # and the other studies of KINDS
+    python -m findings.twelve_thousand.scherzer  # writes data/scherzer.csv
 
 The hypothesis was found by looking at the networks of studies/twelve-thousand.yaml. This file and
 the studies' files were committed before any network of these studies was trained.
@@ -22,7 +22,7 @@ compact-w8-d3 with three replicas; the difference at home is above 0 for all fou
 mixture of doses from 50 to 1,600 e/Å² at each lens (two pairs, since its networks have no dose) the
 dip goes, which means that no interval is below 0. Differences by test dose are only described.
 
-Pages call abroad "other conditions". claims.csv has wider intervals, see twelve_claims.py.
+Pages call abroad "other conditions". claims.csv has wider intervals, see claims.py.
 
 **Intervals** are percentile intervals of bootstrap samples, in which the replicas of each training
 condition and the eight images are resampled, the images alike for all conditions. Tests, apertures
@@ -38,9 +38,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from twelve_parts import FOLDER
-from twelve_studies import STUDIES, TEST_DOSES, write
 
+from findings.twelve_thousand.parts import DATA
+from findings.twelve_thousand.studies import STUDIES, TEST_DOSES, write
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.figures.style import OTHER, OWN
 from passband.optics.ctf import wavelength
@@ -215,7 +215,7 @@ def main() -> int:
     if not found:
         print(f"{STUDIES}: run the study scherzer first", file=sys.stderr)
         return 1
-    write(pd.DataFrame(found), FOLDER / "scherzer.csv")
+    write(pd.DataFrame(found), DATA / "scherzer.csv")
     return 0
 
 

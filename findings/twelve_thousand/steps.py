@@ -1,7 +1,7 @@
 """Tests whether longer training makes networks brittle.
 
-    python docs/scripts/twelve_studies.py steps-768  # and steps-3072: trains networks
-    python docs/scripts/twelve_steps.py        # writes docs/twelve-thousand/steps.csv
+    python -m findings.twelve_thousand.studies steps-768  # and steps-3072: trains networks
+    python -m findings.twelve_thousand.steps  # writes data/steps.csv
 
 Twelve conditions of studies/twelve-thousand.yaml, four replicas each: 192 steps, which are the
 first replicas of the twelve thousand networks, 768 and 3,072 steps. The conditions were drawn, and
@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from twelve_check import stored
-from twelve_parts import FOLDER
-from twelve_scherzer import ABROAD
-from twelve_studies import STUDIES, dice_table, old_tests, write
 
+from findings.twelve_thousand.check import stored
+from findings.twelve_thousand.parts import DATA
+from findings.twelve_thousand.scherzer import ABROAD
+from findings.twelve_thousand.studies import STUDIES, dice_table, old_tests, write
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.config import load
 
@@ -41,7 +41,7 @@ _CONDITION = ["defocus_nm", "cs_um", "aperture_mrad", "dose_e_per_A2"]
 def fewest() -> pd.DataFrame:
     """Return the table of the networks of 192 steps."""
     study = load(STUDIES / f"{STEPS[768]}.yaml")
-    packed = stored(FOLDER, [c.id for c in study.train_conditions])
+    packed = stored(DATA, [c.id for c in study.train_conditions])
     return dice_table(packed.isel(replica=slice(study.study.replicas)), old_tests(packed))
 
 
@@ -101,7 +101,7 @@ def main() -> int:
     rows = [row for n, path in there.items() for row in rows_of(few, pd.read_csv(path), n)]
     frame = pd.DataFrame(rows)
     print(frame.to_string(index=False))
-    write(frame, FOLDER / "steps.csv")
+    write(frame, DATA / "steps.csv")
     return 0
 
 

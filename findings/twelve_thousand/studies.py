@@ -1,6 +1,6 @@
-"""Runs the small studies of docs/twelve-thousand/studies, and keeps the Dice of their networks.
+"""Runs the small studies in the folder `studies`, and keeps the Dice of their networks.
 
-    python docs/scripts/twelve_studies.py scherzer  # runs scherzer.yaml, and writes scherzer.csv
+    python -m findings.twelve_thousand.studies scherzer  # writes studies/scherzer.csv
 
 A run that was interrupted continues. What the runs took is appended to costs.csv.
 """
@@ -14,8 +14,8 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 import xarray as xr
-from twelve_parts import FOLDER, append, joined, read, run
 
+from findings.twelve_thousand.parts import FOLDER, append, joined, read, run
 from passband import PassbandError
 from passband.analysis.packed_table import by_image, image_dice, own_by_image
 from passband.axes import MAIN_AXES
@@ -99,13 +99,16 @@ def write(frame: pd.DataFrame, path: Path) -> None:
     frame.to_csv(path, index=False, float_format="%.4f", lineterminator="\n")
 
 
-def finish(name: str, cores: int) -> xr.Dataset:
+def finish(name: str, cores: int, studies: Path = STUDIES) -> xr.Dataset:
     """Run a study to its end, add a line about it to costs.csv, and return its table.
+
+    Args:
+        studies: The folder of the study's file. All findings have one costs.csv.
 
     Raises:
         PassbandError: If a job failed; the line is added all the same.
     """
-    file, results = STUDIES / f"{name}.yaml", Path("results") / name
+    file, results = studies / f"{name}.yaml", Path("results") / name
     status = run(file, results, cores)
     row = {"study": name, "status": f"{status}", **joined(read(results / "runs.csv"))}
     append(STUDIES / "costs.csv", row)
@@ -117,7 +120,7 @@ def finish(name: str, cores: int) -> xr.Dataset:
 def main(arguments: Sequence[str]) -> int:
     """Run a study and write its table of Dice; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("study", help="the name of a study in docs/twelve-thousand/studies")
+    parser.add_argument("study", help="the name of a study in findings/twelve_thousand/studies")
     parser.add_argument("--cores", type=int, default=1, help="CPU cores (default: 1)")
     options = parser.parse_args(arguments)
     try:

@@ -566,7 +566,7 @@ def test_a_packed_part_without_one_of_its_files_is_named(place, whole, capsys):
 
 def test_packed_files_of_earlier_versions_need_not_be_complete():
     """They do not have their number in their attributes."""
-    files = sorted((ROOT / "docs/twelve-thousand/parts").glob("*.zarr.zip"))
+    files = sorted((ROOT / "findings/twelve_thousand/data/parts").glob("*.zarr.zip"))
     assert parts.find_all(files[:1])
     assert len(parts.find_all(files)) == len(files)
 

@@ -1,4 +1,4 @@
-"""What docs/scripts/twelve_afterwards.py computes on the locked set, beside its protocol."""
+"""What afterwards.py computes on the locked set, beside its protocol."""
 
 import json
 from pathlib import Path
@@ -8,22 +8,17 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from findings.twelve_thousand import afterwards
 from passband.analysis.profiles import profiles
 from passband.analysis.spectra import flat_spectrum
 from passband.config import Microscope, load
 from passband.grid import Condition
 
-ROOT = Path(__file__).parents[2]
-TABLE = ROOT / "docs/twelve-thousand/afterwards.csv"
+ROOT = Path(__file__).parents[3]
+TABLE = ROOT / "findings/twelve_thousand/data/afterwards.csv"
 
 
-@pytest.fixture
-def afterwards(modules, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    return modules("twelve_afterwards")
-
-
-def test_a_spectrum_has_the_power_of_each_ring(afterwards):
+def test_a_spectrum_has_the_power_of_each_ring():
     random, px = np.random.default_rng(0), 64
     white = random.normal(size=(400, px, px))
     window = np.hanning(px + 1)[:-1]
@@ -34,9 +29,7 @@ def test_a_spectrum_has_the_power_of_each_ring(afterwards):
 
 
 @pytest.mark.slow
-def test_spectra_are_those_of_other_structures_and_have_the_noise_of_the_dose(
-    afterwards, monkeypatch
-):
+def test_spectra_are_those_of_other_structures_and_have_the_noise_of_the_dose(monkeypatch):
     monkeypatch.setattr(afterwards, "IMAGES", 2)
     study = load(ROOT / "studies/twelve-thousand.yaml")
     conditions = [Condition(10, 1.2, 9, dose) for dose in (50, 1600)]
@@ -50,7 +43,7 @@ def test_spectra_are_those_of_other_structures_and_have_the_noise_of_the_dose(
         assert share[0] > share[1] + 0.5
 
 
-def test_the_line_knows_neither_lens_nor_dose(afterwards):
+def test_the_line_knows_neither_lens_nor_dose():
     conditions = [Condition(d, 1.2, 10, dose) for d in range(6) for dose in (50, 200, 1600)]
     microscope = Microscope(field_px=64, pixel_size_A=0.5)
     known = profiles(conditions, microscope, 32, flat_spectrum(0.005))
@@ -66,7 +59,7 @@ def test_the_line_knows_neither_lens_nor_dose(afterwards):
     assert kernel.lengths[0] == pytest.approx(np.sqrt(values.var(0).mean()))
 
 
-def test_a_line_predicts_new_networks_from_alike_spectra(afterwards):
+def test_a_line_predicts_new_networks_from_alike_spectra():
     random = np.random.default_rng(0)
     hidden = random.uniform(-1, 1, (70, 1))
     values = hidden * np.linspace(1, 2, 32)
@@ -81,7 +74,7 @@ def test_a_line_predicts_new_networks_from_alike_spectra(afterwards):
     assert np.abs(found[:, :30] - M[new]).max() < 0.02
 
 
-def test_r2_of_single_networks_and_its_ceiling_by_hand(afterwards):
+def test_r2_of_single_networks_and_its_ceiling_by_hand():
     random = np.random.default_rng(0)
     means = random.normal(size=(200, 20))
     replicas = means[:, None] + 0.5 * random.normal(size=(200, 7, 20))
@@ -90,10 +83,10 @@ def test_r2_of_single_networks_and_its_ceiling_by_hand(afterwards):
     assert ceiling == pytest.approx(single, abs=0.01)
 
 
-def test_the_table_is_that_of_the_committed_predictions_and_results(afterwards, monkeypatch):
+def test_the_table_is_that_of_the_committed_predictions_and_results(monkeypatch):
     """The lines of the protocol have the scores of the result, in one process with the spectrum."""
     frame = pd.read_csv(TABLE).set_index(["line", "cells"])
-    result = json.loads((ROOT / "docs/twelve-thousand/locked/result.json").read_text())
+    result = json.loads((ROOT / "findings/twelve_thousand/locked/result.json").read_text())
     names = {"old tests": "primary", "new tests": "new tests"}
     for line in (*afterwards.LINES, afterwards.BANDS):
         for cells, name in names.items():

@@ -1,4 +1,4 @@
-"""The intervals of docs/scripts/twelve_claims.py, and the table that the account is made from."""
+"""The intervals of claims.py, and the table that the account is made from."""
 
 import json
 from pathlib import Path
@@ -7,25 +7,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from findings.twelve_thousand import claims, results
 from passband.axes import MAIN_AXES
 from passband.grid import Axes
 
-ROOT = Path(__file__).parents[2]
-ACCOUNT = ROOT / "docs" / "twelve-thousand"
-
-
-@pytest.fixture
-def claims(modules, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    return modules("twelve_claims")
+ROOT = Path(__file__).parents[3]
+ACCOUNT = ROOT / "findings" / "twelve_thousand"
+DATA = ACCOUNT / "data"
 
 
 def table() -> pd.DataFrame:
-    frame = pd.read_csv(ACCOUNT / "claims.csv")
+    frame = pd.read_csv(DATA / "claims.csv")
     return frame.set_index(["claim", "networks", "tests"]).sort_index()
 
 
-def test_intervals_hold_the_mean_over_other_networks_and_other_images(claims):
+def test_intervals_hold_the_mean_over_other_networks_and_other_images():
     """Two conditions, whose images are the same, are compared in many simulated studies."""
     random = np.random.default_rng(0)
     crossed, drawn = [], []
@@ -48,7 +44,7 @@ def test_intervals_hold_the_mean_over_other_networks_and_other_images(claims):
     assert 0.93 <= np.mean(drawn) <= 0.99
 
 
-def test_the_table_is_that_of_the_small_studies(claims):
+def test_the_table_is_that_of_the_small_studies():
     found = pd.DataFrame(claims.small()).set_index(["claim", "networks", "tests"])
     expected = table().loc[found.index]
     for name in ("value", "low", "high"):
@@ -56,34 +52,33 @@ def test_the_table_is_that_of_the_small_studies(claims):
     assert found.interval_for.equals(expected.interval_for)
 
 
-def test_values_are_those_of_the_other_tables(claims, modules):
+def test_values_are_those_of_the_other_tables():
     """Only intervals differ."""
     value = table().value
-    matrix = json.loads((ACCOUNT / "matrix.json").read_text(encoding="utf-8"))
+    matrix = json.loads((DATA / "matrix.json").read_text(encoding="utf-8"))
     of_matrix = {"home": matrix["home"], "other conditions": matrix["abroad"]}
     for tests, ends in of_matrix.items():
         assert value["Dice", "all", tests] == pytest.approx(ends[0], abs=6e-5)
-    sources = modules("twelve_results").SOURCES
+    sources = results.SOURCES
     shares = [value["share of variance", "all", name] for name in sources]
     assert shares == pytest.approx([ends[0] for ends in matrix["shares"].values()], abs=6e-5)
-    doses = pd.read_csv(ACCOUNT / "doses.csv").set_index(
+    doses = pd.read_csv(DATA / "doses.csv").set_index(
         ["score", "train_dose_e_per_A2", "test_dose_e_per_A2"]
     )
     asymmetry = value["loss of Dice, high to low minus low to high", "all", "50 and 1600"]
     assert asymmetry == pytest.approx(doses.excess["dice", 1600, 50], abs=6e-5)
-    for row in pd.read_csv(ACCOUNT / "scherzer.csv").itertuples():
+    for row in pd.read_csv(DATA / "scherzer.csv").itertuples():
         networks = f"{row.networks}, {row.cs_um:g} µm, {row.dose_e_per_A2} e/Å²"
         found = value["trough − shoulders", networks]
         assert found["144 tests"] == pytest.approx(row.abroad_difference, abs=2e-4)
         assert found["50 e/Å²"] == pytest.approx(row.abroad_50_difference, abs=2e-4)
-    for row in pd.read_csv(ACCOUNT / "steps.csv").itertuples():
+    for row in pd.read_csv(DATA / "steps.csv").itertuples():
         tests = {"home": "home", "abroad": "144 tests"}[row.score]
         found = value["change against 192 steps", f"{row.steps} steps, all", tests]
         assert found == pytest.approx(row.difference, abs=2e-4)
 
 
-def test_the_asymmetry_is_between_networks_and_tests_of_one_lens(claims, modules):
-    results = modules("twelve_results")
+def test_the_asymmetry_is_between_networks_and_tests_of_one_lens():
     axes = {"defocus_nm": [0, 10], "cs_um": [1.2], "aperture_mrad": [10]}
     train = Axes.main.conditions(axes | {"dose_e_per_A2": [50, 400, 1600]})
     test = Axes.main.conditions(axes | {"defocus_nm": [10], "dose_e_per_A2": [50, 1600]})
@@ -106,7 +101,7 @@ def test_the_asymmetry_is_between_networks_and_tests_of_one_lens(claims, modules
     assert {part.shape for part in parts} == {(3, 4)}
 
 
-def test_what_the_account_says_agrees_with_its_intervals(claims):
+def test_what_the_account_says_agrees_with_its_intervals():
     """Its sentences on three of four series, on high doses and on carbon."""
     of = table()
     text = " ".join((ACCOUNT / "README.md").read_text(encoding="utf-8").split())

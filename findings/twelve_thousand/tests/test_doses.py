@@ -1,13 +1,11 @@
-"""Scores by pair of doses, docs/scripts/twelve_doses.py, from counts that are known."""
-
-import importlib
-from pathlib import Path
+"""Scores by pair of doses, doses.py, from counts that are known."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
+from findings.twelve_thousand import doses
 from passband import scores
 from passband.analysis.packed_table import packed
 from passband.grid import Axes, Condition
@@ -16,12 +14,6 @@ from passband.storage import datasets
 DOSES, LENSES = (50.0, 200.0, 1600.0), ((0.0, 1.2), (10.0, 1.2), (20.0, 100.0))
 PIXELS, PARTICLE = 400, np.array([90, 150])  # of an image, and of the particles of two images
 DIMS = ("specimen", "architecture", "train", "replica", "test_specimen", "test", "structure")
-
-
-@pytest.fixture
-def doses(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "docs/scripts"))
-    return importlib.import_module("twelve_doses")
 
 
 @pytest.fixture
@@ -41,7 +33,7 @@ def table():
     return xr.Dataset({"counts": ((*DIMS, "outcome"), counts)}, coords)
 
 
-def test_scores_from_the_sums_of_a_packed_table_are_those_of_all_counts(doses, table):
+def test_scores_from_the_sums_of_a_packed_table_are_those_of_all_counts(table):
     found = doses.matrices(packed(table), PIXELS)
     counts = table.counts.values[0, 0, :, :, 0]  # train, replica, test, structure, outcome
     np.testing.assert_allclose(found["dice"], scores.dice(counts).mean((1, 3)), atol=0.002)
@@ -52,7 +44,7 @@ def test_scores_from_the_sums_of_a_packed_table_are_those_of_all_counts(doses, t
     np.testing.assert_allclose(found["recall"], scores.recall(sums).mean(1))
 
 
-def test_a_row_has_the_mean_over_lenses_that_are_equal_in_training_and_test(doses, table):
+def test_a_row_has_the_mean_over_lenses_that_are_equal_in_training_and_test(table):
     M = doses.matrices(packed(table), PIXELS)["wrong"].reshape(3, 3, 3, 3)  # lens, dose; lens, dose
     rows = doses.by_dose(packed(table), PIXELS).set_index("score")
     assert len(rows) == 4 * 9
@@ -70,7 +62,7 @@ def test_a_row_has_the_mean_over_lenses_that_are_equal_in_training_and_test(dose
     np.testing.assert_allclose(of.loss, expected, atol=1e-12)  # a lower Dice is a loss
 
 
-def test_the_table_shows_both_directions_and_their_difference(doses, table):
+def test_the_table_shows_both_directions_and_their_difference(table):
     rows = doses.by_dose(packed(table), PIXELS)
     of = rows.set_index(["score", "train_dose_e_per_A2", "test_dose_e_per_A2"])
     lines = doses.asymmetry(rows).splitlines()
@@ -83,7 +75,7 @@ def test_the_table_shows_both_directions_and_their_difference(doses, table):
     assert lines[4].split(" | ")[2].startswith(f"{down.excess:z.3f} ({down.excess_low:z.3f} to ")
 
 
-def test_a_training_dose_without_tests_has_no_opposite_direction(doses, table):
+def test_a_training_dose_without_tests_has_no_opposite_direction(table):
     few = packed(table.isel(test=table.test_dose_e_per_A2.values != 200))
     rows = doses.by_dose(few, PIXELS)
     has_none = rows.train_dose_e_per_A2 == 200
@@ -92,8 +84,8 @@ def test_a_training_dose_without_tests_has_no_opposite_direction(doses, table):
     assert len(rows) == 4 * 6
 
 
-def test_the_committed_dice_is_that_of_the_committed_matrix(doses):
-    folder = Path(__file__).parents[2] / "docs" / "twelve-thousand"
+def test_the_committed_dice_is_that_of_the_committed_matrix():
+    folder = doses.DATA
     metrics = datasets.read(folder / "ood.zarr.zip", datasets.OOD)
     rows = pd.read_csv(folder / "doses.csv").set_index("score").loc["dice"]
     sides = (doses.Conditions.of(metrics, side) for side in ("train", "test"))

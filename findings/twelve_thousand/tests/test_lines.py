@@ -1,19 +1,18 @@
-"""The lines of docs/scripts/twelve_lines.py: what they see, and the table of their scores."""
+"""The lines of lines.py: what they see, and the table of their scores."""
 
-import importlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matrices import make_metrics, make_profiles, matrix
 
+from findings.twelve_thousand import lines, parts
 from findings.twelve_thousand.rivals import transfer_features
 from passband.axes import MAIN_AXES
 from passband.prediction import gaussian_process
 from passband.prediction.matrix import interaction
 from passband.prediction.matrix.level_scores import left_out, scaled
 
-DOCS = Path(__file__).parents[2] / "docs/scripts"
 GRID = {
     "defocus_nm": [5, 12, 19, 26],
     "cs_um": [100, 1000],
@@ -22,27 +21,25 @@ GRID = {
 }
 
 
-@pytest.fixture
-def module(monkeypatch):
-    monkeypatch.syspath_prepend(str(DOCS))
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
     monkeypatch.setattr(gaussian_process, "_STEPS", 8)  # to save time
     monkeypatch.setattr(interaction, "FEWEST", 6)  # networks of a level at a dose
-    return importlib.import_module("twelve_lines")
 
 
 @pytest.fixture
-def cells(module):
+def cells():
     """A small matrix whose networks have three replicas."""
     metrics, information = make_metrics(GRID, noise=0.01)
     D = matrix(metrics).dice.transpose("train", "test").values
     noise = 0.01 * np.random.default_rng(1).normal(size=(len(D), 3, len(D)))
     ends = (make_profiles(metrics)["gold"],) * 2
-    return module.Cells(D[:, None] + noise, ends, transfer_features(information, ["flat"]))
+    return lines.Cells(D[:, None] + noise, ends, transfer_features(information, ["flat"]))
 
 
-def test_scaled_parameters_are_those_of_the_package_in_other_units(module, cells):
+def test_scaled_parameters_are_those_of_the_package_in_other_units(cells):
     of, _ = cells.ends
-    mine, package = module.KERNELS["scaled"], scaled(of, of)
+    mine, package = lines.KERNELS["scaled"], scaled(of, of)
     # The further axes of the toy profiles have one value each.
     theirs = dict(zip(package.names, package.squared(of, of), strict=True))
     names = "condition_defocus_nm", "condition_cs_um", "condition_aperture_mrad", "log_dose"
@@ -50,53 +47,53 @@ def test_scaled_parameters_are_those_of_the_package_in_other_units(module, cells
         np.testing.assert_allclose(one / one.max(), theirs[name] / theirs[name].max(), atol=1e-9)
 
 
-def test_no_line_sees_what_is_left_out(module, cells):
+def test_no_line_sees_what_is_left_out(cells):
     for side in (0, 1):
         out = cells.ends[side].condition_defocus_nm.values == 12
         hidden = cells.replicas.copy()
         hidden[(out,) if side == 0 else (..., out)] = 0.5
-        other = module.Cells(hidden, cells.ends, cells.features)
-        known = module.predictions(cells, side, "defocus_nm", out)
-        blind = module.predictions(other, side, "defocus_nm", out)
-        assert len(known) == len(module.KERNELS) + 3
+        other = lines.Cells(hidden, cells.ends, cells.features)
+        known = lines.predictions(cells, side, "defocus_nm", out)
+        blind = lines.predictions(other, side, "defocus_nm", out)
+        assert len(known) == len(lines.KERNELS) + 3
         for name, predicted in known.items():
             np.testing.assert_array_equal(predicted, blind[name], err_msg=name)
             assert predicted.shape == ((12, 48) if side == 0 else (48, 12))
 
 
-def test_the_weight_of_a_mean_is_that_of_the_better_line(module, cells):
+def test_the_weight_of_a_mean_is_that_of_the_better_line(cells):
     """Dice that changes with the defocus is not predicted by doses."""
     defocus = cells.ends[0].condition_defocus_nm.values
     aperture = cells.ends[1].condition_aperture_mrad.values
     Y = 0.5 + 0.01 * np.add.outer(defocus, 4 * aperture) / 2
     out, (train, test) = defocus == 12, cells.ends
     thetas = {
-        name: left_out(Y, cells.ends, 0, out, module.KERNELS[name])[1] for name in ("raw", "doses")
+        name: left_out(Y, cells.ends, 0, out, lines.KERNELS[name])[1] for name in ("raw", "doses")
     }
     seen = Y[~out], (train.isel(condition=~out), test)
     weights = [
-        module.share(*seen, 0, "defocus_nm", {name: thetas[name] for name in names})
+        lines.share(*seen, 0, "defocus_nm", {name: thetas[name] for name in names})
         for names in (("raw", "doses"), ("doses", "raw"))
     ]
     assert weights[0] > 0.7
     assert sum(weights) == pytest.approx(1)
 
 
-def test_the_table_has_each_slice_and_the_whole_matrix(module, cells, monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "MAIN_AXES", {name: MAIN_AXES[name] for name in ("defocus_nm",)})
-    monkeypatch.setattr(module.Cells, "of", lambda results: cells)
-    few = {name: module.KERNELS[name] for name in ("scaled", "T(q)", module.PROFILES_LINE)}
-    monkeypatch.setattr(module, "KERNELS", few)
-    assert module.write(Path("results"), tmp_path) == 0
-    rows = importlib.import_module("twelve_parts").read(tmp_path / "lines.csv")
+def test_the_table_has_each_slice_and_the_whole_matrix(cells, monkeypatch, tmp_path):
+    monkeypatch.setattr(lines, "MAIN_AXES", {name: MAIN_AXES[name] for name in ("defocus_nm",)})
+    monkeypatch.setattr(lines.Cells, "of", lambda results: cells)
+    few = {name: lines.KERNELS[name] for name in ("scaled", "T(q)", lines.PROFILES_LINE)}
+    monkeypatch.setattr(lines, "KERNELS", few)
+    assert lines.write(Path("results"), tmp_path) == 0
+    rows = parts.read(tmp_path / "lines.csv")
     slices = [*(f"{value:g}" for value in GRID["defocus_nm"]), "all"]
-    lines = list(dict.fromkeys(row["line"] for row in rows))
-    assert len(lines) == 6
+    names = list(dict.fromkeys(row["line"] for row in rows))
+    assert len(names) == 6
     expected = [("defocus_nm", side, each) for side in ("train", "test") for each in slices]
-    for line in lines:
+    for line in names:
         own = [row for row in rows if row["line"] == line]
-        names = [(row["axis"], row["side"], row["slice"]) for row in own]
-        assert names == [*expected, ("lens", "train", "all")]
+        of = [(row["axis"], row["side"], row["slice"]) for row in own]
+        assert of == [*expected, ("lens", "train", "all")]
         # The lens has the sums over slices, the matrix the interaction of the whole.
         within = own[:4]
         total = np.array([float(row["cells"]) * float(row["square"]) for row in within])

@@ -2,30 +2,17 @@
 
 import json
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
+from findings.twelve_thousand import locked, locked_scores
 from passband import PassbandError
 from passband.axes import MAIN_AXES
 
-ROOT = Path(__file__).parents[2]
 
-
-@pytest.fixture
-def locked(modules, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    return modules("twelve_locked")
-
-
-@pytest.fixture
-def scored(modules):
-    return modules("twelve_locked_scores")
-
-
-def test_the_committed_study_and_predictions_have_the_committed_digests(locked):
+def test_the_committed_study_and_predictions_have_the_committed_digests():
     digests = json.loads(locked.DIGESTS.read_text())
     content = locked.study_content(locked.WHOLE, *locked.drawn(digests["protocol"]))
     assert yaml.safe_load(locked.STUDY.read_text()) == content
@@ -35,7 +22,7 @@ def test_the_committed_study_and_predictions_have_the_committed_digests(locked):
     assert locked.array_digest(arrays) != digests["predictions"]
 
 
-def test_conditions_are_inside_the_ranges_and_outside_on_one_axis(locked):
+def test_conditions_are_inside_the_ranges_and_outside_on_one_axis():
     train, test = locked.drawn("0" * 64)
     assert (len(train), len(test)) == (240, 150)
     assert train != locked.drawn("1" * 64)[0]
@@ -55,7 +42,7 @@ def test_conditions_are_inside_the_ranges_and_outside_on_one_axis(locked):
 
 
 def test_the_result_is_opened_once_and_only_after_the_protocol_and_the_digests(
-    locked, tmp_path, monkeypatch
+    tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
 
@@ -111,12 +98,12 @@ def synthetic(random, error):
 
 
 @pytest.mark.parametrize(("of_bands", "holds"), [(0.01, True), (0.1, False), (0.05, None)])
-def test_the_comparison_holds_if_its_interval_is_above_0(scored, monkeypatch, of_bands, holds):
-    monkeypatch.setattr(scored, "DRAWS", 400)
-    monkeypatch.setattr(scored, "FEWER", 50)
-    names = {name for each in scored.SECONDARY for name in each[:2]}
+def test_the_comparison_holds_if_its_interval_is_above_0(monkeypatch, of_bands, holds):
+    monkeypatch.setattr(locked_scores, "DRAWS", 400)
+    monkeypatch.setattr(locked_scores, "FEWER", 50)
+    names = {name for each in locked_scores.SECONDARY for name in each[:2]}
     error = dict.fromkeys(names, 0.05) | {"T(q) in bands": of_bands}
-    found = scored.result(*synthetic(np.random.default_rng(0), error))
+    found = locked_scores.result(*synthetic(np.random.default_rng(0), error))
     primary, (low, high) = found["primary"], found["primary"]["interval"]
     assert low <= primary["difference"] <= high
     assert primary["holds"] == (low > 0)
@@ -128,20 +115,22 @@ def test_the_comparison_holds_if_its_interval_is_above_0(scored, monkeypatch, of
     assert found["intervals"]["inside"] == {"coverage": 1.0, "half_width": pytest.approx(0.1)}
 
 
-def test_scores_are_those_of_scikit_learn_and_of_resampled_matrices(scored):
+def test_scores_are_those_of_scikit_learn_and_of_resampled_matrices():
     from sklearn.metrics import r2_score
 
     random = np.random.default_rng(1)
     true, predicted = random.uniform(size=(2, 6, 5))
-    assert scored.r2(true, predicted) == pytest.approx(r2_score(true.ravel(), predicted.ravel()))
+    assert locked_scores.r2(true, predicted) == pytest.approx(
+        r2_score(true.ravel(), predicted.ravel())
+    )
     rows, columns = random.integers(0, 3, (2, 1, 6))[0], random.integers(1, 3, (1, 5))
     k, m = np.repeat(np.arange(6), rows[0]), np.repeat(np.arange(5), columns[0])
     expected = r2_score(true[k][:, m].ravel(), predicted[k][:, m].ravel())
-    assert scored.r2(true, predicted, rows, columns) == pytest.approx([expected])
-    assert scored.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert locked_scores.r2(true, predicted, rows, columns) == pytest.approx([expected])
+    assert locked_scores.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
 
 
-def test_intervals_of_the_process_cover_where_the_noise_differs(locked):
+def test_intervals_of_the_process_cover_where_the_noise_differs():
     """Where conditions and tests differ in noise, the factors follow."""
     from passband.analysis.profiles import profiles
     from passband.analysis.spectra import flat_spectrum

@@ -1,4 +1,4 @@
-"""The tools of the small studies beside docs/twelve-thousand, on tables that tests make up."""
+"""The tools of the small studies beside findings/twelve_thousand, on tables that tests make up."""
 
 from itertools import product
 from pathlib import Path
@@ -7,18 +7,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 import xarray as xr
 
+from findings.twelve_thousand import scherzer, steps, studies
 from passband.axes import MAIN_AXES
 from passband.config import load
 from passband.grid import Condition
 
-ROOT = Path(__file__).parents[2]
-STUDIES = ROOT / "docs" / "twelve-thousand" / "studies"
+ROOT = Path(__file__).parents[3]
+STUDIES = ROOT / "findings" / "twelve_thousand" / "studies"
 
 
-def line(scherzer, dip: float, replicas: int = 7) -> pd.DataFrame:
+def line(dip: float, replicas: int = 7) -> pd.DataFrame:
     """Return a table of networks whose Dice abroad has a dip of a given depth, and noise."""
     random, rows = np.random.default_rng(0), []
     for condition in load(STUDIES / "scherzer.yaml").train_conditions:
@@ -34,10 +34,9 @@ def line(scherzer, dip: float, replicas: int = 7) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def test_a_dip_holds_where_there_is_one_and_not_where_there_is_none(modules, tmp_path):
-    scherzer = modules("twelve_scherzer")
+def test_a_dip_holds_where_there_is_one_and_not_where_there_is_none(tmp_path):
     for dip, words in ((0.1, "holds, below 0 in 4 of 4"), (0.0, "does not hold")):
-        line(scherzer, dip).to_csv(tmp_path / "table.csv", index=False)
+        line(dip).to_csv(tmp_path / "table.csv", index=False)
         rows = scherzer.rows_of(scherzer.load(tmp_path / "table.csv"), "networks")
         assert [(row["cs_um"], row["dose_e_per_A2"]) for row in rows] == [
             (50, "1600"), (50, "400"), (400, "1600"), (400, "400"),
@@ -57,9 +56,8 @@ def test_a_dip_holds_where_there_is_one_and_not_where_there_is_none(modules, tmp
     assert "does not hold, below 0 in 3 of 4" in scherzer.verdict(rows)
 
 
-def test_networks_of_all_doses_make_a_pair_for_each_cs(modules, tmp_path):
-    scherzer = modules("twelve_scherzer")
-    frame = line(scherzer, 0.1, 2)
+def test_networks_of_all_doses_make_a_pair_for_each_cs(tmp_path):
+    frame = line(0.1, 2)
     single = frame.iloc[:16]  # the condition beside the mixtures
     mixed = frame[frame.dose_e_per_A2 == 400].assign(dose_e_per_A2=np.nan)
     pd.concat([single, mixed]).to_csv(tmp_path / "table.csv", index=False)
@@ -69,9 +67,8 @@ def test_networks_of_all_doses_make_a_pair_for_each_cs(modules, tmp_path):
     ]  # fmt: skip
 
 
-def test_missing_networks_and_unplanned_defocus_are_refused(modules):
-    scherzer = modules("twelve_scherzer")
-    frame = line(scherzer, 0.1, 2)
+def test_missing_networks_and_unplanned_defocus_are_refused():
+    frame = line(0.1, 2)
     frame["u"] = scherzer.units(frame)
     of = frame[(frame.cs_um == 50) & (frame.dose_e_per_A2 == 400)].assign(dose="400")
     of.loc[of.index[of.u == 1.1][0], "home"] = np.nan
@@ -81,9 +78,8 @@ def test_missing_networks_and_unplanned_defocus_are_refused(modules):
         scherzer.units(frame.assign(defocus_nm=frame.defocus_nm + 1))
 
 
-def test_the_panel_has_a_line_for_each_pair_and_score(modules, tmp_path):
-    scherzer = modules("twelve_scherzer")
-    line(scherzer, 0.1, 1).to_csv(tmp_path / "table.csv", index=False)
+def test_the_panel_has_a_line_for_each_pair_and_score(tmp_path):
+    line(0.1, 1).to_csv(tmp_path / "table.csv", index=False)
     figure, axes = plt.subplots()
     scherzer.panel(axes, scherzer.load(tmp_path / "table.csv"))
     assert len(axes.lines) == 8
@@ -93,8 +89,7 @@ def test_the_panel_has_a_line_for_each_pair_and_score(modules, tmp_path):
     plt.close(figure)
 
 
-def test_the_studies_have_the_planned_conditions_and_the_old_tests(modules):
-    scherzer = modules("twelve_scherzer")
+def test_the_studies_have_the_planned_conditions_and_the_old_tests():
     old = load(ROOT / "studies" / "twelve-thousand.yaml")
     names = [path.stem for kind in ("scherzer", "steps") for path in STUDIES.glob(f"{kind}*.yaml")]
     assert len(names) == 9
@@ -105,7 +100,7 @@ def test_the_studies_have_the_planned_conditions_and_the_old_tests(modules):
         for block in ("microscope", "specimens"):
             assert getattr(study, block) == getattr(old, block)
     mixed = [STUDIES / f"scherzer-doses{rest}.yaml" for rest in ("", "-50", "-rest")]
-    mixtures = [modules("twelve_studies").lenses(file) for file in mixed]
+    mixtures = [studies.lenses(file) for file in mixed]
     study = load(STUDIES / "scherzer.yaml")
     of = pd.DataFrame([{n: getattr(c, n) for n in MAIN_AXES} for c in study.train_conditions])
     assert of.groupby(["cs_um", "aperture_mrad", "dose_e_per_A2"]).ngroups == 8
@@ -120,8 +115,7 @@ def test_the_studies_have_the_planned_conditions_and_the_old_tests(modules):
     assert {c.id for c in load(STUDIES / "steps-768.yaml").train_conditions} <= old_conditions
 
 
-def test_the_table_of_dice_has_means_by_test_dose_and_the_homes_of_mixtures(modules):
-    studies = modules("twelve_studies")
+def test_the_table_of_dice_has_means_by_test_dose_and_the_homes_of_mixtures():
     tests = [Condition(10, 1.2, 9, dose) for dose in (50, 200, 1600)]
     tests += [Condition(0, 1.2, 9, 400)]
     random = np.random.default_rng(0)
@@ -150,57 +144,6 @@ def test_the_table_of_dice_has_means_by_test_dose_and_the_homes_of_mixtures(modu
     assert row.home == pytest.approx(dice[0, 0, 1, 0, 0, 3, 1])
 
 
-# ── Doses ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def doses(up: float, down: float) -> pd.DataFrame:
-    """Return scores that are worse by `up` at a higher dose, and by `down` at a lower one."""
-    random, rows = np.random.default_rng(0), []
-    for carbon, trained, dose in product((1, 5), (30, 134, 600), (30, 134, 600)):
-        for replica, image in product(range(6), range(8)):
-            worse = up * (dose > trained) + down * (dose < trained) + random.normal(0, 0.01)
-            row = {"carbon_nm": carbon, "test_carbon_nm": carbon}
-            row |= {"train_dose": trained, "test_dose": dose, "replica": replica, "image": image}
-            rows.append(row | dict.fromkeys(("dice_loss", "wrong", "entropy", "published"), worse))
-    return pd.DataFrame(rows)
-
-
-@pytest.mark.parametrize(
-    ("up", "down", "sign"), [(0.3, 0.1, "published"), (0.1, 0.3, "opposite"), (0.2, 0.2, "open")]
-)
-def test_the_sign_of_an_asymmetry_of_doses(modules, up, down, sign):
-    rows = modules("twelve_carbon").rows_of(doses(up, down))
-    assert len(rows) == 2 * 3 * 4
-    for row in rows:
-        assert row["low"] < row["high"]
-        assert row["low_to_high"] == pytest.approx(up, abs=0.01)
-        assert row["high_to_low"] == pytest.approx(down, abs=0.01)
-        if sign != "open" or (row["networks"], row["low"]) == ("carbon 1 nm", 30):
-            assert row["sign"] == sign
-
-
-def test_the_scores_of_an_image_by_hand(modules):
-    of = modules("twelve_carbon")
-    masks = torch.tensor([[[[True, True], [False, False]]]])
-    logits = torch.tensor([[[[2.0, -1.0], [-3.0, 0.5]]]])
-    found = of.scores(logits, masks)
-    right = 1 / (1 + np.exp(-np.array([2.0, -1.0, 3.0, -0.5])))
-    assert found["dice_loss"] == pytest.approx(1 - 2 / (2 + 1 + 1))
-    assert found["wrong"] == pytest.approx(2 / 4)
-    assert found["entropy"] == pytest.approx(-np.log(right).mean())
-    # The softmax of the two probabilities, and then cross-entropy.
-    twice = np.exp(right) / (np.exp(right) + np.exp(1 - right))
-    assert found["published"] == pytest.approx(-np.log(twice).mean() - np.log(1 + 1 / np.e))
-
-
-def test_the_published_networks_have_the_sign_of_their_table(modules, tmp_path):
-    table = {"pretrain_dose": [30, 30, 600], "pretrain_validation_30": [0.3, 0.3, 0.5]}
-    pd.DataFrame(table | {"pretrain_validation_600": [0.8, 1.0, 0.3]}).to_csv(tmp_path / "a.csv")
-    (row,) = modules("twelve_carbon").published_rows(tmp_path / "a.csv")
-    assert (row["low"], row["high"], row["sign"]) == (30, 600, "published")
-    assert (row["low_to_high"], row["high_to_low"]) == pytest.approx((0.6, 0.2))
-
-
 # ── Steps ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -217,8 +160,8 @@ def steps_table(home: float, abroad: float) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def test_longer_training_is_compared_with_192_steps(modules):
-    steps, few = modules("twelve_steps"), steps_table(0.90, 0.70)
+def test_longer_training_is_compared_with_192_steps():
+    few = steps_table(0.90, 0.70)
     for change in (-0.04, 0.04):
         many = steps_table(0.92, 0.70 + change).sample(frac=1, random_state=0)
         home, abroad = steps.rows_of(few, many, 3072)
@@ -229,8 +172,7 @@ def test_longer_training_is_compared_with_192_steps(modules):
         assert abroad["conditions_below_0"] == f"{12 if change < 0 else 0} of 12"
 
 
-def test_the_networks_of_192_steps_are_those_of_the_packed_parts(modules, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    few = modules("twelve_steps").fewest()
+def test_the_networks_of_192_steps_are_those_of_the_packed_parts():
+    few = steps.fewest()
     assert len(few) == 12 * 4 * 8
     assert 0.5 < few.home.mean() < 1

@@ -1,4 +1,4 @@
-"""The tools of docs/twelve-thousand: parts, checks, statistics and the page, on small studies."""
+"""The parts, the checks, the statistics and the page, on small studies."""
 
 import json
 import shutil
@@ -14,12 +14,14 @@ import pytest
 import xarray as xr
 import yaml
 
+from findings.twelve_thousand import __main__ as main
+from findings.twelve_thousand import baselines, check, doses, matrix, page, parts, results
 from passband import PassbandError
 from passband.config import load, validate
 from passband.grid import Axes, Condition
 from passband.storage import datasets
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WHOLE = ROOT / "studies" / "twelve-thousand.yaml"
 
 #: A study of two parts with two training conditions each.
@@ -46,8 +48,8 @@ MINIATURE = {
 # ── Parts ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_parts_have_all_networks_of_the_study_once(modules):
-    parts, whole = modules("twelve_parts"), load(WHOLE)
+def test_the_parts_have_all_networks_of_the_study_once():
+    whole = load(WHOLE)
     studies = [validate(parts.part_content(WHOLE, k), "a part") for k in range(1, 13)]
     trained = [c.id for study in studies for c in study.train_conditions]
     assert len(trained) == len(set(trained)) == 1728
@@ -69,21 +71,20 @@ def test_the_parts_have_all_networks_of_the_study_once(modules):
 
 
 @pytest.mark.parametrize("number", [0, 13])
-def test_a_part_that_does_not_exist_is_one_line(modules, number):
+def test_a_part_that_does_not_exist_is_one_line(number):
     with pytest.raises(PassbandError, match=rf"^part = {number}: must be between 1 and 12$"):
-        modules("twelve_parts").part_content(WHOLE, number)
+        parts.part_content(WHOLE, number)
 
 
-def test_a_part_that_is_packed_does_not_run_again(modules, tmp_path):
+def test_a_part_that_is_packed_does_not_run_again(tmp_path):
     there = tmp_path / "parts" / "twelve-thousand-03-01.zarr.zip"
     there.parent.mkdir()
     there.touch()
     with pytest.raises(PassbandError, match="exists; this part is complete"):
-        modules("twelve_parts").part(3, 1, WHOLE, tmp_path)
+        parts.part(3, 1, WHOLE, tmp_path)
 
 
-def test_missing_parts_are_named(modules):
-    parts = modules("twelve_parts")
+def test_missing_parts_are_named():
     ids = [c.id for c in load(WHOLE).train_conditions]
     parts.check_parts(ids, "results", WHOLE)
     lacking = [id for id in ids if not id.startswith(("df-0012.73", "df+0001.82"))] + ids[:1]
@@ -97,8 +98,8 @@ def test_missing_parts_are_named(modules):
         parts.check_parts([*ids, other], "results", WHOLE)
 
 
-def test_each_part_has_one_line_in_the_table(modules):
-    parts, where = modules("twelve_parts"), Path("parts.csv")
+def test_each_part_has_one_line_in_the_table():
+    where = Path("parts.csv")
     rows = [{"part": f"twelve-thousand-{k:02d}"} for k in range(1, 13)]
     parts.check_lines(rows, where, WHOLE)
     with pytest.raises(PassbandError, match=r"^parts.csv: part 3 has 0 lines; it must have one$"):
@@ -107,18 +108,18 @@ def test_each_part_has_one_line_in_the_table(modules):
         parts.check_lines(rows + rows[-1:], where, WHOLE)
 
 
-def test_a_merge_without_all_parts_or_over_an_old_one_is_one_line(modules, tmp_path):
-    main, results = modules("twelve_thousand"), tmp_path / "results"
+def test_a_merge_without_all_parts_or_over_an_old_one_is_one_line(tmp_path):
+    made = tmp_path / "results"
     with pytest.raises(PassbandError, match=r"networks of part 1, 2, .*, 12 are missing"):
-        main.merge(results, tmp_path, WHOLE)
-    assert not results.exists()
-    results.mkdir()
+        main.merge(made, tmp_path, WHOLE)
+    assert not made.exists()
+    made.mkdir()
     with pytest.raises(PassbandError, match=r"results: exists; delete this folder to merge"):
-        main.merge(results, tmp_path, WHOLE)
+        main.merge(made, tmp_path, WHOLE)
 
 
-def test_processes_belong_to_the_stage_whose_script_they_run(modules):
-    stage_of = modules("twelve_parts").stage_of
+def test_processes_belong_to_the_stage_whose_script_they_run():
+    stage_of = parts.stage_of
     assert stage_of(["python", "/tmp/scripts/tmp0qf3.train.py"]) == "train"
     assert stage_of(["python", "workflow/scripts/evaluate.py"]) == "evaluate"
     assert stage_of(["python", "-m", "snakemake", "--configfile", "train.yaml"]) == ""
@@ -126,12 +127,12 @@ def test_processes_belong_to_the_stage_whose_script_they_run(modules):
 
 
 @pytest.mark.slow
-def test_the_watch_counts_the_processor_time_of_a_stage(modules, tmp_path):
+def test_the_watch_counts_the_processor_time_of_a_stage(tmp_path):
     script = tmp_path / "tmp1.train.py"
     script.write_text("import time\nwhile time.process_time() < 1: pass\ninput()\n")
     words = [sys.executable, script]
     with (
-        modules("twelve_parts").Watch(0.05) as watch,
+        parts.Watch(0.05) as watch,
         subprocess.Popen(words, stdin=subprocess.PIPE) as process,
     ):
         while watch.seconds["train"] < 0.6:
@@ -143,12 +144,12 @@ def test_the_watch_counts_the_processor_time_of_a_stage(modules, tmp_path):
     assert 1e6 < watch.peak_bytes < 1e9
 
 
-def test_runs_of_an_interrupted_part_are_added(modules):
+def test_runs_of_an_interrupted_part_are_added():
     rows = [
         {"wall_s": "10.0", "train_cpu_s": "7.0", "peak_memory_MB": "900.0"},
         {"wall_s": "5.5", "train_cpu_s": "2.0", "peak_memory_MB": "800.0"},
     ]
-    assert modules("twelve_parts").joined(rows) == {
+    assert parts.joined(rows) == {
         "runs": "2",
         "wall_s": "15.5",
         "train_cpu_s": "9.0",
@@ -156,26 +157,25 @@ def test_runs_of_an_interrupted_part_are_added(modules):
     }
 
 
-def test_results_that_are_older_than_a_part_are_one_line(modules, tmp_path):
-    packed = sorted((ROOT / "docs/twelve-thousand/parts").glob("*.zarr.zip"))[0]
+def test_results_that_are_older_than_a_part_are_one_line(tmp_path):
+    packed = sorted((ROOT / "findings/twelve_thousand/data/parts").glob("*.zarr.zip"))[0]
     (tmp_path / "parts").mkdir()
     shutil.copy(packed, tmp_path / "parts")
     created = datasets.read(packed, datasets.PACKED).attrs["created"]
-    parts = [{"part": packed.name, "created": created}]
-    check_age = modules("twelve_matrix").check_age
-    check_age(xr.Dataset(attrs={"parts": json.dumps(parts)}), Path("results"), tmp_path)
-    parts[0]["created"] = "2026-01-01T00:00:00+00:00"
-    for attrs in ({"parts": json.dumps(parts)}, {}):
+    of = [{"part": packed.name, "created": created}]
+    matrix.check_age(xr.Dataset(attrs={"parts": json.dumps(of)}), Path("results"), tmp_path)
+    of[0]["created"] = "2026-01-01T00:00:00+00:00"
+    for attrs in ({"parts": json.dumps(of)}, {}):
         with pytest.raises(PassbandError, match=r"^results: is older than .*; delete this folder"):
-            check_age(xr.Dataset(attrs=attrs), Path("results"), tmp_path)
+            matrix.check_age(xr.Dataset(attrs=attrs), Path("results"), tmp_path)
 
 
-def test_files_with_two_names_have_their_bytes_once(modules, tmp_path):
+def test_files_with_two_names_have_their_bytes_once(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a").write_bytes(b"12345")
     (tmp_path / "b").hardlink_to(tmp_path / "folder" / "a")
     (tmp_path / "c").write_bytes(b"123")
-    assert modules("twelve_parts").size(tmp_path) == (3, 8)
+    assert parts.size(tmp_path) == (3, 8)
 
 
 # ── Statistics ───────────────────────────────────────────────────────────────────────────────────
@@ -183,18 +183,18 @@ def test_files_with_two_names_have_their_bytes_once(modules, tmp_path):
 DOSES, DEFOCUS, CS = (100.0, 400.0, 1600.0), (0.0, 10.0, 20.0, 30.0), (1.2, 100.0)
 
 
-def conditions_of(modules, defocus=DEFOCUS, doses=DOSES):
+def conditions_of(defocus=DEFOCUS, doses=DOSES):
     ids = [Condition(d, c, 10, s).id for d in defocus for c in CS for s in doses]
     data = xr.Dataset(coords=Axes.main.coordinates(ids, "train") | {"train": ids})
-    return modules("twelve_results").Conditions.of(data, "train")
+    return results.Conditions.of(data, "train")
 
 
 @pytest.fixture
-def sides(modules):
-    return conditions_of(modules), conditions_of(modules, DEFOCUS[::3], DOSES[::2])
+def sides():
+    return conditions_of(), conditions_of(DEFOCUS[::3], DOSES[::2])
 
 
-def scores_of(modules, sides, M, own=None, replicas=4, images=5, noise=0.0):
+def scores_of(sides, M, own=None, replicas=4, images=5, noise=0.0):
     """Return scores with a given mean, and with noise of replicas and of images."""
     random = np.random.default_rng(0)
     of_replica = random.normal(0, noise, (len(M), replicas, 1, 1))
@@ -203,11 +203,11 @@ def scores_of(modules, sides, M, own=None, replicas=4, images=5, noise=0.0):
     own = np.full(len(M), 0.9) if own is None else own
     own = np.broadcast_to(own[:, None, None], (len(M), replicas, images))
     kinds = D.astype(np.float32), own.astype(np.float32)
-    return modules("twelve_results").Scores(*sides, *kinds)
+    return results.Scores(*sides, *kinds)
 
 
-def test_sources_of_variance_are_found_and_add_to_the_variance(modules, sides):
-    results, (train, test) = modules("twelve_results"), sides
+def test_sources_of_variance_are_found_and_add_to_the_variance(sides):
+    train, test = sides
     dose = np.log10(np.outer(train.values["dose_e_per_A2"], test.values["dose_e_per_A2"]))
     training = train.values["defocus_nm"][:, None] + np.zeros(dose.shape)
     testing = test.values["cs_um"][None] + np.zeros(dose.shape)
@@ -227,11 +227,11 @@ def test_sources_of_variance_are_found_and_add_to_the_variance(modules, sides):
     assert sum(found.values()) == pytest.approx(M.var())
 
 
-def test_noise_of_the_replicas_is_no_variance_of_a_lens(modules, sides):
+def test_noise_of_the_replicas_is_no_variance_of_a_lens(sides):
     train, _ = sides
     M = np.log10(train.values["dose_e_per_A2"])[:, None] / 10 + np.zeros((24, 8))
-    scores = scores_of(modules, sides, M, replicas=7, noise=0.1)
-    found = modules("twelve_results").variance(scores)
+    scores = scores_of(sides, M, replicas=7, noise=0.1)
+    found = results.variance(scores)
     # The variance of the mean of 7 replicas is 0.1²/7, and that of the doses is 0.0024.
     assert found.noise == pytest.approx(0.1**2 / 7 / (0.1**2 / 7 + M.var()), rel=0.5)
     assert abs(found.shares["training lens"].value) < 0.15
@@ -241,16 +241,16 @@ def test_noise_of_the_replicas_is_no_variance_of_a_lens(modules, sides):
     assert found.shares["lens × lens"].value == pytest.approx(0, abs=1e-6)
 
 
-def test_a_share_without_all_combinations_is_refused(modules, sides):
+def test_a_share_without_all_combinations_is_refused(sides):
     train, test = sides
     few = {name: values[:-1] for name, values in train.values.items()}
-    lacking = modules("twelve_results").Conditions(train.ids[:-1], few)
+    lacking = results.Conditions(train.ids[:-1], few)
     with pytest.raises(PassbandError, match="no product"):
-        modules("twelve_results").sources(np.zeros((23, 8)), lacking, test)
+        results.sources(np.zeros((23, 8)), lacking, test)
 
 
-def test_the_interval_of_a_mean_has_the_noise_of_the_images(modules, sides):
-    scores = scores_of(modules, sides, np.full((24, 8), 0.5), images=8, noise=0.1)
+def test_the_interval_of_a_mean_has_the_noise_of_the_images(sides):
+    scores = scores_of(sides, np.full((24, 8), 0.5), images=8, noise=0.1)
     found = scores.estimate(lambda M, own: float(M.mean()))
     per_image = scores.images.mean((0, 1, 2))
     expected = per_image.std(ddof=0) / 8**0.5
@@ -261,8 +261,7 @@ def test_the_interval_of_a_mean_has_the_noise_of_the_images(modules, sides):
 # ── The simplest methods ─────────────────────────────────────────────────────────────────────────
 
 
-def test_blur_and_threshold_finds_dark_discs_in_noise(modules):
-    baselines = modules("twelve_baselines")
+def test_blur_and_threshold_finds_dark_discs_in_noise():
     y, x = np.indices((64, 64))
     truth = np.stack([np.hypot(y - 30, x - 20) < 12, np.hypot(y - 20, x - 40) < 10])
     images = np.random.default_rng(0).normal(size=(2, 64, 64)) - 1.5 * truth
@@ -276,9 +275,7 @@ def test_blur_and_threshold_finds_dark_discs_in_noise(modules):
     np.testing.assert_allclose(everything, [2 * t.sum() / (t.sum() + 64**2) for t in truth])
 
 
-def test_interrupted_baselines_leave_the_table_as_it_was(modules, tmp_path, monkeypatch):
-    baselines = modules("twelve_baselines")
-
+def test_interrupted_baselines_leave_the_table_as_it_was(tmp_path, monkeypatch):
     def interrupted(_):
         yield {"test": "a", "dice": "0.5"}
         raise KeyboardInterrupt
@@ -294,10 +291,8 @@ def test_interrupted_baselines_leave_the_table_as_it_was(modules, tmp_path, monk
 
 
 @pytest.mark.slow
-def test_two_parts_become_a_page(modules, tmp_path, monkeypatch):
+def test_two_parts_become_a_page(tmp_path, monkeypatch):
     """Two parts are run, packed, merged, checked, and described, by the package's workflow."""
-    parts, main = modules("twelve_parts"), modules("twelve_thousand")
-    check = modules("twelve_check")
     monkeypatch.chdir(tmp_path)
     whole, folder = Path("mini.yaml"), Path("docs")
     whole.write_text(yaml.safe_dump(MINIATURE))
@@ -311,13 +306,13 @@ def test_two_parts_become_a_page(modules, tmp_path, monkeypatch):
             assert 0 < float(row[f"{stage}_cpu_s"]) < 600
         assert float(row["wall_s"]) > 1
         assert int(row["files"]) > 20
-    results = Path("results/mini")
-    assert main.merge(results, folder, whole) == 0
+    made = Path("results/mini")
+    assert main.merge(made, folder, whole) == 0
     with pytest.raises(PassbandError, match="delete this folder to merge the parts again"):
-        main.merge(results, folder, whole)
+        main.merge(made, folder, whole)
     tracked = (folder / "ood.zarr.zip").read_bytes()
-    shutil.rmtree(results)
-    assert main.merge(results, folder, whole) == 0
+    shutil.rmtree(made)
+    assert main.merge(made, folder, whole) == 0
     assert (folder / "ood.zarr.zip").read_bytes() == tracked
     small = datasets.read(folder / "ood.zarr.zip", datasets.OOD)
     assert dict(small.sizes)["train"] == 4
@@ -340,17 +335,17 @@ def test_two_parts_become_a_page(modules, tmp_path, monkeypatch):
     content = {"git_revision": "4f729f9", "again": again, "alone": alone}
     (folder / "check.json").write_text(json.dumps(content))
 
-    assert modules("twelve_doses").write(results, folder) == 0
+    assert doses.write(made, folder) == 0
     rows = pd.read_csv(folder / "doses.csv").set_index("score").loc["dice"]
     assert list(zip(rows.iloc[:, 0], rows.iloc[:, 1], strict=True)) == [
         (a, b) for a in (100, 1000) for b in (100, 1000)
     ]
-    doses = [small.train_dose_e_per_A2 == dose for dose in (100, 1000)]
-    own = [float(small.id.where(at).mean()) for at in doses]
+    of_dose = [small.train_dose_e_per_A2 == dose for dose in (100, 1000)]
+    own = [float(small.id.where(at).mean()) for at in of_dose]
     np.testing.assert_allclose(rows["mean"].iloc[[0, 3]], own, atol=0.004)  # Dice in eight bits
 
-    modules("twelve_baselines").write(whole, folder)
-    assert modules("twelve_matrix").write(results, folder, whole) == 0
+    baselines.write(whole, folder)
+    assert matrix.write(made, folder, whole) == 0
     found = json.loads((folder / "matrix.json").read_text(encoding="utf-8"))
     assert (found["networks"], found["cells"]) == (8, 32)
     assert found["home"][0] == pytest.approx(float(small.id.mean()), abs=0.004)
@@ -358,8 +353,8 @@ def test_two_parts_become_a_page(modules, tmp_path, monkeypatch):
     assert set(found["simple"]) == {"100", "1000", "all"}
 
 
-def test_the_account_is_made_from_the_files_beside_it(modules):
-    page, folder = modules("twelve_page"), ROOT / "docs/twelve-thousand"
+def test_the_account_is_made_from_the_files_beside_it():
+    folder = ROOT / "findings/twelve_thousand"
     made, text = page.fields(folder), (folder / "page.md").read_text(encoding="utf-8")
     assert set(Template(text).get_identifiers()) == set(made)
     account = (folder / "README.md").read_text(encoding="utf-8")
@@ -374,12 +369,6 @@ def test_the_account_is_made_from_the_files_beside_it(modules):
     assert words <= 1200
 
 
-def test_every_script_of_the_account_has_what_it_imports(modules):
-    """A name that moves in the package moves here too."""
-    for path in sorted((ROOT / "docs/scripts").glob("twelve_*.py")):
-        assert modules(path.stem).__doc__
-
-
-def test_an_account_without_a_file_is_one_line(modules, tmp_path):
+def test_an_account_without_a_file_is_one_line(tmp_path):
     with pytest.raises(PassbandError, match=r"matrix.json: is missing; run the other commands"):
-        modules("twelve_page").fields(tmp_path)
+        page.fields(tmp_path)

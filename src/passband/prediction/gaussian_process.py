@@ -38,7 +38,7 @@ MISSING, MISSING_TIMES_CELLS = 1000, 3e7
 Z90 = 1.6448536269514722
 #: Standard deviation of the logit of Dice that is added one octave (a factor of 2) below the lowest
 #: fitted dose; the variance grows linearly with the octaves. It was chosen after looking at the
-#: twelve thousand networks with the lower doses left out, see docs/scripts/twelve_low_doses.py.
+#: twelve thousand networks with the lower doses left out, see docs/recommend.md.
 BELOW_STD = 0.5
 #: Number of conditions at which a factor of 1 for standard deviations has the same weight as the
 #: errors of left-out conditions. The number was chosen after looking at two sets of 16 conditions:
