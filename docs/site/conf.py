@@ -19,18 +19,21 @@ import stores
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 #: The folders with pages. Sphinx does not look into the others, such as results of studies.
-FOLDERS = ROOT / "docs", ROOT / "results", ROOT / "benchmarks"
+FOLDERS = ROOT / "docs", ROOT / "results", ROOT / "benchmarks", ROOT / "findings"
 
 project, author, release = "Passband", "the authors of Passband", PROJECT["version"]
 copyright = f"{author}, GPL-3.0-or-later"
 root_doc, language, needs_sphinx = "README", "en", "9.0"
 smartquotes = False  # they would make a dash of the two hyphens of an option
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-include_patterns = ["*.md", "docs/**.md", "results/README.md", "benchmarks/README.md"]
+include_patterns = [
+    *("*.md", "docs/**.md", "findings/**.md"),
+    *("results/README.md", "benchmarks/README.md"),
+]
 exclude_patterns = [
     *(p.name for p in ROOT.iterdir() if p.is_dir() and p not in FOLDERS),
     *(f"results/{p.name}" for p in (ROOT / "results").iterdir() if p.is_dir()),
-    "docs/twelve-thousand/page.md",  # the same account as its README, for a PDF file
+    "findings/twelve_thousand/page.md",  # what its README is made from
 ]
 
 # Markdown, and notebooks, which open the demo from the folder in which it was run

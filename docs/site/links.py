@@ -20,8 +20,6 @@ class Repository(SphinxTransform):
         for link in [*self.document.findall(is_unresolved)]:
             _, target = self.env.relfn2path(link["reftarget"], self.env.docname)
             path = Path(target)
-            if not path.exists():  # a locked page names scripts in the folder where they were
-                path = path.parent / "scripts" / path.name
             if path.exists():
                 link.replace_self(resolved(link, path.resolve().relative_to(root.resolve())))
 

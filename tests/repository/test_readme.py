@@ -12,7 +12,6 @@ from unittest.mock import MagicMock
 import browser
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
 import tifffile
 import xarray as xr
@@ -38,12 +37,12 @@ PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "docs" / "real" / "README.md",
-    ROOT / "docs" / "twelve-thousand" / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "benchmarks" / "README.md",
     ROOT / "results" / "README.md",
 ]
-
+#: The pages of the findings. `page.md` is what a README is made from.
+FINDINGS = sorted(p for p in ROOT.glob("findings/**/*.md") if p.name != "page.md")
 
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 TEN_MINUTES = (ROOT / "docs" / "ten-minutes.md").read_text(encoding="utf-8")
@@ -93,12 +92,33 @@ def test_the_rule_graph_is_drawn_from_the_snakefile():
 # Links and commands
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [*PAGES, *FINDINGS], ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_relative_link_leads_to_a_file(page):
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     targets = re.findall(r"\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)", text)
     local = {t.partition("#")[0] for t in targets if not re.match(r"[a-z]+:|#", t)}
     assert sorted(t for t in local if not (page.parent / t).exists()) == []
+
+
+def test_every_script_that_a_page_names_exists():
+    text = "".join(page.read_text(encoding="utf-8") for page in [*PAGES, *FINDINGS])
+    named = set(re.findall(r"\bpython\s+([a-z]\S+\.py)\b", text))
+    named |= {
+        f"{name.replace('.', '/')}.py"
+        for name in re.findall(r"\bpython -m (findings\.[\w.]+)", text)
+    }
+    there = {name for name in named if (ROOT / name).exists()}
+    there |= {name for name in named if (ROOT / name).with_suffix("").is_dir()}
+    assert len(there) > 5
+    assert sorted(named - there) == []
+
+
+def test_no_page_for_users_tells_them_to_run_a_file_of_findings():
+    pages = [page for page in PAGES if page.name != "CONTRIBUTING.md"]
+    texts = {page.name: page.read_text(encoding="utf-8") for page in pages}
+    command = re.compile(r"`[^`]*\bpython (?:-m findings|\S*findings/)|make findings")
+    assert [name for name, text in texts.items() if command.search(text)] == []
+    assert command.search("(`python -m findings.rings.rings FOLDER`)")
 
 
 def test_every_make_command_exists():
@@ -515,7 +535,7 @@ def make_table(path):
 def test_the_results_page_opens_both_kinds_of_store(tmp_path, monkeypatch):
     (code,) = blocks("python", (ROOT / "results" / "README.md").read_text(encoding="utf-8"))
     make_table(tmp_path / "results" / "demo" / "table.zarr")
-    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    (tmp_path / "findings").symlink_to(ROOT / "findings")
     monkeypatch.chdir(tmp_path)
     opened = {}
     exec(code, opened)  # the page's code
@@ -555,37 +575,3 @@ def test_the_particles_open_over_the_image_in_napari(tmp_path, monkeypatch):
     assert labels.dtype.kind in "iu"  # napari refuses labels that are floats
     assert labels.max() >= 1
     napari.run.assert_called_once()
-
-
-ACCOUNT = ROOT / "docs" / "twelve-thousand"
-
-
-def test_the_time_of_the_twelve_thousand_networks_is_that_of_their_parts():
-    hours = pd.read_csv(ACCOUNT / "parts.csv").wall_s.sum() / 3600
-    assert f"in {hours:.1f} hours on 2 busy cores" in " ".join(TEN_MINUTES.split())
-
-
-def test_the_findings_have_the_numbers_of_the_account():
-    findings = " ".join(README.split("## Findings")[1].split("\n## ")[0].split())
-    seen = pd.read_csv(ACCOUNT / "afterwards.csv").set_index(["line", "cells"]).sort_index()
-    r2 = seen.r2.xs("new tests", level="cells")
-    package, scaled, raw = (r2[name] for name in ("T(q), bits and dose", "scaled", "raw"))
-    assert f"(R² {package:.2f}; imaging parameters {scaled:.2f})" in findings
-    assert f"{raw:.2f}" == f"{scaled:.2f}"  # whatever the scale of imaging parameters
-    spectrum = seen.loc[("power spectrum of 16 images", "new tests")]
-    assert spectrum.minus_scaled_low > 0
-    assert spectrum.minus_package_low < 0 < spectrum.minus_package_high
-    assert "power spectrum of 16 of their images (seen afterwards)" in findings
-    of = pd.read_csv(ACCOUNT / "claims.csv").set_index(["claim", "networks", "tests"]).sort_index()
-    line = of.loc["trough − shoulders"].reset_index()
-    series = line[line.networks.str.match(r"compact-w4-d2, \d+ µm")]
-    below = series[series.high < 0].groupby("tests").size()
-    assert (below["144 tests"], below["50 e/Å²"], below.get("1600 e/Å²", 0)) == (3, 4, 0)
-    assert "in three of four series, mostly at low dose" in findings
-    longer = of.loc["change against 192 steps"]
-    assert longer.high[("3072 steps, trained at ≥ 400 e/Å²", "50 e/Å²")] < 0
-    assert "Longer training makes high-dose networks worse at low dose" in findings
-    judged = pd.read_csv(ACCOUNT / "train-this.csv").query("cells == '24 new'").set_index("row")
-    names = [f"{name}_equal_steps" for name in ("difference", "high", "low")]
-    for row in ("doses", "all"):
-        assert "{:.3f} ({:.3f} to {:.3f}) below".format(*-judged.loc[row, names]) in findings

@@ -1,0 +1,1 @@
+twelve_thousand/kernels.py

@@ -1,0 +1,1 @@
+twelve_thousand/locked.py
