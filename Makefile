@@ -36,8 +36,8 @@ images: demo ## Make the pictures in docs/images; most of them show the demo
 	python docs/scripts/pictures.py
 	passband recommend demo --defocus-nm 12 --cs-um 5 --aperture-mrad 15 --dose-e-per-A2 400 \
 	  --figure docs/images/recommend.png
-	python benchmarks/thon_rings.py --figure docs/images/rings.png
-	python benchmarks/convergence.py --figure docs/images/convergence.png
+	python docs/scripts/thon_rings.py --figure docs/images/rings.png
+	python docs/scripts/convergence.py --figure docs/images/convergence.png
 	passband predict general sample --out build/sample
 	cp build/sample/sample_overlay.png docs/images/overlay.png
 

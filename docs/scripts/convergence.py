@@ -4,6 +4,8 @@ The reference wave is computed with the same slices and with pixels of 0.04 Å. 
 pixels of 0.05 Å is compared with the reference wave too. The error of a wave ψ is rms|Δψ| / rms|ψ −
 mean ψ| over spatial frequencies from 0 to an aperture. The table shows, for each material, the
 largest error of its structures.
+
+    python docs/scripts/convergence.py --figure docs/images/convergence.png
 """
 
 import argparse
@@ -11,7 +13,6 @@ from pathlib import Path
 
 import abtem
 import numpy as np
-from harness import Table
 from matplotlib.figure import Figure
 
 from passband import seeds
@@ -19,6 +20,7 @@ from passband.config import Diameter, Microscope, Specimen
 from passband.figures import style
 from passband.optics import ctf
 from passband.optics.sampling import Sampling
+from passband.reports import markdown
 from passband.specimens import multislice
 from passband.specimens import structures as specimen
 from passband.specimens.multislice import Multislice
@@ -105,7 +107,7 @@ def draw(pixels: dict, slices: dict, auto_A: float, path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one small structure, in seconds")
     parser.add_argument("--figure", type=Path, help="file of the figure, such as a.png")
     options = parser.parse_args()
@@ -114,7 +116,10 @@ def main() -> None:
     grid, auto = microscope.sampling, microscope.multislice
     diameter = Diameter(mean=0.8, std=0.1, min=0.6, max=1.0) if quick else Diameter()
     number, materials = (1, MATERIALS[:1]) if quick else (8, MATERIALS)
-    pixels, slices, table = {}, {}, Table()
+    goal = f"≤ {100 * GOAL:g}"
+    pixels: dict[str, dict[float, float]] = {}
+    slices: dict[str, dict[float, float]] = {}
+    rows: list[tuple[str, str, float]] = []
     for material in materials:
         pixels[material] = dict.fromkeys(PIXELS_A[:: 3 if quick else 1], 0.0)
         slices[material] = dict.fromkeys(SLICES_A[:: 2 if quick else 1], 0.0)
@@ -140,15 +145,17 @@ def main() -> None:
                 slices[material][thickness] = max(known, error(wave, thin, grid, alpha))
         where = f"{material}, {auto.pixel_A:.3f} Å"
         for each, value in worst.items():
-            table.row(f"{where}: error of the wave up to {each} mrad [%]", 100 * GOAL, 100 * value)
-        table.row(f"{where}: error of std(I) [%]", 100 * GOAL, 100 * contrast)
-        table.row(f"{where}: rms ΔI / std(I) [%]", None, 100 * change)
-        thick = 100 * slices[material][1.0]
-        table.row(f"{where}: error with slices of 1 Å, relative to 0.125 Å [%]", None, thick)
-        table.row(f"{material}: error of abTEM with pixels of 0.05 Å [%]", None, 100 * of_abtem)
-        table.row(f"{material}: error of abTEM with pixels of 0.3 Å [%]", None, 100 * before)
+            rows.append((f"{where}: error of the wave up to {each} mrad [%]", goal, value))
+        rows.append((f"{where}: error of std(I) [%]", goal, contrast))
+        rows.append((f"{where}: rms ΔI / std(I) [%]", "", change))
+        thick = slices[material][1.0]
+        rows.append((f"{where}: error with slices of 1 Å, relative to 0.125 Å [%]", "", thick))
+        rows.append((f"{material}: error of abTEM with pixels of 0.05 Å [%]", "", of_abtem))
+        rows.append((f"{material}: error of abTEM with pixels of 0.3 Å [%]", "", before))
         for pixel, value in pixels[material].items():
-            table.row(f"{material}, {pixel:g} Å: error up to {alpha} mrad [%]", None, 100 * value)
+            rows.append((f"{material}, {pixel:g} Å: error up to {alpha} mrad [%]", "", value))
+    printed = [(what, most, f"{100 * value:.3g}") for what, most, value in rows]
+    print(markdown.table(["what", "goal", "measured"], printed))
     if options.figure:
         draw(pixels, slices, auto.pixel_A, options.figure)
 

@@ -4,6 +4,11 @@ Exit waves of amorphous carbon, with and without gold particles, are computed by
 at many defoci and doses are formed from each wave. The truth is the defocus of the middle of the
 carbon film: the defocus of the condition minus the distance from the film's middle to the plane of
 the exit wave.
+
+    python docs/scripts/thon_rings.py                # simulated images
+    python docs/scripts/thon_rings.py --noise 60     # images without rings
+    python docs/scripts/thon_rings.py --real FOLDER  # micrographs, beside their manifest
+    python docs/scripts/thon_rings.py --figure docs/images/rings.png
 """
 
 import argparse
@@ -15,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from ase import Atoms
-from harness import Table
 from scipy.ndimage import gaussian_filter
 
 from passband import seeds
@@ -29,6 +33,7 @@ from passband.micrographs.rings.ctf_fit import Settings
 from passband.micrographs.rings.lens import Lens
 from passband.optics.ctf import Optics
 from passband.optics.sampling import Sampling
+from passband.reports import markdown
 from passband.specimens import carbon, crystals, structures
 from passband.specimens.multislice import Multislice
 
@@ -47,6 +52,8 @@ DEFOCI_NM = (-80, 10, 20, 40, 60, 110, 250)
 DOSES = (20, 200, 1000)
 #: Spherical aberration [µm], aperture [mrad] and two-fold astigmatism [nm]. Images take turns.
 LENSES = ((0, 40, 0), (1200, 40, 5), (5, 16, 3))
+#: What was measured, its goal as text, and the value.
+Row = tuple[str, str, float]
 
 
 def wave(thickness_nm: float, fraction: float, particles: int, px: int) -> tuple:
@@ -166,8 +173,8 @@ def simulated(options: argparse.Namespace) -> list[dict]:
     return records
 
 
-def without_rings(number: int, px: int, table: Table) -> None:
-    """Print how often images without rings are said to have rings, and the largest gains.
+def without_rings(number: int, px: int) -> list[Row]:
+    """Return how often images without rings are said to have rings, and the largest gains.
 
     Images take turns: white noise, noise that a detector blurred, noise with a smooth spectrum.
     """
@@ -181,9 +188,11 @@ def without_rings(number: int, px: int, table: Table) -> None:
         (found,) = ctf_fit.measure([ctf_fit.prepare(noise, PIXEL_A, settings)], settings)
         gains.append(found.gain)
     wrong = 100 * float(np.mean(np.array(gains) > ctf_fit.VISIBLE))
-    table.row(f"{number} images of noise: with rings [%]", 1, wrong)
-    table.row("gain of noise, mean", None, float(np.mean(gains)))
-    table.row("gain of noise, largest", None, float(np.max(gains)))
+    return [
+        (f"{number} images of noise: with rings [%]", "≤ 1", wrong),
+        ("gain of noise, mean", "", float(np.mean(gains))),
+        ("gain of noise, largest", "", float(np.max(gains))),
+    ]
 
 
 def judged(found: ctf_fit.Measurement, defocus: float) -> dict:
@@ -236,7 +245,7 @@ def real(folder: Path, cs_um: float | None, contrast: float | None) -> list[dict
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one small field, in seconds")
     parser.add_argument("--verbose", action="store_true", help="print a record of each image")
     parser.add_argument("--waves", type=Path, default=Path("results/thon_rings"))
@@ -249,36 +258,44 @@ def main() -> None:
     if options.figure:
         draw(options)
         return
-    table = Table()
     if options.real:
         records = real(options.real, options.cs_um, options.contrast)
         for record in records:
             print(json.dumps(record))
-        near = np.mean([abs(r["ratio"] - 1) <= 0.03 for r in records])
-        table.row("real micrographs within 3% of the manifest [%]", None, 100 * near)
-        table.row("common Cs [µm]", None, records[0]["cs_um"])
-        return
-    if options.noise:
-        without_rings(options.noise, PX // 2, table)
-        return
-    records = simulated(options)
+        rows = of_micrographs(records)
+    elif options.noise:
+        rows = without_rings(options.noise, PX // 2)
+    else:
+        rows = of_simulated(simulated(options))
+    printed = [(what, goal, f"{value:.3g}") for what, goal, value in rows]
+    print(markdown.table(["what", "goal", "measured"], printed))
+
+
+def of_micrographs(records: list[dict]) -> list[Row]:
+    near = np.mean([abs(r["ratio"] - 1) <= 0.03 for r in records])
+    return [
+        ("real micrographs within 3% of the manifest [%]", "", 100 * float(near)),
+        ("common Cs [µm]", "", records[0]["cs_um"]),
+    ]
+
+
+def of_simulated(records: list[dict]) -> list[Row]:
     visible = [r for r in records if r["visible"]]
-    table.row("visible images whose rings are found [%]", 100, share(visible, "rings"), True)
-    table.row("visible images within 2 nm or 2% [%]", 95, share(visible, "right"), True)
-    table.row(
-        "visible images off by 10% with an interval without the truth [%]",
-        0,
-        share(visible, "misled"),
-    )
     shown = [r for r in records if r["rings"]]
-    table.row("images with rings found: within 2 nm or 2% [%]", None, share(shown, "right"))
-    table.row("95% intervals that contain the truth [%]", None, share(shown, "covered"))
-    table.row("off by 10% with an interval without the truth [%]", None, share(shown, "misled"))
     wrong = [r for r in shown if r["sign"] < 0.01]
-    table.row("signs excluded wrongly [%]", None, 100 * len(wrong) / max(1, len(shown)))
-    blank = [r for r in records if r["field"] == "vacuum"]
-    if blank:
-        table.row("vacuum with rings [%]", None, share(blank, "rings"))
+    misled = "off by 10% with an interval without the truth [%]"
+    rows = [
+        ("visible images whose rings are found [%]", "≥ 100", share(visible, "rings")),
+        ("visible images within 2 nm or 2% [%]", "≥ 95", share(visible, "right")),
+        (f"visible images {misled}", "≤ 0", share(visible, "misled")),
+        ("images with rings found: within 2 nm or 2% [%]", "", share(shown, "right")),
+        ("95% intervals that contain the truth [%]", "", share(shown, "covered")),
+        (misled, "", share(shown, "misled")),
+        ("signs excluded wrongly [%]", "", 100 * len(wrong) / max(1, len(shown))),
+    ]
+    if blank := [r for r in records if r["field"] == "vacuum"]:
+        rows.append(("vacuum with rings [%]", "", share(blank, "rings")))
+    return rows
 
 
 def share(records: list[dict], key: str) -> float:

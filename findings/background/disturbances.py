@@ -1,7 +1,7 @@
 """What uneven light, bars and other disturbances cost `general`, and what is repaired or flagged.
 
-    python benchmarks/disturbances.py                  # simulated fields, which must not suffer
-    python benchmarks/disturbances.py --hrtem FOLDER   # disturbed real patches
+    python -m findings.background.disturbances                 # simulated fields, not to suffer
+    python -m findings.background.disturbances --hrtem FOLDER  # disturbed real patches
 
 The simulated fields are hard for a rule about the background: one particle of a third of the width
 in the middle, particles over more than half of the field, one particle that an edge cuts, and
@@ -40,6 +40,8 @@ from passband.scores import dice_of_masks
 from passband.specimens import exit_waves
 from passband.specimens.structures import Structure
 
+#: The study of `general`, whose specimens and microscope the simulated fields have.
+GENERAL = Path("studies/real-general.yaml")
 PATCH_A = 0.776
 SEED = 77
 #: Sides of a field, and of the field from which it is cut where it must not be periodic [pixels].
@@ -74,7 +76,7 @@ def found(
 
 def study(side_px: int, **specimen: object) -> Study:
     """Return the study of `general` with other specimens, in a field of so many pixels."""
-    written = study_file.read(Path(__file__).parents[1] / "studies" / "real-general.yaml")
+    written = study_file.read(GENERAL)
     written["microscope"]["field_px"] = side_px
     written["specimens"]["gold"] |= specimen
     return loading.validate(written)

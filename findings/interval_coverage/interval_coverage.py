@@ -1,7 +1,7 @@
 """How often the 95% intervals of `ood` contain the mean over other networks and other images.
 
-    python benchmarks/interval_coverage.py results/twelve-thousand/table.zarr    # 3 minutes
-    python benchmarks/interval_coverage.py --quick                               # a drawn table
+    python -m findings.interval_coverage.interval_coverage          # the twelve thousand, 20 s
+    python -m findings.interval_coverage.interval_coverage --quick  # a drawn table
 
 The metric is the mean Dice of each training condition under all test conditions. Each condition of
 the table has its own mean, and its own variances of replicas, images and both together, which are
@@ -20,21 +20,29 @@ each part of the variance is multiplied by 1 + number drawn / number left.
 """
 
 import argparse
-from pathlib import Path
+import itertools
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.special import polygamma
 
+from findings.twelve_thousand import packed
 from passband.analysis.bootstrap import percentile_interval
 from passband.analysis.crossed_intervals import Part, half_width, moderated, of_mean, variance
-from passband.analysis.groups import groups
 from passband.analysis.packed_table import by_image, image_dice
-from passband.storage import datasets
+from passband.reports import markdown
 
 CONFIDENCE = 0.95
 #: The numbers of replicas of the conditions, by the words for a row: of those that are counted, and
 #: of every other condition.
 REPLICAS = {"1 everywhere": (1, 1), "1": (1, 2), "2": (2, 2), "7": (7, 7)}
+#: Numbers of images of the simulated studies.
+IMAGES = (8, 48)
+SIMULATED = ("images", "replicas", "bootstrap", "interval", "in the noisiest tenth", "width")
+REAL = ("metric", "replicas", "images", "of the rest covered")
+#: The skewness of the effects of replicas and of images in the twelve thousand networks.
+SKEWNESS = (-0.7, 0.25)
+SEED = 28
 
 
 def drawn(random: np.random.Generator) -> np.ndarray:
@@ -45,13 +53,11 @@ def drawn(random: np.random.Generator) -> np.ndarray:
     return 0.9 - 5 * noise + replicas + images + 0.02 * random.normal(size=(60, 7, 6, 8))
 
 
-def read(path: Path) -> np.ndarray:
-    """Return Dice (train, replica, test, image) of the first group of a table, as float32."""
-    with datasets.open_checked(path, datasets.TABLE) as table:
-        _, cells = next(iter(groups(by_image(table))))
-        rows = (cells.isel(train=k) for k in range(cells.sizes["train"]))
-        dims = "replica", "test", "structure"
-        return np.stack([image_dice(row, *dims).astype(np.float32) for row in rows])
+def twelve_thousand() -> np.ndarray:
+    """Return Dice (train, replica, test, image) of the twelve thousand networks, as float32."""
+    dims = "train", "replica", "test", "structure"
+    parts = (image_dice(by_image(table), *dims) for table in packed.tables())
+    return np.concatenate([part.astype(np.float32) for part in parts])
 
 
 def intervals(Y: np.ndarray, there: np.ndarray, more: tuple[float, float] = (1.0, 1.0)):
@@ -101,8 +107,16 @@ def scattered(found: np.ndarray, mean: np.ndarray, freedom: int) -> np.ndarray:
     return true * found.mean() / true.mean()
 
 
-def simulated(Y: np.ndarray, options: argparse.Namespace, random: np.random.Generator) -> None:
-    """Print the coverage in simulated studies, from Y (condition, replica, image)."""
+def simulated(
+    Y: np.ndarray, random: np.random.Generator, studies: int, skewness: tuple[float, float]
+) -> Iterator[list[str]]:
+    """Yield rows of the coverage in simulated studies, see :data:`SIMULATED`.
+
+    Args:
+        Y: (condition, replica, image), from which the variances are.
+        studies: The number of studies for a row. The first one has the bootstrap.
+        skewness: Of the effects of replicas, and of those of images.
+    """
     R, S = Y.shape[1:]
     mean, a, b = Y.mean((1, 2)), Y.mean(2), Y.mean(1)
     rest = Y - a[:, :, None] - b[:, None] + mean[:, None, None]
@@ -116,35 +130,33 @@ def simulated(Y: np.ndarray, options: argparse.Namespace, random: np.random.Gene
         gamma = (random.gamma(shape, size=(len(mean), *sizes)) - shape) / np.sqrt(shape)
         return np.sign(skewness) * gamma * np.sqrt(variances)[:, None, None]
 
-    print("| images | replicas | bootstrap | interval | in the noisiest tenth | width |")
-    print("|---|---|---|---|---|---|")
-    for images in (8, 48):
-        for words, (replicas, others) in REPLICAS.items():
-            there = np.full(len(mean), replicas)
-            there[::2] = others
-            counted = there == replicas
-            covered, widths, before = [], [], []
-            for study in range(options.studies):
-                y = mean[:, None, None] + effects(of_replica, options.skewness[0], there.max(), 1)
-                y = y + effects(of_image, options.skewness[1], 1, images)
-                y += random.normal(size=y.shape) * np.sqrt(both)[:, None, None]
-                means, half = intervals(y, there)
-                covered.append(abs(means - mean) <= half)
-                known = of_replica / there + of_image / images + both / (there * images)
-                widths.append(half / np.sqrt(known) / 1.96)
-                if study < options.bootstraps:
-                    ends = bootstrap(y[counted, :replicas], random, 200)
-                    before.append((ends[:, 0] <= mean[counted]) & (mean[counted] <= ends[:, 1]))
-            covered, widths = np.array(covered), np.array(widths)
-            cells = [np.mean(before), covered[:, counted].mean()]
-            cells += [covered[:, counted & noisiest].mean(), widths[:, counted].mean()]
-            text = " | ".join(f"{x:.3f}" for x in cells[:-1])
-            print(f"| {images} | {words} | {text} | {cells[-1]:.2f} |", flush=True)
+    for images, (words, (replicas, others)) in itertools.product(IMAGES, REPLICAS.items()):
+        there = np.full(len(mean), replicas)
+        there[::2] = others
+        counted = there == replicas
+        covered = np.empty((studies, len(mean)), bool)
+        widths = np.empty((studies, len(mean)))
+        for study in range(studies):
+            y = mean[:, None, None] + effects(of_replica, skewness[0], there.max(), 1)
+            y = y + effects(of_image, skewness[1], 1, images)
+            y += random.normal(size=y.shape) * np.sqrt(both)[:, None, None]
+            means, half = intervals(y, there)
+            covered[study] = abs(means - mean) <= half
+            known = of_replica / there + of_image / images + both / (there * images)
+            widths[study] = half / np.sqrt(known) / 1.96
+            if study == 0:
+                ends = bootstrap(y[counted, :replicas], random, 200)
+                before = (ends[:, 0] <= mean[counted]) & (mean[counted] <= ends[:, 1])
+        shares = before.mean(), covered[:, counted].mean(), covered[:, counted & noisiest].mean()
+        text = [f"{share:.3f}" for share in shares]
+        yield [f"{images}", words, *text, f"{widths[:, counted].mean():.2f}"]
 
 
-def real(metrics: dict[str, np.ndarray], draws: int, random: np.random.Generator) -> None:
-    """Print the coverage of real draws, for each metric (condition, replica, image)."""
-    print("\n| metric | replicas | images | of the rest covered |\n|---|---|---|---|")
+def real(D: np.ndarray, random: np.random.Generator, draws: int) -> Iterator[list[str]]:
+    """Yield rows of the coverage of real draws from D (train, replica, test, image)."""
+    column = D.shape[2] // 2
+    metrics = {"mean over all test conditions": D.mean(2, dtype=float)}
+    metrics["one test condition"] = D[:, :, column].astype(float)
     for name, Y in metrics.items():
         R, S = Y.shape[1:]
         images = S // 2
@@ -159,29 +171,34 @@ def real(metrics: dict[str, np.ndarray], draws: int, random: np.random.Generator
                 means, half = intervals(y[:, :, :images], there, more)
                 rest = [each[n:, images:].mean() for each, n in zip(y, there, strict=True)]
                 covered.append((abs(means - rest) <= half)[counted])
-            print(f"| {name} | {replicas} | {images} | {np.mean(covered):.3f} |", flush=True)
+            yield [name, f"{replicas}", f"{images}", f"{np.mean(covered):.3f}"]
+
+
+def tables(
+    D: np.ndarray, studies: int = 10, draws: int = 40, skewness: tuple[float, float] = SKEWNESS
+) -> tuple[str, str]:
+    """Return both tables, from Dice D (train, replica, test, image).
+
+    Args:
+        studies: Simulated studies for each row of the first table.
+        draws: Real draws for each row of the second table.
+    """
+    random = np.random.default_rng(SEED)
+    first = markdown.table(SIMULATED, simulated(D.mean(2, dtype=float), random, studies, skewness))
+    return first, markdown.table(REAL, real(D, random, draws))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("table", type=Path, nargs="?", help="a finished study's table.zarr")
-    parser.add_argument("--quick", action="store_true", help="a drawn table, and few studies")
+    parser.add_argument("--quick", action="store_true", help="a drawn table")
     parser.add_argument("--studies", type=int, default=10, help="simulated studies a row")
     parser.add_argument("--draws", type=int, default=40, help="real draws a row")
-    parser.add_argument("--bootstraps", type=int, default=1, help="those with a bootstrap")
     parser.add_argument(
-        "--skewness", type=float, nargs=2, default=(-0.7, 0.25), metavar=("REPLICAS", "IMAGES")
+        "--skewness", type=float, nargs=2, default=SKEWNESS, metavar=("REPLICAS", "IMAGES")
     )
     options = parser.parse_args()
-    if (options.table is None) != options.quick:
-        parser.error("give a table, or --quick")
-    random = np.random.default_rng(28)
-    D = drawn(random) if options.quick else read(options.table)
-    ood = D.mean(2, dtype=float)
-    simulated(ood, options, random)
-    column = D.shape[2] // 2
-    metrics = {"mean over all test conditions": ood, "one test condition": D[:, :, column]}
-    real({name: values.astype(float) for name, values in metrics.items()}, options.draws, random)
+    D = drawn(np.random.default_rng(SEED)) if options.quick else twelve_thousand()
+    print(*tables(D, options.studies, options.draws, tuple(options.skewness)), sep="\n\n")
 
 
 if __name__ == "__main__":

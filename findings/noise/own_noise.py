@@ -1,7 +1,7 @@
 """What `general` finds if an image's noise is measured, taken for white or averaged, or left.
 
-    python benchmarks/own_noise.py                  # simulated images with white noise
-    python benchmarks/own_noise.py --hrtem FOLDER   # also real patches, enlarged
+    python -m findings.noise.own_noise                 # simulated images with white noise
+    python -m findings.noise.own_noise --hrtem FOLDER  # also real patches, enlarged
 
 Dice is a mean over images. In parentheses is the number of images that are called unlike the
 training. FOLDER has the folders `images` and `masks`, with pixels of 0.776 Å.
@@ -28,7 +28,12 @@ from passband.micrographs.trust.trust import Assessor
 from passband.micrographs.truth import score
 from passband.specimens import exit_waves
 
-PIXEL_A, DRAWN_A, STRUCTURES, SEED = 0.5, 0.776, 5, 99
+GENERAL = Path("studies/real-general.yaml")
+PIXEL_A = 0.5
+#: The pixels of the real patches [Å].
+DRAWN_A = 0.776
+STRUCTURES = 5
+SEED = 99
 #: The slope that an image is said to have, and the setting: None measures, False leaves the image.
 TREATMENTS = {
     "measured": (None, None),
@@ -59,7 +64,7 @@ def row(name: str, images: list[np.ndarray], masks: list[np.ndarray], pixel_A: f
 
 def simulated() -> tuple[np.ndarray, np.ndarray]:
     """Return intensities of new structures without noise, with the mean 1, and their masks."""
-    written = study_file.read(Path(__file__).parents[1] / "studies" / "real-general.yaml")
+    written = study_file.read(GENERAL)
     written["microscope"] |= {"detector": {}, "field_px": 256, "spread": {}}
     study = loading.validate(written)
     specimen, microscope = study.specimens["gold"], study.microscope

@@ -1,11 +1,11 @@
 """Take away one step of realism at a time, and measure on real images what each step is worth.
 
-    python docs/scripts/realism.py FOLDER          # FOLDER has the folders images and masks
-    python docs/scripts/realism.py FOLDER --only reference "white noise"
+    python -m findings.noise.realism FOLDER  # FOLDER has the folders images and masks
+    python -m findings.noise.realism FOLDER --only reference "white noise"
 
 Each row is `studies/real-general.yaml` with fewer structures and epochs, and without one step.
 Snakemake trains two networks for a row, with different initial weights and noise. Rows share exit
-waves if only the imaging differs. The table is printed, and written to docs/real/README.md.
+waves if only the imaging differs. The table is printed, and written to README.md beside this file.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from real import Patch, mean, measure, read
 
+from docs.scripts.real import Patch, mean, measure, read
 from passband import PassbandError, config
 from passband.config import Study
 from passband.learning.network_files import finished_networks, open_networks
@@ -59,7 +59,7 @@ STEPS = {
         "specimens.gold.roughness": 0.0,
     },
 }
-PAGE = Path("docs/real/README.md")
+PAGE = Path(__file__).with_name("README.md")
 MARKS = "<!-- steps begin -->", "<!-- steps end -->"
 
 

@@ -1,7 +1,7 @@
 """Compare the particles of `passband predict` with the instance masks of a study's test images.
 
-    python benchmarks/particles.py microscopes              # a minute on one core
-    python benchmarks/particles.py --sets judging           # touching particles: 6 minutes
+    python -m findings.particles.particles microscopes     # a minute on one core
+    python -m findings.particles.particles --sets judging  # touching particles: 6 minutes
 
 Networks that were trained at 400 e/Å² or more are tested in distribution: on test images under
 their own training condition, and on wider fields with more particles, on both faces of the
@@ -22,9 +22,9 @@ import argparse
 from collections.abc import Iterator
 
 import numpy as np
-from harness import Table
 from scipy import ndimage
 
+from benchmarks.harness import Table
 from passband import PassbandError
 from passband.config import Microscope, Particles, Specimen, Study, load
 from passband.grid import Condition

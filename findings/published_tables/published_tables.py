@@ -1,7 +1,7 @@
 """Read what another group's networks lost under other defoci and doses; write published.csv.
 
-    python docs/scripts/published_tables.py         # ../shared/data/transfer-learning
-    python docs/scripts/published_tables.py FOLDER OUTPUT
+    python -m findings.published_tables.published_tables         # ../shared/data/transfer-learning
+    python -m findings.published_tables.published_tables FOLDER OUTPUT
 
 FOLDER has the tables of Rangel DaCosta, Oill & Scott 2025, doi 10.69761/kjte5358 (CC-BY-4.0): 7,200
 networks, pretrained at one of 5 defoci and tested at 11, and 180 networks at 5 doses. For each pair
@@ -26,7 +26,7 @@ from passband.optics.ctf import Optics, transfer
 from passband.reports import markdown
 
 SOURCE = Path("../shared/data/transfer-learning")
-OUTPUT = Path("docs/twelve-thousand/published.csv")
+OUTPUT = Path("findings/published_tables/published.csv")
 DEFOCUS, DOSE = "defocus_7200_networks.csv.gz", "dose_180_networks.csv"
 #: The least loss, ln(1 + 1/e), since the softmax was applied twice. The table of doses contains it.
 LEAST = np.log1p(np.exp(-1))
@@ -159,18 +159,29 @@ def table(rows: pd.DataFrame) -> str:
     return markdown.table(head, lines)
 
 
-def main(arguments: list[str]) -> int:
-    given = map(Path, arguments)
-    source, output = next(given, SOURCE), next(given, OUTPUT)
-    for name in (DEFOCUS, DOSE):
-        if not (source / name).exists():
-            print(f"{source / name}: is missing; give the folder of the tables", file=sys.stderr)
-            return 1
+def lacking(source: Path) -> Path | None:
+    """Return a file that a folder of tables lacks."""
+    return next((source / name for name in (DEFOCUS, DOSE) if not (source / name).exists()), None)
+
+
+def computed(source: Path) -> tuple[pd.DataFrame, str]:
+    """Return the rows of the table, and both directions of the dose as text."""
     doses = losses(source / DOSE, "pretrain_dose", "pretrain_validation_")
     defocus = losses(source / DEFOCUS, "pretrain_defocus", "best_pretrain_val_")
     rows = pd.DataFrame([*of_defocus(defocus), *of_doses(doses)])
-    rows.round(4).to_csv(output, index=False)
-    print(f"{table(rows)}\n\n{directions(doses)}")
+    return rows.round(4), directions(doses)
+
+
+def main(arguments: list[str]) -> int:
+    given = map(Path, arguments)
+    source = next(given, SOURCE)
+    output = next(given, OUTPUT)
+    if file := lacking(source):
+        print(f"{file}: is missing; give the folder of the tables", file=sys.stderr)
+        return 1
+    rows, of_doses = computed(source)
+    rows.to_csv(output, index=False)
+    print(f"{table(rows)}\n\n{of_doses}")
     return 0
 
 

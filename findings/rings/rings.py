@@ -1,7 +1,9 @@
-"""Which network of `studies/rings.yaml` segments real micrographs as their published masks do.
+"""Which network of `rings.yaml` segments real micrographs as their published masks do.
 
-    python benchmarks/rings.py FOLDER        # FOLDER has manifest.csv and the folders images, masks
-    python benchmarks/rings.py FOLDER --figure docs/real/rings.png
+    passband run findings/rings/studies/rings.yaml
+    passband run findings/rings/studies/rings-general.yaml
+    python -m findings.rings.rings FOLDER  # FOLDER has manifest.csv and the folders images, masks
+    python -m findings.rings.rings FOLDER --figure findings/rings/rings.png
 
 The published masks are a blur threshold, so the numbers are an agreement (Dice) and no accuracy;
 the first row is that threshold. For each image, the condition is measured from its Thon rings, and
@@ -12,13 +14,13 @@ bootstrap over regions of the specimen, since some images overlap.
 
 import argparse
 import csv
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
+from docs.scripts.real import outlined, write
 from passband import PassbandError
 from passband.answers import image_recommendation
 from passband.answers.tested_networks import TestedNetworks
@@ -32,9 +34,6 @@ from passband.network_id import NetworkId
 from passband.results import Results
 from passband.scores import dice_of_masks
 from passband.units import A_PER_NM
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs/scripts"))
-from real import outlined, write
 
 #: What the manifest's defoci assume: pixel size [Å] and Cs [µm].
 PIXEL_A, CS_UM = 0.564, 1040.0

@@ -3,7 +3,6 @@
 These are test statistics, flipped phases, and networks that are told the condition (FiLM).
 """
 
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from findings.twelve_thousand.parts import WHOLE
 from passband.axes import MAIN_AXES
 from passband.config import Study, load
 from passband.grid import Condition
@@ -33,9 +33,6 @@ from passband.prediction.range_of_use import ranges
 from passband.scores import dice
 from passband.seeds import seed
 from passband.specimens import exit_waves
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs/scripts"))
-from twelve_parts import WHOLE
 
 #: The folder of the networks.
 KEPT = Path("results/train-this")

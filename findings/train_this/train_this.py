@@ -1,12 +1,12 @@
 """Which networks to train: one for all conditions, several, or one that is told the condition.
 
-    python benchmarks/train_this.py studies  # writes train-this-192.yaml and the like
-    python benchmarks/train_this.py train    # trains, and tests under the 144 tests
-    python benchmarks/train_this.py judge    # tests the chosen rows where no row was chosen
+    python -m findings.train_this.train_this studies  # writes train-this-192.yaml and the like
+    python -m findings.train_this.train_this train    # trains, and tests under the 144 tests
+    python -m findings.train_this.train_this judge    # tests the chosen rows where none was chosen
 
 All networks have the recipe of studies/twelve-thousand.yaml and, but for the last two rows, its
 steps times 1, 4 or 16. A process that was interrupted continues with the networks that it lacks;
-what each took is appended to docs/twelve-thousand/studies/costs.csv. Only mixtures are in the
+what each took is appended to the costs.csv of the twelve thousand. Only mixtures are in the
 package; a study file has those of each number of steps, and ``passband run`` trains the same
 networks. The other methods are here.
 
@@ -58,9 +58,11 @@ import numpy as np
 import pandas as pd
 import torch
 import yaml
-from next import START, Matrix
-from train_this_methods import KEPT, WHOLE, Bench
 
+from findings.choosing.next import START, Matrix
+from findings.train_this.methods import KEPT, Bench
+from findings.twelve_thousand import packed, parts
+from findings.twelve_thousand.studies import STUDIES as OTHER_STUDIES
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.analysis.packed_table import by_image, image_dice, own_by_image
@@ -69,15 +71,13 @@ from passband.config import Study, load, study_file
 from passband.grid import Condition
 from passband.mixtures import Mixture
 from passband.prediction.range_of_use import ranges
-from passband.results import layout
-from passband.results.stores import load_table
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs/scripts"))
-from twelve_parts import FOLDER, append
-from twelve_studies import STUDIES
-
-OLD, LOCKED = Path("results/twelve-thousand"), FOLDER / "locked/study.yaml"
+FOLDER = Path("findings/train_this")
+STUDIES = FOLDER / "studies"
 RESULT = FOLDER / "train-this.csv"
+#: What the networks took, beside the other studies with the recipe of the twelve thousand.
+COSTS = OTHER_STUDIES / "costs.csv"
+LOCKED = parts.FOLDER / "locked/study.yaml"
 #: The steps of the recipe.
 FEWEST = 192
 REPLICAS = 4
@@ -143,19 +143,20 @@ def lens_of(condition: Condition) -> tuple[float, ...]:
     return tuple(getattr(condition, name) for name in list(MAIN_AXES)[:3])
 
 
-def five_by_next(results: Path = OLD, number: int = 5) -> list[Condition]:
+def five_by_next(number: int = 5) -> list[Condition]:
     """Return conditions that `passband next` chooses after four that are drawn."""
-    matrix = Matrix(results / "ood.zarr", "gold")
+    matrix = Matrix(parts.DATA / "ood.zarr.zip", "gold")
     rows = matrix.chosen(START + number, 0)[START:]
     return [Condition.parse(str(matrix.train.condition.values[row])) for row in rows]
 
 
-def write_studies(folder: Path = STUDIES, old: Path = OLD) -> None:
+def write_studies(folder: Path = STUDIES) -> None:
     """Write a study file for each number of steps."""
-    whole, five = load(WHOLE), five_by_next(old)
-    single = Condition.parse(Known.read(old).single)
+    whole = load(parts.WHOLE)
+    five = five_by_next()
+    single = Condition.parse(Known.read().single)
     for steps in sorted({steps for _, steps, _ in ORDER}):
-        content = study_file.read(WHOLE)
+        content = study_file.read(parts.WHOLE)
         content["study"] |= {"name": f"train-this-{steps}", "replicas": REPLICAS}
         content["study"] |= {"replicas_per_job": REPLICAS, "conditions_per_job": 60}
         # A grid needs a condition beside its mixtures.
@@ -165,7 +166,7 @@ def write_studies(folder: Path = STUDIES, old: Path = OLD) -> None:
         content["training"]["epochs"] *= steps // FEWEST
         content["evaluation"] |= {"microscopes": 0, "bootstrap": 0, "test_own": False}
         text = yaml.dump(content, Dumper=Plain, sort_keys=False, default_flow_style=None, width=100)
-        head = "# Written by benchmarks/train_this.py, before any of these networks was trained.\n"
+        head = f"# Written by {FOLDER}/train_this.py, before any of these networks was trained.\n"
         (folder / f"train-this-{steps}.yaml").write_text(head + text, encoding="utf-8")
 
 
@@ -174,7 +175,7 @@ def write_studies(folder: Path = STUDIES, old: Path = OLD) -> None:
 
 @cache
 def old_tests() -> list[Condition]:
-    return load(WHOLE).test_conditions
+    return load(parts.WHOLE).test_conditions
 
 
 def new_tests() -> list[Condition]:
@@ -231,14 +232,16 @@ class Known:
     test: list[str]
 
     @classmethod
-    def read(cls, old: Path = OLD) -> "Known":
-        """Read the first replicas of the merged table."""
-        table = load_table(old / layout.TABLE).isel(replica=slice(REPLICAS))
-        one = dict.fromkeys(("specimen", "architecture", "test_specimen"), 0)
-        dims = "train", "replica", "test", "structure"
-        D = image_dice(by_image(table).isel(one), *dims).mean((1, 3))
-        own = image_dice(own_by_image(table).isel(one), *dims[:2], dims[3]).mean((1, 2))
-        return cls(D, own, *([str(id) for id in table[side].values] for side in ("train", "test")))
+    def read(cls) -> "Known":
+        """Read the first replicas from the packed parts."""
+        D, own, train = [], [], []
+        for table in packed.tables():
+            table = table.isel(replica=slice(REPLICAS))
+            D.append(image_dice(by_image(table), "train", "replica", "test", "structure"))
+            own.append(image_dice(own_by_image(table), "train", "replica", "structure"))
+            train += map(str, table.train.values)
+        test = [str(id) for id in table.test.values]
+        return cls(np.concatenate(D).mean((1, 3)), np.concatenate(own).mean((1, 2)), train, test)
 
     @property
     def single(self) -> str:
@@ -355,9 +358,7 @@ def costs(name: str, row: str, structures: range = range(8)) -> Iterator[Bench]:
         line = {"wall_s": time.monotonic() - start, **of, "aggregate_cpu_s": others}
         line |= {"snakemake_cpu_s": 0.0, "peak_memory_MB": peak}
         numbers = {key: f"{value:.1f}" for key, value in line.items()}
-        append(
-            STUDIES / "costs.csv", {"study": f"{name} {row}", "status": status, "runs": 1} | numbers
-        )
+        parts.append(COSTS, {"study": f"{name} {row}", "status": status, "runs": 1} | numbers)
 
 
 def judge() -> None:
@@ -392,7 +393,7 @@ def judge() -> None:
 
 
 def table(frame: pd.DataFrame) -> str:
-    """Return the table of docs/next.md: each row with the number of steps that is best.
+    """Return the table of the page: each row with the number of steps that is best.
 
     Rows under the old tests come first, from the highest Dice to the lowest.
     """

@@ -1,10 +1,10 @@
 """How well the Dice of an image without ground truth is known, for all networks of a study.
 
-    python benchmarks/likeness.py demo                        # 10 s of processor time a network
-    python benchmarks/likeness.py demo --hrtem FOLDER         # also real images with masks
-    python benchmarks/likeness.py demo --materials Fe CdSe    # also particles of other materials
-    python benchmarks/likeness.py real --hrtem FOLDER --only-hrtem   # only the real images
-    python benchmarks/likeness.py demo --networks 4           # fewer networks
+    python -m findings.trust.likeness demo                      # 10 s of processor time a network
+    python -m findings.trust.likeness demo --hrtem FOLDER       # also real images with masks
+    python -m findings.trust.likeness demo --materials Fe CdSe  # also particles of other materials
+    python -m findings.trust.likeness real --hrtem FOLDER --only-hrtem  # only the real images
+    python -m findings.trust.likeness demo --networks 4         # fewer networks
 
 The first two tables are about the study's own matrix, with conditions left out: `one condition`
 leaves out all test images of one condition, `a value of an axis` leaves out all test images with

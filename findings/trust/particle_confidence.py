@@ -1,15 +1,15 @@
 """How well the confidence of a particle tells true particles from false ones, and its area.
 
-    python benchmarks/particle_confidence.py             # the network `general`: 5 minutes
-    python benchmarks/particle_confidence.py demo        # the networks of the demo: 2 minutes
-    python benchmarks/particle_confidence.py STUDY --replicas
+    python -m findings.trust.particle_confidence         # the network `general`: 5 minutes
+    python -m findings.trust.particle_confidence demo    # the networks of the demo: 2 minutes
+    python -m findings.trust.particle_confidence STUDY --replicas
 
 The test images of `general` are 48 structures of `studies/real-general.yaml`, simulated here, under
 all its 12 test conditions. Those of a study are its own under all test conditions with the lowest
 dose, for the networks that were trained at this dose. These sets were chosen because networks fail
 in many of the images. A predicted particle is true if its intersection over union with a true
 particle exceeds 0.5. With `--replicas`, the share is that of the replicas; the study in
-docs/trust.md is the demo with `replicas: 4`, `cs_um: [1.2]` and `aperture_mrad: [10]`, and with the
+README.md is the demo with `replicas: 4`, `cs_um: [1.2]` and `aperture_mrad: [10]`, and with the
 demo's test conditions.
 
 For each score, a row has the area under the ROC curve (AUROC: the probability that a true particle
@@ -25,12 +25,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from particles import truth
 from scipy.stats import spearmanr
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
+from findings.particles.particles import truth
 from passband import config
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition

@@ -94,7 +94,7 @@ def _converged_A(microscope: "Microscope") -> float:
     platinum particle at rest, with ⟨110⟩ along the beam. The error of an exit wave is the error at
     spatial frequencies up to the cutoff. Electrons that are scattered beyond an angle proportional
     to √λ lose their phase relation along a column of atoms and do not return to small angles. Slow
-    electrons are scattered more. benchmarks/convergence.py measures the error.
+    electrons are scattered more. docs/scripts/convergence.py measures the error.
     """
     wavelength = ctf.wavelength(microscope.energy_eV)
     slow, fast = (ctf.wavelength(kev * EV_PER_KEV) for kev in (60, 300))

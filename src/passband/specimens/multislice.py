@@ -8,7 +8,7 @@ atoms, by Lobato & Van Dyck (*Acta Cryst.* A70, 636, 2014). The whole potential 
 projected into the slice that has the atom's nucleus.
 
 The wave converges on multislice pixels of moderate size because of three properties.
-benchmarks/convergence.py measures the convergence.
+docs/scripts/convergence.py measures the convergence.
 
 - Atoms are at their exact positions, which the phases of Fourier coefficients represent. If each
   atom were distributed over the four nearest pixels, it would be blurred by up to a pixel.

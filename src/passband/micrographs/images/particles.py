@@ -14,7 +14,7 @@ from passband.micrographs.images.flood import flooded
 #: Two parts of a region are two particles if the way from one to the other leads at least so far
 #: below the lower of both peaks, in the landscape of :func:`instances` [nm]. The unit of log-odds
 #: is 1, a probability of 0.73. Chosen with :data:`SMOOTHING_NM` on simulated fields with
-#: ``benchmarks/particles.py --sets tuning``.
+#: ``findings/particles/particles.py --sets tuning``.
 HEIGHT_NM = 0.4
 #: Standard deviation of the Gaussian that smooths the log-odds of a region [nm].
 SMOOTHING_NM = 0.3

@@ -14,7 +14,7 @@ from passband.micrographs.rings.thon_rings import Spectrum
 from passband.optics import ctf
 
 #: Rings are said to be visible from this gain of deviance on, in units of the dispersion.
-#: benchmarks/thon_rings.py measures how often noise reaches it.
+#: docs/scripts/thon_rings.py measures how often noise reaches it.
 VISIBLE = 40.0
 #: Half-width of a 95% interval, in standard deviations.
 WIDTH = 1.96
