@@ -1,7 +1,7 @@
 """Compares what a page says with what was computed again."""
 
 import re
-from os.path import commonprefix
+from difflib import get_close_matches
 from pathlib import Path
 
 from passband import PassbandError
@@ -29,7 +29,7 @@ def compare(page: Path, name: str, text: str) -> str:
         if not there:
             raise PassbandError(f"{page}: {name}: the page lacks {statement!r}")
         if statement not in there:
-            nearest = max(there, key=lambda each: len(commonprefix([each, statement])))
+            (nearest,) = get_close_matches(statement, there, n=1, cutoff=0)
             raise PassbandError(
                 f"{page}: {name}: the page has {nearest!r}, computed again: {statement!r}"
             )

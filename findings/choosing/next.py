@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from harness import Table
 
+from benchmarks.harness import Table
 from findings.choosing.far_apart import farthest_points
 from passband.analysis.profiles import SAMPLES, flat_spectrum, profiles
 from passband.config import validate

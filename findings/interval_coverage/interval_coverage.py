@@ -175,7 +175,12 @@ def real(D: np.ndarray, random: np.random.Generator, draws: int) -> Iterator[lis
 
 
 def tables(
-    D: np.ndarray, studies: int = 10, draws: int = 40, skewness: tuple[float, float] = SKEWNESS
+    D: np.ndarray,
+    random: np.random.Generator,
+    *,
+    studies: int = 10,
+    draws: int = 40,
+    skewness: tuple[float, float] = SKEWNESS,
 ) -> tuple[str, str]:
     """Return both tables, from Dice D (train, replica, test, image).
 
@@ -183,7 +188,6 @@ def tables(
         studies: Simulated studies for each row of the first table.
         draws: Real draws for each row of the second table.
     """
-    random = np.random.default_rng(SEED)
     first = markdown.table(SIMULATED, simulated(D.mean(2, dtype=float), random, studies, skewness))
     return first, markdown.table(REAL, real(D, random, draws))
 
@@ -197,8 +201,16 @@ def main() -> None:
         "--skewness", type=float, nargs=2, default=SKEWNESS, metavar=("REPLICAS", "IMAGES")
     )
     options = parser.parse_args()
-    D = drawn(np.random.default_rng(SEED)) if options.quick else twelve_thousand()
-    print(*tables(D, options.studies, options.draws, tuple(options.skewness)), sep="\n\n")
+    random = np.random.default_rng(SEED)
+    D = drawn(random) if options.quick else twelve_thousand()
+    both = tables(
+        D,
+        random,
+        studies=options.studies,
+        draws=options.draws,
+        skewness=tuple(options.skewness),
+    )
+    print(*both, sep="\n\n")
 
 
 if __name__ == "__main__":

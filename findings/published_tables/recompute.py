@@ -1,4 +1,4 @@
-"""Compares the page with published.csv, and this file with the published tables if they are here."""
+"""Compares the page with published.csv, and that file with the published tables if here."""
 
 from collections.abc import Iterator
 from pathlib import Path

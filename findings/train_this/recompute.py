@@ -21,12 +21,24 @@ def recompute() -> Iterator[str]:
         PassbandError: If a number differs.
     """
     frame = pd.read_csv(RESULT, keep_default_na=False)
+    yield check_chosen(frame)
+    yield from pages(frame)
+    yield from references(frame)
+
+
+def check_chosen(frame: pd.DataFrame) -> str:
+    """Check that the judged rows are the best of their groups under the old tests."""
+    judged = frame[(frame.cells != train_this.OLD_CELLS) & (frame.known != "")]
+    named = [(of.row, int(of.steps)) for of in judged.itertuples()]
+    if sorted(named) != sorted(best := train_this.chosen(frame)):
+        raise PassbandError(f"{RESULT}: judged {named}, chosen {best}")
+    return f"{RESULT}: the judged rows are the best of their groups under the old tests"
+
+
+def pages(frame: pd.DataFrame) -> Iterator[str]:
+    """Compare the pages with the file."""
     yield compare(PAGE, "table", train_this.table(frame))
     judged = frame[frame.cells != train_this.OLD_CELLS].set_index("row")
-    named = {(row, int(of.steps)) for row, of in judged[judged.known != ""].iterrows()}
-    if named != {*train_this.chosen(frame)}:
-        raise PassbandError(f"{RESULT}: judged {sorted(named)}, chosen {train_this.chosen(frame)}")
-    yield f"{RESULT}: the judged rows are the best of their groups under the old tests"
     doses, every = judged.loc["doses"], judged.loc["all"]
     above = f"`doses` is {_words(doses, '', 1)} above, and `all` {_words(every, '', -1)} below"
     yield compare(PAGE, "beside 192 steps", above)
@@ -34,7 +46,6 @@ def recompute() -> Iterator[str]:
         for row, of in (("doses", doses), ("all", every)):
             lost = f"loses {_words(of, '_equal_steps', -1)}"
             yield compare(page, f"`{row}` beside as many steps", lost)
-    yield from _references(frame)
 
 
 def _words(of: pd.Series, kind: str, sign: int) -> str:
@@ -43,7 +54,7 @@ def _words(of: pd.Series, kind: str, sign: int) -> str:
     return f"{value:.3f} ({min(ends):.3f} to {max(ends):.3f})"
 
 
-def _references(frame: pd.DataFrame) -> Iterator[str]:
+def references(frame: pd.DataFrame) -> Iterator[str]:
     """Compare the references under the old tests with the networks of the packed parts."""
     known = train_this.Known.read()
     there = known.specialists(train_this.old_tests())

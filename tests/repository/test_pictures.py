@@ -1,6 +1,8 @@
-"""The first picture of the docs."""
+"""Scripts that draw pictures of the docs, and what they measure for them."""
 
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from matplotlib.contour import ContourSet
 
 from passband.figures import style
 
+ROOT = Path(__file__).parents[2]
 SETTINGS = ["lens A,\nmany electrons", "lens B,\nmany electrons", "lens A,\nfew electrons"]
 PX = 24
 
@@ -22,7 +25,7 @@ def figure():
     truth = np.zeros((PX, PX), bool)
     truth[4:12, 8:20] = True
     half = truth & (np.arange(PX) < 14)
-    pictures = runpy.run_path(str(Path(__file__).parents[2] / "docs/scripts/pictures.py"))
+    pictures = runpy.run_path(str(ROOT / "docs/scripts/pictures.py"))
     prediction = pictures["Prediction"]
     networks = [
         prediction(0, np.stack([truth, half, ~truth]), np.array([1.0, 0.67, 0.0])),
@@ -53,3 +56,34 @@ def test_each_mask_is_over_its_image_in_the_colour_of_its_meaning(figure):
     words = [ax.get_xlabel() for ax in axes[1]]
     assert words == ["Dice 1.00, trained here", "Dice 0.67", "Dice 0.00"]
     assert axes[2, 0].get_ylabel() == "network trained with\nlens A, few electrons"
+
+
+def measured(script):
+    """Return what a quick run of a script prints: goals and measured values, by what they are.
+
+    Each value must meet its goal.
+    """
+    command = [sys.executable, f"docs/scripts/{script}", "--quick"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:]]
+    for _, goal, value in rows:
+        sign, _, limit = goal.partition(" ")
+        assert sign in ("≤", "≥", "")
+        if sign:
+            assert float(value) <= float(limit) if sign == "≤" else float(value) >= float(limit)
+    return {what: (goal, float(value)) for what, goal, value in rows}
+
+
+@pytest.mark.slow
+def test_convergence_meets_its_goals_on_a_small_structure():
+    found = measured("convergence.py")
+    assert sum(bool(goal) for goal, _ in found.values()) == 3
+    assert found["Au: error of abTEM with pixels of 0.3 Å [%]"][1] > 5
+    assert found["Au: error of abTEM with pixels of 0.05 Å [%]"][1] < 2
+
+
+@pytest.mark.slow
+def test_thon_rings_meets_its_goals_in_a_small_field():
+    found = measured("thon_rings.py")
+    assert [goal for goal, _ in found.values() if goal] == ["≥ 100", "≥ 95", "≤ 0"]

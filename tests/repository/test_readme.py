@@ -152,7 +152,7 @@ def test_one_command_makes_every_picture(tmp_path):
     subprocess.run([sys.executable, script], cwd=tmp_path, check=True, timeout=1500)
     made = {path.name: path for path in (tmp_path / "docs/images").iterdir()}
     pages = "".join(page.read_text() for page in PAGES)
-    command = r"(?:python benchmarks/\w+\.py(?: \w+)?|passband recommend [^\n`]+) --figure"
+    command = r"(?:python docs/scripts/\w+\.py|passband recommend [^\n`]+) --figure"
     measured = set(re.findall(rf"{command} docs/images/(\S+\.png)", pages))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     measured |= set(re.findall(r"\tcp \S+ docs/images/(\S+\.png)", makefile))

@@ -1,7 +1,4 @@
-"""Scripts for real images: docs/scripts/real.py, realism.py and ship.py, and benchmarks/rings.py.
-
-The images are small and synthetic.
-"""
+"""Scripts for real images: docs/scripts/real.py and ship.py. The images are small and synthetic."""
 
 import json
 import runpy
@@ -19,7 +16,6 @@ from thresholds import CELL, mask_of_discs, save
 from passband.config import validate
 from passband.figures import style
 from passband.results import Results
-from passband.scores import dice_of_masks
 from passband.storage import datasets
 
 ROOT = Path(__file__).parents[2]
@@ -116,77 +112,6 @@ def test_a_wrong_folder_is_one_line(script, data, monkeypatch, capsys, tmp_path)
             script["main"]()
         (line,) = capsys.readouterr().err.splitlines()
         assert said in line
-
-
-# Steps of realism
-
-
-@pytest.fixture
-def realism(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    monkeypatch.syspath_prepend(str(ROOT / "docs/scripts"))
-    monkeypatch.delitem(sys.modules, "real", raising=False)
-    return runpy.run_path("docs/scripts/realism.py")
-
-
-def test_every_step_is_a_study_that_differs_from_the_reference_in_this_step(realism, tmp_path):
-    reference, *others = realism["rows"](list(realism["STEPS"]), tmp_path)
-    assert reference.study.study.replicas == 2
-    assert len({row.results for row in (reference, *others)}) == len(realism["STEPS"])
-    left = {"study": {"name"}}
-    for row in others:
-        assert row.study.study.structures == reference.study.study.structures
-        assert row.study.training.epochs == reference.study.training.epochs
-        same = row.study.model_dump(exclude=left) == reference.study.model_dump(exclude=left)
-        assert not same, row.name
-    # Exit waves are shared if only the imaging differs.
-    shared = [row.name for row in others if row.waves == reference.waves]
-    assert {"white noise", "no vibration", "no residual aberrations"} <= set(shared)
-    own = {"no oversampling", "no thermal motion", "particles apart on one face"}
-    assert not own & set(shared)
-
-
-def test_a_row_has_the_mean_of_its_networks_and_each_of_them(realism, monkeypatch):
-    full, empty = np.ones((4, 4), bool), np.zeros((4, 4), bool)
-    patch = realism["Patch"]
-    patches = [patch("a", full, full), patch("b", full, full), patch("empty", empty, empty)]
-    found = [{"a": 0.5, "b": 0.7, "empty": 0.01}, {"a": 0.7, "b": 0.9, "empty": 0.03}]
-    cells = list(realism["cells"]("row", found, patches))
-    assert cells == ["row", "0.60", "0.80", "**0.700**", "0.600, 0.800", "2.0%"]
-
-
-# Micrographs with rings
-
-
-@pytest.fixture(scope="module")
-def rings():
-    return runpy.run_path(str(ROOT / "benchmarks/rings.py"))
-
-
-def test_the_interval_of_a_difference_is_wider_if_images_of_a_region_are_alike(rings):
-    random = np.random.default_rng(0)
-    difference = np.repeat(random.normal(0.1, 0.05, 10), 10)
-    regions = [f"{k // 10}" for k in range(100)]
-    low, high = rings["interval"](difference, regions)
-    assert low < difference.mean() < high
-    apart = rings["interval"](difference, [str(k) for k in range(100)])
-    assert high - low > 2 * (apart[1] - apart[0])
-
-
-def test_the_nearest_condition_has_the_same_dose(rings):
-    conditions = [
-        rings["Condition"](defocus, 1040, 14.5, dose)
-        for defocus, dose in ((90, 200), (140, 2000), (215, 200))
-    ]
-    assert rings["nearest"](135, conditions, 200) == conditions[0].id
-    assert rings["nearest"](135, conditions, 2000) == conditions[1].id
-
-
-def test_a_blur_threshold_finds_dark_discs(rings):
-    mask = mask_of_discs((128, 128), (60, 64, 22))
-    image = 100 - 40 * mask + np.random.default_rng(0).normal(0, 10, mask.shape)
-    found = rings["blur_threshold"](image)
-    assert dice_of_masks(found, mask > 0) > 0.95
 
 
 def test_the_card_of_a_shipped_network_knows_grids_of_several_blocks(tmp_path):

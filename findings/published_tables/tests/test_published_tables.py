@@ -1,31 +1,30 @@
-"""Correlations of published losses (docs/scripts/published_tables.py), on made tables."""
-
-import importlib
-from pathlib import Path
+"""Correlations of published losses, on made tables."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from real_data import real
 
+from findings.published_tables import published_tables as tables
+from findings.published_tables import recompute
+from passband import PassbandError
+
 TRAIN, TEST = np.arange(-100.0, 101, 50), np.arange(-250.0, 251, 50)
 DOSES = np.array([30.0, 75, 150, 300, 600])
 WHERE = np.not_equal.outer(TRAIN, TEST)
 
 
-@pytest.fixture
-def tables(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "docs/scripts"))
-    module = importlib.import_module("published_tables")
-    monkeypatch.setattr(module, "ZEROS", np.arange(-60.0, 61, 60))  # few, since each takes time
-    return module
+@pytest.fixture(autouse=True)
+def few_zeros(monkeypatch):
+    """Each zero takes time."""
+    monkeypatch.setattr(tables, "ZEROS", np.arange(-60.0, 61, 60))
 
 
 def of(values, train=TRAIN, test=TEST):
     return pd.DataFrame(values, index=train, columns=test)
 
 
-def test_means_of_rows_and_columns_are_taken_from_both_sides(tables):
+def test_means_of_rows_and_columns_are_taken_from_both_sides():
     apart = np.abs(np.subtract.outer(TRAIN, TEST))
     easy = 1e3 * np.sin(np.arange(5))[:, None] + 1e3 * np.cos(np.arange(11))
     rho, left = tables.correlations(of(apart + easy), apart, WHERE)
@@ -37,7 +36,7 @@ def test_means_of_rows_and_columns_are_taken_from_both_sides(tables):
     assert tables.correlations(of(-apart), apart, WHERE)[0] == pytest.approx(-1)
 
 
-def test_the_diagonal_does_not_count(tables):
+def test_the_diagonal_does_not_count():
     apart = np.abs(np.subtract.outer(TRAIN, TEST))
     loss = np.where(WHERE, apart, 1e6)
     first = tables.of_defocus(of(loss))[0]
@@ -45,7 +44,7 @@ def test_the_diagonal_does_not_count(tables):
     assert first["rho"] == pytest.approx(1)
 
 
-def test_the_zero_of_the_defocus_is_found_on_its_side(tables, monkeypatch):
+def test_the_zero_of_the_defocus_is_found_on_its_side(monkeypatch):
     monkeypatch.setattr(tables, "ZEROS", np.arange(-60.0, 61, 20))
     name = "1 − overlap of T² to 0.6 1/Å"
     loss = tables.distances(TRAIN - 40, TEST - 40, 0.6)[name]
@@ -60,7 +59,7 @@ def test_the_zero_of_the_defocus_is_found_on_its_side(tables, monkeypatch):
     np.testing.assert_allclose(mirrored, loss, atol=1e-12)
 
 
-def test_distances_are_0_for_equal_transfer_and_coverage_has_a_direction(tables):
+def test_distances_are_0_for_equal_transfer_and_coverage_has_a_direction():
     found = tables.distances(np.array([100.0, 300.0]), np.array([100.0, 300.0]), 0.25)
     overlap, coverage = found.values()
     np.testing.assert_allclose([np.diag(overlap), np.diag(coverage)], 0, atol=1e-12)
@@ -70,7 +69,7 @@ def test_distances_are_0_for_equal_transfer_and_coverage_has_a_direction(tables)
     assert coverage[1, 0] < 0.1
 
 
-def test_both_directions_of_the_dose_are_shown(tables):
+def test_both_directions_of_the_dose_are_shown():
     up = np.log(DOSES)[None] - np.log(DOSES)[:, None]
     loss = of(tables.LEAST + np.where(up > 0, up, -0.1 * up), DOSES, DOSES)
     every, higher, lower = tables.of_doses(loss)
@@ -82,7 +81,7 @@ def test_both_directions_of_the_dose_are_shown(tables):
     assert f"600 → 30 e/Å²: loss {np.log(20) / 10:.3f}" in text
 
 
-def test_tables_are_read_and_written(tables, tmp_path, capsys):
+def test_tables_are_read_and_written(tmp_path, capsys):
     assert tables.main([str(tmp_path), str(tmp_path / "out.csv")]) == 1
     assert capsys.readouterr().err.count("\n") == 1
     random = np.random.default_rng(0)
@@ -105,10 +104,35 @@ def test_tables_are_read_and_written(tables, tmp_path, capsys):
     assert found.loc[75, 300] == of_75.median()
 
 
-def test_published_correlations_with_the_distance_of_the_defoci(tables):
+def test_published_correlations_with_the_distance_of_the_defoci():
     path = real("transfer-learning", tables.DEFOCUS)
     loss = tables.losses(path, "pretrain_defocus", "best_pretrain_val_")
     assert loss.shape == (5, 11)
     apart, sizes = tables.of_defocus(loss)[:2]
     assert apart["rho"] == pytest.approx(0.47, abs=0.005)
     assert sizes["rho"] == pytest.approx(0.50, abs=0.005)
+
+
+def test_the_page_is_compared_with_the_file_also_without_the_published_tables(tmp_path):
+    compared, skipped = recompute.recompute(tmp_path)
+    assert compared.startswith("findings/published_tables/README.md: correlations: ")
+    assert skipped.startswith("skipped: ")
+    assert skipped.endswith(str(tmp_path / tables.DEFOCUS))
+
+
+def test_another_number_in_the_file_is_named(tmp_path, monkeypatch):
+    committed = pd.read_csv(tables.OUTPUT)
+    committed.loc[committed.predictor == "|log dose ratio|", "rho_left"] = 0.88
+    committed.to_csv(tmp_path / "published.csv", index=False)
+    monkeypatch.setattr(recompute, "OUTPUT", tmp_path / "published.csv")
+    words = r"correlations: the page has '.*\+0.89 \|', computed again: '.*\+0.88 \|'"
+    with pytest.raises(PassbandError, match=words):
+        next(recompute.recompute(tmp_path))
+
+
+def test_another_number_in_the_published_tables_is_named(monkeypatch):
+    source = real("transfer-learning")
+    rows = pd.read_csv(tables.OUTPUT)
+    monkeypatch.setattr(recompute, "computed", lambda _: (rows.assign(cells=49), ""))
+    with pytest.raises(PassbandError, match="cells = 50, computed again: 49"):
+        [*recompute.recompute(source)]

@@ -1,6 +1,5 @@
-"""The experiment of benchmarks/train_this.py, on small studies and on made-up Dice."""
+"""The experiment, on small studies and on made-up Dice."""
 
-import importlib
 import types
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from findings.train_this import methods, recompute, train_this
 from passband import PassbandError
 from passband.cache.identities import NetworkContexts
 from passband.config import load, study_file, validate
@@ -19,34 +19,19 @@ from passband.imaging.splits import Split
 from passband.learning import networks, training
 from passband.mixtures import Mixture
 
-ROOT = Path(__file__).parents[2]
 ARCHITECTURE = "compact-w4-d2"
+COSTS = train_this.COSTS
+RESULT = train_this.RESULT
 
 
-@pytest.fixture
-def scripts(monkeypatch):
-    """Import a module of benchmarks by its name."""
-    for folder in ("docs/scripts", "benchmarks"):
-        monkeypatch.syspath_prepend(str(ROOT / folder))
-    monkeypatch.chdir(ROOT)
-    return importlib.import_module
-
-
-@pytest.fixture
-def methods(scripts):
-    return scripts("train_this_methods")
-
-
-@pytest.fixture
-def experiment(scripts, monkeypatch, tmp_path):
-    found = scripts("train_this")
-    monkeypatch.setattr(found, "RESULT", tmp_path / "train-this.csv")
-    monkeypatch.setattr(found, "KEPT", tmp_path)
-    return found
+@pytest.fixture(autouse=True)
+def results(monkeypatch, tmp_path):
+    monkeypatch.setattr(train_this, "RESULT", tmp_path / "train-this.csv")
+    monkeypatch.setattr(train_this, "KEPT", tmp_path)
 
 
 def study():
-    content = study_file.read(ROOT / "studies/twelve-thousand.yaml")
+    content = study_file.read(Path("studies/twelve-thousand.yaml"))
     content["study"] |= {"structures": {"train": 2, "val": 2, "test": 2}}
     content["training"] |= {"epochs": 2, "batch_size": 2}
     point = {"defocus_nm": 20, "cs_um": 1.2, "aperture_mrad": 10, "dose_e_per_A2": 400}
@@ -75,7 +60,7 @@ def acquisition(of, kind=Acquisition):
     return kind.from_microscope(of.microscope, "zscore", torch.device("cpu"))
 
 
-def test_phases_are_flipped_where_the_transfer_is_negative(methods):
+def test_phases_are_flipped_where_the_transfer_is_negative():
     """Near the focus no phase has turned twice: the sign is that of −defocus in the aperture."""
     of, counts = study(), pixels(3, 64, 64) + 1
     q = np.fft.fftfreq(64, 0.5)
@@ -90,7 +75,7 @@ def test_phases_are_flipped_where_the_transfer_is_negative(methods):
         assert (sign_found[:, beyond] == 1).all()
 
 
-def test_a_network_is_told_the_condition(methods):
+def test_a_network_is_told_the_condition():
     plain, told = networks.build(ARCHITECTURE, 3).eval(), methods.Told(ARCHITECTURE, 3).eval()
     ranges = {"defocus_nm": (-20, 60), "cs_um": (0, 500), "aperture_mrad": (7, 13)}
     ranges |= {"dose_e_per_A2": (100, 1600)}
@@ -110,7 +95,7 @@ def test_a_network_is_told_the_condition(methods):
         assert all(not torch.allclose(one, other, atol=1e-3) for other in others)
 
 
-def test_the_planes_are_those_of_each_images_condition(methods):
+def test_the_planes_are_those_of_each_images_condition():
     of, mixture = study(), study().mixtures[0]
     images = methods.ToldImages(acquisition(of), split := waves(of), mixture)
     x, masks = images.take(np.array([1, 0]), draw=4, replicas=[2])
@@ -122,7 +107,7 @@ def test_the_planes_are_those_of_each_images_condition(methods):
     assert torch.equal(masks, split.masks[[1, 0]])
 
 
-def test_statistics_of_test_images_make_logits_independent_of_contrast(methods):
+def test_statistics_of_test_images_make_logits_independent_of_contrast():
     x, network = pixels(4, 1, 64, 64), networks.build(ARCHITECTURE, 0).eval()
     with torch.inference_mode():
         assert network(30 * x).std() > 3 * network(x).std()
@@ -130,9 +115,7 @@ def test_statistics_of_test_images_make_logits_independent_of_contrast(methods):
         assert torch.allclose(changed(30 * x), changed(x), atol=2e-2)
 
 
-def test_networks_have_the_seeds_of_the_package_and_are_trained_once(
-    methods, monkeypatch, tmp_path
-):
+def test_networks_have_the_seeds_of_the_package_and_are_trained_once(monkeypatch, tmp_path):
     of, given = study(), []
 
     def train(architecture, _acquisition, _splits, under, _settings, seeds, **_):
@@ -161,7 +144,7 @@ def test_networks_have_the_seeds_of_the_package_and_are_trained_once(
     assert bench.tested(both, of.test_conditions[:3], statistics=True).shape == (2, 3, 2)
 
 
-def test_a_told_network_learns_and_is_kept(methods, monkeypatch, tmp_path):
+def test_a_told_network_learns_and_is_kept(monkeypatch, tmp_path):
     of = study()
     bench = methods.Bench(of, tmp_path, range(2))
     monkeypatch.setattr(bench, "split", lambda name, numbers: waves(of, len(numbers), name))
@@ -173,13 +156,13 @@ def test_a_told_network_learns_and_is_kept(methods, monkeypatch, tmp_path):
     assert np.array_equal(D, bench.tested(made, of.test_conditions[:2], "told"))
 
 
-def test_each_test_has_the_mixture_of_its_lens_or_dose(experiment):
+def test_each_test_has_the_mixture_of_its_lens_or_dose():
     of, asked = study(), Condition(12, 100, 9, 300)
     for row, fixed in (
         ("doses", ("defocus_nm", "cs_um", "aperture_mrad")),
         ("lenses", ("dose_e_per_A2",)),
     ):
-        ranges = {name: pair for name, *pair in experiment.own_mixture(row, asked, of).ranges}
+        ranges = {name: pair for name, *pair in train_this.own_mixture(row, asked, of).ranges}
         assert [name for name, (low, high) in ranges.items() if low == high] == list(fixed)
         assert all(ranges[name][0] == getattr(asked, name) for name in fixed)
 
@@ -204,25 +187,25 @@ def test_each_test_has_the_mixture_of_its_lens_or_dose(experiment):
 
     tests = [Condition(d, 1.2, 9, dose) for dose in (50, 200) for d in (3, 1, 2)]
     for row in ("doses", "lenses", "specialists"):
-        D = experiment.dice_of(Bench(), row, tests, 2)
+        D = train_this.dice_of(Bench(), row, tests, 2)
         assert D.shape == (2, 6, 2)
         assert D[0, :, 0] == pytest.approx([t.defocus_nm + t.dose_e_per_A2 / 1e5 for t in tests])
 
 
-def test_the_studies_have_the_mixtures_of_the_144_tests(experiment):
-    tests = experiment.old_tests()
+def test_the_studies_have_the_mixtures_of_the_144_tests():
+    tests = train_this.old_tests()
     assert len(tests) == 144
-    new = {test.id for test in experiment.new_tests()}
+    new = {test.id for test in train_this.new_tests()}
     assert len(new) == 150
-    assert new < {test.id for test in load(experiment.LOCKED).test_conditions}
+    assert new < {test.id for test in load(train_this.LOCKED).test_conditions}
     assert not new & {test.id for test in tests}
     for steps in (192, 768, 3072):
-        of = experiment.study_of(steps)
+        of = train_this.study_of(steps)
         rounds = of.study.structures.train // of.training.batch_size
         assert of.training.epochs * rounds == steps
         assert {c.id for c in tests} < {c.id for c in of.test_conditions}
         rows = ("lenses", "doses") if steps == 768 else ("lenses",)
-        own = {experiment.own_mixture(row, c, of).id for row in rows for c in tests}
+        own = {train_this.own_mixture(row, c, of).id for row in rows for c in tests}
         others = {"all", "five"}
         assert own == {m.id for m in of.mixtures if m.name not in others}
         assert len(own) == (51 if steps == 768 else 3)
@@ -230,11 +213,11 @@ def test_the_studies_have_the_mixtures_of_the_144_tests(experiment):
         assert {c.id for c, _ in five.points} < {c.id for c in of.test_conditions}
 
 
-def test_a_row_is_scored_against_the_specialists(experiment):
+def test_a_row_is_scored_against_the_specialists():
     reference = np.linspace(0.8, 0.9, 101)
     D = reference.copy()
     D[:50] -= 0.03
-    found = experiment.score(D, reference, 0.01)
+    found = train_this.score(D, reference, 0.01)
     assert found["below"] == pytest.approx(50 / 101)
     assert found["difference"] == pytest.approx(-0.03 * 50 / 101)
     assert found["low"] < found["difference"] < found["high"] < 0
@@ -243,7 +226,7 @@ def test_a_row_is_scored_against_the_specialists(experiment):
 
 
 @pytest.fixture
-def frame(experiment):
+def frame():
     cells = [("", "specialists", 192, 0.9), ("", "best single", 192, 0.85)]
     cells += [("unknown", "all", 192, 0.86), ("unknown", "all", 768, 0.87)]
     cells += [("unknown", "five", 768, 0.8), ("known", "told", 768, 0.88)]
@@ -252,23 +235,23 @@ def frame(experiment):
     for group, row, steps, value in cells:
         D = np.linspace(value - 0.1, value + 0.1, 11)
         head = {"known": group, "row": row, "steps": steps, "replicas": 4, "cells": "144 tests"}
-        rows.append(head | experiment.score(D, D, 0.0))
+        rows.append(head | train_this.score(D, D, 0.0))
     return pd.DataFrame(rows)
 
 
-def test_the_best_row_of_each_group_is_chosen_on_the_old_tests_alone(experiment, frame):
-    assert experiment.chosen(frame) == [("all", 768), ("flipped", 192)]
+def test_the_best_row_of_each_group_is_chosen_on_the_old_tests_alone(frame):
+    assert train_this.chosen(frame) == [("all", 768), ("flipped", 192)]
     new = frame[frame.row == "told"].assign(cells="24 new", dice=1.0)
-    assert experiment.chosen(pd.concat([frame, new])) == [("all", 768), ("flipped", 192)]
+    assert train_this.chosen(pd.concat([frame, new])) == [("all", 768), ("flipped", 192)]
 
 
-def test_chosen_rows_are_judged_once_on_new_tests_and_structures(experiment, frame, monkeypatch):
-    monkeypatch.setattr(experiment, "STUDIES", experiment.KEPT)
-    monkeypatch.setattr(experiment, "load", lambda path: path)
+def test_chosen_rows_are_judged_once_on_new_tests_and_structures(frame, monkeypatch):
+    monkeypatch.setattr(train_this, "COSTS", train_this.KEPT / "costs.csv")
+    monkeypatch.setattr(train_this, "load", lambda path: path)
     monkeypatch.setattr(
-        experiment, "new_tests", lambda: [Condition(d, 1, 9, 50) for d in range(30)]
+        train_this, "new_tests", lambda: [Condition(d, 1, 9, 50) for d in range(30)]
     )
-    made, asked = experiment.RESULT, []
+    made, asked = train_this.RESULT, []
     bench = types.SimpleNamespace(seconds=dict.fromkeys(("simulate", "train", "evaluate"), 1.0))
 
     def make(study, structures):
@@ -276,16 +259,16 @@ def test_chosen_rows_are_judged_once_on_new_tests_and_structures(experiment, fra
         bench.steps = int(study.stem.rpartition("-")[2])
         return bench
 
-    monkeypatch.setattr(experiment, "Bench", make)
+    monkeypatch.setattr(train_this, "Bench", make)
 
     def dice_of(bench, row, tests, replicas):
         value = {"specialists": 0.9, "best single": 0.8}.get(row, 0.85)
         value += 0.02 * (row == "specialists" and bench.steps == 768)
-        return np.full((replicas, len(tests), len(experiment.NEW_STRUCTURES)), value)
+        return np.full((replicas, len(tests), len(train_this.NEW_STRUCTURES)), value)
 
-    monkeypatch.setattr(experiment, "dice_of", dice_of)
-    experiment.write(frame.to_dict("records"))
-    experiment.judge()
+    monkeypatch.setattr(train_this, "dice_of", dice_of)
+    train_this.write(frame.to_dict("records"))
+    train_this.judge()
     found = pd.read_csv(made)
     new = found[found.cells == "24 new"]
     longer = new[(new.row == "specialists") & (new.steps == 768)]
@@ -298,39 +281,48 @@ def test_chosen_rows_are_judged_once_on_new_tests_and_structures(experiment, fra
     assert new.difference["all"] == pytest.approx(-0.05)
     assert new.replicas.to_dict() == {"all": 4, "flipped": 4, "specialists": 1, "best single": 4}
     assert set(asked) == {range(8, 32)}
-    costs = pd.read_csv(experiment.KEPT / "costs.csv")
-    assert (
-        costs.columns.tolist()
-        == pd.read_csv(ROOT / "docs/twelve-thousand/studies/costs.csv").columns.tolist()
-    )
+    costs = pd.read_csv(train_this.KEPT / "costs.csv")
+    assert costs.columns.tolist() == pd.read_csv(COSTS).columns.tolist()
     assert (costs.train_cpu_s == 1).all()
     with pytest.raises(PassbandError, match="has been judged; its result stands"):
-        experiment.judge()
+        train_this.judge()
     # Rows that are trained later stand beside those that have been judged.
-    monkeypatch.setattr(experiment, "Known", types.SimpleNamespace(read=lambda: None))
-    monkeypatch.setattr(experiment, "old_rows", lambda _known: frame.to_dict("records"))
-    monkeypatch.setattr(experiment, "old_tests", list)
-    monkeypatch.setattr(experiment, "ORDER", [("told", 3072, 4)])
+    monkeypatch.setattr(train_this, "Known", types.SimpleNamespace(read=lambda: None))
+    monkeypatch.setattr(train_this, "old_rows", lambda _known: frame.to_dict("records"))
+    monkeypatch.setattr(train_this, "old_tests", list)
+    monkeypatch.setattr(train_this, "ORDER", [("told", 3072, 4)])
     bench.study = types.SimpleNamespace(mixtures=[])
-    experiment.train()
-    assert np.load(experiment.KEPT / "told-3072.npy").shape == (4, 0, 24)
+    train_this.train()
+    assert np.load(train_this.KEPT / "told-3072.npy").shape == (4, 0, 24)
     assert pd.read_csv(made).equals(found)
 
 
-def test_the_page_has_the_table_of_the_csv(scripts):
-    experiment = scripts("train_this")
-    frame = pd.read_csv(ROOT / experiment.RESULT, keep_default_na=False)
-    assert experiment.table(frame) in (ROOT / "docs/next.md").read_text(encoding="utf-8")
+def test_the_pages_have_the_numbers_of_the_csv_file():
+    """What `make findings` compares, without the networks of the packed parts."""
+    frame = pd.read_csv(RESULT, keep_default_na=False)
+    assert len([*recompute.pages(frame)]) == 6
 
 
-def test_the_page_says_what_was_fixed_before_and_what_was_added_after_the_result(scripts):
-    experiment = scripts("train_this")
-    page = " ".join((ROOT / "docs/next.md").read_text(encoding="utf-8").split())
-    assert "`specialists` with 768 steps were added after the result was known" in page
-    judged = pd.read_csv(ROOT / experiment.RESULT).query("cells == '24 new'").set_index("row")
-    doses, every = judged.loc["doses"], judged.loc["all"]
-    above = f"{doses.difference:.3f} ({doses.low:.3f} to {doses.high:.3f}) above"
-    below = f"{-every.difference:.3f} ({-every.high:.3f} to {-every.low:.3f}) below"
-    assert f"there `doses` is {above}, and `all` {below}" in page
-    ends = every.difference_equal_steps, every.low_equal_steps, every.high_equal_steps
-    assert "({:.3f}, {:.3f} to {:.3f})".format(*ends).replace("-", "−") in page
+def test_another_number_in_the_csv_file_is_named():
+    frame = pd.read_csv(RESULT, keep_default_na=False)
+    frame.loc[frame.row == "told", "dice"] += 0.01
+    with pytest.raises(PassbandError, match=r"table: the page has '\| told, 768 \| 0.881 .* 0.891"):
+        [*recompute.pages(frame)]
+
+
+def test_another_row_than_the_chosen_one_must_not_be_judged():
+    frame = pd.read_csv(RESULT, keep_default_na=False)
+    frame.loc[(frame.row == "all") & (frame.steps == 192), "dice"] = 0.8701
+    frame.loc[(frame.row == "all") & (frame.steps == 768), "dice"] = 0.87
+    with pytest.raises(PassbandError, match=r"judged \[\('all', 768\).*chosen \[\('all', 192\)"):
+        recompute.check_chosen(frame)
+
+
+@pytest.mark.slow
+def test_references_are_those_of_the_packed_parts():
+    frame = pd.read_csv(RESULT, keep_default_na=False)
+    assert len([*recompute.references(frame)]) == 2
+    frame.loc[frame.row == "best single", "worst"] += 0.0001
+    words = "best single: worst = 0.5724, from the packed parts 0.5723"
+    with pytest.raises(PassbandError, match=words):
+        [*recompute.references(frame)]
