@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from harness import Table, side_by_side
 
-from passband.config import Microscope
+from passband.config import Microscope, Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
@@ -83,7 +83,7 @@ def against_bare(table: Table, case: Case, replicas: int, groups: int = 1) -> No
     """
     camera, device = case.camera, case.device
     split, nets = case.split(camera), case.networks(replicas)
-    precision = backend.precision("auto", case.architecture, device)
+    precision = backend.precision(Training(), case.architecture, device)
     layout = devices.layout(precision, device)
     bare = [n.to(device, memory_format=layout).eval() for n in case.networks(replicas).values()]
     compiled = backend.predictor(bare, precision, device)
@@ -126,7 +126,7 @@ def against_counts(table: Table, case: Case, replicas: int) -> None:
     """Compare the time to evaluate networks with the time without the sums of confidence."""
     camera = case.camera
     split, nets = case.split(camera), case.networks(replicas)
-    precision = backend.precision("auto", case.architecture, case.device)
+    precision = backend.precision(Training(), case.architecture, case.device)
     zeros = confidence.confidence([torch.zeros(case.batch, 1, 2, 2)] * replicas)
 
     def evaluate():
@@ -153,7 +153,7 @@ def growth(table: Table, case: Case) -> None:
             some, camera, {"gold": split}, CONDITIONS[:conditions], case.batch, precision
         )
 
-    precision = backend.precision("auto", case.architecture, case.device)
+    precision = backend.precision(Training(), case.architecture, case.device)
     what, sizes = f"{case.architecture} at {case.px}²", (1, 2, 4)
     for name, calls in (
         ("networks", [run(n, 2) for n in sizes]),

@@ -70,7 +70,7 @@ def main() -> None:
     print(f"torch {torch.__version__}, {threads} threads, {devices.describe(device)}\n")
     table = Table()
     first = study.training.architectures[0]
-    precision = backend.precision(study.training.precision, first, device)
+    precision = backend.precision(study.training, first, device)
     estimated = memory.train_bytes(study, first, precision, gpu=device.type == "cuda") / 1e9
     job(study, device)
     what = f"a train job of {study.study.replicas_per_job} replicas, studies/{name}.yaml [GB]"

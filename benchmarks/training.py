@@ -112,8 +112,8 @@ def load(
 def bare(case: Case, settings: Training, pair: tuple[torch.Tensor, torch.Tensor]):
     """Return a function that does optimizer steps on one batch and returns their median time."""
     device = pair[0].device
-    precision = backend.precision(settings.precision, case.architecture, device)
-    if backend.compiles(case.architecture, precision, device):
+    precision = backend.precision(settings, case.architecture, device)
+    if backend.compiles(settings, case.architecture, device):
         return bare_compiled(case, settings, pair)
     layout = devices.layout(precision, device)
     network = networks.build(case.architecture, 1).to(device, memory_format=layout)
@@ -333,7 +333,7 @@ def networks_per_hour(
             np.save(there / f"{k:05d}-mask.npy", split.masks[k].cpu().numpy())
     seconds = {"naive": [], "float32": [], "auto": []}
     scores = {name: [] for name in seconds}
-    auto = backend.precision("auto", case.architecture, camera.imager.device)
+    auto = backend.precision(Training(), case.architecture, camera.imager.device)
     kinds = ["float32"] + (["auto"] if auto != "float32" else [])
     # The plain program runs in a separate process, since this process keeps freed memory.
     apart = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))

@@ -1,7 +1,10 @@
-"""What computes a network, and the package without the folder of the compiled functions."""
+"""What computes a network, settings that the compiled functions do not know, and the package
+without their folder.
+"""
 
 import functools
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -9,35 +12,155 @@ import torch
 from synthetic import CPU
 from workplace import Workplace
 
-from passband.learning import backend, networks
+from passband.config import Training, architectures
+from passband.config.base import key
+from passband.config.training import RECIPES
+from passband.learning import backend, devices, networks
+from passband.learning.narrow import known
 
+NARROW = "compact-w4-d2"
 FINISHED = Path(__file__).parents[1] / "data/finished.tar.xz"
 
 
 def test_compiled_functions_compute_narrow_compact_networks_on_a_cpu_in_float32():
-    compiles = functools.partial(backend.compiles, precision="float32", device=CPU)
-    assert compiles("compact-w4-d2")
-    assert compiles("compact-w4-d8")
-    for name in ("compact-w2-d2", "compact-w6-d2", "compact-w8-d2", "unet-resnet18"):
-        assert not compiles(name)
-    assert not backend.compiles("compact-w4-d2", "bfloat16", CPU)
-    assert not backend.compiles("compact-w4-d2", "float32", torch.device("cuda"))
-    assert backend.precision("auto", "compact-w4-d2", CPU) == "float32"
-    assert backend.precision("bfloat16", "compact-w4-d2", CPU) == "bfloat16"
+    for training in (Training(), Training(precision="float32")):
+        compiles = functools.partial(backend.compiles, training, device=CPU)
+        assert compiles(NARROW)
+        assert compiles("compact-w4-d8")
+        for name in ("compact-w2-d2", "compact-w6-d2", "compact-w8-d2", "unet-resnet18"):
+            assert not compiles(name)
+    assert not backend.compiles(Training(precision="bfloat16"), NARROW, CPU)
+    assert not backend.compiles(Training(precision="float32"), NARROW, torch.device("cuda"))
+    assert backend.precision(Training(), NARROW, CPU) == "float32"
+    assert backend.precision(Training(precision="bfloat16"), NARROW, CPU) == "bfloat16"
 
 
 def test_without_fused_instructions_torch_computes(monkeypatch):
     monkeypatch.setattr(backend, "FAST", False)
-    assert not backend.compiles("compact-w4-d2", "float32", CPU)
-    assert backend.predictor([networks.build("compact-w4-d2")], "float32", CPU) is None
+    assert not backend.compiles(Training(precision="float32"), NARROW, CPU)
+    assert backend.predictor([networks.build(NARROW)], "float32", CPU) is None
     assert backend.fused(networks.build("compact-w8-d2"), "bfloat16") == []
 
 
 def test_without_compiled_functions_the_precision_is_the_same(monkeypatch):
-    monkeypatch.setattr(backend, "CompactNetworks", None)
-    assert not backend.compiles("compact-w4-d2", "float32", CPU)
-    assert backend.predictor([networks.build("compact-w4-d2")], "float32", CPU) is None
-    assert backend.precision("auto", "compact-w4-d2", CPU) == "float32"
+    for name in ("CompactNetworks", "fuse", "unknown"):
+        monkeypatch.setattr(backend, name, None)
+    assert not backend.compiles(Training(), NARROW, CPU)
+    assert backend.predictor([networks.build(NARROW)], "float32", CPU) is None
+    assert backend.fused(networks.build("compact-w8-d2"), "bfloat16") == []
+    assert backend.precision(Training(), NARROW, CPU) == "float32"
+    assert backend.hindrance(Training(), NARROW, CPU) == ""
+
+
+class Later(Training):
+    """The settings of a later version."""
+
+    dice_weight: float | str = key(1.0, "A weight, or how it changes.")
+    tversky_weight: float = key(0.0, "Weight of a further loss.", since="9.0.0")
+
+
+@dataclass(frozen=True)
+class LaterCompact(architectures.Compact):
+    """An architecture of a later version."""
+
+
+@dataclass(frozen=True)
+class Dropping(architectures.Compact):
+    """The same class in a later version, with a further field."""
+
+    dropout: float = 0.0
+
+
+UNKNOWN = {
+    "training.tversky_weight = 0.5": Later(tversky_weight=0.5),
+    "training.optimizer = 'lion'": Training().model_copy(update={"optimizer": "lion"}),
+    "training.schedule = 'steps'": Training().model_copy(update={"schedule": "steps"}),
+    "training.normalisation = 'log'": Training().model_copy(update={"normalisation": "log"}),
+    "training.dice_weight = 'rising'": Later(dice_weight="rising"),
+}
+
+
+@pytest.fixture
+def bfloat16(monkeypatch):
+    """The processor is fast in bfloat16, which is then the precision of torch."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+
+
+@pytest.mark.usefixtures("bfloat16")
+@pytest.mark.parametrize("setting", UNKNOWN)
+def test_torch_trains_with_settings_that_the_compiled_functions_do_not_know(setting):
+    training = UNKNOWN[setting]
+    assert not backend.compiles(training, NARROW, CPU)
+    assert backend.precision(training, NARROW, CPU) == "bfloat16"
+    line = f"{NARROW} by torch, since compiled functions do not know {setting}"
+    assert backend.hindrance(training, NARROW, CPU) == line
+    # Nothing is said where torch would train anyway.
+    assert backend.hindrance(training, "compact-w8-d2", CPU) == ""
+    assert backend.hindrance(training, "unet-resnet18", CPU) == ""
+    assert backend.hindrance(training, NARROW, torch.device("cuda")) == ""
+    chosen = training.model_copy(update={"precision": "bfloat16"})
+    assert backend.hindrance(chosen, NARROW, CPU) == ""
+    full = training.model_copy(update={"precision": "float32"})
+    assert not backend.compiles(full, NARROW, CPU)
+    assert backend.hindrance(full, NARROW, CPU) == line
+
+
+@pytest.mark.usefixtures("bfloat16")
+def test_a_later_key_with_its_default_is_no_obstacle():
+    """The default of a key with `since=` leaves networks as they are."""
+    assert backend.compiles(Later(), NARROW, CPU)
+    assert backend.precision(Later(), NARROW, CPU) == "float32"
+    assert backend.hindrance(Later(), NARROW, CPU) == ""
+
+
+@pytest.mark.parametrize("later", [LaterCompact, Dropping])
+def test_torch_computes_architectures_that_the_compiled_functions_do_not_know(monkeypatch, later):
+    """Another class, or a value of a further field of the same class."""
+    setting = "the architecture LaterCompact"
+    architecture = later(4, 2)
+    if later is Dropping:
+        monkeypatch.setattr(known, "Compact", Dropping)
+        assert known.unknown(architecture, Training()) == ""  # its default
+        setting = "dropout = 0.1"
+        architecture = Dropping(4, 2, dropout=0.1)
+    network = networks.build(NARROW)
+    monkeypatch.setattr(architectures, "parse", lambda name: architecture)
+    assert not backend.compiles(Training(), NARROW, CPU)
+    assert backend.hindrance(Training(), NARROW, CPU).endswith(f"do not know {setting}")
+    network.architecture = architecture
+    assert backend.predictor([network], "float32", CPU) is None
+    assert backend.fused(network, "bfloat16") == []
+
+
+def test_known_settings_are_settings():
+    """No table has a name or a word that no study can have."""
+    for name, allowed in known.SETTINGS.items():
+        for word in allowed if isinstance(allowed, tuple) else ():
+            assert getattr(Training(**{name: word}), name) == word
+    assert known.SETTINGS.keys() < Training.model_fields.keys()
+    for recipe in RECIPES:
+        assert known.unknown(architectures.parse(NARROW), Training(recipe=recipe)) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.workflow
+@pytest.mark.usefixtures("with_another_loss")
+def test_a_loss_that_was_forgotten_in_the_compiled_functions_is_trained_by_torch(tmp_path):
+    """A copy of the package has another loss. All processes import it, so they are new."""
+    place = Workplace(tmp_path / "study")
+    grid = {"defocus_nm": [5], "dose_e_per_A2": [200]}
+    study = place.study(grid=grid, training={"square_weight": 3.0})
+
+    line = f"{NARROW} by torch, since compiled functions do not know training.square_weight = 3.0"
+    made = place.start("--until", "train", study=study)
+    output, _ = made.communicate()
+    assert made.returncode == 0, output
+    (log,) = (place.folder / "results/smallest/logs/train").rglob("*.log")
+    assert line in log.read_text()
+    assert "by compiled functions" not in log.read_text()
+    (weights,) = (place.folder / "results/smallest/networks").rglob("*.safetensors")
+    _, metadata = networks.load(weights)
+    assert metadata.precision == devices.precision("auto", CPU)
 
 
 @pytest.mark.slow

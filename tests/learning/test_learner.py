@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from passband.config import Microscope, Training
 from passband.config.architectures import parse
+from passband.config.base import key
 from passband.imaging.acquisition import Acquisition
 from passband.learning import backend, devices
 from passband.learning.batches import Batches, Images
@@ -165,6 +166,31 @@ def test_vectorized_replicas_equal_separate_replicas(
         assert stacked[replica].vectorized
     first, second, *_ = stacked.values()
     assert difference(first, second) > 1e-2
+
+
+def test_a_loss_that_compiled_functions_do_not_know_is_trained_by_torch(course, monkeypatch):
+    """The networks learn the new loss, as they would without compiled functions."""
+
+    class Later(Training):
+        square_weight: float = key(0.0, "A weight.", since="9.0.0")
+
+    def later_loss(logits, masks, given):
+        square = (logits.float().sigmoid() - masks).square().mean((1, 2, 3, 4))
+        return loss(logits, masks, given) + getattr(given, "square_weight", 0.0) * square
+
+    def trained(**weight) -> Trained:
+        made = course(precision="auto", epochs=1)
+        made.settings = Later(**made.settings.model_dump(), **weight)
+        learner = made.learner(NAME, {0: 11})
+        assert learner.compiled == (not weight and backend.WIDEST > 0)
+        return made.run(learner).trained()[0]
+
+    monkeypatch.setattr("passband.learning.learner.loss", later_loss)
+    monkeypatch.setattr(devices, "precision", lambda name, device: "float32")
+    before, after = trained(), trained(square_weight=5.0)
+    assert difference(before, after) > 1e-3
+    monkeypatch.setattr(backend, "WIDEST", 0)
+    assert same(trained(square_weight=5.0).weights, after.weights)
 
 
 WORK = ("convolution", "convolution_backward", "mm", "addmm", "bmm", "baddbmm")

@@ -8,12 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
 from passband import cli, grid
 from passband.config import Study, Training, load, validate
+from passband.learning import devices, memory
 from passband.learning.batches import Batches
 from passband.results import Results
 from passband.runs import calibration, counts, plan, rates, study_jobs
@@ -526,6 +528,34 @@ def test_metadata_of_a_file_are_not_part_of_each_structure(monkeypatch, structur
     monkeypatch.setattr(calibration, "per_item", lambda call, most, *_: call(most))
     study = changed(study={"structures": {"train": 12, "val": 4, "test": structures}})
     assert calibration.calibrate(study, networks=False).wave_bytes == {"gold": expected}
+
+
+def test_a_plan_says_why_torch_trains_networks_that_compiled_functions_could_train(
+    results, monkeypatch, capsys
+):
+    """The precision, and with it the memory, is torch's."""
+    known = load(SMALLEST)
+    training = known.training.model_copy(update={"schedule": "later"})
+    study = known.model_copy(update={"training": training})
+    monkeypatch.setattr(exit_waves, "simulate", lambda *_: xr.Dataset({"a": ("structure", [0])}))
+    monkeypatch.setattr(datasets, "write", lambda waves, file, *_: file.touch())
+    monkeypatch.setattr(calibration, "_PROCESSES", ("", ""))
+    monkeypatch.setattr(calibration, "per_item", lambda call, most, *_: call(most) or 1.0)
+    monkeypatch.setattr(devices, "device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(devices, "precision", lambda name, device: "bfloat16")
+    made = {"known": known, "later": study}
+    speeds = {name: calibration.calibrate(of, networks=False) for name, of in made.items()}
+    for name, precision in (("known", "float32"), ("later", "bfloat16")):
+        needs = memory.train_bytes(study, "compact-w4-d2", precision)
+        assert speeds[name].memory == {"compact-w4-d2": needs}
+    line = (
+        "training    compact-w4-d2 by torch, since compiled functions do not know "
+        "training.schedule = 'later'"
+    )
+    printed = {name: plan.render(Results(study, results), of) for name, of in speeds.items()}
+    assert line in printed["later"].splitlines()
+    assert "by torch" not in printed["known"]
+    assert "by torch" not in plan.render(Results(study, results), speeds["later"], "a100")
 
 
 @pytest.mark.slow

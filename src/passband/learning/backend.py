@@ -1,20 +1,26 @@
 """What computes a network, torch or compiled functions, and in which precision.
 
 Compiled functions are faster than torch for compact U-Nets on a CPU. They are in the folder
-``narrow``. To do without them, delete the folder, and write ``CompactNetworks = fuse = None`` in
-place of the line that imports it. Then torch computes all networks, in the same precision.
+``narrow``, which lists the settings that they know. If a study has another setting, torch trains
+its networks, in torch's precision. The precision, and with it the memory and the time of jobs, is
+decided after the list was asked.
+
+To do without compiled functions, delete the folder, and write ``CompactNetworks = fuse = unknown =
+None`` in place of the line that imports it. Then torch computes all networks, in the same precision
+as with the folder where that knows all settings.
 """
 
 import platform
 from collections.abc import Callable, Sequence
+from typing import TypeGuard
 
 import llvmlite.binding
 import torch
 from torch import Tensor, nn
 
-from passband.config import architectures
+from passband.config import Training, architectures
 from passband.learning import devices
-from passband.learning.narrow import CompactNetworks, fuse
+from passband.learning.narrow import CompactNetworks, fuse, unknown
 from passband.learning.networks import CompactUNet
 
 #: Networks with more channels at full resolution are trained by torch, which is faster with them.
@@ -27,29 +33,50 @@ _FUSED = llvmlite.binding.get_host_cpu_features().get("fma")
 FAST = bool(_FUSED) or platform.machine().lower() in ("aarch64", "arm64")
 
 
-def precision(name: str, architecture: str, device: torch.device) -> str:
+def precision(training: Training, architecture: str, device: torch.device) -> str:
     """Return the precision in which networks are trained, see :func:`devices.precision`.
 
     ``auto`` is float32 for the networks that compiled functions compute, since they are faster in
     float32 than torch is in bfloat16.
     """
-    if name == "auto" and _narrow(architecture, device):
+    if training.precision == "auto" and _compilable(training, architecture, device):
         return "float32"
-    return devices.precision(name, device)
+    return devices.precision(training.precision, device)
 
 
-def compiles(architecture: str, precision: str, device: torch.device) -> bool:
-    """Return whether compiled functions compute networks of an architecture in a precision."""
-    return CompactNetworks is not None and precision == "float32" and _narrow(architecture, device)
+def compiles(training: Training, architecture: str, device: torch.device) -> bool:
+    """Return whether compiled functions train networks of an architecture."""
+    if CompactNetworks is None or precision(training, architecture, device) != "float32":
+        return False
+    return _compilable(training, architecture, device)
 
 
-def _narrow(architecture: str, device: torch.device) -> bool:
-    compact = architectures.parse(architecture)
-    return isinstance(compact, architectures.Compact) and _fits(compact.width, device)
+def hindrance(training: Training, architecture: str, device: torch.device) -> str:
+    """Return a line that says why torch trains networks that compiled functions would train.
+
+    The line names a setting that they do not know. It is "" where there is none, and where torch
+    would train the networks anyway.
+    """
+    parsed = architectures.parse(architecture)
+    if unknown is None or training.precision not in ("auto", "float32"):
+        return ""
+    setting = unknown(parsed, training) if _narrow(parsed, device) else ""
+    reason = f"{architecture} by torch, since compiled functions do not know {setting}"
+    return reason if setting else ""
 
 
-def _fits(width: int, device: torch.device) -> bool:
+def _compilable(training: Training, architecture: str, device: torch.device) -> bool:
+    parsed = architectures.parse(architecture)
+    return _narrow(parsed, device) and not (unknown and unknown(parsed, training))
+
+
+def _narrow(
+    architecture: architectures.Compact | architectures.Pair, device: torch.device
+) -> TypeGuard[architectures.Compact]:
     """Return whether compiled functions, which compute four channels at a time, are faster."""
+    if not isinstance(architecture, architectures.Compact):
+        return False
+    width = architecture.width
     return device.type == "cpu" and FAST and width % 4 == 0 and width <= WIDEST
 
 
@@ -64,7 +91,8 @@ def predictor(
     compact = all(isinstance(network, CompactUNet) for network in networks)
     if CompactNetworks is None or precision != "float32" or not compact:
         return None
-    if not _fits(networks[0].head.in_channels, device):
+    architecture = networks[0].architecture
+    if not _narrow(architecture, device) or unknown(architecture):
         return None
     return CompactNetworks(networks).predictor()
 
@@ -73,4 +101,4 @@ def fused(network: nn.Module, precision: str) -> list[nn.Module]:
     """Let compiled functions compute layers of a network, and return the changed layers."""
     if fuse is None or not FAST or precision != "bfloat16" or not isinstance(network, CompactUNet):
         return []
-    return fuse(network)
+    return [] if unknown(network.architecture) else fuse(network)

@@ -63,6 +63,9 @@ class Learner:
     Args:
         seeds: Seed of each replica's initial weights and dropout. If there are several replicas,
             they are vectorized.
+
+    Attributes:
+        compiled: Whether compiled functions train the networks, and not torch.
     """
 
     def __init__(
@@ -75,14 +78,14 @@ class Learner:
     ):
         self.seeds, self.settings, self.device = dict(seeds), settings, device
         self.steps_per_epoch = steps_per_epoch
-        self.precision = backend.precision(settings.precision, architecture, device)
-        self._compiled = backend.compiles(architecture, self.precision, device)
+        self.precision = backend.precision(settings, architecture, device)
+        self.compiled = backend.compiles(settings, architecture, device)
         self._layout = torch.preserve_format
-        if len(seeds) == 1 and not self._compiled:
+        if len(seeds) == 1 and not self.compiled:
             self._layout = devices.layout(self.precision, device)
         built = (networks.build(architecture, seed(s, "weights")) for s in seeds.values())
         modules = [module.to(device, memory_format=self._layout) for module in built]
-        if self._compiled:
+        if self.compiled:
             self.networks = backend.CompactNetworks(modules)
         elif len(modules) == 1:
             self.networks = SingleNetwork(modules[0], self.precision)
@@ -130,7 +133,7 @@ class Learner:
         """Take an optimizer step with a batch of (R, N, 1, H, W) images and masks."""
         self._rate, momentum = schedules.rate(self.settings, self.steps, self.steps_per_epoch)
         schedules.set_rate(self.optimizer, self._rate, momentum)
-        if self._compiled:
+        if self.compiled:
             losses = self.networks.accumulate(images, masks, self.settings)
         else:
             losses = self._backward(images, masks)

@@ -23,8 +23,11 @@ class CompactUNet(nn.Module):
     number of channels doubles each time.
     """
 
-    def __init__(self, width: int, depth: int):
+    def __init__(self, architecture: architectures.Compact):
         super().__init__()
+        self.architecture = architecture
+        width = architecture.width
+        depth = architecture.depth
         channels = [width * 2**level for level in range(depth + 1)]
         inputs = [1, *channels[:-1]]
         self.down = nn.ModuleList(_block(i, o) for i, o in zip(inputs, channels, strict=True))
@@ -110,7 +113,7 @@ def build(name: str, seed: int = 0) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if isinstance(architecture, architectures.Compact):
-            return CompactUNet(architecture.width, architecture.depth)
+            return CompactUNet(architecture)
         # The library is imported here because the import takes seconds, and compact networks do not
         # need the library.
         import segmentation_models_pytorch as smp

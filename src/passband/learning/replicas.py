@@ -69,7 +69,9 @@ class ReplicaJob:
         available = memory.available_bytes(self.device, host_bytes)
         if self._hold:
             available -= memory.image_bytes(sum(map(len, self._splits)), px)
-        self.precision = backend.precision(settings.precision, architecture, self.device)
+        if line := backend.hindrance(settings, architecture, self.device):
+            log(line)
+        self.precision = backend.precision(settings, architecture, self.device)
         self._settings = memory.fit_to_memory(
             architecture, px, settings, self.precision, self.device, replicas, available
         )

@@ -32,7 +32,7 @@ from passband import PassbandError
 from passband.config import Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.learning import backend, checkpoints, devices
+from passband.learning import checkpoints, devices
 from passband.learning.batches import Batches, images_under
 from passband.learning.callbacks import CheckpointCallback, SignalCallback
 from passband.learning.deadline import StopCondition
@@ -111,9 +111,7 @@ def train(
         if states:
             together = any(len(progress["replicas"]) > 1 for _, progress in states.values())
         else:
-            together = _vectorizing_pays(
-                architecture, make_learner, list(seeds), settings, data.batches
-            )
+            together = _vectorizing_pays(make_learner, list(seeds), settings, data.batches)
         groups = [list(seeds)] if together else [[replica] for replica in seeds]
         learners = [make_learner(group) for group in groups]
         for learner in learners:
@@ -166,7 +164,6 @@ def _saved_states(folder: Path | None, context: str) -> dict[int, tuple[dict[str
 
 
 def _vectorizing_pays(
-    architecture: str,
     make_learner: Callable[[Sequence[int]], Learner],
     replicas: Sequence[int],
     settings: Training,
@@ -185,7 +182,7 @@ def _vectorizing_pays(
     if single.precision == "float16":
         logger.info("replicas: one after another, since in float16 each has its own loss scale")
         return False
-    if backend.compiles(architecture, single.precision, single.device):
+    if single.compiled:
         logger.info("replicas: together, by compiled functions")
         return True
     if settings.replicas_together == "auto" and settings.epochs * len(batches) < WORTH_TIMING:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -48,6 +48,7 @@ class Speeds:
             prediction [s].
         weight_bytes, memory: For each architecture, the size of a network in a file [bytes], and
             the memory of a `train` job [bytes].
+        by_torch: Lines that say why torch, which is slower, trains narrow networks of this study.
     """
 
     device: str
@@ -62,6 +63,7 @@ class Speeds:
     predict: dict[str, float]
     weight_bytes: dict[str, float]
     memory: dict[str, float]
+    by_torch: Sequence[str] = ()
 
 
 def per_item(
@@ -177,7 +179,7 @@ def _calibrate(
 
     needs, weight_bytes = {}, {}
     for name in training.architectures:
-        precision = backend.precision(training.precision, name, device)
+        precision = backend.precision(training, name, device)
         needs[name] = memory.train_bytes(study, name, precision, gpu)
         with torch.device("meta"):
             tensors = networks.build(name).state_dict().values()
@@ -196,6 +198,11 @@ def _calibrate(
         predict=none,
         weight_bytes=weight_bytes,
         memory=needs,
+        by_torch=[
+            line
+            for name in training.architectures
+            if (line := backend.hindrance(training, name, device))
+        ],
     )
     if not with_networks:
         return speeds
@@ -231,7 +238,7 @@ def _calibrate(
         step[name] = per_item(train, training.batch_size, share(0.4, kinds), clock)
         network = networks.build(name)
 
-        precision = backend.precision(training.precision, name, device)
+        precision = backend.precision(training, name, device)
 
         def test_it(number: int, network=network, precision=precision):
             chosen = [next(conditions)]

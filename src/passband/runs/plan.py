@@ -187,6 +187,8 @@ def render(results: Results, speeds: Speeds, device: str = "", gpus: int = 1) ->
             ),
         ],
     }
+    if speeds.by_torch and not device:
+        rows["training"] = list(speeds.by_torch)
     in_words = _range if device else partial(work, unit=speeds.unit)
     times, cases = _on_gpus(study, speeds, device, gpus) if device else _here(study, speeds)
     rows |= times
