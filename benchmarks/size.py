@@ -1,12 +1,14 @@
-"""Count what there is to read in ``src``, beside an earlier count and what it should become.
+"""Count what there is to read: the package, its tests, scripts, and the findings.
 
-    python benchmarks/size.py           # seconds
-    python benchmarks/size.py FOLDER    # another clone
+    python benchmarks/size.py             # seconds
+    python benchmarks/size.py BEFORE .    # a column for each clone
 
-The earlier count is that of the commit 8b2400e. Code lines are neither docstring, comment nor
-blank. The study's own values are a parameter `own`, `own_values` or `written` that maps axes to
-values, or that has the study's own specimen. A file has one importer if a single module or script
-of the workflow imports it.
+Scripts are those of docs, of its site and of benchmarks. Code lines are neither docstring, comment
+nor blank. No number of lines is an aim.
+
+The study's own values are a parameter `own`, `own_values` or `written` that maps axes to values, or
+that has the study's own specimen. A file has one importer if a single module or script of the
+workflow imports it.
 """
 
 import argparse
@@ -17,16 +19,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-#: What is counted, with the earlier count and two aims: first names, then fewer rooms on the way.
-GOALS = {
-    "lines of src": (53_125, 48_500, 46_000),
-    "code lines": (31_431, 30_000, 28_500),
-    "docstring lines": (14_513, 11_500, None),
-    "functions outside config that take the study's own values": (55, 0, 0),
-    "functions outside config that take a study and its results": (35, 0, 0),
-    "files with one importer": (75, None, None),
-    "lines of the longest file": (452, 450, 450),
-}
 _LAYOUT = {
     tokenize.COMMENT,
     tokenize.NL,
@@ -84,12 +76,43 @@ def imports(tree: ast.AST, modules: set[str]) -> set[str]:
     return found & modules
 
 
+def read(*folders: Path) -> dict[Path, str]:
+    """Return the Python files below folders that exist, without what is only linked there."""
+    files = (path for folder in folders for path in sorted(folder.rglob("*.py")))
+    return {path: path.read_text(encoding="utf-8") for path in files if not path.is_symlink()}
+
+
+def lengths(sources: dict[Path, str]) -> dict[str, int]:
+    """Return the numbers of some files, of their lines, and of their lines of code."""
+    return {
+        "files": len(sources),
+        "lines": sum(len(source.splitlines()) for source in sources.values()),
+        "code lines": sum(
+            len(code_lines(source) - docstring_lines(ast.parse(source)))
+            for source in sources.values()
+        ),
+    }
+
+
 def count(root: Path) -> dict[str, int]:
-    """Return the counts of a clone, by their names in :data:`GOALS`."""
+    """Return the counts of a clone, by what is counted."""
     package = root / "src/passband"
-    sources = {path: path.read_text(encoding="utf-8") for path in (root / "src").rglob("*.py")}
+    sources = read(root / "src")
     trees = {path: ast.parse(source) for path, source in sources.items()}
-    docs = {path: docstring_lines(tree) for path, tree in trees.items()}
+    findings = read(root / "findings")
+    of_findings = {path: text for path, text in findings.items() if "tests" in path.parts}
+    parts = {
+        "src": sources,
+        "tests": read(root / "tests"),
+        "scripts": read(root / "docs", root / "benchmarks"),
+        "findings": {path: text for path, text in findings.items() if path not in of_findings},
+        "findings' tests": of_findings,
+    }
+    found = {
+        f"{what} of {name}": number
+        for name, part in parts.items()
+        for what, number in lengths(part).items()
+    }
     modules = {
         ".".join(path.relative_to(root / "src").with_suffix("").parts): path
         for path in sources
@@ -106,29 +129,29 @@ def count(root: Path) -> dict[str, int]:
         if not path.is_relative_to(package / "config")
         for names in parameters(tree)
     ]
-    lengths = [len(source.splitlines()) for source in sources.values()]
-    values = (
-        sum(lengths),
-        sum(len(code_lines(source) - docs[path]) for path, source in sources.items()),
-        sum(map(len, docs.values())),
-        sum(map(takes_own, functions)),
-        sum({"study", "results"} <= set(names) for names in functions),
-        sum(number == 1 for number in importers.values()),
-        max(lengths),
-    )
-    return dict(zip(GOALS, values, strict=True))
+    docstrings = sum(len(docstring_lines(tree)) for tree in trees.values())
+    return found | {
+        "docstring lines of src": docstrings,
+        "functions outside config that take the study's own values": sum(map(takes_own, functions)),
+        "functions outside config that take a study and its results": sum(
+            {"study", "results"} <= set(names) for names in functions
+        ),
+        "files of src with one importer": sum(number == 1 for number in importers.values()),
+        "lines of the longest file of src": max(len(s.splitlines()) for s in sources.values()),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", nargs="?", type=Path, default=ROOT, help="the clone to count")
-    found = count(parser.parse_args().folder)
-    print("| what | 8b2400e | aim | next aim | now |\n|---|---|---|---|---|")
-    for what, goals in GOALS.items():
-        cells = ("" if goal is None else f"{goal:,}" for goal in goals)
-        print(f"| {what} | {' | '.join(cells)} | {found[what]:,} |")
+    parser.add_argument("folders", nargs="*", type=Path, default=[ROOT], help="the clones to count")
+    folders = parser.parse_args().folders
+    counts = [count(folder.resolve()) for folder in folders]
+    print(f"| what | {' | '.join(folder.resolve().name for folder in folders)} |")
+    print("|---" * (1 + len(folders)) + "|")
+    for what in counts[0]:
+        print(f"| {what} | {' | '.join(f'{found[what]:,}' for found in counts)} |")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ CAPABILITY = "AVX512"
 #: The four words that say how a finding is checked.
 RECOMPUTED, FROZEN = "recomputed here", "frozen at version"
 WORDS = RECOMPUTED, "needs data", "needs training", FROZEN
+#: How many tests run at the same time.
+WORKERS = 2
 #: What marks a line of ``recompute`` as something that was not compared.
 SKIPPED = "skipped: "
 
@@ -129,7 +131,7 @@ def recomputed(name: str, of: Sequence[Finding], out: Outcome) -> None:
 
 def tested(folders: Sequence[str], out: Outcome) -> None:
     """Run the tests of folders."""
-    command = [sys.executable, "-m", "pytest", *folders, "-n", "2", "--dist", "loadfile"]
+    command = [sys.executable, "-m", "pytest", *folders, "-n", str(WORKERS), "--dist", "loadfile"]
     done = subprocess.run(
         [*command, "-q", "--tb=no", "-rfEs"], capture_output=True, text=True, check=False
     )

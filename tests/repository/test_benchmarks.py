@@ -14,13 +14,14 @@ from passband.runs import rates
 ROOT = Path(__file__).parents[2]
 
 
-def cells(script: str, *options: str) -> list[list[str]]:
-    """Return the cells of the table that a script prints, without its first row."""
+def cells(script: str, *options: str, header: bool = False) -> list[list[str]]:
+    """Return the cells of the table that a script prints, without its first row or with it."""
     process = subprocess.run(
         [sys.executable, f"benchmarks/{script}", *options], cwd=ROOT, capture_output=True, text=True
     )
     assert process.returncode == 0, process.stderr
-    lines = [line for line in process.stdout.splitlines() if line.startswith("| ")][1:]
+    lines = [line for line in process.stdout.splitlines() if line.startswith("| ")]
+    lines = lines if header else lines[1:]
     assert lines
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
 
@@ -175,14 +176,35 @@ def test_size_counts_lines_functions_and_importers(tmp_path):
         ),
         "door.py": "import passband.scores\nimport passband.cli\n",
     }
-    for name, text in files.items():
-        file = tmp_path / "src/passband" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    counted = {what: now for what, *_, now in cells("size.py", str(tmp_path))}
+    files = {f"src/passband/{name}": text for name, text in files.items()}
     lines = sum(text.count("\n") for text in files.values())
-    assert list(counted.values()) == [str(n) for n in (lines, 12, 5, 1, 1, 1, 11)]
-    assert all(int(now.replace(",", "")) > 0 for *_, now in cells("size.py")[:3])
+    files |= {
+        "tests/test_one.py": "ONE = 1\n",
+        "docs/scripts/draw.py": '"""Draws."""\nTWO = 1 + 1\n',
+        "benchmarks/speed.py": "THREE = 3\n",
+        "findings/a/locked.py": "A = 1\nB = 2\n\n",
+        "findings/a/tests/test_a.py": "# why\nA = 1\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "findings/locked.py").symlink_to("a/locked.py")  # is counted once
+    clones = [tmp_path, ROOT]
+    (_, *columns), *counted = cells("size.py", *map(str, clones), header=True)
+    assert columns == [clone.name for clone in clones]
+    here = {what: now for what, now, _ in counted}
+    parts = {
+        "src": (4, lines, 12),
+        "tests": (1, 1, 1),
+        "scripts": (2, 3, 2),
+        "findings": (1, 3, 2),
+        "findings' tests": (1, 2, 1),
+    }
+    for part, numbers in parts.items():
+        names = [f"{what} of {part}" for what in ("files", "lines", "code lines")]
+        assert [int(here.pop(name)) for name in names] == [*numbers], part
+    assert [*map(int, here.values())] == [5, 1, 1, 1, 11]
+    assert all(int(now.replace(",", "")) > 0 for *_, now in counted[:15])
 
 
 @pytest.mark.slow

@@ -159,6 +159,7 @@ def test_failing_tests_are_a_line_each(tmp_path, monkeypatch):
         "def test_later(): pass\n"
     )
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runner, "WORKERS", 0)  # processes take seconds to start
     out = runner.Outcome("tests")
     runner.tested(["findings/a"], out)
     assert out.compared == 1
