@@ -11,7 +11,7 @@ one does, or if a test fails.
 """
 
 import contextlib
-import importlib.util
+import importlib
 import re
 import subprocess
 import sys
@@ -29,8 +29,9 @@ DATA, MATRIX = Path("../shared/data"), Path("results/twelve-thousand")
 #: What the processor must be able to do for the same networks and parameters, to the last digit.
 CAPABILITY = "AVX512"
 #: The four words that say how a finding is checked.
-RECOMPUTED, FROZEN = "recomputed here", "frozen at version"
-WORDS = RECOMPUTED, "needs data", "needs training", FROZEN
+RECOMPUTED, NEEDS_DATA, TRAINING = "recomputed here", "needs data", "needs training"
+FROZEN = "frozen at version"
+WORDS = RECOMPUTED, NEEDS_DATA, TRAINING, FROZEN
 #: How many tests run at the same time.
 WORKERS = 2
 #: What marks a line of ``recompute`` as something that was not compared.
@@ -98,23 +99,33 @@ def lacking() -> Iterator[str]:
         yield f"another processor ({here}, not {CAPABILITY}): it rounds differently"
 
 
+def left_out(of: Sequence[Finding], has_script: bool) -> Iterator[str]:
+    """Yield a line for each thing that the list says cannot be computed again here.
+
+    What needs data is left to the script, which looks for them, if there is one.
+    """
+    for finding in of:
+        if finding.check.startswith(FROZEN):
+            yield f"{finding.check}: {finding.statement}"
+        elif finding.check.startswith(TRAINING) or (
+            finding.check.startswith(NEEDS_DATA) and not has_script
+        ):
+            yield f"{finding.check}: `{finding.command}`"
+
+
 def recomputed(name: str, of: Sequence[Finding], out: Outcome) -> None:
     """Recompute a folder's numbers, and note what was compared, what was not, and what differs."""
-    for finding in of:
-        if finding.check != RECOMPUTED:
-            reason = finding.check
-            if not reason.startswith(FROZEN):
-                reason += f": `{finding.command}`"
-            out.skipped.append(f"{finding.statement}: {reason}")
+    script = Path("findings", name, "recompute.py")
+    out.skipped.extend(dict.fromkeys(left_out(of, script.exists())))
     if all(finding.check.startswith(FROZEN) for finding in of):
         return
-    module = f"findings.{name}.recompute"
     try:
-        if importlib.util.find_spec(module) is None:
-            if any(finding.check == RECOMPUTED for finding in of):
-                raise PassbandError(f"findings/{name}/recompute.py: is missing")
+        if not script.exists():
+            if any(finding.check.startswith(RECOMPUTED) for finding in of):
+                raise PassbandError(f"{script}: is missing")
             return
-        for line in importlib.import_module(module).recompute():
+        module = importlib.import_module(f"findings.{name}.recompute")
+        for line in module.recompute():
             print(f"  {line}", flush=True)
             if line.startswith(SKIPPED):
                 out.skipped.append(line.removeprefix(SKIPPED))

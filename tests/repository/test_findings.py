@@ -30,6 +30,16 @@ def test_every_row_says_what_became_of_the_finding():
     assert {f.status for f in LISTED} >= {"held", "refuted", "seen afterwards", "open"}
 
 
+def test_nothing_outside_imports_a_finding():
+    folders = "src", "workflow", "docs", "benchmarks", "tests"
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    assert len(files) > 500
+    # A line of code, not one of a string in a test.
+    imports = re.compile(r"^ *(?:from|import) findings\b", re.M)
+    found = {path.name for path in files if imports.search(path.read_text(encoding="utf-8"))}
+    assert found == {Path(__file__).name}  # which tests the command
+
+
 # ── The command ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -89,11 +99,17 @@ def test_one_folder_alone(tree, capsys):
 def test_what_is_frozen_or_trained_does_not_run(tree, capsys):
     tree("frozen", "raise PassbandError('a library has changed')", "*frozen at version 0.2.0*")
     tree("trained", None, "*needs training* (40 minutes)")
+    tree("others", None, "*needs data* (doi 10.1/2)")
+    tree("there", "yield 'the table'", "*needs data* (doi 10.1/2)")  # the script finds them
     assert runner.main([]) == 0
     printed = capsys.readouterr().out
-    assert "  frozen: frozen holds: frozen at version 0.2.0\n" in printed
-    command = COMMAND.format(folder="trained")
-    assert f"  trained: trained holds: needs training (40 minutes): `{command}`\n" in printed
+    command = "`python -m findings.{}.script`"
+    skipped = [
+        "  frozen: frozen at version 0.2.0: frozen holds",
+        f"  trained: needs training (40 minutes): {command.format('trained')}",
+        f"  others: needs data (doi 10.1/2): {command.format('others')}",
+    ]
+    assert "skipped:\n" + "\n".join(skipped) + "\n\n" in printed
 
 
 def test_a_finding_that_says_it_is_recomputed_must_be(tree, capsys):
