@@ -45,13 +45,14 @@ class Finding:
     Attributes:
         folder: The folder in `findings`.
         check: How it is checked: one of :data:`WORDS`, with a source, minutes or a version.
+        command: What to type, which is by default the folder's own command.
     """
 
     folder: str
     statement: str
     status: str
-    command: str
     check: str
+    command: str
 
 
 @dataclass
@@ -75,13 +76,15 @@ def listed_findings(page: Path = LIST) -> list[Finding]:
         raise PassbandError(f"{page}: is missing; run this in the repository's root")
     found = []
     for line in page.read_text(encoding="utf-8").splitlines():
-        # The first cell of a row is a link to the folder.
-        if not (link := re.match(r"\| \[([^]]+)\]\((\w+)/?[^)]*\)", line)):
+        # The first cell of a row is a link to the page of the folder.
+        if not (link := re.match(r"\| \[([^]]+)\]\((\w+)/[^)]*\) \|", line)):
             continue
-        _, _, status, _, command, check = (cell.strip() for cell in line.strip("|").split("|"))
-        if not check.replace("*", "").startswith(WORDS):
+        *_, status, last = (cell.strip() for cell in line.strip("| ").split(" | "))
+        check, _, command = last.replace("*", "").partition(": ")
+        if not check.startswith(WORDS):
             raise PassbandError(f"{page}: {link[1]}: must be {listed(WORDS, 'or')}, not {check}")
-        found.append(Finding(link[2], link[1], status, command.strip("`"), check.replace("*", "")))
+        command = command.strip("`") or f"python -m findings {link[2]}"
+        found.append(Finding(link[2], link[1], status, check, command))
     return found
 
 

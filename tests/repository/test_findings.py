@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "findings"
 LISTED = runner.listed_findings(FOLDER / "README.md")
 #: The row of a finding with one folder; `check` is one of the four words.
-ROW = "| [{folder} holds]({folder}/) | another sign | held | `1234567` | `{command}` | {check} |\n"
+ROW = "| [{folder} holds]({folder}/README.md#here) | another sign | held (`1234567`) | {check} |\n"
 COMMAND = "python -m findings.{folder}.script"
 
 
@@ -27,7 +27,8 @@ def test_the_list_has_every_folder():
 
 def test_every_row_says_what_became_of_the_finding():
     assert all(re.match("held|refuted|seen afterwards|open", f.status) for f in LISTED)
-    assert {f.status for f in LISTED} >= {"held", "refuted", "seen afterwards", "open"}
+    assert len({f.status.partition(" (")[0] for f in LISTED}) > 3
+    assert all(re.search(r" \(`[0-9a-f]{7}`\)$", f.status) for f in LISTED)
 
 
 def test_nothing_outside_imports_a_finding():
@@ -55,7 +56,9 @@ def tree(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "tested", lambda folders, out: None)
 
     def add(folder, body, check="*recomputed here*"):
-        row = ROW.format(folder=folder, command=COMMAND.format(folder=folder), check=check)
+        if "training" in check or "data" in check:
+            check += f": `{COMMAND.format(folder=folder)}`"
+        row = ROW.format(folder=folder, check=check)
         with (tmp_path / "findings/README.md").open("a") as page:
             page.write(row)
         (tmp_path / "findings" / folder).mkdir()
@@ -103,11 +106,10 @@ def test_what_is_frozen_or_trained_does_not_run(tree, capsys):
     tree("there", "yield 'the table'", "*needs data* (doi 10.1/2)")  # the script finds them
     assert runner.main([]) == 0
     printed = capsys.readouterr().out
-    command = "`python -m findings.{}.script`"
     skipped = [
         "  frozen: frozen at version 0.2.0: frozen holds",
-        f"  trained: needs training (40 minutes): {command.format('trained')}",
-        f"  others: needs data (doi 10.1/2): {command.format('others')}",
+        f"  trained: needs training (40 minutes): `{COMMAND.format(folder='trained')}`",
+        f"  others: needs data (doi 10.1/2): `{COMMAND.format(folder='others')}`",
     ]
     assert "skipped:\n" + "\n".join(skipped) + "\n\n" in printed
 
