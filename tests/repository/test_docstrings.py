@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = "src", "workflow", "benchmarks", "docs", "tests"
+FOLDERS = "src", "workflow", "benchmarks", "findings", "docs", "tests"
 TITLES = "Args", "Attributes", "Returns", "Yields", "Raises"
 
 
