@@ -11,7 +11,6 @@ Run it from the repository's root. `draw` and `predict` need the merged old matr
 
 import hashlib
 import json
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ import numpy as np
 import xarray as xr
 import yaml
 
+from findings.twelve_thousand import history
 from findings.twelve_thousand.kernels import KERNELS, values
 from findings.twelve_thousand.locked_scores import result
 from findings.twelve_thousand.parts import FOLDER, WHOLE
@@ -73,17 +73,9 @@ def protocol_digest() -> str:
     Raises:
         PassbandError: If the file differs from that of the last commit.
     """
-    content = _git("show", f"HEAD:{PROTOCOL}")
-    if content != PROTOCOL.read_bytes():
+    if history.git("rev-parse", f"HEAD:{PROTOCOL}") != history.git("hash-object", PROTOCOL):
         raise PassbandError(f"{PROTOCOL}: differs from the committed file")
-    return hashlib.sha256(content).hexdigest()
-
-
-def _git(*words: str) -> bytes:
-    run = subprocess.run(["git", *words], capture_output=True, check=False)
-    if run.returncode:
-        raise PassbandError(f"git {' '.join(words)}: {run.stderr.decode().strip()}")
-    return run.stdout
+    return hashlib.sha256(PROTOCOL.read_bytes()).hexdigest()
 
 
 def drawn(digest: str) -> tuple[list[Condition], list[Condition]]:
@@ -223,32 +215,41 @@ def predict() -> None:
 
 
 def check_history() -> str:
-    """Return the commit, if the protocol was committed before the digests, and both are unchanged.
+    """Return the commit, if the protocol came before the predictions, and both are unchanged.
 
     Raises:
-        PassbandError: If they are not, or there is a result already.
+        PassbandError: If it is not so, or there is a result already.
     """
-    if RESULT.exists() or _git("log", "--all", "--format=%H", "--", str(RESULT)).strip():
+    if reason := history.lacking():
+        raise PassbandError(f"the locked set cannot be opened: {reason}")
+    if RESULT.exists() or history.versions(history.RESULT, "--all"):
         raise PassbandError(f"{RESULT}: the locked set was opened before; its result stands")
-    protocol, digests = (
-        _git("log", "--format=%H", "--", str(path)).decode().split() for path in (PROTOCOL, DIGESTS)
-    )
-    if len(digests) != 1:
-        raise PassbandError(f"{DIGESTS}: has {len(digests)} commits; it must have one")
-    # A draft may have been committed before; what counts is that nothing changed afterwards.
-    last = protocol[0] if protocol else "no commit"
-    _git("merge-base", "--is-ancestor", last, f"{digests[0]}~")
-    return _git("rev-parse", "HEAD").decode().strip()
+    for line in history.check(phases=history.PHASES[:2]):
+        print(line)
+    return history.git("rev-parse", "HEAD").strip()
+
+
+def check_digests() -> dict[str, str]:
+    """Return the digests of the protocol and of the predictions, which are those of the files.
+
+    Raises:
+        PassbandError: If a file has another.
+    """
+    digests = json.loads(DIGESTS.read_text(encoding="utf-8"))
+    found = {
+        "protocol": hashlib.sha256(PROTOCOL.read_bytes()).hexdigest(),
+        "predictions": array_digest(dict(np.load(PREDICTIONS))),
+    }
+    if found != digests:
+        raise PassbandError(f"{DIGESTS}: the protocol or the predictions have changed")
+    return digests
 
 
 def opened() -> None:
     """Compare the predictions with the truth, and write the result."""
-    commit, digests = check_history(), json.loads(DIGESTS.read_text(encoding="utf-8"))
-    predicted = dict(np.load(PREDICTIONS))
-    train, test = drawn(protocol_digest())
-    found = {"protocol": protocol_digest(), "predictions": array_digest(predicted)}
-    if found != digests:
-        raise PassbandError(f"{DIGESTS}: the protocol or the predictions have changed")
+    commit = check_history()
+    digests = check_digests()
+    train, test = drawn(digests["protocol"])
     study, scores, _ = stored_matrix()
     tests = [*scores.test.ids, *(c.id for c in test)]
     one = dict.fromkeys(("specimen", "architecture", "test_specimen"), 0)
@@ -261,17 +262,25 @@ def opened() -> None:
     dice = {"old": D[..., :of_old].mean(-1), "new": D[..., of_old:].mean(-1)}
     dice = {name: np.rint(each * UNIT).astype(np.uint16) for name, each in dice.items()}
     np.savez_compressed(DICE, **dice)
-    doses = [np.log10([c.dose_e_per_A2 for c in side]) for side in (train, test)]
-    old_doses = np.log10(scores.test.values["dose_e_per_A2"])
-    aperture = np.array([c.aperture_mrad for c in train])
-    scored = result(*(_floats(each) for each in (predicted, dice)), *doses, old_doses, aperture)
+    scored = scores_of_files(scores.test.values["dose_e_per_A2"])
     head = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit}
     RESULT.write_text(json.dumps(head | digests | scored, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(scored["primary"], indent=2))
 
 
-def _floats(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: each / UNIT for name, each in arrays.items()}
+def scores_of_files(old_doses: np.ndarray) -> dict[str, Any]:
+    """Return the result that follows from the predictions and the measured Dice.
+
+    Args:
+        old_doses: Doses of the old tests [e/Å²].
+    """
+    train, test = drawn(json.loads(DIGESTS.read_text(encoding="utf-8"))["protocol"])
+    predicted, dice = (
+        {name: each / UNIT for name, each in np.load(path).items()} for path in (PREDICTIONS, DICE)
+    )
+    doses = [np.log10([c.dose_e_per_A2 for c in side]) for side in (train, test)]
+    aperture = np.array([c.aperture_mrad for c in train])
+    return result(predicted, dice, *doses, np.log10(old_doses), aperture)
 
 
 if __name__ == "__main__":

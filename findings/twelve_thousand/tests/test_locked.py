@@ -1,14 +1,12 @@
-"""The locked set: its draw, its digests, the order in the history, and its scores."""
+"""The locked set: its draw, its digests and its scores."""
 
 import json
-import subprocess
 
 import numpy as np
 import pytest
 import yaml
 
 from findings.twelve_thousand import locked, locked_scores
-from passband import PassbandError
 from passband.axes import MAIN_AXES
 
 
@@ -39,49 +37,6 @@ def test_conditions_are_inside_the_ranges_and_outside_on_one_axis():
     assert [beyond(each) for each in train[200:]] == expected
     # The dose is uniform in its logarithm: half of the conditions are below 283 e/Å².
     assert 70 < sum(each.dose_e_per_A2 < 283 for each in train[:200]) < 130
-
-
-def test_the_result_is_opened_once_and_only_after_the_protocol_and_the_digests(
-    tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-
-    def git(*words):
-        who = ("-c", "user.name=a", "-c", "user.email=a@b.example")
-        subprocess.run(["git", *who, *words], check=True, capture_output=True)
-
-    def commit(path, text):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        git("add", "-A")
-        git("commit", "-m", "a message")
-
-    git("init")
-    commit(locked.DIGESTS, "{}")
-    commit(locked.PROTOCOL, "what is measured")
-    with pytest.raises(PassbandError, match="merge-base"):
-        locked.check_history()  # the digests came first
-    git("checkout", "--orphan", "right")
-    git("rm", "-rf", "--cached", ".")
-    locked.DIGESTS.unlink()
-    commit(locked.PROTOCOL, "a draft")
-    commit(locked.PROTOCOL, "what is measured")
-    commit(locked.DIGESTS, "{}")
-    assert len(locked.check_history()) == 40
-    locked.RESULT.write_text("{}")  # opened, and not committed yet
-    with pytest.raises(PassbandError, match="opened before; its result stands"):
-        locked.check_history()
-    locked.RESULT.unlink()
-    locked.PROTOCOL.write_text("what was found")
-    with pytest.raises(PassbandError, match=r"protocol.md: differs from the committed file"):
-        locked.protocol_digest()
-    commit(locked.PROTOCOL, "what was found")
-    with pytest.raises(PassbandError, match="merge-base"):
-        locked.check_history()
-    commit(locked.RESULT, "{}")
-    locked.RESULT.unlink()
-    with pytest.raises(PassbandError, match="opened before; its result stands"):
-        locked.check_history()
 
 
 def synthetic(random, error):
