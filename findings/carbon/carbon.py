@@ -43,12 +43,14 @@ from passband.config import load
 from passband.grid import Condition
 from passband.learning.evaluation import confusion, predict
 from passband.learning.network_files import finished_networks, open_networks
+from passband.reports import markdown
 from passband.results import Results
 from passband.scores import dice
 
 FOLDER = Path("findings/carbon")
 STUDIES = FOLDER / "studies"
 NAME = "doses-carbon"
+TABLE = FOLDER / f"{NAME}.csv"
 #: The scores, each of which is larger for a worse network, and the words for them.
 SCORES = {
     "dice_loss": "1 − Dice",
@@ -56,6 +58,10 @@ SCORES = {
     "entropy": "cross-entropy",
     "published": "published loss",
 }
+#: The networks of the published table.
+PUBLISHED = "published"
+#: The doses of the question [e/Å²].
+LOW, HIGH = 30, 600
 DRAWS, CONFIDENCE = 2000, 0.95
 #: The least published loss.
 LEAST = log1p(exp(-1))
@@ -169,6 +175,27 @@ def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
+def table(rows: pd.DataFrame) -> str:
+    """Return the asymmetry of each score between :data:`LOW` and :data:`HIGH` in Markdown.
+
+    Args:
+        rows: The rows of :func:`rows_of`.
+    """
+    of = rows[(rows.low == LOW) & (rows.high == HIGH)].set_index(["score", "networks"])
+    networks = [name for name in of.index.unique("networks") if name != PUBLISHED]
+    lines = []
+    for score in SCORES.values():
+        cells = [score]
+        for name in networks:
+            row = of.loc[score, name]
+            value, *ends = (
+                f"{row[key]:+z.3f}" for key in ("asymmetry", "interval_low", "interval_high")
+            )
+            cells.append(f"{value} ({' to '.join(ends)}): {row['sign']}")
+        lines.append(cells)
+    return markdown.table(["score", *networks], lines)
+
+
 def published_rows(path: Path) -> list[dict[str, Any]]:
     """Return the rows of the published networks after pretraining, without intervals."""
     frame, start = pd.read_csv(path), "pretrain_validation_"
@@ -177,14 +204,14 @@ def published_rows(path: Path) -> list[dict[str, Any]]:
     for low, high in combinations(means.index, 2):
         up = means.at[low, f"{start}{high}"] - means.at[high, f"{start}{high}"]
         down = means.at[high, f"{start}{low}"] - means.at[low, f"{start}{low}"]
-        row = {"networks": "published", "low": low, "high": high, "score": SCORES["published"]}
+        row = {"networks": PUBLISHED, "low": low, "high": high, "score": SCORES["published"]}
         row |= {"low_to_high": up, "high_to_low": down, "asymmetry": up - down}
         rows.append(row | {"sign": "published" if up > down else "opposite"})
     return rows
 
 
 def main(words: Sequence[str]) -> int:
-    """Train the networks, or write the table and print the signs; return the exit status."""
+    """Train the networks, or write the table and print the page's; return the exit status."""
     path = STUDIES / f"{NAME}.csv"
     if list(words) == ["run"]:
         try:
@@ -195,14 +222,9 @@ def main(words: Sequence[str]) -> int:
             return 1
         return 0
     rows = rows_of(pd.read_csv(path))
-    for row in rows:
-        if row["high"] / row["low"] == 20:
-            ends = f"{row['interval_low']:.3f} to {row['interval_high']:.3f}"
-            print(
-                f"{row['networks']}, {row['score']}: {row['sign']}, {row['asymmetry']:.3f}, {ends}"
-            )
     published = [row for each in words for row in published_rows(Path(each))]
-    write(pd.DataFrame(rows + published), FOLDER / f"{NAME}.csv")
+    write(pd.DataFrame(rows + published), TABLE)
+    print(table(pd.read_csv(TABLE)))
     return 0
 
 

@@ -14,7 +14,7 @@ waves are simulated again. No file in locked/ is changed.
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,11 +33,11 @@ from findings.twelve_thousand.locked import (
     stored_matrix,
 )
 from findings.twelve_thousand.locked_scores import INSIDE, r2
-from findings.twelve_thousand.parts import DATA
+from findings.twelve_thousand.parts import DATA, WHOLE
 from passband import PassbandError
 from passband.analysis import profiles
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
-from passband.config import Study
+from passband.config import Study, load
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
@@ -133,7 +133,7 @@ def predicted(
     return np.hstack([model.predict(new[0], test)[0] for test in (None, new[1])])
 
 
-def lines(progress: Any = print) -> dict[str, np.ndarray]:
+def lines(progress: Callable[[str], None] = print) -> dict[str, np.ndarray]:
     """Return what each line predicts for the locked set, by its name."""
     study, scores, curve = stored_matrix()
     train, test = drawn(json.loads(DIGESTS.read_text(encoding="utf-8"))["protocol"])
@@ -224,21 +224,30 @@ def _ends(samples: np.ndarray) -> list[float]:
     return [float(x) for x in percentile_interval(samples, interval_edges(0.95))]
 
 
-def write() -> int:
-    """Write the table and print it; return the exit status 0."""
-    found = lines(lambda words: print(words, file=sys.stderr))
+def computed(progress: Callable[[str], None] = print) -> pd.DataFrame:
+    """Return the table.
+
+    Args:
+        progress: Is called with the name of each line that is done.
+    """
+    found = lines(progress)
     committed = np.load(PREDICTIONS)
+    for name in LINES:
+        apart = np.abs(found[name] - committed[name] / UNIT).max()
+        progress(f"{name}: at most {apart:.4f} from the committed predictions")
     found[BANDS] = committed[BANDS] / UNIT
     replicas = np.load(DICE)["old"][:INSIDE] / UNIT
     train, test = drawn(json.loads(DIGESTS.read_text(encoding="utf-8"))["protocol"])
-    _, scores, _ = stored_matrix()
-    of_tests = [*scores.test.values["dose_e_per_A2"], *(c.dose_e_per_A2 for c in test)]
-    doses = np.array([c.dose_e_per_A2 for c in train[:INSIDE]]), np.array(of_tests)
+    old = [c.dose_e_per_A2 for c in load(WHOLE).test_conditions]
+    of_tests = np.array([*old, *(c.dose_e_per_A2 for c in test)])
+    of_train = np.array([c.dose_e_per_A2 for c in train[:INSIDE]])
     inside = {name: D[:INSIDE] for name, D in found.items()}
-    for name in LINES:
-        apart = np.abs(found[name] - committed[name] / UNIT).max()
-        print(f"{name}: at most {apart:.4f} from the committed predictions", file=sys.stderr)
-    frame = pd.DataFrame(rows(inside, replicas, doses, len(scores.test.ids)))
+    return pd.DataFrame(rows(inside, replicas, (of_train, of_tests), len(old)))
+
+
+def write() -> int:
+    """Write the table and print it; return the exit status 0."""
+    frame = computed(lambda words: print(words, file=sys.stderr))
     frame.to_csv(TABLE, index=False, float_format="%.4f", lineterminator="\n")
     print(frame.to_string(index=False))
     return 0

@@ -23,21 +23,24 @@ from findings.carbon import carbon
 from findings.twelve_thousand import scherzer, steps
 from findings.twelve_thousand.locked import stored_matrix
 from findings.twelve_thousand.parts import DATA
-from findings.twelve_thousand.results import DOSE, Scores, shares_of
+from findings.twelve_thousand.results import DOSE, Estimate, Scores, shares_of
 from findings.twelve_thousand.studies import STUDIES, TEST_DOSES, write
 from passband import PassbandError
 from passband.analysis.crossed_intervals import Part, half_width, jackknife, of_mean
 
 TABLE = DATA / "claims.csv"
+#: The columns that name a row.
+KEYS = "claim", "networks", "tests"
 CONFIDENCE = 0.95
 #: What intervals are for, besides other networks and images.
 FIXED = "the same conditions"
 DRAWN = "conditions drawn alike"
+#: The claim about carbon.
+OF_CARBON = "loss, low to high minus high to low"
 #: Networks trained at this dose or above are of a high dose [e/Å²]. Chosen after looking.
 HIGH = 400
-#: The doses between which networks differ most, on the matrix and on two thicknesses of carbon.
+#: The doses between which networks differ most on the matrix.
 MATRIX_DOSES = (50, 1600)
-CARBON_DOSES = (30, 600)
 
 Ends = tuple[float, float, float]
 
@@ -75,6 +78,14 @@ def row(claim: str, networks: str, tests: str, ends: Ends, over: str = FIXED) ->
     low, high = ends[1:]
     names = {"claim": claim, "networks": networks, "tests": tests}
     return names | {"value": ends[0], "low": low, "high": high, "interval_for": over}
+
+
+def claim(claims: pd.DataFrame, name: str, networks: str, tests: str, form: str = "z.3f") -> str:
+    """Return a value of the table and its interval as text."""
+    (found,) = claims[
+        (claims.claim == name) & (claims.networks == networks) & (claims.tests == tests)
+    ][["value", "low", "high"]].values
+    return Estimate(*found).words(form)
 
 
 # ── The matrix ───────────────────────────────────────────────────────────────────────────────────
@@ -169,15 +180,12 @@ def of_steps() -> Iterator[dict[str, Any]]:
 def of_carbon() -> Iterator[dict[str, Any]]:
     """Yield the asymmetry of each score between two doses, for each thickness of carbon."""
     frame = pd.read_csv(carbon.STUDIES / f"{carbon.NAME}.csv")
-    low, high = CARBON_DOSES
     same = frame[frame.carbon_nm == frame.test_carbon_nm]
     for thickness, of in same.groupby("carbon_nm"):
         for score, words in carbon.SCORES.items():
-            tests = f"{words}, {low} and {high} e/Å²"
-            ends = crossed(carbon.parts(of, score, low, high))
-            yield row(
-                "loss, low to high minus high to low", f"carbon {thickness:g} nm", tests, ends
-            )
+            tests = f"{words}, {carbon.LOW} and {carbon.HIGH} e/Å²"
+            ends = crossed(carbon.parts(of, score, carbon.LOW, carbon.HIGH))
+            yield row(OF_CARBON, f"carbon {thickness:g} nm", tests, ends)
 
 
 def small() -> list[dict[str, Any]]:

@@ -115,15 +115,20 @@ def asymmetry(rows: pd.DataFrame, of_dice: str | None = None) -> str:
     return markdown.table(["trained → tested [e/Å²]", *SCORES.values()], lines)
 
 
-def write(results: Path, folder: Path = DATA) -> int:
-    """Write the file ``doses.csv``, print a table of both directions, and return 0.
+def computed(results: Path) -> pd.DataFrame:
+    """Return the rows of merged results.
 
     Args:
         results: The folder of the merged results.
     """
     table = load_table(results / layout.TABLE)
     study = validate(json.loads(table.attrs["configuration"]), str(results))
-    rows = by_dose(table, study.microscope.field_px**2)
+    return by_dose(table, study.microscope.field_px**2)
+
+
+def write(results: Path, folder: Path = DATA) -> int:
+    """Write the file ``doses.csv``, print a table of both directions, and return 0."""
+    rows = computed(results)
     rows.round(5).to_csv(folder / "doses.csv", index=False)
     print(
         f"{asymmetry(rows)}\n\nIn parentheses: the loss against networks that were trained there."

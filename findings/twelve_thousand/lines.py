@@ -151,16 +151,23 @@ def rows(cells: Cells) -> Iterator[dict]:
             whole: dict[str, np.ndarray] = {}
             of_axis = cells.ends[side][f"condition_{axis}"].values
             for level in np.unique(of_axis):
-                out = of_axis == level
-                where = [np.full(n, True) for n in shape]
-                where[side] = out
-                found = predictions(cells, side, axis, out)
+                found, where = of_level(cells, side, axis, level)
                 for line, predicted in found.items():
                     whole.setdefault(line, np.empty(shape))[np.ix_(*where)] = predicted
                 yield from scored(cells, found, where, (axis, end, f"{level:g}"), of_lens)
             every = [np.full(n, True) for n in shape]
             yield from scored(cells, whole, every, (axis, end, "all"), {})
     yield from lens(of_lens)
+
+
+def of_level(
+    cells: Cells, side: int, axis: str, level: float
+) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+    """Return what each line predicts for a level, and which rows and columns have it."""
+    out = cells.ends[side][f"condition_{axis}"].values == level
+    where = [np.full(n, True) for n in (cells.replicas.shape[0], cells.replicas.shape[2])]
+    where[side] = out
+    return predictions(cells, side, axis, out), where
 
 
 def scored(

@@ -14,6 +14,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,7 @@ def array_digest(arrays: Mapping[str, np.ndarray]) -> str:
     return found.hexdigest()
 
 
+@cache
 def stored_matrix() -> tuple[Study, Scores, tuple[np.ndarray, np.ndarray]]:
     """Return the old study, its Dice, and the spectrum of its specimen."""
     table, study = load_table(OLD / layout.TABLE), load(WHOLE)
@@ -194,9 +196,12 @@ def stored_matrix() -> tuple[Study, Scores, tuple[np.ndarray, np.ndarray]]:
     return study, Scores.from_table(table), tuple(np.array(each) for each in curve)
 
 
-def predict() -> None:
-    """Write the predictions, and the digests of the protocol and of the predictions."""
-    digest = protocol_digest()
+def predicted(digest: str) -> dict[str, np.ndarray]:
+    """Return the predictions in units of Dice of 1/65535, from the merged old matrix.
+
+    Args:
+        digest: That of the protocol.
+    """
     study, scores, spectrum = stored_matrix()
 
     def of(conditions: list[Condition]) -> xr.Dataset:
@@ -205,7 +210,13 @@ def predict() -> None:
 
     old = [[Condition.parse(id) for id in side.ids] for side in (scores.train, scores.test)]
     found = predictions(scores, tuple(map(of, old)), tuple(map(of, drawn(digest))))
-    arrays = {name: np.rint(D * UNIT).astype(np.uint16) for name, D in found.items()}
+    return {name: np.rint(D * UNIT).astype(np.uint16) for name, D in found.items()}
+
+
+def predict() -> None:
+    """Write the predictions, and the digests of the protocol and of the predictions."""
+    digest = protocol_digest()
+    arrays = predicted(digest)
     np.savez_compressed(PREDICTIONS, **arrays)
     digests = {"protocol": digest, "predictions": array_digest(arrays)}
     DIGESTS.write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")

@@ -15,6 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
+from findings.twelve_thousand.claims import claim
 from findings.twelve_thousand.doses import asymmetry
 from findings.twelve_thousand.figure import draw
 from findings.twelve_thousand.parts import FOLDER, WHOLE, check_lines, read
@@ -59,8 +60,6 @@ _SCHERZER = "trough − shoulders"
 _STEPS = "change against 192 steps"
 _HIGH = "trained at ≥ 400 e/Å²"
 _ASYMMETRY = "loss of Dice, high to low minus low to high", "all", "50 and 1600"
-_CARBON = "loss, low to high minus high to low"
-_CARBON_DOSES = "30 and 600 e/Å²"
 BANDS = "T(q) in bands"
 SPECTRUM = "power spectrum of 16 images"
 
@@ -107,21 +106,8 @@ def fields(folder: Path = FOLDER) -> dict[str, str]:
         "steps": longer(claims),
         "steps_doses": longer_by_dose(claims),
         "doses": asymmetry(of["doses"], claim(claims, *_ASYMMETRY)),
-        "carbon_1": claim(claims, _CARBON, "carbon 1 nm", f"1 − Dice, {_CARBON_DOSES}", "+z.3f"),
-        "carbon_5": claim(claims, _CARBON, "carbon 5 nm", f"1 − Dice, {_CARBON_DOSES}", "+z.3f"),
-        "carbon_wrong": claim(
-            claims, _CARBON, "carbon 5 nm", f"share of wrong pixels, {_CARBON_DOSES}", "+z.3f"
-        ),
         "minutes": _minutes(of["costs"]),
     }
-
-
-def claim(claims: pd.DataFrame, name: str, networks: str, tests: str, form: str = "z.3f") -> str:
-    """Return a value of ``claims.csv`` and its interval as text."""
-    (found,) = claims[
-        (claims.claim == name) & (claims.networks == networks) & (claims.tests == tests)
-    ][["value", "low", "high"]].values
-    return _words(found, form)
 
 
 def statements(locked: dict, afterwards: pd.DataFrame, claims: pd.DataFrame) -> dict[str, str]:
@@ -308,6 +294,16 @@ def longer_by_dose(claims: pd.DataFrame) -> str:
     )
 
 
+def text(folder: Path = FOLDER) -> str:
+    """Return the page.
+
+    Raises:
+        PassbandError: If a file is missing.
+    """
+    template = Template((folder / "page.md").read_text(encoding="utf-8"))
+    return template.substitute(fields(folder))
+
+
 def write(folder: Path = FOLDER, whole: Path = WHOLE) -> int:
     """Write the page and its figure, and return the exit status 0.
 
@@ -318,11 +314,10 @@ def write(folder: Path = FOLDER, whole: Path = WHOLE) -> int:
     Raises:
         PassbandError: If a file or a line of ``parts.csv`` is missing.
     """
-    made = fields(folder)
+    made = text(folder)
     check_lines(read(folder / "data" / "parts.csv"), folder / "data" / "parts.csv", whole)
-    text = Template((folder / "page.md").read_text(encoding="utf-8")).substitute(made)
     save(draw(folder), folder / "account.png")
-    (folder / "README.md").write_text(text, encoding="utf-8")
+    (folder / "README.md").write_text(made, encoding="utf-8")
     print(f"{folder}/README.md and its figure")
     return 0
 

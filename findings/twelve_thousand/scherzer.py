@@ -32,6 +32,7 @@ this kind covered 90% for seven replicas.
 
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ from passband.analysis.bootstrap import interval_edges, percentile_interval, res
 from passband.figures.style import OTHER, OWN
 from passband.optics.ctf import wavelength
 
+TABLE = DATA / "scherzer.csv"
 ENERGY_EV = 300e3
 #: Values of u = Δf/√(Cs λ).
 UNITS = (-0.5, 0, 0.3, 0.5, 0.8, 1.0, 1.1, 1.2, 1.4, 1.6, 2, 2.5)
@@ -203,19 +205,23 @@ def panel(axes: Axes, frame: pd.DataFrame) -> None:
     axes.set(xlabel="defocus of training, Δf/√(Cs λ)", ylabel="Dice")
 
 
-def main() -> int:
-    """Write the table of all studies that have run, print the verdicts, return the exit status."""
-    found = []
+def computed() -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of each kind of networks whose studies have run."""
     for kind, studies in KINDS.items():
         paths = [STUDIES / f"{study}.csv" for study in studies]
         if there := [path for path in paths if path.exists()]:
-            rows = rows_of(load(*there), kind)
-            print(verdict(rows))
-            found += rows
+            yield rows_of(load(*there), kind)
+
+
+def main() -> int:
+    """Write the table of all studies that have run, print the verdicts, return the exit status."""
+    found = [*computed()]
     if not found:
         print(f"{STUDIES}: run the study scherzer first", file=sys.stderr)
         return 1
-    write(pd.DataFrame(found), DATA / "scherzer.csv")
+    for rows in found:
+        print(verdict(rows))
+    write(pd.DataFrame([*chain(*found)]), TABLE)
     return 0
 
 

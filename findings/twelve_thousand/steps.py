@@ -18,6 +18,7 @@ training, which were looked at afterwards, with intervals as `ood` has them.
 """
 
 import sys
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from findings.twelve_thousand.studies import STUDIES, dice_table, old_tests, wri
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.config import load
 
+TABLE = DATA / "steps.csv"
 #: The studies by their number of steps. The networks of 192 steps are in the packed parts.
 STEPS = {768: "steps-768", 3072: "steps-3072"}
 FEWEST = 192
@@ -90,18 +92,24 @@ def rows_of(few: pd.DataFrame, many: pd.DataFrame, steps: int) -> list[dict[str,
     return rows
 
 
+def computed() -> pd.DataFrame:
+    """Return the table of the studies that have run."""
+    few = fewest()
+    paths = {steps: STUDIES / f"{name}.csv" for steps, name in STEPS.items()}
+    rows = (
+        rows_of(few, pd.read_csv(path), steps) for steps, path in paths.items() if path.exists()
+    )
+    return pd.DataFrame([*chain(*rows)])
+
+
 def main() -> int:
     """Write the table of the studies that have run, print it, and return the exit status."""
-    there = {steps: STUDIES / f"{name}.csv" for steps, name in STEPS.items()}
-    there = {steps: path for steps, path in there.items() if path.exists()}
-    if not there:
+    frame = computed()
+    if frame.empty:
         print(f"{STUDIES}: run the study steps-768 first", file=sys.stderr)
         return 1
-    few = fewest()
-    rows = [row for n, path in there.items() for row in rows_of(few, pd.read_csv(path), n)]
-    frame = pd.DataFrame(rows)
     print(frame.to_string(index=False))
-    write(frame, DATA / "steps.csv")
+    write(frame, TABLE)
     return 0
 
 

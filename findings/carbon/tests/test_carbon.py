@@ -1,13 +1,16 @@
 """The asymmetry of doses, on scores that tests make up."""
 
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from findings.carbon import carbon
+from findings.carbon import carbon, recompute
+from findings.twelve_thousand import claims
+from passband import PassbandError
 
 
 def doses(up: float, down: float) -> pd.DataFrame:
@@ -55,3 +58,35 @@ def test_the_published_networks_have_the_sign_of_their_table(tmp_path):
     (row,) = carbon.published_rows(tmp_path / "a.csv")
     assert (row["low"], row["high"], row["sign"]) == (30, 600, "published")
     assert (row["low_to_high"], row["high_to_low"]) == pytest.approx((0.6, 0.2))
+
+
+def test_the_committed_table_and_the_page_are_those_of_the_scores():
+    *compared, last = recompute.recompute(Path("nowhere"))
+    assert last.endswith("wider intervals: 4 numbers")
+    assert sum("skipped: the published" in line for line in compared) == 1
+
+
+def test_a_changed_score_or_page_is_one_line(tmp_path, monkeypatch):
+    path = tmp_path / "doses-carbon.csv"
+    path.write_text(carbon.TABLE.read_text().replace("-0.2580", "-0.2570"))
+    monkeypatch.setattr(carbon, "TABLE", path)
+    with pytest.raises(PassbandError, match=r"1 nm, 30, 600, 1 − Dice: asymmetry = -0.257, compu"):
+        [*recompute.recompute()]
+    monkeypatch.undo()
+    page = tmp_path / "README.md"
+    page.write_text(recompute.PAGE.read_text().replace("+0.217) on 5 nm", "+0.207) on 5 nm"))
+    monkeypatch.setattr(recompute, "PAGE", page)
+    with pytest.raises(PassbandError, match=r"wider intervals: the page has 'wrong pixels have"):
+        [*recompute.recompute(Path("nowhere"))]
+
+
+def test_what_the_page_says_agrees_with_the_wider_intervals():
+    """Its sentences on the sign of Dice and of wrong pixels."""
+    frame = pd.read_csv(claims.TABLE).set_index(["claim", "networks", "tests"]).sort_index()
+    of = frame.loc[claims.OF_CARBON]
+    assert of.high["carbon 1 nm", "1 − Dice, 30 and 600 e/Å²"] < 0
+    thick = of.loc["carbon 5 nm"]
+    assert thick.low["1 − Dice, 30 and 600 e/Å²"] < 0 < thick.high["1 − Dice, 30 and 600 e/Å²"]
+    assert thick.low["share of wrong pixels, 30 and 600 e/Å²"] > 0
+    text = " ".join(recompute.PAGE.read_text(encoding="utf-8").split())
+    assert "while the sign of Dice on 5 nm is open" in text

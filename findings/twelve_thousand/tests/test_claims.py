@@ -102,7 +102,7 @@ def test_the_asymmetry_is_between_networks_and_tests_of_one_lens():
 
 
 def test_what_the_account_says_agrees_with_its_intervals():
-    """Its sentences on three of four series, on high doses and on carbon."""
+    """Its sentences on three of four series and on high doses."""
     of = table()
     text = " ".join((ACCOUNT / "README.md").read_text(encoding="utf-8").split())
     line = of.loc["trough − shoulders"].reset_index()
@@ -117,9 +117,3 @@ def test_what_the_account_says_agrees_with_its_intervals():
     assert longer.high["3072 steps, trained at ≥ 400 e/Å²", "50 e/Å²"] < 0
     rest = longer.loc["3072 steps, trained at < 400 e/Å²", "50 e/Å²"]
     assert rest.low < 0 < rest.high
-    carbon = of.loc["loss, low to high minus high to low"]
-    assert carbon.high["carbon 1 nm", "1 − Dice, 30 and 600 e/Å²"] < 0
-    thick = carbon.loc["carbon 5 nm"]
-    assert thick.low["1 − Dice, 30 and 600 e/Å²"] < 0 < thick.high["1 − Dice, 30 and 600 e/Å²"]
-    assert thick.low["share of wrong pixels, 30 and 600 e/Å²"] > 0
-    assert "On 5 nm, its sign is open" in text

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from string import Template
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ import xarray as xr
 import yaml
 
 from findings.twelve_thousand import __main__ as main
-from findings.twelve_thousand import baselines, check, doses, matrix, page, parts, results
+from findings.twelve_thousand import baselines, check, doses, matrix, parts, results
 from passband import PassbandError
 from passband.config import load, validate
 from passband.grid import Axes, Condition
@@ -276,7 +275,7 @@ def test_blur_and_threshold_finds_dark_discs_in_noise():
 
 
 def test_interrupted_baselines_leave_the_table_as_it_was(tmp_path, monkeypatch):
-    def interrupted(_):
+    def interrupted(*_):
         yield {"test": "a", "dice": "0.5"}
         raise KeyboardInterrupt
 
@@ -351,24 +350,3 @@ def test_two_parts_become_a_page(tmp_path, monkeypatch):
     assert found["home"][0] == pytest.approx(float(small.id.mean()), abs=0.004)
     assert sum(ends[0] for ends in found["shares"].values()) == pytest.approx(1)
     assert set(found["simple"]) == {"100", "1000", "all"}
-
-
-def test_the_account_is_made_from_the_files_beside_it():
-    folder = ROOT / "findings/twelve_thousand"
-    made, text = page.fields(folder), (folder / "page.md").read_text(encoding="utf-8")
-    assert set(Template(text).get_identifiers()) == set(made)
-    account = (folder / "README.md").read_text(encoding="utf-8")
-    assert account == Template(text).substitute(made)
-    assert "nan" not in account
-    lines = account.splitlines()
-    rows = sum(line.startswith("|") for line in lines) - 2 * sum(
-        line.startswith("|---") for line in lines
-    )
-    words = sum(len(line.split()) for line in lines if not line.startswith("|"))
-    assert rows <= 42
-    assert words <= 1200
-
-
-def test_an_account_without_a_file_is_one_line(tmp_path):
-    with pytest.raises(PassbandError, match=r"matrix.json: is missing; run the other commands"):
-        page.fields(tmp_path)
