@@ -12,11 +12,13 @@ Run it from the repository's root. `draw` and `predict` need the merged old matr
 import hashlib
 import json
 import sys
+import zlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import xarray as xr
@@ -240,6 +242,19 @@ def check_history() -> str:
     return history.git("rev-parse", "HEAD").strip()
 
 
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a committed file by name.
+
+    Raises:
+        PassbandError: If the file is missing or damaged.
+    """
+    try:
+        with np.load(path) as file:
+            return dict(file)
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+        raise PassbandError(f"{path}: cannot be read: {error}") from None
+
+
 def check_digests() -> dict[str, str]:
     """Return the digests of the protocol and of the predictions, which are those of the files.
 
@@ -249,7 +264,7 @@ def check_digests() -> dict[str, str]:
     digests = json.loads(DIGESTS.read_text(encoding="utf-8"))
     found = {
         "protocol": hashlib.sha256(PROTOCOL.read_bytes()).hexdigest(),
-        "predictions": array_digest(dict(np.load(PREDICTIONS))),
+        "predictions": array_digest(read_arrays(PREDICTIONS)),
     }
     if found != digests:
         raise PassbandError(f"{DIGESTS}: the protocol or the predictions have changed")
@@ -287,7 +302,8 @@ def scores_of_files(old_doses: np.ndarray) -> dict[str, Any]:
     """
     train, test = drawn(json.loads(DIGESTS.read_text(encoding="utf-8"))["protocol"])
     predicted, dice = (
-        {name: each / UNIT for name, each in np.load(path).items()} for path in (PREDICTIONS, DICE)
+        {name: each / UNIT for name, each in read_arrays(path).items()}
+        for path in (PREDICTIONS, DICE)
     )
     doses = [np.log10([c.dose_e_per_A2 for c in side]) for side in (train, test)]
     aperture = np.array([c.aperture_mrad for c in train])

@@ -114,7 +114,7 @@ def same_dice(scores: Scores) -> str:
 
 def of_predictions() -> Iterator[str]:
     """Compare the predictions of the locked set, and what was computed from them afterwards."""
-    stored = dict(np.load(locked.PREDICTIONS))
+    stored = locked.read_arrays(locked.PREDICTIONS)
     again = locked.predicted(locked.check_digests()["protocol"])
     for name, D in stored.items():
         apart = np.abs(again[name] - D.astype(float)).max() / locked.UNIT

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from findings.twelve_thousand import locked, locked_scores
+from passband import PassbandError
 from passband.axes import MAIN_AXES
 
 
@@ -18,6 +19,18 @@ def test_the_committed_study_and_predictions_have_the_committed_digests():
     assert locked.array_digest(arrays) == digests["predictions"]
     arrays["scaled"][0, 0] += 1
     assert locked.array_digest(arrays) != digests["predictions"]
+
+
+@pytest.mark.parametrize("byte", [0, 300, -30])
+def test_a_damaged_file_of_arrays_is_named(tmp_path, byte):
+    path = tmp_path / "arrays.npz"
+    np.savez_compressed(path, scaled=np.arange(1000, dtype=np.uint16) ** 2)
+    content = bytearray(path.read_bytes())
+    assert locked.read_arrays(path)["scaled"][3] == 9
+    content[byte] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(PassbandError, match=r"arrays.npz: cannot be read: "):
+        locked.read_arrays(path)
 
 
 def test_conditions_are_inside_the_ranges_and_outside_on_one_axis():
