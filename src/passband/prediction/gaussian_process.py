@@ -18,7 +18,6 @@ The module :mod:`passband.prediction.kronecker` solves the equations exactly.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -26,6 +25,7 @@ import xarray as xr
 from passband import PassbandError
 from passband.prediction.covariance import PROFILES, Factor, Kernel
 from passband.prediction.kronecker import Block, Solution, bounds
+from passband.prediction.process_parts import Explained, Modes, Rows
 
 #: ε of the logit of Dice.
 _OFFSET = 0.02
@@ -137,7 +137,26 @@ class GaussianProcess:
         predicted[self._rows >= 0] = _dice(self.mean + self.deviation * scaled)
         return block.test.fitted.condition.values, predicted
 
-    def explained(self) -> "Explained":
+    def left_out_interval(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the Dice of :meth:`left_out`, and the ends of its 90% interval, (row, test) each.
+
+        The factor of the standard deviations of a test condition, see :attr:`inflation`, is
+        computed from the errors of the others.
+        """
+        block = self._block
+        logits = np.full((3, *block.Y.shape), np.nan)
+        each = list(block.left_out_tests(self._solution))
+        errors = [error / np.sqrt(variance) for _, error, variance in each]
+        for j, (here, error, variance) in enumerate(each):
+            others = np.concatenate([*errors[:j], *errors[j + 1 :]])
+            half = Z90 * _inflation(others, len(each) - 1) * np.sqrt(variance)
+            expected = block.Y[here, j] - error
+            logits[:, here, j] = expected, expected - half, expected + half
+        ends = np.full((3, len(self._rows), block.Y.shape[1]), np.nan)
+        ends[:, self._rows >= 0] = _dice(self.mean + self.deviation * logits)
+        return tuple(ends)
+
+    def explained(self) -> Explained:
         """Return the parts of the prediction for fitted networks that a condition does not change.
 
         Networks without any known Dice are included, see :meth:`predict`.
@@ -159,7 +178,7 @@ class GaussianProcess:
             noise=noise,
         )
 
-    def modes(self, train: xr.Dataset, test: xr.Dataset | None, replicas: int = 1) -> "Modes":
+    def modes(self, train: xr.Dataset, test: xr.Dataset | None, replicas: int = 1) -> Modes:
         """Return what is unknown about networks of training conditions that were not fitted.
 
         The values of a network under the fitted test conditions are written in the basis of the
@@ -236,7 +255,7 @@ class GaussianProcess:
         """The factor of standard deviations of each network for new test conditions, (row,)."""
         return np.where(self._rows >= 0, self.inflation[1], max(self.inflation))
 
-    def _all_rows(self) -> "_Rows":
+    def _all_rows(self) -> Rows:
         """Return what is known about the networks of the rows of the fitted Dice."""
         fitted, lacking = self._fitted_rows(), np.flatnonzero(self._rows < 0)
         if not len(lacking):
@@ -244,18 +263,18 @@ class GaussianProcess:
         new = self._new_rows(self._networks.isel(condition=lacking))
         order = np.argsort(np.concatenate([np.flatnonzero(self._rows >= 0), lacking]))
         pairs = zip(fitted, new, strict=True)
-        return _Rows(
+        return Rows(
             *(known if known is None else np.concatenate([known, x])[order] for known, x in pairs)
         )
 
-    def _fitted_rows(self) -> "_Rows":
+    def _fitted_rows(self) -> Rows:
         block, s = self._block, self._solution
         a = s.eigen[0][:, None]  # the eigenvalues of R, so that R·U = U·a
         own = (np.diag(s.R) + block.split(self.theta)[2][0])[block.group]
         A = None if s.B is None else s.U.rows(np.arange(len(own))) * a.T
-        return _Rows(own, s.U.values(a * s.weights), s.U.sums_of_squares(a**2 / s.D), A)
+        return Rows(own, s.U.values(a * s.weights), s.U.sums_of_squares(a**2 / s.D), A)
 
-    def _new_rows(self, train: xr.Dataset) -> "_Rows":
+    def _new_rows(self, train: xr.Dataset) -> Rows:
         """Return what is known about networks that were not fitted, with training profiles."""
         block, s = self._block, self._solution
         of_train, _, (rho, *_) = block.split(self.theta)
@@ -263,75 +282,7 @@ class GaussianProcess:
         # The covariances are the same for all replicas, so that contrasts contribute nothing.
         A, first = (R * block.scale) @ s.U.vectors, len(s.R)
         rows = own + rho, A @ s.weights[:first], A**2 @ (1 / s.D[:first])
-        return _Rows(*rows, None if s.B is None else np.pad(A, ((0, 0), (0, len(s.D) - first))))
-
-
-class _Rows(NamedTuple):
-    """What the fitted Dice say about networks, see :class:`Explained`.
-
-    `own` (row,) is the variance of each network's factor. The covariances of the networks with the
-    fitted networks are A (row, a) in the basis of eigenvectors. `weights` (row, b) are A times the
-    weights of the solution, and H (row, b) is A² D⁻¹. `A` is None if all cells are known.
-    """
-
-    own: np.ndarray
-    weights: np.ndarray
-    H: np.ndarray
-    A: np.ndarray | None
-
-
-class Modes(NamedTuple):
-    """What is unknown about networks of training conditions, see :meth:`GaussianProcess.modes`.
-
-    The variance of the scaled logit of Dice in a cell is
-    Σ_k projection_jk·covariance_kii + rest_ij + noise.
-
-    Attributes:
-        covariance: (mode, condition, condition), covariance of the values of each mode between the
-            training conditions.
-        projection: (test, mode), squared contribution of each mode to each test condition.
-        rest: (condition, test), variance of each cell that no further network reduces.
-        noise: Variance of the noise of a tested cell.
-    """
-
-    covariance: np.ndarray
-    projection: np.ndarray
-    rest: np.ndarray
-    noise: float
-
-
-class Explained(NamedTuple):
-    """The parts of a prediction that do not depend on the predicted condition x.
-
-    With the covariances C(x, t) of x and the fitted test conditions t, the scaled logit of Dice has
-    the mean Σ_t C(x, t)·weights_t and, if all cells are known, the variance
-    own·signal·(C(x, x) + kappa) + noise − Σ_b H_b·E_b², with E_b = signal·Σ_t C(x, t)·V_tb.
-
-    Attributes:
-        tests: (test,) of str, ids of the fitted test conditions.
-        parameters: Natural logarithms of the parameters of C, see
-            :mod:`passband.prediction.covariance`.
-        dose: Mean decimal logarithm of the fitted test conditions' doses in e/Å².
-        weights: (network, test), weights of the covariances.
-        own: (network,), variance of each network's factor.
-        H: (network, b). There is no H if some cells are unknown; then the variance has a further
-            part.
-        V: (test, b), eigenvectors over the fitted test conditions.
-        inflation: (network,), factor of the standard deviation.
-        signal, kappa, noise: The parameters s², κ and σ².
-    """
-
-    tests: np.ndarray
-    parameters: np.ndarray
-    dose: float
-    weights: np.ndarray
-    own: np.ndarray
-    H: np.ndarray | None
-    V: np.ndarray
-    inflation: np.ndarray
-    signal: float
-    kappa: float
-    noise: float
+        return Rows(*rows, None if s.B is None else np.pad(A, ((0, 0), (0, len(s.D) - first))))
 
 
 def fit(

@@ -252,17 +252,20 @@ class Block:
         The errors are differences of known and predicted logits of single networks, divided by the
         predicted standard deviations (Rasmussen & Williams 2006, eqs. 5.10–5.12 for blocks).
         """
-        return np.concatenate([e / np.sqrt(v) for _, e, v in self._left_out_test(s)])
+        return np.concatenate([e / np.sqrt(v) for _, e, v in self.left_out_tests(s)])
 
     def predicted_test(self, s: Solution) -> np.ndarray:
         """Return the values of Y, each predicted from all other test conditions; NaN if unknown."""
         predicted = np.full(self.Y.shape, np.nan)
-        for j, (here, error, _) in enumerate(self._left_out_test(s)):
+        for j, (here, error, _) in enumerate(self.left_out_tests(s)):
             predicted[here, j] = self.Y[here, j] - error
         return predicted
 
-    def _left_out_test(self, s: Solution) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Yield, for each test condition, the known rows, and their errors and variances."""
+    def left_out_tests(self, s: Solution) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield, for each test condition, the known rows, and their errors and variances.
+
+        Each test condition is predicted from all others.
+        """
         weights, inverses = s.weights @ s.V.T, (1 / s.D) @ (s.V**2).T
         if s.B is None:
             every = np.ones(len(self.Y), dtype=bool)
