@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from passband.micrographs.images.readers import Micrograph
     from passband.micrographs.images.segmentation import Segmentation
     from passband.prediction.recommend.network_ranking import Recommendation
+    from passband.prediction.recommend.recommendation_scores import RecommendationCheck
 
 
 #: What names a condition: itself, its id, or the values of axes by name.
@@ -276,6 +277,30 @@ class Experiment(Results):
         _check_names(condition)
         asked = recommendation.asked_of(self.study, condition)
         return recommendation.recommend_from(self.tested(specimen), asked)
+
+    def check_recommendations(self, specimen: str | None = None) -> "RecommendationCheck":
+        """Return what recommendations are worth, with each test condition left out in turn.
+
+        Args:
+            specimen: The test specimen, which is needed if the study has several.
+
+        Returns:
+            `every` and `new`, what recommended networks lose against the best if every network can
+            be chosen, and without those trained there; `coverage` of the intervals and more, see
+            :class:`passband.prediction.recommend.recommendation_scores.RecommendationCheck`.
+
+        Raises:
+            PassbandError: If the study has too few results, or is a published network.
+
+        Example:
+            >>> found = demo.check_recommendations()
+            >>> lost = found.every.recommended.value, found.every.nearest.value
+            >>> true = found.coverage.value
+        """
+        from passband.answers import recommendation_check
+
+        self.refuse_published()
+        return recommendation_check.check(self.tested(specimen))
 
     def tested(self, specimen: str | None = None) -> "TestedNetworks":
         """Return the networks with the models of their Dice, see :meth:`recommend`.

@@ -30,6 +30,7 @@ from passband.prediction.range_of_use import TestedDoses
 from passband.prediction.recommend import network_ranking
 from passband.prediction.recommend.network_ranking import Group
 from passband.results import Results, layout
+from passband.words import number_of
 
 #: Smallest number of training conditions, and of test conditions, for a recommendation.
 FEWEST = 4
@@ -109,8 +110,8 @@ class TestedNetworks:
         for which, count in number.items():
             if count < FEWEST:
                 raise PassbandError(
-                    f"{results}: has {count} {which} conditions with results; a recommendation "
-                    f"needs {FEWEST} or more"
+                    f"{results}: has {number_of(count, f'{which} condition')} with results; a "
+                    f"recommendation needs {FEWEST} or more"
                 )
         return tested
 
@@ -314,11 +315,14 @@ class TestedNetworks:
         of_tests = self._profiles([*self.tested, *self.further], spectrum)
         models = []
         for (train, _, D), known in zip(self.of_groups.values(), theta, strict=True):
-            of_train = [Condition.parse(id) for id in dict.fromkeys(train) if is_condition(id)]
-            # A mixture has no profile, see `passband.prediction.covariance`.
-            of_networks = self._profiles(of_train, spectrum).reindex(condition=train)
+            of_networks = self._network_profiles(train, spectrum)
             models.append(gaussian_process.fit(D, of_networks, of_tests, theta=known))
         return models
+
+    def _network_profiles(self, train: Sequence[str], spectrum: Spectrum) -> xr.Dataset:
+        conditions = [Condition.parse(id) for id in dict.fromkeys(train) if is_condition(id)]
+        # A mixture has no profile, see `passband.prediction.covariance`.
+        return self._profiles(conditions, spectrum).reindex(condition=train)
 
     def _profiles(self, conditions: Sequence[Condition], spectrum: Spectrum) -> xr.Dataset:
         study = self.study
@@ -336,6 +340,10 @@ class TestedNetworks:
     def profiles(self, conditions: Sequence[Condition]) -> xr.Dataset:
         """Return the profiles of conditions, see :func:`passband.analysis.profiles.profiles`."""
         return self._profiles(conditions, self._fitted[0])
+
+    def network_profiles(self, train: Sequence[str]) -> xr.Dataset:
+        """Return the profile of each network's training condition; NaN for that of a mixture."""
+        return self._network_profiles(train, self._fitted[0])
 
     def measured(self, conditions: Iterable[Condition]) -> xr.Dataset:
         """Return measured mean Dice of all networks under those conditions that were tested.

@@ -27,6 +27,9 @@ FIGURES = ".png", ".svg", ".pdf"
 #: What a user can give as a study.
 STUDY = "a study: its file, its folder, its folder of results, or its name"
 
+#: The study of a command without one.
+DEFAULT_STUDY = Path("config.yaml")
+
 #: The largest number of training conditions whose networks are ranked in seconds.
 _MANY = 500
 
@@ -37,8 +40,8 @@ def add_study(command: argparse.ArgumentParser) -> None:
         "study",
         nargs="?",
         type=locate.path_of,
-        default=Path("config.yaml"),
-        help=f"{STUDY} (default: config.yaml)",
+        default=DEFAULT_STUDY,
+        help=f"{STUDY} (default: {DEFAULT_STUDY})",
     )
     study.completer = complete_study  # argcomplete reads it
 

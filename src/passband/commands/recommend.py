@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from passband import PassbandError
 from passband.axes import AXES
 from passband.commands.arguments import (
+    DEFAULT_STUDY,
     FIGURES,
     add_axes,
     add_study,
@@ -17,17 +18,15 @@ from passband.commands.arguments import (
     report_remark,
 )
 from passband.commands.ctf import add_lens, add_pixel_size, check_unused, known_lens
+from passband.config.base import number_in
 from passband.console import escaped
 from passband.door import Experiment
 from passband.grid import Axes
-from passband.results import layout
+from passband.results import layout, locate
 
 if TYPE_CHECKING:
     from passband.answers.tested_networks import TestedNetworks
     from passband.prediction.recommend.network_ranking import Recommendation
-
-#: Largest number of microscopes of a check.
-_MOST = 10_000
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -61,18 +60,21 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     command.add_argument(
         "--check",
-        type=int,
-        metavar="N",
-        help="test all networks under N random microscopes inside the study and N/3 outside, and "
-        "compare the recommended networks with simpler rules",
+        nargs="?",
+        const="",
+        metavar="STUDY",
+        help="leave out each test condition in turn, and say how much Dice the networks "
+        "recommended for it lose, and whether the intervals are true",
     )
-    command.add_argument(
-        "--seed", type=int, default=0, help="seed of the random microscopes (default: 0)"
-    )
+    command.add_argument("--seed", help=argparse.SUPPRESS)
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.seed is not None:
+        raise PassbandError(
+            f"--seed = {options.seed}: is no option any more, since --check draws nothing"
+        )
     if options.check is not None:
         return _check(options)
     from passband.prediction.range_of_use import Asked
@@ -99,21 +101,13 @@ def run(options: argparse.Namespace) -> int:
         results = find_study(options.study)
         report_many(results)
     from passband.reports import recommendation_text as reports
-    from passband.storage import integrity, lease
+    from passband.storage import integrity
 
     tested = results.tested(options.specimen)
     if results.is_published and (remark := integrity.unchecked(results.folder)):
         report_remark(remark)
     study = results.study
-    if number := tested.left_out:
-        if tester := lease.holder_of(results.path(layout.EXTRA_LEASE)):
-            why = f"passband evaluate or recommend --check still tests networks there: {tester}"
-        else:
-            why = (
-                "some networks have no valid results there; run the study, and then passband "
-                "evaluate"
-            )
-        report_remark(f"{number} further condition(s) are not used, because {why}")
+    _report_left_out(results, tested)
     if options.like:
         found = _like(options, tested, given)
     else:
@@ -141,6 +135,21 @@ def run(options: argparse.Namespace) -> int:
         style.save(figure, [options.figure], study.figures.dpi)
         report_remark(f"{options.figure}: expected Dice over defocus and dose")
     return 0
+
+
+def _report_left_out(results: Experiment, tested: "TestedNetworks") -> None:
+    """Say which results of `passband evaluate` are not used, and why."""
+    from passband.storage import lease
+
+    if number := tested.left_out:
+        if tester := lease.holder_of(results.path(layout.EXTRA_LEASE)):
+            why = f"passband evaluate still tests networks there: {tester}"
+        else:
+            why = (
+                "some networks have no valid results there; run the study, and then passband "
+                "evaluate"
+            )
+        report_remark(f"{number} further condition(s) are not used, because {why}")
 
 
 def _remark(tested: "TestedNetworks") -> str:
@@ -193,31 +202,31 @@ def _like(options: argparse.Namespace, tested: "TestedNetworks", given: dict) ->
 
 
 def _check(options: argparse.Namespace) -> int:
-    """Print the check of recommendations."""
+    """Print what recommendations of the study are worth."""
+    if number_in(options.check) is not None:
+        raise PassbandError(
+            f"--check = {options.check}: takes no number any more; it leaves out each test "
+            "condition of the study in turn"
+        )
+    if options.check and options.study != DEFAULT_STUDY:
+        raise PassbandError(f"--check = {options.check!r}: takes no value; give one study")
     asked = ((getattr(options, name), axis.option) for name, axis in AXES.items())
     given = [word for value, word in asked if value is not None]
     for name in ("top", "figure", "like"):
         given += [f"--{name}"] if getattr(options, name) is not None else []
     if given:
-        raise PassbandError(f"--check = {options.check}: cannot be used together with {given[0]}")
+        raise PassbandError(f"--check: cannot be used together with {given[0]}")
     check_unused(options, "--like")
-    if not 1 <= options.check <= _MOST:
-        raise PassbandError(f"--check = {options.check}: must be between 1 and {_MOST:,}")
-    results = find_study(options.study)
+    results = find_study(locate.path_of(options.check) if options.check else options.study)
     report_many(results)
-
-    from tqdm.auto import tqdm
-
-    from passband.answers import recommendation_check  # torch takes seconds to import
     from passband.reports import recommendation_text as reports
 
-    found = recommendation_check.run(
-        results,
-        options.check,
-        options.seed,
-        options.specimen,
-        lambda jobs: tqdm(jobs, "training jobs", disable=None),
-        report_remark,
-    )
-    print(json.dumps(found.as_dict()) if options.json else reports.check(found))
+    _report_left_out(results, results.tested(options.specimen))
+    found = results.check_recommendations(options.specimen)
+    if options.json:
+        print(json.dumps(found.as_dict(), ensure_ascii=False))
+        return 0
+    print(reports.check(found))
+    if remark := _remark(results.tested(options.specimen)):
+        print(remark)
     return 0

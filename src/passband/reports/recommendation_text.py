@@ -4,24 +4,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from passband.analysis.bootstrap import NOTHING, Estimate
+from passband.analysis.bootstrap import Estimate
 from passband.axes import AXES
-from passband.prediction.recommend.choice_scores import (
-    CONFIDENCE,
-    GOOD,
-    NEAREST,
-    ORACLE,
-    OURS,
-    Check,
-    Scores,
-)
 from passband.prediction.recommend.network_ranking import COVERAGE, Recommendation
+from passband.prediction.recommend.recommendation_scores import (
+    CONFIDENCE,
+    Losses,
+    RecommendationCheck,
+)
 from passband.prediction.recommend.sequential_design import Next
-from passband.reports.markdown import NONE, number, table
+from passband.reports.markdown import NONE
+from passband.words import number_of
 
 #: Number of networks that are printed by default.
 TOP = 10
-_FIRST = " (the first replica of each training condition, from the table of results)"
 
 
 def recommendation(found: Recommendation, study: str, top: int = TOP, remark: str = "") -> str:
@@ -114,56 +110,71 @@ def columns(rows: list[list[str]]) -> str:
     )
 
 
-def check(found: Check) -> str:
-    """Return the scores of recommended networks and of simpler rules, as Markdown."""
-    inside, outside = found.inside, found.outside
-    which = _FIRST if found.first_replicas else ""
-    parts = [
-        f"{inside.number} microscopes inside the ranges of the study, {outside.number} outside, "
-        f"{found.networks} networks{which}, seed {found.seed}. Networks are chosen by their Dice "
-        "on one half of the test structures and judged on the other half, both ways. Microscopes "
-        "with less than half of the lowest tested dose are left out, since nothing is recommended "
-        "for them.",
-        _rules(inside),
-        _intervals(inside, outside),
-        f"Numbers in parentheses are {CONFIDENCE:.0%} bootstrap intervals over microscopes. "
-        f"“{ORACLE}” chooses by the Dice of all networks under the microscope itself.",
-    ]
-    return "\n\n".join(parts)
+def check(found: RecommendationCheck) -> str:
+    """Return what recommendations are worth, for people; the verdict comes first."""
+    lost = (
+        f"recommended networks lose {_value(found.every.recommended)} of Dice against the best, "
+        f"the nearest in parameters by range {_value(found.every.nearest)}"
+    )
+    if new := found.new:
+        lost += (
+            f"; without the networks that were trained there, {_value(new.recommended)} and "
+            f"{_value(new.nearest)}"
+        )
+    true = (
+        f"{COVERAGE:.0%} intervals contain {_value(found.coverage, '.1%')} of the measured Dice of "
+        f"all networks, and {_value(found.every.coverage, '.1%')} of the recommended ones'"
+    )
+    conditions = number_of(len(found.conditions), "test condition")
+    said = (
+        f"study {found.study}, {found.specimen}: each of {conditions} was left out in turn, and "
+        f"{number_of(found.networks, 'network')} ranked for it from the others"
+    )
+    rows = [_losses("all networks", found.every)]
+    if found.new is not None:
+        rows.append(_losses("all but those trained there", found.new))
+    head = ["chosen from", "recommended loses", "nearest", "tested there", "nearest − recommended"]
+    return "\n\n".join([f"{lost}\n{true}", said, columns([head, *rows]), "\n".join(_notes(found))])
 
 
-def _rules(scores: Scores) -> str:
-    head = ["network chosen by", "Dice", "recommended minus this", f"within {GOOD:g} of {ORACLE}"]
-    rows = [
-        [
-            name,
-            _estimate(rule.dice),
-            _estimate(rule.behind, "z.4f") if name != OURS else NONE,
-            f"{rule.good:.1%}",
-        ]
-        for name, rule in scores.rules.items()
-    ]
-    return table(head, rows)
+def _losses(chosen_from: str, losses: Losses) -> list[str]:
+    every = losses.recommended, losses.nearest, losses.tested, losses.difference
+    return [chosen_from, *map(_estimate, every)]
 
 
-def _intervals(inside: Scores, outside: Scores) -> str:
-    of_both = [
-        {
-            f"coverage of {COVERAGE:.0%} intervals, all networks": _estimate(s.coverage, ".1%"),
-            "coverage, recommended networks": _estimate(s.coverage_recommended, ".1%"),
-            "mean half-width of the intervals": number(s.half_width),
-            "error of expected Dice (root mean square)": number(s.error),
-            "expected − true Dice, recommended network": number(s.optimism),
-            "Dice of the recommended network, on the other half": _estimate(
-                s.rules[OURS].dice if s.rules else NOTHING
-            ),
-            f"recommended minus {NEAREST}": _estimate(
-                s.rules[NEAREST].behind if s.rules else NOTHING, "z.4f"
-            ),
-        }
-        for s in (inside, outside)
-    ]
-    return table(["", "inside", "outside"], [[n, *(of[n] for of in of_both)] for n in of_both[0]])
+def _notes(found: RecommendationCheck) -> Iterator[str]:
+    if found.new is not None:
+        of = f"{found.trained_there} of {len(found.conditions)}"
+        yield (
+            f"Networks were trained under {of} conditions. A microscope between the study's "
+            "conditions is further from a network than with them, and nearer than without."
+        )
+    if found.structures > 1:
+        yield (
+            "One half of the test structures chooses networks, and the other half judges them, "
+            "both ways. The best on the half that judges is partly the luckiest: “tested there” is "
+            "chosen by a test under the left-out condition itself."
+        )
+    else:
+        yield "The only test structure chooses networks and judges them, so losses are too small."
+    if found.refitted:
+        yield "The model's parameters were found without the left-out condition."
+    else:
+        yield (
+            "The model's parameters are those found with all conditions, since to find them each "
+            "time would take long; its expected Dice does not know the left-out results."
+        )
+    if found.outside:
+        outside = number_of(found.outside, "condition")
+        yield f"{outside} outside the range of the others: Dice is extrapolated there."
+    if found.skipped:
+        skipped = number_of(len(found.skipped), "condition")
+        yield f"{skipped} not judged, since nothing is recommended for so low a dose."
+    yield f"In parentheses: {CONFIDENCE:.0%} bootstrap intervals over the conditions."
+
+
+def _value(estimate: Estimate, form: str = "z.3f") -> str:
+    return format(estimate.value, form) if estimate else NONE
 
 
 def _estimate(estimate: Estimate, form: str = "z.3f") -> str:
