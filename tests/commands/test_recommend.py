@@ -16,6 +16,7 @@ from passband import PassbandError, cli
 from passband.analysis import learned
 from passband.answers import image_recommendation
 from passband.answers.tested_networks import TestedNetworks
+from passband.config import validate
 from passband.results.layout import EXTRA_LEASE
 from passband.storage import datasets, lease
 
@@ -171,7 +172,7 @@ def test_nothing_is_recommended_if_no_network_learned(folder, failed, capsys):
         (["known", *HERE, "--top=0"], "--top = 0: must be 1 or more"),
         (["known", *HERE, "--figure=map.jpeg"], "--figure = 'map.jpeg': must end in .png"),
         (["known", *HERE, "--figure=no/map.png"], "there is no folder no; create it first"),
-        (["known", *HERE, "--check=9"], "--check = 9: cannot be used together with --defocus-nm"),
+        (["known", *HERE, "--check"], "--check: cannot be used together with --defocus-nm"),
         (
             ["known", *HERE, "--energy-kev=80"],
             "energy_kev = 80: needs exit waves that the study's test images do not have; they have",
@@ -182,11 +183,19 @@ def test_nothing_is_recommended_if_no_network_learned(folder, failed, capsys):
             ["known", *HERE[:3], "--aperture-mrad=10:54", HERE[4]],
             "aperture_mrad = 54: must not exceed 21.87 mrad, the band limit of pixels of 0.3 Å",
         ),
-        (["known", "--check=0"], "--check = 0: must be between 1 and 10,000"),
+        (["known", "--check=300"], "--check = 300: takes no number any more; it leaves out each"),
+        (["known", "--check", "300"], "--check = 300: takes no number any more; it leaves out"),
+        (["--check", "300"], "--check = 300: takes no number any more; it leaves out each test"),
+        (["known", "--check=words"], "--check = 'words': takes no value; give one study"),
+        (
+            ["known", "--check", "--seed=2"],
+            "--seed = 2: is no option any more, since --check draws",
+        ),
+        (["known", "--check", "--top=2"], "--check: cannot be used together with --top"),
         (["known", *HERE, "--like=film.npy"], "--like = 'film.npy': cannot be used together with"),
         (["known", *LIKE], "film.npy: no such file"),
         (["known", *LIKE, "--energy-kev=200"], "--energy-kev = 200: the networks of the study"),
-        (["known", *LIKE, "--check=9"], "--check = 9: cannot be used together with --"),
+        (["known", *LIKE, "--check"], "--check: cannot be used together with --"),
         (["unknown", *HERE], "unknown: no study of this name"),
     ],
 )
@@ -200,7 +209,7 @@ def test_a_mistake_is_one_line(folder, capsys, arguments, message):
 def test_a_study_without_results_is_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.yaml").write_text(make_study().model_dump_json(), encoding="utf-8")
-    for arguments in (HERE, ["--check=3"]):
+    for arguments in (HERE, ["--check"]):
         status, out, err = run(capsys, *arguments)
         assert (status, out) == (1, "")
         assert "results/known: the study has no table of results yet; run the study first" in err
@@ -211,9 +220,69 @@ def test_a_running_test_of_networks_is_named_and_not_blamed(folder, capsys, monk
     with lease.held(folder / "results/known" / EXTRA_LEASE):
         status, _, err = run(capsys, "known", *HERE)
     assert (status, err.count("\n")) == (0, 1)
-    assert "3 further condition(s) are not used, because passband evaluate or recommend" in err
+    assert "3 further condition(s) are not used, because passband evaluate still" in err
     assert f"tests networks there: process {os.getpid()} on" in err
     assert "run the study, and then passband evaluate" in run(capsys, "known", *HERE)[2]
+
+
+# ── What recommendations are worth ───────────────────────────────────────────────────────────────
+
+
+def test_the_check_says_the_verdict_first_and_json_has_the_same_numbers(folder, capsys):
+    status, out, err = run(capsys, "known", "--check")
+    assert (status, err) == (0, "")
+    assert run(capsys, "--check", "known") == (0, out, "")
+    status, printed, _ = run(capsys, "known", "--check", "--json")
+    assert status == 0
+    found = json.loads(printed)
+    assert found == passband.open("known").check_recommendations().as_dict()
+    lost, true, _, said, _, head, every, new, *notes = out.splitlines()
+    values = [found[part][rule]["value"] for part in ("every", "new") for rule in RULES]
+    assert lost == (
+        "recommended networks lose {:z.3f} of Dice against the best, the nearest in parameters by "
+        "range {:z.3f}; without the networks that were trained there, {:z.3f} and {:z.3f}"
+    ).format(*values)
+    assert f"contain {found['coverage']['value']:.1%} of the measured Dice of all networks" in true
+    assert "each of 16 test conditions was left out in turn, and 16 networks ranked" in said
+    assert head.split("  ")[0] == "chosen from"
+    for line, part in ((every, "every"), (new, "new")):
+        for name in (*RULES, "tested", "difference"):
+            value, low, high = (
+                f"{found[part][name][end]:z.3f}" for end in ("value", "low", "high")
+            )
+            assert f"  {value} ({low} to {high})" in line
+    assert "Networks were trained under 16 of 16 conditions." in "".join(notes)
+    assert "The model's parameters were found without the left-out condition." in notes
+
+
+RULES = "recommended", "nearest"
+
+
+def test_the_check_of_networks_of_which_some_did_not_learn_says_so(folder, failed, capsys):
+    failed(3)
+    _, out, _ = run(capsys, "known", "--check")
+    assert "and 15 networks ranked for it" in out
+    assert "1 of 16 networks did not learn" in out.splitlines()[-1]
+    failed(*range(16))
+    status, out, err = run(capsys, "known", "--check")
+    assert (status, out) == (1, "")
+    assert err == (
+        "results/known: no network of the study has learned, so none is recommended; docs/ood.md "
+        "says what to change\n"
+    )
+
+
+def test_the_check_of_one_test_condition_says_what_it_needs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    study = make_study()
+    one = study.train_conditions[0].values()
+    content = study.model_dump(mode="json") | {"test_grid": {k: [x] for k, x in one.items()}}
+    make_results(validate(content), tmp_path)
+    status, out, err = run(capsys, "known", "--check")
+    assert (status, out) == (1, "")
+    assert err == (
+        "results/known: has 1 test condition with results; a recommendation needs 4 or more\n"
+    )
 
 
 # ── Further axes ─────────────────────────────────────────────────────────────────────────────────
@@ -264,7 +333,7 @@ def test_an_axis_that_the_study_lacks_is_outside_and_named(further, capsys):
         (["--astigmatism-nm=5nm"], "--astigmatism-nm = '5nm': must be a number in nm"),
         (["--astigmatism-nm=6:2"], "--astigmatism-nm = '6:2': the range is reversed; write 2:6"),
         (["--mtf-nyquist=2"], "--mtf-nyquist = '2': must be between 0.001 and 1.0\n"),
-        (["--check=3", "--coma-nm=3"], "--check = 3: cannot be used together with --defocus-nm"),
+        (["--check", "--coma-nm=3"], "--check: cannot be used together with --defocus-nm"),
     ],
 )
 def test_a_wrong_further_value_is_one_line(further, capsys, words, message):

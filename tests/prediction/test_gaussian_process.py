@@ -194,6 +194,7 @@ def test_errors_of_left_out_conditions_are_those_of_a_fit_without_them(case):
         test.isel(condition=known.any(0)),
     )
     expected, predicted = [], np.full(Y.shape, np.nan)
+    deviation = np.full(Y.shape, np.nan)
     for j in range(Y.shape[1]):
         without = Y.copy()
         without[:, j] = np.nan
@@ -213,12 +214,19 @@ def test_errors_of_left_out_conditions_are_those_of_a_fit_without_them(case):
         assert len(error) == here.sum()
         expected.append(error / np.sqrt(variance))
         predicted[here, j] = process.mean + process.deviation * (y[o] - error)
+        deviation[here, j] = process.deviation * np.sqrt(variance)
     tests, dice = process.left_out()
     assert tests.tolist() == test.condition.values.tolist()
     np.testing.assert_allclose(dice[known.any(1)], gaussian_process._dice(predicted), atol=1e-6)
     assert np.isnan(dice[~known.any(1)]).all()
     found = process._block.left_out_test(process._solution)
     np.testing.assert_allclose(found, np.concatenate(expected), rtol=1e-6, atol=1e-8)
+    mean, low, high = process.left_out_interval()
+    np.testing.assert_array_equal(mean, dice)
+    others = [np.concatenate(expected[:j] + expected[j + 1 :]) for j in range(Y.shape[1])]
+    half = deviation * Z90 * [gaussian_process._inflation(z, Y.shape[1] - 1) for z in others]
+    for end, logit in ((low, predicted - half), (high, predicted + half)):
+        np.testing.assert_allclose(end[known.any(1)], gaussian_process._dice(logit), atol=1e-6)
 
 
 def test_explained_parts_give_the_prediction(case, between):

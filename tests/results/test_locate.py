@@ -162,7 +162,7 @@ def test_results_name_their_study_if_an_axis_leaves_out_its_own_value():
         ("table", "table.zarr", "specimens", "gold"),
         ("table", "ood.zarr", "specimens", "gold"),
         ("summary", "ood.zarr", "training.architectures", "compact-w4-d2"),
-        ("recommend --check 8", "table.zarr", "specimens", "gold"),
+        ("recommend --check", "table.zarr", "specimens", "gold"),
         ("recommend " + MICROSCOPE, "table.zarr", "training.architectures", "compact-w4-d2"),
         ("next --budget 1", "table.zarr", "specimens", "gold"),
         ("explore", "table.zarr", "specimens", "gold"),
@@ -357,7 +357,7 @@ def test_an_empty_word_is_no_study(capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["report", "status", "table", "evaluate --confidence", "recommend --check 8"]
+    "command", ["report", "status", "table", "evaluate --confidence", "recommend --check"]
 )
 def test_commands_that_need_a_study_refuse_a_published_folder(capsys, command):
     Path("mine").mkdir()

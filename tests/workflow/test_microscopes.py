@@ -1,21 +1,18 @@
-"""First replicas under drawn microscopes: in records, in the table, in parts, and in the check.
+"""First replicas under drawn microscopes: in records, in the table, and in parts.
 
 The workflow's scripts run without Snakemake, with the finished study in tests/data.
 """
 
-import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scripts
-import xarray as xr
 from regrouped import IDS, SMALLEST, copied, counts, regrouped
 from scripts import evaluate, train
 
-from passband import cli
-from passband.answers import further_tests, merge, recommendation_check
+from passband.answers import further_tests, merge
 from passband.config import Study
 from passband.learning import devices, training
 from passband.learning.networks import load as load_weights
@@ -24,14 +21,13 @@ from passband.prediction.recommend.microscopes import first_replica_microscopes,
 from passband.results import Results, layout, training_jobs
 from passband.results.stores import load_table
 from passband.runs.counts import count as counts_of
-from passband.storage import datasets, records
+from passband.storage import records
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("restored_threads")]
 
-#: Six microscopes inside the ranges and two outside, one of them at a dose too low to be judged.
+#: Six microscopes inside the ranges and two outside.
 NUMBER = 6
 DRAWN = 8
-JUDGED = 7
 
 
 @pytest.fixture
@@ -191,27 +187,10 @@ def test_a_killed_job_continues_after_the_finished_conditions(results, monkeypat
     assert drawn_counts(study, results) == found
 
 
-def scores(check) -> dict:
-    content = check.as_dict()
-    content.pop("first_replicas")
-    return content
-
-
-def test_the_check_finds_the_results_in_the_table_and_in_parts(results, capsys):
-    """With one replica, the scores are those of the check that tests all networks."""
-    study = study_with(0, replicas=1, replicas_per_job=1)
-    study = study.model_copy(update={"study": study.study.model_copy(update={"replicas": 1})})
+def test_the_table_and_parts_have_the_results(results):
+    study = study_with(NUMBER)
     evaluated(study, results)
-    aggregated(study, results)
-    lines = []
-    tested = recommendation_check.run(Results(study, results), NUMBER, log=lines.append)
-    assert not tested.first_replicas
-    assert lines[0].startswith(f"testing all networks under {JUDGED} microscopes")
-    shutil.rmtree(results / "extra")
-
-    block = study.evaluation.model_copy(update={"microscopes": NUMBER})
-    study = study.model_copy(update={"evaluation": block})
-    evaluated(study, results)
+    found = drawn_counts(study, results)
     made = aggregated(study, results)
     assert made.microscope_dice.dims == (
         *("specimen", "architecture", "train", "test_specimen", "microscope"),
@@ -223,82 +202,26 @@ def test_the_check_finds_the_results_in_the_table_and_in_parts(results, capsys):
     assert made.microscope.values.tolist() == [c.id for c in drawn]
     assert made.microscope_dose_e_per_A2.values.tolist() == [c.dose_e_per_A2 for c in drawn]
     assert "microscope" not in made.dice.dims
-    found = recommendation_check.run(Results(study, results), NUMBER)
-    assert found.first_replicas
-    assert scores(found) == scores(tested)
     assert not (results / "extra").exists()
-
-    # A merged folder has neither networks nor exit waves, but the spectrum of the specimen.
     merge.merge([str(results)], Path("results/merged"))
-    assert cli.main(["recommend", "merged", "--check", str(NUMBER), "--json"]) == 0
-    content = json.loads(capsys.readouterr().out)
-    assert content.pop("first_replicas") is True
-    assert content == scores(tested)
-    assert cli.main(["recommend", "merged", "--check", "2"]) == 0
-    assert "4 networks (the first replica of each" in capsys.readouterr().out
-    # Files in eight bits.
     (file,) = merge.pack(str(results), Path("parts"), 10**6)
     merge.merge([file], Path("results/packed"))
-    assert cli.main(["recommend", "packed", "--check", str(NUMBER), "--json"]) == 0
-    rounded = json.loads(capsys.readouterr().out)
-    assert rounded["first_replicas"] is True
-    of_rounded = rounded["inside"]["rules"]["recommended"]["dice"]["value"]
-    assert of_rounded == pytest.approx(tested.inside.rules["recommended"].dice.value, abs=1 / 254)
-    # More microscopes than the table has.
-    assert cli.main(["recommend", "merged", "--check", "9"]) == 1
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.splitlines()[0] == (
-        "the table of results lacks 4 of the 11 microscopes, so all networks are tested"
-    )
-    assert "results/merged: the study has no finished networks" in err.splitlines()[1]
+    for name in ("merged", "packed"):
+        table = load_table(Path("results") / name / layout.TABLE)
+        np.testing.assert_allclose(table.microscope_dice, made.microscope_dice, atol=1 / 254)
+        for id in IDS if name == "merged" else ():
+            of_train = table.microscope_counts.sel(train=id).isel(specimen=0, architecture=0)
+            np.testing.assert_array_equal(of_train, found[id])
 
 
-def test_the_models_do_not_know_the_microscopes(results):
-    """Other results under the microscopes change true Dice, and not the expected Dice."""
-    study = study_with(NUMBER)
-    evaluated(study, results)
-    made = aggregated(study, results).load()
-    found = recommendation_check.run(Results(study, results), NUMBER)
-    assert (found.networks, found.first_replicas) == (4, True)
-    worse = made.assign(microscope_dice=made.microscope_dice - 0.1).drop_encoding()
-    shutil.rmtree(results / layout.TABLE)
-    datasets.write(worse, results / layout.TABLE, datasets.TABLE, {})
-    again = recommendation_check.run(Results(study, results), NUMBER)
-    assert again.inside.half_width == found.inside.half_width
-    shift = again.inside.optimism - found.inside.optimism
-    assert shift == pytest.approx(0.1, abs=1e-5)
-
-
-def test_each_half_of_the_structures_judges_what_the_other_half_chose(results):
-    """Dice of 0 in one half changes what this half says, and no choice by the other half."""
-    study = study_with(NUMBER)
-    evaluated(study, results)
-    made = aggregated(study, results).load()
-    found = recommendation_check.run(Results(study, results), NUMBER).inside.rules
-    parts = []
-    for half in (0, 1):
-        here = xr.DataArray(np.arange(made.sizes["structure"]) % 2 == half, dims="structure")
-        nothing = xr.DataArray([0, 1, 1], dims="outcome")  # no pixel is found
-        counts = made.microscope_counts.where(here, nothing)
-        shutil.rmtree(results / layout.TABLE)
-        changed = made.assign(microscope_counts=counts).drop_encoding()
-        datasets.write(changed, results / layout.TABLE, datasets.TABLE, {})
-        parts.append(recommendation_check.run(Results(study, results), NUMBER).inside.rules)
-    for name in set(found) - {"tested there"}:
-        sums = sum(part[name].dice.value for part in parts)
-        assert sums == pytest.approx(found[name].dice.value), name
-
-
-def test_the_key_in_a_finished_study_runs_no_training(copied, capsys, monkeypatch):
-    """Snakemake runs the whole way from the key to the check of the table."""
+def test_the_key_in_a_finished_study_runs_no_training(copied):
+    """Snakemake runs the whole way from the key to the table."""
     study = copied.study(evaluation={"microscopes": NUMBER})
     jobs = copied.jobs(study=study)
     assert (jobs["evaluate"], jobs["aggregate"]) == (4, 1)
     assert not {"simulate", "train", "information"} & set(jobs)
     copied.run("results/smallest/table.zarr", study=study)
     assert not {"evaluate", "aggregate"} & set(copied.jobs(study=study))
-    monkeypatch.chdir(copied.folder)
-    assert cli.main(["recommend", study, "--check", str(NUMBER), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["first_replicas"] is True
-    assert not Path("results/smallest/extra").exists()
+    made = load_table(copied.folder / "results/smallest/table.zarr")
+    assert made.sizes["microscope"] == DRAWN
+    assert not (copied.folder / "results/smallest/extra").exists()

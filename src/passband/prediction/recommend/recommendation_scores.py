@@ -94,6 +94,8 @@ class RecommendationCheck:
 def _without_nan(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without_nan(part) for name, part in value.items()}
+    if isinstance(value, tuple):
+        return list(value)
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
