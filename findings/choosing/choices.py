@@ -5,19 +5,26 @@ drawn microscopes are trained again from their seeds, beside networks that are t
 microscopes themselves, and one of a mixture over all ranges, with the same number of steps. All are
 tested on the test structures of the study, where they must give the stored Dice again, and on
 further ones, which no model and no choice has seen.
+
+    python -m findings.choosing.choices  # trains them, and writes choices.csv; minutes
+
+Run it from the repository's root, after `python -m findings.twelve_thousand merge`.
 """
 
 import csv
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from twelve_check import smaller, trained
-from twelve_parts import FOLDER, WHOLE
-from twelve_results import Estimate
 
+from findings.choosing.rules import Networks, rules
+from findings.choosing.scores import NEAREST
+from findings.twelve_thousand.check import smaller, trained
+from findings.twelve_thousand.parts import WHOLE
+from findings.twelve_thousand.results import Estimate
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.analysis.packed_table import DRAWN, IMAGE_DICE, LARGEST, by_image, image_dice
@@ -26,8 +33,6 @@ from passband.axes import MAIN_AXES
 from passband.config import load
 from passband.grid import Condition
 from passband.prediction.range_of_use import ranges
-from passband.prediction.recommend.choice_rules import Networks, rules
-from passband.prediction.recommend.choice_scores import NEAREST
 from passband.prediction.recommend.microscopes import microscopes
 from passband.prediction.recommend.network_ranking import expected_dice
 from passband.results import Results, layout
@@ -35,6 +40,8 @@ from passband.results.stores import load_table
 from passband.storage import atomic
 from passband.storage.records import FIRST
 
+#: The folder of ``choices.csv``.
+FOLDER = Path("findings/choosing")
 #: Replicas of each condition, and all test structures, of which the first are those of the study.
 REPLICAS, STRUCTURES = 2, 32
 #: The network with the highest expected Dice, which `recommend` names first.
@@ -116,7 +123,7 @@ def write(
     folder: Path = FOLDER,
     structures: int = STRUCTURES,
 ) -> int:
-    """Write ``choices.csv`` beside the page, print its table, and return the exit status 0.
+    """Write ``choices.csv``, print its table, and return the exit status 0.
 
     The file has the mean Dice of the replicas on each further structure. A run that was interrupted
     continues with the jobs that are not finished.
@@ -175,3 +182,7 @@ def summary(folder: Path = FOLDER) -> str:
         for rule, v in D.items()
     ]
     return "\n".join([head, *rows])
+
+
+if __name__ == "__main__":
+    sys.exit(write(int(sys.argv[1]) if sys.argv[1:] else 2))

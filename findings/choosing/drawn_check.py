@@ -1,22 +1,27 @@
-"""Checks recommendations under drawn microscopes.
+"""Checks recommendations under drawn microscopes, beside simpler rules.
 
-The networks are tested there, unless the table of results has the results of all first replicas,
-see the key `evaluation.microscopes`.
+    python -m findings.choosing.drawn_check twelve-thousand 100  # 100 microscopes inside; 6 minutes
+    python -m findings.choosing.drawn_check demo 300 1  # those of the seed 1
+
+Run it from the repository's root; the first command, after `python -m findings.twelve_thousand
+merge`. The networks are tested there, unless the table of results has the results of all first
+replicas, see the key `evaluation.microscopes`.
 """
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
 import xarray as xr
 
+from findings.choosing.rules import Networks
+from findings.choosing.scores import Check, Half, check, text
 from passband import PassbandError
 from passband.analysis.packed_table import DRAWN, by_image
 from passband.answers.further_tests import evaluate_extra
 from passband.answers.tested_networks import TestedNetworks
 from passband.grid import Condition
-from passband.prediction.recommend.choice_rules import Networks
-from passband.prediction.recommend.choice_scores import Check, Half, check
 from passband.prediction.recommend.microscopes import microscopes
 from passband.prediction.recommend.network_ranking import expected_dice
 from passband.results import Results
@@ -155,3 +160,22 @@ def _tell_tests(
         log(f"the table of results lacks {what}, so all networks are tested")
     else:
         log(f"testing all networks under {len(drawn)} microscopes, unless earlier calls did")
+
+
+def main(words: list[str]) -> int:
+    """Print the check of a study, and return the exit status."""
+    try:
+        noun, number, seed = words[0], int(words[1]), int(words[2]) if words[2:] else 0
+    except (IndexError, ValueError):
+        print("usage: python -m findings.choosing.drawn_check STUDY NUMBER [SEED]", file=sys.stderr)
+        return 2
+    try:
+        print(text(run(Results.find(noun), number, seed, log=print)))
+    except PassbandError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

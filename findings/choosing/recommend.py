@@ -1,9 +1,9 @@
 """Measure what `passband recommend` says below the tested doses, and whom it ranks first.
 
-    python docs/scripts/twelve_recommend.py low   # intervals below the tested doses; 3 minutes
-    python docs/scripts/twelve_recommend.py rank  # networks chosen with few training conditions
+    python -m findings.choosing.recommend low   # intervals below the tested doses; 3 minutes
+    python -m findings.choosing.recommend rank  # networks chosen with few training conditions
 
-Run it from the repository's root, after `python docs/scripts/twelve_thousand.py merge`.
+Run it from the repository's root; `low`, after `python -m findings.twelve_thousand merge`.
 
 `low` leaves the lower doses out of the twelve thousand, of training and of tests, and asks for the
 drawn microscopes between the lowest dose that is left and half of it. The networks are first
@@ -11,23 +11,25 @@ replicas. `rank` learns from some of the locked networks under the 144 old tests
 networks that it chooses under 150 new tests on 24 new structures, which no model has seen.
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from twelve_locked import DICE, OLD, TRAIN, UNIT, drawn, protocol_digest, stored_matrix
-from twelve_parts import WHOLE
 
-from passband.analysis import profiles
+from findings.choosing.drawn_check import first_replicas, with_drawn
+from findings.twelve_thousand.locked import DICE, OLD, TRAIN, UNIT, drawn, protocol_digest
+from findings.twelve_thousand.packed import tables
+from findings.twelve_thousand.parts import WHOLE
+from passband.analysis import profiles, spectra
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
-from passband.answers.recommendation_check import first_replicas, with_drawn
 from passband.answers.tested_networks import TestedNetworks
 from passband.config import load
 from passband.grid import Condition
 from passband.prediction import gaussian_process
-from passband.prediction.recommend.choice_rules import distances_by_range, nearest
 from passband.prediction.recommend.microscopes import microscopes
+from passband.prediction.recommend.nearest_network import distances_by_range, nearest
 from passband.prediction.recommend.network_ranking import predicted
 from passband.results import Results
 from passband.seeds import generator
@@ -110,9 +112,12 @@ def rank() -> Iterator[list[str]]:
         "− nearest in parameters by range",
         "− mean of both ranks",
     ]
-    study, scores, spectrum = stored_matrix()
+    study = load(WHOLE)
+    part = next(tables())  # all parts have the same tests and the same spectrum
+    (curve,) = json.loads(part.attrs[spectra.SPECTRUM]).values()
+    spectrum = tuple(np.array(each) for each in curve)
     train, test = drawn(protocol_digest())
-    tests = [Condition.parse(id) for id in scores.test.ids]
+    tests = [Condition.parse(str(id)) for id in part.test.values]
     D = {name: each / UNIT for name, each in np.load(DICE).items()}
     known = D["old"][..., : len(tests)].mean(1)
     true = D["new"][..., len(tests) :].mean(1)
@@ -151,6 +156,6 @@ def _words(values: np.ndarray) -> str:
 if __name__ == "__main__":
     commands = {"low": low, "rank": rank}
     if sys.argv[1:] not in [[name] for name in commands]:
-        sys.exit(f"usage: python docs/scripts/twelve_recommend.py {{{','.join(commands)}}}")
+        sys.exit(f"usage: python -m findings.choosing.recommend {{{','.join(commands)}}}")
     for row in commands[sys.argv[1]]():
         print(f"| {' | '.join(row)} |", flush=True)

@@ -8,8 +8,12 @@ import numpy as np
 
 from passband.grid import Condition
 from passband.mixtures import Mixture
-from passband.prediction.range_of_use import scaled
 from passband.prediction.recommend import network_ranking
+from passband.prediction.recommend.nearest_network import (
+    distances_by_range,
+    nearest,
+    values_by_range,
+)
 from passband.prediction.recommend.network_ranking import Profiles
 
 
@@ -40,39 +44,6 @@ def recommended(networks: Networks, expected: np.ndarray) -> np.ndarray:
     return np.where(unlearned, -1.0, expected).argmax(0)
 
 
-def distances_by_range(train: Sequence, asked: Sequence[Condition]) -> np.ndarray:
-    """Return distances in parameters by range, (train, asked); NaN for what is no condition."""
-    of_train, of_asked = values_by_range(train, asked)
-    return np.sqrt(((of_train[:, None] - of_asked) ** 2).sum(-1))
-
-
-def values_by_range(known: Sequence, others: Sequence[Condition]) -> list[np.ndarray]:
-    """Return the values (condition, axis) of both, each divided by the range of the known ones.
-
-    The dose is its logarithm. Axes with one known value do not count.
-    """
-    names = others[0].axes.names
-    none = [np.nan] * len(others[0].axes.names)
-    both = [
-        [[scaled(n, c.value(n)) for n in names] if isinstance(c, Condition) else none for c in of]
-        for of in (known, others)
-    ]
-    width = np.fmax.reduce(both[0]) - np.fmin.reduce(both[0])  # without NaN
-    return [np.array(values) / np.where(width > 0, width, np.inf) for values in both]
-
-
-def nearest(apart: np.ndarray, average: np.ndarray) -> np.ndarray:
-    """Return, for each microscope, the nearest network.
-
-    Args:
-        apart: (network, microscope), distances.
-        average: (network,), mean Dice of each network. If several networks are equally near, the
-            network with the highest mean Dice is chosen.
-    """
-    tied = apart <= apart.min(0) + 1e-9 * (1 + apart.min(0))
-    return np.where(tied, average[:, None], -np.inf).argmax(0)
-
-
 def rules(
     networks: Networks, microscopes: Sequence[Condition], profiles: Profiles
 ) -> dict[str, np.ndarray]:
@@ -80,7 +51,7 @@ def rules(
 
     - ``best on average``: the highest mean Dice over the table's test conditions, of all networks
       of single conditions; ``mixture``: of those of mixtures, if there are any.
-    - ``nearest in …``: see :func:`nearest`, by the defocus, in parameters by range (the rule
+    - ``nearest in …``: see `nearest`, by the defocus, in parameters by range (the rule
       ``nearest in scaled parameters``, an older name), or by a distance
       of :mod:`passband.prediction.recommend.network_ranking`.
     - ``Gaussian process on parameters``: the highest Dice expected by a Gaussian process on the

@@ -3,9 +3,9 @@
 Microscopes are drawn within the ranges of a study and beyond them, see
 :mod:`passband.prediction.recommend.microscopes`, and all networks are tested there. This module
 compares the recommended networks with the rules of
-:mod:`passband.prediction.recommend.choice_rules`. No structure both chooses and judges networks:
-each rule knows the Dice on one half of the test structures, and the other half judges its choices;
-then the halves are exchanged. :mod:`passband.answers.recommendation_check` tests the networks.
+:mod:`findings.choosing.rules`. No structure both chooses and judges networks: each rule knows the
+Dice on one half of the test structures, and the other half judges its choices; then the halves are
+exchanged. :mod:`findings.choosing.drawn_check` tests the networks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,16 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from passband.analysis.bootstrap import (
-    NOTHING,
-    Estimate,
-    interval_edges,
-    percentile_interval,
-    resample,
-)
+from findings.choosing.rules import Networks, recommended, rules
+from passband.analysis.bootstrap import NOTHING, Estimate
 from passband.grid import Condition
-from passband.prediction.recommend.choice_rules import Networks, recommended, rules
-from passband.prediction.recommend.network_ranking import Profiles
+from passband.prediction.recommend.network_ranking import COVERAGE, Profiles
+from passband.prediction.recommend.recommendation_scores import CONFIDENCE, estimate
+from passband.reports.markdown import NONE, number, table
 
 #: Name of the rule that this module checks, and of one that knows more than a user can know:
 #: the Dice of all networks under the microscope itself, on the structures that choose.
@@ -31,18 +27,9 @@ OURS, ORACLE = "recommended", "tested there"
 #: The rule that a user can follow without any model. Its name is older than that of its distance,
 #: parameters by range, see docs/metrics.md.
 NEAREST = "nearest in scaled parameters"
-#: Confidence of the bootstrap intervals, and number of bootstrap samples of the microscopes.
-CONFIDENCE, DRAWS = 0.95, 2000
 #: A chosen network counts as good if its Dice is at most this much lower than that of
 #: the network chosen by :data:`ORACLE`.
 GOOD = 0.05
-
-
-def estimate(values: np.ndarray, *names: str | int) -> Estimate:
-    """Return the mean of values (microscope,), with a bootstrap over the microscopes."""
-    means = resample(len(values), DRAWS, "recommend", *names) @ values / len(values)
-    low, high = percentile_interval(means, interval_edges(CONFIDENCE))
-    return Estimate(float(values.mean()), float(low), float(high))
 
 
 @dataclass(frozen=True)
@@ -218,3 +205,65 @@ def check(
         ours = recommended(networks, intervals[0])
         found.append(scores(true[here], *intervals, ours, rule_scores(list(judged))))
     return Check(seed, len(networks.ids), *found, first_replicas)
+
+
+_FIRST = " (the first replica of each training condition, from the table of results)"
+
+
+def text(found: Check) -> str:
+    """Return the scores of recommended networks and of simpler rules, as Markdown."""
+    inside, outside = found.inside, found.outside
+    which = _FIRST if found.first_replicas else ""
+    parts = [
+        f"{inside.number} microscopes inside the ranges of the study, {outside.number} outside, "
+        f"{found.networks} networks{which}, seed {found.seed}. Networks are chosen by their Dice "
+        "on one half of the test structures and judged on the other half, both ways. Microscopes "
+        "with less than half of the lowest tested dose are left out, since nothing is recommended "
+        "for them.",
+        _rules(inside),
+        _intervals(inside, outside),
+        f"Numbers in parentheses are {CONFIDENCE:.0%} bootstrap intervals over microscopes. "
+        f"“{ORACLE}” chooses by the Dice of all networks under the microscope itself.",
+    ]
+    return "\n\n".join(parts)
+
+
+def _rules(scores: Scores) -> str:
+    head = ["network chosen by", "Dice", "recommended minus this", f"within {GOOD:g} of {ORACLE}"]
+    rows = [
+        [
+            name,
+            _estimate(rule.dice),
+            _estimate(rule.behind, "z.4f") if name != OURS else NONE,
+            f"{rule.good:.1%}",
+        ]
+        for name, rule in scores.rules.items()
+    ]
+    return table(head, rows)
+
+
+def _intervals(inside: Scores, outside: Scores) -> str:
+    of_both = [
+        {
+            f"coverage of {COVERAGE:.0%} intervals, all networks": _estimate(s.coverage, ".1%"),
+            "coverage, recommended networks": _estimate(s.coverage_recommended, ".1%"),
+            "mean half-width of the intervals": number(s.half_width),
+            "error of expected Dice (root mean square)": number(s.error),
+            "expected − true Dice, recommended network": number(s.optimism),
+            "Dice of the recommended network, on the other half": _estimate(
+                s.rules[OURS].dice if s.rules else NOTHING
+            ),
+            f"recommended minus {NEAREST}": _estimate(
+                s.rules[NEAREST].behind if s.rules else NOTHING, "z.4f"
+            ),
+        }
+        for s in (inside, outside)
+    ]
+    return table(["", "inside", "outside"], [[n, *(of[n] for of in of_both)] for n in of_both[0]])
+
+
+def _estimate(estimate: Estimate, form: str = "z.3f") -> str:
+    if not estimate:
+        return NONE
+    value, low, high = (format(x, form) for x in (estimate.value, estimate.low, estimate.high))
+    return f"{value} ({low} to {high})"

@@ -1,7 +1,6 @@
 """The experiment with chosen networks on further structures, on a small study."""
 
 import csv
-import importlib
 import shutil
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import yaml
 from recommended import STRUCTURES, make_results, make_study
 from toy_networks import true_dice
 
+from findings.choosing import choices
 from passband import PassbandError
 from passband.analysis.packed_table import DRAWN, mean_dice, packed
 from passband.config import validate
@@ -21,15 +21,12 @@ from passband.results import layout
 from passband.scores import OUTCOMES
 from passband.storage import datasets
 
-ROOT = Path(__file__).parents[2]
 NUMBER, FURTHER = 3, 2
 
 
-@pytest.fixture
-def choices(monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(str(ROOT / "docs/scripts"))
+@pytest.fixture(autouse=True)
+def in_a_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    return importlib.import_module("twelve_choices")
 
 
 def counts(train, test, structures):
@@ -43,7 +40,7 @@ def counts(train, test, structures):
 
 
 @pytest.fixture
-def stored(choices, tmp_path):
+def stored(tmp_path):
     """A study with first replicas under drawn microscopes; its file and its results."""
     content = make_study(replicas=2).model_dump(mode="json")
     content["evaluation"] |= {"microscopes": NUMBER, "test_own": False}
@@ -94,7 +91,7 @@ def trained(content, worse=0.0):
     return packed(table)
 
 
-def test_chosen_networks_are_judged_on_further_structures(choices, stored, monkeypatch, capsys):
+def test_chosen_networks_are_judged_on_further_structures(stored, monkeypatch, capsys):
     whole, results = stored
     monkeypatch.setattr(choices, "trained", lambda content, cores: trained(content))
     assert choices.write(1, results, whole, Path(), structures=STRUCTURES + FURTHER) == 0
@@ -114,7 +111,7 @@ def test_chosen_networks_are_judged_on_further_structures(choices, stored, monke
         assert (train == microscope) == (rule == choices.THERE)
 
 
-def test_networks_that_give_other_numbers_than_stored_are_refused(choices, stored, monkeypatch):
+def test_networks_that_give_other_numbers_than_stored_are_refused(stored, monkeypatch):
     whole, results = stored
     monkeypatch.setattr(choices, "trained", lambda content, cores: trained(content, 2000.0))
     with pytest.raises(PassbandError, match=r"^the networks are not those of the study: 0\.0049"):
@@ -122,7 +119,7 @@ def test_networks_that_give_other_numbers_than_stored_are_refused(choices, store
     assert not Path("choices.csv").exists()
 
 
-def test_the_table_of_choices_has_what_is_recommended_minus_each_rule(choices, tmp_path):
+def test_the_table_of_choices_has_what_is_recommended_minus_each_rule(tmp_path):
     random = np.random.default_rng(0)
     lines = [["microscope", "rule", "train", "8", "9"]]
     for rule, mean in ((choices.OURS, 0.9), (choices.NEAREST, 0.8)):

@@ -1,25 +1,17 @@
 """What `recommend` says below the tested doses, on a small study whose Dice is known."""
 
-import importlib
-from pathlib import Path
-
+import numpy as np
 import pytest
 from recommended import make_results, make_study
 
+from findings.choosing import recommend as script
 from passband.answers.tested_networks import TestedNetworks
 from passband.results import Results
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "docs/scripts"))
-    return importlib.import_module("twelve_recommend")
-
-
-def test_low_doses_are_left_out_of_training_and_tests_and_asked(script, tmp_path):
+def test_low_doses_are_left_out_of_training_and_tests_and_asked(tmp_path):
     study = make_study(dose_e_per_A2=[50, 110, 200, 1000], cs_um=[1.2])
     tested = TestedNetworks.open(Results(study, make_results(study, tmp_path)))
     every = tested.of_structures(range(6), "all")
@@ -33,6 +25,6 @@ def test_low_doses_are_left_out_of_training_and_tests_and_asked(script, tmp_path
     assert few == "4"
 
 
-def test_a_mean_over_tests_has_its_interval(script):
-    value, low, _, high = script._words(0.1 * (script.np.arange(40) % 2)).split()
+def test_a_mean_over_tests_has_its_interval():
+    value, low, _, high = script._words(0.1 * (np.arange(40) % 2)).split()
     assert float(low[1:]) < float(value) == 0.05 < float(high[:-1])

@@ -1,21 +1,13 @@
 """Simple rules that choose a network."""
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from toy_networks import profiles, true_dice
 
+from findings.choosing.rules import Networks, recommended, rules
 from passband.grid import Axes, Condition
 from passband.mixtures import Mixture
-from passband.prediction.recommend.choice_rules import (
-    Networks,
-    distances_by_range,
-    nearest,
-    recommended,
-    rules,
-)
 
 TRAIN = Axes.main.conditions(
     {

@@ -6,21 +6,20 @@ import numpy as np
 import pytest
 from toy_networks import Known, profiles, true_dice
 
-from passband.analysis.bootstrap import Estimate
-from passband.grid import Axes
-from passband.prediction.recommend.choice_rules import Networks
-from passband.prediction.recommend.choice_scores import (
+from findings.choosing.rules import Networks
+from findings.choosing.scores import (
     NEAREST,
     ORACLE,
     OURS,
     Half,
     check,
-    estimate,
     rule_scores,
     scores,
+    text,
 )
+from passband.analysis.bootstrap import Estimate
+from passband.grid import Axes
 from passband.prediction.recommend.microscopes import drawn_inside, drawn_outside
-from passband.reports import recommendation_text
 
 MAIN_AXES = {
     "defocus_nm": [5, 20],
@@ -29,14 +28,6 @@ MAIN_AXES = {
     "dose_e_per_A2": [100, 1000],
 }
 RANGES = {name: (min(values), max(values)) for name, values in MAIN_AXES.items()}
-
-
-def test_the_interval_of_a_mean_contains_the_mean_of_many_samples():
-    values = np.random.default_rng(0).normal(size=400)
-    found = estimate(values, "test")
-    assert found.value == pytest.approx(values.mean())
-    half = 1.96 * values.std() / 20
-    assert found.high - found.low == pytest.approx(2 * half, rel=0.1)
 
 
 def test_scores_of_rules_are_from_the_half_that_did_not_choose():
@@ -119,11 +110,11 @@ def test_both_halves_judge():
 
 
 def test_the_text_says_how_much_better_the_recommended_network_is():
-    text = recommendation_text.check(known_check())
-    assert "30 microscopes inside the ranges of the study, 10 outside, 16 networks" in text
+    said = text(known_check())
+    assert "30 microscopes inside the ranges of the study, 10 outside, 16 networks" in said
     rule = known_check().inside.rules["best on average"]
-    row = next(line for line in text.splitlines() if line.startswith("| best on average"))
+    row = next(line for line in said.splitlines() if line.startswith("| best on average"))
     for found, digits in ((rule.dice, 3), (rule.behind, 4)):
         numbers = (f"{x:.{digits}f}" for x in (found.value, found.low, found.high))
         assert "{} ({} to {})".format(*numbers) in row
-    assert f"| recommended minus {NEAREST} | 0.0000 (0.0000 to 0.0000) |" in text
+    assert f"| recommended minus {NEAREST} | 0.0000 (0.0000 to 0.0000) |" in said
