@@ -69,19 +69,6 @@ def test_trainings_are_compared_with_those_of_another_clone():
 
 
 @pytest.mark.slow
-def test_chosen_networks_tell_more_than_random_ones():
-    found = rows("next.py")
-    errors = {
-        how: float(value)
-        for what, _, value, _ in found
-        for how in ("chosen", "random")
-        if how in what
-    }
-    assert errors["chosen"] < errors["random"]
-    assert found[0][-1] == "met"
-
-
-@pytest.mark.slow
 def test_the_explorer_has_size_and_times():
     browser.require()
     found = rows("explorer.py")

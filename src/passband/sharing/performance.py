@@ -163,7 +163,7 @@ class Performance:
         group = {"specimen": [of.specimen], "architecture": [of.architecture]}
         if not all(value in opened[name].values for name, (value,) in group.items()):
             return False
-        # `passband recommend --check` needs the study, so the drawn microscopes are left out.
+        # No command asks a published network about drawn microscopes.
         part = opened.sel(group).drop_dims(records.MICROSCOPE, errors="ignore").load()
         part = part.drop_encoding()
         datasets.write(part, path, datasets.TABLE, _spectrum(self.results, of.specimen))

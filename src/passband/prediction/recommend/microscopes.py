@@ -1,4 +1,4 @@
-"""The drawn microscopes of a study, under which recommendations are checked.
+"""The drawn microscopes of a study, under which its first replicas can be tested too.
 
 They are imported without torch and xarray, since every start of the workflow checks them.
 """
@@ -58,8 +58,8 @@ def number_drawn(study: Study) -> int:
 def first_replica_microscopes(study: Study) -> list[Condition]:
     """Return the microscopes under which `evaluate` jobs test the first replicas.
 
-    These are the microscopes of ``passband recommend --check N`` with seed 0, where N is
-    `evaluation.microscopes`. Each condition is listed once.
+    They are those of :func:`microscopes` with the seed 0 and the number `evaluation.microscopes`.
+    Each condition is listed once.
 
     Raises:
         PassbandError: If no image can be formed under the drawn conditions.
