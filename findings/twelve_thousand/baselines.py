@@ -1,6 +1,6 @@
 """The simplest methods on the test images of studies/twelve-thousand.yaml, beside its networks."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,8 +92,8 @@ def splits(study: Study) -> dict[str, Split]:
     return made
 
 
-def scores(study: Study, conditions: Iterable[Condition]) -> Iterator[dict[str, str]]:
-    """Yield the Dice of the simplest methods under test conditions of a study.
+def scores(study: Study) -> Iterator[dict[str, str]]:
+    """Yield the Dice of the simplest methods under each test condition.
 
     The rule of each test condition is the best on the validation structures under this condition,
     whose images have other structures and another noise than the test images. A network has no
@@ -109,7 +109,7 @@ def scores(study: Study, conditions: Iterable[Condition]) -> Iterator[dict[str, 
     def images(name: str, condition: Condition) -> np.ndarray:
         return acquisition.images(of[name], condition)[:, 0].numpy()
 
-    for condition in conditions:
+    for condition in study.test_conditions:
         rule, _ = best_rule(images("val", condition), truth["val"])
         found = dice_of(rule.masks(images("test", condition)), truth["test"]).mean()
         yield {
@@ -124,8 +124,7 @@ def scores(study: Study, conditions: Iterable[Condition]) -> Iterator[dict[str, 
 
 def write(whole: Path = WHOLE, folder: Path = DATA) -> int:
     """Write the table ``baselines.csv`` beside the page, and return the exit status 0."""
-    study = load(whole)
-    path, rows = folder / "baselines.csv", list(scores(study, study.test_conditions))
+    path, rows = folder / "baselines.csv", list(scores(load(whole)))
     path.unlink(missing_ok=True)
     for row in rows:
         append(path, row)

@@ -42,9 +42,9 @@ from passband.storage import datasets
 
 #: Largest differences of what follows from a fit, and of sums. On the same kind of processor, all
 #: are the same.
-FITTED, SUMS = 2e-3, 1e-5
-#: How many of the levels are left out again, and how many tests have the simplest methods again.
-LEVELS, TESTS = 3, 12
+FITTED, SUMS = 1e-3, 1e-5
+#: How many of the levels are left out again.
+LEVELS = 3
 #: Largest mean difference of the figure's pixels, of 255.
 PIXELS = 2.0
 
@@ -147,14 +147,15 @@ def of_levels() -> Iterator[str]:
             made = pd.DataFrame(lines.scored(cells, found, where, names, {}))
             yield f"{committed.table(path, made, keys, FITTED)}: {' '.join(names)} left out"
     stored = pd.read_csv(path)
-    yield committed.table(path, pooled(stored, cells), keys, FITTED)
+    for made in pooled(stored, cells):
+        yield committed.table(path, made, keys, FITTED)
     yield (
         f"skipped: {path}: the other {len(every) - LEVELS} levels, and the interaction over all of "
         "an axis: 10 minutes: python -m findings.twelve_thousand lines"
     )
 
 
-def pooled(stored: pd.DataFrame, cells: lines.Cells) -> pd.DataFrame:
+def pooled(stored: pd.DataFrame, cells: lines.Cells) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return R² over all levels of an axis, and the interaction of the lens, from single levels."""
     Y = cells.replicas.mean(1)
     single = stored[stored.slice != "all"]
@@ -170,22 +171,30 @@ def pooled(stored: pd.DataFrame, cells: lines.Cells) -> pd.DataFrame:
         rows.append(lines.named(line, axis, side, "all", {"cells": Y.size, "r2": r2}))
     lens = single[single.axis.isin(LENS) & (single.side == lines.ENDS[0])]
     by_line = {line: of.to_dict("records") for line, of in lens.groupby("line", sort=False)}
-    return pd.DataFrame([*rows, *lines.lens(by_line)])
+    return pd.DataFrame(rows), pd.DataFrame(lines.lens(by_line))
 
 
 def simplest() -> Iterator[str]:
-    """Compare the simplest methods under some test conditions."""
-    study = load(WHOLE)
+    """Compare the means of the simplest methods.
+
+    Images that are rounded differently have other thresholds here and there, so that a single test
+    says little.
+    """
     path = DATA / "baselines.csv"
-    number = len(study.test_conditions)
-    drawn = generator("findings", "tests").choice(number, TESTS, replace=False)
-    conditions = [study.test_conditions[k] for k in sorted(drawn)]
-    found = pd.DataFrame(baselines.scores(study, conditions))
-    yield committed.table(path, found, ("test",), FITTED)
-    yield (
-        f"skipped: {path}: the other {number - TESTS} tests: "
-        "python -m findings.twelve_thousand baselines"
+    stored, again = (
+        frame.set_index("test")
+        for frame in (pd.read_csv(path), pd.DataFrame(baselines.scores(load(WHOLE))))
     )
+    again = again.astype({"dice": float, "everything": float})
+    equal = (again.dice.reindex(stored.index) == stored.dice).sum()
+    _, scores, _ = locked.stored_matrix()
+    names = ("blur and threshold", "everything")
+    made = {
+        dose: {name: row[name] for name in names}
+        for dose, row in matrix.simplest(scores, again.loc[list(scores.test.ids)]).items()
+    }
+    line = committed.document(DATA / "matrix.json", {"simple": made}, FITTED)
+    yield f"{line}: the simplest methods, with the same Dice in {equal} of {len(stored)} tests"
 
 
 def account() -> Iterator[str]:

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 from matrices import make_metrics, make_profiles, matrix
 
+from findings import committed
 from findings.twelve_thousand import lines, parts, recompute
 from findings.twelve_thousand.rivals import transfer_features
+from passband import PassbandError
 from passband.axes import MAIN_AXES
 from passband.prediction import gaussian_process
 from passband.prediction.matrix import interaction
@@ -103,15 +105,15 @@ def test_the_table_has_each_slice_and_the_whole_matrix(cells, monkeypatch, tmp_p
             1 - left.sum() / total.sum(), abs=2e-3
         )
         assert (own[0]["low"], own[0]["minus_scaled_low"]) == ("", "")
-    # So do the levels that were written.
-    again = recompute.pooled(pd.read_csv(tmp_path / "lines.csv"), cells).set_index(["line", "side"])
-    whole = pd.read_csv(tmp_path / "lines.csv").query("slice == 'all'").set_index(["line", "side"])
-    for name, rest in again.query("axis == 'defocus_nm'").r2.items():
-        assert rest == pytest.approx(whole.query("axis == 'defocus_nm'").r2[name], abs=1e-3)
-    lens = again.query("axis == 'lens'").interaction
-    np.testing.assert_allclose(
-        lens, whole.query("axis == 'lens'").interaction[lens.index], atol=1e-3
-    )
+    # What follows from the single levels of a table is in the table.
+    path = tmp_path / "lines.csv"
+    for made, number in zip(recompute.pooled(pd.read_csv(path), cells), (12, 6), strict=True):
+        keys = ("line", "axis", "side", "slice")
+        assert len(made) == number
+        assert committed.table(path, made, keys, 1e-3)
+        name = "r2" if "r2" in made else "interaction"
+        with pytest.raises(PassbandError, match=rf"all: {name} = .*, computed again"):
+            committed.table(path, made.assign(**{name: made[name] + 0.01}), keys, 1e-3)
     scaled = [row for row in rows if row["line"] == "scaled"]
     assert {float(row["minus_scaled"]) for row in scaled} == {0.0}
     of_one = next(row for row in rows if row["line"] == "T(q)" and row["slice"] == "12")

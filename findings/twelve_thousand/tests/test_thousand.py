@@ -275,7 +275,7 @@ def test_blur_and_threshold_finds_dark_discs_in_noise():
 
 
 def test_interrupted_baselines_leave_the_table_as_it_was(tmp_path, monkeypatch):
-    def interrupted(*_):
+    def interrupted(_):
         yield {"test": "a", "dice": "0.5"}
         raise KeyboardInterrupt
 
