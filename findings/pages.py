@@ -9,7 +9,7 @@ from passband import PassbandError
 NUMBER = r"[-−+]?\d+(?:[.,]\d+)*"
 
 
-def compare(page: Path, name: str, text: str) -> str:
+def compare(page: Path, name: str, text: str, *, within: float = 0.0) -> str:
     """Return a line that says that a page has a text, with the same numbers.
 
     Line breaks of the page and of the text do not matter.
@@ -18,6 +18,8 @@ def compare(page: Path, name: str, text: str) -> str:
         page: The page, in Markdown.
         name: What the text is, for the line and the message.
         text: A table in Markdown, whose rows are compared one by one, or a part of a sentence.
+        within: How much numbers may differ, those above 1 relative to themselves. Networks round
+            differently on another processor.
 
     Raises:
         PassbandError: If the page has other numbers in place of those of the text, or lacks it.
@@ -28,9 +30,17 @@ def compare(page: Path, name: str, text: str) -> str:
         there = re.findall(NUMBER.join(map(re.escape, re.split(NUMBER, statement))), said)
         if not there:
             raise PassbandError(f"{page}: {name}: the page lacks {statement!r}")
-        if statement not in there:
-            (nearest,) = get_close_matches(statement, there, n=1, cutoff=0)
+        (nearest,) = get_close_matches(statement, there, n=1, cutoff=0)
+        pairs = zip(numbers(nearest), numbers(statement), strict=True)
+        if any(abs(a - b) > within * max(1, abs(a)) for a, b in pairs):
             raise PassbandError(
                 f"{page}: {name}: the page has {nearest!r}, computed again: {statement!r}"
             )
-    return f"{page}: {name}: {len(re.findall(NUMBER, text))} numbers"
+    tolerance = f", within {within:g}" if within else ""
+    return f"{page}: {name}: {len(numbers(text))} numbers{tolerance}"
+
+
+def numbers(text: str) -> list[float]:
+    """Return the numbers in a text; a comma between digits is that of thousands."""
+    found = re.findall(NUMBER, text)
+    return [float(each.replace("−", "-").replace(",", "")) for each in found]

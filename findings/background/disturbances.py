@@ -16,7 +16,7 @@ a Dice of 0.1 without the rules. It is repaired if it costs less with them.
 
 import argparse
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -26,23 +26,25 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from docs.scripts.real import PIXEL_A as PATCH_A
+from docs.scripts.real import Patch, read
+from passband import PassbandError
 from passband.answers import trust
 from passband.config import Study, loading, study_file
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.learning.network_files import open_networks
-from passband.micrographs.images import readers
 from passband.micrographs.images.bars import Box
 from passband.micrographs.images.segmentation import Segmentation, Settings, segment
 from passband.micrographs.trust.trust import Assessor
+from passband.reports import markdown
 from passband.scores import dice_of_masks
 from passband.specimens import exit_waves
 from passband.specimens.structures import Structure
 
 #: The study of `general`, whose specimens and microscope the simulated fields have.
 GENERAL = Path("studies/real-general.yaml")
-PATCH_A = 0.776
 SEED = 77
 #: Sides of a field, and of the field from which it is cut where it must not be periodic [pixels].
 FIELD_PX = 192
@@ -52,6 +54,15 @@ HARM = 0.1
 CONDITION = Condition(defocus_nm=25, cs_um=0, aperture_mrad=26, dose_e_per_A2=200)
 (NETWORK,) = open_networks("general")
 TRUST = trust.open_trust([NETWORK])
+#: The columns of the tables of simulated fields, and of disturbed patches.
+OF_FIELDS = (
+    *("field", "Dice", "Dice without the rules"),
+    *("taken off", "lose 0.02", "of these flagged"),
+)
+OF_CHANGES = (
+    *("change", "images", "Dice", "Dice without the rules", "flagged"),
+    *("harmful", "of these repaired or flagged", "harmless", "of these flagged"),
+)
 #: An image (height, width) float32 in 8-bit grey values, its mask, and its pixel size [Å].
 Changed = tuple[np.ndarray, np.ndarray, float]
 
@@ -162,10 +173,8 @@ def fields(number: int) -> Iterator[tuple[str, list[tuple[np.ndarray, np.ndarray
     yield "carbon from 1 to 8 nm", [(image[part], mask[part]) for image, mask in drawn]
 
 
-def simulated(number: int) -> None:
-    """Print the table of simulated fields."""
-    print("| field | Dice | Dice without the rules | taken off | lose 0.02 | of these flagged |")
-    print("|---|---|---|---|---|---|")
+def simulated(number: int) -> Iterator[list[str]]:
+    """Yield a row for each kind of simulated field."""
     for name, pairs in fields(number):
         rows = []
         for image, mask in pairs:
@@ -173,12 +182,9 @@ def simulated(number: int) -> None:
             dice, before = (dice_of_masks(each.mask, mask) for each in (ours, bare))
             rows.append((dice, before, bool(ours.repairs), before - dice > 0.02, flagged))
         dice, before, off, loses, flagged = np.array(rows).T
-        print(
-            f"| {name} | {dice.mean():.3f} | {before.mean():.3f} | {off.sum():.0f} of {len(rows)} "
-            f"| {loses.sum():.0f} | {(loses * flagged).sum():.0f} |",
-            flush=True,
-        )
-    print()
+        dices = f"{dice.mean():.3f}", f"{before.mean():.3f}"
+        off_of = f"{off.sum():.0f} of {len(rows)}"
+        yield [name, *dices, off_of, f"{loses.sum():.0f}", f"{(loses * flagged).sum():.0f}"]
 
 
 # ── Disturbed real patches ───────────────────────────────────────────────────────────────────────
@@ -360,31 +366,19 @@ def changes() -> dict[str, list[Callable[[np.ndarray, np.ndarray], Changed]]]:
     }
 
 
-def real(folder: Path) -> None:
-    """Print the table of disturbed real patches."""
-    patches = []
-    for path in sorted((folder / "images").iterdir()):
-        (image,), (mask,) = (
-            readers.read(path, PATCH_A).images,
-            readers.read_mask(folder / "masks" / path.name),
-        )
-        if mask.mean() >= 0.01:
-            patches.append((image, mask))
-    first = [found(image, PATCH_A) for image, _ in patches]
-    own = [dice_of_masks(f[0].mask, mask) for f, (_, mask) in zip(first, patches, strict=True)]
+def disturbed(patches: Sequence[Patch]) -> Iterator[list[str]]:
+    """Yield a row for each kind of change of the real patches with particles, and their sums."""
+    pairs = [(patch.image, patch.mask) for patch in patches if not patch.is_empty]
+    first = [found(image, PATCH_A) for image, _ in pairs]
+    own = [dice_of_masks(f[0].mask, mask) for f, (_, mask) in zip(first, pairs, strict=True)]
     unlike = sum(flagged for _, flagged, _ in first)
-    print(f"{len(patches)} patches: Dice {np.mean(own):.3f}, {unlike} flagged\n")
-    print(
-        "| change | images | Dice | Dice without the rules | flagged | harmful | of these", end=""
-    )
-    print(
-        " repaired or flagged | harmless | of these flagged |\n" + "|---" * 9 + "|",
-    )
+    mean = f"{np.mean(own):.3f}"
+    yield ["none", f"{len(pairs)}", mean, mean, f"{unlike}", *[markdown.NONE] * 4]
     total = np.zeros(4, int)
     for name, variants in changes().items():
         rows = []
         for change in variants:
-            for dice, (image, mask) in zip(own, patches, strict=True):
+            for dice, (image, mask) in zip(own, pairs, strict=True):
                 other, true, pixel_A = change(image, mask)
                 ours, flagged, bare = found(np.ascontiguousarray(other), pixel_A)
                 of = [dice_of_masks(each.mask, true) for each in (ours, bare)]
@@ -392,16 +386,12 @@ def real(folder: Path) -> None:
                 rows.append((*of, flagged, is_harmful, is_left))
         now, before, flagged, harmful, left = np.array(rows).T
         flagged, harmful, left = (each > 0 for each in (flagged, harmful, left))
-        counts = harmful.sum(), (harmful & (flagged | ~left)).sum()
-        counts += (~harmful).sum(), (~harmful & flagged).sum()
+        counts = [harmful.sum(), (harmful & (flagged | ~left)).sum()]
+        counts += [(~harmful).sum(), (~harmful & flagged).sum()]
         total += counts
-        print(
-            f"| {name} | {len(rows)} | {now.mean():.3f} | {before.mean():.3f} | {flagged.sum()} | "
-            f"{' | '.join(map(str, counts))} |",
-            flush=True,
-        )
-    print(f"\nharmful {total[0]}, of these repaired or flagged {total[1]}; ", end="")
-    print(f"harmless {total[2]}, of these flagged {total[3]}")
+        dices = f"{now.mean():.3f}", f"{before.mean():.3f}"
+        yield [name, f"{len(rows)}", *dices, f"{flagged.sum()}", *map(str, counts)]
+    yield ["all", *[markdown.NONE] * 4, *map(str, total)]
 
 
 def main() -> None:
@@ -412,9 +402,13 @@ def main() -> None:
     parser.add_argument("--fields", type=int, default=24, help="number of each kind (default: 24)")
     options = parser.parse_args()
     if options.hrtem is None:
-        simulated(options.fields)
-    else:
-        real(options.hrtem)
+        print(markdown.table(OF_FIELDS, simulated(options.fields)))
+        return
+    try:
+        patches = read(options.hrtem)
+    except PassbandError as error:
+        parser.exit(1, f"{error}\n")
+    print(markdown.table(OF_CHANGES, disturbed(patches)))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ training. FOLDER has the folders `images` and `masks`, with pixels of 0.776 Å.
 
 import argparse
 import io
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from unittest.mock import patch
 
@@ -16,6 +18,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from docs.scripts.real import PIXEL_A as DRAWN_A
+from docs.scripts.real import Patch, read
+from passband import PassbandError
 from passband.answers import trust
 from passband.config import loading, study_file
 from passband.grid import Condition
@@ -26,12 +31,11 @@ from passband.micrographs.images import own_noise, preparation
 from passband.micrographs.images.segmentation import Settings, segment
 from passband.micrographs.trust.trust import Assessor
 from passband.micrographs.truth import score
+from passband.reports import markdown
 from passband.specimens import exit_waves
 
 GENERAL = Path("studies/real-general.yaml")
 PIXEL_A = 0.5
-#: The pixels of the real patches [Å].
-DRAWN_A = 0.776
 STRUCTURES = 5
 SEED = 99
 #: The slope that an image is said to have, and the setting: None measures, False leaves the image.
@@ -45,9 +49,9 @@ TREATMENTS = {
 TRUST = trust.open_trust([NETWORK])
 
 
-def row(name: str, images: list[np.ndarray], masks: list[np.ndarray], pixel_A: float) -> None:
-    """Print the mean Dice for each treatment."""
-    cells = []
+def row(name: str, images: list[np.ndarray], masks: list[np.ndarray], pixel_A: float) -> list[str]:
+    """Return the cells of a row: the mean Dice for each treatment."""
+    cells = [name]
     for slope, setting in TREATMENTS.values():
         dice, unlike = [], 0
         for image, mask in zip(images, masks, strict=True):
@@ -59,7 +63,7 @@ def row(name: str, images: list[np.ndarray], masks: list[np.ndarray], pixel_A: f
             unlike += assessor.finish().is_flagged
             dice.append(score(found.mask, mask, pixel_A).dice)
         cells.append(f"{np.mean(dice):.3f} ({unlike})")
-    print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    return cells
 
 
 def simulated() -> tuple[np.ndarray, np.ndarray]:
@@ -98,27 +102,19 @@ def resized(image: np.ndarray, pixel_A: float, by: str) -> Image.Image:
     return Image.fromarray(image).resize(tuple(sides), Image.Resampling[by.upper()])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--hrtem", type=Path, metavar="FOLDER")
-    folder = parser.parse_args().hrtem
-    print(f"| images | {' | '.join(TREATMENTS)} |\n|{'---|' * (len(TREATMENTS) + 1)}")
+def of_simulated() -> Iterator[list[str]]:
+    """Yield the rows of simulated images."""
     intensities, masks = simulated()
     for dose in (1000, 200, 50):
         counts = np.random.default_rng(dose).poisson(intensities * dose * PIXEL_A**2)
-        row(f"white, {dose} e/Å²", list(counts.astype(np.float32)), list(masks), PIXEL_A)
-    if folder is None:
-        return
-    names = [path.name for path in sorted((folder / "images").iterdir())]
-    read = {
-        kind: [np.asarray(Image.open(folder / kind / n).convert("L")) for n in names]
-        for kind in ("images", "masks")
-    }
-    shown = [k for k, mask in enumerate(read["masks"]) if (mask > 0).mean() > 0.01]
-    patches, masks = ([read[kind][k] for k in shown] for kind in ("images", "masks"))
-    row("as drawn", [p.astype(np.float32) for p in patches], [m > 0 for m in masks], DRAWN_A)
+        yield row(f"white, {dose} e/Å²", list(counts.astype(np.float32)), list(masks), PIXEL_A)
+
+
+def of_patches(patches: Sequence[Patch]) -> Iterator[list[str]]:
+    """Yield the rows of real patches with particles, as they were drawn and enlarged."""
+    shown = [patch for patch in patches if not patch.is_empty]
+    masks = [patch.mask for patch in shown]
+    yield row("as drawn", [patch.image for patch in shown], masks, DRAWN_A)
     for pixel_A, by, quality in (
         (0.5, "Fourier", 0),
         (0.5, "Lanczos", 0),
@@ -126,14 +122,28 @@ def main() -> None:
         (0.5, "bicubic", 85),
         (0.5, "bilinear", 0),
     ):
-        images = [enlarged(patch, pixel_A, by, quality) for patch in patches]
-        true = [np.asarray(resized(m, pixel_A, "nearest")) > 0 for m in masks]
+        images = [enlarged(p.image.astype(np.uint8), pixel_A, by, quality) for p in shown]
+        true = [np.asarray(resized(m.astype(np.uint8), pixel_A, "nearest")) > 0 for m in masks]
         true = [
             t if t.shape == i.shape else t[: i.shape[0], : i.shape[1]]
             for t, i in zip(true, images, strict=True)
         ]
         jpeg = f", JPEG {quality}" * bool(quality)
-        row(f"{pixel_A:g} Å, {by}{jpeg}", images, true, pixel_A)
+        yield row(f"{pixel_A:g} Å, {by}{jpeg}", images, true, pixel_A)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--hrtem", type=Path, metavar="FOLDER")
+    folder = parser.parse_args().hrtem
+    try:
+        patches = read(folder) if folder else []
+    except PassbandError as error:
+        parser.exit(1, f"{error}\n")
+    rows = itertools.chain(of_simulated(), of_patches(patches) if patches else [])
+    print(markdown.table(("images", *TREATMENTS), rows))
 
 
 if __name__ == "__main__":

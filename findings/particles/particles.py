@@ -13,9 +13,9 @@ true particles with at most two pixels between them; one may also lie partly abo
 With `--sets`, no study is needed: `general` segments the images of three sets of structures of
 `studies/real-general.yaml`, simulated here under its training condition. The rules that split
 touching particles were chosen on the structures of `tuning`, and are reported on those of
-`judging`. In the truth, a pixel of several particles belongs to the last of them, on the face where
-the beam enters; what is left of the other particles is theirs. In parentheses are 90% intervals of
-a bootstrap over structures.
+`judging`. Connected regions of the mask are the simplest method. In the truth, a pixel of several
+particles belongs to the last of them, on the face where the beam enters; what is left of the other
+particles is theirs. In parentheses are 90% intervals of a bootstrap over structures.
 """
 
 import argparse
@@ -35,6 +35,7 @@ from passband.learning.network_files import Network, finished_networks, open_net
 from passband.micrographs.images import particles
 from passband.micrographs.images.segmentation import Settings, segment
 from passband.network_id import NetworkId
+from passband.reports import markdown
 from passband.results import Results
 from passband.scores import dice_of_masks
 from passband.specimens import exit_waves
@@ -50,13 +51,18 @@ VARIANTS = {
 }
 #: Sets of structures: the smallest and largest number of particles, and the faces they are on.
 SETS = {
-    "A, both faces, 1 to 6 particles": (1, 6, "both"),
-    "B, both faces, 6 to 9 particles": (6, 9, "both"),
-    "C, one face, 1 to 6 particles": (1, 6, "top"),
+    "both faces, 1 to 6 particles": (1, 6, "both"),
+    "both faces, 6 to 9 particles": (6, 9, "both"),
+    "one face, 1 to 6 particles": (1, 6, "top"),
 }
 #: Seed and number of the structures of each set.
 SEEDS = {"tuning": (101, 40), "judging": (201, 60)}
 DRAWS = 1000
+#: The columns of the table of the sets.
+OF_SETS = (
+    *("structures", "F1 of particles", "F1 of connected regions"),
+    *("found for true", "touching: found of true", "Dice", "error of the mean diameter"),
+)
 
 
 def truth(instances: np.ndarray, pixel_nm: float) -> np.ndarray:
@@ -210,8 +216,8 @@ def measure(
     return scores, dice
 
 
-def compare_sets(name: str) -> None:
-    """Print how well `general` finds the particles of each of :data:`SETS`."""
+def sets(name: str) -> Iterator[list[str]]:
+    """Yield how well `general` finds the particles of each of :data:`SETS`, as :data:`OF_SETS`."""
     study = load("studies/real-general.yaml")
     device = devices.device()
     pixel_nm = study.microscope.pixel_size_A / A_PER_NM
@@ -238,20 +244,22 @@ def compare_sets(name: str) -> None:
                 [(len(particles.matches(p, true)), number_of(p), number_of(true)) for p in pair]
             )
         counts = np.array(rows)
-        print(
-            f"{title}: {score.true} particles, {score.close_true} of them touch and "
-            f"{score.close_matched} of these are found; Dice {np.mean(dice):.3f}, error of the "
-            f"mean diameter {score.diameter_error:.1%}"
-        )
         drawn = counts[rng.integers(0, number, (DRAWS, number))].sum(1)
-        for k, what in enumerate(("particles", "connected regions")):
-            matched, predicted, actual = counts[:, k].sum(0)
-            scores = 2 * drawn[:, k, 0] / (drawn[:, k, 1] + drawn[:, k, 2])
-            low, high = np.quantile(scores, (0.05, 0.95))
-            print(
-                f"  F1 of {what} {2 * matched / (predicted + actual):.3f} "
-                f"({low:.3f} to {high:.3f}), {predicted} for {actual}"
-            )
+        yield [
+            title,
+            *(f1_words(counts[:, k].sum(0), drawn[:, k]) for k in (0, 1)),
+            f"{score.predicted} for {score.true}",
+            f"{score.close_matched} of {score.close_true}",
+            f"{np.mean(dice):.3f}",
+            f"{score.diameter_error:+.3f}",
+        ]
+
+
+def f1_words(counts: np.ndarray, drawn: np.ndarray) -> str:
+    """Return an F1 score and its interval, from numbers matched, predicted and true (…, 3)."""
+    value, scores = (2 * of[..., 0] / of[..., 1:].sum(-1) for of in (counts, drawn))
+    low, high = np.quantile(scores, (0.05, 0.95))
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
 def number_of(labels: np.ndarray) -> int:
@@ -263,10 +271,10 @@ def main() -> None:
     parser.add_argument("study", nargs="?", default="microscopes", help="a study with networks")
     parser.add_argument("--most", type=int, default=16, help="largest number of conditions")
     parser.add_argument("--wide", type=int, default=12, help="number of wide fields")
-    parser.add_argument("--sets", choices=SEEDS, help="only compare sets of touching particles")
+    parser.add_argument("--sets", choices=SEEDS, help="only sets of touching particles")
     options = parser.parse_args()
     if options.sets:
-        compare_sets(options.sets)
+        print(markdown.table(OF_SETS, sets(options.sets)))
         return
     try:
         results = Results.find(options.study)

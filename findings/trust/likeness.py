@@ -71,9 +71,12 @@ def main() -> None:
     options = parser.parse_args()
     if options.only_hrtem and options.hrtem is None:
         parser.error("--only-hrtem needs --hrtem")
-    results = Results.find(options.study).existing()
-    ids = finished_networks(results)[: options.networks]
-    groups = [open_networks(results, id) for id in ids]
+    try:
+        results = Results.find(options.study).existing()
+        ids = finished_networks(results)[: options.networks]
+        groups = [open_networks(results, id) for id in ids]
+    except PassbandError as error:
+        parser.exit(1, f"{error}\n")
     measured = [trust.measured(group) for group in groups]
     if options.only_hrtem:
         real(groups, [calibrate(each) for each in measured], options.hrtem)

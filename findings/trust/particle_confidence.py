@@ -31,7 +31,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from findings.particles.particles import truth
-from passband import config
+from passband import PassbandError, config
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
@@ -154,11 +154,14 @@ def main() -> None:
     parser.add_argument("--replicas", action="store_true", help="replicas, without mirror images")
     options = parser.parse_args()
     settings = Settings(mirror=not options.replicas, filter_noise=False)
-    if options.study:
-        found = of_study(Results.find(options.study), settings)
-    else:
-        found = of_general(settings)
-    report(with_both(np.stack(list(found))))
+    try:
+        if options.study:
+            found = [*of_study(Results.find(options.study).existing(), settings)]
+        else:
+            found = [*of_general(settings)]
+    except PassbandError as error:
+        parser.exit(1, f"{error}\n")
+    report(with_both(np.stack(found)))
 
 
 if __name__ == "__main__":

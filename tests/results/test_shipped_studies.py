@@ -40,7 +40,9 @@ def summary(file: Path) -> dict[str, list]:
 
 
 def all_studies() -> list[Path]:
-    return [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]
+    folders = "studies", "findings/rings/studies"
+    found = [file for folder in folders for file in (ROOT / folder).glob("*.yaml")]
+    return [ROOT / "config.yaml", *sorted(found, key=lambda file: file.name)]
 
 
 def test_the_tests_smallest_study_differs_from_the_shipped_one_in_its_training_alone():
