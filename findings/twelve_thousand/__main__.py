@@ -6,6 +6,7 @@
     python -m findings.twelve_thousand baselines  # tests the simplest methods
     python -m findings.twelve_thousand doses  # writes data/doses.csv
     python -m findings.twelve_thousand lines  # compares what predicts levels that are left out
+    python -m findings.twelve_thousand tenth  # predicts hidden networks from few
     python -m findings.twelve_thousand matrix  # writes data/matrix.json
     python -m findings.twelve_thousand page  # writes README.md and its figure
 
@@ -17,7 +18,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from findings.twelve_thousand import baselines, check, doses, lines, matrix, page, parts
+from findings.twelve_thousand import baselines, check, doses, lines, matrix, page, parts, tenth
 from passband import PassbandError, cli
 from passband.storage import datasets
 
@@ -62,6 +63,7 @@ def main(arguments: Sequence[str]) -> int:
         "baselines": (lambda _: baselines.write(), "test the simplest methods"),
         "doses": (lambda _: doses.write(RESULTS), "write the scores by pair of doses"),
         "lines": (lambda _: lines.write(RESULTS), "compare what predicts levels that are left out"),
+        "tenth": (lambda _: tenth.write(RESULTS), "predict hidden networks from few"),
         "matrix": (
             lambda _: matrix.write(RESULTS),
             "write the means and the variance of the matrix",

@@ -1,6 +1,6 @@
 """What the process is compared with where whole networks are hidden: completion of the matrix.
 
-It was part of the package until version 0.2.0: a Gaussian process over training conditions alone,
+It was part of the package up to version 0.2.0: a Gaussian process over training conditions alone,
 with distances of the features in `rivals`.
 """
 

@@ -47,7 +47,8 @@ LINES = {
 }
 _JSON = {"matrix": "data/matrix.json", "locked": "locked/result.json", "check": "data/check.json"}
 _CSV = {
-    name: f"data/{name}.csv" for name in ("lines", "claims", "afterwards", "doses", "parts")
+    name: f"data/{name}.csv"
+    for name in ("lines", "claims", "afterwards", "doses", "parts", "tenth")
 } | {"costs": "studies/costs.csv"}
 #: The places of the shares of the variance, in the order of the figure.
 _SHARES = "of_doses", "of_train", "of_test", "of_interaction"
@@ -96,6 +97,7 @@ def fields(folder: Path = FOLDER) -> dict[str, str]:
         "simple": simple(matrix["simple"]),
         "levels": levels(of["lines"]),
         "tests": tests(of["lines"]),
+        "tenth": few_known(of["tenth"]),
         "comparisons": comparisons(of["locked"]),
         "locked_lines": locked_lines(of["locked"]["lines"], of["afterwards"]),
         "intervals": intervals(of["locked"]["intervals"]),
@@ -187,6 +189,21 @@ def tests(lines: pd.DataFrame) -> str:
         f"{name} {', '.join(f'{x:z.2f}' for x in of[of.axis == axis].r2)}"
         for axis, name in AXES.items()
     )
+
+
+def few_known(errors: pd.DataFrame) -> str:
+    """Return the errors of hidden networks, as means over draws of the known ones."""
+    means = errors.groupby(["predictor", "known"], sort=False).rmse.mean().unstack()
+    ends = errors.groupby(["predictor", "known"], sort=False).rmse.agg(["min", "max"])
+    rows = [
+        [name, *(f"{x:.3f} ({_ends(ends.loc[name, k])})" for k, x in means.loc[name].items())]
+        for name in means.index
+    ]
+    return markdown.table(["RMSE of Dice", *(f"{k} known" for k in means.columns)], rows)
+
+
+def _ends(of: pd.Series) -> str:
+    return f"{of['min']:.3f} to {of['max']:.3f}"
 
 
 def comparisons(result: dict) -> str:

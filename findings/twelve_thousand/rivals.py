@@ -1,7 +1,7 @@
 """What the process is compared with: published scalars and boosted trees, on drawn cells.
 
 Both are fitted to information metrics of the transfer functions of pairs of conditions. They were
-part of the package until version 0.2.0; the comparison settled that the process needs neither.
+part of the package up to version 0.2.0; the comparison settled that the process needs neither.
 """
 
 from collections.abc import Callable, Iterable, Mapping
