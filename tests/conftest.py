@@ -26,7 +26,6 @@ from passband.config import Microscope
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
-from passband.prediction.matrix import cross_validation
 
 # One thread, as in a job. Images in tests are so small that threads would mostly wait.
 torch.set_num_threads(1)
@@ -139,13 +138,6 @@ def copied(finished, tmp_path) -> Workplace:
     place = Workplace(tmp_path / "copy")
     place.take(finished.folder)
     return place
-
-
-@pytest.fixture
-def few_folds(monkeypatch) -> None:
-    """Evaluate predictions with fewer folds, to save time."""
-    monkeypatch.setattr(cross_validation, "GROUPS", 3)
-    monkeypatch.setattr(cross_validation, "INNER", 2)
 
 
 class Disk:

@@ -53,7 +53,7 @@ STAGES = {
     "aggregate": 3,
     "ood": 5,
     "distances": 1,
-    "prediction": 4,
+    "prediction": 5,
     "figures": 7,
     "report": 3,
     "explorer": 1,

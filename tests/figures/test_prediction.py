@@ -1,118 +1,139 @@
-"""Figures of prediction.zarr, from the predictions of a small synthetic study."""
+"""The figure of Dice predicted with levels left out, by its artists."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
-from figure_data import WIDTHS, check
-from matrices import GRID, make_information, make_metrics, make_table
+from figure_data import WIDTHS, check, panels
+from matrices import GRID, make_metrics
 
-from passband.analysis import ood
 from passband.figures import prediction as figures
-from passband.figures import smoothness as smoothness_figure
 from passband.figures import style
-from passband.prediction.matrix import completion, cross_validation, design, prediction, smoothness
-from passband.scores import dice
 
+OF = ("specimen", "architecture", "test_specimen")
+AXES = ("defocus_nm", "dose_e_per_A2")
 ENDS = ("train", "test")
 
-pytestmark = pytest.mark.slow
+
+def make_predicted(noise=0.05, specimens=("gold",)):
+    """Return random results of a stage `prediction`."""
+    metrics, _ = make_metrics(GRID)
+    ids = [str(id) for id in metrics.train.values]
+    random = np.random.default_rng(0)
+    n, groups = len(ids), (len(specimens), 1, 1)
+    true = random.uniform(0.3, 0.9, (*groups, n, n))
+    levels = [f"{axis}/{end}/all" for end in ENDS for axis in (AXES[0], "lens", AXES[1])]
+    r2 = random.uniform(0.4, 0.9, (*groups, len(levels), 2))
+    guess = true[..., None, None, :, :] + 0.05 * random.normal(size=(*groups, 2, 2, n, n))
+    return xr.Dataset(
+        {
+            "level_r2": ((*OF, "level", "distances"), r2),
+            "level_interaction": ((*OF, "level", "distances"), r2 - 0.2),
+            "level_r2_ceiling": ((*OF, "level"), np.full((*groups, len(levels)), 0.97)),
+            "level_ceiling": ((*OF, "level", "distances"), np.full(r2.shape, 0.93)),
+            "true": ((*OF, *ENDS), true),
+            "predicted": ((*OF, "axis", "end", *ENDS), guess),
+            "noise_of_mean": (OF, np.full(groups, noise)),
+        },
+        {
+            "specimen": list(specimens),
+            "architecture": ["compact"],
+            "test_specimen": ["gold"],
+            "level": levels,
+            "distances": ["scaled", "T(q)"],
+            "axis": list(AXES),
+            "end": list(ENDS),
+            "train": ids,
+            "test": ids,
+        },
+    )
 
 
-@pytest.fixture(scope="module")
-def predicted():
-    """The predictions of a study of 24 conditions."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (("GROUPS", 3), ("INNER", 2)):
-            patch.setattr(cross_validation, name, value)
-        for name, value in (("SHARES", (0.3, 0.5)), ("CHOICES", 2)):
-            patch.setattr(completion, name, value)
-        table = make_table(GRID, make_metrics()[0].dice.values[0, 0, 0], sd_replica=0.01)
-        table["dice"] = (table.counts.dims[:-2], dice(table.counts.values).mean(-1))
-        table["val_loss"] = (table.counts.dims[:4], np.zeros(table.counts.shape[:4]))
-        information = make_information(table.train.values, table.test.values)
-        information["overlap_abs"] = shared = np.abs(information.overlap)
-        ones = {f"capacity_{e}": xr.ones_like(information[f"transfer_{e}"]) for e in ENDS}
-        metrics = ood.metrics(table, information.assign(ones | {"shared_capacity": shared}), 10)
-        axes = [cross_validation.CONDITIONS, "defocus_nm"]
-        whole = prediction.predict(metrics, information, draws=20, axes=axes, threads=1)
-        of = [
-            whole,
-            smoothness.monotonicity(metrics, information, 20),
-            smoothness.steps(table),
-            design.design(metrics, information, whole),
-            completion.completion(metrics, information, 2),
-        ]
-    return xr.merge(of, combine_attrs="drop")
-
-
-def single_points(ax):
-    """Return the (x, y) of the lines of a panel that are single points."""
-    points = [line.get_data() for line in ax.lines if line.get_marker() != "None"]
-    return [(float(np.ravel(x)[0]), float(np.ravel(y)[0])) for x, y in points]
+def points(ax):
+    """Return the values of the markers in each row of a panel of scores, by colour."""
+    found = {}
+    for line in ax.lines:
+        x, y = (float(np.ravel(values)[0]) for values in line.get_data())
+        found.setdefault(line.get_color(), {})[y] = x
+    return found
 
 
 @pytest.mark.parametrize("width_cm", WIDTHS)
-def test_figure_of_prediction_has_a_dot_for_each_level(predicted, width_cm):
+def test_scores_have_a_row_for_each_axis_and_side_and_a_line_at_the_ceiling(width_cm):
+    predicted = make_predicted()
     figure = check(figures.prediction(predicted, "viridis", width_cm), width_cm)
-    _, single, compared = (ax for ax in figure.axes if ax.get_label() != "<colorbar>")
-    of = predicted.sel(features="ctf", model="stacked").squeeze()
-    # A row for each level, with a dot for each side that is held out.
-    found = single_points(single)
-    assert len({y for _, y in found}) == len(found) == of.sizes["part"]
-    assert sorted(x for x, _ in found) == pytest.approx(sorted(of.r2.values))
-    names = [text.get_text() for text in single.get_yticklabels()]
-    levels = ["5 nm", "15 nm", "25 nm"]
-    assert names == ["groups of conditions", "group 1", "group 2", "group 3", "defocus", *levels]
-    # A row for each set of features, with a dot for each axis, all held out as both.
-    sets = [f for f in ("ctf", "raw", "id") if f in predicted.features.values]
-    expected = [
-        float(predicted.r2.sel(part=f"{axis}/both/all", features=f, model="stacked").squeeze())
-        for f in sets
-        for axis in ("conditions", "defocus_nm")
-    ]
-    found = single_points(compared)
-    assert [x for x, _ in found] == pytest.approx(expected)
-    assert len({y for _, y in found}) == len(found)
-    names = [text.get_text() for text in compared.get_yticklabels()]
-    assert names == [figures.FEATURES[f] for f in sets]
+    parity, *scores = panels(figure)
+    assert [ax.get_xlabel() for ax in scores] == ["R² of Dice", "R² of the interaction"]
+    rows = ["defocus_nm/train/all", "dose_e_per_A2/train/all"]
+    rows += ["defocus_nm/test/all", "dose_e_per_A2/test/all"]
+    names = ["defocus, training", "dose, training", "defocus, tests", "dose, tests"]
+    assert [text.get_text() for text in scores[0].get_yticklabels()] == names
+    for ax, name, ceiling in zip(
+        scores, ("level_r2", "level_interaction"), (0.97, 0.93), strict=True
+    ):
+        of = predicted[name].squeeze().sel(level=rows)
+        drawn = points(ax)
+        for colour, distances in ((style.TRANSFER, "T(q)"), (style.PARAMETERS, "scaled")):
+            expected = of.sel(distances=distances).values
+            np.testing.assert_allclose([drawn[colour][k] for k in range(4)], expected)
+        ends = [line.get_segments()[0] for line in ax.collections]
+        assert len(ends) == 4
+        np.testing.assert_allclose(np.array(ends)[..., 0], ceiling)
+    assert parity.get_title(loc="left") == "compact, gold"
     plt.close(figure)
 
 
-def test_a_score_below_the_axis_is_an_arrow_at_its_edge(predicted):
-    low = predicted.copy(deep=True)
-    low.r2.loc[{"features": "raw", "part": "defocus_nm/both/all"}] = -7
-    figure = figures.prediction(low, "viridis")
-    _, _, compared = (ax for ax in figure.axes if ax.get_label() != "<colorbar>")
-    assert compared.get_legend().get_title().get_text() == "sets of features"
-    (arrow,) = (line for line in compared.lines if line.get_marker() == 8)
-    assert np.ravel(arrow.get_xdata()) == [-1]
-    assert compared.get_xlim()[0] < -1
+def test_density_is_of_levels_of_the_lens_left_out_of_training():
+    predicted = make_predicted()
+    figure = figures.prediction(predicted, "viridis")
+    parity, *_ = panels(figure)
+    (hexagons,) = parity.collections
+    assert hexagons.get_array().sum() == 24 * 24  # of the defocus alone
+    diagonal, low, high = parity.lines
+    np.testing.assert_allclose(np.subtract(*diagonal.get_data()), 0)
+    reach = 1.645 * 0.05
+    np.testing.assert_allclose(np.subtract(*low.get_data()[::-1]), -reach)
+    np.testing.assert_allclose(np.subtract(*high.get_data()[::-1]), reach)
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words[-1] == "what noise of replicas allows"
     plt.close(figure)
 
 
-@pytest.mark.parametrize("width_cm", WIDTHS)
-def test_figure_of_smoothness_shows_steps_beside_their_noise(predicted, width_cm):
-    figure = check(smoothness_figure.smoothness(predicted, "viridis", width_cm), width_cm)
-    above, below = figure.axes
-    of = predicted.squeeze()
-    drawn = {line.get_label(): line.get_ydata() for line in above.lines}
-    for name, (value, end) in {
-        "step, networks": ("step", "train"),
-        "off a line, test conditions": ("bend", "test"),
-    }.items():
-        np.testing.assert_allclose(drawn[name], of[value].sel(step_end=end))
-    np.testing.assert_allclose(drawn["noise alone"], of.step_noise.sel(step_end="train"))
-    names = [text.get_text() for text in below.get_yticklabels()]
-    assert names == [style.METRICS[name] for name in of.metric.values]
+def test_one_replica_has_no_ceiling_and_the_legend_says_so():
+    predicted = make_predicted(noise=np.nan)
+    for name in ("level_r2_ceiling", "level_ceiling"):
+        predicted[name] = predicted[name] * np.nan
+    figure = check(figures.prediction(predicted, "viridis"), style.PAGE_CM)
+    parity, *scores = panels(figure)
+    assert len(parity.lines) == 1
+    assert not any(ax.collections for ax in scores)
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words[-1] == "no noise of replicas: one replica each"
     plt.close(figure)
 
 
-@pytest.mark.parametrize("width_cm", WIDTHS)
-def test_figure_of_design_shows_every_strategy(predicted, width_cm):
-    figure = check(figures.design(predicted, "viridis", width_cm), width_cm)
-    of = predicted.squeeze().design.sel(worth="worst")
-    drawn = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
-    np.testing.assert_allclose(drawn["chosen by predicted Dice"], of.sel(strategy="predicted"))
-    np.testing.assert_allclose(drawn["chosen by coverage"], of.sel(strategy="coverage"))
+def test_without_an_interaction_there_is_no_panel_of_it():
+    predicted = make_predicted()
+    predicted["level_interaction"] = predicted.level_interaction * np.nan
+    figure = check(figures.prediction(predicted, "viridis"), style.PAGE_CM)
+    assert [ax.get_xlabel() for ax in panels(figure)] == ["measured Dice", "R² of Dice"]
+    plt.close(figure)
+
+
+def test_a_score_below_the_axis_is_an_arrow_at_its_edge():
+    predicted = make_predicted()
+    predicted["level_r2"][..., 0, 1] = -7
+    figure = figures.prediction(predicted, "viridis")
+    _, ax, _ = panels(figure)
+    (arrow,) = (line for line in ax.lines if line.get_marker() == 8)
+    assert np.ravel(arrow.get_xdata()) == [-0.5]
+    assert ax.get_xlim()[0] < -0.5
+    plt.close(figure)
+
+
+def test_each_matrix_has_a_row_of_panels():
+    predicted = make_predicted(specimens=("gold", "iron"))
+    figure = check(figures.prediction(predicted, "viridis"), style.PAGE_CM)
+    titles = [ax.get_title(loc="left") for ax in panels(figure)]
+    assert [title for title in titles if title] == ["compact, gold", "compact, iron → gold"]
     plt.close(figure)

@@ -1,4 +1,4 @@
-"""Cross-validation and tables of studies whose conditions are points."""
+"""Left-out levels and tables of studies whose conditions are points."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from matrices import GRID, make_metrics
 from passband import PassbandError
 from passband.analysis import table
 from passband.grid import Axes, Condition, is_scattered
-from passband.prediction.matrix.cross_validation import CONDITIONS, folds
+from passband.prediction.matrix import level_scores
 from passband.prediction.matrix.smoothness import neighbours
 from passband.reports import summaries
 
@@ -38,13 +38,12 @@ def test_points_are_scattered_and_products_are_not():
     assert not is_scattered(xr.Dataset(coords={"train": ids} | Axes.main.coordinates(ids, "train")))
 
 
-def test_points_have_folds_of_groups_only():
-    """Otherwise each of 40 points would be a level of each axis: 480 folds."""
-    pairs = make_points(40)
-    among = np.ones((40, 40), dtype=bool)
-    made = folds(pairs, among, (CONDITIONS, *AXES), seed=0)
-    assert {fold.axis for fold in made} == {CONDITIONS}
-    assert len(made) == 15
+def test_groups_of_points_are_left_out():
+    """Otherwise each of 40 points would be a level of each axis."""
+    slices = list(level_scores._slices(make_points(40).dice, seed=0))
+    assert {axis for axis, *_ in slices} == {level_scores.CONDITIONS}
+    assert len(slices) == 2 * level_scores.GROUPS
+    assert sum(out.sum() for *_, out in slices) == 2 * 40
 
 
 def test_points_have_no_steps_along_an_axis():

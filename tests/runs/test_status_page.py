@@ -617,7 +617,7 @@ def test_prediction_and_its_distances_are_known(tmp_path):
     study = validate(content)
     results = Folder(tmp_path / "results" / "small")
     found = {stage: len(jobs) for stage, jobs in scan(study, results.folder).stages.items()}
-    assert (found["distances"], found["prediction"], found["figures"]) == (3 + 1, 1, 8)
+    assert (found["distances"], found["prediction"], found["figures"]) == (3 + 1, 1, 6)
     results.put("logs/prediction.log", 10, STARTED)
     seen = scan(study, results.folder)
     assert "running: 1 prediction" in status_page.render(seen)

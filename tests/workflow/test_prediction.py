@@ -1,35 +1,65 @@
 """A study that is large enough for predictions, from the workflow to its figures and the report."""
 
+import shutil
+
 import pytest
 import xarray as xr
 from workplace import Workplace
 
+from passband.config import load
 from passband.config.analysis import FEWEST_PREDICTED, FIGURES_OF_PREDICTION
+from passband.reports.page import page
+from passband.results import Results
+from passband.runs import report_page
+from passband.storage import datasets
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("all_learned")]
 
-#: As many conditions as a prediction needs; their networks are trained for one epoch.
+#: A third more conditions than a prediction needs; their networks are trained for one epoch.
 LARGE = {
-    "study": {"replicas": 2, "conditions_per_job": 12},
+    "study": {"replicas": 2, "conditions_per_job": 8},
     "training": {"epochs": 1},
     "grid": {
         "defocus_nm": [0, 5, 10, 15],
         "aperture_mrad": [13, 16],
-        "dose_e_per_A2": [200, 500, 1000],
+        "dose_e_per_A2": [200, 500, 1000, 2000],
     },
 }
 
 
-def test_a_large_study_is_predicted(tmp_path, passband):
+def test_a_large_study_is_predicted_and_so_are_the_networks_that_it_lacks(tmp_path, passband):
     place = Workplace(tmp_path)
     # With one core, no worker processes stay with the server of jobs.
     place.run("--cores=1", study=place.study("large.yaml", **LARGE))
     results = place.folder / "results/smallest"
-    with xr.open_zarr(results / "prediction.zarr") as found:
-        assert found.sizes["train"] == found.sizes["test"] == FEWEST_PREDICTED
-        scored = found.r2.isel(specimen=0, architecture=0, test_specimen=0)
-        assert bool(scored.notnull().any())
+    found = datasets.read(results / "prediction.zarr", datasets.PREDICTION)
+    assert found.sizes["train"] == found.sizes["test"] == 32
+    assert found.level_r2.sel(level="dose_e_per_A2/train/all").notnull().all()
+    assert "expected" not in found
     for name in FIGURES_OF_PREDICTION:
         assert (results / f"figures/{name}.png").stat().st_size > 1000
-    assert "Predict" in (results / "report.html").read_text(encoding="utf-8")
+    text = (results / "report.html").read_text(encoding="utf-8")
+    assert "levels of dose, training" in text
+    assert "have no network yet" not in text
     assert not place.jobs(study="large.yaml")
+
+    printed = place.run("figure_design", study="large.yaml", fails=True)
+    (line,) = (line for line in printed.splitlines() if "design" in line)
+    assert line.startswith("figure_design: the figure design was removed after Passband 0.2.0")
+
+    next(iter(sorted((results / "records").rglob("*.zarr.zip")))).unlink()
+    for store in ("table.zarr", "prediction.zarr"):
+        shutil.rmtree(results / store)
+    unfinished = report_page.collect(Results(load(place.folder / "large.yaml"), results)).prediction
+    assert set(unfinished.data_vars) == {"true", "expected", "expected_interval"}
+
+    holes = LARGE | {"study": LARGE["study"] | {"allow_incomplete": True}}
+    place.run("--cores=1", study=place.study("large.yaml", **holes))
+    found = datasets.read(results / "prediction.zarr", datasets.PREDICTION)
+    xr.testing.assert_allclose(found.expected, unfinished.expected)
+    lacking = found.expected.notnull().all("test").values.ravel()
+    assert lacking.sum() == 32 - FEWEST_PREDICTED == found.true.isnull().all("test").sum()
+    # In this process, the networks have learned enough for a page to speak of predictions.
+    text = page.render(report_page.collect(Results(load(place.folder / "large.yaml"), results)))
+    assert "8 of 32 training conditions have no network yet" in text
+    assert "256 cells of the matrix, is predicted" in text

@@ -29,6 +29,7 @@ try:
     STUDY = validate(config, config[SOURCE])
     RESULTS = Results(STUDY, f"results/{STUDY.study.name}")
     if workflow.is_main_process:
+        figure_list.check_targets(sys.argv[1:])  # Snakemake itself does not know its targets yet
         RESULTS.check_new(config[SOURCE])
         listing.check(RESULTS.folder)
     # Jobs do not repeat this check, because it takes seconds.

@@ -121,25 +121,3 @@ use rule figure_matrix as figure_prediction with:
         LOGS["figure"].format(figure="prediction"),
     benchmark:
         BENCHMARKS["figure"].format(figure="prediction")
-
-
-use rule figure_matrix as figure_smoothness with:
-    input:
-        prediction=rules.prediction.output[0],
-    output:
-        figure("smoothness"),
-    log:
-        LOGS["figure"].format(figure="smoothness"),
-    benchmark:
-        BENCHMARKS["figure"].format(figure="smoothness")
-
-
-use rule figure_matrix as figure_design with:
-    input:
-        prediction=rules.prediction.output[0],
-    output:
-        figure("design"),
-    log:
-        LOGS["figure"].format(figure="design"),
-    benchmark:
-        BENCHMARKS["figure"].format(figure="design")

@@ -1,13 +1,9 @@
-# Predictions of the matrix of Dice, and the errors of these predictions. If `distances.predict` is
-# true, distances are features too.
+# Predictions of the matrix of Dice where the process has seen nothing, and their errors.
 
 
 rule prediction:
     input:
         table=rules.aggregate.output[0],
-        ood=rules.ood.output[0],
-        information=rules.information.output[0],
-        distances=rules.distances.output[0] if STUDY.distances.predict else [],
         waves=rules.information.input,
     output:
         directory(f"{RESULTS}/{layout.PREDICTION}"),
@@ -17,9 +13,9 @@ rule prediction:
         BENCHMARKS["prediction"]
     conda:
         ENVIRONMENT
-    threads: 2
+    threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         **STUDY.condition_params("train", "test"),

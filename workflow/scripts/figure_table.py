@@ -1,6 +1,6 @@
 """Draw the figure of OOD metrics or predictions that the rule's name contains."""
 
-from passband.figures import generalization, matrix, prediction, smoothness, specimen_shift, style
+from passband.figures import generalization, matrix, prediction, specimen_shift, style
 from passband.grid import of_conditions
 from passband.jobs import job as jobs
 from passband.storage import datasets
@@ -12,8 +12,6 @@ FIGURES = {
     "decay": generalization.decay,
     "structure": specimen_shift.structure,
     "prediction": prediction.prediction,
-    "smoothness": smoothness.smoothness,
-    "design": prediction.design,
 }
 
 

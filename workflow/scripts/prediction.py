@@ -1,4 +1,4 @@
-"""Predict the matrix of Dice, compute its smoothness, and choose networks to train."""
+"""Predict the matrix of Dice with levels left out, and where there are no networks."""
 
 from passband import config
 from passband.analysis.profiles import profiles_of_specimens
@@ -14,10 +14,6 @@ def main(snakemake):
     params, files = snakemake.params, snakemake.input
     with jobs.job("prediction", snakemake.log[0], snakemake.threads, snakemake.config) as job:
         attrs = reuse.attributes(job, snakemake, datasets.PREDICTION)
-        # Mixtures have no profile of a single condition, and are not predicted.
-        metrics = of_conditions(datasets.read(files.ood, datasets.OOD))
-        information = of_conditions(datasets.read(files.information, datasets.INFORMATION))
-        distances = datasets.read(files.distances, datasets.DISTANCES) if files.distances else None
         axes = Axes(params.get("own", {}))
         profiles = profiles_of_specimens(
             params.specimens,
@@ -29,9 +25,14 @@ def main(snakemake):
             params.draws,
         )
         with datasets.open_checked(files.table, datasets.TABLE) as table:
-            stores = of_conditions(table), metrics, information, distances, profiles
-            sampled = params.bootstrap, params.confidence, params.seed
-            result = assess(*stores, *sampled, job.progress, snakemake.threads)
+            result = assess(
+                of_conditions(table),  # mixtures have no profile of a single condition
+                profiles,
+                draws=params.bootstrap,
+                confidence=params.confidence,
+                seed=params.seed,
+                progress=job.progress,
+            )
         datasets.write(result, snakemake.output[0], datasets.PREDICTION, attrs)
         for line in summaries.prediction(result).splitlines():
             job.log(line)

@@ -16,9 +16,8 @@ class Evaluation(Block):
     )
     bootstrap: int = key(
         200,
-        "Number of bootstrap draws for the intervals of predictions and of monotonic functions. "
-        "Intervals of Dice over replicas and images need none. With 0, there are no confidence "
-        "intervals at all.",
+        "Number of bootstrap draws for the interval of the smoothness of Dice. Intervals of Dice "
+        "over replicas and images need none. With 0, there are no confidence intervals at all.",
         ge=0,
         le=100_000,
     )
@@ -100,7 +99,7 @@ class Distances(Block):
     predict: bool = key(
         False,
         "true: if the study is large enough for a prediction, every run measures distances between "
-        "training images and test images, and the prediction uses these distances as features.",
+        "training images and test images. The prediction does not use them.",
     )
     structures: int = key(
         16,
@@ -145,4 +144,4 @@ class Figures(Block):
 FEWEST_PREDICTED = 24
 #: Figures that are drawn for every study, and figures that are drawn only with a prediction.
 FIGURES = ("ctf", "decay", "examples", "matrix", "metrics")
-FIGURES_OF_PREDICTION = ("prediction", "smoothness", "design")
+FIGURES_OF_PREDICTION = ("prediction",)

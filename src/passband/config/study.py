@@ -361,7 +361,7 @@ class Study(Block):
     def waves(self, specimen: str, split: str) -> list[str]:
         """Return the ids of the sets of exit waves that are simulated for a specimen's split.
 
-        Test structures also have the sets of distances that the prediction uses. Those of the first
+        Test structures also have the sets of distances that every run measures. Those of the first
         trained specimen have a set of one training condition at least, for the figure of examples.
         """
         if split != "test":

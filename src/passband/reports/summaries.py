@@ -8,13 +8,9 @@ import xarray as xr
 from passband.analysis.groups import group_names, groups, specimen_label
 from passband.analysis.ood import SELECTIONS
 from passband.grid import of_conditions
-from passband.prediction.matrix.cross_validation import ALL, CONDITIONS, CTF
-from passband.prediction.matrix.level_scores import LENS
-from passband.prediction.matrix.matrices import predicted_matrices
-from passband.prediction.matrix.models import COMBINED, COVERAGE, PROCESS, STACKED
-from passband.prediction.matrix.prediction import headline
 from passband.reports import mixture_comparison
-from passband.reports.markdown import interval, mean_and_deviation, table
+from passband.reports.markdown import mean_and_deviation, table
+from passband.reports.predicted import level_rows, sentences
 from passband.reports.unlearned import MARK, is_marked, sentence
 
 #: Largest number of doses that have a row each, and number of rows for more doses.
@@ -86,54 +82,22 @@ def _by_dose(doses: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def prediction(predicted: xr.Dataset) -> str:
-    """Return scores of predicted Dice of held-out cells, with a row for each axis and side.
+    """Return scores of predicted Dice of levels left out, with a row for each axis and side.
 
-    The columns have R² of the stack of models for each set of features, with the interval of R².
-    If the Gaussian process on profiles was evaluated, R² of `process` and of `combined` follow. For
-    the model that makes the final predictions, there are three more columns: ρ, R² within pairs of
-    doses, and the share of cells whose Dice is within the prediction interval.
+    Sentences below the table say what is expected where there are no networks, how well the
+    interaction of networks and tests is predicted, and how smooth Dice is. A dash means that there
+    is no value; ``scaled`` are scaled parameters, and ``at most`` is what noise of replicas allows.
 
     Args:
-        predicted: Predictions, see :func:`passband.prediction.matrix.prediction.predict`.
+        predicted: See :func:`passband.prediction.matrix.prediction.assess`, or a store of an
+            earlier version, whose other scores are left out.
     """
-    sets = [str(name) for name in predicted.features.values]
-    models = [name for name in (PROCESS, COMBINED) if name in predicted.model.values]
-    best = headline(predicted)
-    final = "ctf" if best == STACKED else best
-    head = ["matrix", "left out", "in", *(f"R², {name}" for name in (*sets, *models))]
-    head += [f"ρ, {final}", f"R² at given doses, {final}", f"within {COVERAGE:.0%} interval"]
+    names = ["T(q)", "scaled", "at most"]
+    head = ["matrix", "left out", "in", *(f"R², {name}" for name in names)]
+    head += [*(f"interaction, {name}" for name in names), "RMSE / replica's σ"]
     rows = []
-    for name, matrix in predicted_matrices(predicted).items():
-        for part in matrix.part.values[matrix.part_level.values == ALL]:
-            fold = matrix.sel(part=part, model=STACKED)
-            ctf = matrix.sel(part=part, features=CTF)
-            others = [interval(ctf.sel(model=m), "r2") for m in models]
-            ctf = ctf.sel(model=best)
-            rows.append(
-                [
-                    name,
-                    str(fold.part_axis.values),
-                    str(fold.part_end.values),
-                    *(interval(fold.sel(features=s), "r2") for s in sets),
-                    *others,
-                    interval(ctf, "rho"),
-                    interval(ctf, "r2_dose"),
-                    f"{float(ctf.coverage):.3f}",
-                ]
-            )
-    return "\n\n".join([table(head, rows), *interactions(predicted)])
-
-
-def interactions(predicted: xr.Dataset) -> Iterator[str]:
-    """Yield R² of the interaction, where it is defined, for each matrix and side in a sentence."""
-    for name, matrix in predicted_matrices(predicted).items():
-        for level in matrix.level.values if "level" in matrix.dims else []:
-            (axis, end, which), of = level.split("/"), matrix.sel(level=level)
-            best, scaled = of.level_interaction.sel(distances=["T(q)", "scaled"]).values
-            ceiling = float(of.level_ceiling[0])
-            if which == ALL and axis in (LENS, CONDITIONS) and np.isfinite(best + scaled + ceiling):
-                yield (
-                    f"{name}: R² of the interaction of networks and tests at given doses, {axis} "
-                    f"left out in {end}: {best:.3f} from T(q), {scaled:.3f} from scaled "
-                    f"parameters; noise of replicas allows {ceiling:.3f}."
-                )
+    for row in level_rows(predicted):
+        values = (*row.r2, *row.interaction, row.rmse_replicas)
+        shown = (f"{value:z.2f}" if np.isfinite(value) else "–" for value in values)
+        rows.append([row.matrix, row.axis, row.end, *shown])
+    return "\n\n".join([*([table(head, rows)] if rows else []), *sentences(predicted)])

@@ -42,7 +42,7 @@ _EXPLORER_MATRICES = 8_000_000
 _EXPLORER_PX = 600_000
 #: Number of arrays of prediction.zarr, which have one chunk each; and the bytes of
 #: prediction.zarr without those arrays whose size grows with the number of conditions.
-_PREDICTION_ARRAYS, _PREDICTION_BYTES = 81, 200_000
+_PREDICTION_ARRAYS, _PREDICTION_BYTES = 30, 60_000
 #: Number of files of distances.zarr, and the minimum bytes of a file of distances.
 _DISTANCES_FILES, _DISTANCES_BYTES = 38, 1_000
 
@@ -283,9 +283,12 @@ def sizes(
             if "distances" in counted.files
             else {}
         ),
-        # 15 ways to leave cells of the matrix out. Each has a prediction and both limits of its
-        # interval.
-        **({PREDICTION: 15 * 3 * 4.0 * pairs + _PREDICTION_BYTES} if study.predictable else {}),
+        # Dice, and its predictions with levels of each axis left out of training and of tests.
+        **(
+            {PREDICTION: (1 + 2 * len(study.axes.names)) * 4.0 * pairs + _PREDICTION_BYTES}
+            if study.predictable
+            else {}
+        ),
         _PAGES: _FIGURES_BYTES
         + _REPORT_BYTES
         + float(_REPORT_PAIR_BYTES * min(study.train_number * study.test_number, _REPORT_PAIRS)),

@@ -53,7 +53,7 @@ def summary(study: Study, listed: bool = False) -> str:
             **(_blocks(study) if listed else {}),
             "networks": f"{counted.networks:,} = {product}",
             "jobs": jobs,
-            "prediction": "each pair from the other pairs"
+            "prediction": "each level of an axis from the others"
             if study.predictable
             else f"none, since it needs {FEWEST_PREDICTED} conditions of each kind",
         }

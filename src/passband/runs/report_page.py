@@ -7,7 +7,7 @@ incomplete study says what is missing, and shows the rest.
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain, count
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
 
-    from passband.reports.page.numbers import Numbers
     from passband.reports.page.page import Content, Example
     from passband.runs.run import Run
 
@@ -88,7 +87,9 @@ def write(results: Results, target: Path) -> list[str]:
 
 def collect(results: Results) -> "Content":
     """Return what the page of a study shows. Parts that are missing are left out."""
+    from passband.analysis.learned import unlearned
     from passband.reports.page import files, page
+    from passband.reports.page.numbers import Numbers, numbers
     from passband.runs.run import Run
     from passband.runs.run_files import tail
 
@@ -100,15 +101,21 @@ def collect(results: Results) -> "Content":
     if "parts" not in attrs:  # the jobs of a merged study ran in the folders of its parts
         lacking = [*_missing(run), *lacking]
     cells = training_jobs.cells_of(study)
+    confidence = study.evaluation.confidence if study.evaluation.bootstrap else None
+    found, predicted = Numbers(), stores[layout.PREDICTION]
+    with _table(results) as table:
+        if table is not None:
+            found = numbers(table, confidence, unlearned(table, study))
+            predicted = _unfinished(results, table) if predicted is None else predicted
     return page.Content(
         study=study,
         made=_date(attrs.get("created")),
         revision=attrs.get("git_revision", "").replace("unknown", ""),
         results=str(results),
-        numbers=_numbers(results),
+        numbers=found,
         metrics=stores[layout.OOD],
         information=stores[layout.INFORMATION],
-        prediction=stores[layout.PREDICTION],
+        prediction=predicted,
         figures=_figures(results),
         captions=_captions(),
         expected=study.drawn,
@@ -155,25 +162,51 @@ def _store(results: Results, name: str, lacking: list[str]) -> "xr.Dataset | Non
         return None
 
 
-def _numbers(results: Results) -> "Numbers":
-    """Return the numbers of the study's table, or of a table of the records that exist."""
-    from passband.analysis.learned import unlearned
-    from passband.reports.page.numbers import Numbers, numbers
+@contextmanager
+def _table(results: Results) -> "Iterator[xr.Dataset | None]":
+    """Yield the study's table, or a table of the records that exist, or None without records."""
     from passband.storage import StoreError, datasets
 
+    path = results.path(layout.TABLE)
+    with TemporaryDirectory() as folder, ExitStack() as opened:
+        try:
+            table = opened.enter_context(datasets.open_checked(path, datasets.TABLE))
+        except StoreError:
+            table = None
+            with suppress(PassbandError):
+                path = Path(folder) / layout.TABLE
+                _gather(results, path)
+                table = opened.enter_context(datasets.open_checked(path, datasets.TABLE))
+        yield table
+
+
+def _unfinished(results: Results, table: "xr.Dataset") -> "xr.Dataset | None":
+    """Return what is expected where networks are lacking; None if too many are, or none.
+
+    A finished study has this in its store of predictions.
+    """
+    from passband.analysis.profiles import profiles_of_specimens
+    from passband.grid import of_conditions
+    from passband.prediction.matrix.prediction import unfinished
+    from passband.storage import StoreError
+
     study = results.study
-    confidence = study.evaluation.confidence if study.evaluation.bootstrap else None
-    with (
-        suppress(StoreError),
-        datasets.open_checked(results.path(layout.TABLE), datasets.TABLE) as table,
-    ):
-        return numbers(table, confidence, unlearned(table, study))
-    with TemporaryDirectory() as folder, suppress(PassbandError):
-        path = Path(folder) / layout.TABLE
-        _gather(results, path)
-        with datasets.open_checked(path, datasets.TABLE) as table:
-            return numbers(table, confidence, unlearned(table, study))
-    return Numbers()
+    if not study.predictable:
+        return None
+    specimens = list(study.trained_specimens)
+    weighted = "specimen" in study.information.weights
+    with suppress(StoreError):
+        profiles = profiles_of_specimens(
+            specimens,
+            [*study.train_conditions, *study.test_conditions],
+            study.microscope,
+            {name: results.spectrum_waves(name) for name in specimens if weighted},
+            study.study.seed,
+            study.information.flat_power_A2,
+            study.information.draws,
+        )
+        return unfinished(of_conditions(table), profiles)
+    return None
 
 
 def _gather(results: Results, path: Path) -> None:

@@ -2,16 +2,15 @@
 
 import numpy as np
 import pytest
-import xarray as xr
 from matrices import make_metrics, make_profiles, make_table, matrix
 from sklearn.metrics import r2_score
 
 from passband.prediction import gaussian_process
 from passband.prediction.covariance import PROFILES
-from passband.prediction.matrix import level_scores, matrices
+from passband.prediction.matrix import level_scores
 from passband.prediction.matrix.interaction import SCORES, parts, scores
 from passband.prediction.matrix.level_scores import left_out, scaled
-from passband.reports import summaries
+from passband.prediction.matrix.matrices import matrices
 
 
 @pytest.fixture(scope="module")
@@ -76,23 +75,23 @@ def scored():
     T = profiles["gold"]["T"].values
     apart = ((T[:, None] - T) ** 2).mean(-1)
     M = 0.9 - 0.5 * apart / apart.max()
-    metrics["dice"] = metrics.dice.copy(data=M[None, None, None])
     table = make_table(GRID, M, replicas=3)
     D = M[:, None] + 0.01 * random.normal(size=(len(M), 3, len(M)))
     D[5, 0, 7] = np.nan  # this replica is not used
     dims = ("specimen", "architecture", "train", "replica", "test_specimen", "test")
     table["dice"] = dims, D[None, None, :, :, None]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(matrices, "MAX_CONDITIONS", 30)  # the scores have all 72
         patch.setattr(gaussian_process, "_STEPS", 15)  # to save time
-        found = level_scores.level_scores(table, metrics, profiles, 0)
+        (cells,) = matrices(table)
+        found = level_scores.level_scores(cells, profiles["gold"], 0)
     D[5, 0] = np.nan
-    return D, metrics, profiles["gold"], found
+    return D, cells, profiles["gold"], found
 
 
 def test_dice_that_follows_from_t_of_q_is_predicted_better_from_it(scored):
-    found = scored[-1].squeeze()
-    assert set(found.data_vars) == {f"level_{name}" for name in SCORES}
+    found = scored[-1]
+    names = {f"level_{name}" for name in (*SCORES, "r2_ceiling")}
+    assert set(found.data_vars) == {*names, "predicted"}
     for end in ("train", "test"):
         for axis in ("defocus_nm", "lens"):
             of = found.level_interaction.sel(level=f"{axis}/{end}/all")
@@ -103,19 +102,25 @@ def test_dice_that_follows_from_t_of_q_is_predicted_better_from_it(scored):
 
 @pytest.mark.parametrize("end", ["train", "test"])
 def test_levels_have_their_own_scores_and_the_sums_of_squares_together(scored, end, monkeypatch):
-    D, metrics, profiles, found = scored
+    D, cells, profiles, found = scored
     monkeypatch.setattr(gaussian_process, "_STEPS", 15)
-    Y, every, of = np.nanmean(D, axis=1), np.arange(72), found.squeeze().sel(distances="T(q)")
+    Y, every, of = np.nanmean(D, axis=1), np.arange(72), found.sel(distances="T(q)")
     sums, side = [], ["train", "test"].index(end)
     for level in GRID["defocus_nm"]:
-        out = metrics.train_defocus_nm.values == level
+        out = cells.train_defocus_nm.values == level
         some = (out, every) if side == 0 else (every, out)
         predicted, _ = left_out(Y, [profiles] * 2, side, out, PROFILES)
         true = np.compress(out, Y, side)
-        dose = tuple(metrics.train_dose_e_per_A2.values[k] for k in some)
+        dose = tuple(cells.train_dose_e_per_A2.values[k] for k in some)
         slice_ = of.sel(level=f"defocus_nm/{end}/{level}")
         for name, score in scores(true, predicted, dose, D[some[0]][..., some[1]]).items():
             assert float(slice_[f"level_{name}"]) == pytest.approx(score), name
+        stored = found.predicted.sel(axis="defocus_nm", end=end).values
+        np.testing.assert_allclose(np.compress(out, stored, side), predicted, atol=1e-6)
+        variance = np.nanvar(np.compress(out, D, 2 * side), axis=1, ddof=1)
+        number = np.isfinite(np.compress(out, D, 2 * side)).sum(1)
+        noise = (variance / number).sum() / ((true - true.mean()) ** 2).sum()
+        assert float(slice_.level_r2_ceiling) == pytest.approx(1 - noise)
         error, part = (parts(each, dose)["interaction"] for each in (true - predicted, true))
         sums.append([(error**2).sum(), (part**2).sum()])
     left, total = np.sum(sums, axis=0)
@@ -124,7 +129,7 @@ def test_levels_have_their_own_scores_and_the_sums_of_squares_together(scored, e
 
 
 def test_fewer_than_ten_conditions_at_a_dose_have_no_interaction(scored):
-    found = scored[-1].squeeze()
+    found = scored[-1]
     for end in ("train", "test"):
         for level in ("300", "all"):  # 9 conditions at each dose
             of = found.sel(level=f"cs_um/{end}/{level}")
@@ -135,10 +140,10 @@ def test_fewer_than_ten_conditions_at_a_dose_have_no_interaction(scored):
 
 
 def test_groups_are_left_out_of_scattered_conditions(scored):
-    _, metrics, *_ = scored
-    one = metrics.isel(train=[0, 20, 40, 60], test=[0, 20, 40, 60])
+    _, cells, *_ = scored
+    one = cells.isel(train=[0, 20, 40, 60], test=[0, 20, 40, 60])
     assert {axis for axis, *_ in level_scores._slices(one, 0)} == {"conditions"}
-    axes = {(axis, side) for axis, side, *_ in level_scores._slices(metrics, 0)}
+    axes = {(axis, side) for axis, side, *_ in level_scores._slices(cells, 0)}
     lens = ("defocus_nm", "cs_um", "aperture_mrad")  # there are only two doses
     assert axes == {(axis, side) for axis in lens for side in (0, 1)}
 
@@ -152,16 +157,3 @@ def test_units_of_scaled_parameters_are_standard_deviations(known):
     phase = profiles.condition_defocus_nm * profiles.condition_aperture_mrad**2
     expected = np.subtract.outer(phase.values[:3], phase.values) ** 2 / float(phase.var())
     np.testing.assert_allclose(kernel.squared(some, profiles)[0], expected)
-
-
-def test_the_summary_says_what_the_interaction_is(scored):
-    found = scored[-1]
-    r2 = found.level_r2.isel(level=0, distances=0, drop=True).rename("r2")
-    lines = list(summaries.interactions(found.assign(r2=r2)))
-    assert len(lines) == 2
-    of = found.squeeze().sel(level="lens/test/all")
-    values = [float(of.level_interaction.sel(distances=d)) for d in ("T(q)", "scaled")]
-    expected = f"{values[0]:.3f} from T(q), {values[1]:.3f} from scaled parameters"
-    ceiling = f"noise of replicas allows {float(of.level_ceiling[0]):.3f}."
-    assert lines[1].endswith(f"left out in test: {expected}; {ceiling}")
-    assert list(summaries.interactions(xr.Dataset({"r2": r2}))) == []

@@ -1,124 +1,141 @@
-"""The whole prediction of the matrix: its labels, missing values, and the studies that have it."""
+"""The results of the stage `prediction`: names, missing networks, and the studies that have it."""
 
 import numpy as np
 import pytest
 import xarray as xr
-from matrices import GRID, make_metrics, make_profiles, make_table, matrix
-from sklearn.metrics import r2_score
+from matrices import GRID, make_metrics, make_profiles, make_table
 
+from passband.analysis.groups import GROUP
 from passband.config import FEWEST_PREDICTED, load
-from passband.figures.prediction import prediction as draw
-from passband.prediction.matrix import cross_validation, matrices, prediction
-from passband.reports import markdown, summaries
+from passband.prediction import gaussian_process
+from passband.prediction.matrix import matrices, prediction
+from passband.prediction.matrix.level_scores import fit
+from passband.prediction.matrix.smoothness import smoothness
+from passband.storage import datasets
 
-pytestmark = pytest.mark.usefixtures("few_folds")
+#: 36 conditions.
+LARGER = GRID | {"defocus_nm": [5, 10, 15], "cs_um": [1, 300, 1000]}
 
 
-@pytest.mark.slow
-def test_predict_labels_what_it_finds(monkeypatch):
-    monkeypatch.setattr(cross_validation, "SIDES", ("train",))  # a third of the folds
-    metrics, information = make_metrics(noise=0.01)
-    found = prediction.predict(metrics, information, draws=20, axes=[cross_validation.CONDITIONS])
-    of = found.sel(part="conditions/train/all", model="stacked").squeeze()
-    low, high = of.r2_interval.sel(features="ctf").values
-    assert low < of.r2.sel(features="ctf") < high
-    np.testing.assert_allclose(of.gain.sel(features="ctf"), 0)
-    assert of.gain.sel(features="mean") == pytest.approx(
-        float(of.r2.sel(features="ctf") - of.r2.sel(features="mean"))
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch):
+    monkeypatch.setattr(gaussian_process, "_STEPS", 10)  # to save time
+
+
+def make_study(grid=GRID, replicas=2):
+    """Return a table of Dice that falls with the distance of T(q), with noise, and the profiles."""
+    metrics, _ = make_metrics(grid)
+    profiles = make_profiles(metrics)
+    T = profiles["gold"]["T"].values
+    apart = ((T[:, None] - T) ** 2).mean(-1)
+    table = make_table(grid, 0.9 - 0.5 * apart / apart.max(), replicas=replicas)
+    noise = 0.02 * np.random.default_rng(1).normal(size=table.dice.shape)
+    return table.assign(dice=table.dice + noise), profiles
+
+
+def without(table, rows, replicas=slice(None)):
+    """Return a table without networks of some training conditions."""
+    lacking = table.copy(deep=True)
+    lacking.dice[{"train": rows, "replica": replicas}] = np.nan
+    return lacking
+
+
+def test_the_results_say_what_they_are(tmp_path):
+    table, profiles = make_study()
+    found = prediction.assess(table, profiles, draws=20)
+    assert found.true.dims == (*GROUP, "train", "test")
+    for name, variable in found.data_vars.items():
+        assert variable.dims[:3] == GROUP, name
+        assert variable.attrs["long_name"], name
+        assert variable.attrs["units"] == "1", name
+    one = found.squeeze(GROUP)
+    np.testing.assert_allclose(one.true, table.dice.mean("replica").squeeze(), atol=1e-6)
+    expected = table.dice.var("replica", ddof=1).mean() / 2
+    assert float(one.noise_of_mean) ** 2 == pytest.approx(float(expected))
+    (cells,) = matrices.matrices(table)
+    values = smoothness(cells.mean("replica"), 20, 0)
+    assert one.smoothness == pytest.approx(values[0])
+    low, high = one.smoothness_interval.values
+    np.testing.assert_allclose([low, high], np.quantile(values[1:], [0.025, 0.975]))
+    assert found.level_r2.sel(level="defocus_nm/test/all").notnull().all()
+    assert "expected" not in found  # all conditions have networks
+    assert found.train_defocus_nm.values.tolist() == table.train_defocus_nm.values.tolist()
+    datasets.write(found, tmp_path / "prediction.zarr", datasets.PREDICTION, {})
+    xr.testing.assert_equal(
+        datasets.read(tmp_path / "prediction.zarr", datasets.PREDICTION).level_r2, found.level_r2
     )
-    guess = found.predicted.sel(axis="conditions", end="train").squeeze()
-    assert np.isnan(np.diag(guess)).all()
-    M = matrix(metrics).dice.values
-    good = np.isfinite(guess.values)
-    assert r2_score(M[good], guess.values[good]) == pytest.approx(
-        float(of.r2.sel(features="ctf")), abs=1e-4
+
+
+def test_conditions_without_networks_are_predicted_from_the_others():
+    table, profiles = make_study(LARGER)
+    rows = [3, 10, 11, 30]
+    lacking = without(without(table, rows), [5], [0])
+    found = prediction.assess(lacking, profiles, draws=0).squeeze(GROUP)
+    known = np.setdiff1d(np.arange(36), rows)
+    assert found.expected.notnull().any("test").values.nonzero()[0].tolist() == rows
+    assert found.true.isnull().all("test").values.nonzero()[0].tolist() == rows
+    D = lacking.dice.squeeze(GROUP)
+    np.testing.assert_allclose(found.true[5], D[5, 1], atol=1e-6)  # its only replica
+    profile = profiles["gold"]
+    Y = np.nanmean(D.values[known], axis=1)
+    process = fit(Y, (profile.isel(condition=known), profile))
+    expected, low, high = process.interval(profile.isel(condition=rows), None)
+    np.testing.assert_allclose(found.expected[rows], expected, atol=1e-6)
+    np.testing.assert_allclose(found.expected_interval[rows, :, 0], low, atol=1e-6)
+    np.testing.assert_allclose(found.expected_interval[rows, :, 1], high, atol=1e-6)
+    truth = table.dice.mean("replica").squeeze(GROUP)[rows]
+    error = float(np.sqrt(((found.expected[rows] - truth) ** 2).mean()))
+    assert error < 0.5 * float((truth - Y.mean(0)).std())  # better than the mean of the known
+    inside = (found.expected_interval[rows, :, 0] < truth) & (
+        truth < found.expected_interval[rows, :, 1]
     )
-    text = summaries.prediction(found)
-    assert "| compact, gold | conditions | train |" in text
-    assert f"{float(of.r2.sel(features='ctf')):.2f} ({low:.2f} to {high:.2f})" in text
+    assert inside.mean() > 0.8
 
 
-@pytest.mark.slow
-def test_with_profiles_the_combination_is_the_final_prediction(monkeypatch):
-    monkeypatch.setattr(cross_validation, "SIDES", ("train",))  # a third of the folds
-    metrics, information = make_metrics(noise=0.01)
-    axes, profiles = [cross_validation.CONDITIONS], make_profiles(metrics)
-    found = prediction.predict(metrics, information, draws=20, axes=axes, profiles=profiles)
-    assert found.model.values.tolist()[-3:] == ["stacked", "process", "combined"]
-    assert prediction.headline(found) == "combined"
-    of = found.sel(part="conditions/train/all").squeeze()
-    ctf = of.sel(features="ctf")
-    for model in ("stacked", "process", "combined"):
-        assert np.isfinite(
-            ctf.sel(model=model)[["r2", "rho", "coverage", "width"]].to_array()
-        ).all()
-    assert of.r2.sel(features="mean", model=["process", "combined"]).isnull().all()
-    assert 0 <= float(of.process_weight) <= 1
-    guess = found.predicted.sel(axis="conditions", end="train").squeeze().values
-    good = np.isfinite(guess)
-    r2 = float(ctf.r2.sel(model="combined"))
-    assert r2_score(matrix(metrics).dice.values[good], guess[good]) == pytest.approx(r2, abs=1e-4)
-    text = summaries.prediction(found)
-    assert "R², process | R², combined | ρ, combined | R² at given doses, combined" in text
-    assert f"| {r2:.2f} (" in text
-    assert "nan" not in text
-    figure = draw(found, "viridis")
-    labels = [text.get_text() for ax in figure.axes for text in ax.get_yticklabels()]
-    assert "combined with a\nGaussian process" in labels
+def test_an_unfinished_study_has_the_same_in_seconds():
+    table, profiles = make_study(LARGER)
+    lacking = without(table, [3, 10, 11, 30])
+    whole = prediction.assess(lacking, profiles, draws=0)
+    few = prediction.unfinished(lacking, profiles)
+    assert set(few.data_vars) == {"true", "expected", "expected_interval"}
+    for name in few.data_vars:
+        xr.testing.assert_allclose(few[name], whole[name])
+    assert prediction.unfinished(table, profiles) is None
+    assert prediction.unfinished(without(table, slice(5, None)), profiles) is None
 
 
-@pytest.mark.slow
-def test_matrices_may_lack_features_that_others_have(monkeypatch):
-    monkeypatch.setattr(cross_validation, "SIDES", ("train",))  # a third of the folds
-    metrics, information = make_metrics(noise=0.01)
-    metrics = xr.concat([metrics, metrics.assign_coords(test_specimen=["iron"])], "test_specimen")
-    n = metrics.sizes["train"]
-    far = np.arange(2.0 * n * n).reshape(2, n, n)
-    of = ("test_specimen", "train", "test")
-    some = np.where(np.arange(2)[:, None, None] == 0, far, np.nan)
-    distances = xr.Dataset(
-        {"cka": (of, some), "spectral": (of, far)},
-        {"test_specimen": ["gold", "iron"], "train": metrics.train, "test": metrics.test},
-    )
-    found = prediction.predict(
-        metrics, information, distances, draws=2, axes=[cross_validation.CONDITIONS]
-    ).squeeze(["specimen", "architecture"])
-    assert set(found.features.values) == {"ctf", "mean", "raw", "id", "cka", "spectral"}
-    r2 = found.r2.sel(model="stacked", part="conditions/train/all")
-    assert np.isfinite(r2.sel(test_specimen="gold")).all()
-    lacking = found.features[np.isnan(r2.sel(test_specimen="iron"))]
-    assert lacking.values.tolist() == ["cka"]
-    text = summaries.prediction(found.expand_dims(["specimen", "architecture"]))
-    assert "nan" not in text
+def test_one_replica_leaves_no_noise_known():
+    table, profiles = make_study(replicas=1)
+    found = prediction.assess(table, profiles, draws=0)
+    assert np.isnan(found.noise_of_mean).all()
+    assert np.isnan(found.level_r2_ceiling).all()
+    assert np.isnan(found.smoothness_interval).all()
+    assert found.level_r2.sel(level="defocus_nm/train/all").notnull().all()
 
 
-@pytest.mark.parametrize(
-    ("values", "text"),
-    [
-        ((0.85, 0.81, 0.884), "0.85 (0.81 to 0.88)"),
-        ((-0.001, -0.03, -0.004), "0.00 (-0.03 to 0.00)"),
-        ((np.nan, np.nan, np.nan), "–"),
-        ((-0.001, np.nan, np.nan), "0.00"),  # without a bootstrap
-    ],
-)
-def test_an_interval_for_a_reader(values, text):
-    of = xr.Dataset({"r2": values[0], "r2_interval": ("bound", list(values[1:]))})
-    assert markdown.interval(of, "r2") == text
-
-
-def test_small_and_holed_matrices():
-    metrics, information = make_metrics()
-    metrics.dice[..., 0, :] = np.nan
+def test_matrices_may_be_too_small_beside_others():
+    table, profiles = make_study()
+    other = without(table, [0]).assign_coords(test_specimen=["iron"])
+    both = xr.concat([table, other], "test_specimen")
+    found = prediction.assess(both, profiles, draws=0)
+    assert list(matrices.predicted_matrices(found)) == ["compact, gold"]
     with pytest.raises(matrices.TooFewError, match=f"only 23 .* {FEWEST_PREDICTED} of each$"):
-        prediction.predict(metrics, information)
+        prediction.assess(other, profiles)
 
 
-def test_many_conditions_are_drawn_at_both_ends_alike(monkeypatch):
-    monkeypatch.setattr(matrices, "MAX_CONDITIONS", 10)
-    monkeypatch.setattr(matrices, "MIN_CONDITIONS", 10)
-    (found,) = matrices.matrices(make_metrics()[0], 0)
-    assert found.sizes["train"] == found.sizes["test"] == 10
-    np.testing.assert_array_equal(found.train, found.test)
+def test_matrices_keep_their_levels_in_order():
+    """A replica that was not tested on the other specimen leaves its other results as they are."""
+    table, profiles = make_study(LARGER)
+    other = without(table, slice(0, 10)).assign_coords(test_specimen=["iron"])
+    found = prediction.assess(xr.concat([table, other], "test_specimen"), profiles, draws=0)
+    alone = prediction.assess(table, profiles, draws=0)
+    same = found.sel(test_specimen=["gold"])
+    levels = [str(level) for level in found.level.values]
+    of_alone = [str(level) for level in alone.level.values]
+    assert [level for level in levels if level in of_alone] == of_alone
+    xr.testing.assert_allclose(same.level_r2.sel(level=of_alone), alone.level_r2)
+    assert found.expected.sel(test_specimen="gold").isnull().all()
+    assert found.expected.sel(test_specimen="iron").notnull().any()
 
 
 @pytest.mark.parametrize(
@@ -126,16 +143,3 @@ def test_many_conditions_are_drawn_at_both_ends_alike(monkeypatch):
 )
 def test_which_studies_are_predicted(file, expected):
     assert load(file).predictable is expected
-
-
-@pytest.mark.slow
-def test_the_results_have_no_names_in_common(monkeypatch):
-    monkeypatch.setattr(cross_validation, "SIDES", ("train",))  # a third of the folds
-    metrics, information = make_metrics(noise=0.01)
-    table = make_table(GRID, matrix(metrics).dice.transpose("train", "test").values)
-    found = prediction.assess(table, metrics, information, None, make_profiles(metrics), 5, 0.95, 0)
-    names = ("predicted", "process_weight", "along_rho", "step", "design", "completion")
-    for name in (*names, "level_interaction"):
-        assert name in found.data_vars, name
-        assert found[name].attrs["long_name"], name
-    assert found.level_r2.sel(level="defocus_nm/test/all").notnull().all()

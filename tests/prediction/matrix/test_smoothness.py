@@ -1,158 +1,117 @@
-"""Steps of Dice on the grid compared with the noise of Dice, and monotonicity along metrics."""
+"""How alike neighbours on the grid are, by hand and by loops."""
 
 import numpy as np
 import pytest
 import xarray as xr
-from matrices import GRID, make_metrics, make_table
-from scipy.stats import spearmanr
+from matrices import GRID, make_metrics
 
-from passband.analysis.groups import GROUP
-from passband.prediction.matrix import matrices, smoothness
-
-LINE = {"defocus_nm": [0, 10, 40], "cs_um": [1], "aperture_mrad": [10], "dose_e_per_A2": [100]}
+from passband.grid import Axes, Condition
+from passband.prediction.matrix.smoothness import neighbours, smoothness
 
 
-def steps(M, grid=LINE, **options):
-    return smoothness.steps(make_table(grid, M, **options)).squeeze()
+def matrix(values, grid):
+    """Return a matrix of Dice whose training conditions and test conditions are those of a grid."""
+    ids = [condition.id for condition in Axes.main.conditions(grid)]
+    sides = {end: Axes.main.coordinates(ids, end) for end in ("train", "test")}
+    coords = {"train": ids, "test": ids} | sides["train"] | sides["test"]
+    return xr.DataArray(values, coords, ("train", "test"))
+
+
+def line(number):
+    levels = [float(value) for value in range(number)]
+    return {"defocus_nm": levels, "cs_um": [1], "aperture_mrad": [10], "dose_e_per_A2": [100]}
+
+
+def by_loops(M, train, test):
+    """Return the smoothness of samples in which each condition is as often as its weight says."""
+    values = {end: np.column_stack([M[f"{end}_{a}"] for a in GRID]) for end in ("train", "test")}
+    squares = numbers = total = mean = mean_square = 0.0
+    D = M.values
+    for i in range(len(D)):
+        for j in range(D.shape[1]):
+            weight = train[i] * test[j]
+            total += weight
+            mean += weight * D[i, j]
+            mean_square += weight * D[i, j] ** 2
+            for k, other in enumerate(values["train"]):
+                if k > i and (other != values["train"][i]).sum() == 1 and next_to(M, "train", i, k):
+                    squares += weight * train[k] * (D[i, j] - D[k, j]) ** 2
+                    numbers += weight * train[k]
+            for k, other in enumerate(values["test"]):
+                if k > j and (other != values["test"][j]).sum() == 1 and next_to(M, "test", j, k):
+                    squares += weight * test[k] * (D[i, j] - D[i, k]) ** 2
+                    numbers += weight * test[k]
+    return 1 - squares / numbers / 2 / (mean_square / total - (mean / total) ** 2)
+
+
+def next_to(M, end, a, b):
+    """Return whether no level of an axis is between two conditions that differ in it alone."""
+    for axis in GRID:
+        x = M[f"{end}_{axis}"].values
+        if x[a] != x[b]:
+            levels = np.unique(x).tolist()
+            return abs(levels.index(x[a]) - levels.index(x[b])) == 1
+    return False
 
 
 def test_neighbours_differ_in_one_axis_alone():
     metrics, _ = make_metrics()
-    lines = smoothness.neighbours(metrics, "train", "defocus_nm")
+    lines = neighbours(metrics, "train", "defocus_nm")
     assert len(lines) == 8
-    for line in lines:
-        assert metrics.train_defocus_nm.values[line].tolist() == GRID["defocus_nm"]
+    for each in lines:
+        assert metrics.train_defocus_nm.values[each].tolist() == GRID["defocus_nm"]
         for axis in ("cs_um", "aperture_mrad", "dose_e_per_A2"):
-            assert len(set(metrics[f"train_{axis}"].values[line])) == 1
+            assert len(set(metrics[f"train_{axis}"].values[each])) == 1
 
 
-def test_steps_and_bends_by_hand():
-    M = np.array([[0.1, 0.2, 0.5], [0.3, 0.3, 0.6], [0.9, 0.1, 0.5]])
-    found = steps(M).sel(along="defocus_nm")
-    rows, columns = np.abs(np.diff(M, axis=0)), np.abs(np.diff(M, axis=1))
-    assert found.step.sel(step_end="train") == pytest.approx(rows.mean(), abs=1e-5)
-    assert found.step.sel(step_end="test") == pytest.approx(columns.mean(), abs=1e-5)
-    assert found.step_largest.sel(step_end="train") == pytest.approx(0.6, abs=1e-5)
-    assert found.steps.values.tolist() == [6, 6]
-    bend = np.abs(M[1] - (0.75 * M[0] + 0.25 * M[2]))  # 10 nm is a quarter of the way
-    assert found.bend.sel(step_end="train") == pytest.approx(bend.mean(), abs=1e-5)
-    assert np.isnan(steps(M).step.sel(along="cs_um")).all()
+def test_a_straight_line_by_hand():
+    """Steps are 1 between networks and 0 between tests, and the variance is (n² − 1)/12."""
+    n = 9
+    M = matrix(np.arange(n)[:, None] + np.zeros(n), line(n))
+    assert smoothness(M, 0, 0) == pytest.approx([1 - 0.5 * 0.5 / ((n**2 - 1) / 12)])
 
 
-def test_a_straight_line_does_not_bend():
-    M = np.add.outer([0.1, 0.2, 0.5], [0.2, 0.3, 0.1])
-    found = steps(M).sel(along="defocus_nm", step_end="train")
-    assert found.bend == pytest.approx(0, abs=1e-5)
-    assert found.step == pytest.approx(0.2, abs=1e-5)
+def test_alternating_dice_is_less_alike_than_any_two_cells():
+    M = matrix(np.indices((8, 8)).sum(0) % 2, line(8))
+    assert smoothness(M, 0, 0)[0] == pytest.approx(1 - 1 / 2 / 0.25)  # each step is 1
 
 
-def test_steps_of_networks_without_signal_are_their_noise():
-    grid = LINE | {"defocus_nm": list(range(60))}
-    found = steps(np.full((60, 60), 0.5), grid, sd_replica=0.05, sd_structure=0.1)
-    networks = found.sel(along="defocus_nm", step_end="train")
-    # Two means over two replicas: √(2·0.05²/2) = 0.05; structures are the same and drop out.
-    expected = 0.05 * np.sqrt(2 / np.pi)
-    assert networks.step_noise == pytest.approx(expected, rel=0.25)
-    assert networks.step == pytest.approx(expected, rel=0.25)
-    assert networks.step_resolved < 0.15
-    # The same networks under two test conditions: their noise drops out too.
-    assert found.step_noise.sel(along="defocus_nm", step_end="test") < 1e-6
+def test_smooth_dice_is_near_one_and_noise_near_zero():
+    x = np.linspace(0, 1, 60)
+    random = np.random.default_rng(0)
+    smooth = matrix(np.sin(3 * x)[:, None] + np.cos(2 * x), line(60))
+    noise = matrix(random.normal(size=(60, 60)), line(60))
+    assert smoothness(smooth, 0, 0)[0] > 0.99
+    assert abs(smoothness(noise, 0, 0)[0]) < 0.06
+    both = smooth + smooth.std() * noise
+    assert smoothness(both, 0, 0)[0] == pytest.approx(0.5, abs=0.05)  # half is noise
 
 
-def test_each_step_is_compared_with_its_own_noise():
-    """Half of the networks scatter by 0.1, and the others by 0.02; all steps are 0.05."""
-    conditions = 40
-    grid = LINE | {"defocus_nm": list(range(conditions))}
-    M = np.repeat([[0.3], [0.7]], conditions // 2, 0) + 0.05 * (np.arange(conditions) % 2)[:, None]
-    table = make_table(grid, M + np.zeros((1, conditions)), replicas=6)
-    noise = np.random.default_rng(0).normal(size=(conditions, 6, 1, 1, 1))
-    noise = noise * np.repeat([0.1, 0.02], conditions // 2)[:, None, None, None, None]
-    tp = table.counts.values[..., 0] + 1e6 * noise
-    table["counts"] = (table.counts.dims, np.stack([tp, 1e6 - tp, 1e6 - tp], -1))
-    found = smoothness.steps(table).squeeze().sel(along="defocus_nm", step_end="train")
-    assert found.step_resolved == pytest.approx(0.5, abs=0.1)
-    # Of steps with the noise σ√(2/6) each: the mean of both halves, not the root of mean squares.
-    expected = np.sqrt(2 / np.pi) * np.sqrt(2 / 6) * (0.1 + 0.02) / 2
-    assert found.step_noise == pytest.approx(expected, rel=0.2)
+def test_all_axes_count_and_samples_have_their_weights():
+    ids = [condition.id for condition in Axes.main.conditions(GRID)]
+    M = matrix(np.random.default_rng(2).random((len(ids), len(ids))), GRID)
+    ones = np.ones(len(ids))
+    found = smoothness(M, 3, 5)
+    assert found.shape == (4,)
+    assert found[0] == pytest.approx(by_loops(M, ones, ones))
+    from passband.analysis.bootstrap import resample
+
+    samples = (resample(len(ids), 3, 5, "smoothness", end) for end in ("train", "test"))
+    for value, train, test in zip(found[1:], *samples, strict=True):
+        assert value == pytest.approx(by_loops(M, train, test))
 
 
-def test_noise_of_the_replicas_alone_is_without_the_images():
-    grid = LINE | {"defocus_nm": list(range(60))}
-    table = make_table(grid, np.full((60, 60), 0.5), sd_replica=0.05, sd_structure=0.2)
-    # Every second network has the images in another order, so that they no longer drop out.
-    odd = table.counts.isel(train=slice(1, None, 2))
-    table.counts[{"train": slice(1, None, 2)}] = odd.roll(structure=1).values
-    both, alone = (
-        smoothness.steps(table, of_images=of_images).squeeze().sel(along="defocus_nm")
-        for of_images in (True, False)
-    )
-    assert (both.step == alone.step).all()
-    expected = 0.05 * np.sqrt(2 / np.pi)
-    assert alone.step_noise.sel(step_end="train") == pytest.approx(expected, rel=0.25)
-    assert (both.step_noise > 1.5 * alone.step_noise).sel(step_end="train")
-    assert alone.step_resolved.sel(step_end="train") < 0.15
+def test_unknown_cells_have_no_effect():
+    M = matrix(np.random.default_rng(2).random((6, 6)), line(6))
+    first = smoothness(M[:4], 0, 0)
+    M[4:] = np.nan
+    assert smoothness(M, 0, 0) == pytest.approx(first)
 
 
-def test_a_line_over_the_logarithm_of_the_dose_bends_only_over_the_dose():
-    doses = [50, 200, 1600]
-    M = np.log10(doses)[:, None] / 5 + np.zeros((1, 3))
-    table = make_table(LINE | {"defocus_nm": [0], "dose_e_per_A2": doses}, M)
-    name = "train_dose_e_per_A2"
-    linear, logarithmic = (
-        smoothness.steps(each).squeeze().sel(along="dose_e_per_A2", step_end="train")
-        for each in (table, table.assign_coords({name: np.log10(table[name])}))
-    )
-    assert logarithmic.bend == pytest.approx(0, abs=1e-4)
-    assert linear.bend > 0.05
-    assert linear.step == logarithmic.step
-
-
-def test_one_replica_gives_no_noise_and_a_missing_cell_has_no_effect():
-    M = np.array([[0.1, 0.2, 0.5], [0.3, 0.3, 0.6], [0.9, 0.1, 0.5]])
-    found = steps(M, replicas=1).sel(along="defocus_nm", step_end="train")
-    assert np.isnan(found.step_noise)
-    assert found.step == pytest.approx(np.abs(np.diff(M, axis=0)).mean(), abs=1e-5)
-    table = make_table(LINE, M)
-    table.counts[:, :, 2] = np.nan
-    found = smoothness.steps(table).squeeze().sel(along="defocus_nm", step_end="train")
-    assert found.step == pytest.approx(np.abs(M[1] - M[0]).mean(), abs=1e-5)
-    assert found.steps == 3
-
-
-def test_monotonicity_is_spearmans_and_that_of_the_best_monotonic_function():
-    metrics, information = make_metrics()
-    found = smoothness.monotonicity(metrics, information, 20).squeeze(GROUP)
-    assert list(found.metric.values) == ["overlap", "coverage"]
-    of = found.sel(weight="flat", metric="coverage")
-    M = metrics.dice.squeeze().values
-    off = ~np.eye(len(M), dtype=bool)
-    kappa = information.coverage.values[0]
-    assert of.along_rho == pytest.approx(spearmanr(kappa[off], M[off]).statistic)
-    # At given doses M is a straight line of coverage; over all doses it is not.
-    assert of.along_r2_dose == pytest.approx(1)
-    assert of.along_rho_dose == pytest.approx(1)
-    assert 0.5 < of.along_r2 < 0.99
-    low, high = of.along_rho_interval.values
-    assert low < of.along_rho < high
-    assert found.weight.values.tolist() == ["flat"]
-
-
-def test_a_specimens_weights_are_named_alike_for_all_specimens():
-    metrics, information = make_metrics()
-    bands = ["gold", "gold/0-0.3", "copper", "copper/0-0.3"]
-    more = [information.assign_coords(weight=[name]) for name in bands]
-    more[1] = more[1].assign(overlap=-information.overlap.values + 0 * more[1].overlap)
-    found = smoothness.monotonicity(metrics, xr.concat([information, *more], "weight"), 5).squeeze()
-    assert found.weight.values.tolist() == ["flat", "specimen", "specimen/0-0.3"]
-    rho = found.along_rho.sel(metric="overlap")
-    assert rho.sel(weight="specimen") == pytest.approx(float(rho.sel(weight="flat")))
-    assert rho.sel(weight="specimen/0-0.3") == pytest.approx(-float(rho.sel(weight="flat")))
-
-
-def test_falling_is_as_monotonic_as_rising():
-    x = np.random.default_rng(0).permutation(np.repeat(np.arange(10.0), 2))
-    y = -(x**3)
-    np.testing.assert_allclose(smoothness._monotonic(x, y), y)
-    bump = (x - 4.5) ** 2
-    assert np.var(bump - smoothness._monotonic(x, bump)) > 0.3 * np.var(bump)
-    assert matrices.MIN_CONDITIONS <= 24
+def test_without_neighbours_or_variance_there_is_no_smoothness():
+    points = [Condition(1.0 + k, 5.0 + k, 8.0 + k, 100.0 + k).id for k in range(6)]
+    sides = {end: Axes.main.coordinates(points, end) for end in ("train", "test")}
+    coords = {"train": points, "test": points} | sides["train"] | sides["test"]
+    scattered = xr.DataArray(np.random.default_rng(0).random((6, 6)), coords, ("train", "test"))
+    assert np.isnan(smoothness(scattered, 2, 0)).all()
+    assert np.isnan(smoothness(matrix(np.full((5, 5), 0.7), line(5)), 2, 0)).all()

@@ -298,18 +298,18 @@ def test_many_networks_are_drawn_as_bands_and_the_worst_ten_are_named():
 
 
 def make_prediction(r2: dict[str, float]) -> xr.Dataset:
-    """Return a store with the predictions of a matrix; `r2` is R² by the held-out axis."""
+    """Return a store with the predictions of a matrix; `r2` is R² by the axis left out."""
     found, _, _ = make_stores(GRID)
     M, axes = found.matrices["gold", "compact"], list(r2)
-    parts = [f"{axis}/train/all" for axis in axes]
     of = ("specimen", "architecture", "test_specimen")
-    values = np.array(list(r2.values()))[None, None, None, :, None, None]
-    score = (*of, "part", "features", "model")
+    values = np.array([[value, value - 0.3] for value in r2.values()])[None, None, None]
+    score = (*of, "level", "distances")
     return xr.Dataset(
         {
-            "r2": (score, values),
-            "r2_interval": ((*score, "bound"), np.stack([values - 0.1, values + 0.1], -1)),
-            "coverage": (score, 0 * values + 0.9),
+            "level_r2": (score, values),
+            "level_interaction": (score, values - 0.1),
+            "level_ceiling": (score, 0 * values + 0.957),
+            "level_rmse_replicas": (score, 0 * values + 1.5),
             "true": ((*of, "train", "test"), M[None, None, None]),
             "predicted": (
                 (*of, "axis", "end", "train", "test"),
@@ -320,12 +320,8 @@ def make_prediction(r2: dict[str, float]) -> xr.Dataset:
             "specimen": ["gold"],
             "architecture": ["compact"],
             "test_specimen": ["gold"],
-            "part": parts,
-            "part_axis": ("part", axes),
-            "part_end": ("part", ["train"] * len(axes)),
-            "part_level": ("part", ["all"] * len(axes)),
-            "features": ["ctf"],
-            "model": ["stacked"],
+            "level": [f"{axis}/train/all" for axis in axes],
+            "distances": ["T(q)", "scaled"],
             "axis": axes,
             "end": ["train"],
             "train": [condition.id for condition in found.train],
@@ -334,27 +330,18 @@ def make_prediction(r2: dict[str, float]) -> xr.Dataset:
     )
 
 
-def test_the_page_says_how_well_the_interaction_is_predicted():
-    predicted = make_prediction({"conditions": 0.95})
-    of = ("specimen", "architecture", "test_specimen", "level", "distances")
-    values = np.array([[0.61, 0.85], [np.nan, np.nan]])[None, None, None]
-    predicted = predicted.assign(
-        level_interaction=(of, values), level_ceiling=(of, 0 * values + 0.957)
-    ).assign_coords(level=["lens/train/all", "lens/test/all"], distances=["scaled", "T(q)"])
-    text = page.render(make_content(prediction=predicted))
-    assert text.count("R² of the interaction of networks and tests at given doses") == 1
-    assert "0.850 from T(q), 0.610 from scaled parameters; noise of replicas allows 0.957." in text
-
-
 def test_the_prediction_is_said_to_fail_where_its_r2_is_low():
     r2 = {"conditions": 0.95, "dose_e_per_A2": 0.8, "aperture_mrad": -0.12}
     predicted = make_prediction(r2)
     text = page.render(make_content(prediction=predicted))
     assert "predicted best if groups of conditions are left out of training (R² 0.95)." in text
     assert "It fails if levels of aperture are left out of training (R² −0.12)." in text
-    assert "−0.22 to −0.02" in text
+    assert text.count("R² of the interaction of networks and tests at given doses") == 1
+    assert "0.850 from T(q), 0.550 from scaled parameters; noise of replicas allows 0.957." in text
+    for cell in ("levels of dose, training", "0.80", "0.50", "0.70", "0.40", "0.96"):
+        assert re.search(f"<t[hd][^>]*>{cell}</t[hd]>", text), cell
     assert "is not predicted" not in text
-    assert len(saved(text, "prediction.csv")) == 3 + 2 * 3
+    assert len(saved(text, "prediction.csv")) == 4 * 3 * 2
     rows = saved(text, "predicted.csv")
     assert len(rows) == 24**2
     np.testing.assert_allclose(
@@ -362,6 +349,33 @@ def test_the_prediction_is_said_to_fail_where_its_r2_is_low():
         0.02,
         atol=2e-4,
     )
+
+
+def test_the_page_of_an_unfinished_study_has_the_dice_expected_of_its_other_networks():
+    whole = make_prediction({"conditions": 0.95})
+    dims = whole.true.dims
+    lacking = np.arange(24) >= 5
+    true = whole.true.where(xr.DataArray(~lacking, dims="train"))
+    expected = whole.true.where(xr.DataArray(lacking, dims="train"))
+    bounds = np.stack([expected - 0.1, expected + 0.1], -1)
+    predicted = xr.Dataset(
+        {
+            "true": true,
+            "expected": expected,
+            "expected_interval": ((*dims, "bound"), bounds),
+        }
+    ).assign_coords(bound=["low", "high"])
+    content = make_content(prediction=predicted)
+    figures = {name: of for name, of in content.figures.items() if name != "prediction"}
+    text = page.render(replace(content, figures=figures))
+    assert "19 of 24 training conditions have no network yet" in text
+    assert f"{19 * 24} cells of the matrix, is predicted" in text
+    assert "is not predicted" not in text
+    rows = saved(text, "predicted.csv")
+    assert sum(row["expected"] != "" for row in rows) == 19 * 24
+    assert all((row["dice"] == "") != (row["expected"] == "") for row in rows)
+    (row, *_) = (row for row in rows if row["expected"])
+    assert float(row["expected_high"]) - float(row["expected_low"]) == pytest.approx(0.2, abs=1e-4)
 
 
 def test_the_command_has_exit_waves_of_the_study():

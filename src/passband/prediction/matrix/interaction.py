@@ -73,12 +73,16 @@ def noise(replicas: np.ndarray, doses: Doses) -> float:
     rows, columns = np.isfinite(Q).all(1), np.isfinite(P).all(1)
     deviations, number = _deviations(replicas[rows][..., columns])
     deviations -= (deviations @ P[columns]) @ P[columns].T
-    several = number > 1
-    if not several.any():
-        return np.nan
-    squares = (deviations**2).sum((1, 2)) / np.where(several, number * (number - 1), np.nan)
-    squares[~several] = squares[several].mean()
-    return float(squares @ (1 - (Q[rows] ** 2).sum(1)))
+    return float(_of_means(deviations, number) @ (1 - (Q[rows] ** 2).sum(1)))
+
+
+def ceiling(replicas: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Return the sums over cells whose ratio is R² of Dice if the true means were predicted, (2,).
+
+    Args:
+        replicas, true: See :func:`scores`.
+    """
+    return np.array([_of_means(*_deviations(replicas)).sum(), _squares(true - true.mean())])
 
 
 def scores(
@@ -128,6 +132,16 @@ def _deviations(replicas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     number, values = there.sum(1), np.where(there[..., None], replicas, 0)
     means = values.sum(1, keepdims=True) / np.maximum(number, 1)[:, None, None]
     return np.where(there[..., None], values - means, 0), number
+
+
+def _of_means(deviations: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """Return the expected sum of squares of the noise of each condition's mean over replicas."""
+    several = number > 1
+    if not several.any():
+        return np.full(len(number), np.nan)
+    squares = (deviations**2).sum((1, 2)) / np.where(several, number * (number - 1), np.nan)
+    squares[~several] = squares[several].mean()
+    return squares
 
 
 def _squares(part: np.ndarray) -> float:

@@ -1,50 +1,43 @@
-"""Choice of the Dice matrices that are large enough for predictions, and of their cells."""
+"""Choice of the Dice matrices that are large enough for predictions."""
 
 import numpy as np
 import xarray as xr
 
 from passband import PassbandError
 from passband.analysis.groups import group_label, groups
+from passband.analysis.packed_table import mean_dice
 from passband.config import FEWEST_PREDICTED as MIN_CONDITIONS
-from passband.seeds import generator
-
-#: Largest number of conditions that are used along one side of a Dice matrix. A matrix of 144 × 144
-#: conditions has 20,736 cells. If there are more conditions, this number of conditions is drawn at
-#: random.
-MAX_CONDITIONS = 144
 
 
 class TooFewError(PassbandError):
     """All Dice matrices of a study are too small to evaluate predictions."""
 
 
-def matrices(metrics: xr.Dataset, seed: int, drawn: bool = True) -> list[xr.Dataset]:
-    """Return the Dice matrix of each specimen, architecture and test specimen, (train, test).
+def matrices(table: xr.Dataset) -> list[xr.DataArray]:
+    """Return the mean Dice of each specimen, architecture and test specimen.
 
-    Training conditions without networks are left out. If a side of a matrix has more than
-    :data:`MAX_CONDITIONS` conditions, this number of conditions is drawn at random, unless `drawn`
-    is false. If a side has fewer than :data:`MIN_CONDITIONS` conditions, the matrix is left out.
+    A matrix with fewer than :data:`MIN_CONDITIONS` test conditions, or training conditions with
+    networks, is left out.
 
     Args:
-        metrics: OOD metrics, see :func:`passband.analysis.ood.metrics`.
+        table: The table of results, see :func:`passband.analysis.table.aggregate`, without
+            mixtures.
+
+    Returns:
+        Each (train, replica, test) float64. A replica that was not tested under all conditions has
+        NaN, so that the rows of conditions without networks are NaN.
 
     Raises:
-        TooFewError: If no Dice matrix is left.
+        TooFewError: If no matrix is left.
     """
     large_enough, most = [], 0
-    for _, cells in groups(metrics):
-        trained = np.isfinite(cells.dice.transpose("train", "test").values).any(1)
-        places = {"train": np.flatnonzero(trained), "test": np.arange(cells.sizes["test"])}
-        for side, place in places.items():
-            if drawn and len(place) > MAX_CONDITIONS:
-                # The random number of a condition depends only on its name, so that a condition
-                # that is on both sides of the matrix is chosen on both sides or on neither side.
-                lot = [generator(seed, "chosen", id).random() for id in cells[side].values[place]]
-                places[side] = np.sort(place[np.argsort(lot)[:MAX_CONDITIONS]])
-        fewest = min(map(len, places.values()))
+    for _, cells in groups(mean_dice(table)):
+        cells = cells.transpose("train", "replica", "test").load().astype(float)
+        cells = cells.where(cells.notnull().all("test"))
+        fewest = min(int(is_trained(cells).sum()), cells.sizes["test"])
         most = max(most, fewest)
         if fewest >= MIN_CONDITIONS:
-            large_enough.append(cells.isel(places))
+            large_enough.append(cells)
     if not large_enough:
         raise TooFewError(
             f"the largest matrix has only {most} training or test conditions: predictions need at "
@@ -53,18 +46,20 @@ def matrices(metrics: xr.Dataset, seed: int, drawn: bool = True) -> list[xr.Data
     return large_enough
 
 
-def targets(cells: xr.Dataset) -> np.ndarray:
-    """Return M(i, j) of a matrix, (train, test) float64; NaN for i = j, which is not predicted."""
-    Y = cells.dice.transpose("train", "test").values.astype(float)
-    return np.where(cells.train.values[:, None] == cells.test.values, np.nan, Y)
+def is_trained(cells: xr.DataArray) -> np.ndarray:
+    """Return whether each training condition has a network, (train,) bool."""
+    return cells.notnull().any(["replica", "test"]).values
 
 
 def predicted_matrices(predicted: xr.Dataset) -> dict[str, xr.Dataset]:
     """Return the predictions of each Dice matrix that was large enough, by the matrix's name.
 
     Args:
-        predicted: Predictions, see :func:`passband.prediction.matrix.prediction.predict`.
+        predicted: See :func:`passband.prediction.matrix.prediction.assess`, or a store of an
+            earlier version.
     """
     return {
-        group_label(matrix): matrix for _, matrix in groups(predicted) if matrix.r2.notnull().any()
+        group_label(matrix): matrix
+        for _, matrix in groups(predicted)
+        if matrix.true.notnull().any()
     }

@@ -148,25 +148,31 @@ def _joined(head: list[str], parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(parts)[head] if parts else pd.DataFrame(columns=head)
 
 
-def prediction(figure: str, predicted: xr.Dataset) -> list[Data]:
-    """Return the data of one of the three figures of predictions, as CSV files."""
-    variables = {
-        "prediction": ["r2", "r2_interval"],
-        "smoothness": ["step", "bend", "step_noise", "bend_noise", "along_rho", "along_rho_dose"],
-        "design": ["design", "completion"],
-    }.get(figure, [])
-    there = [name for name in variables if name in predicted]
-    found = [_matrices_as_rows(f"{figure}.csv", predicted, there)] if there else []
-    return [*found, _predicted_pairs(predicted)] if figure == "prediction" else found
+def prediction(predicted: xr.Dataset) -> list[Data]:
+    """Return the scores of levels left out, and the predicted Dice of each pair, as CSV files."""
+    scores = [str(name) for name in predicted.data_vars if str(name).startswith("level_")]
+    found = [_matrices_as_rows("prediction.csv", predicted, scores)] if scores else []
+    return [*found, _predicted_pairs(predicted)]
 
 
 def _predicted_pairs(predicted: xr.Dataset) -> Data:
-    """Return true Dice, and Dice predicted without levels of each axis in training, as CSV."""
-    without = {f"predicted_without_{axis}": axis for axis in predicted.axis.values}
+    """Return true Dice, and predicted Dice of each pair, as CSV.
+
+    It is predicted with the levels of an axis left out as training conditions, and expected where
+    there are no networks.
+    """
+    values = {"true": predicted.true}
+    if "predicted" in predicted:
+        held_out = predicted.predicted.sel(end="train", drop=True)
+        for axis in predicted.axis.values:
+            values[f"predicted_without_{axis}"] = held_out.sel(axis=axis, drop=True)
+    if "expected" in predicted:
+        values["expected"] = predicted.expected
+        for bound in ("low", "high"):
+            values[f"expected_{bound}"] = predicted.expected_interval.sel(bound=bound, drop=True)
     parts = []
-    for label, cells in predicted_matrices(predicted).items():
-        held_out = cells.predicted.sel(end="train", drop=True)
-        values = {name: held_out.sel(axis=axis, drop=True) for name, axis in without.items()}
-        pairs = xr.Dataset({"dice": cells.true, **values})
+    for label, cells in predicted_matrices(xr.Dataset(values)).items():
+        pairs = cells.drop_vars([name for name in cells.coords if name not in _SIDES])
         parts.append(pairs.to_dataframe(dim_order=_SIDES).reset_index().assign(matrix=label))
-    return compressed("predicted.csv", _joined(["matrix", *_SIDES, "dice", *without], parts))
+    pairs = _joined(["matrix", *_SIDES, *values], parts)
+    return compressed("predicted.csv", pairs.rename(columns={"true": "dice"}))

@@ -19,7 +19,7 @@ from PIL import Image
 
 from passband import __version__
 from passband.axes import AXES
-from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, Study
+from passband.config import FEWEST_PREDICTED, Study
 from passband.figures import matrix, style
 from passband.grid import of_conditions
 from passband.prediction.range_of_use import between, ranges
@@ -159,9 +159,10 @@ def render(content: Content) -> str:
         explored=_explored(content),
         microscope=_microscope(content.study),
         matrix_data=_data(content, "matrix"),
+        # Without the figure, the data have no other place.
+        expected_data=[] if "prediction" in content.figures else _data(content, "prediction"),
         configuration=tables.configuration(content.study),
         fewest=FEWEST_PREDICTED,
-        of_prediction=FIGURES_OF_PREDICTION,
     )
 
 
@@ -309,8 +310,8 @@ def _data(content: Content, name: str) -> list[Data]:
     """Return the figure's data as CSV files; none for a figure of images."""
     if name == "ctf":
         return [data.transfer(content.study.train_conditions, content.study.microscope)]
-    if name in FIGURES_OF_PREDICTION and content.prediction is not None:
-        return data.prediction(name, content.prediction)
+    if name == "prediction" and content.prediction is not None:
+        return data.prediction(content.prediction)
     if content.metrics is None:
         return []
     if name == "metrics" and content.information is not None:

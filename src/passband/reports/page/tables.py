@@ -8,21 +8,17 @@ import pandas as pd
 import xarray as xr
 import yaml
 
-from passband.analysis.bootstrap import Estimate
 from passband.analysis.groups import group_label, groups
 from passband.axes import AXES
 from passband.config import Specimen, Study
 from passband.config.materials import MATERIALS
 from passband.grid import Axes, is_condition
-from passband.prediction.matrix.cross_validation import ALL, CTF
-from passband.prediction.matrix.matrices import predicted_matrices
-from passband.prediction.matrix.prediction import headline
 from passband.reports.mixture_comparison import comparisons
 from passband.reports.page.data import Data, compressed
 from passband.reports.page.files import Cost
 from passband.reports.page.numbers import Numbers
-from passband.reports.page.text import axis_words, number, percent, ranged, tight
-from passband.reports.summaries import interactions
+from passband.reports.page.text import axis_words, number, ranged, tight
+from passband.reports.predicted import level_rows, sentences
 from passband.reports.unlearned import MARK, is_marked
 from passband.words import duration, number_of, span
 
@@ -258,25 +254,21 @@ def all_rounders(found: Numbers) -> list[str]:
 
 
 def prediction_table(predicted: xr.Dataset | None) -> Table | None:
-    """Return R² of Dice that is predicted from transfer functions, for each held-out axis."""
-    if predicted is None:
-        return None
-    best, rows = headline(predicted), []
-    matrices = predicted_matrices(predicted)
-    several = len(matrices) > 1
-    for name, matrix in matrices.items():
-        for part in matrix.part.values[matrix.part_level.values == ALL]:
-            fold = matrix.sel(part=part, features=CTF, model=best)
-            axis, end = str(fold.part_axis.values), str(fold.part_end.values)
-            words = "groups of conditions"
-            if axis in AXES:
-                words = f"levels of {axis_words(axis).removeprefix('the ')}"
-            there = {"train": "training", "test": "tests", "both": "both"}[end]
-            what = f"{f'{name}: ' * several}{words}, {there}"
-            r2 = Estimate(float(fold.r2), *map(float, fold.r2_interval.values))
-            rows.append([what, number(r2.value), ranged(r2), percent(float(fold.coverage))])
-    head = ["Left out", "R²", "Bootstrap range", "Dice within the 90% interval"]
-    return Table(head, rows)
+    """Return R² of Dice with levels left out; None if there is no such score."""
+    rows = [] if predicted is None else level_rows(predicted)
+    several = len({row.matrix for row in rows}) > 1
+    cells = []
+    for row in rows:
+        words = "groups of conditions"
+        if row.axis in AXES:
+            words = f"levels of {axis_words(row.axis).removeprefix('the ')}"
+        there = {"train": "training", "test": "tests"}[row.end]
+        what = f"{f'{row.matrix}: ' * several}{words}, {there}"
+        cells.append([what, *map(number, (*row.r2, *row.interaction))])
+    names = ["from T(q)", "from scaled parameters", "at most"]
+    head = ["Left out", *(f"R² {name}" for name in names)]
+    head += [f"Interaction, {name}" for name in names]
+    return Table(head, cells) if cells else None
 
 
 def prediction_sentences(predicted: xr.Dataset | None) -> list[str]:
@@ -284,17 +276,17 @@ def prediction_sentences(predicted: xr.Dataset | None) -> list[str]:
     table = prediction_table(predicted)
     rows = table.rows if table else []
     values = [(float(row[1].replace("−", "-")), row[0]) for row in rows if row[1] != "–"]
-    if not values:
-        return []
-    (low, there), (high, best) = min(values), max(values)
-    found = [
-        "From transfer functions and doses alone, Dice of held-out pairs is predicted best if "
-        f"{_left_out(best)} (R² {number(high)})."
-    ]
-    if len(values) > 1:
-        last = "It fails" if low < FAILS else "It is least certain"
-        found.append(f"{last} if {_left_out(there)} (R² {number(low)}).")
-    return [*found, *interactions(predicted)]
+    found = []
+    if values:
+        (low, there), (high, best) = min(values), max(values)
+        found.append(
+            "From transfer functions and doses alone, Dice of levels that no network has seen is "
+            f"predicted best if {_left_out(best)} (R² {number(high)})."
+        )
+        if len(values) > 1:
+            last = "It fails" if low < FAILS else "It is least certain"
+            found.append(f"{last} if {_left_out(there)} (R² {number(low)}).")
+    return [*found, *([] if predicted is None else sentences(predicted))]
 
 
 def _left_out(row: str) -> str:

@@ -1,0 +1,142 @@
+"""What rows and sentences say of prediction.zarr, of this version and of an earlier one."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from passband.reports import predicted, summaries
+from passband.reports.page import data, tables
+from passband.storage import datasets
+
+#: Made by the stage `prediction` 4, at 9274248, of a synthetic study of 24 conditions, with fewer
+#: folds. Levels of the defocus are left out.
+OLD = Path(__file__).parents[1] / "data/prediction_4.zarr.zip"
+GROUP = {"specimen": ["gold"], "architecture": ["compact"], "test_specimen": ["gold"]}
+LEVELS = ["dose_e_per_A2/train/100", "dose_e_per_A2/train/all", "lens/train/all", "lens/test/all"]
+
+
+def make_predicted(**changes) -> xr.Dataset:
+    """Return the results of a small matrix, of which one training condition has no network."""
+    of, ends = tuple(GROUP), ("train", "test")
+
+    def scores(*values):
+        return ((*of, "level", "distances"), np.array(values)[None, None, None])
+
+    expected = np.array([[np.nan, np.nan], [np.nan, np.nan], [0.25, 0.75]])
+    bounds = np.stack([expected - 0.1, expected + 0.1], -1)
+    variables = {
+        "level_r2": scores([0.9, 0.6], [0.85, 0.55], [0.7, 0.5], [0.8, 0.4]),
+        "level_r2_ceiling": ((*of, "level"), np.full((1, 1, 1, 4), 0.98)),
+        "level_interaction": scores([np.nan] * 2, [0.75, -0.25], [0.85, 0.61], [np.nan] * 2),
+        "level_ceiling": scores([np.nan] * 2, [0.91] * 2, [0.957] * 2, [np.nan] * 2),
+        "level_rmse_replicas": scores([1.5, 2], [1.25, 2], [1.5, 2], [1.5, 2]),
+        "true": ((*of, *ends), np.array([[[[[0.5, 0.6], [0.7, 0.8], [np.nan] * 2]]]])),
+        "predicted": ((*of, "axis", "end", *ends), np.full((1, 1, 1, 1, 2, 3, 2), 0.5)),
+        "expected": ((*of, *ends), expected[None, None, None]),
+        "expected_interval": ((*of, *ends, "bound"), bounds[None, None, None]),
+        "smoothness": (of, [[[0.93]]]),
+        "smoothness_interval": ((*of, "bound"), [[[[0.91, 0.95]]]]),
+    }
+    coords = GROUP | {
+        "level": LEVELS,
+        "distances": ["T(q)", "scaled"],
+        "axis": ["dose_e_per_A2"],
+        "end": list(ends),
+        "bound": ["low", "high"],
+        "train": ["a", "b", "c"],
+        "test": ["a", "b"],
+    }
+    return xr.Dataset(variables | changes, coords)
+
+
+def test_each_axis_and_side_has_a_row():
+    (row,) = predicted.level_rows(make_predicted())
+    assert (row.matrix, row.axis, row.end) == ("compact, gold", "dose_e_per_A2", "train")
+    assert row.r2 == (0.85, 0.55, 0.98)
+    assert row.interaction == (0.75, -0.25, 0.91)
+    assert row.rmse_replicas == 1.25
+
+
+def test_sentences_say_what_is_lacking_the_interaction_and_the_smoothness():
+    lacking, interaction, smooth = predicted.sentences(make_predicted())
+    assert lacking == (
+        "compact, gold: 1 of 3 training conditions have no network yet. From the networks of the "
+        "other 2, their Dice under 2 test conditions, 2 cells of the matrix, is predicted: 0.25 to "
+        "0.75, mean 0.50."
+    )
+    assert interaction == (
+        "compact, gold: R² of the interaction of networks and tests at given doses, lens left out "
+        "in train: 0.850 from T(q), 0.610 from scaled parameters; noise of replicas allows 0.957."
+    )
+    assert "have 0.93 (0.91 to 0.95) of the variance of Dice in common" in smooth
+
+
+def test_what_is_not_known_is_not_said():
+    of = tuple(GROUP)
+    one = make_predicted(smoothness=(of, [[[np.nan]]])).drop_vars(["expected", "expected_interval"])
+    one["level_ceiling"] = one.level_ceiling * np.nan  # a study with one replica
+    (interaction,) = predicted.sentences(one)
+    assert interaction.endswith("0.850 from T(q), 0.610 from scaled parameters.")
+    without = make_predicted(smoothness_interval=((*of, "bound"), [[[[np.nan] * 2]]]))
+    assert "have 0.93 of the variance" in list(predicted.sentences(without))[-1]
+
+
+def test_the_summary_has_the_rows_and_the_sentences():
+    text = summaries.prediction(make_predicted())
+    head, _, row, *rest = text.splitlines()
+    assert head.startswith("| matrix | left out | in | R², T(q) | R², scaled | R², at most | inter")
+    of_row = "compact, gold | dose_e_per_A2 | train"
+    assert row == f"| {of_row} | 0.85 | 0.55 | 0.98 | 0.75 | -0.25 | 0.91 | 1.25 |"
+    assert [line for line in rest if line] == list(predicted.sentences(make_predicted()))
+
+
+def test_the_page_says_where_the_prediction_fails():
+    table = tables.prediction_table(make_predicted())
+    assert table.rows == [
+        ["levels of dose, training", "0.85", "0.55", "0.98", "0.75", "−0.25", "0.91"]
+    ]
+    low = make_predicted()
+    low = low.assign_coords(level=["cs_um/test/all", *LEVELS[1:]])
+    low["level_r2"] = low.level_r2.where(low.level != "cs_um/test/all", -0.12)
+    first, second, *rest = tables.prediction_sentences(low)
+    assert first.endswith("predicted best if levels of dose are left out of training (R² 0.85).")
+    assert second == "It fails if levels of Cs are left out of tests (R² −0.12)."
+    assert rest == list(predicted.sentences(low))
+
+
+@pytest.fixture(scope="module")
+def old():
+    return datasets.read(OLD, datasets.PREDICTION)
+
+
+def test_an_earlier_store_is_shown_without_what_is_removed(old):
+    assert {"stack", "design", "completion", "step"} <= {*old.data_vars}
+    assert "smoothness" not in old
+    rows = predicted.level_rows(old)
+    assert [(row.axis, row.end) for row in rows] == [
+        ("defocus_nm", "train"),
+        ("defocus_nm", "test"),
+    ]
+    of = old.squeeze().sel(level="defocus_nm/test/all")
+    best, scaled, ceiling = rows[1].r2
+    assert best == float(of.level_r2.sel(distances="T(q)"))
+    assert scaled == float(of.level_r2.sel(distances="scaled"))
+    assert np.isnan(ceiling)
+    text = summaries.prediction(old)
+    assert f"| compact, gold | defocus_nm | test | {best:.2f} | {scaled:.2f} | – |" in text
+    assert "nan" not in text
+    assert len(tables.prediction_table(old).rows) == 2
+    assert [each.name for each in data.prediction(old)] == ["prediction.csv", "predicted.csv"]
+
+
+def test_a_store_without_levels_left_out_has_no_table(old):
+    """Versions 0.1.0 and before."""
+    first = old.drop_vars([name for name in old.variables if str(name).startswith("level")])
+    assert predicted.level_rows(first) == []
+    assert summaries.prediction(first) == ""
+    assert tables.prediction_table(first) is None
+    assert tables.prediction_sentences(first) == []
+    (pairs,) = data.prediction(first)
+    assert pairs.rows == 24 * 24
