@@ -39,7 +39,7 @@ def recompute(patches: Path = PATCHES) -> Iterator[str]:
         yield compare(REAL, "as white", f"it would be {bilinear[1]} to {fourier[1]}", within=WITHIN)
     else:
         yield f"skipped: real patches: needs {patches}, with images and masks"
-    yield "skipped: what each step of realism is worth: needs these patches, and hours of training"
+    yield "skipped: what each step of realism is worth: needs these patches, and training"
 
 
 def means(rows: list[list[str]]) -> dict[str, list[str]]:
