@@ -4,7 +4,8 @@
     python -m findings.carbon.carbon [TABLE]  # writes findings/carbon/doses-carbon.csv
 
 TABLE is dose_180_networks.csv, made from the notebooks of msa-em/hrtem-transfer-learning. With it,
-the published networks have rows too. This file was committed before its networks were trained.
+the rows of the published networks are made again too. This file was committed before its networks
+were trained.
 
 For a pair of doses, let L(a, b) be how much worse a score is, under the dose b, for networks that
 were trained at a than for networks that were trained at b. The asymmetry is L(low, high) minus
@@ -221,9 +222,12 @@ def main(words: Sequence[str]) -> int:
             print(error, file=sys.stderr)
             return 1
         return 0
-    rows = rows_of(pd.read_csv(path))
-    published = [row for each in words for row in published_rows(Path(each))]
-    write(pd.DataFrame(rows + published), TABLE)
+    made = pd.DataFrame(rows_of(pd.read_csv(path)))
+    if words:
+        published = pd.DataFrame(published_rows(Path(words[0])))
+    else:  # those that are there stay
+        published = pd.read_csv(TABLE).query(f"networks == '{PUBLISHED}'")
+    write(pd.concat([made, published]), TABLE)
     print(table(pd.read_csv(TABLE)))
     return 0
 

@@ -33,6 +33,23 @@ def test_a_damaged_file_of_arrays_is_named(tmp_path, byte):
         locked.read_arrays(path)
 
 
+def test_a_changed_protocol_or_prediction_has_another_digest(tmp_path, monkeypatch):
+    assert set(locked.check_digests()) == {"protocol", "predictions"}
+    words = "digests.json: the protocol or the predictions have changed"
+    changed = tmp_path / "protocol.md"
+    changed.write_bytes(locked.PROTOCOL.read_bytes() + b"and more\n")
+    monkeypatch.setattr(locked, "PROTOCOL", changed)
+    with pytest.raises(PassbandError, match=words):
+        locked.check_digests()
+    monkeypatch.setattr(locked, "PROTOCOL", locked.FOLDER / "protocol.md")
+    arrays = dict(np.load(locked.PREDICTIONS))
+    arrays["scaled"][0, 0] += 1
+    np.savez(tmp_path / "predictions.npz", **arrays)
+    monkeypatch.setattr(locked, "PREDICTIONS", tmp_path / "predictions.npz")
+    with pytest.raises(PassbandError, match=words):
+        locked.check_digests()
+
+
 def test_conditions_are_inside_the_ranges_and_outside_on_one_axis():
     train, test = locked.drawn("0" * 64)
     assert (len(train), len(test)) == (240, 150)
