@@ -19,10 +19,16 @@ _SCORES = (
     ("R² of Dice", "level_r2", "level_r2_ceiling"),
     ("R² of the interaction", "level_interaction", "level_ceiling"),
 )
-#: The marker, its colour and words for the distances of the process.
+#: The marker and words for the distances of the process. Both can be seen where they coincide.
 _DISTANCES = {
-    PREDICTOR: ("o", style.TRANSFER, "predicted from T(q)"),
-    RIVAL: ("D", style.PARAMETERS, "predicted from scaled parameters"),
+    RIVAL: (
+        {"marker": "D", "color": style.PARAMETERS, "mfc": "white", "ms": 5.5, "mew": 1},
+        "predicted from scaled parameters",
+    ),
+    PREDICTOR: (
+        {"marker": "o", "color": style.TRANSFER, "ms": 4, "mew": 0},
+        "predicted from T(q)",
+    ),
 }
 _ENDS = {"train": "training", "test": "tests"}
 #: Lowest R² that is drawn in its place. Lower values are drawn as arrows at the edge.
@@ -127,13 +133,13 @@ def _draw_scores(
         top = float(of[ceiling].min())  # the same for all distances
         if np.isfinite(top):
             ax.vlines(top, place - 0.5, place + 0.5, color=style.EVERYTHING, lw=0.9, ls=":")
-        for name, (marker, colour, _) in _DISTANCES.items():
+        for name, (marker, _) in _DISTANCES.items():
             value = float(of[score].sel(distances=name))
             if value < _LOWEST_R2:
-                marker = 8  # matplotlib's caret to the left
+                marker = marker | {"marker": 8}  # matplotlib's caret to the left
             value = max(value, _LOWEST_R2)
             low = min(low, value) if np.isfinite(value) else low
-            ax.plot(value, place, ls="", marker=marker, color=colour, ms=4.5, mew=0)
+            ax.plot(value, place, ls="", **marker)
     ax.set_yticks(range(len(rows)), [_words(*row) for row in rows] if named else [])
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.grid(axis="y", color="0.93")
@@ -148,8 +154,8 @@ def _words(axis: str, end: str) -> str:
 def _handles(predicted: xr.Dataset) -> list[plt.Line2D]:
     """Return the entries of the legend, which says if noise of replicas is not known."""
     handles = [
-        plt.Line2D([], [], ls="", marker=marker, color=colour, ms=4.5, mew=0, label=words)
-        for marker, colour, words in _DISTANCES.values()
+        plt.Line2D([], [], ls="", **marker, label=words)
+        for marker, words in reversed(_DISTANCES.values())
     ]
     known = predicted.noise_of_mean.notnull().any()
     words = "what noise of replicas allows" if known else "no noise of replicas: one replica each"
