@@ -62,15 +62,25 @@ def test_each_axis_and_side_has_a_row():
 def test_sentences_say_what_is_lacking_the_interaction_and_the_smoothness():
     lacking, interaction, smooth = predicted.sentences(make_predicted())
     assert lacking == (
-        "compact, gold: 1 of 3 training conditions have no network yet. From the networks of the "
-        "other 2, their Dice under 2 test conditions, 2 cells of the matrix, is predicted: 0.25 to "
-        "0.75, mean 0.50."
+        "1 of 3 training conditions have no network yet. From the networks of the other 2, their "
+        "Dice under 2 test conditions, 2 cells of the matrix, is predicted: 0.25 to 0.75, mean "
+        "0.50."
     )
     assert interaction == (
-        "compact, gold: R² of the interaction of networks and tests at given doses, lens left out "
-        "in train: 0.850 from T(q), 0.610 from scaled parameters; noise of replicas allows 0.957."
+        "If levels of the lens are left out of training, R² of the interaction of networks and "
+        "tests at given doses is 0.850 from T(q) and 0.610 from scaled parameters; noise of "
+        "replicas allows 0.957."
     )
-    assert "have 0.93 (0.91 to 0.95) of the variance of Dice in common" in smooth
+    assert smooth.startswith("Neighbouring conditions of the grid have 0.93 (0.91 to 0.95) of the")
+
+
+def test_sentences_on_several_matrices_have_their_names():
+    one = make_predicted()
+    both = xr.concat([one, one.assign_coords(test_specimen=["iron"])], "test_specimen")
+    said = list(predicted.sentences(both))
+    alone = list(predicted.sentences(one))
+    names = [name for name in ("compact, gold", "compact, gold → iron") for _ in alone]
+    assert said == [f"{name}: {each}" for name, each in zip(names, alone * 2, strict=True)]
 
 
 def test_what_is_not_known_is_not_said():
@@ -78,7 +88,7 @@ def test_what_is_not_known_is_not_said():
     one = make_predicted(smoothness=(of, [[[np.nan]]])).drop_vars(["expected", "expected_interval"])
     one["level_ceiling"] = one.level_ceiling * np.nan  # a study with one replica
     (interaction,) = predicted.sentences(one)
-    assert interaction.endswith("0.850 from T(q), 0.610 from scaled parameters.")
+    assert interaction.endswith("is 0.850 from T(q) and 0.610 from scaled parameters.")
     without = make_predicted(smoothness_interval=((*of, "bound"), [[[[np.nan] * 2]]]))
     assert "have 0.93 of the variance" in list(predicted.sentences(without))[-1]
 

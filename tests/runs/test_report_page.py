@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import yaml
 
+import passband
 from passband import PassbandError, cli
 from passband.config import Study, validate
+from passband.reports.page import page
 from passband.results import Results
 from passband.runs import report_page
+from passband.storage import datasets
 
 pytestmark = pytest.mark.slow
 
@@ -87,6 +90,25 @@ def test_the_numbers_of_an_incomplete_study_are_those_of_its_records(place, caps
     assert "&lt;script&gt;alert(1)&lt;/script&gt;: cannot be read" in text
     found = report_page.collect(Results(study, results)).numbers
     assert found.pairs < whole.pairs
+
+
+def test_predictions_of_an_earlier_version_are_shown_without_what_is_removed(
+    place, capsys, all_learned
+):
+    """`table`, `report`, `explore` and the door open them."""
+    old = datasets.read(ROOT / "tests/data/prediction_4.zarr.zip", datasets.PREDICTION)
+    results = place / "results/smallest"
+    old = old.assign_coords(architecture=study_of(place).training.architectures)
+    datasets.write(old, results / "prediction.zarr", datasets.PREDICTION, old.attrs)
+    (results / "figures/smoothness.png").write_bytes((results / "figures/decay.png").read_bytes())
+    assert cli.main(["table", "study.yaml"]) == 0
+    assert ", gold | defocus_nm | train |" in capsys.readouterr().out
+    text = page.render(report_page.collect(Results(study_of(place), results)))
+    assert "levels of defocus, training" in text
+    assert "smoothness" not in text
+    opened = passband.open("study.yaml").prediction
+    assert {"stack", "design", "level_r2"} <= {*opened.data_vars}
+    assert cli.main(["explore", "study.yaml"]) == 0
 
 
 def test_a_study_without_any_network_has_a_page(place):

@@ -10,6 +10,10 @@ from passband.prediction.matrix.level_scores import ALL, CONDITIONS, LENS, PREDI
 from passband.prediction.matrix.matrices import predicted_matrices
 from passband.reports.markdown import interval
 
+#: Words for the sides of a matrix, and for what is left out.
+ENDS = {"train": "training", "test": "tests"}
+_LEFT_OUT = {LENS: "levels of the lens", CONDITIONS: "groups of conditions"}
+
 
 @dataclass(frozen=True)
 class LevelRow:
@@ -61,26 +65,26 @@ def _three(of: xr.Dataset, score: str, ceiling: str) -> tuple[float, float, floa
 
 def sentences(predicted: xr.Dataset) -> Iterator[str]:
     """Yield sentences on each matrix: networks that are lacking, the interaction, smoothness."""
-    for name, matrix in predicted_matrices(predicted).items():
-        yield from _untrained(name, matrix)
-        yield from _interactions(name, matrix)
-        yield from _smoothness(name, matrix)
+    matrices = predicted_matrices(predicted)
+    for name, matrix in matrices.items():
+        for said in (*_untrained(matrix), *_interactions(matrix), *_smoothness(matrix)):
+            yield f"{name}: {said}" if len(matrices) > 1 else said
 
 
-def _untrained(name: str, matrix: xr.Dataset) -> Iterator[str]:
+def _untrained(matrix: xr.Dataset) -> Iterator[str]:
     if "expected" not in matrix or not (lacking := matrix.expected.notnull().any("test")).any():
         return
     rows = matrix.expected.values[lacking.values]
     number, every = len(rows), matrix.sizes["train"]
     yield (
-        f"{name}: {number:,} of {every:,} training conditions have no network yet. From the "
+        f"{number:,} of {every:,} training conditions have no network yet. From the "
         f"networks of the other {every - number:,}, their Dice under {matrix.sizes['test']:,} test "
         f"conditions, {rows.size:,} cells of the matrix, is predicted: {rows.min():.2f} to "
         f"{rows.max():.2f}, mean {rows.mean():.2f}."
     )
 
 
-def _interactions(name: str, matrix: xr.Dataset) -> Iterator[str]:
+def _interactions(matrix: xr.Dataset) -> Iterator[str]:
     """Yield R² of the interaction, where it is defined, for each side."""
     for level in matrix.level.values if "level" in matrix.dims else ():
         (axis, end, which), of = str(level).split("/"), matrix.sel(level=level)
@@ -88,14 +92,15 @@ def _interactions(name: str, matrix: xr.Dataset) -> Iterator[str]:
         if which == ALL and axis in (LENS, CONDITIONS) and np.isfinite(best + scaled):
             noise = f"; noise of replicas allows {ceiling:.3f}" if np.isfinite(ceiling) else ""
             yield (
-                f"{name}: R² of the interaction of networks and tests at given doses, {axis} left "
-                f"out in {end}: {best:.3f} from T(q), {scaled:.3f} from scaled parameters{noise}."
+                f"If {_LEFT_OUT[axis]} are left out of {ENDS[end]}, R² of the interaction of "
+                f"networks and tests at given doses is {best:.3f} from T(q) and {scaled:.3f} from "
+                f"scaled parameters{noise}."
             )
 
 
-def _smoothness(name: str, matrix: xr.Dataset) -> Iterator[str]:
+def _smoothness(matrix: xr.Dataset) -> Iterator[str]:
     if "smoothness" in matrix and matrix.smoothness.notnull():
         yield (
-            f"{name}: neighbouring conditions of the grid have {interval(matrix, 'smoothness')} of "
+            f"Neighbouring conditions of the grid have {interval(matrix, 'smoothness')} of "
             "the variance of Dice in common; 1 is smooth, 0 is not."
         )

@@ -18,7 +18,7 @@ from passband.reports.page.data import Data, compressed
 from passband.reports.page.files import Cost
 from passband.reports.page.numbers import Numbers
 from passband.reports.page.text import axis_words, number, ranged, tight
-from passband.reports.predicted import level_rows, sentences
+from passband.reports.predicted import ENDS, level_rows, sentences
 from passband.reports.unlearned import MARK, is_marked
 from passband.words import duration, number_of, span
 
@@ -262,8 +262,7 @@ def prediction_table(predicted: xr.Dataset | None) -> Table | None:
         words = "groups of conditions"
         if row.axis in AXES:
             words = f"levels of {axis_words(row.axis).removeprefix('the ')}"
-        there = {"train": "training", "test": "tests"}[row.end]
-        what = f"{f'{row.matrix}: ' * several}{words}, {there}"
+        what = f"{f'{row.matrix}: ' * several}{words}, {ENDS[row.end]}"
         cells.append([what, *map(number, (*row.r2, *row.interaction))])
     names = ["from T(q)", "from scaled parameters", "at most"]
     head = ["Left out", *(f"R² {name}" for name in names)]
