@@ -1,6 +1,6 @@
 """How well the confidence of a particle tells true particles from false ones, and its area.
 
-    python -m findings.trust.particle_confidence         # the network `general`: 5 minutes
+    python -m findings.trust.particle_confidence         # the network `general`: 2 minutes
     python -m findings.trust.particle_confidence demo    # the networks of the demo: 2 minutes
     python -m findings.trust.particle_confidence STUDY --replicas
 
@@ -40,6 +40,7 @@ from passband.learning.network_files import Network, finished_networks, open_net
 from passband.micrographs.images import particles
 from passband.micrographs.images.segmentation import Settings, segment
 from passband.network_id import NetworkId
+from passband.reports import markdown
 from passband.results import Results
 from passband.specimens import exit_waves
 from passband.units import A_PER_NM
@@ -127,25 +128,35 @@ def rates(values: np.ndarray) -> np.ndarray:
     return np.array([auroc, [spearmanr(score[right], values[right, 2])[0] for score in scores]])
 
 
-def report(values: np.ndarray) -> None:
-    """Print the numbers of particles, and the table."""
-    rng, best = np.random.default_rng(0), rates(values)
-    drawn = np.stack([rates(draw(values, rng)) for _ in range(DRAWS)])
-    low, high = np.quantile(drawn, (0.05, 0.95), axis=0)
-    print(f"{len(values)} particles, {np.count_nonzero(values[:, 1] == 0)} of them false")
+def shares(values: np.ndarray) -> Iterator[str]:
+    """Yield how many particles are true, by their mean probability, as text."""
     for least, most in pairwise((0.5, 0.8, 0.9, 1.0)):
         chosen = values[(values[:, 4] > least) & (values[:, 4] <= most), 1]
         part = f"{chosen.mean():.1%} of {len(chosen)} true" if len(chosen) else "none"
-        print(f"mean probability above {least} to {most}: {part}")
+        yield f"mean probability above {least} to {most}: {part}"
+
+
+def table(values: np.ndarray) -> tuple[dict[str, list[str]], str]:
+    """Return the cells of each score, and the difference of mean probability and area, as text."""
+    rng, best = np.random.default_rng(0), rates(values)
+    drawn = np.stack([rates(draw(values, rng)) for _ in range(DRAWS)])
+    low, high = np.quantile(drawn, (0.05, 0.95), axis=0)
+    rows = {
+        name: [f"{best[i, k]:.3f} ({low[i, k]:.3f} to {high[i, k]:.3f})" for i in range(2)]
+        for k, name in enumerate((*COLUMNS[3:], "both"))
+    }
     more = np.quantile(drawn[:, 0, 1] - drawn[:, 0, 0], (0.05, 0.95))
-    print(
-        f"AUROC of the mean probability less that of the area: {best[0, 1] - best[0, 0]:.3f} "
-        f"({more[0]:.3f} to {more[1]:.3f})\n"
-    )
-    print("| score | AUROC | ρ with the error of the area |\n|---|---|---|")
-    for k, name in enumerate((*COLUMNS[3:], "both")):
-        cells = (f"{best[i, k]:.3f} ({low[i, k]:.3f} to {high[i, k]:.3f})" for i in range(2))
-        print(f"| {name} | {' | '.join(cells)} |")
+    return rows, f"{best[0, 1] - best[0, 0]:.3f} ({more[0]:.3f} to {more[1]:.3f})"
+
+
+def report(values: np.ndarray) -> None:
+    """Print the numbers of particles, and the table."""
+    rows, difference = table(values)
+    print(f"{len(values)} particles, {np.count_nonzero(values[:, 1] == 0)} of them false")
+    print(*shares(values), sep="\n")
+    print(f"AUROC of the mean probability less that of the area: {difference}\n")
+    head = "score", "AUROC", "ρ with the error of the area"
+    print(markdown.table(head, ([name, *cells] for name, cells in rows.items())))
 
 
 def main() -> None:
