@@ -28,6 +28,7 @@ from findings.twelve_thousand import (
     rivals,
     scherzer,
     steps,
+    tenth,
 )
 from findings.twelve_thousand.__main__ import RESULTS, merge
 from findings.twelve_thousand.parts import DATA, FOLDER, WHOLE
@@ -62,6 +63,7 @@ def recompute() -> Iterator[str]:
     yield from of_matrix()
     yield from of_predictions()
     yield from of_levels()
+    yield from of_tenth()
     yield from simplest()
     yield "skipped: data/check.json: trains 190 networks: python -m findings.twelve_thousand check"
     yield from account()
@@ -153,6 +155,15 @@ def of_levels() -> Iterator[str]:
         f"skipped: {path}: the other {len(every) - LEVELS} levels, and the interaction over all of "
         "an axis: 10 minutes: python -m findings.twelve_thousand lines"
     )
+
+
+def of_tenth() -> Iterator[str]:
+    """Hide the same networks again, and compare the errors of one draw."""
+    path = DATA / "tenth.csv"
+    made = pd.DataFrame(tenth.rows(lines.Cells.of(RESULTS), tenth.KNOWN[:1], draws=1))
+    line = committed.table(path, made, ("known", "draw", "predictor"), FITTED)
+    yield f"{line}: {tenth.KNOWN[0]} known, one draw"
+    yield f"skipped: {path}: the other draws: 3 minutes: python -m findings.twelve_thousand tenth"
 
 
 def pooled(stored: pd.DataFrame, cells: lines.Cells) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -6,7 +6,8 @@ found from what is known; by the completion that the package had up to version 0
 distances of published scalars; and by the mean of the known networks under each test.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -48,22 +49,21 @@ def predictions(
     return found
 
 
-def rows(cells: Cells) -> Iterator[dict]:
+def rows(cells: Cells, numbers: Sequence[int] = KNOWN, draws: int = DRAWS) -> Iterator[dict]:
     """Yield the root mean square error of each predictor for each draw."""
     D = cells.replicas
     Y = D.mean(1)
     distance = feature_distance(cells.features)
     noise = D.var(1, ddof=1) / D.shape[1]
-    for number in KNOWN:
-        for draw in range(DRAWS):
-            known = np.zeros(len(Y), dtype=bool)
-            drawn = generator("tenth", number, draw).choice(len(Y), number, replace=False)
-            known[drawn] = True
-            found = predictions(cells, Y, known, distance)
-            errors = {name: ((each - Y[~known]) ** 2).mean() for name, each in found.items()}
-            for name, square in (errors | {NOISE: noise[~known].mean()}).items():
-                error = float(np.sqrt(square))
-                yield {"known": number, "draw": draw, "predictor": name, "rmse": f"{error:.4f}"}
+    for number, draw in product(numbers, range(draws)):
+        known = np.zeros(len(Y), dtype=bool)
+        drawn = generator("tenth", number, draw).choice(len(Y), number, replace=False)
+        known[drawn] = True
+        found = predictions(cells, Y, known, distance)
+        squares = {name: ((each - Y[~known]) ** 2).mean() for name, each in found.items()}
+        for name, square in (squares | {NOISE: noise[~known].mean()}).items():
+            row = {"known": number, "draw": draw, "predictor": name}
+            yield row | {"rmse": round(float(np.sqrt(square)), 4)}
 
 
 def write(results: Path, folder: Path = DATA) -> int:
@@ -71,6 +71,6 @@ def write(results: Path, folder: Path = DATA) -> int:
     path, cells = folder / "tenth.csv", Cells.of(results)
     path.unlink(missing_ok=True)
     for row in rows(cells):
-        append(path, row)
+        append(path, row | {"rmse": f"{row['rmse']:.4f}"})
     print(path)
     return 0

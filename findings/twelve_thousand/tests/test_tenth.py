@@ -1,5 +1,6 @@
 """Hidden networks, predicted from few: what predictors see, and the table of their errors."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,8 @@ def test_no_predictor_sees_hidden_networks(cells):
 
 
 def test_the_table_has_each_predictor_for_each_draw(cells, monkeypatch, tmp_path):
-    monkeypatch.setattr(tenth, "KNOWN", (8, 16))
+    few = functools.partial(tenth.rows, numbers=(8, 16))
+    monkeypatch.setattr(tenth, "rows", few)
     monkeypatch.setattr(lines.Cells, "of", lambda results: cells)
     assert tenth.write(Path("results"), tmp_path) == 0
     rows = parts.read(tmp_path / "tenth.csv")
