@@ -1,6 +1,8 @@
 """The list of findings, and the command that recomputes them."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import findings.__main__ as runner
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "findings"
+LIST = (FOLDER / "README.md").read_text(encoding="utf-8")
 LISTED = runner.listed_findings(FOLDER / "README.md")
 #: The row of a finding with one folder; `check` is one of the four words.
 ROW = "| [{folder} holds]({folder}/README.md#here) | another sign | held (`1234567`) | {check} |\n"
@@ -28,17 +31,68 @@ def test_the_list_has_every_folder():
 def test_every_row_says_what_became_of_the_finding():
     assert all(re.match("held|refuted|seen afterwards|open", f.status) for f in LISTED)
     assert len({f.status.partition(" (")[0] for f in LISTED}) > 3
-    assert all(re.search(r" \(`[0-9a-f]{7}`\)$", f.status) for f in LISTED)
+
+
+def test_every_row_has_the_version_that_made_it():
+    for finding in LISTED:
+        version, commit = re.search(r" \(([\d.]+), `([0-9a-f]{7})`\)$", finding.status).groups()
+        words = ["git", "show", f"{commit}:pyproject.toml"]
+        shown = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+        if shown.returncode:
+            pytest.skip("this clone has no history")
+        assert f'\nversion = "{version}"\n' in shown.stdout, commit
+
+
+def test_numbers_of_the_list_are_those_of_the_pages():
+    rows = re.findall(r"^\| \[[^]]+\]\((\w+)/\S+\) \| (.+?) \| ", LIST, re.M)
+    assert len(rows) == len(LISTED)
+    lacking = []
+    for folder, words in rows:
+        page = "".join(path.read_text(encoding="utf-8") for path in (FOLDER / folder).glob("*.md"))
+        there = set(re.findall(r"\d+\.\d+", page))
+        lacking += [(folder, n) for n in re.findall(r"\d+\.\d+", words) if n not in there]
+    assert lacking == []
 
 
 def test_nothing_outside_imports_a_finding():
     folders = "src", "workflow", "docs", "benchmarks", "tests"
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     assert len(files) > 500
-    # A line of code, not one of a string in a test.
-    imports = re.compile(r"^ *(?:from|import) findings\b", re.M)
-    found = {path.name for path in files if imports.search(path.read_text(encoding="utf-8"))}
-    assert found == {Path(__file__).name}  # which tests the command
+    # What is imported by the tests of what all findings use, is no finding.
+    imports = re.compile(
+        r"^ *(?:from|import) findings(?! import (?:pages|committed)$)(?!\.pages|\.__main__)\b", re.M
+    )
+    assert [p.name for p in files if imports.search(p.read_text(encoding="utf-8"))] == []
+
+
+def commands() -> set[str]:
+    """Return the modules of the commands that are not frozen."""
+    found = set()
+    for finding in LISTED:
+        if finding.check.startswith(runner.FROZEN) or finding.command.startswith("make "):
+            continue
+        words = finding.command.split()
+        assert words[:2] == ["python", "-m"], finding.command
+        if words[2] == "findings":
+            assert words[3] in {other.folder for other in LISTED}
+            assert (FOLDER / words[3] / "recompute.py").is_file(), words[3]
+        else:
+            found.add(words[2])
+    return found
+
+
+@pytest.mark.slow
+def test_every_command_starts():
+    code = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
+    modules = [
+        f"{name}.__main__" if (ROOT / name.replace(".", "/")).is_dir() else name
+        for name in sorted(commands())
+    ]
+    assert len(modules) > 3
+    done = subprocess.run(
+        [sys.executable, "-c", code, *modules], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 # ── The command ──────────────────────────────────────────────────────────────────────────────────
