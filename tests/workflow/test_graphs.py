@@ -27,8 +27,8 @@ def test_the_papers_graph_has_its_jobs_and_is_built_in_a_gigabyte():
     study = load(ROOT / "studies/paper.yaml")
     assert len(study.train_conditions) * study.study.replicas == 12_096
     simulate = (512 + 64 + 32) // 32
-    # The other jobs are information, aggregate, ood, prediction, eight figures, two pages, and all.
-    assert f"graph    {simulate + 2 * 576 * 3 + 4 + 8 + 3:,} jobs" in printed
+    # The other jobs are information, aggregate, ood, prediction, six figures, two pages, and all.
+    assert f"graph    {simulate + 2 * 576 * 3 + 4 + 6 + 3:,} jobs" in printed
     assert int(re.search(r"memory +(\d+) MB", printed)[1]) < 1000
 
 
