@@ -62,8 +62,10 @@ def recompute() -> Iterator[str]:
         raise PassbandError(f"{RESULTS}: the packed parts could not be merged")
     yield from of_matrix()
     yield from of_predictions()
-    yield from of_levels()
-    yield from of_tenth()
+    cells = lines.Cells.of(RESULTS)
+    yield from of_levels(cells)
+    of_tenth = pd.DataFrame(tenth.rows(cells))
+    yield committed.table(DATA / "tenth.csv", of_tenth, ("known", "draw", "predictor"), FITTED)
     yield from simplest()
     yield "skipped: data/check.json: trains 190 networks: python -m findings.twelve_thousand check"
     yield from account()
@@ -130,11 +132,10 @@ def of_predictions() -> Iterator[str]:
     yield committed.table(afterwards.TABLE, found, ("line", "cells"), FITTED)
 
 
-def of_levels() -> Iterator[str]:
+def of_levels(cells: lines.Cells) -> Iterator[str]:
     """Leave some levels out again, and compare what follows from those that are committed."""
     path = DATA / "lines.csv"
     keys = ("line", "axis", "side", "slice")
-    cells = lines.Cells.of(RESULTS)
     every = [
         (side, axis, level)
         for side, of in enumerate(cells.ends)
@@ -155,15 +156,6 @@ def of_levels() -> Iterator[str]:
         f"skipped: {path}: the other {len(every) - LEVELS} levels, and the interaction over all of "
         "an axis: 10 minutes: python -m findings.twelve_thousand lines"
     )
-
-
-def of_tenth() -> Iterator[str]:
-    """Hide the same networks again, and compare the errors of one draw."""
-    path = DATA / "tenth.csv"
-    made = pd.DataFrame(tenth.rows(lines.Cells.of(RESULTS), tenth.KNOWN[:1], draws=1))
-    line = committed.table(path, made, ("known", "draw", "predictor"), FITTED)
-    yield f"{line}: {tenth.KNOWN[0]} known, one draw"
-    yield f"skipped: {path}: the other draws: 3 minutes: python -m findings.twelve_thousand tenth"
 
 
 def pooled(stored: pd.DataFrame, cells: lines.Cells) -> tuple[pd.DataFrame, pd.DataFrame]:
