@@ -100,12 +100,18 @@ def test_predictions_of_an_earlier_version_are_shown_without_what_is_removed(
     results = place / "results/smallest"
     old = old.assign_coords(architecture=study_of(place).training.architectures)
     datasets.write(old, results / "prediction.zarr", datasets.PREDICTION, old.attrs)
-    (results / "figures/smoothness.png").write_bytes((results / "figures/decay.png").read_bytes())
+    for name in ("smoothness", "prediction"):
+        (results / f"figures/{name}.png").write_bytes((results / "figures/decay.png").read_bytes())
     assert cli.main(["table", "study.yaml"]) == 0
     assert ", gold | defocus_nm | train |" in capsys.readouterr().out
     text = page.render(report_page.collect(Results(study_of(place), results)))
     assert "levels of defocus, training" in text
     assert "smoothness" not in text
+    caption = "Dice of levels left out."
+    assert caption not in text  # it is not the one of the earlier figure
+    new = old.assign(smoothness=np.nan * old.true.mean(["train", "test"]))
+    datasets.write(new, results / "prediction.zarr", datasets.PREDICTION, old.attrs)
+    assert caption in page.render(report_page.collect(Results(study_of(place), results)))
     opened = passband.open("study.yaml").prediction
     assert {"stack", "design", "level_r2"} <= {*opened.data_vars}
     assert cli.main(["explore", "study.yaml"]) == 0

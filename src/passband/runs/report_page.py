@@ -103,6 +103,10 @@ def collect(results: Results) -> "Content":
     cells = training_jobs.cells_of(study)
     confidence = study.evaluation.confidence if study.evaluation.bootstrap else None
     found, predicted = Numbers(), stores[layout.PREDICTION]
+    figures = _figures(results)
+    if predicted is not None and "smoothness" not in predicted:
+        # An earlier version made both, and its figure shows something else.
+        figures.pop("prediction", None)
     with _table(results) as table:
         if table is not None:
             found = numbers(table, confidence, unlearned(table, study))
@@ -116,7 +120,7 @@ def collect(results: Results) -> "Content":
         metrics=stores[layout.OOD],
         information=stores[layout.INFORMATION],
         prediction=predicted,
-        figures=_figures(results),
+        figures=figures,
         captions=_captions(),
         expected=study.drawn,
         histories=files.histories((c.id, results.history(c.job)) for c in cells),
