@@ -190,26 +190,29 @@ def _unfinished(results: Results, table: "xr.Dataset") -> "xr.Dataset | None":
     A finished study has this in its store of predictions.
     """
     from passband.analysis.profiles import profiles_of_specimens
-    from passband.grid import of_conditions
+    from passband.grid import Axes, of_conditions
     from passband.prediction.matrix.prediction import unfinished
-    from passband.storage import StoreError
 
     study = results.study
-    if not study.predictable:
+    specimens = [str(name) for name in table.specimen.values]
+    if not study.predictable or not {*specimens} <= {*study.specimens}:
         return None
-    specimens = list(study.trained_specimens)
+    # The study may have changed since the table was made.
+    table = of_conditions(table)
+    axes = Axes.of(table)
+    ids = {str(id) for side in ("train", "test") for id in table[side].values}
     weighted = "specimen" in study.information.weights
-    with suppress(StoreError):
+    with suppress(PassbandError):  # exit waves may be damaged
         profiles = profiles_of_specimens(
             specimens,
-            [*study.train_conditions, *study.test_conditions],
+            [axes.parse(id) for id in ids],
             study.microscope,
             {name: results.spectrum_waves(name) for name in specimens if weighted},
             study.study.seed,
             study.information.flat_power_A2,
             study.information.draws,
         )
-        return unfinished(of_conditions(table), profiles)
+        return unfinished(table, profiles)
     return None
 
 
