@@ -12,6 +12,7 @@ one does, or if a test fails.
 
 import contextlib
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -146,8 +147,13 @@ def recomputed(name: str, of: Sequence[Finding], out: Outcome) -> None:
 def tested(folders: Sequence[str], out: Outcome) -> None:
     """Run the tests of folders."""
     command = [sys.executable, "-m", "pytest", *folders, "-n", str(WORKERS), "--dist", "loadfile"]
+    wide = os.environ | {"COLUMNS": "200"}  # pytest cuts the reasons of failures
     done = subprocess.run(
-        [*command, "-q", "--tb=no", "-rfEs"], capture_output=True, text=True, check=False
+        [*command, "-q", "--tb=line", "-rfEs"],
+        env=wide,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
     last = lines[-1] if lines else done.stderr.strip().rpartition("\n")[2]

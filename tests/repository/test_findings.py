@@ -235,7 +235,7 @@ def test_failing_tests_are_a_line_each(tmp_path, monkeypatch):
     out = runner.Outcome("tests")
     runner.tested(["findings/a"], out)
     assert out.compared == 1
-    assert [line.split()[0] for line in out.failed] == ["findings/a/tests/test_a.py::test_wrong"]
+    assert out.failed == ["findings/a/tests/test_a.py::test_wrong - assert 1 == 2"]
     (skipped,) = out.skipped
     assert skipped.endswith("no networks")
     (tmp_path / "empty").mkdir()
