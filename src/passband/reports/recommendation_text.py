@@ -123,7 +123,7 @@ def check(found: RecommendationCheck) -> str:
         )
     true = (
         f"{COVERAGE:.0%} intervals contain {_value(found.coverage, '.1%')} of the measured Dice of "
-        f"all networks, and {_value(found.every.coverage, '.1%')} of the recommended ones'"
+        f"all networks, and {_value(found.every.coverage, '.1%')} of that of recommended ones"
     )
     conditions = number_of(len(found.conditions), "test condition")
     said = (
