@@ -15,7 +15,7 @@ def recompute() -> Iterator[str]:
     Raises:
         PassbandError: If a number differs.
     """
-    yield compare(PAGE, "choices on further structures", choices.summary())
+    yield compare(PAGE, "choices on further structures, from choices.csv", choices.summary())
     yield compare(PAGE, "ranking with few training conditions", _table(recommend.rank()))
     rows = compared(Matrix(PILOT, "gold"), SHARES[:1])
     yield compare(PAGE, "networks that next chooses, a tenth", "\n".join(rows))

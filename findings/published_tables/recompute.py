@@ -18,7 +18,7 @@ def recompute(source: Path = SOURCE) -> Iterator[str]:
     Raises:
         PassbandError: If a number differs.
     """
-    yield compare(PAGE, "correlations", table(pd.read_csv(OUTPUT)))
+    yield compare(PAGE, f"correlations, from {OUTPUT.name}", table(pd.read_csv(OUTPUT)))
     if file := lacking(source):
         yield f"skipped: correlations, and both directions of the dose: needs {file}"
         return

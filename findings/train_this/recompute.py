@@ -37,7 +37,7 @@ def check_chosen(frame: pd.DataFrame) -> str:
 
 def pages(frame: pd.DataFrame) -> Iterator[str]:
     """Compare the pages with the file."""
-    yield compare(PAGE, "table", train_this.table(frame))
+    yield compare(PAGE, "table, from train-this.csv", train_this.table(frame))
     judged = frame[frame.cells != train_this.OLD_CELLS].set_index("row")
     doses, every = judged.loc["doses"], judged.loc["all"]
     above = f"`doses` is {_words(doses, '', 1)} above, and `all` {_words(every, '', -1)} below"

@@ -115,7 +115,9 @@ def test_published_correlations_with_the_distance_of_the_defoci():
 
 def test_the_page_is_compared_with_the_file_also_without_the_published_tables(tmp_path):
     compared, skipped = recompute.recompute(tmp_path)
-    assert compared.startswith("findings/published_tables/README.md: correlations: ")
+    assert compared.startswith(
+        "findings/published_tables/README.md: correlations, from published.csv: "
+    )
     assert skipped.startswith("skipped: ")
     assert skipped.endswith(str(tmp_path / tables.DEFOCUS))
 
@@ -125,7 +127,7 @@ def test_another_number_in_the_file_is_named(tmp_path, monkeypatch):
     committed.loc[committed.predictor == "|log dose ratio|", "rho_left"] = 0.88
     committed.to_csv(tmp_path / "published.csv", index=False)
     monkeypatch.setattr(recompute, "OUTPUT", tmp_path / "published.csv")
-    words = r"correlations: the page has '.*\+0.89 \|', computed again: '.*\+0.88 \|'"
+    words = r"published.csv: the page has '.*\+0.89 \|', computed again: '.*\+0.88 \|'"
     with pytest.raises(PassbandError, match=words):
         next(recompute.recompute(tmp_path))
 
