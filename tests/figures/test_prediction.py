@@ -77,7 +77,7 @@ def test_scores_have_a_row_for_each_axis_and_side_and_a_line_at_the_ceiling(widt
             expected = of.sel(distances=distances).values
             np.testing.assert_allclose([drawn[colour][k] for k in range(4)], expected)
         ends = [line.get_segments()[0] for line in ax.collections]
-        assert len(ends) == 4
+        assert len(ends) == 2  # noise limits the prediction of new networks only
         np.testing.assert_allclose(np.array(ends)[..., 0], ceiling)
     assert parity.get_title(loc="left") == "compact, gold"
     plt.close(figure)

@@ -93,6 +93,13 @@ def test_what_is_not_known_is_not_said():
     assert "have 0.93 of the variance" in list(predicted.sentences(without))[-1]
 
 
+def test_noise_of_replicas_is_no_limit_where_the_networks_are_known_from_other_tests():
+    of = make_predicted().assign_coords(level=["lens/test/all", "cs_um/test/all", *LEVELS[2:]])
+    (row,) = predicted.level_rows(of.isel(level=[1]))
+    assert row.r2[:2] == (0.85, 0.55)
+    assert np.isnan([row.r2[2], row.interaction[2]]).all()
+
+
 def test_the_summary_has_the_rows_and_the_sentences():
     text = summaries.prediction(make_predicted())
     head, _, row, *rest = text.splitlines()

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from passband.axes import AXES
 from passband.figures import style
+from passband.prediction.matrix import level_scores
 from passband.prediction.matrix.level_scores import ALL, CONDITIONS, LENS, PREDICTOR, RIVAL
 from passband.prediction.matrix.matrices import predicted_matrices
 
@@ -130,7 +131,7 @@ def _draw_scores(
     low = 1.0
     for place, (axis, end) in enumerate(rows):
         of = matrix.sel(level=f"{axis}/{end}/{ALL}")
-        top = float(of[ceiling].min())  # the same for all distances
+        top = level_scores.ceiling(of, ceiling)
         if np.isfinite(top):
             ax.vlines(top, place - 0.5, place + 0.5, color=style.EVERYTHING, lw=0.9, ls=":")
         for name, (marker, _) in _DISTANCES.items():

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from passband.prediction.matrix import level_scores
 from passband.prediction.matrix.level_scores import ALL, CONDITIONS, LENS, PREDICTOR, RIVAL
 from passband.prediction.matrix.matrices import predicted_matrices
 from passband.reports.markdown import interval
@@ -58,9 +59,9 @@ def level_rows(predicted: xr.Dataset) -> list[LevelRow]:
 
 
 def _three(of: xr.Dataset, score: str, ceiling: str) -> tuple[float, float, float]:
-    """Return a score of both distances and its ceiling, which earlier versions may lack."""
+    """Return a score of both distances and its ceiling."""
     both = (float(of[score].sel(distances=name)) for name in (PREDICTOR, RIVAL))
-    return *both, float(of[ceiling].min()) if ceiling in of else np.nan
+    return *both, level_scores.ceiling(of, ceiling)
 
 
 def sentences(predicted: xr.Dataset) -> Iterator[str]:

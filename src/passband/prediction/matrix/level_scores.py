@@ -157,6 +157,20 @@ def level_scores(
     )
 
 
+def ceiling(of: xr.Dataset, name: str) -> float:
+    """Return the score of a level that noise of replicas allows; NaN if nothing is known of it.
+
+    It limits predictions of new networks only. If tests are left out, the other tests of the same
+    networks tell which of them were lucky, and a prediction can be better than their true means.
+
+    Args:
+        of: One level of what :func:`level_scores` returns.
+        name: `level_r2_ceiling` or `level_ceiling`, which earlier versions may lack.
+    """
+    _, end, _ = str(of.level.values).split("/")
+    return float(of[name].min()) if name in of and end == "train" else np.nan
+
+
 def _words(words: str) -> dict[str, str]:
     return {"units": "1", "long_name": words}
 
