@@ -25,6 +25,8 @@ from passband.config.analysis import Figures
 from passband.figures import style
 from passband.reports import markdown
 
+#: The figure, which a page of docs shows too.
+PICTURE = Path("docs/images/findings.png")
 #: Number of colours of the figure, which keeps its file small.
 COLOURS = 128
 #: The axes whose levels are left out, with short names.
@@ -321,19 +323,20 @@ def text(folder: Path = FOLDER) -> str:
     return template.substitute(fields(folder))
 
 
-def write(folder: Path = FOLDER, whole: Path = WHOLE) -> int:
+def write(folder: Path = FOLDER, whole: Path = WHOLE, picture: Path = PICTURE) -> int:
     """Write the page and its figure, and return the exit status 0.
 
     Args:
         folder: The folder of the page, with its text ``page.md`` and the folders of small files.
         whole: The file of the whole study.
+        picture: The file of the figure, which docs/findings.md shows too.
 
     Raises:
         PassbandError: If a file or a line of ``parts.csv`` is missing.
     """
     made = text(folder)
     check_lines(read(folder / "data" / "parts.csv"), folder / "data" / "parts.csv", whole)
-    save(draw(folder), folder / "account.png")
+    save(draw(folder), picture)
     (folder / "README.md").write_text(made, encoding="utf-8")
     print(f"{folder}/README.md and its figure")
     return 0

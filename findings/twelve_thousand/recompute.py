@@ -209,7 +209,7 @@ def account() -> Iterator[str]:
         if old != new:
             raise PassbandError(f"{path}: line {number}: {old!r}, made again: {new!r}")
     yield f"{path}: {len(made)} lines, filled again"
-    path = FOLDER / "account.png"
+    path = page.PICTURE
     with TemporaryDirectory() as temporary:
         again = Path(temporary) / path.name
         page.save(figure.draw(), again)

@@ -52,7 +52,7 @@ def test_the_time_of_the_twelve_thousand_networks_is_that_of_their_parts():
 def test_the_page_is_short_and_has_one_figure():
     assert len(PAGE.split()) <= 500
     (figure,) = re.findall(r"!\[[^]]*\]\(([^)]+)\)", PAGE)
-    assert (ROOT / "docs" / figure).resolve() == ACCOUNT / "account.png"
+    assert (ROOT / "docs" / figure).resolve() == ROOT / "docs/images/findings.png"
 
 
 def test_its_table_has_what_predicts_the_locked_networks(seen):
