@@ -156,7 +156,9 @@ def test_one_command_makes_every_picture(tmp_path):
     measured = set(re.findall(rf"{command} docs/images/(\S+\.png)", pages))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     measured |= set(re.findall(r"\tcp \S+ docs/images/(\S+\.png)", makefile))
-    assert {*made, *measured} == {path.name for path in (ROOT / "docs/images").iterdir()}
+    of_findings = {"findings.png"}  # `make findings` compares it
+    there = {path.name for path in (ROOT / "docs/images").iterdir()}
+    assert {*made, *measured} | of_findings == there
     for name, path in made.items():
         assert path.stat().st_size < 600_000
         size, committed = (
@@ -195,6 +197,7 @@ NOT_RUN = {
     "podman save --format oci-archive --output passband.tar passband": "needs podman's image",
     "apptainer build passband.sif oci-archive:passband.tar": "needs podman's image",
     "pre-commit install": "changes the repository's hooks",
+    "passband recommend demo --check": "needs networks that learned; see OUTPUTS",
     "tmux": "waits for input",
     "make preflight STUDY=studies/paper.yaml PROFILE=slurm": "needs a SLURM; tests/slurm does it",
 }
@@ -271,7 +274,6 @@ INSTEAD = {
     ),
     "passband explore demo": f"passband explore {FEW}",
     f"passband recommend demo {ASKED} --top 5": f"passband recommend {FEW} {ASKED} --top 5",
-    "passband recommend demo --check": f"passband recommend {FEW} --check",
     f"passband recommend mine {ASKED} --top 5": f"passband recommend {FEW} {ASKED} --top 5",
     f"passband recommend demo {ASKED} --astigmatism-nm 5 --top 1": (
         f"passband recommend {FEW} {ASKED} --astigmatism-nm 5 --top 1"
