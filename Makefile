@@ -60,7 +60,7 @@ test-long: $(INSTALLED) ## Run the tests that take minutes each, most of them on
 test-install: $(INSTALLED) ## Build the package, install it in new environments, and use it there
 	pytest -m install --durations=0
 
-findings: $(INSTALLED) ## Recompute the findings, compare their pages, run their tests (9 core-minutes)
+findings: $(INSTALLED) ## Recompute the findings, compare their pages, run their tests (8 min)
 	python -m findings
 
 quick: $(INSTALLED) ## Run the tests that take seconds, two at a time

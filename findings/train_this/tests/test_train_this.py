@@ -306,7 +306,8 @@ def test_the_pages_have_the_numbers_of_the_csv_file():
 def test_another_number_in_the_csv_file_is_named():
     frame = pd.read_csv(RESULT, keep_default_na=False)
     frame.loc[frame.row == "told", "dice"] += 0.01
-    with pytest.raises(PassbandError, match=r"table: the page has '\| told, 768 \| 0.881 .* 0.891"):
+    words = r"from train-this.csv: the page has '\| told, 768 \| 0.881 .* 0.891"
+    with pytest.raises(PassbandError, match=words):
         [*recompute.pages(frame)]
 
 
