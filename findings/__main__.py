@@ -26,11 +26,14 @@ from passband import PassbandError
 from passband.words import duration, listed, number_of
 
 LIST = Path("findings/README.md")
-DATA, MATRIX = Path("../shared/data"), Path("results/twelve-thousand")
+DATA = Path("../shared/data")
+MATRIX = Path("results/twelve-thousand")
 #: What the processor must be able to do for the same networks and parameters, to the last digit.
 CAPABILITY = "AVX512"
 #: The four words that say how a finding is checked.
-RECOMPUTED, NEEDS_DATA, TRAINING = "recomputed here", "needs data", "needs training"
+RECOMPUTED = "recomputed here"
+NEEDS_DATA = "needs data"
+TRAINING = "needs training"
 FROZEN = "frozen at version"
 WORDS = RECOMPUTED, NEEDS_DATA, TRAINING, FROZEN
 #: How many tests run at the same time.

@@ -62,7 +62,8 @@ SCORES = {
 #: The networks of the published table.
 PUBLISHED = "published"
 #: The doses of the question [e/Å²].
-LOW, HIGH = 30, 600
+LOW = 30
+HIGH = 600
 DRAWS, CONFIDENCE = 2000, 0.95
 #: The least published loss.
 LEAST = log1p(exp(-1))

@@ -58,7 +58,8 @@ def run(
         PassbandError: If the study has no results, too few conditions or one test structure, or if
             a test fails.
     """
-    study, tested = results.study, TestedNetworks.open(results, specimen, with_extra=False)
+    study = results.study
+    tested = TestedNetworks.open(results, specimen, with_extra=False)
     if (structures := tested.table.sizes["structure"]) < 2:
         raise PassbandError(
             f"{results}: has one test structure; a check needs 2 or more, since one half of them "
@@ -165,7 +166,9 @@ def _tell_tests(
 def main(words: list[str]) -> int:
     """Print the check of a study, and return the exit status."""
     try:
-        noun, number, seed = words[0], int(words[1]), int(words[2]) if words[2:] else 0
+        noun = words[0]
+        number = int(words[1])
+        seed = int(words[2]) if words[2:] else 0
     except (IndexError, ValueError):
         print("usage: python -m findings.choosing.drawn_check STUDY NUMBER [SEED]", file=sys.stderr)
         return 2

@@ -31,7 +31,8 @@ PILOT = Path("tests/data/pilot_ood.zarr.zip")
 #: Number of networks that are known before the first choice.
 START = 4
 #: Shares of known networks, and number of random sets of them.
-SHARES, SETS = (0.1, 0.2, 0.3, 0.5), 20
+SHARES = (0.1, 0.2, 0.3, 0.5)
+SETS = 20
 HEAD = "known networks", "chosen", "at random", "far apart", "expected for the chosen"
 
 

@@ -212,7 +212,8 @@ _FIRST = " (the first replica of each training condition, from the table of resu
 
 def text(found: Check) -> str:
     """Return the scores of recommended networks and of simpler rules, as Markdown."""
-    inside, outside = found.inside, found.outside
+    inside = found.inside
+    outside = found.outside
     which = _FIRST if found.first_replicas else ""
     parts = [
         f"{inside.number} microscopes inside the ranges of the study, {outside.number} outside, "

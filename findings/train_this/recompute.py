@@ -39,7 +39,8 @@ def pages(frame: pd.DataFrame) -> Iterator[str]:
     """Compare the pages with the file."""
     yield compare(PAGE, "table, from train-this.csv", train_this.table(frame))
     judged = frame[frame.cells != train_this.OLD_CELLS].set_index("row")
-    doses, every = judged.loc["doses"], judged.loc["all"]
+    doses = judged.loc["doses"]
+    every = judged.loc["all"]
     above = f"`doses` is {_words(doses, '', 1)} above, and `all` {_words(every, '', -1)} below"
     yield compare(PAGE, "beside 192 steps", above)
     for page in (PAGE, NEXT):

@@ -234,7 +234,9 @@ class Known:
     @classmethod
     def read(cls) -> "Known":
         """Read the first replicas from the packed parts."""
-        D, own, train = [], [], []
+        D = []
+        own = []
+        train = []
         for table in packed.tables():
             table = table.isel(replica=slice(REPLICAS))
             D.append(image_dice(by_image(table), "train", "replica", "test", "structure"))

@@ -138,7 +138,8 @@ def shares(values: np.ndarray) -> Iterator[str]:
 
 def table(values: np.ndarray) -> tuple[dict[str, list[str]], str]:
     """Return the cells of each score, and the difference of mean probability and area, as text."""
-    rng, best = np.random.default_rng(0), rates(values)
+    rng = np.random.default_rng(0)
+    best = rates(values)
     drawn = np.stack([rates(draw(values, rng)) for _ in range(DRAWS)])
     low, high = np.quantile(drawn, (0.05, 0.95), axis=0)
     rows = {

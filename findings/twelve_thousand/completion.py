@@ -41,9 +41,11 @@ def complete_rows(Y: np.ndarray, trained: np.ndarray, distance: np.ndarray) -> n
     errors = Y[trained] - mean
     good = np.isfinite(errors)
     known = np.where(good, errors, 0)
-    within, to = distance[np.ix_(trained, trained)], distance[np.ix_(~trained, trained)]
+    within = distance[np.ix_(trained, trained)]
+    to = distance[np.ix_(~trained, trained)]
     nearest = np.median(np.where(np.eye(len(within), dtype=bool), np.inf, within).min(1))
-    least, rest = (known**2).sum(), np.zeros((len(to), Y.shape[1]))
+    least = (known**2).sum()
+    rest = np.zeros((len(to), Y.shape[1]))
     for width in max(nearest, 1e-12) * np.array([1.0, 2.0, 4.0, 8.0]):
         K, cross = (np.exp(-0.5 * (d / width) ** 2) for d in (within, to))
         for noise in (0.01, 0.03, 0.1, 0.3, 1.0):
@@ -51,7 +53,8 @@ def complete_rows(Y: np.ndarray, trained: np.ndarray, distance: np.ndarray) -> n
             weights = inverse @ known
             missed = ((weights / np.diag(inverse)[:, None]) ** 2)[good].sum()
             if missed < least:
-                least, rest = missed, cross @ weights
+                least = missed
+                rest = cross @ weights
     completed = Y.copy()
     completed[~trained] = np.clip(mean + rest, 0, 1)
     return completed

@@ -14,7 +14,8 @@ from findings.twelve_thousand.parts import FOLDER
 from passband import PassbandError
 from passband.words import listed
 
-PROTOCOL, RESULT = "protocol.md", "locked/result.json"
+PROTOCOL = "protocol.md"
+RESULT = "locked/result.json"
 #: The files that were committed first, then, and last.
 PHASES = (
     (PROTOCOL,),

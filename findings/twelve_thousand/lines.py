@@ -104,7 +104,8 @@ def predictions(cells: Cells, side: int, axis: str, out: np.ndarray) -> dict[str
     chosen = generator("lines", axis, side).choice(known, min(CELLS, len(known)), replace=False)
     X, shape = cells.features.values, np.compress(out, Y, side).shape
     for name, member in ((SCALARS, "additive"), (TREES, "boosted")):
-        fit, values = rivals.MEMBERS[member], X.reshape(-1, X.shape[-1])[chosen]
+        fit = rivals.MEMBERS[member]
+        values = X.reshape(-1, X.shape[-1])[chosen]
         model = fit(values, Y.ravel()[chosen], cells.features.signs, 0)
         found[name] = np.clip(model(X[hidden]), 0, 1).reshape(shape)
     return found

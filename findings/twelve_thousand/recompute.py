@@ -43,7 +43,8 @@ from passband.storage import datasets
 
 #: Largest differences of what follows from a fit, and of sums. On the same kind of processor, all
 #: are the same.
-FITTED, SUMS = 1e-3, 1e-5
+FITTED = 1e-3
+SUMS = 1e-5
 #: How many of the levels are left out again.
 LEVELS = 3
 #: Largest mean difference of the figure's pixels, of 255.

@@ -108,7 +108,8 @@ def finish(name: str, cores: int, studies: Path = STUDIES) -> xr.Dataset:
     Raises:
         PassbandError: If a job failed; the line is added all the same.
     """
-    file, results = studies / f"{name}.yaml", Path("results") / name
+    file = studies / f"{name}.yaml"
+    results = Path("results") / name
     status = run(file, results, cores)
     row = {"study": name, "status": f"{status}", **joined(read(results / "runs.csv"))}
     append(STUDIES / "costs.csv", row)

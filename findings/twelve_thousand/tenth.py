@@ -22,8 +22,10 @@ from passband.seeds import generator
 #: Numbers of training conditions whose networks are known, and of random choices of each number.
 KNOWN = (96, 192, 384)
 DRAWS = 3
-PROCESS, COMPLETION = "T(q), bits and dose", "completion"
-SCALED, MEAN = "scaled parameters", "mean of known networks"
+PROCESS = "T(q), bits and dose"
+COMPLETION = "completion"
+SCALED = "scaled parameters"
+MEAN = "mean of known networks"
 #: What a perfect prediction would miss: the noise of the mean of the replicas.
 NOISE = "noise of replicas"
 
@@ -68,7 +70,8 @@ def rows(cells: Cells, numbers: Sequence[int] = KNOWN, draws: int = DRAWS) -> It
 
 def write(results: Path, folder: Path = DATA) -> int:
     """Write the table ``tenth.csv``, and return the exit status 0."""
-    path, cells = folder / "tenth.csv", Cells.of(results)
+    path = folder / "tenth.csv"
+    cells = Cells.of(results)
     path.unlink(missing_ok=True)
     for row in rows(cells):
         append(path, row | {"rmse": f"{row['rmse']:.4f}"})

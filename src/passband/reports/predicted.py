@@ -76,7 +76,8 @@ def _untrained(matrix: xr.Dataset) -> Iterator[str]:
     if "expected" not in matrix or not (lacking := matrix.expected.notnull().any("test")).any():
         return
     rows = matrix.expected.values[lacking.values]
-    number, every = len(rows), matrix.sizes["train"]
+    number = len(rows)
+    every = matrix.sizes["train"]
     yield (
         f"{number:,} of {every:,} training conditions have no network yet. From the "
         f"networks of the other {every - number:,}, their Dice under {matrix.sizes['test']:,} test "
@@ -88,7 +89,8 @@ def _untrained(matrix: xr.Dataset) -> Iterator[str]:
 def _interactions(matrix: xr.Dataset) -> Iterator[str]:
     """Yield R² of the interaction, where it is defined, for each side."""
     for level in matrix.level.values if "level" in matrix.dims else ():
-        (axis, end, which), of = str(level).split("/"), matrix.sel(level=level)
+        (axis, end, which) = str(level).split("/")
+        of = matrix.sel(level=level)
         best, scaled, ceiling = _three(of, "level_interaction", "level_ceiling")
         if which == ALL and axis in (LENS, CONDITIONS) and np.isfinite(best + scaled):
             noise = f"; noise of replicas allows {ceiling:.3f}" if np.isfinite(ceiling) else ""

@@ -42,7 +42,8 @@ _EXPLORER_MATRICES = 8_000_000
 _EXPLORER_PX = 600_000
 #: Number of arrays of prediction.zarr, which have one chunk each; and the bytes of
 #: prediction.zarr without those arrays whose size grows with the number of conditions.
-_PREDICTION_ARRAYS, _PREDICTION_BYTES = 30, 60_000
+_PREDICTION_ARRAYS = 30
+_PREDICTION_BYTES = 60_000
 #: Number of files of distances.zarr, and the minimum bytes of a file of distances.
 _DISTANCES_FILES, _DISTANCES_BYTES = 38, 1_000
 

@@ -16,10 +16,13 @@ from passband.seeds import generator
 ROWS = 300
 ENDS = ("train", "test")
 #: Distances of the process: the predictor of Passband, and its rival.
-PREDICTOR, RIVAL = "T(q)", "scaled"
+PREDICTOR = "T(q)"
+RIVAL = "scaled"
 #: The name of all levels of an axis, of all axes but the dose together, and of random groups of
 #: conditions, which are left out if no axis has levels.
-ALL, LENS, CONDITIONS = "all", "lens", "conditions"
+ALL = "all"
+LENS = "lens"
+CONDITIONS = "conditions"
 #: Number of random groups of conditions.
 GROUPS = 5
 
@@ -122,7 +125,8 @@ def level_scores(
     whole: dict[str, np.ndarray] = {}
     for axis, side, level, out in progress([*_slices(cells, seed)]):
         where = [out if k == side else np.full(n, True) for k, n in enumerate(Y.shape)]
-        true, own = Y[np.ix_(*where)], D[where[0]][..., where[1]]
+        true = Y[np.ix_(*where)]
+        own = D[where[0]][..., where[1]]
         a, b = (cells[f"{end}_dose_e_per_A2"][k] for end, k in zip(ENDS, where, strict=True))
         both = {k: left_out(Y, ends, side, out, kernel)[0] for k, kernel in kernels.items()}
         found = [interaction.squares(true, x, (a.values, b.values), own) for x in both.values()]

@@ -23,7 +23,8 @@ from passband.prediction.recommend.left_out_tests import LeftOut
 from passband.prediction.recommend.nearest_network import nearest
 
 #: Confidence of the bootstrap intervals, and number of bootstrap samples of the test conditions.
-CONFIDENCE, DRAWS = 0.95, 2000
+CONFIDENCE = 0.95
+DRAWS = 2000
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,9 @@ def losses(
     def best(values: np.ndarray) -> np.ndarray:
         return np.where(candidates, values, -1)[:, columns].argmax(0)
 
-    ours, simple, tested = [], [], []
+    ours = []
+    simple = []
+    tested = []
     for k, (known, of_part) in enumerate(zip(parts, expected.parts, strict=True)):
         judge = parts[(k + 1) % len(parts)]
         elsewhere = (known.sum(1, keepdims=True) - known) / (known.shape[1] - 1)

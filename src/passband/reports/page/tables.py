@@ -277,7 +277,8 @@ def prediction_sentences(predicted: xr.Dataset | None) -> list[str]:
     values = [(float(row[1].replace("−", "-")), row[0]) for row in rows if row[1] != "–"]
     found = []
     if values:
-        (low, there), (high, best) = min(values), max(values)
+        (low, there) = min(values)
+        (high, best) = max(values)
         found.append(
             "From transfer functions and doses alone, Dice of levels that no network has seen is "
             f"predicted best if {_left_out(best)} (R² {number(high)})."
