@@ -22,11 +22,13 @@ import xarray as xr
 from harness import Table
 
 from passband.analysis import information, ood
-from passband.analysis.packed_table import LARGEST, MISSING, mean_dice
 from passband.analysis.spectra import flat_spectrum
 from passband.axes import AXES
 from passband.config import Study, load
 from passband.grid import Axes, Condition
+from passband.matrices.leaving import mean_dice
+from passband.matrices.matrix import matrices
+from passband.matrices.packed import LARGEST, MISSING
 from passband.results import layout
 from passband.storage import datasets
 
@@ -64,7 +66,7 @@ def write(study: Study, results: Path) -> None:
     curves = {"flat": flat_spectrum(study.information.flat_power_A2)}
     samples = study.information.samples
     of_pairs = information.metrics(train, test, study.microscope, samples, curves)
-    metrics = ood.metrics(table, of_pairs, confidence=None)
+    metrics = ood.metrics(matrices(table), of_pairs, confidence=None)
     datasets.write(metrics, results / layout.OOD, datasets.OOD, {})
 
 

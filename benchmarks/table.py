@@ -27,6 +27,7 @@ from passband.config import Study, load
 from passband.grid import batches
 from passband.jobs import job as jobs
 from passband.learning import confidence
+from passband.matrices.matrix import matrices
 from passband.results.stores import load_table
 from passband.scores import OUTCOMES
 from passband.storage import datasets, provenance
@@ -124,7 +125,7 @@ def pairs(study: Study, folder: Path) -> None:
 def ood_metrics(study: Study, folder: Path) -> None:
     jobs.cap_threads(1)  # as the job does; its threads are set below
     metrics = ood.metrics(
-        load_table(folder / "table.zarr"),
+        matrices(load_table(folder / "table.zarr")),
         datasets.read(folder / "information.zarr", datasets.INFORMATION),
         study.evaluation.confidence,
         threads=os.cpu_count(),

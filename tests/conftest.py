@@ -21,11 +21,11 @@ from required import refuse
 from synthetic import CPU, SEED, discs
 from workplace import Workplace, cpu_seconds
 
-from passband.analysis import learned
 from passband.config import Microscope
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.matrices import learned
 
 # One thread, as in a job. Images in tests are so small that threads would mostly wait.
 torch.set_num_threads(1)
@@ -70,10 +70,10 @@ def condition() -> Condition:
 @pytest.fixture
 def all_learned(monkeypatch) -> None:
     """Regard all networks of this process's studies as good: theirs are trained too briefly."""
-    of_table = learned.unlearned
+    of_source = learned.unlearned
 
-    def unlearned(table, study) -> xr.DataArray:
-        found = of_table(table, study)
+    def unlearned(source, study) -> xr.DataArray:
+        found = of_source(source, study)
         return xr.zeros_like(found).assign_attrs(learned=found.size)
 
     monkeypatch.setattr(learned, "unlearned", unlearned)

@@ -38,12 +38,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from findings.twelve_thousand.studies import finish, write
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
-from passband.analysis.packed_table import by_image, image_dice
 from passband.answers.likeness import StudyImages
 from passband.config import load
 from passband.grid import Condition
 from passband.learning.evaluation import confusion, predict
 from passband.learning.network_files import finished_networks, open_networks
+from passband.matrices.leaving import by_image, image_dice
 from passband.reports import markdown
 from passband.results import Results
 from passband.scores import dice

@@ -27,11 +27,12 @@ from findings.twelve_thousand.parts import WHOLE
 from findings.twelve_thousand.results import Estimate
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
-from passband.analysis.packed_table import DRAWN, IMAGE_DICE, LARGEST, by_image, image_dice
 from passband.answers.tested_networks import TestedNetworks
 from passband.axes import MAIN_AXES
 from passband.config import load
 from passband.grid import Condition
+from passband.matrices.leaving import by_image, image_dice
+from passband.matrices.packed import DRAWN, IMAGE_DICE, LARGEST
 from passband.prediction.range_of_use import ranges
 from passband.prediction.recommend.microscopes import microscopes
 from passband.prediction.recommend.network_ranking import expected_dice

@@ -18,10 +18,11 @@ import xarray as xr
 from findings.choosing.rules import Networks
 from findings.choosing.scores import Check, Half, check, text
 from passband import PassbandError
-from passband.analysis.packed_table import DRAWN, by_image
 from passband.answers.further_tests import evaluate_extra
 from passband.answers.tested_networks import TestedNetworks
 from passband.grid import Condition
+from passband.matrices.leaving import by_image
+from passband.matrices.packed import DRAWN
 from passband.prediction.recommend.microscopes import microscopes
 from passband.prediction.recommend.network_ranking import expected_dice
 from passband.results import Results

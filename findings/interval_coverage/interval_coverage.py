@@ -28,8 +28,8 @@ from scipy.special import polygamma
 
 from findings.twelve_thousand import packed
 from passband.analysis.bootstrap import percentile_interval
-from passband.analysis.crossed_intervals import Part, half_width, moderated, of_mean, variance
-from passband.analysis.packed_table import by_image, image_dice
+from passband.matrices.crossed_intervals import Part, half_width, moderated, of_mean, variance
+from passband.matrices.leaving import by_image, image_dice
 from passband.reports import markdown
 
 CONFIDENCE = 0.95

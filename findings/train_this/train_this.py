@@ -65,10 +65,10 @@ from findings.twelve_thousand import packed, parts
 from findings.twelve_thousand.studies import STUDIES as OTHER_STUDIES
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
-from passband.analysis.packed_table import by_image, image_dice, own_by_image
 from passband.axes import MAIN_AXES
 from passband.config import Study, load, study_file
 from passband.grid import Condition
+from passband.matrices.leaving import by_image, image_dice, own_by_image
 from passband.mixtures import Mixture
 from passband.prediction.range_of_use import ranges
 

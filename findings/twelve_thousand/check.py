@@ -12,10 +12,10 @@ import yaml
 from findings.twelve_thousand.parts import DATA, WHOLE, run
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
-from passband.analysis.packed_table import DRAWN, IMAGE_DICE, LARGEST, packed
 from passband.axes import MAIN_AXES
 from passband.config import load, study_file
 from passband.grid import Condition
+from passband.matrices.packed import DRAWN, IMAGE_DICE, LARGEST, packed
 from passband.results import layout
 from passband.results.stores import load_table
 from passband.seeds import generator

@@ -26,7 +26,7 @@ from findings.twelve_thousand.parts import DATA
 from findings.twelve_thousand.results import DOSE, Estimate, Scores, shares_of
 from findings.twelve_thousand.studies import STUDIES, TEST_DOSES, write
 from passband import PassbandError
-from passband.analysis.crossed_intervals import Part, half_width, jackknife, of_mean
+from passband.matrices.crossed_intervals import Part, half_width, jackknife, of_mean
 
 TABLE = DATA / "claims.csv"
 #: The columns that name a row.

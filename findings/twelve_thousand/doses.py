@@ -16,8 +16,8 @@ from findings.twelve_thousand.parts import DATA
 from findings.twelve_thousand.results import CONFIDENCE, DOSE, DRAWS, LENS, Conditions, Estimate
 from passband import scores
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
-from passband.analysis.packed_table import by_image, image_dice
 from passband.config import validate
+from passband.matrices.leaving import by_image, image_dice
 from passband.reports import markdown
 from passband.results import layout
 from passband.results.stores import load_table

@@ -20,12 +20,12 @@ from findings.twelve_thousand.parts import DATA, append
 from findings.twelve_thousand.results import LENS
 from findings.twelve_thousand.rivals import Features, transfer_features, weights_of
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
-from passband.analysis.packed_table import mean_dice
 from passband.analysis.profiles import SAMPLES, profiles
 from passband.analysis.spectra import SPECTRUM, from_json
 from passband.axes import MAIN_AXES
 from passband.config import validate
 from passband.grid import Condition
+from passband.matrices.leaving import mean_dice
 from passband.prediction.matrix import interaction
 from passband.prediction.matrix.level_scores import ENDS, ROWS, left_out
 from passband.results import layout

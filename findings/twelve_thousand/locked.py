@@ -31,10 +31,10 @@ from findings.twelve_thousand.parts import FOLDER, WHOLE
 from findings.twelve_thousand.results import Scores
 from passband import PassbandError
 from passband.analysis import profiles, spectra
-from passband.analysis.packed_table import by_image, image_dice
 from passband.axes import MAIN_AXES
 from passband.config import Study, load, study_file
 from passband.grid import Condition
+from passband.matrices.leaving import by_image, image_dice
 from passband.prediction import gaussian_process
 from passband.prediction.gaussian_process import Z90, GaussianProcess
 from passband.results import layout

@@ -14,8 +14,8 @@ import xarray as xr
 
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
-from passband.analysis.packed_table import by_image, image_dice, own_by_image
 from passband.axes import MAIN_AXES
+from passband.matrices.leaving import by_image, image_dice, own_by_image
 
 DRAWS, CONFIDENCE = 200, 0.95
 DOSE = "dose_e_per_A2"

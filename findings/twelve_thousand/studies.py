@@ -17,9 +17,9 @@ import xarray as xr
 
 from findings.twelve_thousand.parts import FOLDER, append, joined, read, run
 from passband import PassbandError
-from passband.analysis.packed_table import by_image, image_dice, own_by_image
 from passband.axes import MAIN_AXES
 from passband.config import load, study_file
+from passband.matrices.leaving import by_image, image_dice, own_by_image
 from passband.results import layout
 from passband.results.stores import load_table
 

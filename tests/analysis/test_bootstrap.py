@@ -1,28 +1,11 @@
-"""The matrices of a study, rank correlation, bootstrap intervals, and Markdown tables."""
+"""Rank correlation, bootstrap intervals, and Markdown tables."""
 
 import numpy as np
 import pytest
-import xarray as xr
 from scipy.stats import spearmanr
 
-from passband.analysis import bootstrap, correlation, groups
+from passband.analysis import bootstrap, correlation
 from passband.reports import markdown
-
-SIZES = {"specimen": ["iron", "gold"], "architecture": ["unet"], "test_specimen": ["iron", "gold"]}
-
-
-def test_groups_are_in_the_order_of_the_study_with_their_names():
-    data = xr.Dataset({"dice": ((*groups.GROUP, "train"), np.arange(12.0).reshape(2, 1, 2, 3))})
-    data = data.assign_coords(SIZES).transpose("train", ...)
-    found = groups.groups(data)
-    assert [index for index, _ in found] == [(0, 0, 0), (0, 0, 1), (1, 0, 0), (1, 0, 1)]
-    np.testing.assert_array_equal(found[2][1].dice, [6, 7, 8])
-    assert [groups.group_label(cells) for _, cells in found] == [
-        "unet, iron",
-        "unet, iron → gold",
-        "unet, gold → iron",
-        "unet, gold",
-    ]
 
 
 def test_rank_correlation_is_scipys_and_nan_where_one_side_is_constant():

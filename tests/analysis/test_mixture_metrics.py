@@ -9,6 +9,7 @@ import xarray as xr
 from passband.analysis import information, mixture_metrics, ood
 from passband.config import Microscope, Spread
 from passband.grid import Axes, Condition
+from passband.matrices.matrix import matrices
 from passband.mixtures import MIXTURES, Mixture
 from passband.scores import OUTCOMES
 
@@ -104,7 +105,7 @@ def of(data):
     trained = {each.id: each for each in (*TRAIN, GIVEN, ONE, SOFT)}
     rows = [trained[id] for id in data.train.values.tolist()]
     known = metrics(TRAIN, [row for row in rows if isinstance(row, Mixture)])
-    return ood.metrics(data, known).squeeze()
+    return ood.metrics(matrices(data), known).squeeze()
 
 
 def test_the_own_score_is_the_expectation_over_test_conditions():

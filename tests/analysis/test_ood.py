@@ -14,6 +14,7 @@ from passband.analysis import ood
 from passband.analysis.information import metrics
 from passband.config import Microscope, Spread, load
 from passband.grid import Axes, Condition
+from passband.matrices.matrix import matrices
 from passband.optics import ctf
 from passband.reports import summaries
 
@@ -80,7 +81,7 @@ def make_information(table, shared=None, weights=("flat",)):
 
 def run(D, confidence=None, train=None, test=None, shared=None, **options):
     table = make_table(D, train, test)
-    found = ood.metrics(table, make_information(table, shared), confidence, **options)
+    found = ood.metrics(matrices(table), make_information(table, shared), confidence, **options)
     return found.isel(specimen=0, architecture=0, test_specimen=0)
 
 
@@ -208,7 +209,7 @@ def test_distance_is_that_of_the_specimens_own_weight():
     mirrored = np.array([[1, 0.2, 0.9], [0.2, 1, 0.5], [0.9, 0.5, 1]])
     own = make_information(table, mirrored, ["gold"])
     both = xr.concat([flat, own], "weight")
-    by_own, by_flat = (ood.metrics(table, i, None).squeeze() for i in (both, flat))
+    by_own, by_flat = (ood.metrics(matrices(table), i, None).squeeze() for i in (both, flat))
     np.testing.assert_allclose(by_flat.near, [0.5, 0.7, np.nan])
     np.testing.assert_allclose(by_own.near, [0.2, np.nan, 0.1])
     np.testing.assert_allclose(ood.distance(both, "gold"), 1 - mirrored)
@@ -328,7 +329,7 @@ def test_test_grid_that_differs_from_the_training_grid():
 def test_groups_do_not_mix():
     D = random_dice(2, 2, 2, 3, 2, 3, 4)
     table = make_table(D, specimens=("gold", "silver"))
-    found = ood.metrics(table, make_information(table, weights=("flat", "gold")), 0.95)
+    found = ood.metrics(matrices(table), make_information(table, weights=("flat", "gold")), 0.95)
     np.testing.assert_allclose(found.dice, D.mean((4, 6)))
     np.testing.assert_allclose(found.id, np.diagonal(D.mean((4, 6)), axis1=3, axis2=4))
     for s in range(2):
@@ -347,12 +348,14 @@ def test_order_of_the_tables_dimensions_changes_nothing():
     table = make_table(random_dice(3, 2, 3, 4))
     turned = table.transpose("outcome", "structure", "test", "replica", "train", ...)
     information = make_information(table)
-    assert ood.metrics(turned, information).equals(ood.metrics(table, information))
+    assert ood.metrics(matrices(turned), information).equals(
+        ood.metrics(matrices(table), information)
+    )
 
 
 def test_result_is_labelled():
     table = make_table(random_dice(2, 2, 2, 3))
-    found = ood.metrics(table, make_information(table), confidence=0.9)
+    found = ood.metrics(matrices(table), make_information(table), confidence=0.9)
     dims = ("specimen", "architecture", "test_specimen", "train")
     for name in (*ood.SUMMARIES, "effective_robustness"):
         assert found[name].dims == dims
@@ -372,7 +375,10 @@ def test_progress_wraps_the_groups():
     seen = []
     table = make_table(random_dice(2, 1, 1, 2, 1, 2, 2), specimens=("gold", "silver"))
     ood.metrics(
-        table, make_information(table), None, progress=lambda g: [seen.append(x) or x for x in g]
+        matrices(table),
+        make_information(table),
+        confidence=None,
+        progress=lambda every: [seen.append(x) or x for x in every],
     )
     assert len(seen) == 2
 
@@ -576,6 +582,11 @@ def test_intervals_by_hand():
 # One replica of several
 
 
+def chosen(table):
+    (matrix,) = matrices(table)
+    return xr.Dataset(ood.selections(matrix))
+
+
 def selected(D, losses):
     """Return what is selected from Dice (train, replica, test, structure) and from losses.
 
@@ -583,7 +594,7 @@ def selected(D, losses):
     """
     table = make_table(D)
     table["val_loss"] = table.val_loss.copy(data=np.reshape(losses, table.val_loss.shape))
-    return ood.selections(table).isel(specimen=0, architecture=0, test_specimen=0)
+    return chosen(table)
 
 
 #: Two training conditions, three replicas, two test conditions, two structures.
@@ -616,7 +627,7 @@ def test_missing_replicas_are_not_chosen():
 
 def test_selections_of_a_table_on_disk_are_those_of_one_in_memory():
     table = make_table(CHOICE)
-    xr.testing.assert_identical(ood.selections(table.chunk()), ood.selections(table))
+    xr.testing.assert_identical(chosen(table.chunk()), chosen(table))
 
 
 def test_selections_are_there_with_several_replicas_only():
@@ -629,7 +640,9 @@ def test_summary_shows_the_effect_of_selection_on_the_mean():
     table["val_loss"] = table.val_loss.copy(
         data=np.reshape([[0.1, 0.2, 0.9], [0.5, 0.4, 0.1]], table.val_loss.shape)
     )
-    *_, empty, line = summaries.ood(ood.metrics(table, make_information(table), None)).splitlines()
+    *_, empty, line = summaries.ood(
+        ood.metrics(matrices(table), make_information(table), None)
+    ).splitlines()
     # M(0, 1) and M(1, 0): of all replicas, of the chosen, of the best.
     every = (np.mean(CHOICE[0, :, 1]) + np.mean(CHOICE[1, :, 0])) / 2
     assert empty == ""

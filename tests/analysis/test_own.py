@@ -9,6 +9,7 @@ import xarray as xr
 
 from passband.analysis import ood, table
 from passband.grid import Axes, Condition
+from passband.matrices.matrix import matrices
 from passband.results.stores import load_table
 from passband.scores import OUTCOMES, dice
 from passband.storage import DamagedError, datasets
@@ -117,13 +118,13 @@ def test_the_score_in_distribution_exists_for_every_row(confidence):
         {"weight": ["flat"], "train": ids, "test": ids},
     )
     own = np.stack([counts[:, :, :, i, :, i] for i in range(4)], 3)
-    complete = ood.metrics(whole, information, confidence)
+    complete = ood.metrics(matrices(whole), information, confidence)
     part = whole.isel(test=[1, 2, 3])
-    without = ood.metrics(part, information, confidence)
+    without = ood.metrics(matrices(part), information, confidence)
     own_dims = [d for d in (*dims, "outcome") if d != "test"]
     alone = {"own_counts": (own_dims, own)}
     alone["own_dice"] = (own_dims[:-2], dice(own.astype(int)).mean(-1))
-    found = ood.metrics(part.assign(alone), information, confidence)
+    found = ood.metrics(matrices(part.assign(alone)), information, confidence)
     assert np.isnan(without.id.sel(train=ids[0])).all()
     for name in ["id", "gap_model"] + ["id_interval"] * bool(confidence):
         expected = complete[name]

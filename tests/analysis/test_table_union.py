@@ -6,8 +6,8 @@ import xarray as xr
 
 from passband import PassbandError
 from passband.analysis import table_union
-from passband.analysis.packed_table import DRAWN, MISSING, mean_dice, packed
 from passband.grid import Axes, Condition
+from passband.matrices.packed import DRAWN, MISSING, packed, packed_mean
 from passband.results.stores import load_table
 from passband.scores import OUTCOMES, dice
 
@@ -64,7 +64,7 @@ def test_a_packed_table_has_the_dice_of_each_image():
     np.testing.assert_array_equal(found[:, :, there], np.rint(254 * exact[:, :, there]))
     assert (found[:, :, 1] == MISSING).all()
     np.testing.assert_array_equal(small.microscope_dose_e_per_A2, [333] * 4)
-    mean = mean_dice(small, DRAWN)
+    mean = packed_mean(small, DRAWN)
     np.testing.assert_allclose(
         mean[:, :, there], whole.microscope_dice[:, :, there], atol=0.5 / 254
     )

@@ -14,10 +14,11 @@ import xarray as xr
 
 from passband import PassbandError, cli
 from passband.analysis import table_union
-from passband.analysis.packed_table import image_dice, packed, soft_dice
 from passband.answers import merge
 from passband.config import validate
 from passband.grid import Axes, Condition
+from passband.matrices.leaving import image_dice
+from passband.matrices.packed import packed, soft_dice
 from passband.mixtures import MIXTURES, is_mixture
 from passband.prediction.recommend.microscopes import first_replica_microscopes
 from passband.results import parts

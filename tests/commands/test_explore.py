@@ -13,13 +13,13 @@ from explorer_page import READ, STEP, check_pixels, matrix_of, outwards, show
 from recommended import make_study
 
 from passband import cli
-from passband.analysis import learned
 from passband.analysis.information import PAIR
 from passband.answers import explored_images, recommendation
 from passband.answers.tested_networks import TestedNetworks
 from passband.axes import MAIN_AXES
 from passband.config import validate
 from passband.grid import Axes
+from passband.matrices import learned
 from passband.prediction.range_of_use import Asked
 from passband.prediction.recommend.microscopes import microscopes
 from passband.reports.explorer import content as explorer_content
@@ -162,7 +162,7 @@ def test_networks_that_did_not_learn_are_not_ranked(tmp_path, capsys, other, mon
     for number in (1, 16):
         failed = (np.arange(16) < number).reshape(1, 1, 16, 1)
         found = xr.DataArray(failed, coords, tuple(coords), attrs={"learned": 16 - number})
-        monkeypatch.setattr(learned, "unlearned", lambda table, study, found=found: found)
+        monkeypatch.setattr(learned, "unlearned", lambda source, study, found=found: found)
         assert explore(capsys, results)[0] == 0
         show(other, results / "explorer.html")
         asked = [5, 1.2, 10, 100]

@@ -13,10 +13,10 @@ from recommended import make_results, make_study
 
 import passband
 from passband import PassbandError, cli
-from passband.analysis import learned
 from passband.answers import image_recommendation
 from passband.answers.tested_networks import TestedNetworks
 from passband.config import validate
+from passband.matrices import learned
 from passband.results.layout import EXTRA_LEASE
 from passband.storage import datasets, lease
 
@@ -118,7 +118,8 @@ def failed(monkeypatch):
     """Return a function that makes networks fail, with the first training conditions' numbers."""
 
     def fail(*places):
-        def unlearned(table, study):
+        def unlearned(source, study):
+            table = source.images.table
             dims = "specimen", "architecture", "train", "replica"
             found = np.zeros([table.sizes[d] for d in dims], dtype=bool)
             found[:, :, list(places)] = True

@@ -5,9 +5,9 @@ import xarray as xr
 from recommended import make_results
 
 from passband.analysis import information, ood, profiles
-from passband.analysis.groups import GROUP
 from passband.config import Study
 from passband.grid import Axes
+from passband.matrices.matrix import GROUP, matrices
 from passband.storage import datasets
 
 
@@ -46,7 +46,7 @@ def make_explored(study, folder, noise=0.01, without=0):
         2,
     )
     datasets.write(metrics, results / "information.zarr", datasets.INFORMATION, {})
-    found = ood.metrics(table, metrics)
+    found = ood.metrics(matrices(table), metrics)
     datasets.write(found, results / "ood.zarr", datasets.OOD, {})
     return results
 

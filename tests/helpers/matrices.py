@@ -3,8 +3,8 @@
 import numpy as np
 import xarray as xr
 
-from passband.analysis.groups import GROUP
 from passband.grid import Axes, Condition
+from passband.matrices.matrix import GROUP
 
 GRID = {
     "defocus_nm": [5, 15, 25],

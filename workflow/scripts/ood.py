@@ -3,6 +3,7 @@
 from passband.analysis import ood
 from passband.jobs import job as jobs
 from passband.jobs import reuse
+from passband.matrices.matrix import matrices
 from passband.storage import datasets
 
 
@@ -14,7 +15,7 @@ def main(snakemake):
         attrs = reuse.attributes(job, snakemake, datasets.OOD)
         with datasets.open_checked(snakemake.input.table, datasets.TABLE) as table:
             metrics = ood.metrics(
-                table,
+                matrices(table),
                 datasets.read(snakemake.input.information, datasets.INFORMATION),
                 params.confidence if params.intervals else None,
                 job.progress,

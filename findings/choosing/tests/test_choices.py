@@ -13,9 +13,10 @@ from toy_networks import true_dice
 
 from findings.choosing import choices
 from passband import PassbandError
-from passband.analysis.packed_table import DRAWN, mean_dice, packed
 from passband.config import validate
 from passband.grid import is_condition
+from passband.matrices.leaving import mean_dice
+from passband.matrices.packed import DRAWN, packed
 from passband.prediction.recommend.microscopes import first_replica_microscopes
 from passband.results import layout
 from passband.scores import OUTCOMES

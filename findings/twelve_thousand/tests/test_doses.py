@@ -7,8 +7,8 @@ import xarray as xr
 
 from findings.twelve_thousand import doses
 from passband import scores
-from passband.analysis.packed_table import packed
 from passband.grid import Axes, Condition
+from passband.matrices.packed import packed
 from passband.storage import datasets
 
 DOSES, LENSES = (50.0, 200.0, 1600.0), ((0.0, 1.2), (10.0, 1.2), (20.0, 100.0))

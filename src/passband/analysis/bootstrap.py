@@ -1,6 +1,6 @@
 """Bootstrap over clusters, such as training and test conditions: samples, percentile intervals.
 
-Intervals over replicas and images are in :mod:`passband.analysis.crossed_intervals`.
+Intervals over replicas and images are in :mod:`passband.matrices.crossed_intervals`.
 """
 
 from dataclasses import dataclass

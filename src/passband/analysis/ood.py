@@ -4,18 +4,14 @@ M(i, j) is the mean Dice, over test structures and replicas, of networks that we
 condition i and are tested under condition j.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import xarray as xr
 
-from passband.analysis.crossed_intervals import Part, half_width, moderated, variance
-from passband.analysis.groups import GROUP, groups
-from passband.analysis.packed_table import by_image, image_dice, own_by_image
-from passband.grid import is_condition
-from passband.mixtures import MIXTURES, expected_weights
-from passband.storage import json_text
+from passband.matrices.crossed_intervals import Part, half_width, moderated, variance
+from passband.matrices.matrix import Matrix, group_coordinates, together
 
 #: OOD metrics of a training condition (`SUMMARIES`), and of a pair of conditions (`MATRICES`).
 SUMMARIES: dict[str, str] = {
@@ -31,6 +27,7 @@ MATRICES: dict[str, str] = {
     "gap_model": "M(i, i) − M(i, j): the network's loss of Dice under another condition",
     "gap_test": "M(j, j) − M(i, j): the difference to a network trained under the test condition",
 }
+_PAIR = ("train", "test")
 #: Metrics that have the Dice of one replica, in place of the mean over replicas.
 SELECTIONS: dict[str, str] = {
     "dice_selected": "Dice of the replica with the lowest validation loss in distribution",
@@ -67,31 +64,28 @@ def distance(information: xr.Dataset, weight: str) -> np.ndarray:
     return np.clip(1 - share, 0, 1).round(12) + 0.0  # no −0
 
 
-def selections(table: xr.Dataset) -> xr.Dataset:
+def selections(matrix: Matrix) -> dict[str, xr.Variable]:
     """Return, for each pair of conditions, the Dice of a replica chosen by each of two rules.
 
     The first rule chooses the replica with the lowest validation loss. The second rule chooses with
     the test data, like DomainBed's oracle, "test-domain validation" (Gulrajani & Lopez-Paz 2021).
     The Dice of the oracle is an upper bound for all rules, so do not compare it with other results.
 
-    Args:
-        table: Table with `dice` and `val_loss`, see :func:`passband.analysis.table.aggregate`.
-
     Returns:
-        Each of :data:`SELECTIONS` over (specimen, architecture, test_specimen, train, test).
-        Missing replicas are ignored. The Dice is NaN if all replicas are missing.
+        Each of :data:`SELECTIONS`, (train, test). Missing replicas are ignored. The Dice is NaN if
+        all replicas are missing.
     """
-    dice, losses = table.dice.compute(), table.val_loss.compute()
+    dice, losses = matrix.by_network, matrix.training.val_loss.compute()
     chosen = dice.isel(replica=losses.fillna(np.inf).argmin("replica"))
     rules = ("lowest validation loss on the training condition", "oracle: by the test condition")
     choices = {}
     for (name, words), value, rule in zip(
         SELECTIONS.items(), (chosen, dice.max("replica")), rules, strict=True
     ):
-        value = value.transpose("specimen", "architecture", "test_specimen", "train", "test")
         attrs = {"units": "1", "long_name": words, "selection": rule}
-        choices[name] = (value.dims, value.values.astype(float), attrs)
-    return xr.Dataset(choices)
+        values = value.transpose(*_PAIR).values.astype(float)
+        choices[name] = xr.Variable(_PAIR, values, attrs)
+    return choices
 
 
 def summary_weights(
@@ -141,23 +135,6 @@ def summaries(
     return {name: M @ w for name, w in summary_weights(M, own, near, far).items()}
 
 
-def expectations(table: xr.Dataset) -> dict[int, np.ndarray | None]:
-    """Return the weights of the test conditions in the expectation over each mixture of a table.
-
-    Returns:
-        By the index of the mixture along `train`, each (test,) float64. None if not all conditions
-        of the mixture are test conditions, or if the table does not have the mixture's conditions.
-    """
-    ids = [str(id) for id in table.train.values]
-    tests = [str(id) for id in table.test.values]
-    content = json_text.parse(table.attrs.get(MIXTURES, "{}"))
-    return {
-        i: expected_weights(content.get(id, {}), tests)
-        for i, id in enumerate(ids)
-        if not is_condition(id)
-    }
-
-
 def effective_robustness(
     id: np.ndarray, ood: np.ndarray, fitted: np.ndarray | None = None
 ) -> np.ndarray:
@@ -186,25 +163,23 @@ def effective_robustness(
 
 
 def metrics(
-    table: xr.Dataset,
+    matrices: Sequence[Matrix],
     information: xr.Dataset,
     confidence: float | None = 0.95,
     progress: Callable[[Iterable], Iterable] = iter,
     threads: int = 1,
 ) -> xr.Dataset:
-    """Return the OOD metrics of a table of results, with confidence intervals.
+    """Return the OOD metrics of matrices, with confidence intervals.
 
     Args:
-        table: The table of results, see :func:`passband.analysis.table.aggregate`, or a packed
-            table, see :mod:`passband.analysis.packed_table`. Each thread reads the data of one
-            training condition at a time. If the table has results under each network's own
-            condition, the metrics `id` and `gap_model` exist for every training condition, and
-            otherwise for those that are test conditions.
+        matrices: All matrices of a study. Each thread reads the images of one row at a time. If
+            networks were tested under their own conditions, the metrics `id` and `gap_model` exist
+            for every row, and otherwise for those that are test conditions.
         information: Information metrics of the same conditions, see
             :func:`passband.analysis.information.metrics`.
         confidence: Intended coverage of the confidence intervals, see
-            :mod:`passband.analysis.crossed_intervals`. None: there are no confidence intervals.
-        threads: Number of training conditions that are computed at the same time.
+            :mod:`passband.matrices.crossed_intervals`. None: there are no confidence intervals.
+        threads: Number of rows that are computed at the same time.
 
     Returns:
         - `distance` (specimen, train, test), see :func:`distance`. Test conditions whose distance
@@ -218,31 +193,31 @@ def metrics(
           dimensions as the metrics in :data:`MATRICES`.
         - If there are several replicas, each of :data:`SELECTIONS`.
     """
-    shape = tuple(table.sizes[d] for d in GROUP)
-    place = {id: k for k, id in enumerate(table.test.values)}
-    own = [place.get(id) for id in table.train.values]
-    information = information.sel(train=table.train.values, test=table.test.values)
+    first = matrices[0]
+    information = information.sel(train=list(first.rows), test=list(first.columns))
     # The weight of the metrics is the spectrum of the training specimen, for every test specimen.
     known = information.weight.values
-    weight_of = {name: name if name in known else "flat" for name in table.specimen.values}
-    apart = {name: distance(information, weight) for name, weight in weight_of.items()}
-    values: dict[str, np.ndarray] = {}
-    own_images = own_by_image(table)
-    expected = expectations(table)
-    for index, cells in progress(groups(by_image(table))):
-        place = dict(zip(GROUP, index, strict=True))
-        own_cells = None if own_images is None else own_images.isel(place)
-        result = _metrics_of_group(
-            *(cells, own_cells, apart[str(cells.specimen.values)], own, expected),
-            *(confidence, threads),
-        )
-        for name, value in result.items():
-            values.setdefault(name, np.full(shape + value.shape, np.nan))[index] = value
-    result = _dataset(values, table, confidence)
+    apart = {
+        name: distance(information, name if name in known else "flat")
+        for name in dict.fromkeys(matrix.specimen for matrix in matrices)
+    }
+    names = [matrix.name for matrix in matrices]
+    found = (
+        _metrics_of_matrix(matrix, apart[matrix.specimen], confidence, threads)
+        for matrix in progress(matrices)
+    )
+    variables = together(names, map(_variables, found))
+    _describe(variables, first.structures, confidence)
     words = "share of the information under the better condition that the other condition lacks"
-    attrs = {"units": "1", "long_name": words}
-    result["distance"] = ("specimen", "train", "test"), np.stack(list(apart.values())), attrs
-    return result.assign(selections(table).data_vars) if table.sizes["replica"] > 1 else result
+    variables["distance"] = xr.Variable(
+        ("specimen", "train", "test"),
+        np.stack(list(apart.values())),
+        {"units": "1", "long_name": words},
+    )
+    if len(first.replicas) > 1:
+        variables |= together(names, map(selections, matrices))
+    bounds = {} if confidence is None else {"bound": ["low", "high"]}
+    return xr.Dataset(variables, first.coordinates | group_coordinates(names) | bounds)
 
 
 def small(metrics: xr.Dataset) -> xr.Dataset:
@@ -255,44 +230,27 @@ def small(metrics: xr.Dataset) -> xr.Dataset:
     return few.map(lambda v: np.round(v * 2.0**14).astype("float32") / 2**14, keep_attrs=True)
 
 
-def _metrics_of_group(
-    cells: xr.DataArray,
-    own_cells: xr.DataArray | None,
-    apart: np.ndarray,
-    own: list[int | None],
-    expected: dict[int, np.ndarray | None],
-    confidence: float | None,
-    threads: int,
+def _metrics_of_matrix(
+    matrix: Matrix, apart: np.ndarray, confidence: float | None, threads: int
 ) -> dict[str, np.ndarray]:
-    """Return all OOD metrics, with intervals, of one specimen, architecture and test specimen.
+    """Return all OOD metrics of a matrix, with intervals.
 
     Args:
-        cells: (train, ...), counts of pixels, or packed Dice, of the specimen, architecture and
-            test specimen.
-        own_cells: (train, ...), the same under each training condition itself.
         apart: (train, test), distances between training and test conditions, see :func:`distance`.
-        own: The index of each training condition among the test conditions; None if it is not a
-            test condition.
-        expected: See :func:`expectations`, each (test,).
     """
     train, test = apart.shape
+    own = matrix.own
     # Mixtures do not change what is near and far for the other rows.
     others = np.ones_like(apart, dtype=bool)
-    others[list(expected)] = False
+    others[matrix.is_mixture] = False
     for i, k in enumerate(own):
         if k is not None:
             others[i, k] = False
     near = apart < (np.median(apart[others]) if others.any() else 0.0)
 
-    structures = cells.sizes["structure"]
+    structures = matrix.structures
     # A condition without networks keeps one replica, which is NaN.
-    kept = np.zeros((train, cells.sizes["replica"]), dtype=bool)
-
-    def dice_of(i: int, columns: slice = slice(None)) -> np.ndarray:
-        D = image_dice(cells.isel(train=i, test=columns), "replica", "test", "structure")
-        kept[i] = np.isfinite(D[:, 0, 0])
-        kept[i, 0] |= not kept[i].any()
-        return D[kept[i]]
+    kept = np.zeros((train, len(matrix.replicas)), dtype=bool)
 
     # Dice of each image under j, of the networks that were trained under j, is found first: if all
     # images were kept instead, those of the paper's study would take too much memory.
@@ -300,24 +258,21 @@ def _metrics_of_group(
 
     def find_ideal(i: int) -> None:
         if (k := own[i]) is not None:
-            ideal[k] = dice_of(i, slice(k, k + 1))[:, 0].mean(0)
-
-    def at_home(i: int, D: np.ndarray) -> np.ndarray:
-        """Return Dice (replica, structure) under the training condition; NaN without results."""
-        if (k := own[i]) is not None:
-            return D[:, k]
-        if own_cells is not None:
-            return image_dice(own_cells.isel(train=i), "replica", "structure")[kept[i]]
-        if (probability := expected.get(i)) is not None:
-            return np.einsum("t,rts->rs", probability, D)
-        return np.full_like(D[:, 0], np.nan)
+            D = matrix.images(i, slice(k, k + 1))[:, 0]
+            there = np.isfinite(D[:, 0])
+            there[0] |= not there.any()
+            ideal[k] = D[there].mean(0)
 
     def statistics_of_row(i: int) -> dict[str, np.ndarray]:
         """Return mean Dice, its variances over replicas and over images, for each metric."""
-        D = dice_of(i)
+        images = matrix.images(i)
+        kept[i] = np.isfinite(images[:, 0, 0])
+        kept[i, 0] |= not kept[i].any()
+        D = images[kept[i]]
+        home = matrix.home(i, images)
         weights = summary_weights(D.mean((0, 2)), own[i], near[i], ~near[i])
         found = {name: np.einsum("t,rts->rs", w, D) for name, w in weights.items()}
-        found["id"] = at_home(i, D)
+        found["id"] = np.full_like(D[:, 0], np.nan) if home is None else home[kept[i]]
         found |= {"dice": D, "gap_model": found["id"][:, None] - D, "gap_test": ideal - D}
         return {
             name: np.stack([Y.mean((0, -1)), variance(Y.mean(-1), 0), variance(Y.mean(0))])
@@ -330,7 +285,7 @@ def _metrics_of_group(
     statistics = {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
     values = {name: each[0] for name, each in statistics.items()}
     values["dice_std"] = np.sqrt(statistics["dice"][1])
-    fitted = np.array([i not in expected for i in range(train)])
+    fitted = ~matrix.is_mixture
     values["effective_robustness"] = effective_robustness(values["id"], values["ood"], fitted)
     if confidence is not None:
         for name, interval in _intervals(
@@ -344,7 +299,7 @@ def _intervals(
     statistics: dict[str, np.ndarray],
     replicas: np.ndarray,
     fitted: np.ndarray,
-    own: list[int | None],
+    own: Sequence[int | None],
     structures: int,
     confidence: float,
 ) -> Iterator[tuple[str, np.ndarray]]:
@@ -394,9 +349,18 @@ def _method(several_replicas: bool, several_images: bool) -> str:
     )
 
 
-def _dataset(
-    values: dict[str, np.ndarray], table: xr.Dataset, confidence: float | None
-) -> xr.Dataset:
+def _variables(values: dict[str, np.ndarray]) -> dict[str, xr.Variable]:
+    """Return the metrics of a matrix with their dimensions."""
+    found = {}
+    for name, value in values.items():
+        bound = ("bound",) * name.endswith("_interval")
+        dims = _PAIR[: value.ndim - len(bound)] + bound
+        found[name] = xr.Variable(dims, value)
+    return found
+
+
+def _describe(variables: dict[str, xr.Variable], structures: int, confidence: float | None) -> None:
+    """Say in the attributes of the metrics of all matrices what they are."""
     described = (
         SUMMARIES
         | MATRICES
@@ -405,27 +369,12 @@ def _dataset(
             "effective_robustness": "residual of logit(ood) on logit(id) over training conditions",
         }
     )
-    dims = ("specimen", "architecture", "test_specimen", "train", "test")
-    several = bool(np.isfinite(values["dice_std"]).any()), table.sizes["structure"] > 1
-    method = _method(*several)
-    variables = {}
-    for name, value in values.items():
+    several = bool(np.isfinite(variables["dice_std"].values).any())
+    method = _method(several, structures > 1)
+    for name, variable in variables.items():
         metric = name.removesuffix("_interval")
-        if metric == name:
-            attrs = {"units": "1", "long_name": described[name]}
-            variables[name] = (dims[: value.ndim], value, attrs)
-        else:
-            attrs = {
-                "units": "1",
-                "long_name": f"{confidence:.0%} interval of {described[metric]}",
-                "method": method,
-            }
-            variables[name] = ((*dims[: value.ndim - 1], "bound"), value, attrs)
-    coords = {
-        name: coordinate
-        for name, coordinate in table.coords.items()
-        if set(coordinate.dims) <= set(dims)
-    }
-    if confidence is not None:
-        coords["bound"] = ["low", "high"]
-    return xr.Dataset(variables, coords)
+        words = described[metric]
+        variable.attrs = {"units": "1", "long_name": words}
+        if metric != name:
+            variable.attrs["long_name"] = f"{confidence:.0%} interval of {words}"
+            variable.attrs["method"] = method

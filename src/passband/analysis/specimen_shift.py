@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 from passband import PassbandError
 from passband.analysis.bootstrap import percentile_interval, resample
 from passband.analysis.correlation import centred, correlation
-from passband.analysis.groups import GROUP
+from passband.matrices.matrix import GROUP
 
 #: The shifts: what differs between training and test.
 SHIFTS: dict[str, str] = {

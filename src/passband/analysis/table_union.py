@@ -12,9 +12,10 @@ import xarray as xr
 import zarr
 
 from passband import PassbandError
-from passband.analysis.packed_table import DRAWN, IMAGE_DICE, OWN, mean_dice, packed
 from passband.analysis.table import STATUS
 from passband.grid import Axes
+from passband.matrices.images import images_of
+from passband.matrices.packed import DRAWN, IMAGE_DICE, OWN, packed, packed_mean
 from passband.network_id import NetworkId
 from passband.storage import atomic, datasets
 from passband.storage.records import FIRST, MICROSCOPE, values_along
@@ -127,7 +128,7 @@ def sources(parts: Sequence[Part]) -> dict[NetworkId, Source]:
             more than :data:`TOLERANCE`; if a network has no Dice; or if no part has a network.
     """
     found: dict[NetworkId, Source] = {}
-    means = [mean_dice(part.table).values for part in parts]
+    means = [images_of(part.table).mean_scores().transpose(*_NETWORK, ...).values for part in parts]
     for number, part in enumerate(parts):
         names = [part.table[dimension].values.tolist() for dimension in _NETWORK]
         status = part.table.status.transpose(*_NETWORK).values
@@ -163,7 +164,7 @@ def axes_of_parts(parts: Sequence[Part]) -> Axes:
 def _with_means(table: xr.Dataset) -> xr.Dataset:
     """Return a packed table with the mean Dice of each cell."""
     names = [before for before in ("", OWN, DRAWN) if f"{before}{IMAGE_DICE}" in table]
-    return table.assign({f"{before}dice": mean_dice(table, before) for before in names})
+    return table.assign({f"{before}dice": packed_mean(table, before) for before in names})
 
 
 def alike(parts: Sequence[Part]) -> tuple[list[Part], list[str]]:

@@ -19,7 +19,6 @@ import xarray as xr
 
 from passband import PassbandError
 from passband.analysis import mixture_metrics, ood, table_union
-from passband.analysis.packed_table import DRAWN, IMAGE_DICE, OWN, packed
 from passband.analysis.spectra import (
     SPECTRUM,
     Spectrum,
@@ -35,6 +34,8 @@ from passband.axes import AXES
 from passband.config import ConfigError, Study, validate_stored
 from passband.config.mixture_block import configuration_of
 from passband.grid import Condition, along, is_condition
+from passband.matrices.matrix import matrices
+from passband.matrices.packed import DRAWN, IMAGE_DICE, OWN, packed
 from passband.mixtures import MIXTURES, Mixture, attributes
 from passband.network_id import NetworkId
 from passband.prediction.range_of_use import ranges
@@ -249,7 +250,7 @@ def merge(
         transfer = _information(study, whole, known)
         datasets.write(transfer, beside / layout.INFORMATION, datasets.INFORMATION, attrs)
         metrics = ood.metrics(
-            whole,
+            matrices(whole),
             transfer,
             study.evaluation.confidence if study.evaluation.bootstrap else None,
             progress,

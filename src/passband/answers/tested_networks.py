@@ -9,8 +9,6 @@ import numpy as np
 import xarray as xr
 
 from passband import PassbandError
-from passband.analysis import learned
-from passband.analysis.packed_table import by_image, image_dice
 from passband.analysis.profiles import SAMPLES, profiles
 from passband.analysis.spectra import (
     Spectrum,
@@ -24,6 +22,8 @@ from passband.answers import fitted_models
 from passband.answers.further_tests import read_extra
 from passband.config import Study
 from passband.grid import Condition, is_condition, of_conditions
+from passband.matrices import leaving
+from passband.matrices.leaving import by_image, image_dice
 from passband.network_id import NetworkId
 from passband.prediction import covariance, gaussian_process
 from passband.prediction.range_of_use import TestedDoses
@@ -194,7 +194,7 @@ class TestedNetworks:
     @cached_property
     def unlearned(self) -> xr.DataArray:
         """Which networks of the study did not learn, see `learned.unlearned`."""
-        return learned.unlearned(self.results.table, self.study)
+        return leaving.unlearned(self.results.table, self.study)
 
     @cached_property
     def unlearned_ids(self) -> frozenset[str]:

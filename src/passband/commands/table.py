@@ -75,12 +75,12 @@ def run(options: argparse.Namespace) -> int:
 
 def ood(results: Results) -> str:
     """Return the table of the OOD metrics of a finished study, with what did not learn marked."""
-    from passband.analysis import learned
+    from passband.matrices import leaving
     from passband.reports import summaries
 
     unlearned = None
     if results.is_known and results.has(layout.TABLE):
-        unlearned = learned.unlearned(results.table, results.study)
+        unlearned = leaving.unlearned(results.table, results.study)
     return summaries.ood(results.ood, unlearned)
 
 

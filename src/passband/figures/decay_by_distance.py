@@ -7,8 +7,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from passband.analysis.groups import group_label, groups
 from passband.figures import style
+from passband.matrices.leaving import group_label, groups
 from passband.seeds import generator
 
 #: Number of groups of pairs with similar distances, and of bootstrap samples of conditions.

@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from passband.analysis.correlation import rank_correlation
-from passband.analysis.groups import groups
 from passband.axes import AXES, Axis
 from passband.figures import style
 from passband.figures.decay_by_distance import decay_by_distance
 from passband.figures.nested_axes import text_cm
 from passband.grid import axes_of, is_scattered
+from passband.matrices.leaving import groups
 from passband.seeds import generator
 
 #: Largest number of training values that are drawn in a panel of the figure of decay.

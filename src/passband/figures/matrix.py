@@ -13,10 +13,11 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from passband.analysis.groups import group_label, groups
 from passband.figures import nested_axes, style
 from passband.figures.nested_axes import LINE_CM, Strip
 from passband.grid import Condition, along, is_condition
+from passband.matrices.leaving import group_label, groups
+from passband.matrices.matrix import Matrix
 
 #: Height that a figure does not exceed, if more panels in a row avoid it [cm].
 _TALLEST_CM = 23.0
@@ -59,6 +60,14 @@ def matrix(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fi
         for _, cells in groups(every)
     }
     return draw(matrices, train, test, palette, width_cm, mixed)
+
+
+def plot(of: Matrix, palette: str, width_cm: float = style.PAGE_CM) -> Figure:
+    """Return the figure of a matrix, and of what its networks lose, from its table alone."""
+    names = {"dice": of.dice, "gap_test": of.loss}
+    ordered = [*(condition.id for condition in of.train), *of.mixtures]
+    cells = {name: values.sel(train=ordered).values for name, values in names.items()}
+    return draw({of.label: cells}, of.train, of.test, palette, width_cm, of.mixtures)
 
 
 def losses(M: np.ndarray, train: Sequence[Condition], test: Sequence[Condition]) -> np.ndarray:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from passband.analysis.groups import group_names, groups, specimen_label
 from passband.grid import is_condition
+from passband.matrices.leaving import group_names, groups, specimen_label
 from passband.reports.markdown import number, table
 
 

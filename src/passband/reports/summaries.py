@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from passband.analysis.groups import group_names, groups, specimen_label
 from passband.analysis.ood import SELECTIONS
 from passband.grid import of_conditions
+from passband.matrices.leaving import group_names, groups, specimen_label
 from passband.reports import mixture_comparison
 from passband.reports.markdown import mean_and_deviation, table
 from passband.reports.predicted import level_rows, sentences
@@ -29,7 +29,7 @@ def ood(metrics: xr.Dataset, unlearned: xr.DataArray | None = None) -> str:
 
     Args:
         metrics: OOD metrics, see :func:`passband.analysis.ood.metrics`.
-        unlearned: Which networks did not learn, see :func:`passband.analysis.learned.unlearned`.
+        unlearned: Which networks did not learn, see :func:`passband.matrices.learned.unlearned`.
             Rows with such networks have a mark, and a line says which they are.
     """
     names = ["id", "ood", "worst", "gap_test"]

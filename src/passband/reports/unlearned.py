@@ -1,4 +1,4 @@
-"""Words about networks that did not learn, see :mod:`passband.analysis.learned`."""
+"""Words about networks that did not learn, see :mod:`passband.matrices.learned`."""
 
 import numpy as np
 import xarray as xr
@@ -17,7 +17,7 @@ def sentence(found: xr.DataArray | None) -> str:
     """Return which networks did not learn, and what follows; "" if there are none.
 
     Args:
-        found: See :func:`passband.analysis.learned.unlearned`; None if it is not known.
+        found: See :func:`passband.matrices.learned.unlearned`; None if it is not known.
     """
     if found is None or not found.any():
         return ""

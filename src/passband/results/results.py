@@ -13,6 +13,8 @@ from passband.results.training_jobs import TrainingCell, TrainingJob
 if TYPE_CHECKING:
     import xarray as xr
 
+    from passband.matrices.matrix import Matrix, Source
+
 
 class Results:
     """A study and its folder of results, which may not exist yet.
@@ -265,6 +267,20 @@ class Results:
         if self.is_known:
             stores.check_of_study(path, found, self.study)
         return found[sorted(found, key=lambda name: name != "dice")]
+
+    def matrices(self) -> "list[Matrix]":
+        """Return M(i, j) of each specimen, architecture and test specimen.
+
+        Raises:
+            PassbandError: If there is no table of results, or if it is damaged.
+        """
+        return self._source.matrices
+
+    @cached_property
+    def _source(self) -> "Source":
+        from passband.matrices.matrix import Source
+
+        return Source(self.table, lambda: self.ood, self.study if self.is_known else None)
 
     @cached_property
     def ood(self) -> "xr.Dataset":

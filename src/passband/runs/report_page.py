@@ -87,7 +87,7 @@ def write(results: Results, target: Path) -> list[str]:
 
 def collect(results: Results) -> "Content":
     """Return what the page of a study shows. Parts that are missing are left out."""
-    from passband.analysis.learned import unlearned
+    from passband.matrices.leaving import unlearned
     from passband.reports.page import files, page
     from passband.reports.page.numbers import Numbers, numbers
     from passband.runs.run import Run

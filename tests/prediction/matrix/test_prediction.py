@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 from matrices import GRID, make_metrics, make_profiles, make_table
 
-from passband.analysis.groups import GROUP
 from passband.config import FEWEST_PREDICTED, load
+from passband.matrices.matrix import GROUP
 from passband.prediction import gaussian_process
 from passband.prediction.matrix import matrices, prediction
 from passband.prediction.matrix.level_scores import fit

@@ -4,9 +4,8 @@ import numpy as np
 import xarray as xr
 
 from passband import PassbandError
-from passband.analysis.groups import group_label, groups
-from passband.analysis.packed_table import mean_dice
 from passband.config import FEWEST_PREDICTED as MIN_CONDITIONS
+from passband.matrices.leaving import group_label, groups, mean_dice
 
 
 class TooFewError(PassbandError):

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from passband.analysis.bootstrap import interval_edges, percentile_interval, with_interval
-from passband.analysis.groups import group_names
+from passband.matrices.leaving import group_names
 from passband.prediction.matrix.level_scores import ENDS, fit, level_scores
 from passband.prediction.matrix.matrices import TooFewError, is_trained, matrices
 from passband.prediction.matrix.smoothness import smoothness

@@ -9,10 +9,10 @@ import seaborn  # noqa: F401, registers its colour maps
 import xarray as xr
 
 from passband import __version__
-from passband.analysis.groups import groups
 from passband.config import Study
 from passband.figures import matrix
 from passband.grid import Condition, along, axes_of, is_condition
+from passband.matrices.leaving import groups
 from passband.reports.explorer import lens as explorer_lens
 from passband.reports.explorer import matrices
 from passband.reports.explorer.explorer import Blocks

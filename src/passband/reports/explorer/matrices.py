@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from passband.analysis.groups import group_label, group_names, groups
 from passband.analysis.information import PAIR
 from passband.analysis.ood import MATRICES, SELECTIONS
 from passband.axes import AXES
 from passband.grid import Condition
+from passband.matrices.leaving import group_label, group_names, groups
 from passband.reports.explorer.explorer import Blocks
 
 #: Largest number of matrices that are stored for each group of networks.

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from passband.analysis.groups import GROUP
 from passband.axes import AXES
 from passband.grid import Condition
+from passband.matrices.matrix import GROUP
 from passband.prediction.gaussian_process import BELOW_STD, Z90
 from passband.prediction.range_of_use import TestedDoses, ranges
 from passband.prediction.recommend.network_ranking import Group

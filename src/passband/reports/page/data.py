@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from passband.analysis.groups import GROUP, group_names, groups
 from passband.axes import MAIN_AXES
 from passband.config import Microscope
 from passband.grid import Axes, Condition, axes_of
+from passband.matrices.leaving import group_names, groups
+from passband.matrices.matrix import GROUP
 from passband.optics import ctf
 from passband.prediction.matrix.matrices import predicted_matrices
 from passband.reports.csv_tables import by_cell

@@ -1,7 +1,7 @@
 """The numbers of a study's page: means of the Dice matrix over pairs of conditions, with ranges.
 
 The ranges are intervals for the mean over other structures and replicas, see
-:mod:`passband.analysis.crossed_intervals`, or over other structures alone if there is one replica.
+:mod:`passband.matrices.crossed_intervals`, or over other structures alone if there is one replica.
 The parts of the variance are from a jackknife, which leaves a structure out of all conditions, or a
 replica. The conditions themselves are the same, since the grid is chosen and not drawn.
 """
@@ -12,11 +12,11 @@ import numpy as np
 import xarray as xr
 
 from passband.analysis.bootstrap import NOTHING, Estimate, mean_dice
-from passband.analysis.crossed_intervals import half_width, jackknife
-from passband.analysis.groups import GROUP, groups
-from passband.analysis.packed_table import by_image, image_dice, own_by_image
 from passband.figures import matrix
 from passband.grid import Condition, along, axes_of, of_conditions
+from passband.matrices.crossed_intervals import half_width, jackknife
+from passband.matrices.leaving import by_image, groups, image_dice, own_by_image
+from passband.matrices.matrix import GROUP
 
 #: A network works as well as a network that was trained under the test condition if its Dice is
 #: lower by at most this value.
@@ -39,7 +39,7 @@ class Numbers:
             test).
         learned: The same of the networks that learned, which is NaN where none of the replicas did,
             each (train, test). All other means are over these networks alone.
-        unlearned: Which networks did not learn, see :func:`passband.analysis.learned.unlearned`.
+        unlearned: Which networks did not learn, see :func:`passband.matrices.learned.unlearned`.
         own_rows: Mean Dice under the own training condition of those rows that have no column for
             it, each (train,); NaN for other rows. Without such results, it is empty.
         train, test: Ids of the conditions.
@@ -81,7 +81,7 @@ def numbers(
         table: See :func:`passband.analysis.table.aggregate`. One training condition is read at a
             time. Networks of mixtures are left out.
         confidence: Intended coverage of the ranges, such as 0.95; None: there are no ranges.
-        unlearned: Which networks did not learn, see :func:`passband.analysis.learned.unlearned`.
+        unlearned: Which networks did not learn, see :func:`passband.matrices.learned.unlearned`.
     """
     table = of_conditions(table)
     train, test = ([str(id) for id in table[side].values] for side in ("train", "test"))

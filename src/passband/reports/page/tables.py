@@ -8,11 +8,11 @@ import pandas as pd
 import xarray as xr
 import yaml
 
-from passband.analysis.groups import group_label, groups
 from passband.axes import AXES
 from passband.config import Specimen, Study
 from passband.config.materials import MATERIALS
 from passband.grid import Axes, is_condition
+from passband.matrices.leaving import group_label, groups
 from passband.reports.mixture_comparison import comparisons
 from passband.reports.page.data import Data, compressed
 from passband.reports.page.files import Cost

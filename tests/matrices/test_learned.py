@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from passband.analysis import learned, ood, packed_table
-from passband.analysis.learned import unlearned
+from passband.analysis import ood
 from passband.config import Study, validate
 from passband.grid import Axes, Condition
+from passband.matrices import images, learned, packed
+from passband.matrices.matrix import Source, matrices
 from passband.mixtures import MIXTURES
 from passband.scores import OUTCOMES, dice
 
@@ -56,6 +57,11 @@ def make(of_network, train=IDS, test=IDS, replicas=2, specimens=("gold",), attrs
     )
 
 
+def unlearned(table, study):
+    """Return which networks of a table did not learn."""
+    return Source(table, study=study).unlearned
+
+
 def at_home(good, bad):
     """Return a function for `make`: networks are `good` or, by (train, replica), `bad` at home."""
     return lambda train, replica, test: bad.get((train, replica), good) if train == test else good
@@ -90,7 +96,7 @@ def test_the_interval_is_the_one_of_the_oods_metric_id(draws):
         name: (("weight", *own), np.ones([1] + [len(IDS)] * len(own))) for name, own in dims.items()
     }
     information = xr.Dataset(capacities, {"weight": ["flat"], **ends})
-    metrics = ood.metrics(table, information, 0.95 if draws else None)
+    metrics = ood.metrics(matrices(table), information, 0.95 if draws else None)
     low = metrics.id_interval.sel(bound="low") if draws else metrics.id
     expected = (low <= LEAST).values.ravel()
     if draws:
@@ -101,9 +107,11 @@ def test_the_interval_is_the_one_of_the_oods_metric_id(draws):
 
 def test_only_networks_in_doubt_are_read(study, monkeypatch):
     read = []
-    of = packed_table.image_dice
+    of = images.CountedImages.scores
     monkeypatch.setattr(
-        learned, "image_dice", lambda c, *d: read.append(str(c.train.values)) or of(c, *d)
+        images.CountedImages,
+        "scores",
+        lambda of_matrix, row, *given: read.append(IDS[row]) or of(of_matrix, row, *given),
     )
     assert unlearned(make(at_home(predicting(1, 0), {(IDS[3], 1): ALL})), study).sum() == 1
     assert read == [IDS[3]]
@@ -164,8 +172,8 @@ def test_a_mixture_is_judged_by_the_expectation_over_it(study):
 def test_a_packed_table_gives_the_same_networks(study):
     bad = {(IDS[0], 0): ALL, (IDS[1], 1): NOTHING}
     table = make(at_home(GOOD, bad))
-    small = packed_table.packed(table)
-    small["dice"] = packed_table.mean_dice(small)
+    small = packed.packed(table)
+    small["dice"] = packed.packed_mean(small)
     found = unlearned(small, study)
     np.testing.assert_array_equal(found, unlearned(table, study))
     assert found.attrs["learned"] == 6
@@ -173,10 +181,10 @@ def test_a_packed_table_gives_the_same_networks(study):
 
 def test_dice_that_is_rounded_up_in_a_packed_table_is_not_learned(study, monkeypatch):
     pixels = np.arange(900, 1500)
-    packed = packed_table.LARGEST * 2 * pixels / (pixels + PIXELS)
-    monkeypatch.setitem(globals(), "TRUE", pixels[packed % 1 > 0.6][:5])
-    small = packed_table.packed(make(lambda *_: predicting(1, 1)))
-    small["dice"] = packed_table.mean_dice(small)
+    eighths = packed.LARGEST * 2 * pixels / (pixels + PIXELS)
+    monkeypatch.setitem(globals(), "TRUE", pixels[eighths % 1 > 0.6][:5])
+    small = packed.packed(make(lambda *_: predicting(1, 1)))
+    small["dice"] = packed.packed_mean(small)
     assert unlearned(small, study).all()
 
 

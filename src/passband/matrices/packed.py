@@ -105,40 +105,15 @@ def _eight_bits(scores: np.ndarray, is_missing: np.ndarray) -> np.ndarray:
     return np.where(is_missing, MISSING, np.rint(LARGEST * scores)).astype(np.uint8)
 
 
-def by_image(table: xr.Dataset, before: str = "") -> xr.DataArray:
-    """Return the variable with the results of each image: counts of pixels, or packed Dice.
+def packed_mean(table: xr.Dataset, before: str = "") -> xr.DataArray:
+    """Return each cell's mean Dice of a packed table, NaN if missing.
 
-    With `before` = :data:`OWN`, these are the results under each network's own condition, and with
-    :data:`DRAWN` those of first replicas under drawn microscopes.
+    With `before` = :data:`OWN`, it is that under each network's own condition, and with
+    :data:`DRAWN` that of first replicas under drawn microscopes.
     """
-    return table[f"{before}{IMAGE_DICE if IMAGE_DICE in table else 'counts'}"]
-
-
-def own_by_image(table: xr.Dataset) -> xr.DataArray | None:
-    """Return the results of each image under each network's own condition, or None without any."""
-    has_own = any(f"{OWN}{name}" in table for name in ("counts", IMAGE_DICE))
-    return by_image(table, OWN) if has_own else None
-
-
-def image_dice(cells: xr.DataArray, *dimensions: str) -> np.ndarray:
-    """Return the Dice of images, float64 with the given dimensions; NaN if missing.
-
-    Args:
-        cells: A part of the variable from :func:`by_image`.
-        *dimensions: All dimensions of the result, in their order.
-    """
-    if "outcome" in cells.dims:
-        return dice(cells.transpose(*dimensions, "outcome").values)
-    values = cells.transpose(*dimensions).values
-    return np.where(values == MISSING, np.nan, values / LARGEST)
-
-
-def mean_dice(table: xr.Dataset, before: str = "") -> xr.DataArray:
-    """Return each cell's mean Dice, NaN if missing; for `before` see :func:`by_image`."""
     cell = _CELLS[before]
-    if IMAGE_DICE not in table:
-        return table[f"{before}dice"].transpose(*cell)
+    values = table[f"{before}{IMAGE_DICE}"].transpose(*cell, "structure").values
+    mean = np.where(values == MISSING, np.nan, values / LARGEST).mean(-1).astype(np.float32)
     attrs = {"units": "1", "long_name": "Dice, mean over structures"}
-    mean = image_dice(by_image(table, before), *cell, "structure").mean(-1).astype(np.float32)
     coords = {name: c for name, c in table.coords.items() if set(c.dims) <= {*cell}}
     return xr.DataArray(mean, coords, cell, f"{before}dice", attrs)

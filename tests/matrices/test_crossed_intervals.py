@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from passband.analysis.crossed_intervals import (
+from passband.matrices.crossed_intervals import (
     Part,
     half_width,
     jackknife,

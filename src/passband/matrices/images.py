@@ -1,0 +1,188 @@
+"""What a table of results says about images: one face for its two formats.
+
+A table has the counts of pixels of every image, or it is packed, see
+:mod:`passband.matrices.packed`. :func:`images_of` tells them apart, and nothing else does. Nothing
+is converted, and images are read when they are asked for.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+import xarray as xr
+
+from passband import PassbandError
+from passband.matrices.packed import IMAGE_DICE, LARGEST, MISSING, OWN
+from passband.scores import OUTCOMES, dice, iou, precision, recall
+
+#: Scores of an image that counts of pixels give. A packed table has the first one alone.
+SCORES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "dice": dice,
+    "iou": iou,
+    "precision": precision,
+    "recall": recall,
+}
+_NETWORK = ("specimen", "architecture", "train", "replica")
+_ORDER = ("replica", "test", "structure")
+
+
+class Images(ABC):
+    """The images of a table, or of one matrix of it. Missing values are NaN.
+
+    Attributes:
+        table: The table of results, or those of its cells that belong to a matrix.
+        rounding: Differences of Dice that come from rounding alone.
+    """
+
+    rounding: float
+    _variable: str
+
+    def __init__(self, table: xr.Dataset):
+        self.table = table
+
+    @cached_property
+    def _cells(self) -> xr.DataArray:
+        if self._variable not in self.table:
+            raise PassbandError("the results have means alone, and no images")
+        return self.table[self._variable]
+
+    @cached_property
+    def _own(self) -> xr.DataArray:
+        return self.table[f"{OWN}{self._variable}"]
+
+    @property
+    def has_own(self) -> bool:
+        """Whether networks were tested under their own training conditions, too."""
+        return f"{OWN}{self._variable}" in self.table
+
+    def scores(
+        self, row: int, tests: slice | Sequence[int] = slice(None), name: str = "dice"
+    ) -> np.ndarray:
+        """Return a score of each image, (replica, test, structure) float64.
+
+        Args:
+            row: Index along `train`.
+            tests: Indices along `test`.
+            name: One of :data:`SCORES`.
+        """
+        return self._scores(self._cells.isel(train=row, test=tests), _ORDER, name)
+
+    def own_scores(self, row: int, name: str = "dice") -> np.ndarray:
+        """Return a score under the row's own condition, (replica, structure) float64."""
+        return self._scores(self._own.isel(train=row), ("replica", "structure"), name)
+
+    def mean_scores(self, name: str = "dice") -> xr.DataArray:
+        """Return a mean score over images, (train, replica, test)."""
+        found = self.table.dice
+        if name == "dice":
+            return found
+        rows = [self.scores(row, name=name).mean(-1) for row in range(self.table.sizes["train"])]
+        dims = ("train", "replica", "test")
+        coords = {n: c.variable for n, c in found.coords.items() if {*c.dims} <= {*dims}}
+        attrs = {"units": "1", "long_name": f"{name}, mean over structures"}
+        return xr.DataArray(np.stack(rows), coords, dims, name, attrs)
+
+    def own_mean(self, row: int) -> np.ndarray:
+        """Return the mean Dice under the row's own condition, (replica,) float64."""
+        if f"{OWN}dice" not in self.table:
+            return self.own_scores(row).mean(-1)
+        return self.table[f"{OWN}dice"].isel(train=row).values.astype(float)
+
+    def of(self, table: xr.Dataset) -> "Images":
+        """Return the same for some cells of the table."""
+        return type(self)(table)
+
+    @abstractmethod
+    def loaded(self) -> "Images":
+        """Return images to read one row after the other, which may be in memory."""
+
+    @abstractmethod
+    def sums(self, row: int) -> dict[str, np.ndarray]:
+        """Return the pixels of each outcome that is known, summed over images, (replica, test)."""
+
+    @abstractmethod
+    def particle_pixels(self, test_specimen: int, own: bool = False) -> np.ndarray:
+        """Return the particle pixels of images that all networks have in common, float64.
+
+        They are (test, structure), or (train, structure) under own conditions. A packed table has
+        their mean over images alone, as if there were one structure.
+        """
+
+    @abstractmethod
+    def _scores(self, cells: xr.DataArray, order: tuple[str, ...], name: str) -> np.ndarray: ...
+
+
+class CountedImages(Images):
+    """The images of a table with counts of pixels."""
+
+    rounding = 1e-9
+    _variable = "counts"
+
+    def loaded(self) -> Images:
+        return self
+
+    def sums(self, row: int) -> dict[str, np.ndarray]:
+        counts = self._cells.isel(train=row).transpose(*_ORDER, "outcome").values.sum(-2)
+        return {name: counts[..., k] for k, name in enumerate(OUTCOMES)}
+
+    def particle_pixels(self, test_specimen: int, own: bool = False) -> np.ndarray:
+        kept = "train" if own else "test"
+        counts = (self._own if own else self._cells).isel(test_specimen=test_specimen)
+        if not own:  # any network, since all have the same images
+            done = np.isfinite(self.table.dice.isel(test_specimen=test_specimen, test=0))
+            first = np.argwhere(done.transpose(*_NETWORK).values)[0]
+            counts = counts.isel(dict(zip(_NETWORK, first, strict=True)))
+        tp, fn = (counts.isel(outcome=OUTCOMES.index(name)) for name in ("tp", "fn"))
+        true = tp + fn
+        true = true.max([name for name in true.dims if name not in (kept, "structure")])
+        return true.transpose(kept, "structure").values
+
+    def _scores(self, cells: xr.DataArray, order: tuple[str, ...], name: str) -> np.ndarray:
+        return SCORES[name](cells.transpose(*order, "outcome").values)
+
+
+class PackedImages(Images):
+    """The images of a packed table: their Dice in eight bits, and sums of pixels of each cell."""
+
+    rounding = 0.5 / LARGEST
+    _variable = IMAGE_DICE
+
+    def loaded(self) -> Images:
+        # A file has many conditions, with a byte for each image.
+        return PackedImages(self.table.load())
+
+    def mean_scores(self, name: str = "dice") -> xr.DataArray:
+        self._check(name)
+        if "dice" in self.table:
+            return self.table.dice
+        dims = tuple(name for name in self._cells.dims if name != "structure")
+        mean = self._scores(self._cells, (*dims, "structure"), name).mean(-1).astype(np.float32)
+        coords = {n: c.variable for n, c in self.table.coords.items() if {*c.dims} <= {*dims}}
+        attrs = {"units": "1", "long_name": "Dice, mean over structures"}
+        return xr.DataArray(mean, coords, dims, "dice", attrs)
+
+    def sums(self, row: int) -> dict[str, np.ndarray]:
+        cells = self.table[["tp", "fp"]].isel(train=row)
+        return {name: cells[name].transpose(*_ORDER[:2]).values for name in cells}
+
+    def particle_pixels(self, test_specimen: int, own: bool = False) -> np.ndarray:
+        # The network with most true positives has found the particle pixels of all images.
+        kept = "train" if own else "test"
+        found = self.table[f"{OWN if own else ''}tp"].isel(test_specimen=test_specimen)
+        most = found.max([name for name in found.dims if name != kept])
+        return most.values[:, None] / self.table.sizes["structure"]
+
+    def _scores(self, cells: xr.DataArray, order: tuple[str, ...], name: str) -> np.ndarray:
+        self._check(name)
+        values = cells.transpose(*order).values
+        return np.where(values == MISSING, np.nan, values / LARGEST)
+
+    def _check(self, name: str) -> None:
+        if name != "dice":
+            raise PassbandError(f"score = {name!r}: a packed table has the dice of images alone")
+
+
+def images_of(table: xr.Dataset) -> Images:
+    """Return the images of a table of results, which is packed or has counts of pixels."""
+    return PackedImages(table) if IMAGE_DICE in table else CountedImages(table)

@@ -1,0 +1,566 @@
+"""M(i, j): the Dice of networks of one specimen and architecture on one test specimen.
+
+Results of many matrices are stored together, along :data:`GROUP`. :func:`by_matrix` and
+:func:`together` go from one to the other.
+"""
+
+import html
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+import xarray as xr
+
+from passband import PassbandError
+from passband.axes import AXES
+from passband.grid import Axes, Condition, axes_of, is_condition
+from passband.matrices.images import SCORES, Images, images_of
+from passband.mixtures import MIXTURES, expected_weights
+from passband.network_id import NetworkId
+from passband.storage import json_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from passband.config import Study
+
+#: Dimensions along which the matrices of a study are stored together.
+GROUP = ("specimen", "architecture", "test_specimen")
+_SIDES = ("train", "test")
+
+Data = TypeVar("Data", xr.Dataset, xr.DataArray)
+
+
+class MatrixName(NamedTuple):
+    """Which matrix of a study it is.
+
+    Attributes:
+        specimen, architecture: What the networks were trained with.
+        test_specimen: What they are tested on.
+    """
+
+    specimen: str
+    architecture: str
+    test_specimen: str
+
+    @property
+    def is_own(self) -> bool:
+        """Whether networks are tested on the specimen of their training."""
+        return self.specimen == self.test_specimen
+
+    @property
+    def specimens(self) -> str:
+        """``gold``, or ``gold → silver`` for networks that are tested on another specimen."""
+        return self.specimen if self.is_own else f"{self.specimen} → {self.test_specimen}"
+
+    @property
+    def label(self) -> str:
+        """The matrix's name for figures and reports, such as ``unet, gold → silver``."""
+        return f"{self.architecture}, {self.specimens}"
+
+
+def by_matrix(data: Data) -> dict[MatrixName, Data]:
+    """Return stored results by their matrix, each without the dimensions of :data:`GROUP`.
+
+    Data on disk are not read.
+    """
+    names = [[str(name) for name in data[dimension].values] for dimension in GROUP]
+    return {
+        MatrixName(*(of[k] for of, k in zip(names, index, strict=True))): data.isel(
+            dict(zip(GROUP, index, strict=True))
+        )
+        for index in np.ndindex(*map(len, names))
+    }
+
+
+def together(
+    names: Sequence[MatrixName], parts: Iterable[Mapping[str, xr.Variable]]
+) -> dict[str, xr.Variable]:
+    """Return the variables of matrices as one store has them, along :data:`GROUP`.
+
+    They are NaN for a matrix that is not there, or that a variable is missing of.
+
+    Args:
+        names: The matrices.
+        parts: The variables of each; one part is in memory at a time.
+    """
+    coordinates = group_coordinates(names)
+    shape = tuple(map(len, coordinates.values()))
+    found: dict[str, xr.Variable] = {}
+    for name, part in zip(names, parts, strict=True):
+        place = tuple(coordinates[d].index(n) for d, n in zip(GROUP, name, strict=True))
+        for key, variable in part.items():
+            if key not in found:
+                empty = np.full(shape + variable.shape, np.nan, variable.dtype)
+                found[key] = xr.Variable((*GROUP, *variable.dims), empty, variable.attrs)
+            found[key].values[place] = variable.values
+    return found
+
+
+def group_coordinates(names: Iterable[MatrixName]) -> dict[str, list[str]]:
+    """Return the names along each dimension of :data:`GROUP`, in the order of the matrices."""
+    return {
+        dimension: list(dict.fromkeys(each))
+        for dimension, each in zip(GROUP, zip(*names, strict=True), strict=True)
+    }
+
+
+class Source:
+    """The results that the matrices of a study come from.
+
+    Args:
+        table: The table of results, packed or not.
+        metrics: The OOD metrics, or what reads them.
+        study: The configuration, which :attr:`Matrix.learned` needs.
+    """
+
+    def __init__(
+        self,
+        table: xr.Dataset | None = None,
+        metrics: xr.Dataset | Callable[[], xr.Dataset] | None = None,
+        study: "Study | None" = None,
+    ):
+        self.images = None if table is None else images_of(table)
+        self._metrics = metrics
+        self._study = study
+
+    @cached_property
+    def metrics(self) -> dict[MatrixName, xr.Dataset]:
+        """The OOD metrics of each matrix."""
+        found = self._metrics() if callable(self._metrics) else self._metrics
+        if found is None:
+            raise PassbandError("the matrices have no OOD metrics; run the study first")
+        return by_matrix(found)
+
+    @cached_property
+    def unlearned(self) -> xr.DataArray:
+        """Which networks did not learn, see :func:`passband.matrices.learned.unlearned`."""
+        from passband.matrices.learned import unlearned
+
+        if self._study is None or self.images is None:
+            raise PassbandError(
+                "which networks learned is not known without a table of results and its study; "
+                "open the study with passband.open"
+            )
+        return unlearned(self, self._study)
+
+    @cached_property
+    def matrices(self) -> "list[Matrix]":
+        """All matrices."""
+        if self.images is None:
+            return [Matrix(name, self, cells) for name, cells in self.metrics.items()]
+        tables = by_matrix(self.images.table)
+        return [Matrix(name, self, cells, self.images.of(cells)) for name, cells in tables.items()]
+
+
+def matrices(
+    table: xr.Dataset | None = None,
+    metrics: xr.Dataset | Callable[[], xr.Dataset] | None = None,
+    study: "Study | None" = None,
+) -> "list[Matrix]":
+    """Return the matrix of each specimen, architecture and test specimen, see :class:`Source`.
+
+    Matrices without a table have no images, and their Dice is that of the OOD metrics.
+    """
+    return Source(table, metrics, study).matrices
+
+
+class Matrix:
+    """M(i, j) of one specimen, architecture and test specimen, from :func:`matrices`.
+
+    Row i has the networks that were trained under a condition or a mixture of conditions, and
+    column j has a test condition. Results are read when they are used.
+
+    Args:
+        name: Specimen, architecture and test specimen.
+        source: Where the matrix is from.
+        cells: Its part of the table, or of the OOD metrics.
+        images: What the table says about images; None without a table.
+
+    Example:
+        >>> (matrix,) = demo.matrices()
+        >>> lost = matrix.loss.max("test")
+        >>> near = matrix.sel(dose_e_per_A2=400).dice
+    """
+
+    def __init__(
+        self, name: MatrixName, source: Source, cells: xr.Dataset, images: Images | None = None
+    ):
+        self.name = name
+        self._source = source
+        self._cells = cells
+        self._images = images
+
+    # ── What it is of ────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def specimen(self) -> str:
+        """The specimen that networks were trained on."""
+        return self.name.specimen
+
+    @property
+    def architecture(self) -> str:
+        """The architecture of the networks."""
+        return self.name.architecture
+
+    @property
+    def test_specimen(self) -> str:
+        """The specimen that networks are tested on."""
+        return self.name.test_specimen
+
+    @property
+    def label(self) -> str:
+        """See :attr:`MatrixName.label`."""
+        return self.name.label
+
+    @cached_property
+    def axes(self) -> Axes:
+        """The axes of the conditions."""
+        return Axes.of(self._cells)
+
+    @cached_property
+    def rows(self) -> tuple[str, ...]:
+        """Ids of the training conditions and of the mixtures, one for each row."""
+        return tuple(str(id) for id in self._cells.train.values)
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Ids of the test conditions, one for each column."""
+        return tuple(str(id) for id in self._cells.test.values)
+
+    @cached_property
+    def train(self) -> tuple[Condition, ...]:
+        """The training conditions, without mixtures."""
+        return tuple(self.axes.parse(id) for id in self.rows if is_condition(id))
+
+    @cached_property
+    def test(self) -> tuple[Condition, ...]:
+        """The test conditions."""
+        return tuple(map(self.axes.parse, self.columns))
+
+    @cached_property
+    def mixtures(self) -> tuple[str, ...]:
+        """Ids of the mixtures of training conditions."""
+        return tuple(id for id in self.rows if not is_condition(id))
+
+    @cached_property
+    def is_mixture(self) -> np.ndarray:
+        """Whether each row is a mixture's, (row,) bool."""
+        return np.array([not is_condition(id) for id in self.rows], dtype=bool)
+
+    @cached_property
+    def own(self) -> tuple[int | None, ...]:
+        """The column with each row's own training condition; None if it is no test condition."""
+        place = {id: k for k, id in enumerate(self.columns)}
+        return tuple(place.get(id) for id in self.rows)
+
+    @cached_property
+    def expectations(self) -> dict[int, np.ndarray | None]:
+        """The weights of the columns in the expectation over each mixture, by its row.
+
+        They are (column,) float64, or None if not all conditions of the mixture are test
+        conditions, or if the results do not say which conditions the mixture has.
+        """
+        content = json_text.parse(self._cells.attrs.get(MIXTURES, "{}"))
+        return {
+            row: expected_weights(content.get(id, {}), self.columns)
+            for row, id in enumerate(self.rows)
+            if self.is_mixture[row]
+        }
+
+    # ── Networks ─────────────────────────────────────────────────────────────────────────────────
+
+    @cached_property
+    def replicas(self) -> tuple[int, ...]:
+        """The numbers of the replicas."""
+        return tuple(int(number) for number in self._tests.table.replica.values)
+
+    @cached_property
+    def trained(self) -> np.ndarray:
+        """Whether each network was tested under all conditions, (row, replica) bool."""
+        return np.isfinite(self.by_network.values).all(-1)
+
+    @property
+    def ids(self) -> tuple[NetworkId, ...]:
+        """Ids of the networks of :attr:`trained`, by row and replica."""
+        return tuple(
+            NetworkId(self.specimen, self.architecture, self.rows[row], self.replicas[replica])
+            for row, replica in np.argwhere(self.trained)
+        )
+
+    @cached_property
+    def unlearned(self) -> np.ndarray:
+        """Which networks did not learn, (row, replica) bool, see :mod:`passband.matrices.learned`.
+
+        Raises:
+            PassbandError: If the matrix has no table of results.
+        """
+        found = self._source.unlearned.sel(
+            specimen=self.specimen,
+            architecture=self.architecture,
+            train=list(self.rows),
+            replica=list(self.replicas),
+        )
+        return found.values
+
+    @property
+    def learned(self) -> np.ndarray:
+        """Which networks have results and learned, (row, replica) bool, see :attr:`unlearned`."""
+        return self.trained & ~self.unlearned
+
+    # ── Dice ─────────────────────────────────────────────────────────────────────────────────────
+
+    @cached_property
+    def dice(self) -> xr.DataArray:
+        """M(i, j), (train, test): the mean Dice over replicas and test structures."""
+        if self._images is None:
+            return self.metrics.dice.transpose(*_SIDES)
+        return self.score("dice")
+
+    @property
+    def loss(self) -> xr.DataArray:
+        """M(j, j) − M(i, j), (train, test): what a network loses to one trained under j.
+
+        It is NaN if no network was trained under the test condition.
+        """
+        place = {id: row for row, id in enumerate(self.rows)}
+        M = self.dice.values
+        own = [M[place[id], k] if id in place else np.nan for k, id in enumerate(self.columns)]
+        words = {"units": "1", "long_name": "loss of Dice, M(j, j) − M(i, j)"}
+        return self.dice.copy(data=np.array(own) - M).assign_attrs(words).rename("loss")
+
+    def score(self, name: str) -> xr.DataArray:
+        """Return a score, (train, test): its mean over replicas and test structures.
+
+        Args:
+            name: ``dice``, ``iou``, ``precision`` or ``recall``. A packed table has Dice alone.
+
+        Raises:
+            PassbandError: If the score is not known, or the results do not have it.
+        """
+        if name not in SCORES:
+            raise PassbandError(f"score = {name!r}: must be one of {', '.join(SCORES)}")
+        found = self.by_network if name == "dice" else self._tests.mean_scores(name)
+        return found.mean("replica", keep_attrs=True).transpose(*_SIDES)
+
+    @cached_property
+    def by_network(self) -> xr.DataArray:
+        """The mean Dice of each network, (train, replica, test); NaN if it is missing."""
+        return self._tests.mean_scores().transpose("train", "replica", "test").compute()
+
+    @property
+    def training(self) -> xr.Dataset:
+        """What is known of networks from their training: `val_loss` and `best_epoch`.
+
+        They are (train, replica), see docs/metrics.md.
+        """
+        table = self._tests.table
+        names = [name for name in ("val_loss", "best_epoch") if name in table]
+        return table[names].transpose("train", "replica")
+
+    @property
+    def structures(self) -> int:
+        """The number of test structures."""
+        return self._tests.table.sizes["structure"]
+
+    @property
+    def coordinates(self) -> dict[str, xr.Variable]:
+        """The conditions along `train` and `test`, with the values of their axes."""
+        coords = self._cells.coords.items()
+        return {str(n): c.variable for n, c in coords if c.dims in (("train",), ("test",))}
+
+    def images(
+        self,
+        row: int | str | Condition,
+        tests: slice | Sequence[int] = slice(None),
+        score: str = "dice",
+    ) -> np.ndarray:
+        """Return a score of each image of a row's networks, (replica, test, structure) float64.
+
+        Args:
+            row: Its index, or the training condition or mixture.
+            tests: Indices of columns; by default all.
+            score: See :meth:`score`.
+        """
+        return self._tests.scores(self.row(row), tests, score)
+
+    def sums(self, row: int | str | Condition) -> dict[str, np.ndarray]:
+        """Return the pixels of each outcome, summed over images, each (replica, test).
+
+        They are `tp`, `fp` and `fn`; of a packed table, `tp` and `fp`.
+        """
+        return self._tests.sums(self.row(row))
+
+    @property
+    def has_home(self) -> bool:
+        """Whether networks were tested under their own conditions, besides the columns."""
+        return self._tests.has_own
+
+    def home(
+        self, row: int | str | Condition, images: np.ndarray | None = None
+    ) -> np.ndarray | None:
+        """Return the Dice of each image under a row's own condition, (replica, structure) float64.
+
+        It is that of the row's own column, or of the network's own test, or for a mixture the
+        expectation over it. None without any of them.
+
+        Args:
+            images: What :meth:`images` returns, if it is known.
+        """
+        row = self.row(row)
+        own = self.own[row]
+        if own is not None:
+            return self.images(row, [own])[:, 0] if images is None else images[:, own]
+        if self.has_home:
+            return self._tests.own_scores(row)
+        weights = self.expectations.get(row)
+        if weights is None:
+            return None
+        return np.einsum("t,rts->rs", weights, self.images(row) if images is None else images)
+
+    def home_mean(self, row: int) -> np.ndarray | None:
+        """Return the mean of :meth:`home` over images, (replica,) float64, from means alone."""
+        own = self.own[row]
+        if own is None and self.has_home:
+            return self._tests.own_mean(row)
+        means = self.by_network.isel(train=row).values.astype(float)
+        if own is not None:
+            return means[:, own]
+        weights = self.expectations.get(row)
+        return None if weights is None else means @ weights
+
+    @cached_property
+    def metrics(self) -> xr.Dataset:
+        """The OOD metrics, (train, test) and (train,), see docs/metrics.md.
+
+        Raises:
+            PassbandError: If there are none.
+        """
+        if self._images is None:
+            return self._cells
+        found = self._source.metrics
+        if self.name not in found:
+            raise PassbandError(f"{self.label}: there are no OOD metrics of it; run the study")
+        return found[self.name].sel(train=list(self.rows), test=list(self.columns))
+
+    # ── Parts ────────────────────────────────────────────────────────────────────────────────────
+
+    def row(self, row: int | str | Condition) -> int:
+        """Return the index of a row; PassbandError if there is no such row."""
+        if isinstance(row, int | np.integer) and -len(self.rows) <= row < len(self.rows):
+            return int(row)
+        id = row.id if isinstance(row, Condition) else str(row)
+        if id not in self.rows:
+            raise PassbandError(
+                f"train = {id}: {self.label} has no such row; the first is {self.rows[0]}"
+            )
+        return self.rows.index(id)
+
+    def take(
+        self, train: Sequence[int] | None = None, test: Sequence[int] | None = None
+    ) -> "Matrix":
+        """Return the matrix of some rows and columns, by their indices."""
+        chosen = {d: list(k) for d, k in zip(_SIDES, (train, test), strict=True) if k is not None}
+        cells = self._cells.isel(chosen)
+        images = self._images and self._images.of(cells)
+        return Matrix(self.name, self._source, cells, images)
+
+    def of_conditions(self) -> "Matrix":
+        """Return the matrix without the rows of mixtures."""
+        return self.take(np.flatnonzero(~self.is_mixture)) if self.mixtures else self
+
+    def loaded(self) -> "Matrix":
+        """Return the matrix for reading the images of many rows, one after the other."""
+        return Matrix(self.name, self._source, self._cells, self._tests.loaded())
+
+    def sel(self, **values: float | Sequence[float] | slice) -> "Matrix":
+        """Return the conditions with some values of axes.
+
+        Mixtures, which have no such values, are left out if training conditions are selected.
+
+        Args:
+            values: By the name of an axis, for both sides, or by ``train_`` or ``test_`` and its
+                name, for one side. A value, several, or a slice, whose ends belong to it.
+
+        Raises:
+            PassbandError: If there is no such axis, or no condition with such a value.
+
+        Example:
+            >>> noisy = matrix.sel(dose_e_per_A2=100)
+            >>> elsewhere = matrix.sel(train_defocus_nm=slice(0, 10), test_defocus_nm=[20, 30])
+        """
+        kept = {side: np.ones(self._cells.sizes[side], dtype=bool) for side in _SIDES}
+        for key, wanted in values.items():
+            side, _, axis = key.partition("_")
+            sides = (side,) if side in _SIDES else _SIDES
+            axis = axis if side in _SIDES else key
+            if axis not in axes_of(self._cells):
+                raise PassbandError(
+                    f"{key}: is no axis; must be one of {', '.join(axes_of(self._cells))}, or one "
+                    "of them after train_ or test_"
+                )
+            for each in sides:
+                kept[each] &= _has(self._cells[f"{each}_{axis}"].values, wanted, f"{each}_{axis}")
+        for side, rows in kept.items():
+            if not rows.any():
+                given = ", ".join(values)
+                raise PassbandError(f"{given}: no {side} condition has all these values")
+        return self.take(*(np.flatnonzero(rows) for rows in kept.values()))
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """Return a table with a row for each cell: conditions, their values, Dice and loss."""
+        columns = xr.Dataset({"dice": self.dice, "loss": self.loss}).reset_coords(drop=False)
+        frame = columns.to_dataframe(dim_order=_SIDES).reset_index()
+        for place, (key, name) in enumerate(zip(GROUP, self.name, strict=True)):
+            frame = frame.drop(columns=key, errors="ignore")
+            frame.insert(place, key, name)
+        sides = [c for s in _SIDES for c in (s, *(f"{s}_{n}" for n in axes_of(self._cells)))]
+        return frame[[*GROUP, *sides, "dice", "loss"]]
+
+    def plot(self, palette: str = "viridis", width_cm: float = 18.0) -> "Figure":
+        """Return the figure of the matrix and of :attr:`loss`, as the report has it.
+
+        Args:
+            palette: A colour map of matplotlib or seaborn.
+        """
+        from passband.figures.matrix import plot
+
+        return plot(self, palette, width_cm)
+
+    def __repr__(self) -> str:
+        mixed = f" and {len(self.mixtures)} mixtures" if self.mixtures else ""
+        return (
+            f"<Matrix {self.label}: {len(self.train)} training conditions{mixed} × "
+            f"{len(self.test)} test conditions>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: a line, and Dice."""
+        return f"<p>{html.escape(repr(self)[1:-1])}</p>{self.dice._repr_html_()}"
+
+    @property
+    def _tests(self) -> Images:
+        if self._images is None:
+            raise PassbandError(f"{self.label}: these are OOD metrics, without a table of results")
+        return self._images
+
+
+def _has(values: np.ndarray, wanted: float | Sequence[float] | slice, key: str) -> np.ndarray:
+    """Return which values are wanted; PassbandError if none is, or if a single one is missing."""
+    known = np.unique(values[np.isfinite(values)])
+    canonical = AXES[key.partition("_")[2]].canonical
+    if isinstance(wanted, slice):
+        low = -np.inf if wanted.start is None else wanted.start
+        high = np.inf if wanted.stop is None else wanted.stop
+        found = (values >= low) & (values <= high)
+        missing = [] if found.any() else [f"{low:g} to {high:g}"]
+    else:
+        given = [canonical(float(x)) for x in np.atleast_1d(wanted)]
+        found = np.isin(values, given)
+        missing = [f"{x:g}" for x in given if x not in known]
+    if missing:
+        every = ", ".join(f"{x:g}" for x in known)
+        raise PassbandError(f"{key} = {missing[0]}: no condition has this value; there are {every}")
+    return found

@@ -1,0 +1,262 @@
+"""A Matrix against its table: names, conditions, networks, Dice, images and selections."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from passband import PassbandError
+from passband.grid import Axes, Condition
+from passband.matrices.matrix import GROUP, MatrixName, by_matrix, matrices, together
+from passband.matrices.packed import packed
+from passband.mixtures import MIXTURES
+from passband.network_id import NetworkId
+from passband.scores import OUTCOMES, iou
+
+CONDITIONS = [Condition(defocus, 1.2, 15, dose) for defocus in (5, 15) for dose in (100, 400)]
+IDS = [condition.id for condition in CONDITIONS]
+MIXED = "soft-1c9d04aa"
+POINTS = {IDS[0]: 0.25, IDS[3]: 0.75}
+SPECIMENS = ["gold", "silver"]
+
+
+def make_table(own=False) -> xr.Dataset:
+    """Return a table of two specimens whose last training condition is no test condition."""
+    random = np.random.default_rng(0)
+    rows, tests = [*IDS, MIXED], IDS[:3] if own else IDS
+    counts = random.integers(1, 99, (2, 1, len(rows), 2, 2, len(tests), 5, 3)).astype(float)
+    counts[0, 0, 1, 1] = np.nan
+    network = ("specimen", "architecture", "train", "replica")
+    cell = (*network, "test_specimen", "test")
+
+    def means(counts):
+        tp, fp, fn = np.moveaxis(counts, -1, 0)
+        return (2 * tp / (2 * tp + fp + fn)).mean(-1).astype("float32")
+
+    variables = {
+        "counts": ((*cell, "structure", "outcome"), counts),
+        "dice": (cell, means(counts)),
+        "val_loss": (network, random.random((2, 1, len(rows), 2))),
+        "status": (network, np.ones((2, 1, len(rows), 2), "int8")),
+    }
+    if own:
+        found = counts[..., 0, :, :] + 1
+        variables["own_counts"] = ((*cell[:-1], "structure", "outcome"), found)
+        variables["own_dice"] = (cell[:-1], means(found))
+    return xr.Dataset(
+        variables,
+        {
+            "specimen": SPECIMENS,
+            "architecture": ["unet"],
+            "replica": [0, 1],
+            "test_specimen": SPECIMENS,
+            "outcome": list(OUTCOMES),
+            "train": rows,
+            "test": tests,
+            **Axes.main.coordinates(rows, "train"),
+            **Axes.main.coordinates(tests, "test"),
+        },
+        {MIXTURES: json.dumps({MIXED: {"points": POINTS}})},
+    )
+
+
+@pytest.fixture(scope="module")
+def table() -> xr.Dataset:
+    return make_table()
+
+
+@pytest.fixture(scope="module")
+def matrix(table):
+    """The matrix of silver networks that are tested on gold."""
+    return matrices(table)[2]
+
+
+def test_there_is_one_for_each_specimen_architecture_and_test_specimen(table):
+    labels = ["unet, gold", "unet, gold → silver", "unet, silver → gold", "unet, silver"]
+    assert [each.label for each in matrices(table)] == labels
+    assert [each.name.is_own for each in matrices(table)] == [True, False, False, True]
+
+
+def test_conditions_and_mixtures_are_apart(matrix):
+    assert matrix.train == tuple(CONDITIONS)
+    assert matrix.test == tuple(CONDITIONS)
+    assert matrix.mixtures == (MIXED,)
+    assert matrix.rows == (*IDS, MIXED)
+    assert matrix.own == (0, 1, 2, 3, None)
+    assert matrix.of_conditions().rows == tuple(IDS)
+    assert matrix.of_conditions().mixtures == ()
+
+
+def test_dice_is_the_mean_over_replicas_as_the_table_has_it(table, matrix):
+    own = table.sel(specimen="silver", architecture="unet", test_specimen="gold")
+    np.testing.assert_array_equal(matrix.dice, own.dice.mean("replica"))
+    np.testing.assert_array_equal(matrix.by_network, own.dice.transpose("train", ...))
+    assert matrix.dice.dims == ("train", "test")
+    assert matrix.dice.train_dose_e_per_A2.values[:2].tolist() == [100, 400]
+
+
+def test_loss_is_against_the_network_trained_there(matrix):
+    M = matrix.dice.values
+    np.testing.assert_array_equal(matrix.loss, np.diag(M[:4]) - M)
+    fewer = matrix.take(train=[0, 1, 4])
+    assert np.isnan(fewer.loss.values[:, 2:]).all()
+    np.testing.assert_array_equal(fewer.loss.values[:, :2], matrix.loss.values[[0, 1, 4], :2])
+
+
+def test_ids_are_of_networks_with_results(table):
+    gold = matrices(table)[0]
+    assert len(gold.ids) == 9
+    assert gold.ids[:3] == (
+        NetworkId("gold", "unet", IDS[0], 0),
+        NetworkId("gold", "unet", IDS[0], 1),
+        NetworkId("gold", "unet", IDS[1], 0),
+    )
+    assert gold.ids[-1] == NetworkId("gold", "unet", MIXED, 1)
+
+
+def test_images_are_those_of_the_counts_by_index_condition_or_id(table, matrix):
+    counts = table.counts.values[1, 0, 2, :, 0]
+    tp, fp, fn = np.moveaxis(counts, -1, 0)
+    expected = 2 * tp / (2 * tp + fp + fn)
+    for row in (2, CONDITIONS[2], IDS[2]):
+        np.testing.assert_array_equal(matrix.images(row), expected)
+    np.testing.assert_array_equal(matrix.images(2, [1, 3]), expected[:, [1, 3]])
+    np.testing.assert_array_equal(matrix.images(2, score="iou"), iou(counts))
+    assert matrix.images(MIXED).shape == (2, 4, 5)
+
+
+def test_other_scores_are_means_over_images_too(table, matrix):
+    expected = iou(table.counts.values[1, 0, :, :, 0]).mean(-1).mean(1)
+    np.testing.assert_allclose(matrix.score("iou"), expected)
+    with pytest.raises(PassbandError, match=r"^score = 'f2': must be one of dice, iou, prec"):
+        matrix.score("f2")
+
+
+def test_sums_are_the_pixels_of_all_images(table, matrix):
+    counts = table.counts.values[1, 0, 3, :, 0].sum(-2)
+    for k, (name, values) in enumerate(matrix.sums(3).items()):
+        assert name == OUTCOMES[k]
+        np.testing.assert_array_equal(values, counts[..., k])
+
+
+def test_home_is_the_own_column_the_own_test_or_the_expectation(table, matrix):
+    np.testing.assert_array_equal(matrix.home(1), matrix.images(1)[:, 1])
+    D = matrix.images(MIXED)
+    expected = 0.25 * D[:, 0] + 0.75 * D[:, 3]
+    np.testing.assert_allclose(matrix.home(MIXED), expected)
+    np.testing.assert_allclose(matrix.home_mean(4), expected.mean(-1), rtol=1e-6)
+    assert matrix.take(test=[0, 1]).home(MIXED) is None
+    (_, _, own, _) = matrices(make_table(own=True))
+    counts = make_table(own=True).own_counts.values[1, 0, 3, :, 0]
+    tp, fp, fn = np.moveaxis(counts, -1, 0)
+    np.testing.assert_array_equal(own.home(3), 2 * tp / (2 * tp + fp + fn))
+    np.testing.assert_allclose(own.home_mean(3), own.home(3).mean(-1), rtol=1e-6)
+
+
+def test_a_packed_table_has_the_same_face(table, matrix):
+    (_, _, small, _) = matrices(packed(table).assign_attrs(table.attrs))
+    assert small.name == matrix.name
+    assert small.rows == matrix.rows
+    for row in range(5):
+        np.testing.assert_allclose(small.images(row), matrix.images(row), atol=0.5 / 254)
+        np.testing.assert_allclose(small.home(row), matrix.home(row), atol=0.5 / 254)
+    np.testing.assert_allclose(small.dice, matrix.dice, atol=0.5 / 254)
+    both = small.sums(1), matrix.sums(1)
+    np.testing.assert_array_equal(both[0]["fp"], both[1]["fp"])
+    with pytest.raises(PassbandError, match=r"^score = 'iou': a packed table has the dice"):
+        small.images(0, score="iou")
+
+
+def test_a_selection_is_a_matrix_of_its_conditions(matrix):
+    few = matrix.sel(dose_e_per_A2=400)
+    assert few.rows == few.columns == (IDS[1], IDS[3])
+    np.testing.assert_array_equal(few.dice, matrix.dice[[1, 3], [1, 3]])
+    one_side = matrix.sel(train_defocus_nm=slice(0, 10), test_dose_e_per_A2=[100])
+    assert one_side.rows == (IDS[0], IDS[1])
+    assert one_side.columns == (IDS[0], IDS[2])
+    np.testing.assert_array_equal(one_side.images(1), matrix.images(1, [0, 2]))
+    assert matrix.sel(test_defocus_nm=5).mixtures == (MIXED,)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"defocus_nm": 7}, "train_defocus_nm = 7: no condition has this value; there are 5, 15"),
+        ({"test_defocus_nm": [5, 7]}, "test_defocus_nm = 7: no condition has this value"),
+        ({"defocus_nm": slice(6, 9)}, "train_defocus_nm = 6 to 9: no condition has this value"),
+        ({"focus": 7}, "focus: is no axis; must be one of defocus_nm, cs_um, aperture_mrad, dose"),
+    ],
+)
+def test_a_selection_of_what_is_not_there_is_one_clear_line(matrix, values, words):
+    with pytest.raises(PassbandError) as caught:
+        matrix.sel(**values)
+    assert str(caught.value).startswith(words)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_row_that_is_not_there_is_one_clear_line(matrix):
+    with pytest.raises(PassbandError, match=r"^train = 9: unet, silver → gold has no such row"):
+        matrix.images(9)
+
+
+def test_the_table_of_cells_has_a_row_for_each(matrix):
+    frame = matrix.to_dataframe()
+    assert list(frame) == [
+        *GROUP,
+        "train",
+        *(f"train_{name}" for name in CONDITIONS[0].values()),
+        "test",
+        *(f"test_{name}" for name in CONDITIONS[0].values()),
+        "dice",
+        "loss",
+    ]
+    assert len(frame) == 20
+    assert set(frame.specimen) == {"silver"}
+    np.testing.assert_array_equal(frame.dice, matrix.dice.values.ravel())
+
+
+def test_a_notebook_shows_what_it_is(matrix):
+    words = "Matrix unet, silver → gold: 4 training conditions and 1 mixtures × 4 test conditions"
+    assert repr(matrix) == f"<{words}>"
+    assert words in matrix._repr_html_()
+
+
+def test_metrics_alone_have_no_images(table):
+    stored = table[["dice"]].mean("replica", keep_attrs=True)
+    (_, _, found, _) = matrices(metrics=stored)
+    np.testing.assert_array_equal(found.dice, found.metrics.dice)
+    with pytest.raises(PassbandError, match=r"these are OOD metrics, without a table of results"):
+        found.images(0)
+    (matrix, *_) = matrices(table)
+    with pytest.raises(PassbandError, match=r"^the matrices have no OOD metrics; run the study"):
+        _ = matrix.metrics
+    with pytest.raises(PassbandError, match=r"^which networks learned is not known without"):
+        _ = matrix.learned
+
+
+def test_metrics_are_those_of_the_same_conditions(table):
+    M = table.dice.mean("replica").transpose(*GROUP, "train", "test")
+    stored = xr.Dataset({"dice": M.isel(specimen=[1, 0], train=[4, 3, 2, 1, 0])})
+    matrix = matrices(table, lambda: stored)[2].sel(test_dose_e_per_A2=100)
+    np.testing.assert_array_equal(matrix.metrics.dice, matrix.dice)
+
+
+def test_results_of_matrices_are_stored_together_and_taken_apart():
+    names = [MatrixName("gold", "unet", "gold"), MatrixName("iron", "unet", "gold")]
+    values = np.arange(6.0).reshape(2, 3)
+    parts = ({"dice": xr.Variable("train", row, {"units": "1"})} for row in values)
+    stored = together(names, parts)
+    assert stored["dice"].dims == (*GROUP, "train")
+    assert stored["dice"].attrs == {"units": "1"}
+    coords = {"specimen": ["gold", "iron"], "architecture": ["unet"], "test_specimen": ["gold"]}
+    apart = by_matrix(xr.Dataset(stored, coords))
+    assert list(apart) == names
+    np.testing.assert_array_equal(np.stack([each.dice for each in apart.values()]), values)
+
+
+def test_a_matrix_without_results_is_nan_in_what_is_stored_together():
+    names = [MatrixName("gold", "unet", "gold"), MatrixName("iron", "unet", "iron")]
+    found = together(names, [{"id": xr.Variable((), 0.5)}, {"ood": xr.Variable((), 0.4)}])
+    np.testing.assert_array_equal(found["id"].values[:, 0], [[0.5, np.nan], [np.nan, np.nan]])
+    np.testing.assert_array_equal(found["ood"].values[:, 0], [[np.nan, np.nan], [np.nan, 0.4]])
