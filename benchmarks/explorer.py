@@ -94,11 +94,10 @@ def _ranking(study, metrics, blocks):
     of_side, _ = PROFILES.prior
     theta = np.concatenate([of_side, of_side, np.log([0.01, 0.01, 0.3, 0.02])])
     model = gaussian_process.fit(dice, train, test, theta=theta)
-    ids = [condition.id for condition in study.train_conditions]
     names = "gold", study.training.architectures[0]
-    networks = tuple(str(NetworkId(*names, id, 0)) for id in ids)
+    networks = tuple(NetworkId(*names, condition.id, 0) for condition in study.train_conditions)
     return ranking.ranking(
-        [Group(*names, networks, tuple(ids), model)],
+        [Group(*names, networks, model)],
         study.test_conditions,
         [],
         {names: dice},

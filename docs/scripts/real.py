@@ -140,8 +140,8 @@ def measure(networks: list[Network], patches: list[Patch], adapt: bool) -> dict[
     }
 
 
-def of_study(results: Results) -> dict[str, list[Network]]:
-    """Return the replicas of each network of a study, by id; empty if the study has not run."""
+def of_study(results: Results) -> dict[NetworkId, list[Network]]:
+    """Return the replicas of each network of a study; empty if the study has not run."""
     return {id: open_networks(results, id) for id in finished_networks(results)}
 
 
@@ -213,17 +213,17 @@ def rows(patches: list[Patch], options: argparse.Namespace) -> Iterator[tuple[st
         ids = of_study(Results(None, study))
         plain = {id: measure(found, patches, False) for id, found in ids.items()}
         adapted = {id: measure(found, patches, True) for id, found in ids.items()}
-        options.measured[label] = plain
+        options.measured[label] = {str(id): scores for id, scores in plain.items()}
         if not ids:
             continue
         middle = {p.name: float(np.mean([s[p.name] for s in plain.values()])) for p in patches}
         turned = {p.name: float(np.mean([s[p.name] for s in adapted.values()])) for p in patches}
         yield f"mean of the {len(ids)} networks of `{label}`", middle, turned
         best = max(plain, key=lambda id: mean(plain[id], patches))
-        yield f"best of them on these patches, `{condition(best)}`", plain[best], adapted[best]
+        yield f"best of them on these patches, `{best.condition}`", plain[best], adapted[best]
     for id, found in of_study(Results(None, options.general)).items():
         scores = measure(found, patches, False)
-        options.measured["real-general"] = {id: scores}
+        options.measured["real-general"] = {str(id): scores}
         yield "**the general network**", scores, measure(found, patches, True)
     if set(SOURCE) == {patch.name for patch in patches if not patch.is_empty}:
         yield "the source's network, trained on real images (as printed)", SOURCE, {}
@@ -231,10 +231,6 @@ def rows(patches: list[Patch], options: argparse.Namespace) -> Iterator[tuple[st
 
 def everything(patches: list[Patch]) -> dict[str, float]:
     return {patch.name: value(np.ones_like(patch.mask), patch) for patch in patches}
-
-
-def condition(id: str) -> str:
-    return NetworkId.parse(id).condition
 
 
 def table(patches: list[Patch], options: argparse.Namespace) -> str:

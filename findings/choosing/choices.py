@@ -64,12 +64,10 @@ def chosen(results: Results) -> tuple[list[Condition], dict[str, list[str]]]:
     tested = TestedNetworks.open(results, with_extra=False).of_replicas()
     drawn, _ = microscopes(study, study.evaluation.microscopes, 0)
     ((train, ids, D),) = tested.of_groups.values()
-    expected = expected_dice(
-        tested.groups, tested.measured([]), drawn, tested.profiles, tested.doses
-    )
+    expected = expected_dice(tested.groups, None, drawn, tested.profiles, tested.doses)
     conditions = tuple(study.axes.parse(id) for id in train)
-    known = Networks(tuple(map(str, ids)), conditions, D, tuple(tested.tested))
-    found = {OURS: expected["mean"].values.argmax(0)} | rules(known, drawn, tested.profiles)
+    known = Networks(tuple(ids), conditions, D, tuple(tested.tested))
+    found = {OURS: expected.mean.argmax(0)} | rules(known, drawn, tested.profiles)
     by_rule = {name: [train[k] for k in found[name]] for name in (OURS, NEAREST, AVERAGE)}
     return drawn, by_rule | {THERE: [condition.id for condition in drawn]}
 

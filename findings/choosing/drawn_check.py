@@ -24,7 +24,7 @@ from passband.grid import Condition
 from passband.matrices.leaving import by_image
 from passband.matrices.packed import DRAWN
 from passband.prediction.recommend.microscopes import microscopes
-from passband.prediction.recommend.network_ranking import expected_dice
+from passband.prediction.recommend.network_ranking import NetworkDice, expected_dice
 from passband.results import Results
 from passband.storage import records
 
@@ -93,10 +93,10 @@ def run(
     )
     return check(
         networks,
-        [expected[name].values for name in ("mean", "low", "high")],
+        [expected.mean, expected.low, expected.high],
         true,
         [
-            Half(of_table, learned["mean"].values, known, other)
+            Half(of_table, learned.mean, known, other)
             for (of_table, known, learned), (_, other, _) in zip(halves, halves[::-1], strict=True)
         ],
         inside,
@@ -109,7 +109,7 @@ def run(
 
 def learned_from(
     judged: TestedNetworks, drawn: list[Condition]
-) -> tuple[TestedNetworks, np.ndarray, np.ndarray, xr.Dataset]:
+) -> tuple[TestedNetworks, np.ndarray, np.ndarray, NetworkDice]:
     """Return what the models know, what they do not, and what they expect under microscopes.
 
     Returns:
@@ -120,7 +120,7 @@ def learned_from(
     D = np.concatenate([D for _, _, D in judged.of_groups.values()])
     every = [condition.id for condition in (*judged.tested, *judged.further)]
     table = replace(judged, extra=None)
-    expected = expected_dice(table.groups, table.measured([]), drawn, table.profiles, table.doses)
+    expected = expected_dice(table.groups, None, drawn, table.profiles, table.doses)
     of_drawn = D[:, [every.index(condition.id) for condition in drawn]]
     return table, D[:, : len(judged.tested)], of_drawn, expected
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from passband.grid import Condition
 from passband.mixtures import Mixture
+from passband.network_id import NetworkId
 from passband.prediction.recommend import network_ranking
 from passband.prediction.recommend.nearest_network import (
     distances_by_range,
@@ -24,14 +25,14 @@ class Networks:
     Attributes:
         dice: (network, test), mean Dice in the table of results; no value is NaN.
         test: The test conditions of the table.
-        unlearned: Ids of networks that did not learn, which are not recommended.
+        unlearned: Networks that did not learn, which are not recommended.
     """
 
-    ids: tuple[str, ...]
+    ids: tuple[NetworkId, ...]
     train: tuple[Condition | Mixture, ...]
     dice: np.ndarray
     test: tuple[Condition, ...]
-    unlearned: Collection[str] = ()
+    unlearned: Collection[NetworkId] = ()
 
 
 def recommended(networks: Networks, expected: np.ndarray) -> np.ndarray:
@@ -40,8 +41,8 @@ def recommended(networks: Networks, expected: np.ndarray) -> np.ndarray:
     Args:
         expected: (network, microscope), expected Dice.
     """
-    unlearned = np.isin(networks.ids, list(networks.unlearned))[:, None]
-    return np.where(unlearned, -1.0, expected).argmax(0)
+    unlearned = np.array([id in networks.unlearned for id in networks.ids])
+    return np.where(unlearned[:, None], -1.0, expected).argmax(0)
 
 
 def rules(

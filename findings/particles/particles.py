@@ -34,7 +34,6 @@ from passband.learning import devices
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs.images import particles
 from passband.micrographs.images.segmentation import Settings, segment
-from passband.network_id import NetworkId
 from passband.reports import markdown
 from passband.results import Results
 from passband.scores import dice_of_masks
@@ -165,11 +164,7 @@ def wide_split(study: Study, specimen: str, number: int, device) -> tuple[Split,
 def in_distribution(results: Results, most: int) -> Iterator[list[Network]]:
     """Yield the replicas of each training condition with a high dose."""
     known = finished_networks(results)
-    high = [
-        id
-        for id in known
-        if Condition.parse(NetworkId.parse(id).condition).dose_e_per_A2 >= DOSE_E_PER_A2
-    ]
+    high = [id for id in known if Condition.parse(id.condition).dose_e_per_A2 >= DOSE_E_PER_A2]
     for id in high[:most]:
         yield open_networks(results, id)
 

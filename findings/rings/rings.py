@@ -147,11 +147,11 @@ class Compared:
     def agreements(self, masks: list[np.ndarray]) -> np.ndarray:
         return np.array([dice_of_masks(a, m.mask) for a, m in zip(masks, self.images, strict=True)])
 
-    def of(self, chosen: list[str]) -> np.ndarray:
+    def of(self, chosen: list[NetworkId]) -> np.ndarray:
         """Return the agreement of each image's chosen network."""
         return np.array([self.scores[id][k] for k, id in enumerate(chosen)])
 
-    def table(self, dose: float, lenses: list[Lens]) -> list[str]:
+    def table(self, dose: float, lenses: list[Lens]) -> list[NetworkId]:
         """Print the table of choices at a dose, and return the recommended networks."""
         given = {
             "aperture_mrad": f"{self.conditions[0].aperture_mrad:g}",
@@ -161,7 +161,7 @@ class Compared:
             image_recommendation.best(image_recommendation.recommend(self.tested, lens, given))[0]
             for lens in lenses
         ]
-        chosen = [id if id in self.scores else str(NetworkId.parse(id).cell) for id in first]
+        chosen = [id if id in self.scores else id.cell for id in first]
         same = [self.names[c.id] for c in self.conditions if c.dose_e_per_A2 == dose]
         rows = {label: self.agreements(found) for label, found in self.others.items()}
         for label, defoci in (

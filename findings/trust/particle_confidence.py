@@ -39,7 +39,6 @@ from passband.learning import devices
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs.images import particles
 from passband.micrographs.images.segmentation import Settings, segment
-from passband.network_id import NetworkId
 from passband.reports import markdown
 from passband.results import Results
 from passband.specimens import exit_waves
@@ -66,14 +65,14 @@ def of_study(results: Results, settings: Settings) -> Iterator[np.ndarray]:
     study = results.study
     lowest = min(each.dose_e_per_A2 for each in study.test_conditions)
     conditions = [each for each in study.test_conditions if each.dose_e_per_A2 == lowest]
-    for id in map(NetworkId.parse, finished_networks(results)):
+    for id in finished_networks(results):
         if Condition.parse(id.condition).dose_e_per_A2 != lowest:
             continue
         specimen = id.specimen
         names = (study.study.seed, specimen, "test")
         files = results.waves(specimen, "test")
         split = Split.load(files, names, study.microscope, devices.device(), instances=True)
-        networks = open_networks(results, str(id))
+        networks = open_networks(results, id)
         yield from measured(networks, split, study, conditions, settings)
 
 

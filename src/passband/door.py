@@ -411,7 +411,8 @@ class Experiment(Results):
         from passband.learning.network_files import open_networks
 
         alone = self.weights_file if network is None or self.is_alone else None
-        return open_networks(alone or self, None if network is None else str(network))
+        wanted = NetworkId.parse(network) if isinstance(network, str) else network
+        return open_networks(alone or self, wanted)
 
 
 def _check_names(given: Mapping[str, object]) -> None:

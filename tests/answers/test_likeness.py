@@ -18,6 +18,7 @@ from passband.micrographs.images.segmentation import Settings
 from passband.micrographs.predictions import segment_frames
 from passband.micrographs.trust.distortions import DISTORTIONS
 from passband.micrographs.trust.likeness import DESCRIPTIONS
+from passband.network_id import NetworkId
 from passband.results import Results, wave_layout
 from passband.scores import dice_of_masks
 from passband.storage import StoreError
@@ -30,7 +31,7 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def networks(results):
-    return open_networks(results, f"gold/compact-w4-d2/{STUDY.train_conditions[0].id}")
+    return open_networks(results, NetworkId("gold", "compact-w4-d2", STUDY.train_conditions[0].id))
 
 
 @pytest.fixture(scope="module")

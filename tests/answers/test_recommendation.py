@@ -19,7 +19,6 @@ from passband.answers.tested_networks import TestedNetworks
 from passband.axes import AXES
 from passband.grid import Axes, Condition
 from passband.learning import network_files
-from passband.network_id import NetworkId
 from passband.optics import ctf
 from passband.prediction import gaussian_process
 from passband.prediction.range_of_use import Asked
@@ -47,7 +46,7 @@ def open_(tmp_path, specimen=None, without=0, **options):
 )
 def test_the_best_network_of_a_finished_study_is_recommended(tmp_path, asked, best):
     found = recommend_from(open_(tmp_path), Asked.at(asked))
-    first = NetworkId.parse(found.networks[0].id)
+    first = found.networks[0].id
     condition = Condition.parse(first.condition)
     assert (condition.defocus_nm, condition.dose_e_per_A2) == (best.defocus_nm, best.dose_e_per_A2)
     assert first.replica == 0
@@ -64,7 +63,7 @@ def test_a_tested_condition_has_the_measured_mean_and_its_interval(tmp_path):
     found = recommend_from(open_(tmp_path), Asked.at(here))
     assert {network.how for network in found.networks} == {"measured"}
     assert found.nearest == here.id
-    first = next(n for n in found.networks if here.id in n.id)
+    first = next(n for n in found.networks if n.id.condition == here.id)
     assert first.dice.value == pytest.approx(0.95, abs=1e-5)
     deviation = np.std(0.01 * np.linspace(-1, 1, STRUCTURES), ddof=1)
     half = t.ppf(0.95, STRUCTURES - 1) * deviation / np.sqrt(STRUCTURES)
@@ -84,24 +83,28 @@ def test_measured_dice_and_intervals_are_those_of_each_network(tmp_path, monkeyp
     tested = replace(tested, table=own, extra=further[["dice"]])
     asked = [tested.further[1], Condition(6, 20, 14, 850), *tested.tested[3:5]]
     found = tested.measured(asked)
-    assert found.test.values.tolist() == [c.id for c in asked if c != Condition(6, 20, 14, 850)]
-    assert found.sizes["network"] == 26
-    for network in found.network.values:
-        of = NetworkId.parse(network)
-        of_network = table.sel(train=of.condition, replica=of.replica, test=found.test).squeeze()
+    assert found.test == tuple(asked)
+    is_tested = [c != Condition(6, 20, 14, 850) for c in asked]
+    np.testing.assert_array_equal(found.is_measured, np.tile(is_tested, (26, 1)))
+    assert np.isnan(np.stack([found.mean, found.low, found.high])[..., 1]).all()
+    ids = [c.id for c, is_there in zip(asked, is_tested, strict=True) if is_there]
+    for network in found.networks:
+        place = {"train": network.condition, "replica": network.replica}
+        of_network = table.sel(place | {"test": ids}).squeeze()
         scores = dice(of_network.counts.transpose("test", "structure", "outcome").values)
         half = t.ppf(0.95, STRUCTURES - 1) * scores.std(1, ddof=1) / np.sqrt(STRUCTURES)
-        here = found.sel(network=network)
-        np.testing.assert_allclose(here["mean"], of_network.dice, rtol=1e-6)
-        np.testing.assert_allclose(here.high - here["mean"], half, rtol=1e-6)
-        np.testing.assert_allclose(here["mean"] - here.low, half, rtol=1e-6)
+        here = found.of(network)
+        mean, low, high = (values[0, is_tested] for values in (here.mean, here.low, here.high))
+        np.testing.assert_allclose(mean, of_network.dice, rtol=1e-6)
+        np.testing.assert_allclose(high - mean, half, rtol=1e-6)
+        np.testing.assert_allclose(mean - low, half, rtol=1e-6)
 
 
 def test_replicas_are_separate_networks(tmp_path):
     found = recommend_from(open_(tmp_path, replicas=2), Asked.at(Condition(6, 20, 14, 850)))
     assert len(found.networks) == 32
-    assert {NetworkId.parse(n.id).replica for n in found.networks} == {0, 1}
-    assert found.networks[0].id.endswith("/0")  # replica 1 is worse by 0.002
+    assert {n.id.replica for n in found.networks} == {0, 1}
+    assert found.networks[0].id.replica == 0  # replica 1 is worse by 0.002
 
 
 def test_the_test_specimen_decides_between_networks_of_several_specimens(tmp_path):
@@ -115,7 +118,7 @@ def test_the_test_specimen_decides_between_networks_of_several_specimens(tmp_pat
         tested = TestedNetworks.open(Results(study, results), name)
         found = recommend_from(tested, Asked.at(Condition(6, 20, 14, 850)))
         assert len(found.networks) == 32
-        assert found.networks[0].id.startswith(f"{name}/")
+        assert found.networks[0].id.specimen == name
         assert found.specimen == name
 
 
@@ -273,7 +276,7 @@ def test_conditions_without_images_are_not_recommended_for_training(tmp_path):
     widest = Condition(6, 20, 60, 850)
     assert not is_allowed(tested.study, widest)
     found = recommend_from(tested, Asked.at(widest))
-    assert Condition.parse(found.train_next.condition).aperture_mrad < 60
+    assert Condition.parse(found.train_next.id.condition).aperture_mrad < 60
 
 
 def test_a_finer_value_than_the_resolution_is_refused():
@@ -306,14 +309,14 @@ def test_the_best_network_has_the_asked_astigmatism(astigmatic):
     for asked, best in (({}, ""), ({"astigmatism_nm": 7.5}, "_as0008.000")):
         found = recommend_from(astigmatic, asked_of(astigmatic.study, WORDS | asked))
         assert found.inside
-        condition = NetworkId.parse(found.networks[0].id).condition
+        condition = found.networks[0].id.condition
         assert Condition.parse(condition).defocus_nm == 5
         assert condition.endswith(best or "_ds001000.00")
         assert Condition.parse(found.nearest).further == Condition.parse(condition).further
     asked = asked_of(astigmatic.study, WORDS | {"astigmatism_nm": "0:8"})
     first, *_ = recommend_from(astigmatic, asked).networks
     # The other end of the range is the worst.
-    assert ("_as0008" in first.worst_condition) != ("_as0008" in first.id)
+    assert ("_as0008" in first.worst_condition) != ("_as0008" in first.id.condition)
 
 
 def test_a_lens_that_the_study_does_not_have_is_asked_about_and_is_outside(tmp_path):
@@ -336,7 +339,7 @@ def test_a_lens_that_the_study_does_not_have_is_asked_about_and_is_outside(tmp_p
     assert len(np.unique(q.azimuth)) > 1
     # For the study's own conditions, both numbers of azimuths give the same expected Dice.
     here = [Condition(6, 1.2, 15, 850)]
-    known, same = (each.expected(here)["mean"] for each in (covered, tested))
+    known, same = (each.expected(here).mean for each in (covered, tested))
     np.testing.assert_allclose(known, same, atol=1e-6)
     assert covered.covering([condition]) is covered
     # The direction of a lens that is not round cannot matter to networks of a round lens.
@@ -351,7 +354,7 @@ def test_networks_of_other_exit_waves_are_ranked_too(tmp_path):
     asked = {"defocus_nm": 8, "cs_um": 5, "aperture_mrad": 15, "dose_e_per_A2": 300}
     found = passband.open(results).recommend(asked).networks
     assert len(found) == len(study.train_conditions)
-    assert sum("_en0200.00" in network.id for network in found) == len(found) // 2
+    assert sum("_en0200.00" in network.id.condition for network in found) == len(found) // 2
     assert all(0 < network.dice.low <= network.dice.value <= 1 for network in found)
 
 
@@ -403,8 +406,8 @@ def test_beyond_the_tested_doses_no_answer_follows_the_model(tmp_path):
         assert [(n.id, n.dice) for n in found.networks] == [(n.id, n.dice) for n in top.networks]
         assert found.train_next == top.train_next
     of_map = tested.expected(places)
-    for name in ("mean", "low", "high"):
-        assert (of_map[name] == of_map[name][:, :1]).all()
+    for values in (of_map.mean, of_map.low, of_map.high):
+        assert (values == values[:, :1]).all()
     chosen = []
     for dose in ("1000", "100000"):
         given = dict.fromkeys(AXES) | WORDS | {"dose_e_per_A2": dose}

@@ -46,7 +46,7 @@ def test_the_best_network_is_recommended_where_dice_follows_the_transfer(tmp_pat
 
 def test_networks_that_did_not_learn_are_not_chosen(tmp_path, monkeypatch):
     tested = open_(tmp_path)
-    ids = [str(id) for _, of_group, _ in tested.of_groups.values() for id in of_group]
+    ids = [id for _, of_group, _ in tested.of_groups.values() for id in of_group]
     monkeypatch.setattr(TestedNetworks, "unlearned_ids", frozenset(ids[:6]))
     found = check(tested)
     assert found.networks == 10

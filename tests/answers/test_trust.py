@@ -20,7 +20,7 @@ from passband.network_id import NetworkId
 from passband.results import Results
 from passband.storage import checked_json
 
-CELL = f"gold/compact-w4-d2/{STUDY.train_conditions[0].id}"
+CELL = NetworkId("gold", "compact-w4-d2", STUDY.train_conditions[0].id)
 
 
 @pytest.fixture(scope="module")
@@ -77,29 +77,32 @@ def test_a_changed_digit_of_measurements_is_not_believed(results):
 
 
 def test_replicas_that_are_used_alone_have_their_own_measurements(results):
-    networks = open_networks(results, f"{CELL}/1")
+    networks = open_networks(results, replace(CELL, replica=1))
     found = trust.open_trust(networks)
-    assert found.networks == (NetworkId.parse(f"{CELL}/1"),)
+    assert found.networks == (replace(CELL, replica=1),)
     assert "disagreement" not in found.calibrations["plain"].names
 
 
 def test_without_a_table_the_condition_is_not_used(results):
-    networks = open_networks(results, f"{CELL}/1")
+    networks = open_networks(results, replace(CELL, replica=1))
     assert set(trust.open_trust(networks, with_ctf=True).calibrations) == {"plain"}
     with pytest.raises(PassbandError, match="no table of results"):
         trust.expected_dice(networks, STUDY.train_conditions[1])
 
 
 def test_networks_are_grouped_by_training_condition(results):
-    other = f"gold/compact-w4-d2/{STUDY.train_conditions[1].id}"
-    networks = [*open_networks(results, f"{CELL}/1"), *open_networks(results, other)]
-    networks += open_networks(results, f"{CELL}/0")
+    other = replace(CELL, condition=STUDY.train_conditions[1].id)
+    networks = [
+        *open_networks(results, replace(CELL, replica=1)),
+        *open_networks(results, other),
+    ]
+    networks += open_networks(results, replace(CELL, replica=0))
     found = [[str(network.id) for network in group] for group in trust.by_condition(networks)]
     assert found == [[f"{CELL}/0", f"{CELL}/1"], [f"{other}/0", f"{other}/1"]]
 
 
 def test_weights_that_are_not_in_a_study_are_not_assessed(results, tmp_path):
-    (path,) = (results / "networks" / CELL).glob("*.safetensors")
+    (path,) = (results / "networks" / str(CELL)).glob("*.safetensors")
     shutil.copy(path, tmp_path / "copy.safetensors")
     with pytest.raises(PassbandError, match=r"copy\.safetensors is not in the results of a study"):
         trust.open_trust(open_networks(tmp_path / "copy.safetensors"))

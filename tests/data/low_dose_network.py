@@ -18,11 +18,12 @@ from passband.answers import trust
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.learning.network_files import open_networks
+from passband.network_id import NetworkId
 from passband.results import Results
 from passband.specimens import exit_waves
 
 ROOT = Path(__file__).resolve().parents[2]
-NETWORK = "gold/compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00/0"
+NETWORK = NetworkId("gold", "compact-w8-d3", "df+0005.00_cs+0001.200_ap010.00_ds000100.00", 0)
 #: Number of images of each material.
 NUMBERS = {"Au": 24, "Fe": 8, "CdSe": 8}
 

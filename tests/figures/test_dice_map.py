@@ -3,13 +3,14 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-import xarray as xr
 from figure_data import check, letters, panels
 from toy_networks import true_dice
 
 from passband.figures import dice_map, style
 from passband.grid import Axes, Condition
+from passband.network_id import NetworkId
 from passband.prediction.range_of_use import Asked, TestedDoses
+from passband.prediction.recommend.network_ranking import NetworkDice
 
 TESTED = Axes.main.conditions(
     {
@@ -19,17 +20,23 @@ TESTED = Axes.main.conditions(
         "dose_e_per_A2": [100, 1000],
     }
 )
-NETWORK = f"gold/net/{TESTED[0].id}/0"
+NETWORK = NetworkId("gold", "net", TESTED[0].id, 0)
 DOSES = TestedDoses.of(TESTED)
 
 
 def draw(asked):
     def expected(points):
         assert {(c.cs_um, c.aperture_mrad) for c in points} == {(5, 10)}
-        mean = np.array([true_dice(TESTED[0], c) for c in points])
-        half = np.array([c.defocus_nm / 1000 for c in points])
-        values = {"mean": mean, "low": mean - half, "high": mean + half}
-        return xr.Dataset({name: ("test", of) for name, of in values.items()})
+        mean = np.array([[true_dice(TESTED[0], c) for c in points]])
+        half = np.array([[c.defocus_nm / 1000 for c in points]])
+        return NetworkDice(
+            networks=(NETWORK,),
+            test=tuple(points),
+            mean=mean,
+            low=mean - half,
+            high=mean + half,
+            is_measured=np.zeros(mean.shape, dtype=bool),
+        )
 
     return dice_map.recommendation(asked, NETWORK, TESTED, expected, DOSES, "viridis")
 

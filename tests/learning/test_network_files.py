@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,11 +13,12 @@ from passband import PassbandError
 from passband.config import Study
 from passband.learning import network_files, networks
 from passband.learning.network_files import open_networks
+from passband.network_id import NetworkId
 from passband.results import Results
 from passband.storage import weights as files
 
 CONDITION = "df+0005.00_cs+0001.200_ap010.00_ds000100.00"
-CELL = f"gold/compact-w4-d2/{CONDITION}"
+CELL = NetworkId("gold", "compact-w4-d2", CONDITION)
 CONFIGURATION = {"microscope": {"pixel_size_A": 0.25, "field_px": 64}}
 
 
@@ -32,8 +34,8 @@ def save(path, replicas=(0, 1), configuration=CONFIGURATION, **changes):
 @pytest.fixture
 def results(tmp_path):
     folder = tmp_path / "results/small"
-    save(folder / "networks" / CELL / "r000-001.safetensors")
-    save(folder / "networks" / CELL / "r002-002.safetensors", replicas=(2,))
+    save(folder / "networks" / str(CELL) / "r000-001.safetensors")
+    save(folder / "networks" / str(CELL) / "r002-002.safetensors", replicas=(2,))
     return folder
 
 
@@ -52,10 +54,10 @@ def test_file_gives_all_its_replicas(tmp_path):
 
 def test_id_chooses_one_replica_of_a_file(tmp_path):
     save(tmp_path / "a.safetensors")
-    (network,) = open_networks(tmp_path / "a.safetensors", f"{CELL}/1")
+    (network,) = open_networks(tmp_path / "a.safetensors", replace(CELL, replica=1))
     assert network.replica == 1
     with pytest.raises(PassbandError, match=r"network = .*/7': .* has only .*/0, .*/1$"):
-        open_networks(tmp_path / "a.safetensors", f"{CELL}/7")
+        open_networks(tmp_path / "a.safetensors", replace(CELL, replica=7))
 
 
 def test_published_folder_is_opened(tmp_path):
@@ -64,8 +66,10 @@ def test_published_folder_is_opened(tmp_path):
 
 
 def test_id_without_replica_gives_all_batches_of_a_study(results):
-    assert [network.replica for network in open_networks(results, CELL)] == [0, 1, 2]
-    assert [network.replica for network in open_networks(results, f"{CELL}/2")] == [2]
+    every = open_networks(results, CELL)
+    assert [network.replica for network in every] == [0, 1, 2]
+    (last,) = open_networks(results, replace(CELL, replica=2))
+    assert last.replica == 2
     assert network_files.finished_networks(Results(None, results)) == [CELL]
 
 
@@ -79,12 +83,8 @@ def test_microscope_of_a_whole_study_is_read(tmp_path):
     ("network", "line"),
     [
         (None, "has networks of 1 training conditions; give the id of a network, such as gold/"),
-        (f"{CELL}/9", "has only the replicas 0, 1, 2 of this specimen"),
-        (f"silver/compact-w4-d2/{CONDITION}/0", "has none of this specimen"),
-        ("gold/compact-w4-d2/df5/0", "must be an id such as gold/"),
-        (f"{CELL}/x", "must be an id such as gold/"),
-        (f"../{CELL}", "must be an id such as gold/"),
-        ("", "must be an id such as gold/"),
+        (replace(CELL, replica=9), "has only the replicas 0, 1, 2 of this specimen"),
+        (replace(CELL, specimen="silver"), "has none of this specimen"),
     ],
 )
 def test_wrong_ids_are_reported_in_one_line(results, network, line):
@@ -95,7 +95,7 @@ def test_wrong_ids_are_reported_in_one_line(results, network, line):
 
 def test_study_without_networks_is_reported(tmp_path):
     with pytest.raises(PassbandError, match="has no finished network; run the study first"):
-        open_networks(tmp_path, f"{CELL}/0")
+        open_networks(tmp_path, replace(CELL, replica=0))
 
 
 def test_missing_file_is_reported(tmp_path):
@@ -135,7 +135,7 @@ def test_file_of_another_kind_is_reported_without_the_advice_to_delete_it(tmp_pa
 
 
 def test_form_of_ids():
-    assert network_files.is_id(CELL)
+    assert network_files.is_id(str(CELL))
     assert network_files.is_id(f"{CELL}/0")
     assert not network_files.is_id("auto")
     assert not network_files.is_id("results/published/x/0")
@@ -143,12 +143,12 @@ def test_form_of_ids():
 
 def test_a_file_of_the_study_s_present_jobs_is_preferred_to_a_newer_one(results):
     """The newer file is of a job that the study had in the meantime, with other settings."""
-    old = results / "networks" / CELL / "r000-001.safetensors"
-    new = results / "networks" / CELL / "r000-000.safetensors"
+    old = results / "networks" / str(CELL) / "r000-001.safetensors"
+    new = results / "networks" / str(CELL) / "r000-000.safetensors"
     save(new, replicas=(0,))
     os.utime(old, (10**9, 10**9))
-    assert [each.path for each in open_networks(results, f"{CELL}/0")] == [new]
+    assert [each.path for each in open_networks(results, replace(CELL, replica=0))] == [new]
     present = Results(None, results)
     present.present = {old}
-    assert [each.path for each in open_networks(present, f"{CELL}/0")] == [old]
-    assert [each.path for each in open_networks(present, f"{CELL}/1")] == [old]
+    assert [each.path for each in open_networks(present, replace(CELL, replica=0))] == [old]
+    assert [each.path for each in open_networks(present, replace(CELL, replica=1))] == [old]

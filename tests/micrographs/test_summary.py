@@ -11,8 +11,10 @@ from passband.micrographs import summary
 from passband.micrographs.images.particles import Particle
 from passband.micrographs.summary import Frame
 from passband.micrographs.truth import Score
+from passband.network_id import NetworkId
 from passband.prediction.recommend.network_ranking import Dice
 
+CONDITION = "df+0005.00_cs+0001.200_ap010.00_ds000100.00"
 PARTICLES = (
     Particle(1, 12.5, 4.0, 1.5, 2.5, False, 0.93, 1.0, 0.97, 4.5, 0.875),
     Particle(2, 3.25, 2.0, 0.1, 9.0, True, 0.81, 0.5),
@@ -22,7 +24,7 @@ FULL = Frame(
     file="a,b.tif",
     frame=1,
     number=2,
-    networks=("gold/net/c/0", "gold/net/c/1"),
+    networks=tuple(NetworkId("gold", "net", CONDITION, replica) for replica in (0, 1)),
     shape=(100, 200),
     pixel_size_A=0.5,
     dose_e_per_A2=400.0,
@@ -66,7 +68,7 @@ def test_each_image_has_a_row_and_also_a_file_that_failed(tmp_path):
         "flags": "its spectrum | its small field",
         "not_assessed": "",
         "dice": "0.666667",
-        "networks": "gold/net/c/0 | gold/net/c/1",
+        "networks": f"gold/net/{CONDITION}/0 | gold/net/{CONDITION}/1",
         "version": __version__,
         "error": "",
     }

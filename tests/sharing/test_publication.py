@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +22,7 @@ from passband import PassbandError
 from passband.cli import main
 from passband.config import load, validate
 from passband.learning.network_files import open_networks
+from passband.network_id import NetworkId
 from passband.results import Results
 from passband.results.stores import load_table
 from passband.sharing import bioimageio_description, extras, onnx_export, publication
@@ -31,7 +33,7 @@ pytestmark = pytest.mark.slow
 
 FINISHED = Path(__file__).parents[1] / "data" / "finished.tar.xz"
 CONDITION = "df+0005.00_cs+0001.200_ap016.00_ds001000.00"
-CELL = f"gold/compact-w4-d2/{CONDITION}"
+CELL = NetworkId("gold", "compact-w4-d2", CONDITION)
 FILE = f"results/smallest/networks/{CELL}/r000-001.safetensors"
 
 try:
@@ -59,7 +61,7 @@ def published(study):
 
 @pytest.fixture
 def network(study):
-    return open_networks(study / FILE, f"{CELL}/1")[0]
+    return open_networks(study / FILE, replace(CELL, replica=1))[0]
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ def test_probabilities_of_onnxruntime_are_torchs_at_three_sizes(published, netwo
 
 
 def test_another_networks_onnx_file_is_refused(published, study):
-    other = open_networks(study / FILE, f"{CELL}/0")[0]
+    other = open_networks(study / FILE, replace(CELL, replica=0))[0]
     with pytest.raises(PassbandError, match=r"differ from torch's by [\d.e-]+ for images of 12 ×"):
         onnx_export.largest_difference(other.module, 4, 8, published / "model.onnx")
 

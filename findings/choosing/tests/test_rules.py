@@ -8,6 +8,7 @@ from toy_networks import profiles, true_dice
 from findings.choosing.rules import Networks, recommended, rules
 from passband.grid import Axes, Condition
 from passband.mixtures import Mixture
+from passband.network_id import NetworkId
 
 TRAIN = Axes.main.conditions(
     {
@@ -44,11 +45,12 @@ def test_every_rule_chooses_by_its_own_distance():
 def test_the_check_recommends_as_recommend_does():
     """The network with the highest expected Dice, though another is nearer."""
     train = tuple(Condition(d, 1.2, 10, 100) for d in (5, 12, 20))
-    known = Networks(("a", "b", "c"), train, np.zeros((3, 1)), train[:1])
+    a, b, c = ids = tuple(NetworkId("gold", "net", each.id, 0) for each in train)
+    known = Networks(ids, train, np.zeros((3, 1)), train[:1])
     expected = np.array([[0.5, 0.9], [0.7, 0.7], [0.8, 0.1]])
     assert list(recommended(known, expected)) == [2, 0]
-    assert list(recommended(replace(known, unlearned={"a", "c"}), expected)) == [1, 1]
-    assert list(recommended(replace(known, unlearned={"a", "b", "c"}), expected)) == [0, 0]
+    assert list(recommended(replace(known, unlearned={a, c}), expected)) == [1, 1]
+    assert list(recommended(replace(known, unlearned={a, b, c}), expected)) == [0, 0]
 
 
 def test_the_process_on_parameters_learns_a_smooth_dice():
@@ -65,7 +67,12 @@ def test_a_mixture_is_near_no_microscope_and_has_its_own_rule():
     asked = [Condition(6, 50, 17, 900), Condition(18, 2, 10.5, 120)]
     single = rules(known, asked, profiles)
     better = np.vstack([np.ones(len(TRAIN)), known.dice])
-    mixed = Networks(("mixed", *known.ids), (mixture, *known.train), better, known.test)
+    mixed = Networks(
+        (NetworkId("gold", "net", mixture.id, 0), *known.ids),
+        (mixture, *known.train),
+        better,
+        known.test,
+    )
     found = rules(mixed, asked, profiles)
     assert list(found.pop("mixture")) == [0, 0]
     found.pop("Gaussian process on parameters")

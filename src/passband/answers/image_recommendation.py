@@ -16,6 +16,7 @@ from passband.micrographs.images.file_metadata import recorded
 from passband.micrographs.images.pixel_size import TOLERANCE
 from passband.micrographs.rings import lens as lenses
 from passband.micrographs.rings.lens import SIGNS, Known, Lens
+from passband.network_id import NetworkId
 from passband.optics import ctf
 from passband.prediction.range_of_use import Asked
 from passband.prediction.recommend.network_ranking import Recommendation
@@ -190,8 +191,8 @@ def of_store(tested: TestedNetworks, path: Path, given: Mapping[str, str | None]
     return [Like(1 if found.asked.low.defocus_nm >= 0 else -1, 1.0, found)]
 
 
-def best(found: Sequence[Like]) -> tuple[str, float]:
-    """Return the id of the first network in the ranking, and its expected Dice.
+def best(found: Sequence[Like]) -> tuple[NetworkId, float]:
+    """Return the first network in the ranking, and its expected Dice.
 
     If the sign of the defocus is not determined, expected Dice is the mean over both signs,
     weighted with their likelihoods.
@@ -201,7 +202,7 @@ def best(found: Sequence[Like]) -> tuple[str, float]:
     """
     if not any(each.found.networks for each in found):
         raise PassbandError("no network of the study has learned, so none is recommended")
-    by_sign = [sorted(each.found.networks, key=lambda network: network.id) for each in found]
+    by_sign = [sorted(each.found.networks, key=lambda each: str(each.id)) for each in found]
     numbers = [[network.dice.value for network in each] for each in by_sign]
     dice = np.average(numbers, 0, [each.likelihood for each in found])
     first = dice.argmax()

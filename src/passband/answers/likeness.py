@@ -31,8 +31,8 @@ from passband.micrographs.trust.certainty import (
 )
 from passband.micrographs.trust.distortions import DISTORTIONS
 from passband.micrographs.trust.likeness import DESCRIPTIONS, Reference
-from passband.micrographs.trust.trust import WELL, Ids, Own, Trust, relative_scores
-from passband.prediction.json_values import JsonValues, Rounded, require
+from passband.micrographs.trust.trust import WELL, Own, Trust, relative_scores
+from passband.prediction.json_values import Ids, JsonValues, Rounded, require
 from passband.prediction.recommend import image_dice
 from passband.results import Results
 from passband.scores import dice_of_masks

@@ -30,7 +30,7 @@ def check(tested: TestedNetworks) -> RecommendationCheck:
         PassbandError: If no network has learned.
     """
     tests = [*tested.tested, *tested.further]
-    ids = [str(id) for _, of_group, _ in tested.of_groups.values() for id in of_group]
+    ids = [id for _, of_group, _ in tested.of_groups.values() for id in of_group]
     rows = np.array([k for k, id in enumerate(ids) if id not in tested.unlearned_ids], dtype=int)
     if not len(rows):
         raise PassbandError(
@@ -50,8 +50,7 @@ def check(tested: TestedNetworks) -> RecommendationCheck:
         refitted=expected.refitted,
     )
     judged = [test for test, is_judged in zip(tests, answered, strict=True) if is_judged]
-    train = [id for of_group, *_ in tested.of_groups.values() for id in of_group]
-    train = [train[row] for row in rows]
+    train = [ids[row].condition for row in rows]
     D, *parts = (_dice(of)[here] for of in (tested, *halves))
     home = np.array(train)[:, None] == [test.id for test in judged]
     apart = _distances(tested, train, judged)

@@ -28,7 +28,7 @@ from passband.network_id import NetworkId
 from passband.prediction import covariance, gaussian_process
 from passband.prediction.range_of_use import TestedDoses
 from passband.prediction.recommend import network_ranking
-from passband.prediction.recommend.network_ranking import Group
+from passband.prediction.recommend.network_ranking import Group, NetworkDice
 from passband.results import Results, layout
 from passband.words import number_of
 
@@ -45,7 +45,7 @@ class TestedNetworks:
         table: The table of results, for the test specimen.
         extra: Results under further conditions, for the test specimen, see
             :func:`passband.answers.further_tests.read_extra`.
-        ranked: Ids of the networks that are ranked. With None, all networks are ranked.
+        ranked: The networks that are ranked. With None, all networks are ranked.
         means: Whether the Dice of a network is the mean over replicas, see :meth:`of_replicas`.
         structures: A name for the test structures whose mean the Dice is, see
             :meth:`of_structures`; "" for all.
@@ -58,7 +58,7 @@ class TestedNetworks:
     specimen: str
     table: xr.Dataset
     extra: xr.Dataset | None
-    ranked: tuple[str, ...] | None = None
+    ranked: tuple[NetworkId, ...] | None = None
     means: bool = False
     structures: str = ""
     also: tuple[Condition, ...] = ()
@@ -96,7 +96,7 @@ class TestedNetworks:
         if results.is_published:
             from passband.learning.network_files import open_networks  # torch takes seconds
 
-            ranked = tuple(str(network.id) for network in open_networks(results))
+            ranked = tuple(network.id for network in open_networks(results))
         elif with_extra:
             extra = read_extra(results, ["dice"])
         if extra is not None:
@@ -197,8 +197,8 @@ class TestedNetworks:
         return leaving.unlearned(self.results.table, self.study)
 
     @cached_property
-    def unlearned_ids(self) -> frozenset[str]:
-        """The ids of networks that did not learn; of means, if no replica has learned."""
+    def unlearned_ids(self) -> frozenset[NetworkId]:
+        """The networks that did not learn; of means, if no replica has learned."""
         found = self.unlearned
         if self.means:
             trained = self.results.table.dice.notnull().any(["test_specimen", "test"])
@@ -206,7 +206,7 @@ class TestedNetworks:
         order = "specimen", "architecture", "train", "replica"
         names = [found[name].values.tolist() for name in order]
         return frozenset(
-            str(NetworkId(*(values[k] for values, k in zip(names, place, strict=True))))
+            NetworkId(*(values[k] for values, k in zip(names, place, strict=True)))
             for place in np.argwhere(found.transpose(*order).values)
         )
 
@@ -345,43 +345,42 @@ class TestedNetworks:
         """Return the profile of each network's training condition; NaN for that of a mixture."""
         return self._network_profiles(train, self._fitted[0])
 
-    def measured(self, conditions: Iterable[Condition]) -> xr.Dataset:
-        """Return measured mean Dice of all networks under those conditions that were tested.
+    def measured(self, conditions: Sequence[Condition]) -> NetworkDice:
+        """Return measured mean Dice of all networks under conditions; NaN where none was tested.
 
-        Returns:
-            `mean`, `low` and `high` (network, test), see
-            :func:`passband.prediction.recommend.network_ranking.recommend`. The interval of the
-            mean over structures is the one of Student's t distribution.
+        The interval of the mean over structures is the one of Student's t distribution.
         """
-        every = [condition.id for condition in (*self.tested, *self.further)]
-        wanted = [id for id in dict.fromkeys(c.id for c in conditions) if id in set(every)]
-        places = [every.index(id) for id in wanted]
-        own_tests = np.isin(wanted, self.table.test.values)
-        networks, values = [], []
-        for (specimen, architecture), (train, ids, D) in self.of_groups.items():
-            networks += map(str, ids)
-            replicas = [id.replica for id in ids]
+        known = {condition.id: k for k, condition in enumerate((*self.tested, *self.further))}
+        own_tests = set(self.table.test.values)
+        ids = [condition.id for condition in conditions]
+        own = [k for k, id in enumerate(ids) if id in known and id in own_tests]
+        further = [k for k, id in enumerate(ids) if id in known and id not in own_tests]
+        values = []
+        for (specimen, architecture), (train, of_group, D) in self.of_groups.items():
+            replicas = [id.replica for id in of_group]
             each = xr.Dataset({"train": ("network", train), "replica": ("network", replicas)})
-            own = np.repeat(D[:, places, None], 3, axis=-1)
-            for here in filter(len, map(np.flatnonzero, (own_tests, ~own_tests))):
-                images = by_image(self.table) if own_tests[here[0]] else self._extra_counts
-                chosen = {"test": [wanted[k] for k in here], "specimen": specimen}
-                of_group = images.sel(chosen | {"architecture": architecture}).load()
-                of_networks = of_group.sel(train=each.train, replica=each.replica)
+            found = np.full((3, len(of_group), len(ids)), np.nan)
+            for here in filter(len, (own, further)):
+                images = by_image(self.table) if here is own else self._extra_counts
+                chosen = {"test": [ids[k] for k in here], "specimen": specimen}
+                cells = images.sel(chosen | {"architecture": architecture}).load()
+                of_networks = cells.sel(train=each.train, replica=each.replica)
                 half = _half_widths(image_dice(of_networks, "network", "test", "structure"))
-                own[:, here, 1:] += half[..., None] * [-1, 1]
-            values.append(own)
-        every_value = np.concatenate(values)
-        return xr.Dataset(
-            {
-                name: (("network", "test"), every_value[..., k])
-                for k, name in enumerate(("mean", "low", "high"))
-            },
-            {"network": networks, "test": wanted},
+                mean = D[:, [known[ids[k]] for k in here]]
+                found[:, :, here] = mean, mean - half, mean + half
+            values.append(found)
+        mean, low, high = np.concatenate(values, axis=1)
+        return NetworkDice(
+            networks=tuple(id for _, of_group, _ in self.of_groups.values() for id in of_group),
+            test=tuple(conditions),
+            mean=mean,
+            low=low,
+            high=high,
+            is_measured=np.isfinite(mean),
         )
 
-    def expected(self, conditions: Sequence[Condition]) -> xr.Dataset:
-        """Return the expected Dice (network, test) of all networks under conditions.
+    def expected(self, conditions: Sequence[Condition]) -> NetworkDice:
+        """Return the Dice of all networks under conditions: measured, or else expected.
 
         See :func:`passband.prediction.recommend.network_ranking.expected_dice`.
         """
@@ -395,8 +394,8 @@ class TestedNetworks:
         spectrum, theta, models = self._fitted
         models = models or self._models(spectrum, theta)
         return [
-            Group(specimen, architecture, tuple(map(str, ids)), tuple(train), model)
-            for ((specimen, architecture), (train, ids, _)), model in zip(
+            Group(specimen, architecture, tuple(ids), model)
+            for ((specimen, architecture), (_, ids, _)), model in zip(
                 self.of_groups.items(), models, strict=True
             )
         ]

@@ -131,10 +131,9 @@ def expected_dice(networks: Sequence[Network], condition: Condition) -> dict[Net
     result = {}
     for group in by_condition(networks):
         tested = _tested(group)
-        values = tested.expected([tested.study.axes.condition(condition.values())])["mean"]
-        for network in group:
-            if (name := str(network.id)) in values.network.values:
-                result[network.id] = float(values.sel(network=name).values[0])
+        found = tested.expected([tested.study.axes.condition(condition.values())])
+        known = dict(zip(found.networks, found.mean[:, 0].tolist(), strict=True))
+        result |= {network.id: known[network.id] for network in group if network.id in known}
     return result
 
 

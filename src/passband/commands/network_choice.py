@@ -47,12 +47,12 @@ def check_named(options: argparse.Namespace) -> None:
 
 def recommended(
     options: argparse.Namespace, paths: list[Path]
-) -> tuple[dict[Path, list], dict[Path, dict[str, float]], dict[Path, str]]:
+) -> tuple[dict[Path, list], dict[Path, dict[NetworkId, float]], dict[Path, str]]:
     """Return the network that the study recommends for each image, and print why.
 
     Each image is measured alone. A study's store of images is not measured, since it states its
-    condition. The second result has the Dice that the study's model expects under the condition, by
-    the network's id. The third result has a line for each image whose condition cannot be measured,
+    condition. The second result has the Dice that the study's model expects of the network under
+    the condition. The third result has a line for each image whose condition cannot be measured,
     or that no network fits.
     """
     from passband.answers import image_recommendation
@@ -83,7 +83,7 @@ def recommended(
                 found = image_recommendation.recommend(tested, lens, given)
             id, expected = image_recommendation.best(found)
             chosen[path] = open_networks(results, id)
-            ctf[path] = {NetworkId.parse(id): expected}
+            ctf[path] = {id: expected}
         except Exception as error:  # the other files are still segmented
             failed[path] = failure(path, error)
             continue
@@ -99,13 +99,14 @@ def named(options: argparse.Namespace) -> tuple[list, list[str]]:
     from passband.learning.network_files import is_id, open_networks
 
     nouns, words = options.network, list(options.words)
-    ids = [noun for noun in nouns if is_id(noun) and not Path(noun).exists()]
-    if ids and len(ids) < len(nouns):
-        (path, *_) = (noun for noun in nouns if noun not in ids)
+    texts = [noun for noun in nouns if is_id(noun) and not Path(noun).exists()]
+    if texts and len(texts) < len(nouns):
+        (path, *_) = (noun for noun in nouns if noun not in texts)
         raise PassbandError(
-            f"--network = {path!r}: is not an id, and --network = {ids[0]!r} is an id; give "
+            f"--network = {path!r}: is not an id, and --network = {texts[0]!r} is an id; give "
             "either ids or paths"
         )
+    ids = [NetworkId.parse(text) for text in texts]
     if nouns and not ids:
         found = [network for noun in nouns for network in open_networks(noun)]
     else:

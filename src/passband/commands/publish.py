@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from passband import PassbandError
 from passband.commands.arguments import STUDY, network_source, report_remark
 from passband.mixtures import Mixture
+from passband.network_id import NetworkId
 from passband.results import Results, published
 from passband.storage import StoreError
 
@@ -67,11 +68,12 @@ def run(options: argparse.Namespace) -> int:
     check(options.name, options.license, options.author)
     from passband.learning.network_files import open_networks  # torch takes seconds to import
 
+    id = None if options.id is None else NetworkId.parse(options.id)
     source = network_source(options.network)
     results = source if isinstance(source, Results) else None
     if options.study is not None:
         results = Results.find(options.study).existing()
-    networks = open_networks(source, options.id)
+    networks = open_networks(source, id)
     if options.replica is not None:
         chosen = [network for network in networks if network.replica == options.replica]
     else:
@@ -123,9 +125,7 @@ def _expected(
         return None
     if not any(network.id in ids for _, ids, _ in tested.of_groups.values()):
         return None
-    return lambda conditions: (
-        tested.expected(conditions)["mean"].sel(network=str(network.id)).values
-    )
+    return lambda conditions: tested.expected(conditions).of(network.id).mean[0]
 
 
 def _trust(network: "Network", with_ctf: bool) -> "Trust | None":

@@ -128,7 +128,7 @@ def run(options: argparse.Namespace) -> int:
             found.asked,
             network,
             tested.tested,
-            lambda conditions: tested.expected(conditions).sel(network=network),
+            lambda conditions: tested.expected(conditions).of(network),
             tested.doses,
             study.figures.palette,
         )

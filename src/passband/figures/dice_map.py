@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
-import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -16,7 +15,7 @@ from passband.figures import style
 from passband.grid import Condition
 from passband.network_id import NetworkId
 from passband.prediction.range_of_use import Asked, TestedDoses, ranges, scaled, unscaled
-from passband.prediction.recommend.network_ranking import COVERAGE
+from passband.prediction.recommend.network_ranking import COVERAGE, NetworkDice
 
 #: The two axes of the figure, and the number of values along each.
 X, Y, NUMBERS = "defocus_nm", "dose_e_per_A2", (61, 41)
@@ -48,9 +47,9 @@ def plane(
 
 def recommendation(
     asked: Asked,
-    network: str,
+    network: NetworkId,
     tested: Sequence[Condition],
-    expected: Callable[[Sequence[Condition]], xr.Dataset],
+    expected: Callable[[Sequence[Condition]], NetworkDice],
     doses: TestedDoses,
     palette: str,
 ) -> Figure:
@@ -61,16 +60,14 @@ def recommendation(
     show the defocus and dose of the study's test conditions, whatever their other parameters are.
 
     Args:
-        expected: The function that returns `mean`, `low` and `high` of the network's expected Dice
-            (condition,) under conditions.
+        expected: The function that returns the network's Dice under conditions.
         doses: The doses of the tests that this Dice is expected from.
     """
     middle, (x, y) = asked.middle, plane(asked, tested, doses)
     conditions = [replace(middle, **{X: defocus, Y: dose}) for dose in y for defocus in x]
     found = expected(conditions)
     dice, width = (
-        np.reshape(values.values, (len(y), len(x)))
-        for values in (found["mean"], found["high"] - found["low"])
+        values.reshape(len(y), len(x)) for values in (found.mean, found.high - found.low)
     )
     # The colours are for the study's range: beyond it, Dice is extrapolated and may be anything.
     (x0, x1), (y0, y1) = ranges([*tested, asked.low, asked.high], (X, Y)).values()
@@ -89,8 +86,7 @@ def recommendation(
     # If the doses span less than a factor of 10, minor ticks need labels too.
     is_short = y[-1] < 10 * y[0]
     left.yaxis.set_minor_formatter(lambda value, _: style.number(value) if is_short else "")
-    of = NetworkId.parse(network)
-    trained = asked.axes.parse(of.condition)
+    trained = asked.axes.parse(network.condition)
     lens = ", ".join(
         AXES[name].words(style.number(value))
         if name in MAIN_AXES
@@ -99,7 +95,7 @@ def recommendation(
         if name not in (X, Y)
     )
     left.set_title(
-        f"{of.specimen}, {of.architecture}, replica {of.replica}\n"
+        f"{network.specimen}, {network.architecture}, replica {network.replica}\n"
         f"trained at {style.condition_label(trained)}\ntested at {lens}",
         loc="left",
         fontsize=style.SMALL,

@@ -1,6 +1,6 @@
 """Trained networks that are opened from a weights file, a published folder or a study's results."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -118,7 +118,7 @@ class Network:
         return architectures.parse(self.metadata.architecture).smallest_px
 
 
-def open_networks(source: str | Path | Results, network: str | None = None) -> list[Network]:
+def open_networks(source: str | Path | Results, network: NetworkId | None = None) -> list[Network]:
     """Return the networks in a weights file, a published folder, or a study's folder of results.
 
     Args:
@@ -126,8 +126,8 @@ def open_networks(source: str | Path | Results, network: str | None = None) -> l
             their folder, or the name of a network of the package, see `published.shipped`.
             If several files of a study have the same network, that of a present job is returned,
             and otherwise that of the newest file.
-        network: The id of the network. The id may lack the replica: then all replicas are returned.
-            For a study's folder of results, an id is necessary.
+        network: The network. If it has no replica, all replicas are returned. For a study's folder
+            of results, it is necessary.
 
     Returns:
         The networks, sorted by replica. There is one network or more.
@@ -159,25 +159,24 @@ def open_networks(source: str | Path | Results, network: str | None = None) -> l
     found = _from_file(path)
     if network is None:
         return found
-    wanted = NetworkId.parse(network)
-    chosen = [each for each in found if wanted in (each.id, each.id.cell)]
+    chosen = [each for each in found if network in (each.id, each.id.cell)]
     if not chosen:
         every = ", ".join(str(each.id) for each in found)
-        raise PassbandError(f"network = {network!r}: {source} has only {every}")
+        raise PassbandError(f"network = {str(network)!r}: {source} has only {every}")
     return chosen
 
 
-def finished_networks(results: Results) -> list[str]:
-    """Return the ids, without replica, of all networks in a study's results, sorted.
+def finished_networks(results: Results) -> list[NetworkId]:
+    """Return all networks in a study's results, without replica, sorted.
 
     Only files with several training conditions are opened, and only their heads are read.
     """
     folder = results.path(layout.NETWORKS)
-    found: set[str] = set()
+    found: set[NetworkId] = set()
     for file in folder.glob("*/*/*/*.safetensors"):
         specimen, architecture, group = file.parent.relative_to(folder).parts
-        found |= {str(NetworkId(specimen, architecture, id)) for id in conditions_in(file, group)}
-    return sorted(found)
+        found |= {NetworkId(specimen, architecture, id) for id in conditions_in(file, group)}
+    return sorted(found, key=str)
 
 
 def is_id(text: str) -> bool:
@@ -189,37 +188,36 @@ def is_id(text: str) -> bool:
     return True
 
 
-def _from_study(results: Results, network: str | None) -> list[Network]:
+def _from_study(results: Results, network: NetworkId | None) -> list[Network]:
     known = finished_networks(results)
     if not known:
         raise PassbandError(f"{results}: has no finished network; run the study first")
-    example = f"{known[0]}/0"
+    example = replace(known[0], replica=0)
     if network is None:
         raise PassbandError(
             f"{results}: has networks of {len(known)} training conditions; give the id of a "
             f"network, such as {example}"
         )
-    wanted = NetworkId.parse(network)
-    of_architecture = results.path(layout.NETWORKS) / wanted.specimen / wanted.architecture
+    of_architecture = results.path(layout.NETWORKS) / network.specimen / network.architecture
     paths = [
         path
         for folder in sorted(of_architecture.glob("*"))
-        if may_have(folder.name, wanted.condition)
+        if may_have(folder.name, network.condition)
         for path in sorted(folder.glob("*.safetensors"))
-        if wanted.condition in conditions_in(path, folder.name)
+        if network.condition in conditions_in(path, folder.name)
     ]
     # If jobs have been given other replicas or conditions, several files have the same network. The
     # time of a file is that of its training, also if a later job has linked the file.
     if len(paths) > 1:  # finding the study's present jobs takes a second
         paths.sort(key=lambda path: (path in results.present, path.stat().st_mtime))
-    networks_of = (network for path in paths for network in _from_file(path))
-    last = {n.replica: n for n in networks_of if n.metadata.condition == wanted.condition}
+    every = (each for path in paths for each in _from_file(path))
+    last = {n.replica: n for n in every if n.metadata.condition == network.condition}
     found = list(last.values())
-    chosen = [each for each in found if wanted.replica in (None, each.replica)]
+    chosen = [each for each in found if network.replica in (None, each.replica)]
     if not chosen:
         has = f"only the replicas {', '.join(map(str, sorted(last)))}" if found else "none"
         raise PassbandError(
-            f"network = {network!r}: {results} has {has} of this specimen, architecture and "
+            f"network = {str(network)!r}: {results} has {has} of this specimen, architecture and "
             f"condition; an existing network is {found[0].id if found else example}"
         )
     return sorted(chosen, key=lambda each: each.replica)

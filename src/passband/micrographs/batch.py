@@ -42,7 +42,7 @@ class Task:
         """Return the images of the file, or what stands for a file that failed."""
         if isinstance(outcome, Prediction):
             return outcome.frames
-        networks = () if isinstance(self.predictor, str) else self.predictor.names
+        networks = () if isinstance(self.predictor, str) else self.predictor.ids
         return (Frame(file=self.path.name, networks=networks, error=outcome),)
 
 

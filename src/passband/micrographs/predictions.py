@@ -18,6 +18,7 @@ from passband.micrographs.images.formats import suffix
 from passband.micrographs.images.segmentation import Segmentation, Settings, segment
 from passband.micrographs.summary import Frame
 from passband.micrographs.trust.trust import Assessor, Unassessed
+from passband.network_id import NetworkId
 from passband.seeds import digest
 from passband.storage import atomic
 
@@ -125,7 +126,7 @@ class Predictor:
                 file=path.name,
                 frame=k,
                 number=number,
-                networks=self.names,
+                networks=self.ids,
                 dose_e_per_A2=self.settings.dose_e_per_A2,
                 score=None if true is None else truth.score(result.mask, true[k], size),
             )
@@ -140,17 +141,18 @@ class Predictor:
         return pixel_size_A > LARGER_PIXEL * first.finest_A and not self.settings.adapt
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def ids(self) -> tuple[NetworkId, ...]:
         """The ids of the networks."""
-        return tuple(str(network.id) for network in self.networks)
+        return tuple(network.id for network in self.networks)
 
     @cached_property
     def values(self) -> str:
         """A digest of all that results depend on beside the files."""
         weights = [blake2b(network.path.read_bytes()).hexdigest() for network in self.networks]
         settings = asdict(self.settings)
+        names = list(map(str, self.ids))
         return digest(
-            __version__, self.names, weights, settings, self.pixel_size_A, self.assessor.values
+            __version__, names, weights, settings, self.pixel_size_A, self.assessor.values
         )
 
 

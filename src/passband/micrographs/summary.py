@@ -10,7 +10,7 @@ from passband import PassbandError, __version__
 from passband.micrographs.images.particles import Particle
 from passband.micrographs.images.segmentation import Segmentation, verdict
 from passband.micrographs.truth import Score
-from passband.prediction.json_values import JsonValues
+from passband.prediction.json_values import Ids, JsonValues
 from passband.prediction.recommend.network_ranking import Dice
 from passband.storage import integrity
 from passband.storage.atomic import replacing
@@ -30,7 +30,7 @@ class Frame(JsonValues):
         file: The name of its file.
         frame: Its place in the file, from 0 on. None if the file failed.
         number: The number of images in the file.
-        networks: The ids of the networks; none if a person has labelled the particles.
+        networks: The networks; none if a person has labelled the particles.
         shape: Height and width of the part of the image that was used [pixels].
         pixel_size_A: Side of a pixel [Å].
         dose_e_per_A2: The dose, if it was given [e/Å²].
@@ -46,7 +46,7 @@ class Frame(JsonValues):
     file: str
     frame: int | None = None
     number: int = 1
-    networks: tuple[str, ...] = ()
+    networks: Ids = ()
     shape: tuple[int, int] = (0, 0)
     pixel_size_A: float | None = None
     dose_e_per_A2: float | None = None
@@ -156,7 +156,7 @@ IMAGE_COLUMNS: dict[str, Callable[[Frame], object]] = {
     "flags": lambda each: " | ".join(each.flags),
     "not_assessed": lambda each: each.unassessed,
     "dice": lambda each: number(each.score and each.score.dice),
-    "networks": lambda each: " | ".join(each.networks),
+    "networks": lambda each: " | ".join(map(str, each.networks)),
     "version": lambda each: __version__,
     "error": lambda each: each.error,
 }

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError
 
 from passband import PassbandError
+from passband.network_id import NetworkId
 
 _floats = PlainValidator(lambda values: np.array(values, float))
 _digits = np.vectorize(lambda x: float(f"{x:.6g}"), otypes=[float])
@@ -15,6 +16,8 @@ _digits = np.vectorize(lambda x: float(f"{x:.6g}"), otypes=[float])
 #: The type of an array of floats, which JSON holds as lists; and the same with six digits.
 Array = Annotated[np.ndarray, _floats, PlainSerializer(np.ndarray.tolist)]
 Rounded = Annotated[np.ndarray, _floats, PlainSerializer(lambda array: _digits(array).tolist())]
+#: The type of ids of networks, which JSON holds as texts.
+Ids = tuple[Annotated[NetworkId, PlainValidator(NetworkId.parse), PlainSerializer(str)], ...]
 
 
 def require(is_true: object, words: str) -> None:

@@ -50,7 +50,7 @@ def _parts(found: Recommendation, study: str, top: int, remark: str) -> Iterator
             network.dice.words,
             *([network.worst.words] if ranged else []),
             network.how,
-            network.id,
+            str(network.id),
         ]
         for rank, network in enumerate(found.networks[:top], 1)
     ]
@@ -78,8 +78,8 @@ def _parts(found: Recommendation, study: str, top: int, remark: str) -> Iterator
     lines = [f"nearest tested condition: {axes.parse(found.nearest).words}"]
     if following := found.train_next:
         lines.append(
-            f"train next: {following.specimen}, {following.architecture}, "
-            f"{axes.parse(following.condition).words}; "
+            f"train next: {following.id.specimen}, {following.id.architecture}, "
+            f"{axes.parse(following.id.condition).words}; "
             f"expected Dice {following.dice.words}, expected gain in Dice {following.gain:.3f}"
         )
     yield "\n".join(lines)

@@ -4,15 +4,16 @@ import json
 
 import numpy as np
 import pytest
-import xarray as xr
 from toy_networks import Known, profiles, true_dice
 
 from passband import PassbandError
 from passband.grid import Axes, Condition
+from passband.network_id import NetworkId
 from passband.prediction.range_of_use import Asked, TestedDoses
 from passband.prediction.recommend import network_ranking
 from passband.prediction.recommend.network_ranking import (
     Group,
+    NetworkDice,
     candidates,
     distances,
     expected_dice,
@@ -27,20 +28,19 @@ MAIN_AXES = {
     "dose_e_per_A2": [100.0, 1000.0],
 }
 TRAIN = Axes.main.conditions(MAIN_AXES)
-IDS = tuple(f"gold/net/{c.id}/0" for c in TRAIN)
+IDS = tuple(NetworkId("gold", "net", c.id, 0) for c in TRAIN)
+GROUPS = [Group("gold", "net", IDS, Known(TRAIN))]
 
 
-GROUPS = [Group("gold", "net", IDS, tuple(c.id for c in TRAIN), Known(TRAIN))]
-NOTHING = xr.Dataset(
-    {name: (("network", "test"), np.empty((4, 0))) for name in ("mean", "low", "high")},
-    {"network": list(IDS), "test": np.array([], dtype=str)},
-)
-
-
-def found(defocus="12", dose="400", measured=NOTHING, groups=GROUPS, extra=(), axes=MAIN_AXES):
+def found(defocus="12", dose="400", measured=None, groups=GROUPS, extra=(), axes=MAIN_AXES):
     words = {"defocus_nm": defocus, "cs_um": "1.2", "aperture_mrad": "16", "dose_e_per_A2": dose}
     asked = Asked.parse(words)
     return recommend(groups, measured, TRAIN, extra, asked, profiles, "gold", axes)
+
+
+def measured(here, mean, low, high):
+    """Return measured Dice (network, 1) of all networks under one condition."""
+    return NetworkDice(IDS, (here,), mean, low, high, np.isfinite(mean))
 
 
 @pytest.mark.parametrize(("defocus", "dose", "best"), [("7", "800", 1), ("18", "120", 2)])
@@ -62,7 +62,7 @@ def test_expected_dice_alone_ranks_and_the_nearest_network_is_not_preferred():
             mean, deviation = super().predict(train, test)
             return (0.8 - 0.001 * np.arange(4)[:, None] if train is None else mean), deviation
 
-    wrong = [Group("gold", "net", IDS, GROUPS[0].train, Wrong(TRAIN))]
+    wrong = [Group("gold", "net", IDS, Wrong(TRAIN))]
     ranked = found("12.4", "400", groups=wrong)
     assert [IDS.index(network.id) for network in ranked.networks] == [0, 1, 2, 3]
     assert ranked.as_dict()["ranked_by"] == "expected Dice"
@@ -77,8 +77,7 @@ def test_networks_with_equal_dice_are_in_the_order_of_their_ids():
             return np.full_like(mean, 0.8), deviation
 
     backwards = IDS[::-1]
-    equal = [Group("gold", "net", backwards, GROUPS[0].train[::-1], Equal(TRAIN))]
-    ranked = found(groups=equal, measured=NOTHING.sel(network=list(backwards)))
+    ranked = found(groups=[Group("gold", "net", backwards, Equal(TRAIN))])
     assert [network.id for network in ranked.networks] == list(IDS)
 
 
@@ -116,7 +115,7 @@ def test_below_the_tested_doses_dice_is_not_above_that_at_the_lowest():
         np.full((4, test.sizes["condition"]), 1.0) - test.log_dose.values / 10,
         np.full((4, test.sizes["condition"]), 0.02),
     )
-    groups = [Group("gold", "net", IDS, GROUPS[0].train, rising)]
+    groups = [Group("gold", "net", IDS, rising)]
     capped = found("12", "60", groups=groups, axes=None)
     assert capped.networks[0].dice.value == pytest.approx(0.8)
     for network in below.networks:
@@ -147,10 +146,10 @@ def test_inside_the_tested_doses_answers_are_those_of_the_model_to_the_last_digi
     points = [Condition(d, 1.2, 16, dose) for d in (5, 12.3, 40) for dose in (100, 333, 1000)]
     model = GROUPS[0].model
     doses = TestedDoses.of(TRAIN)
-    known = expected_dice(GROUPS, NOTHING, points, profiles, doses)
+    known = expected_dice(GROUPS, None, points, profiles, doses)
     expected = (np.clip(each, 0, 1) for each in model.interval(None, profiles(points)))
     for name, values in zip(("mean", "low", "high"), expected, strict=True):
-        np.testing.assert_array_equal(known[name].values, values)
+        np.testing.assert_array_equal(getattr(known, name), values)
 
 
 def test_the_interval_is_that_of_the_model_between_0_and_1():
@@ -158,7 +157,7 @@ def test_the_interval_is_that_of_the_model_between_0_and_1():
     assert (best.low, best.high) == pytest.approx(
         (best.value - 0.0329, best.value + 0.0329), abs=1e-4
     )
-    wide = Group("gold", "net", IDS, GROUPS[0].train, Known(TRAIN, 0.5))
+    wide = Group("gold", "net", IDS, Known(TRAIN, 0.5))
     dice = found(groups=[wide]).networks[0].dice
     assert dice.high == 1
     assert dice.low >= 0
@@ -176,15 +175,7 @@ def test_a_condition_outside_the_tests_is_extrapolated():
 def test_a_measured_dice_is_used_in_place_of_the_expected_one():
     here = Condition(12, 1.2, 16, 400)
     dice = np.array([[0.5], [np.nan], [0.99], [0.1]])
-    dims = ("network", "test")
-    measured = xr.Dataset(
-        {
-            name: (dims, dice + step)
-            for name, step in (("mean", 0), ("low", -0.01), ("high", 0.005))
-        },
-        {"network": list(IDS), "test": [here.id]},
-    )
-    ranked = found(measured=measured, extra=[here])
+    ranked = found(measured=measured(here, dice, dice - 0.01, dice + 0.005), extra=[here])
     assert ranked.networks[0].id == IDS[2]
     assert vars(ranked.networks[0].dice) == pytest.approx(
         {"value": 0.99, "low": 0.98, "high": 0.995}
@@ -201,16 +192,9 @@ def test_a_measured_dice_is_used_in_place_of_the_expected_one():
 def test_the_interval_of_a_single_structure_includes_its_dice(mean):
     """A mean over one structure has no interval, so the model's interval is used."""
     here = Condition(12, 1.2, 16, 400)
-    dims, unknown = ("network", "test"), np.full((4, 1), np.nan)
-    measured = xr.Dataset(
-        {
-            "mean": (dims, np.full((4, 1), mean)),
-            "low": (dims, unknown),
-            "high": (dims, unknown),
-        },
-        {"network": list(IDS), "test": [here.id]},
-    )
-    for network in found(measured=measured, extra=[here]).networks:
+    unknown = np.full((4, 1), np.nan)
+    known = measured(here, np.full((4, 1), mean), unknown, unknown)
+    for network in found(measured=known, extra=[here]).networks:
         assert network.dice.value == mean
         assert network.dice.low <= mean <= network.dice.high
 
@@ -240,7 +224,7 @@ def test_distances_do_not_depend_on_the_scale_of_an_axis_that_does_not_vary():
 
 def test_the_next_training_condition_is_the_asked_microscope_if_distance_is_all_that_matters():
     following = found("12", "400").train_next
-    assert following.condition == Condition(12, 1.2, 16, 400).id
+    assert following.id.condition == Condition(12, 1.2, 16, 400).id
     assert following.dice.value == pytest.approx(0.95)
     best = found("12", "400").networks[0].dice.value
     assert following.gain == pytest.approx(0.95 - best, abs=1e-3)
@@ -267,16 +251,18 @@ def test_candidates_are_the_asked_values_and_their_neighbours_on_the_grid():
 
 def test_networks_of_all_groups_are_compared():
     near = [Condition(12, 1.2, 16, 400)]
-    other = Group("gold", "other", ("gold/other/x/0",), (near[0].id,), Known(near))
-    ranked = found(groups=[*GROUPS, other])
-    assert ranked.networks[0].id == "gold/other/x/0"
+    id = NetworkId("gold", "other", near[0].id, 0)
+    ranked = found(groups=[*GROUPS, Group("gold", "other", (id,), Known(near))])
+    assert ranked.networks[0].id == id
     assert len(ranked.networks) == 5
 
 
 def test_the_content_is_json():
     ranked = found(defocus="12:27.5")
     content = json.loads(json.dumps(ranked.as_dict()))
-    assert [network["id"] for network in content["networks"]] == [n.id for n in ranked.networks]
+    assert [network["id"] for network in content["networks"]] == [
+        str(n.id) for n in ranked.networks
+    ]
     assert content["networks"][0].keys() >= {"id", "dice", "how"}
     assert content["networks"][0]["dice"].keys() == {"value", "low", "high"}
     assert content["inside"] is False
@@ -311,9 +297,9 @@ def test_many_axes_have_candidates_that_differ_in_two_axes_only(monkeypatch):
 def test_networks_that_did_not_learn_are_not_ranked():
     asked = Asked.at(Condition(7, 1.2, 16, 800))
     left_out = {IDS[1]}
-    some = recommend(GROUPS, NOTHING, TRAIN, (), asked, profiles, "gold", unlearned=left_out)
+    some = recommend(GROUPS, None, TRAIN, (), asked, profiles, "gold", unlearned=left_out)
     others = [n for n in found("7", "800").networks if n.id not in left_out]
     assert some.unlearned == (IDS[1],)
     assert [n.id for n in some.networks] == [n.id for n in others]
-    none = recommend(GROUPS, NOTHING, TRAIN, (), asked, profiles, "gold", unlearned=IDS)
+    none = recommend(GROUPS, None, TRAIN, (), asked, profiles, "gold", unlearned=IDS)
     assert none.networks == ()

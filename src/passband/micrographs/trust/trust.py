@@ -3,10 +3,8 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
 
 import numpy as np
-from pydantic import PlainSerializer, PlainValidator
 
 from passband.learning.network_files import Network
 from passband.micrographs.trust import likeness
@@ -14,7 +12,7 @@ from passband.micrographs.trust.certainty import evenness, ratio, sureness, symm
 from passband.micrographs.trust.certainty import probabilities as mirrored
 from passband.micrographs.trust.likeness import DESCRIPTIONS, Reference
 from passband.network_id import NetworkId
-from passband.prediction.json_values import JsonValues, require
+from passband.prediction.json_values import Ids, JsonValues, require
 from passband.prediction.recommend.image_dice import Calibration, ctf_score, logit
 from passband.prediction.recommend.network_ranking import Dice
 
@@ -35,8 +33,6 @@ MOST_FIELDS = 16
 UNEVEN = "its uneven background"
 #: Largest number of pixels of an image over which probabilities are summed.
 MOST_PIXELS = 2**22
-#: The type of ids of networks, which are texts in JSON.
-Ids = tuple[Annotated[NetworkId, PlainValidator(NetworkId.parse), PlainSerializer(str)], ...]
 
 
 @dataclass(frozen=True)
@@ -199,8 +195,7 @@ class Assessor:
 
     Args:
         trusts: For the networks of each training condition.
-        ctf: For each id of a network, the Dice that the study's model expects under the condition
-            of the images.
+        ctf: The Dice that the study's model expects of networks under the condition of the images.
         adapted: See :meth:`Trust.assess`.
     """
 
@@ -208,7 +203,7 @@ class Assessor:
         self,
         trusts: Sequence[Trust],
         networks: Sequence[Network],
-        ctf: Mapping[str, float] | None = None,
+        ctf: Mapping[NetworkId, float] | None = None,
         adapted: bool = False,
     ):
         self._trusts, self._ctf, self._adapted = trusts, ctf or {}, adapted

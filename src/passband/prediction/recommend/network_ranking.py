@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from passband.grid import Condition
+from passband.network_id import NetworkId
 from passband.prediction.gaussian_process import Z90, GaussianProcess
 from passband.prediction.range_of_use import Asked, Excess, TestedDoses, ranges
 
@@ -36,15 +37,47 @@ class Group:
 
     Attributes:
         specimen, architecture: Specimen and architecture that the networks were trained with.
-        networks: Ids of the networks, which are the rows of the model.
-        train: Ids of the networks' training conditions.
+        networks: The networks, which are the rows of the model.
     """
 
     specimen: str
     architecture: str
-    networks: tuple[str, ...]
-    train: tuple[str, ...]
+    networks: tuple[NetworkId, ...]
     model: GaussianProcess
+
+    @property
+    def train(self) -> tuple[str, ...]:
+        """The id of each network's training condition."""
+        return tuple(network.condition for network in self.networks)
+
+
+@dataclass(frozen=True)
+class NetworkDice:
+    """Mean Dice of networks under conditions, each with its interval.
+
+    Attributes:
+        mean, low, high: (network, test) float64, Dice and the ends of its interval.
+        is_measured: (network, test) bool, whether the Dice was measured.
+    """
+
+    networks: tuple[NetworkId, ...]
+    test: tuple[Condition, ...]
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    is_measured: np.ndarray
+
+    def of(self, network: NetworkId) -> "NetworkDice":
+        """Return the Dice of one network."""
+        row = [self.networks.index(network)]
+        return NetworkDice(
+            networks=(network,),
+            test=self.test,
+            mean=self.mean[row],
+            low=self.low[row],
+            high=self.high[row],
+            is_measured=self.is_measured[row],
+        )
 
 
 @dataclass(frozen=True)
@@ -71,14 +104,13 @@ class Expected:
     """The expected Dice of one network under the asked condition.
 
     Attributes:
-        id: The network's id.
         dice: Expected Dice; for ranges, its mean over the ranges.
         how: ``measured``, ``interpolated`` or ``extrapolated``.
         worst: Expected Dice under the worst condition of the ranges.
         worst_condition: Id of the worst condition.
     """
 
-    id: str
+    id: NetworkId
     dice: Dice
     how: str
     worst: Dice
@@ -90,16 +122,24 @@ class TrainNext:
     """The condition whose new network is expected to help most under the asked condition.
 
     Attributes:
-        specimen, architecture, condition: What to train; `condition` is a condition's id.
+        id: What to train, which has no replica.
         gain: By how much the new network is expected to raise the best Dice. The gain is 0 or more,
             because the better of the new network and the best existing network is used.
     """
 
-    specimen: str
-    architecture: str
-    condition: str
+    id: NetworkId
     dice: Dice
     gain: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the content for JSON."""
+        return {
+            "specimen": self.id.specimen,
+            "architecture": self.id.architecture,
+            "condition": self.id.condition,
+            "dice": vars(self.dice),
+            "gain": self.gain,
+        }
 
 
 @dataclass(frozen=True)
@@ -113,7 +153,7 @@ class Recommendation:
         nearest: Id of the nearest tested condition.
         train_next: What to train next.
         doses: The doses of the tests that the models know.
-        unlearned: Ids of networks that are not ranked, since they did not learn.
+        unlearned: Networks that are not ranked, since they did not learn.
     """
 
     asked: Asked
@@ -123,7 +163,7 @@ class Recommendation:
     nearest: str
     train_next: TrainNext | None
     doses: TestedDoses
-    unlearned: tuple[str, ...] = ()
+    unlearned: tuple[NetworkId, ...] = ()
 
     @property
     def inside(self) -> bool:
@@ -153,7 +193,7 @@ class Recommendation:
         return {
             "networks": [
                 {
-                    "id": network.id,
+                    "id": str(network.id),
                     "dice": vars(network.dice),
                     "how": network.how,
                     "worst": {"condition": network.worst_condition, "dice": vars(network.worst)},
@@ -168,9 +208,8 @@ class Recommendation:
             "asked": {name: list(ends) for name, ends in self.asked.values.items()},
             "specimen": self.specimen,
             "nearest_tested": self.nearest,
-            "train_next": self.train_next
-            and vars(self.train_next) | {"dice": vars(self.train_next.dice)},
-            "unlearned": list(self.unlearned),
+            "train_next": self.train_next and self.train_next.as_dict(),
+            "unlearned": list(map(str, self.unlearned)),
         }
 
 
@@ -236,45 +275,41 @@ def predicted(
 
 def expected_dice(
     groups: Sequence[Group],
-    measured: xr.Dataset,
+    measured: NetworkDice | None,
     points: Sequence[Condition],
     profiles: Profiles,
     doses: TestedDoses,
-) -> xr.Dataset:
-    """Return the expected Dice of all networks under conditions.
+) -> NetworkDice:
+    """Return the Dice of all networks under conditions: measured, or else expected.
 
     Args:
         groups: All networks, with their models.
-        measured: See :func:`recommend`.
+        measured: The measured Dice of all networks under the conditions, see :func:`recommend`.
+            With None, all Dice is expected.
         doses: See :func:`predicted`, which says what is not answered.
-
-    Returns:
-        `mean`, the ends `low` and `high` of the interval, and `is_measured` (network, test), over
-        the networks of all groups and the conditions.
     """
     found = (predicted(group.model, None, points, profiles, doses) for group in groups)
-    names = ("mean", "low", "high")
-    expected = dict(zip(names, map(np.concatenate, zip(*found, strict=True)), strict=True))
-    networks = [network for group in groups for network in group.networks]
-    ids = [point.id for point in points]
-    known = measured.reindex(network=networks, test=ids).transpose("network", "test")
-    is_measured = known["mean"].notnull().values
-    for name in names:
+    mean, low, high = map(np.concatenate, zip(*found, strict=True))
+    is_measured = np.zeros(mean.shape, dtype=bool)
+    if measured is not None:
+        is_measured = measured.is_measured
+        mean = np.where(is_measured, measured.mean, mean)
         # The interval of a mean over a single structure is not known.
-        own = known[name].values
-        expected[name] = np.where(np.isfinite(own), own, expected[name])
-    expected["low"] = np.minimum(expected["low"], expected["mean"])
-    expected["high"] = np.maximum(expected["high"], expected["mean"])
-    return xr.Dataset(
-        {name: (("network", "test"), np.clip(values, 0, 1)) for name, values in expected.items()}
-        | {"is_measured": (("network", "test"), is_measured)},
-        {"network": networks, "test": ids},
+        low = np.where(np.isfinite(measured.low), measured.low, low)
+        high = np.where(np.isfinite(measured.high), measured.high, high)
+    return NetworkDice(
+        networks=tuple(network for group in groups for network in group.networks),
+        test=tuple(points),
+        mean=np.clip(mean, 0, 1),
+        low=np.clip(np.minimum(low, mean), 0, 1),
+        high=np.clip(np.maximum(high, mean), 0, 1),
+        is_measured=is_measured,
     )
 
 
 def recommend(
     groups: Sequence[Group],
-    measured: xr.Dataset,
+    measured: NetworkDice | None,
     tested: Sequence[Condition],
     extra: Sequence[Condition],
     asked: Asked,
@@ -282,16 +317,15 @@ def recommend(
     specimen: str,
     train_axes: Mapping[str, Sequence[float]] | None = None,
     allowed: Callable[[Condition], bool] = lambda condition: True,
-    unlearned: Collection[str] = (),
+    unlearned: Collection[NetworkId] = (),
 ) -> Recommendation:
     """Return the networks of a study, ranked for the asked condition by their Dice there.
 
     Args:
         groups: All networks, with their models.
-        measured: `mean` (network, test), mean Dice over test structures of each network under
-            tested conditions, and the ends `low` and `high` (network, test) of the interval of this
-            mean. A cell that was not measured is NaN. The coordinates are ids of networks and of
-            conditions. Conditions that are not among the points of `asked` may be left out.
+        measured: Mean Dice over test structures of the networks of all groups under all points of
+            `asked`, with the interval of this mean. What was not measured is NaN. With None,
+            nothing was measured there.
         tested: The study's test conditions. Their ranges are the study's ranges.
         extra: Further conditions under which networks were tested.
         asked: The asked condition. With ranges, expected Dice is the mean over
@@ -299,22 +333,23 @@ def recommend(
             correlated errors, which averaging does not make narrower.
         train_axes: The values of each axis of the training grid, for :func:`train_next`.
         allowed: Returns whether images can be formed under a condition, for :func:`train_next`.
-        unlearned: Ids of networks that did not learn, which are not ranked.
+        unlearned: Networks that did not learn, which are not ranked.
     """
     points, weights = asked.points()
     doses = TestedDoses.of([*tested, *extra])
     expected = expected_dice(groups, measured, points, profiles, doses)
     outside = tuple(asked.outside(ranges(tested, asked.values)))
     # The values (mean, low, high) of each network under each condition.
-    D = np.stack([expected[name].values for name in ("mean", "low", "high")], -1)
-    all_measured = expected.is_measured.all("test").values
-    names = expected.network.values.astype(str)
+    D = np.stack([expected.mean, expected.low, expected.high], -1)
+    all_measured = expected.is_measured.all(1)
+    ids = expected.networks
     worst = D[..., 0].argmin(1)
-    learned = np.array([k for k in np.argsort(names) if names[k] not in unlearned], dtype=int)
+    in_order = sorted(range(len(ids)), key=lambda k: str(ids[k]))
+    learned = np.array([k for k in in_order if ids[k] not in unlearned], dtype=int)
     best_first = learned[np.argsort(-(weights @ D[learned, :, 0].T), kind="stable")]
     networks = tuple(
         Expected(
-            str(names[k]),
+            ids[k],
             Dice(*map(float, weights @ D[k])),
             MEASURED if all_measured[k] else EXTRAPOLATED if outside else INTERPOLATED,
             Dice(*map(float, D[k, worst[k]])),
@@ -338,7 +373,7 @@ def recommend(
         nearest=every[nearest].id,
         train_next=following,
         doses=doses,
-        unlearned=tuple(str(id) for id in names if id in unlearned),
+        unlearned=tuple(id for id in ids if id in unlearned),
     )
 
 
@@ -417,6 +452,10 @@ def train_next(
         of_new = predicted(group.model, profiles(new[k : k + 1]), points, profiles, doses)
         dice = Dice(*(float(np.clip(x, 0, 1)[0] @ weights) for x in of_new))
         found.append(
-            TrainNext(group.specimen, group.architecture, new[k].id, dice, max(0.0, float(gain[k])))
+            TrainNext(
+                id=NetworkId(group.specimen, group.architecture, new[k].id),
+                dice=dice,
+                gain=max(0.0, float(gain[k])),
+            )
         )
     return max(found, key=lambda one: one.gain, default=None)

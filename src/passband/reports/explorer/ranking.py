@@ -22,6 +22,7 @@ import xarray as xr
 from passband.axes import AXES
 from passband.grid import Condition
 from passband.matrices.matrix import GROUP
+from passband.network_id import NetworkId
 from passband.prediction.gaussian_process import BELOW_STD, Z90
 from passband.prediction.range_of_use import TestedDoses, ranges
 from passband.prediction.recommend.network_ranking import Group
@@ -46,7 +47,7 @@ def ranking(
     response: np.ndarray,
     specimen: str,
     blocks: Blocks,
-    unlearned: Collection[str] = (),
+    unlearned: Collection[NetworkId] = (),
 ) -> dict[str, Any]:
     """Return what the page needs to rank networks for a test specimen.
 
@@ -60,7 +61,7 @@ def ranking(
             profiles, see :func:`passband.analysis.profiles.profiles`.
         response: (frequency,), transfer of vibration and detector at the frequencies of `profile`,
             for the study's own values of further axes.
-        unlearned: Ids of networks that did not learn, which the page does not rank.
+        unlearned: Networks that did not learn, which the page does not rank.
     """
     frequencies = {
         name: blocks.floats(profile[name].values)
@@ -81,7 +82,7 @@ def ranking(
             "lowest": doses.lowest,
             "deviation": BELOW_STD,
         },
-        "unlearned": sorted(unlearned),
+        "unlearned": sorted(map(str, unlearned)),
         "groups": [
             _group(group, measured[group.specimen, group.architecture], blocks, every)
             for group in groups
@@ -126,7 +127,7 @@ def _group(
     found = {
         "specimen": group.specimen,
         "architecture": group.architecture,
-        "networks": list(group.networks),
+        "networks": list(map(str, group.networks)),
         "train": list(group.train),
         "fitted": conditions([known[str(id)] for id in fitted.tests]),
         "measured": blocks.integers(measured, _STEP),
