@@ -162,10 +162,10 @@ def test_ranked_networks_are_those_of_recommend(known, fresh):
         assert list(map(plain, found["outside"])) == [excess.words for excess in expected.outside]
         if condition == on_grid:  # measured Dice of several networks can be equal
             best = {id: dice for id, dice, *_ in found["networks"]}
-            assert all(abs(best[n.id] - n.dice.value) < STEP for n in expected.networks)
+            assert all(abs(best[str(n.id)] - n.dice.value) < STEP for n in expected.networks)
             assert expected.networks[0].how == "measured"
             continue
-        by_id = {network.id: network for network in expected.networks}
+        by_id = {str(network.id): network for network in expected.networks}
         ids = [id for id, *_ in found["networks"]]
         assert sorted(ids) == sorted(by_id)
         # The page's numbers have fewer digits, which can exchange networks of almost equal Dice.

@@ -79,7 +79,7 @@ def test_further_axes_have_their_transfer_metrics_and_ranking(tmp_path, other, a
         found, words = ranked(other, condition)
         expected = recommendation.recommend_from(tested, Asked.at(condition))
         assert list(map(plain, words)) == [excess.words for excess in expected.outside]
-        wanted = {network.id: network.dice.value for network in expected.networks}
+        wanted = {str(network.id): network.dice.value for network in expected.networks}
         assert found.keys() == wanted.keys()
         assert all(abs(wanted[id] - value) < 2e-4 for id, value in found.items())
     # The drawn curve is that of the condition, and not of the study's own lens.
