@@ -153,7 +153,7 @@ class Experiment(Results):
         Example:
             >>> waves = demo.exit_waves("gold", split="val").spectrum
         """
-        from passband.imaging.wave_files import expected_attributes
+        from passband.imaging.structures import expected_attributes
         from passband.storage import datasets
 
         under = None if condition is None else self.condition(condition)

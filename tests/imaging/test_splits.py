@@ -10,7 +10,7 @@ from synthetic import CPU, SEED, discs
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split, SplitSets, load_sets
-from passband.imaging.wave_files import digests_of_sets
+from passband.imaging.structures import digests_of_sets
 from passband.learning import evaluation, networks
 from passband.storage import StoreError, datasets
 from passband.storage.integrity import DamagedError

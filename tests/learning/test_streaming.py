@@ -9,7 +9,7 @@ from synthetic import CPU, SEED, discs
 
 from passband.config import Training
 from passband.imaging.splits import Split
-from passband.imaging.wave_files import digest_of_files
+from passband.imaging.structures import digest_of_files
 from passband.learning import memory, training
 from passband.learning.streaming import Stored, choose
 from passband.storage import StoreError, datasets

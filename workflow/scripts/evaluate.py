@@ -6,7 +6,7 @@ from passband import config
 from passband.cache import regrouping
 from passband.cache.record_job import RecordJob
 from passband.grid import Axes
-from passband.imaging.wave_files import digests_of_sets
+from passband.imaging.structures import digests_of_sets
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.prediction.recommend import microscopes

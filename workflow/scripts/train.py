@@ -5,7 +5,7 @@ from pathlib import Path
 from passband import config
 from passband.cache.identities import NetworkContexts
 from passband.cache.regrouping import NetworkJob
-from passband.imaging.wave_files import digests_of_conditions
+from passband.imaging.structures import digests_of_conditions
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 

@@ -28,7 +28,7 @@ class NetworkContexts:
             id.
         microscope, training: The params of the rule `train` with these names.
         splits: For each training condition of the job, by its id, the digests of the structures for
-            training and for validation, see :func:`passband.imaging.wave_files.split_digest`.
+            training and for validation, see :func:`passband.imaging.structures.split_digest`.
         together: The study's value of `training.replicas_together`. If a job has one replica, the
             params do not have this value.
     """
@@ -98,7 +98,7 @@ def record_contexts(
         params: Further values that the digest includes.
         networks_digest: The fingerprint of the networks' weights.
         splits: The digest of the test structures, see
-            :func:`passband.imaging.wave_files.digests_of_specimens`.
+            :func:`passband.imaging.structures.digests_of_specimens`.
         device: The kind of device, from :func:`passband.learning.devices.describe`. With None, the
             digest is the same on all kinds of device. The counts of two kinds of device differ by
             rounding, and by the random numbers of the noise.

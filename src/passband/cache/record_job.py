@@ -15,7 +15,7 @@ import xarray as xr
 from passband.cache import regrouping
 from passband.cache.identities import record_contexts, usual_devices
 from passband.cache.regrouping import Parts
-from passband.imaging.wave_files import digests_of_specimens
+from passband.imaging.structures import digests_of_specimens
 from passband.results import layout
 from passband.seeds import digest
 from passband.storage import atomic, json_text, records

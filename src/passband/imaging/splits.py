@@ -11,7 +11,7 @@ import xarray as xr
 from passband.config import Microscope
 from passband.grid import Condition
 from passband.imaging.square_symmetry import turned, turned_field
-from passband.imaging.wave_files import expected_attributes, split_digest
+from passband.imaging.structures import expected_attributes, split_digest
 from passband.mixtures import Mixture
 from passband.storage import StoreError, datasets
 from passband.wave_sets import WaveSet, by_set, wave_set

@@ -18,7 +18,7 @@ from passband.config import Microscope, Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split, SplitSets, load_sets
-from passband.imaging.wave_files import digests_of_specimens
+from passband.imaging.structures import digests_of_specimens
 from passband.learning import backend, devices, evaluation, memory, networks, streaming
 from passband.learning.deadline import StopCondition
 from passband.mixtures import Mixture

@@ -9,7 +9,7 @@ import xarray as xr
 
 from passband.config import Microscope
 from passband.imaging.splits import Split
-from passband.imaging.wave_files import open_shards
+from passband.imaging.structures import open_shards
 from passband.learning.memory import SHARE, image_bytes, wave_bytes
 from passband.storage import datasets
 
