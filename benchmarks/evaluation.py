@@ -23,7 +23,8 @@ from harness import Table, side_by_side
 from passband.config import Microscope, Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
+from passband.imaging.splits import LoadedStructures, Split
+from passband.imaging.structures import Structures
 from passband.jobs import job as jobs
 from passband.learning import backend, confidence, devices, evaluation, networks
 
@@ -65,11 +66,16 @@ class Case:
         spectra[:, :, side // 2, side // 2] = 1
         masks = torch.rand((self.structures, 1, self.px, self.px), generator=random) < 0.2
         return Split(
-            (0, "gold", "test"),
+            Structures(0, "gold", "test", camera.microscope),
             np.arange(self.structures),
             spectra.to(self.device),
             masks.float().to(self.device),
         )
+
+    def structures(self, camera: Acquisition) -> dict[str, LoadedStructures]:
+        """The structures of :meth:`split`, by specimen."""
+        split = self.split(camera)
+        return {"gold": LoadedStructures(split.structures, {"": split})}
 
     def networks(self, number: int) -> dict[int, torch.nn.Module]:
         return {r: networks.build(self.architecture, r) for r in range(number)}
@@ -82,11 +88,12 @@ def against_bare(table: Table, case: Case, replicas: int, groups: int = 1) -> No
     conditions.
     """
     camera, device = case.camera, case.device
-    split, nets = case.split(camera), case.networks(replicas)
+    structures, nets = case.structures(camera), case.networks(replicas)
     precision = backend.precision(Training(), case.architecture, device)
     layout = devices.layout(precision, device)
     bare = [n.to(device, memory_format=layout).eval() for n in case.networks(replicas).values()]
     compiled = backend.predictor(bare, precision, device)
+    split = structures["gold"].under(CONDITIONS[0])
     images = camera.images(split, CONDITIONS[0]).contiguous(memory_format=layout)
     batches, fresh = images.split(case.batch), cycle(CONDITIONS)
 
@@ -95,7 +102,7 @@ def against_bare(table: Table, case: Case, replicas: int, groups: int = 1) -> No
         some, shared = list(islice(fresh, TESTS)), evaluation.SharedImages()
         for _ in range(groups):
             evaluation.evaluate(
-                nets, camera, {"gold": split}, some, case.batch, precision, shared=shared
+                nets, camera, structures, some, case.batch, precision, shared=shared
             )
 
     @torch.inference_mode()
@@ -125,13 +132,13 @@ def against_bare(table: Table, case: Case, replicas: int, groups: int = 1) -> No
 def against_counts(table: Table, case: Case, replicas: int) -> None:
     """Compare the time to evaluate networks with the time without the sums of confidence."""
     camera = case.camera
-    split, nets = case.split(camera), case.networks(replicas)
+    structures, nets = case.structures(camera), case.networks(replicas)
     precision = backend.precision(Training(), case.architecture, case.device)
     zeros = confidence.confidence([torch.zeros(case.batch, 1, 2, 2)] * replicas)
 
     def evaluate():
         some = CONDITIONS[:1]
-        evaluation.evaluate(nets, camera, {"gold": split}, some, case.batch, precision)
+        evaluation.evaluate(nets, camera, structures, some, case.batch, precision)
 
     def without():
         with mock.patch.object(confidence, "confidence", return_value=zeros):
@@ -145,12 +152,12 @@ def against_counts(table: Table, case: Case, replicas: int) -> None:
 def growth(table: Table, case: Case) -> None:
     """Compare the time of 2 and 4 networks (or conditions) with 2 and 4 times the time of one."""
     camera = case.camera
-    split, nets = case.split(camera), case.networks(4)
+    structures, nets = case.structures(camera), case.networks(4)
 
     def run(replicas: int, conditions: int):
         some = dict(islice(nets.items(), replicas))
         return lambda: evaluation.evaluate(
-            some, camera, {"gold": split}, CONDITIONS[:conditions], case.batch, precision
+            some, camera, structures, CONDITIONS[:conditions], case.batch, precision
         )
 
     precision = backend.precision(Training(), case.architecture, case.device)

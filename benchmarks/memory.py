@@ -18,6 +18,7 @@ from harness import Table
 from passband.config import Study, load
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.jobs import job as jobs
 from passband.learning import backend, devices, memory
 from passband.learning.batches import Batches, Images
@@ -36,7 +37,8 @@ def split(study: Study, name: str, device: torch.device) -> Split:
         spectrum[side // 2, side // 2] = 1
     masks = torch.zeros((number, 1, px, px), device=device)
     masks[:, :, : px // 2, : px // 2] = 1
-    return Split((0, "gold", name), np.arange(number), spectra, masks)
+    structures = Structures(0, "gold", name, study.microscope)
+    return Split(structures, np.arange(number), spectra, masks)
 
 
 def job(study: Study, device: torch.device) -> None:

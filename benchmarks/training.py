@@ -36,6 +36,7 @@ from passband.config import Diameter, Microscope, Particles, Specimen, Substrate
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.jobs import job as jobs
 from passband.learning import backend, devices, networks, training
 from passband.learning.batches import Batches, Images
@@ -103,7 +104,7 @@ def load(
 ) -> tuple[Acquisition, list[Split]]:
     camera = Acquisition.from_microscope(case.microscope, "zscore", device)
     splits = [
-        Split.load([path], (SEED, "gold", split), case.microscope, device)
+        Structures(SEED, "gold", split, case.microscope, (path,)).load(device).sets[""]
         for split, path in paths.items()
     ]
     return camera, splits
@@ -326,7 +327,7 @@ def networks_per_hour(
 
     Passband's time includes image formation. The plain program reads images from .npy files."""
     for split in splits:
-        there = folder / split.names[-1]
+        there = folder / split.structures.split
         there.mkdir()
         for k, image in enumerate(camera.images(split, CONDITION).cpu().numpy()):
             np.save(there / f"{k:05d}-image.npy", image)

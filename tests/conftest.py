@@ -25,6 +25,7 @@ from passband.config import Microscope
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.matrices import learned
 
 # One thread, as in a job. Images in tests are so small that threads would mostly wait.
@@ -43,17 +44,22 @@ settings.load_profile("passband")
 
 
 @pytest.fixture(scope="session")
-def make_split() -> Callable[..., Split]:
+def microscope() -> Microscope:
+    return Microscope(field_px=32, pixel_size_A=0.4, focal_members=3)
+
+
+@pytest.fixture(scope="session")
+def make_split(microscope) -> Callable[..., Split]:
     """Return the function ``make_split(structures, split, specimen, …)``.
 
     The function returns a Split of structures from `discs`, on the CPU.
     """
-    return lambda *args, **options: Split.from_dataset(discs(*args, **options), SEED, CPU)
 
+    def make(number: int, split: str = "train", specimen: str = "gold", **options) -> Split:
+        waves = discs(number, split, specimen, **options)
+        return Split.from_dataset(waves, Structures(SEED, specimen, split, microscope), CPU)
 
-@pytest.fixture(scope="session")
-def microscope() -> Microscope:
-    return Microscope(field_px=32, pixel_size_A=0.4, focal_members=3)
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import passband
 from passband import PassbandError
 from passband.imaging import export
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.learning import devices
 from passband.micrographs.images import readers
 from passband.results import Results
@@ -165,7 +165,8 @@ class TestFurtherAxes:
         microscope = grouped.study.microscope
         camera = Acquisition.from_microscope(microscope, "zscore", device)
         names = grouped.study.study.seed, "gold", "test"
-        split = Split.load([str(file)], names, microscope.under(under), device, instances=True)
+        structures = Structures(*names, microscope.under(under), (str(file),))
+        split = structures.load(device, instances=True).under(under)
         for draw, replica in ((0, None), (2, 1)):
             made = export.images(camera, split, under, draw, replica)
             assert grouped.images(given, draw=draw, replica=replica).identical(made)

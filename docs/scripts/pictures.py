@@ -28,8 +28,9 @@ from passband.figures.images import scale_bar
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.learning import evaluation, networks
-from passband.results import layout, shown_networks, wave_layout
+from passband.results import Results, layout, shown_networks
 from passband.specimens import exit_waves as simulate
 from passband.specimens import masks as specimen_masks
 from passband.storage import datasets
@@ -79,7 +80,7 @@ def masks() -> Figure:
 def sheet() -> Figure:
     """A gallery of two structures."""
     waves = simulate.simulate("gold", BOTH_FACES, MICROSCOPE, SEED, "test", range(2))
-    split = Split.from_dataset(waves, SEED, CPU)
+    split = Split.from_dataset(waves, Structures(SEED, "gold", "test", MICROSCOPE), CPU)
     camera = Acquisition.from_microscope(MICROSCOPE, "zscore", CPU)
     return gallery.sheet(camera, split, BOTH_FACES, Condition(20, 1.2, 18, 1000))
 
@@ -99,18 +100,17 @@ def overview(results: Path) -> Figure:
     doses = axes["dose_e_per_A2"][-1], axes["dose_e_per_A2"][0]
     shown = [replace(lens, dose_e_per_A2=dose) for dose in doses for lens in (a, b)]
     words = [f"lens {lens},\n{many} electrons" for many in ("many", "few") for lens in "AB"]
-    waves = [results / path for path in wave_layout.shards(study, example.job.specimen, "test")]
-    names = (study.study.seed, example.job.specimen, "test")
-    split = Split.load(waves, names, study.microscope, CPU).first(1)
+    stored = Results(study, results).structures(example.job.specimen, "test")
+    structures = stored.load(CPU).first(1)
     predictions = []
     for trained in (0, 2):
         path = example.job.path(layout.WEIGHTS).replace(example.condition, shown[trained].id)
         network, found = networks.load_first(results / path)
         camera = Acquisition.from_microscope(study.microscope, found.normalisation, CPU)
-        seen = evaluation.examples(network, camera, split, shown, found.precision)
+        seen = evaluation.examples(network, camera, structures, shown, found.precision)
         pictures, masks, scores = ([of[c.id][0] for c in shown] for of in seen)
         predictions.append(Prediction(trained, np.stack(masks), np.array(scores)))
-    truth = split.masks[0, 0].cpu().numpy().astype(bool)
+    truth = structures.under(a).masks[0, 0].cpu().numpy().astype(bool)
     side_nm = len(truth) * study.microscope.sampling.pixel_A / units.A_PER_NM
     return drawn(words, np.stack(pictures), truth, predictions, side_nm)
 

@@ -32,6 +32,7 @@ from passband.config import Specimen, Study, load
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.learning import network_files
 from passband.micrographs import outputs
 from passband.micrographs.images import preparation
@@ -79,7 +80,7 @@ def write_sample(study: Study, network: network_files.Network) -> None:
     )
     waves = exit_waves.simulate(name, specimen, microscope, seed, "test", [index], "cpu")
     cpu = torch.device("cpu")
-    split = Split.from_dataset(waves, seed, cpu)
+    split = Split.from_dataset(waves, Structures(seed, name, "test", microscope), cpu)
     camera = Acquisition.from_microscope(microscope, network.normalisation, cpu)
     (counts,) = camera.counts(split, network.condition)
     title = f"simulated, {name} test {index}, {network.condition.id}"

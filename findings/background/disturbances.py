@@ -34,6 +34,7 @@ from passband.config import Study, loading, study_file
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.learning.network_files import open_networks
 from passband.micrographs.images.bars import Box
 from passband.micrographs.images.segmentation import Segmentation, Settings, segment
@@ -101,7 +102,7 @@ def images(
     cpu = torch.device("cpu")
     with patch.object(exit_waves, "structure", structure):
         waves = exit_waves.simulate("gold", gold, of.microscope, SEED, "test", indices, "cpu")
-    split = Split.from_dataset(waves, SEED, cpu)
+    split = Split.from_dataset(waves, Structures(SEED, "gold", "test", of.microscope), cpu)
     camera = Acquisition.from_microscope(of.microscope, "zscore", cpu)
     counts = torch.cat(list(camera.counts(split, CONDITION))).numpy()
     return counts, split.masks[:, 0].numpy() > 0.5

@@ -26,6 +26,7 @@ from passband.config import loading, study_file
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.learning.network_files import open_networks
 from passband.micrographs.images import own_noise, preparation
 from passband.micrographs.images.segmentation import Settings, segment
@@ -76,7 +77,7 @@ def simulated() -> tuple[np.ndarray, np.ndarray]:
         "gold", specimen, microscope, SEED, "test", range(STRUCTURES), "cpu"
     )
     cpu = torch.device("cpu")
-    split = Split.from_dataset(waves, SEED, cpu)
+    split = Split.from_dataset(waves, Structures(SEED, "gold", "test", microscope), cpu)
     condition = Condition(defocus_nm=25, cs_um=0, aperture_mrad=26, dose_e_per_A2=200)
     camera = Acquisition.from_microscope(microscope, "zscore", cpu)
     found = torch.cat(list(camera.intensities(split, condition))).numpy()

@@ -30,6 +30,7 @@ from passband.config import Microscope, Particles, Specimen, Study, load
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.learning import devices
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs.images import particles
@@ -158,7 +159,8 @@ def wide_split(study: Study, specimen: str, number: int, device) -> tuple[Split,
     microscope = study.microscope.model_copy(update={"field_px": 2 * study.microscope.field_px})
     crowded = with_particles(study.specimens[specimen], 6, 8, "both")
     waves = exit_waves.simulate(specimen, crowded, microscope, 0, "wide", range(number))
-    return Split.from_dataset(waves, 0, device), microscope
+    structures = Structures(0, specimen, "wide", microscope)
+    return Split.from_dataset(waves, structures, device), microscope
 
 
 def in_distribution(results: Results, most: int) -> Iterator[list[Network]]:
@@ -185,10 +187,8 @@ def measure(
         if specimen not in splits and wide:
             splits[specimen] = wide_split(study, specimen, options.wide, device)
         elif specimen not in splits:
-            files = results.waves(specimen, "test")
-            names = (study.study.seed, specimen, "test")
-            split = Split.load(files, names, study.microscope, device, instances=True)
-            splits[specimen] = split, study.microscope
+            loaded = results.structures(specimen, "test").load(device, instances=True)
+            splits[specimen] = loaded.sets[""], study.microscope
         split, microscope = splits[specimen]
         camera = Acquisition.from_microscope(microscope, first.normalisation, device)
         parts = camera.counts(split, first.condition)
@@ -224,7 +224,8 @@ def sets(name: str) -> Iterator[list[str]]:
     for title, kind in SETS.items():
         specimen = with_particles(study.specimens["gold"], *kind)
         waves = exit_waves.simulate("gold", specimen, study.microscope, seed, "test", range(number))
-        split = Split.from_dataset(waves, seed, device)
+        structures = Structures(seed, "gold", "test", study.microscope)
+        split = Split.from_dataset(waves, structures, device)
         images = np.concatenate([part.cpu().numpy() for part in camera.counts(split, condition)])
         score = Score()
         rows = []

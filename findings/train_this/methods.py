@@ -22,6 +22,7 @@ from passband.grid import Condition
 from passband.imaging import mixture_images
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.learning import backend, networks, schedules, training
 from passband.learning.batches import Batches, MixedImages
 from passband.learning.deadline import StopCondition
@@ -102,10 +103,10 @@ class ToldImages(MixedImages):
 
     def _drawn(self, places, draw, owners, turns):
         images, masks = super()._drawn(places, draw, owners, turns)
-        numbers, names = self._source.structures[places], self._source.names
+        indices, structures = self._source.indices[places], self._source.structures
         drawn = [
-            mixture_images.drawn(self._condition, names, int(number), draw, owner)
-            for number, owner in zip(numbers, owners or [None] * len(numbers), strict=True)
+            mixture_images.drawn(self._condition, structures, int(index), draw, owner)
+            for index, owner in zip(indices, owners or [None] * len(indices), strict=True)
         ]
         of = {name: ends for name, *ends in self._condition.ranges}
         return torch.cat([images, planes(drawn, of, images.shape[-1])], 1), masks
@@ -186,8 +187,8 @@ class Bench:
                 waves = exit_waves.simulate(
                     specimen, of, self.study.microscope, seed_, name, numbers, "cpu"
                 )
-            waves.attrs |= {"specimen": specimen, "split": name}
-            _SIMULATED[key] = Split.from_dataset(waves, seed_, torch.device("cpu"))
+            structures = Structures(seed_, specimen, name, self.study.microscope)
+            _SIMULATED[key] = Split.from_dataset(waves, structures, torch.device("cpu"))
         return _SIMULATED[key]
 
     @cached_property

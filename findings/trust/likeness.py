@@ -33,6 +33,7 @@ from passband.answers.likeness import Measured, calibrate
 from passband.config.materials import MATERIALS
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs.images import readers
 from passband.micrographs.images.segmentation import segment
@@ -275,7 +276,7 @@ def materials(groups: list[list[Network]], trusts: list[Trust], names: list[str]
         others[name] = specimen.model_copy(update=changes), microscope
     for name, (changed, microscope) in others.items():
         waves = exit_waves.simulate(name, changed, microscope, seed, "test", range(8), "cpu")
-        split = Split.from_dataset(waves.assign_attrs(specimen=name, split="test"), seed, cpu)
+        split = Split.from_dataset(waves, Structures(seed, name, "test", microscope), cpu)
         masks = split.masks[:, 0].numpy() > 0.5
         rows = []
         for group, known in zip(groups, trusts, strict=True):

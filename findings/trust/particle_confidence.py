@@ -35,6 +35,7 @@ from passband import PassbandError, config
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.learning import devices
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs.images import particles
@@ -56,7 +57,8 @@ def of_general(settings: Settings) -> Iterator[np.ndarray]:
     waves = exit_waves.simulate(
         "gold", study.specimens["gold"], study.microscope, seed, "test", range(STRUCTURES)
     )
-    split = Split.from_dataset(waves, seed, device)
+    structures = Structures(seed, "gold", "test", study.microscope)
+    split = Split.from_dataset(waves, structures, device)
     yield from measured(networks, split, study, study.test_conditions, settings)
 
 
@@ -69,9 +71,8 @@ def of_study(results: Results, settings: Settings) -> Iterator[np.ndarray]:
         if Condition.parse(id.condition).dose_e_per_A2 != lowest:
             continue
         specimen = id.specimen
-        names = (study.study.seed, specimen, "test")
-        files = results.waves(specimen, "test")
-        split = Split.load(files, names, study.microscope, devices.device(), instances=True)
+        stored = results.structures(specimen, "test")
+        split = stored.load(devices.device(), instances=True).sets[""]
         networks = open_networks(results, id)
         yield from measured(networks, split, study, conditions, settings)
 

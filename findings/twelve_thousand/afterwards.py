@@ -41,6 +41,7 @@ from passband.config import Study, load
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.prediction import gaussian_process
 from passband.prediction.covariance import Kernel
 from passband.prediction.matrix import interaction
@@ -84,9 +85,10 @@ def spectra(study: Study, conditions: Iterable[Condition], split: str) -> np.nda
     seed = study.study.seed
     device = torch.device("cpu")
     waves = exit_waves.simulate(name, specimen, study.microscope, seed, split, range(IMAGES))
-    structures = Split.from_dataset(waves, seed, device)
+    structures = Structures(seed, name, split, study.microscope)
+    imaged = Split.from_dataset(waves, structures, device)
     acquisition = Acquisition.from_microscope(study.microscope, "zscore", device)
-    images = (acquisition.images(structures, each)[:, 0].numpy() for each in conditions)
+    images = (acquisition.images(imaged, each)[:, 0].numpy() for each in conditions)
     return np.stack([spectrum(each) for each in images])
 
 

@@ -14,6 +14,7 @@ from passband.config import Study, load
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.scores import dice
 from passband.specimens import exit_waves
 
@@ -88,7 +89,8 @@ def splits(study: Study) -> dict[str, Split]:
     for split in ("val", "test"):
         indices = range(getattr(of.structures, split))
         waves = exit_waves.simulate(name, specimen, study.microscope, of.seed, split, indices)
-        made[split] = Split.from_dataset(waves, of.seed, torch.device("cpu"))
+        structures = Structures(of.seed, name, split, study.microscope)
+        made[split] = Split.from_dataset(waves, structures, torch.device("cpu"))
     return made
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from passband.answers.tested_networks import TestedNetworks
+    from passband.imaging.structures import Structures
     from passband.learning.network_files import Network
     from passband.micrographs.images.readers import Micrograph
     from passband.micrographs.images.segmentation import Segmentation
@@ -153,14 +154,9 @@ class Experiment(Results):
         Example:
             >>> waves = demo.exit_waves("gold", split="val").spectrum
         """
-        from passband.imaging.structures import expected_attributes
-        from passband.storage import datasets
-
         under = None if condition is None else self.condition(condition)
-        names, files = self._waves(specimen, split, under)
-        microscope = self.study.microscope.under(under) if under else self.study.microscope
-        expected = expected_attributes(names, microscope)
-        return datasets.read_many(files, datasets.WAVES, "structure", expected)
+        (structures,) = self._structures(specimen, split, under).sets.values()
+        return structures.read()
 
     def images(
         self,
@@ -193,15 +189,14 @@ class Experiment(Results):
         """
         from passband.imaging import export
         from passband.imaging.acquisition import Acquisition
-        from passband.imaging.splits import Split
         from passband.learning import devices
 
         under = self.condition(condition)
-        names, files = self._waves(specimen, split, under)
+        structures = self._structures(specimen, split, under)
         microscope, device = self.study.microscope, devices.device()
         camera = Acquisition.from_microscope(microscope, self.study.training.normalisation, device)
-        split_ = Split.load(files, names, microscope.under(under), device, instances=True)
-        return export.images(camera, split_, under, draw, replica)
+        loaded = structures.load(device, instances=True)
+        return export.images(camera, loaded.under(under), under, draw, replica)
 
     def transfer(self, condition: AnyCondition) -> "xr.Dataset":
         """Return what the lens passes under a condition, before noise.
@@ -229,21 +224,21 @@ class Experiment(Results):
         passed = {k: described("q", v * microscope.response(q), k) for k, v in values.items()}
         return xr.Dataset(passed, {"q": described("q", q, "spatial frequency", "1/Å")})
 
-    def _waves(
+    def _structures(
         self, specimen: str | None, split: str, under: Condition | None
-    ) -> tuple[tuple[int, str, str], list[str]]:
-        """Return the names of a split, and the files of its exit waves."""
+    ) -> "Structures":
+        """Return the structures of a split, with the exit waves of a condition."""
         specimen = study_checks.check_split(self.study, specimen, split)
         if under is not None:
             try:
                 study_checks.check_condition(self.study, under, split)
             except ValueError as error:
                 raise PassbandError(str(error)) from None
-        files = self.waves(specimen, split, [wave_set(under) if under else ""])
-        for file in files:
+        structures = self.structures(specimen, split, [wave_set(under) if under else ""])
+        for file in structures.files:
             if not Path(file).exists():
                 raise PassbandError(f"{self}: there is no {file}; run the study first")
-        return (self.study.study.seed, specimen, split), files
+        return structures
 
     def recommend(
         self,

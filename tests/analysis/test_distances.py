@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
+from synthetic import loaded
 
 from passband.analysis import distances as d
 from passband.grid import Condition
@@ -185,7 +186,8 @@ def measured(make_split, microscope):
         return trained.get(place)
 
     test = [*GRID, OTHER]
-    return d.distances(load, "gold", GRID, test, camera, splits, "float32"), camera, splits, trained
+    found = d.distances(load, "gold", GRID, test, camera, loaded(splits), "float32")
+    return found, camera, splits, trained
 
 
 def test_every_pair_has_every_distance(measured):
@@ -241,10 +243,10 @@ def test_missing_and_dead_networks_are_missing_numbers(make_split, camera):
     dead = networks.build("compact-w4-d2").eval()
     for parameter in dead.down.parameters():
         torch.nn.init.zeros_(parameter)
-    splits = {"gold": make_split(4, "test")}
+    structures = loaded({"gold": make_split(4, "test")})
     trained = {GRID[0]: dead}
     found = d.distances(
-        lambda name, c: trained.get(c), "gold", GRID, GRID, camera, splits, "float32"
+        lambda name, c: trained.get(c), "gold", GRID, GRID, camera, structures, "float32"
     )
     assert np.isfinite(found.spectral).all()
     for name in ("frechet", "mmd", "cka"):

@@ -17,7 +17,7 @@ from passband.answers import further_test_jobs, further_test_store, further_test
 from passband.grid import Axes, Condition
 from passband.imaging.acquisition import Acquisition
 from passband.learning import devices, networks
-from passband.learning.replicas import TrainedReplicas, load_test_splits
+from passband.learning.replicas import TrainedReplicas
 from passband.results import Results, layout, training_jobs
 from passband.scores import dice
 from passband.storage import StoreError, datasets, lease, records
@@ -77,13 +77,12 @@ def test_results_are_those_of_the_function_of_the_rule(study, made):
     assert not np.isnan(found.counts).any()
     assert len(np.unique(found.dice)) > 4
     np.testing.assert_allclose(found.dice, dice(found.counts.values).mean(-1), rtol=1e-6)
-    waves = {"gold": Results(study, made).waves("gold", "test")}
     device = devices.device()
-    splits = load_test_splits(waves, study.study.seed, study.microscope, device)
+    structures = {"gold": Results(study, made).structures("gold", "test").load(device)}
     for cell in training_jobs.cells_of(study):
         names = {n: getattr(cell.id, n) for n in ("specimen", "architecture", "condition")}
         states, metadata = networks.load(made / cell.job.path(layout.WEIGHTS), names)
-        trained = TrainedReplicas(states, metadata, study.microscope, splits, device)
+        trained = TrainedReplicas(states, metadata, structures, device)
         np.testing.assert_array_equal(
             found.counts.sel(
                 specimen="gold", architecture=cell.id.architecture, train=cell.condition

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from finished_study import small_study
 from likeness_study import STRUCTURES, STUDY, write_study
-from synthetic import CPU, SEED
+from synthetic import CPU
 
 from passband.answers.likeness import RAW, Measured, StudyImages, calibrate
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
 from passband.learning.network_files import open_networks
 from passband.micrographs import truth
 from passband.micrographs.images.segmentation import Settings
@@ -19,7 +18,7 @@ from passband.micrographs.predictions import segment_frames
 from passband.micrographs.trust.distortions import DISTORTIONS
 from passband.micrographs.trust.likeness import DESCRIPTIONS
 from passband.network_id import NetworkId
-from passband.results import Results, wave_layout
+from passband.results import Results
 from passband.scores import dice_of_masks
 from passband.storage import StoreError
 
@@ -61,8 +60,8 @@ def test_dice_is_that_of_the_mean_of_the_replicas(results, networks, measured):
     from passband.learning import evaluation
 
     condition = STUDY.train_conditions[0]
-    path = str(results / wave_layout.shards(STUDY, "gold", "test")[0])
-    split = Split.load([path], (SEED, "gold", "test"), STUDY.microscope, CPU)
+    stored = Results(STUDY, results).structures("gold", "test", first=1)
+    split = stored.load(CPU).under(condition)
     camera = Acquisition.from_microscope(STUDY.microscope, "zscore", CPU)
     inputs = camera.images(split, condition)
     p = sum(sigmoid(evaluation.predict(n.module, inputs, "float32")) for n in networks) / 2

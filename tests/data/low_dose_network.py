@@ -17,6 +17,7 @@ import torch
 from passband.answers import trust
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.learning.network_files import open_networks
 from passband.network_id import NetworkId
 from passband.results import Results
@@ -38,17 +39,15 @@ def main() -> None:
     arrays = {}
     for material, number in NUMBERS.items():
         if material == "Au":
-            files = results.waves("gold", "test")
-            names = study.study.seed, "gold", "test"
-            split = Split.load(files, names, study.microscope, cpu).first(number)
+            split = results.structures("gold", "test").load(cpu).first(number).sets[""]
         else:
             shape = "wulff" if material == "Fe" else "sphere"
             specimen = gold.model_copy(update={"material": material, "shape": shape})
             waves = exit_waves.simulate(
                 material, specimen, study.microscope, study.study.seed, "test", range(number), "cpu"
             )
-            waves.attrs |= {"specimen": material, "split": "test"}
-            split = Split.from_dataset(waves, study.study.seed, cpu)
+            structures = Structures(study.study.seed, material, "test", study.microscope)
+            split = Split.from_dataset(waves, structures, cpu)
         counts = torch.cat(list(acquisition.counts(split, network.condition))).numpy()
         arrays[material] = counts.astype(np.uint8)
         arrays[f"{material}_mask"] = split.masks[:, 0].numpy() > 0.5

@@ -9,6 +9,7 @@ from passband.figures import gallery
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.specimens import exit_waves as simulate
 from passband.specimens.multislice import Multislice
 
@@ -24,7 +25,7 @@ SPECIMEN = Specimen(
 def test_a_sheet_shows_the_stored_values_of_its_structures():
     waves = simulate.simulate("gold", SPECIMEN, MICROSCOPE, 7, "test", [0, 2], "cpu")
     split, camera = (
-        Split.from_dataset(waves, 7, CPU),
+        Split.from_dataset(waves, Structures(7, "gold", "test", MICROSCOPE), CPU),
         Acquisition.from_microscope(MICROSCOPE, "zscore", CPU),
     )
     condition, seen = Condition(20, 1.2, 18, 1000), []

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from passband.imaging.splits import LoadedStructures, Split
 from passband.optics.sampling import Sampling
 from passband.seeds import generator
 from passband.storage.weights import EpochRecord, WeightsMetadata
@@ -46,6 +47,11 @@ def discs(
         {"structure": np.arange(structures), "face": ["top", "bottom"]},
         {"specimen": specimen, "split": split, "field_px": px, "pixel_size_A": 0.4},
     )
+
+
+def loaded(splits: dict[str, Split]) -> dict[str, LoadedStructures]:
+    """Return splits as those of a study without further axes, which has one set of exit waves."""
+    return {name: LoadedStructures(each.structures, {"": each}) for name, each in splits.items()}
 
 
 def weights_metadata(replicas=(0,), **changes) -> WeightsMetadata:

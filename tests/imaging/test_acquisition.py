@@ -12,8 +12,8 @@ from passband.config import Detector, Microscope, Spread
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import expose, normalise
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.seeds import seed
-from passband.storage import StoreError, datasets
 
 
 def all_counts(camera, split, condition, **options):
@@ -28,77 +28,18 @@ def split(make_split):
 # Splits
 
 
-def test_split_from_a_dataset():
+def test_split_from_a_dataset(microscope):
     waves = discs(3, "val", "silver").assign_coords(structure=[4, 5, 9])
-    split = Split.from_dataset(waves, 99, CPU)
-    assert split.names == (99, "silver", "val")
+    structures = Structures(99, "silver", "val", microscope)
+    split = Split.from_dataset(waves, structures, CPU)
+    assert split.structures is structures
     assert len(split) == 3
-    assert split.structures.tolist() == [4, 5, 9]
+    assert split.indices.tolist() == [4, 5, 9]
     assert split.spectra.dtype == torch.complex64
     np.testing.assert_array_equal(split.spectra.numpy(), waves.spectrum.values)
     assert split.masks.dtype == torch.float32
     assert split.masks.shape == (3, 1, 32, 32)
     np.testing.assert_array_equal(split.masks[:, 0].numpy(), waves["mask"].values)
-
-
-@pytest.fixture
-def shards(tmp_path, microscope):
-    """The paths of two shards of a split, in reverse order."""
-    waves = discs(5, "val").assign_attrs(seed=SEED, energy_eV=microscope.energy_eV)
-    paths = [str(tmp_path / f"{k}.zarr.zip") for k in (1, 0)]
-    for path, part in zip(paths, (slice(3, 5), slice(0, 3)), strict=True):
-        datasets.write(waves.isel(structure=part), path, datasets.WAVES, {})
-    return paths
-
-
-def test_split_is_loaded_from_its_shards_in_order(shards, microscope, make_split):
-    split = Split.load(shards, (SEED, "gold", "val"), microscope, CPU)
-    assert split.digest == make_split(5, "val").digest
-    assert split.structures.tolist() == [0, 1, 2, 3, 4]
-    assert split.instances is None, "training has no use for them"
-    whole = Split.load(shards, (SEED, "gold", "val"), microscope, CPU, instances=True)
-    assert whole.digest == split.digest, "they change no network"
-    np.testing.assert_array_equal(whole.instances, discs(5, "val").instances)
-    few = whole.first(2)
-    assert len(few) == len(few.spectra) == len(few.masks) == 2
-    np.testing.assert_array_equal(few.instances, whole.instances[:2])
-    assert split.first(2).instances is None
-    assert few.digest == make_split(2, "val").digest
-
-
-@pytest.mark.parametrize(
-    ("names", "changes", "said"),
-    [
-        ((SEED + 1, "gold", "val"), {}, "seed is 7, expected 8"),
-        ((SEED, "silver", "val"), {}, "specimen is 'gold', expected 'silver'"),
-        ((SEED, "gold", "test"), {}, "split is 'val', expected 'test'"),
-        ((SEED, "gold", "val"), {"field_px": 48}, "field_px is 32, expected 48"),
-        ((SEED, "gold", "val"), {"pixel_size_A": 0.3}, "pixel_size_A is 0.4, expected 0.3"),
-        ((SEED, "gold", "val"), {"energy_kev": 80}, "energy_eV is 300000.0, expected 80000.0"),
-    ],
-)
-def test_shard_of_something_else_is_refused(shards, microscope, names, changes, said):
-    with pytest.raises(StoreError, match=f"1.zarr.zip: its {said}"):
-        Split.load(shards, names, microscope.model_copy(update=changes), CPU)
-
-
-def test_digest_stands_for_the_content(make_split, split):
-    assert make_split(5).digest == split.digest
-
-    def changed(tensor):
-        tensor = tensor.clone()
-        tensor[0, 0, 0] += 1
-        return tensor
-
-    others = [
-        replace(split, spectra=changed(split.spectra)),
-        replace(split, masks=changed(split.masks)),
-        replace(split, names=(SEED, "gold", "test")),
-        replace(split, names=(SEED + 1, "gold", "train")),
-        replace(split, structures=split.structures + 1),
-        make_split(4),
-    ]
-    assert len({split.digest, *(other.digest for other in others)}) == len(others) + 1
 
 
 # Counts
@@ -151,7 +92,7 @@ def test_chunks_change_nothing(camera, split, condition, chunk):
 def test_a_part_of_a_split_has_the_same_images(camera, split, condition):
     part = replace(
         split,
-        structures=split.structures[[3, 1]],
+        indices=split.indices[[3, 1]],
         spectra=split.spectra[[3, 1]],
         masks=split.masks[[3, 1]],
     )
@@ -173,7 +114,10 @@ def correlated(one, other):
 
 
 def test_noise_is_a_separate_draw_for_every_part_of_its_seed(camera, split, condition):
-    study, specimen, name = split.names
+    def of(**changes):
+        others = replace(split.structures, **changes)
+        return noise(camera, replace(split, structures=others), condition)
+
     reference = noise(camera, split, condition)
     assert torch.equal(noise(camera, split, condition), reference)
     others = {
@@ -181,10 +125,10 @@ def test_noise_is_a_separate_draw_for_every_part_of_its_seed(camera, split, cond
         "replica": noise(camera, split, condition, replica=0),
         "another replica": noise(camera, split, condition, replica=1),
         "a replica's draw": noise(camera, split, condition, draw=1, replica=0),
-        "study seed": noise(camera, replace(split, names=(study + 1, specimen, name)), condition),
-        "specimen": noise(camera, replace(split, names=(study, "silver", name)), condition),
-        "split": noise(camera, replace(split, names=(study, specimen, "test")), condition),
-        "structure": noise(camera, replace(split, structures=split.structures + 10), condition),
+        "study seed": of(seed=split.structures.seed + 1),
+        "specimen": of(specimen="silver"),
+        "split": of(split="test"),
+        "structure": noise(camera, replace(split, indices=split.indices + 10), condition),
         "condition": noise(camera, split, replace(condition, defocus_nm=20)),
         "another image": reference.roll(1, 0),
     }
@@ -219,8 +163,8 @@ def intensities(camera, split, condition, draw=0):
     """Return expected counts. The name of each image determines its lens and dose."""
     optics, jitter = camera.microscope.optics(condition), camera.microscope.jitter
     images = []
-    for k, index in enumerate(split.structures):
-        names = (*split.names, int(index), condition.id, "lens", draw)
+    for k, index in enumerate(split.indices):
+        names = (*split.structures.names, int(index), condition.id, "lens", draw)
         lens, dose = jitter.draw(optics, names)
         image = camera.imager.intensity(split.spectra[k : k + 1], lens)
         images.append(image * dose * camera.electrons(condition))
@@ -258,7 +202,7 @@ def test_spreads_depend_on_neither_chunk_nor_company(camera, split, condition):
     assert torch.equal(all_counts(camera, split, condition, chunk=2), whole)
     part = replace(
         split,
-        structures=split.structures[[3, 1]],
+        indices=split.indices[[3, 1]],
         spectra=split.spectra[[3, 1]],
         masks=split.masks[[3, 1]],
     )

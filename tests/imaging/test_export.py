@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from synthetic import loaded
 from torch import nn
 
 from passband.axes import MAIN_AXES
@@ -54,7 +55,7 @@ class Probe(nn.Module):
 
 def test_images_are_what_evaluation_shows_a_network(camera, split, condition, images):
     probe = Probe()
-    evaluation.evaluate({0: probe}, camera, {"gold": split}, [condition], 2, "float32")
+    evaluation.evaluate({0: probe}, camera, loaded({"gold": split}), [condition], 2, "float32")
     seen = torch.cat(probe.seen)[:, 0]
     counts = torch.as_tensor(images.counts.values.astype(np.float32))
     assert torch.equal(normalise(counts, "zscore", camera.electrons(condition)), seen)
@@ -166,7 +167,7 @@ def test_images_are_labelled_with_units(split, condition, images):
     assert images["mask"].dtype == np.uint8
     assert images.counts.dims == images["mask"].dims == ("structure", "x", "y")
     np.testing.assert_array_equal(images["mask"].values, split.masks[:, 0].numpy())
-    np.testing.assert_array_equal(images.structure, split.structures)
+    np.testing.assert_array_equal(images.structure, split.indices)
     np.testing.assert_allclose(images.x, np.arange(32) * 0.4)
     for name, axis in MAIN_AXES.items():
         assert images[name].item() == getattr(condition, name)

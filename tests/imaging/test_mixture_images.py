@@ -9,6 +9,7 @@ from passband.config import Aberrations, Microscope, Spread
 from passband.grid import Condition
 from passband.imaging import mixture_images
 from passband.imaging.acquisition import Acquisition
+from passband.imaging.structures import Structures
 from passband.mixtures import Mixture
 
 A = Condition(15, 1.2, 15, 1000)
@@ -33,8 +34,8 @@ def expected(camera, split, mixture, draw, replicas):
     images, conditions = [], []
     for place, replica in enumerate(replicas):
         one = split.take(np.array([place]))
-        number = int(one.structures[0])
-        condition = mixture_images.drawn(mixture, split.names, number, draw, replica)
+        index = int(one.indices[0])
+        condition = mixture_images.drawn(mixture, split.structures, index, draw, replica)
         images.append(camera.images(one, condition, draw, replica)[:, 0])
         conditions.append(condition)
     return torch.cat(images), conditions
@@ -78,18 +79,18 @@ def test_a_mixture_of_one_condition_has_the_images_of_the_condition(camera, spli
     assert torch.equal(torch.cat(batches), images)
 
 
-def test_conditions_differ_between_structures_draws_and_replicas():
+def test_conditions_differ_between_structures_draws_and_replicas(microscope):
     ranges = (("defocus_nm", 0, 40), ("cs_um", 1, 1), ("aperture_mrad", 9, 15))
     soft = Mixture("soft", (), (*ranges, ("dose_e_per_A2", 100, 1000)))
-    names = 7, "gold", "train"
+    structures = Structures(7, "gold", "train", microscope)
     drawn = [
-        mixture_images.drawn(soft, names, structure, draw, replica)
-        for structure in range(3)
+        mixture_images.drawn(soft, structures, index, draw, replica)
+        for index in range(3)
         for draw in range(2)
         for replica in (None, 0, 1)
     ]
     assert len({*drawn}) == 18
-    assert mixture_images.drawn(soft, names, 2, 1, 1) == drawn[-1]
+    assert mixture_images.drawn(soft, structures, 2, 1, 1) == drawn[-1]
 
 
 def test_lenses_of_other_apertures_need_a_widest_aperture(camera, split):

@@ -50,7 +50,7 @@ def test_white_noise_is_as_before(camera, make_split, condition):
     split = make_split(3, "test")
     assert camera.microscope == Microscope(field_px=32, pixel_size_A=0.4, focal_members=3)
     (intensity,) = camera.intensities(split, condition)
-    seeds = noise_seeds(split.names, split.structures, condition)
+    seeds = noise_seeds(split.structures, split.indices, condition)
     (counts,) = camera.counts(split, condition)
     assert torch.equal(counts, expose(intensity, camera.electrons(condition), seeds))
 

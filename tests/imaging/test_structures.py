@@ -1,19 +1,26 @@
-"""Splits with several sets of exit waves, and their images."""
+"""Structures in files and in memory, with one set of exit waves or several, and their images."""
 
 import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from synthetic import CPU, SEED, discs
 
+from passband.config import Microscope
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split, SplitSets, load_sets
-from passband.imaging.structures import digests_of_sets
+from passband.imaging.noise import noise_seeds
+from passband.imaging.structures import Structures, digests_of_conditions
 from passband.learning import evaluation, networks
 from passband.storage import StoreError, datasets
 from passband.storage.integrity import DamagedError
+from passband.wave_sets import wave_set
 
 OWN = Condition(15, 1.2, 12, 1000)
 SLOW = Condition(15, 1.2, 12, 1000, {"energy_kev": 200.0})
@@ -41,30 +48,159 @@ def files(tmp_path, microscope):
     return found
 
 
-NAMES = SEED, "gold", "val"
+def named(microscope, files):
+    """Return the structures that the tests write into files."""
+    return Structures(SEED, "gold", "val", microscope, tuple(files))
 
 
 def test_each_condition_has_the_structures_of_its_set(files, microscope):
-    split = load_sets(files, NAMES, microscope, CPU)
-    assert isinstance(split, SplitSets)
-    assert (len(split), split.names, list(split.sets)) == (3, NAMES, list(FOLDERS))
-    assert split.digests == digests_of_sets(files, NAMES, microscope)
-    assert len(set(split.digests.values())) == 3
+    structures = named(microscope, files)
+    loaded = structures.load(CPU)
+    assert (len(loaded), list(structures.sets), list(loaded.sets)) == (3, [*FOLDERS], [*FOLDERS])
+    assert loaded.digests == structures.digests
+    assert len(set(loaded.digests.values())) == 3
     for condition, path in zip((OWN, SLOW, WIDE), files, strict=True):
-        alone = Split.load([path], NAMES, microscope.under(condition), CPU)
-        assert split.under(condition).digest == alone.digest
-    few = split.first(2)
+        alone = structures.sets[wave_set(condition)]
+        assert alone == named(microscope.under(condition), [path])
+        split = loaded.under(condition)
+        assert split.structures == alone
+        stored = datasets.read(path, datasets.WAVES)
+        np.testing.assert_array_equal(split.spectra.numpy(), stored.spectrum.values)
+    few = loaded.first(2)
     assert len(few.under(SLOW)) == len(few) == 2
     missing = Condition(15, 1.2, 12, 1000, {"energy_kev": 80.0})
     with pytest.raises(StoreError, match=r"gold, val: there are no exit waves with en0080\.00"):
-        split.under(missing)
+        loaded.under(missing)
+    with pytest.raises(StoreError, match="gold, val: there are no exit waves with the study's own"):
+        named(microscope, files[1:]).load(CPU).under(OWN)
 
 
-def test_files_of_one_set_are_a_plain_split(files, microscope):
-    split = load_sets(files[:1], NAMES, microscope, CPU)
-    assert isinstance(split, Split)
-    assert split.under(SLOW) is split
-    assert split.digests == {"": split.digest}
+def test_networks_depend_on_the_structures_of_their_own_condition(files, microscope):
+    val = named(microscope, files)
+    found = digests_of_conditions([OWN.id, SLOW.id], [val, val])
+    assert found == {OWN.id: [val.digests[""]] * 2, SLOW.id: [val.digests["en0200.00"]] * 2}
+
+
+def test_digests_and_seeds_are_those_of_earlier_versions(tmp_path):
+    """Finished networks and records stay valid only if no byte of what is hashed changes."""
+    numbers = np.arange(3 * 6**2, dtype=np.float32).reshape(3, 1, 6, 6)
+    masks = np.arange(3 * 16**2).reshape(3, 16, 16) % 3 == 0
+    waves = xr.Dataset(
+        {
+            "spectrum": (
+                ("structure", "configuration", "kx", "ky"),
+                (numbers + 1j * (numbers % 7)).astype(np.complex64),
+            ),
+            "mask": (("structure", "x", "y"), masks.astype(np.uint8)),
+        },
+        {"structure": [4, 5, 9]},
+        {
+            "seed": 7,
+            "specimen": "gold",
+            "split": "val",
+            "field_px": 16,
+            "pixel_size_A": 0.4,
+            "energy_eV": 300e3,
+        },
+    )
+    path = str(tmp_path / "0.zarr.zip")
+    datasets.write(waves, path, datasets.WAVES, {})
+    structures = Structures(7, "gold", "val", Microscope(field_px=16, pixel_size_A=0.4), (path,))
+    assert structures.digests == structures.load(CPU).digests == {"": "9563ef446d81e3fe"}
+    condition = Condition(15, 1.2, 15, 1000)
+    assert noise_seeds(structures, [4, 5, 9], condition) == [
+        7872995787670806903,
+        5961682302324373164,
+        6355707841709761878,
+    ]
+    train = replace(structures, split="train")
+    assert noise_seeds(train, [4], condition, 3, 2) == [1297988249454360025]
+
+
+def test_a_job_names_structures_by_its_params(files, microscope):
+    params = SimpleNamespace(seed=SEED, microscope=microscope.imaging_params())
+    found = Structures.of_params(params, "gold", "val", files)
+    assert found == named(found.microscope, files)
+    assert found.digests == named(microscope, files).digests
+
+
+def test_digests_need_no_torch(files):
+    """A job whose results are there already must not wait for its import."""
+    code = (
+        "import sys; from passband.config import Microscope; "
+        "from passband.imaging.structures import Structures; "
+        "microscope = Microscope(field_px=32, pixel_size_A=0.4); "
+        f"print(Structures({SEED}, 'gold', 'val', microscope, {tuple(files)!r}).digests); "
+        "assert 'torch' not in sys.modules"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert printed.returncode == 0, printed.stderr
+    assert printed.stdout.count("en0200.00") == 1
+
+
+# Files of one set
+
+
+@pytest.fixture
+def shards(tmp_path, microscope):
+    """The paths of two shards of a split, in reverse order."""
+    waves = discs(5, "val").assign_attrs(seed=SEED, energy_eV=microscope.energy_eV)
+    paths = [str(tmp_path / f"{k}.zarr.zip") for k in (1, 0)]
+    for path, part in zip(paths, (slice(3, 5), slice(0, 3)), strict=True):
+        datasets.write(waves.isel(structure=part), path, datasets.WAVES, {})
+    return paths
+
+
+def test_split_is_loaded_from_its_shards_in_order(shards, microscope, make_split):
+    structures = named(microscope, shards)
+    split = structures.load(CPU).under(OWN)
+    assert split.digest == make_split(5, "val").digest
+    assert split.indices.tolist() == [0, 1, 2, 3, 4]
+    assert split.instances is None, "training has no use for them"
+    whole = structures.load(CPU, instances=True).under(OWN)
+    assert whole.digest == split.digest, "they change no network"
+    np.testing.assert_array_equal(whole.instances, discs(5, "val").instances)
+    few = whole.first(2)
+    assert len(few) == len(few.spectra) == len(few.masks) == 2
+    np.testing.assert_array_equal(few.instances, whole.instances[:2])
+    assert split.first(2).instances is None
+    assert few.digest == make_split(2, "val").digest
+
+
+@pytest.mark.parametrize(
+    ("names", "changes", "said"),
+    [
+        ((SEED + 1, "gold", "val"), {}, "seed is 7, expected 8"),
+        ((SEED, "silver", "val"), {}, "specimen is 'gold', expected 'silver'"),
+        ((SEED, "gold", "test"), {}, "split is 'val', expected 'test'"),
+        ((SEED, "gold", "val"), {"field_px": 48}, "field_px is 32, expected 48"),
+        ((SEED, "gold", "val"), {"pixel_size_A": 0.3}, "pixel_size_A is 0.4, expected 0.3"),
+        ((SEED, "gold", "val"), {"energy_kev": 80}, "energy_eV is 300000.0, expected 80000.0"),
+    ],
+)
+def test_shard_of_something_else_is_refused(shards, microscope, names, changes, said):
+    with pytest.raises(StoreError, match=f"1.zarr.zip: its {said}"):
+        Structures(*names, microscope.model_copy(update=changes), tuple(shards)).load(CPU)
+
+
+def test_digest_stands_for_the_content(make_split):
+    split = make_split(5)
+    assert make_split(5).digest == split.digest
+
+    def changed(tensor):
+        tensor = tensor.clone()
+        tensor[0, 0, 0] += 1
+        return tensor
+
+    others = [
+        replace(split, spectra=changed(split.spectra)),
+        replace(split, masks=changed(split.masks)),
+        replace(split, structures=replace(split.structures, split="test")),
+        replace(split, structures=replace(split.structures, seed=SEED + 1)),
+        replace(split, indices=split.indices + 1),
+        make_split(4),
+    ]
+    assert len({split.digest, *(other.digest for other in others)}) == len(others) + 1
 
 
 def test_a_file_in_the_folder_of_another_set_is_refused(files, microscope, tmp_path):
@@ -72,20 +208,20 @@ def test_a_file_in_the_folder_of_another_set_is_refused(files, microscope, tmp_p
     wrong.parent.mkdir(parents=True)
     shutil.copy(files[1], wrong)
     with pytest.raises(DamagedError, match="energy_eV"):
-        load_sets([str(wrong)], NAMES, microscope, CPU)
+        named(microscope, [str(wrong)]).load(CPU)
 
 
 def test_images_are_those_of_a_microscope_with_the_other_values(files, microscope):
     camera = Acquisition.from_microscope(microscope, "vacuum", CPU)
-    split = load_sets(files, NAMES, microscope, CPU)
+    loaded = named(microscope, files).load(CPU)
     for condition in (SLOW, WIDE):
         under = microscope.under(condition)
         other = Acquisition.from_microscope(under, "vacuum", CPU)
-        expected = torch.cat(list(other.intensities(split.under(condition), OWN)))
-        found = torch.cat(list(camera.intensities(split.under(condition), condition)))
+        expected = torch.cat(list(other.intensities(loaded.under(condition), OWN)))
+        found = torch.cat(list(camera.intensities(loaded.under(condition), condition)))
         torch.testing.assert_close(found, expected, rtol=0, atol=0)
         assert camera.electrons(condition) == other.electrons(OWN)
-        counts = torch.cat(list(camera.counts(split.under(condition), condition)))
+        counts = torch.cat(list(camera.counts(loaded.under(condition), condition)))
         area = under.pixel_size_A**2
         assert counts.mean().item() == pytest.approx(1000 * area * expected.mean().item(), rel=0.02)
     assert camera.electrons(WIDE) == pytest.approx(250)
@@ -93,10 +229,10 @@ def test_images_are_those_of_a_microscope_with_the_other_values(files, microscop
 
 def test_networks_are_tested_on_the_masks_of_the_condition(files, microscope):
     camera = Acquisition.from_microscope(microscope, "zscore", CPU)
-    split = load_sets(files, NAMES, microscope, CPU)
+    loaded = named(microscope, files).load(CPU)
     network = networks.build("compact-w4-d2")
-    record = evaluation.evaluate({0: network}, camera, {"gold": split}, [OWN, SLOW, WIDE], 2)
+    record = evaluation.evaluate({0: network}, camera, {"gold": loaded}, [OWN, SLOW, WIDE], 2)
     truth = record.counts.sel(outcome=["tp", "fn"]).sum("outcome")[0, 0]
     for k, condition in enumerate((OWN, SLOW, WIDE)):
-        masks = split.under(condition).masks
+        masks = loaded.under(condition).masks
         np.testing.assert_array_equal(truth[k], masks.sum((1, 2, 3)).numpy())

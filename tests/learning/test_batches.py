@@ -247,11 +247,15 @@ def test_intensities_are_formed_once_for_all_networks(batches, monkeypatch, spre
 def test_order_and_turns_are_seeded_by_all_but_the_architecture(camera, make_split, condition):
     """The seed depends on study, specimen, split, condition, replica and epoch."""
     split, other = make_split(10), replace(condition, cs_um=60)
-    study, specimen, name = split.names
-    named = [(study + 1, specimen, name), (study, "silver", name), (study, specimen, "val")]
+    of = split.structures
+    named = [
+        replace(of, seed=of.seed + 1),
+        replace(of, specimen="silver"),
+        replace(of, split="val"),
+    ]
     cases = [(split, condition, 1, 1), (split, other, 1, 1), (split, condition, 2, 1)]
     cases += [(split, condition, 1, 2)]
-    cases += [(replace(split, names=names), condition, 1, 1) for names in named]
+    cases += [(replace(split, structures=others), condition, 1, 1) for others in named]
     seen = set()
     for source, under, replica, epoch in cases:
         made = Batches(Images(camera, source, under), Training(batch_size=4))

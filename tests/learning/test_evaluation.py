@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from synthetic import weights_metadata
+from synthetic import loaded, weights_metadata
 
 from passband.config import Training
 from passband.grid import Condition
@@ -45,7 +45,7 @@ def replicas():
 
 def run(replicas, camera, splits, conditions=CONDITIONS, batch_size=4, **options):
     return evaluation.evaluate(
-        replicas, camera, splits, conditions, batch_size, "float32", **options
+        replicas, camera, loaded(splits), conditions, batch_size, "float32", **options
     )
 
 
@@ -61,7 +61,7 @@ def formed(monkeypatch):
     counts = Acquisition.counts
 
     def watch(self, split, condition, draw=0, chunk=64):
-        seen.append((split.names[1], condition.id))
+        seen.append((split.structures.specimen, condition.id))
         return counts(self, split, condition, draw, chunk=chunk)
 
     monkeypatch.setattr(Acquisition, "counts", watch)
@@ -304,7 +304,12 @@ def test_reloaded_network_has_the_validation_dice_of_its_history(
     files.save({0: done.weights}, tmp_path / "net.safetensors", weights_metadata(architecture=NAME))
     weights, _ = networks.load(tmp_path / "net.safetensors")
     record = evaluation.evaluate(
-        {0: networks.restore(NAME, weights[0])}, camera, {"gold": val}, [condition], 16, precision
+        {0: networks.restore(NAME, weights[0])},
+        camera,
+        loaded({"gold": val}),
+        [condition],
+        16,
+        precision,
     )
     tolerance = 1e-6 if precision == "float32" else 0.02
     assert 0.05 < done.best.val_dice < 1
@@ -322,7 +327,7 @@ def test_network_sees_counts_normalised_by_the_conditions_dose(camera, splits, m
             return images
 
     evaluation.evaluate(
-        {0: Probe()}, camera, {"gold": splits["gold"]}, CONDITIONS[:2], 64, "float32"
+        {0: Probe()}, camera, loaded({"gold": splits["gold"]}), CONDITIONS[:2], 64, "float32"
     )
     split = splits["gold"]
     expected = [

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from synthetic import CPU
+from synthetic import CPU, loaded
 
 from passband.config import Spread, Training
 from passband.grid import Condition
@@ -172,11 +172,11 @@ def test_a_network_can_be_tested_under_its_mixture(camera, make_split):
     network = networks.build(NAME)
     split = make_split(9, "test")
     record = evaluation.evaluate(
-        {0: network}, camera, {"gold": split}, [A, MIXTURE, B], 4, "float32"
+        {0: network}, camera, loaded({"gold": split}), [A, MIXTURE, B], 4, "float32"
     )
     assert record.test.values.tolist() == [A.id, MIXTURE.id, B.id]
     counts = {id: record.counts.sel(test=id).values[0, 0] for id in record.test.values}
-    drawn = [mixture_images.drawn(MIXTURE, split.names, int(k)) for k in split.structures]
+    drawn = [mixture_images.drawn(MIXTURE, split.structures, int(k)) for k in split.indices]
     assert {*drawn} == {A, B}
     for place, condition in enumerate(drawn):
         difference = np.abs(counts[MIXTURE.id][place].astype(int) - counts[condition.id][place])

@@ -9,13 +9,16 @@ from synthetic import CPU, SEED, discs
 
 from passband.config import Training
 from passband.imaging.splits import Split
-from passband.imaging.structures import digest_of_files
+from passband.imaging.structures import Structures
 from passband.learning import memory, training
 from passband.learning.streaming import Stored, choose
 from passband.storage import StoreError, datasets
 
 ENERGY = {"seed": SEED, "energy_eV": 300e3}
-NAMES = (SEED, "gold", "train")
+
+
+def structures(paths, microscope, split="train"):
+    return Structures(SEED, "gold", split, microscope, tuple(paths))
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +35,13 @@ def paths(tmp_path_factory):
 
 @pytest.fixture
 def stored(paths, microscope):
-    return Stored.open(paths, NAMES, microscope, CPU)
+    return Stored.open(structures(paths, microscope), CPU)
 
 
 def same(one: Split, other: Split) -> bool:
     return (
-        one.names == other.names
-        and np.array_equal(one.structures, other.structures)
+        one.structures.names == other.structures.names
+        and np.array_equal(one.indices, other.indices)
         and torch.equal(one.spectra, other.spectra)
         and torch.equal(one.masks, other.masks)
     )
@@ -50,17 +53,18 @@ def test_structures_are_read_by_their_place(stored, make_split, wanted):
 
 
 def test_whole_split_is_the_one_that_is_loaded(stored, paths, microscope):
-    whole = Split.load(paths, NAMES, microscope, CPU)
+    named = structures(paths, microscope)
+    whole = named.load(CPU).sets[""]
     assert len(stored) == len(whole) == 10
     assert same(stored.load(), whole)
-    assert digest_of_files(paths, NAMES, microscope) == whole.digest
+    assert named.digests == {"": whole.digest}
 
 
 def test_stores_of_something_else_are_refused(paths, microscope):
     with pytest.raises(StoreError, match="its split is 'train', expected 'val'"):
-        Stored.open(paths, (SEED, "gold", "val"), microscope, CPU)
+        Stored.open(structures(paths, microscope, "val"), CPU)
     with pytest.raises(StoreError, match="structure 7 is in another store too"):
-        Stored.open([paths[0], paths[0]], NAMES, microscope, CPU)
+        Stored.open(structures([paths[0], paths[0]], microscope), CPU)
 
 
 def test_torn_store_is_refused(paths, microscope, tmp_path):
@@ -68,12 +72,12 @@ def test_torn_store_is_refused(paths, microscope, tmp_path):
     whole = Path(paths[0]).read_bytes()
     torn.write_bytes(whole[:-200])
     with pytest.raises(StoreError, match="not a whole store"):
-        Stored.open([str(torn)], NAMES, microscope, CPU)
+        Stored.open(structures([str(torn)], microscope), CPU)
     damaged = bytearray(whole)
     damaged[len(whole) // 2] ^= 1
     torn.write_bytes(damaged)
     with pytest.raises(StoreError, match="not a whole store"):
-        Stored.open([str(torn)], NAMES, microscope, CPU)
+        Stored.open(structures([str(torn)], microscope), CPU)
 
 
 # 10 structures at 32²: 21² × 8 B of spectra and 4 kB of masks each, images 8 kB.
@@ -91,7 +95,7 @@ WAVES, IMAGES = 10 * (8 * 21**2 + 4 * 32**2), 10 * 8 * 32**2
 )
 def test_what_fits_is_held(stored, room, kind, hold):
     assert stored.shards[0].spectrum.shape[1:] == (1, 21, 21)
-    ((found,), held, line) = choose([stored], 32, room / memory.SHARE)
+    ((found,), held, line) = choose([stored], room / memory.SHARE)
     assert type(found) is kind
     assert held == hold
     assert line.startswith("10 structures need ")
@@ -104,10 +108,10 @@ def test_on_a_gpu_its_own_memory_counts(stored, monkeypatch):
         def load(self):
             return "in memory"
 
-    split = OnGpu(stored.names, stored.paths, stored.shards, stored.places, torch.device("cuda"))
+    split = OnGpu(stored.structures, stored.shards, stored.places, torch.device("cuda"))
     for free, host, expected in ((1e9, 1e3, "in memory"), (1e3, 1e9, split)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 2e9))
-        (found,), hold, _ = choose([split], 32, host)
+        (found,), hold, _ = choose([split], host)
         assert found is expected
         assert hold == (free == 1e9)
 
@@ -117,7 +121,7 @@ def test_networks_are_the_same_wherever_the_waves_are(stored, make_split, camera
     settings = Training(precision="float32", batch_size=4, epochs=2, noise=noise)
     networks = []
     for room in (1e9, 2 * WAVES, 1e3):
-        (train,), hold, _ = choose([stored], 32, room)
+        (train,), hold, _ = choose([stored], room)
         splits = train, make_split(4, "val")
         made = training.train(
             "compact-w4-d2", camera, splits, condition, settings, {0: 1, 1: 2}, hold=hold

@@ -110,7 +110,7 @@ def test_images_are_formed_once_for_all_replicas_and_epochs(fit, monkeypatch, to
     intensities = Acquisition.intensities
 
     def record(self, split, condition, draw=0, chunk=64):
-        formed.append((split.names[-1], len(split)))
+        formed.append((split.structures.split, len(split)))
         return intensities(self, split, condition, draw, chunk)
 
     monkeypatch.setattr(Acquisition, "intensities", record)
@@ -566,6 +566,7 @@ from passband.config import Microscope, Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.learning import training
 from passband.learning.deadline import StopCondition
 from passband.learning.learner import Learner
@@ -591,7 +592,10 @@ def attempt(folder, together, kill_at, moment):
     Learner.step = stepped
     microscope = Microscope(field_px=32, pixel_size_A=0.4, focal_members=3)
     camera = Acquisition.from_microscope(microscope, "zscore", CPU)
-    splits = [Split.from_dataset(discs(n, s), SEED, CPU) for n, s in ((10, "train"), (6, "val"))]
+    splits = [
+        Split.from_dataset(discs(n, s), Structures(SEED, "gold", s, microscope), CPU)
+        for n, s in ((10, "train"), (6, "val"))
+    ]
     settings = Training(
         precision="float32", batch_size=4, epochs=24, replicas_together=together
     )

@@ -52,6 +52,25 @@ def test_exit_waves_of_a_spectrum_are_all_there_or_none(tmp_path):
     assert results.spectrum_waves("gold") == files
 
 
+def test_structures_have_the_files_of_their_sets(tmp_path):
+    results = Results(SMALLEST, tmp_path)
+    found = results.structures("gold", "train")
+    assert found.names == (SMALLEST.study.seed, "gold", "train")
+    assert found.microscope == SMALLEST.microscope
+    assert list(found.files) == results.waves("gold", "train")
+    sets, size = ["", "en0200.00"], SMALLEST.study.structures_per_shard
+    every = results.structures("gold", "train", sets).sets
+    assert {id: list(each.files) for id, each in every.items()} == {
+        id: results.waves("gold", "train", [id]) for id in sets
+    }
+    assert every["en0200.00"].microscope.energy_kev == 200
+    for first, shards in ((1, 1), (size, 1), (size + 1, 2)):
+        few = results.structures("gold", "train", sets, first=first).sets
+        assert [each.files for each in few.values()] == [
+            each.files[:shards] for each in every.values()
+        ]
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [

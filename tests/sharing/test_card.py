@@ -18,6 +18,7 @@ from passband.config.detector import DetectorNoise
 from passband.grid import Axes, Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.learning.network_files import Network, open_networks
 from passband.micrographs.images.segmentation import Settings, segment
 from passband.optics import noise_filter
@@ -237,8 +238,10 @@ def test_the_code_filters_white_counts_as_in_the_training(run_code):
     (network,) = open_networks("general")
     study = validate(json.loads(network.metadata.provenance["configuration"]))
     camera = study.microscope.replaced("detector.noise", DetectorNoise())
-    waves = simulate("gold", study.specimens["gold"], camera, study.study.seed, "test", [0], "cpu")
-    split = Split.from_dataset(waves, study.study.seed, torch.device("cpu"))
+    seed = study.study.seed
+    waves = simulate("gold", study.specimens["gold"], camera, seed, "test", [0], "cpu")
+    structures = Structures(seed, "gold", "test", camera)
+    split = Split.from_dataset(waves, structures, torch.device("cpu"))
     acquisition = Acquisition.from_microscope(camera, "zscore", torch.device("cpu"))
     ((counts,),) = acquisition.counts(split, network.condition)
     true = split.masks[0, 0].numpy() > 0.5

@@ -12,7 +12,7 @@ from passband.analysis import table
 from passband.config import load
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.results.stores import load_table
 from passband.storage import datasets
 from passband.storage.weights import load_parts
@@ -81,7 +81,8 @@ def test_a_study_that_sets_every_key_runs_and_its_results_show_it(tmp_path):
     inside = images.counts.mean(("x", "y")) / vacuum
     assert ((inside > 0.7) & (inside < 1.02)).all()
     waves = str(results / "waves/gold/test/00000.zarr.zip")
-    split = Split.load([waves], (7, "gold", "test"), study.microscope, torch.device("cpu"))
+    structures = Structures(7, "gold", "test", study.microscope, (waves,))
+    split = structures.load(torch.device("cpu")).under(Condition.parse(id))
     acquisition = Acquisition.from_microscope(study.microscope, "vacuum", torch.device("cpu"))
     expected = torch.cat(list(acquisition.counts(split, Condition.parse(id))))
     np.testing.assert_array_equal(images.counts.values, expected.numpy())

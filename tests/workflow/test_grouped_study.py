@@ -22,7 +22,6 @@ from passband import cli
 from passband.answers.further_tests import read_extra
 from passband.config import Study, load
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
 from passband.learning import devices, training
 from passband.learning.networks import load as load_weights
 from passband.network_id import NetworkId
@@ -228,9 +227,9 @@ def test_recommendations_are_those_of_the_version_that_made_the_study(place, cap
 def test_networks_segment_images_of_their_condition(place, capsys):
     study, cpu = load("study.yaml"), torch.device("cpu")
     condition = study.train_conditions[-1]
-    files = wave_layout.shards(study, "gold", "test", wave_layout.waves_of([condition.id]))
-    paths, names = [str(RESULTS / file) for file in files], (study.study.seed, "gold", "test")
-    split = Split.load(paths, names, study.microscope, cpu)
+    waves = wave_layout.waves_of([condition.id])
+    structures = Results(study, RESULTS).structures("gold", "test", waves)
+    split = structures.load(cpu).under(condition)
     acquisition = Acquisition.from_microscope(study.microscope, "zscore", cpu)
     for folder in ("images", "masks"):
         Path(folder).mkdir()

@@ -16,7 +16,7 @@ from workplace import SMALLEST, Workplace
 from passband.config import load
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.results import Results, training_jobs
 from passband.runs.counts import count
 from passband.runs.run import Run
@@ -54,8 +54,8 @@ def test_a_condition_of_the_test_grid_is_written_as_images(copied):
     assert sum(file.is_file() for file in path.rglob("*")) < 30
     microscope = load(SMALLEST).microscope
     waves = str(copied.folder / "results/smallest/waves/gold/test/00000.zarr.zip")
-    names = (load(SMALLEST).study.seed, "gold", "test")
-    split = Split.load([waves], names, microscope, torch.device("cpu"))
+    structures = Structures(load(SMALLEST).study.seed, "gold", "test", microscope, (waves,))
+    split = structures.load(torch.device("cpu")).under(Condition.parse(id))
     camera = Acquisition.from_microscope(microscope, "zscore", torch.device("cpu"))
     expected = torch.cat(list(camera.counts(split, Condition.parse(id))))
     np.testing.assert_array_equal(images.counts.values, expected.numpy())

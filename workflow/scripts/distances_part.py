@@ -4,10 +4,10 @@ from passband import PassbandError, config
 from passband.analysis import distances
 from passband.grid import Axes
 from passband.imaging.acquisition import Acquisition
+from passband.imaging.structures import tested_structures
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.learning import devices, networks
-from passband.learning.replicas import load_test_splits
 from passband.results import training_jobs
 from passband.storage import datasets
 
@@ -22,7 +22,8 @@ def main(snakemake):
         device, microscope = devices.device(), config.Microscope(**params.microscope)
         _, metadata = networks.load(snakemake.input.weights[0])
         acquisition = Acquisition.from_microscope(microscope, metadata.normalisation, device)
-        splits = load_test_splits(params.waves, params.seed, microscope, device, params.structures)
+        stored = tested_structures(params).items()
+        structures = {name: each.load(device).first(params.structures) for name, each in stored}
         finished, architecture = set(snakemake.input.weights), wildcards.architecture
         group_of = training_jobs.group_by_condition(params.get("groups", {}))
 
@@ -34,14 +35,13 @@ def main(snakemake):
                 return None
             return networks.load_first(path, cell | {"condition": condition.id})[0]
 
-        axes = Axes(params.get("own", {}))
-        train, test = axes.conditions(params.train), axes.conditions(params.test)
-        grid = train, test, acquisition, splits, metadata.precision
+        train, test = map(Axes(params.get("own", {})).conditions, (params.train, params.test))
+        grid = train, test, acquisition, structures, metadata.precision
         measured = distances.distances(load, wildcards.specimen, *grid, job.progress)
         attrs |= {"specimen": wildcards.specimen, "architecture": architecture}
         datasets.write(measured, snakemake.output[0], datasets.DISTANCES, attrs)
-        pairs, each = len(splits) * len(train) * len(test), splits[wildcards.specimen]
-        job.result = f"{pairs} pairs of {len(each)} structures in {snakemake.output[0]}"
+        pairs, number = measured.spectral.size, measured.attrs["structures"]
+        job.result = f"{pairs} pairs of {number} structures in {snakemake.output[0]}"
 
 
 if "snakemake" in globals():

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from passband import config
 from passband.cache import regrouping
 from passband.cache.record_job import RecordJob
 from passband.grid import Axes
-from passband.imaging.structures import digests_of_sets
+from passband.imaging.structures import tested_structures
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.prediction.recommend import microscopes
@@ -17,14 +16,11 @@ def main(snakemake):
     params, wildcards, output = snakemake.params, snakemake.wildcards, snakemake.output[0]
     name, runtime = " ".join(["evaluate", *wildcards]), snakemake.resources.runtime
     with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
-        microscope = config.Microscope(**params.microscope)
         of = {key: wildcards[key] for key in ("specimen", "architecture")}
         trained = params.get("conditions", [wildcards.condition])
         parts = regrouping.trained(snakemake.input.weights, of, trained)
-        splits = {
-            specimen: digests_of_sets(files, (params.seed, specimen, "test"), microscope)
-            for specimen, files in params.waves.items()
-        }
+        structures = tested_structures(params)
+        splits = {specimen: each.digests for specimen, each in structures.items()}
         test = [condition.id for condition in Axes(params.get("own", {})).conditions(params.test)]
         tests = {id: with_own(test, id, params.get("test_own", False)) for id in trained}
         drawn = [each.id for each in microscopes.first_replica_microscopes(job.study)]
@@ -36,8 +32,7 @@ def main(snakemake):
         from passband.jobs import evaluation_job
 
         jobs.cap_threads(snakemake.threads)
-        waves = params.waves, params.seed, microscope
-        computed, number = evaluation_job.complete(job, tested, attrs, *waves)
+        computed, number = evaluation_job.complete(job, tested, attrs, structures)
         tested.write(computed, output, attrs)
         pairs = len(set().union(*map(tested.lacking, parts)))
         done = f"{len(tested)} network(s) on {pairs} conditions, {number} of them computed"

@@ -1,11 +1,10 @@
 """Draw predictions under a network's training condition and its two worst conditions."""
 
-from passband import config
 from passband.figures import images as figures
 from passband.figures import style
 from passband.grid import Axes, Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import load_sets
+from passband.imaging.structures import Structures
 from passband.jobs import job as jobs
 from passband.learning import devices, evaluation, networks
 from passband.results import training_jobs
@@ -18,10 +17,11 @@ def main(snakemake):
         # If jobs have several training conditions, the file's condition is a param.
         one, there = params.get("condition"), {}
         network, found = networks.load_first(input.weights[0], one and {"condition": one})
-        microscope, specimen = config.Microscope(**params.microscope), found.specimen
-        acquired = Acquisition.from_microscope(microscope, found.normalisation, devices.device())
-        waves = (input.waves, (params.seed, specimen, "test"), microscope, devices.device())
-        split = load_sets(*waves).first(params.structures)
+        specimen, device = found.specimen, devices.device()
+        structures = Structures.of_params(params, specimen, "test", input.waves)
+        microscope = structures.microscope
+        acquired = Acquisition.from_microscope(microscope, found.normalisation, device)
+        loaded = structures.load(device).first(params.structures)
         own = {"specimen": specimen, "architecture": found.architecture, "train": found.condition}
         dice = datasets.read(input.ood, datasets.OOD).dice.sel(test_specimen=specimen, **own)
         # The condition with the lowest Dice at the training dose, and the lowest of all.
@@ -29,13 +29,13 @@ def main(snakemake):
         worst = [str(d.test.values[d.values.argmin()]) for d in (same_dose, dice) if d.size]
         ids, axes = dict.fromkeys([found.condition, *worst]), Axes.of(dice)
         shown = [axes.parse(id) for id in ids]
-        seen = evaluation.examples(network, acquired, split, shown, found.precision)
+        seen = evaluation.examples(network, acquired, loaded, shown, found.precision)
         files = training_jobs.files_by_condition(input.there, params.get("groups", {}))
         for id in files.keys() & {*worst}:
             of, _ = networks.load_first(files[id], {"condition": id})
-            its = evaluation.examples(of, acquired, split, [Condition.parse(id)], found.precision)
+            its = evaluation.examples(of, acquired, loaded, [Condition.parse(id)], found.precision)
             there[id] = its[1][id], its[2][id]
-        masks = {one.id: split.under(one).masks[:, 0].cpu().numpy() for one in shown}
+        masks = {one.id: loaded.under(one).masks[:, 0].cpu().numpy() for one in shown}
         pixels = {one.id: microscope.under(one).pixel_size_A for one in shown}
         given = *seen[:2], masks, seen[2], found.condition, pixels, there, style.width_cm(params)
         labels = {condition.id: style.condition_label(condition) for condition in shown}

@@ -1,10 +1,9 @@
 """Draw a contact sheet of a specimen: potential, exit wave, image and masks of its structures."""
 
-from passband import config
 from passband.figures import gallery, style
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.jobs import job as jobs
 from passband.learning import devices
 
@@ -18,12 +17,12 @@ def main(snakemake):
     with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as job:
         device = devices.device()
         condition = Condition.parse(params.condition)
-        microscope = config.Microscope(**params.microscope).under(condition)
+        waves = [snakemake.input.waves]
+        structures = Structures.of_params(params, wildcards.specimen, "test", waves)
+        microscope = structures.microscope.under(condition)
         normalisation = job.study.training.normalisation  # this has no effect on counts
         camera = Acquisition.from_microscope(microscope, normalisation, device)
-        names = (params.seed, wildcards.specimen, "test")
-        split = Split.load([snakemake.input.waves], names, microscope, device, instances=True)
-        split = split.first(STRUCTURES)
+        split = structures.load(device, instances=True).under(condition).first(STRUCTURES)
         specimen, own = job.specimens(params.specimen, microscope.field_px)
         figure = gallery.sheet(camera, split, specimen, condition, job.progress, own)
         style.save(figure, snakemake.output, params.dpi)

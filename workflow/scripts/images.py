@@ -2,11 +2,10 @@
 
 import re
 
-from passband import config
 from passband.grid import Condition
 from passband.imaging import export as dataset
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.learning import devices
@@ -19,13 +18,12 @@ def main(snakemake):
     with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as job:
         attrs = reuse.attributes(job, snakemake, datasets.IMAGES)
         device = devices.device()
-        microscope = config.Microscope(**params.microscope)
+        of = wildcards.specimen, wildcards.split
+        structures = Structures.of_params(params, *of, snakemake.input)
         normalisation = job.study.training.normalisation  # this has no effect on counts
-        camera = Acquisition.from_microscope(microscope, normalisation, device)
-        names = (params.seed, wildcards.specimen, wildcards.split)
+        camera = Acquisition.from_microscope(structures.microscope, normalisation, device)
         condition = Condition.parse(wildcards.condition)
-        under = microscope.under(condition)
-        split = Split.load(snakemake.input, names, under, device, instances=True)
+        split = structures.load(device, instances=True).under(condition)
         # The end of the file's name: empty, or for example _replica1_draw3.
         whose = [int(number) for number in re.findall(r"\d+", wildcards.whose)]
         replica, draw = whose or (None, 0)

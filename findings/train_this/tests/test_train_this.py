@@ -16,6 +16,7 @@ from passband.grid import Condition
 from passband.imaging import mixture_images
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.learning import networks, training
 from passband.mixtures import Mixture
 
@@ -49,7 +50,7 @@ def waves(of, number=2, name="train"):
     spectra = torch.view_as_complex(torch.from_numpy(spectra))
     spectra[:, :, side // 2, side // 2] = 1
     masks = torch.from_numpy(random.random((number, 1, 64, 64)) > 0.7).float()
-    return Split((0, "gold", name), np.arange(number), spectra, masks)
+    return Split(Structures(0, "gold", name, of.microscope), np.arange(number), spectra, masks)
 
 
 def pixels(*shape):
@@ -102,7 +103,7 @@ def test_the_planes_are_those_of_each_images_condition():
     assert (x.shape, masks.shape) == ((2, 5, 64, 64), (2, 1, 64, 64))
     ends = {name: pair for name, *pair in mixture.ranges}
     for row, number in enumerate((1, 0)):
-        condition = mixture_images.drawn(mixture, split.names, number, 4, 2)
+        condition = mixture_images.drawn(mixture, split.structures, number, 4, 2)
         assert torch.equal(x[row, 1:], methods.planes([condition], ends, 64)[0])
     assert torch.equal(masks, split.masks[[1, 0]])
 

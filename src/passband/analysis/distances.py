@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split, SplitSets
+from passband.imaging.splits import LoadedStructures
 from passband.learning import devices, evaluation
 
 #: For each distance between sets of images, its definition and its unit.
@@ -166,7 +166,7 @@ def distances(
     train: Sequence[Condition],
     test: Sequence[Condition],
     camera: Acquisition,
-    splits: Mapping[str, Split | SplitSets],
+    structures: Mapping[str, LoadedStructures],
     precision: str = "auto",
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> xr.Dataset:
@@ -182,7 +182,7 @@ def distances(
         train, test: Training conditions and test conditions. The images and features of all test
             conditions are in memory together, but only one network at a time.
         camera: Makes the images, with the normalisation that the networks were trained with.
-        splits: The test structures of each specimen. All specimens have the same number of test
+        structures: The test structures of each specimen. All specimens have the same number of test
             structures.
         precision: Precision of the networks, see :func:`passband.learning.devices.precision`.
 
@@ -200,17 +200,19 @@ def distances(
         return None if network is None else evaluation.ready(network, precision, device)
 
     def taken(name: str, condition: Condition) -> Tensor:
-        return camera.images(splits[name].under(condition), condition).contiguous(
+        return camera.images(structures[name].under(condition), condition).contiguous(
             memory_format=layout
         )
 
-    images = {(name, condition): taken(name, condition) for name in splits for condition in test}
+    images = {
+        (name, condition): taken(name, condition) for name in structures for condition in test
+    }
     spectra = {place: spectrum(seen[:, 0].cpu().numpy()) for place, seen in images.items()}
     own = {}  # features of networks that were trained under the test condition, for CKA
     for (name, condition), seen in images.items():
         if (network := ready(name, condition)) is not None:
             own[name, condition] = _examples(features(network, seen, precision))
-    shape = len(splits), len(train), len(test)
+    shape = len(structures), len(train), len(test)
     values = {name: np.full(shape, np.nan, np.float32) for name in DISTANCES}
     for i, condition in enumerate(progress(list(train))):
         seen = taken(specimen, condition)
@@ -220,7 +222,7 @@ def distances(
             x = _pooled(features(network, seen, precision))
             deviation = np.sqrt(x.var(0, ddof=1).sum())
             width = median_distance(x)
-        for s, name in enumerate(splits):
+        for s, name in enumerate(structures):
             for j, tested in enumerate(test):
                 place = s, i, j
                 values["spectral"][place] = spectral(before, spectra[name, tested])
@@ -241,12 +243,12 @@ def distances(
             for name, (words, unit) in DISTANCES.items()
         },
         {
-            "test_specimen": list(splits),
+            "test_specimen": list(structures),
             **ids,
             **train[0].axes.coordinates(ids["train"], "train"),
             **train[0].axes.coordinates(ids["test"], "test"),
         },
-        {"structures": len(next(iter(splits.values())))},
+        {"structures": len(next(iter(structures.values())))},
     )
 
 

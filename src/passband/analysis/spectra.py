@@ -46,14 +46,14 @@ def mean_spectrum(
     Raises:
         StoreError: If a file is missing or damaged, or has other structures.
     """
-    from passband.specimens import exit_waves  # ase takes seconds to import
+    from passband.imaging.structures import Structures
 
     found = {}
     for id, files in by_set(waves).items():
         split = str(files[0]).split("/")[-2]
-        mean = exit_waves.mean_power(files, (seed, specimen, split))
-        sampling = microscope.under(WaveSet.parse(id)).sampling
-        found[id] = mean.q.values, sampling.density(mean.values)
+        under = microscope.under(WaveSet.parse(id))
+        mean = Structures(seed, specimen, split, under, tuple(files)).mean_power()
+        found[id] = mean.q.values, under.sampling.density(mean.values)
     return found[""] if list(found) == [""] else found
 
 

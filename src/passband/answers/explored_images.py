@@ -11,7 +11,7 @@ from passband.config import Study
 from passband.figures.style import evenly_spaced
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split, SplitSets, load_sets
+from passband.imaging.splits import LoadedStructures
 from passband.learning import devices, evaluation, networks
 from passband.reports.explorer.explorer import Blocks
 from passband.results import Results, shown_networks, training_jobs
@@ -56,12 +56,11 @@ def examples(
     most = _PIXELS // (number * structures * field**2)
     device, found = devices.device(), []
     for specimen in study.trained_specimens:
-        waves = results.waves(specimen, "test", study.tested_waves)
-        if not all(Path(file).exists() for file in waves):
+        stored = results.structures(specimen, "test", study.tested_waves)
+        if not all(Path(file).exists() for file in stored.files):
             continue
-        names = (study.study.seed, specimen, "test")
-        split = load_sets(waves, names, study.microscope, device).first(structures)
-        every = _with_the_same_masks(study, split)
+        loaded = stored.load(device).first(structures)
+        every = _with_the_same_masks(study, loaded)
         for architecture in study.training.architectures:
             chosen = _networks(results, specimen, architecture)
             if not chosen or len(found) == most:
@@ -77,7 +76,7 @@ def examples(
                 acquisition = Acquisition.from_microscope(
                     study.microscope, metadata.normalisation, device
                 )
-                under = split.under(condition)
+                under = loaded.under(condition)
                 counts = torch.cat(list(acquisition.counts(under, condition)))
                 images.append(_grey(_binned(counts.cpu().numpy(), binning)))
                 shown = acquisition.normalised(counts, condition)[:, None]
@@ -91,7 +90,7 @@ def examples(
                 scores.append(
                     [dice(evaluation.confusion(p, under.masks).cpu().numpy()) for p in predicted]
                 )
-            true = _binned(split.under(every[0]).masks[:, 0].cpu().numpy(), binning)
+            true = _binned(loaded.under(every[0]).masks[:, 0].cpu().numpy(), binning)
             found.append(
                 {
                     "specimen": specimen,
@@ -111,7 +110,7 @@ def examples(
     return found
 
 
-def _with_the_same_masks(study: Study, split: Split | SplitSets) -> list[Condition]:
+def _with_the_same_masks(study: Study, structures: LoadedStructures) -> list[Condition]:
     """Return those test conditions that have the pixels and the masks of the middle condition.
 
     The page has one true mask for each structure, and a pixel size or a specimen may be an axis.
@@ -119,12 +118,12 @@ def _with_the_same_masks(study: Study, split: Split | SplitSets) -> list[Conditi
     tests = study.test_conditions
     middle = study.middle_condition
     middle = middle if middle in tests else tests[0]
-    masks, pixels = split.under(middle).masks, study.microscope.under(middle).pixel_size_A
+    masks, pixels = structures.under(middle).masks, study.microscope.under(middle).pixel_size_A
     same: dict[str, bool] = {}
     for condition in tests:
         if (id := wave_set(condition)) not in same:
             pixel = study.microscope.under(condition).pixel_size_A
-            same[id] = pixel == pixels and torch.equal(split.under(condition).masks, masks)
+            same[id] = pixel == pixels and torch.equal(structures.under(condition).masks, masks)
     return [condition for condition in tests if same[wave_set(condition)]]
 
 

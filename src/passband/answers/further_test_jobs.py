@@ -21,10 +21,10 @@ import xarray as xr
 from passband import STAGES, PassbandError
 from passband.answers import further_test_store
 from passband.grid import Condition
-from passband.imaging.splits import Split, SplitSets
+from passband.imaging.splits import LoadedStructures
 from passband.jobs import job as running
 from passband.learning import devices, memory, networks
-from passband.learning.replicas import TrainedReplicas, load_test_splits
+from passband.learning.replicas import TrainedReplicas
 from passband.results import Results
 from passband.results.training_jobs import TrainingCell
 from passband.storage import (
@@ -73,13 +73,13 @@ class Work:
     confidence: bool = False
 
     @cached_property
-    def splits(self) -> dict[str, Split | SplitSets]:
+    def structures(self) -> dict[str, LoadedStructures]:
         """The test structures by specimen. All training jobs of a process share them."""
-        study = self.results.study
-        waves = {
-            name: self.results.waves(name, "test", study.test_waves) for name in study.specimens
+        study, device = self.results.study, devices.device()
+        return {
+            name: self.results.structures(name, "test", study.test_waves).load(device)
+            for name in study.specimens
         }
-        return load_test_splits(waves, study.study.seed, study.microscope, devices.device())
 
     def compute(self, cell: TrainingCell, progress=iter) -> Done:
         """Return the results of networks of a condition, with all their earlier valid results."""
@@ -111,7 +111,7 @@ class Work:
         named = {name: getattr(cell.id, name) for name in ("specimen", "architecture", "condition")}
         part = self._networks(results.weights(cell.job), named)
         states, metadata = part.weights, part.metadata
-        trained = TrainedReplicas(states, metadata, study.microscope, self.splits, devices.device())
+        trained = TrainedReplicas(states, metadata, self.structures, devices.device())
         params = f"evaluate {STAGES['evaluate']}", study.microscope.imaging_params()
         contexts = trained.contexts(*params, any_device=True)
         fingerprints, path = further_test_store.fingerprints(states), results.extra(cell)

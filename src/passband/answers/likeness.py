@@ -158,11 +158,8 @@ class StudyImages:
         key = specimen, name, wave_set(condition)
         if key not in self._splits:
             most = self._structures if name == "test" else self._training
-            files = self.results.waves(specimen, name, [key[-1]])
-            files = files[: -(-most // self.study.study.structures_per_shard)]
-            names = self.study.study.seed, specimen, name
-            found = Split.load(files, names, self.study.microscope.under(condition), self._cpu)
-            self._splits[key] = found.first(most)
+            structures = self.results.structures(specimen, name, [key[-1]], first=most)
+            self._splits[key] = structures.load(self._cpu).under(condition).first(most)
         return self._splits[key]
 
     def images(

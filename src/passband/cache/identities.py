@@ -28,7 +28,8 @@ class NetworkContexts:
             id.
         microscope, training: The params of the rule `train` with these names.
         splits: For each training condition of the job, by its id, the digests of the structures for
-            training and for validation, see :func:`passband.imaging.structures.split_digest`.
+            training and for validation, see
+            :meth:`passband.imaging.structures.Structures.digest_of`.
         together: The study's value of `training.replicas_together`. If a job has one replica, the
             params do not have this value.
     """

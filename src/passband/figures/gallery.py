@@ -36,12 +36,12 @@ def sheet(
         condition: Imaging condition under which the images are made.
         own: The study's own specimen and pixels, see :func:`passband.specimens.structures.draw`.
     """
-    seed, name, kind = split.names
+    seed, name, kind = split.structures.names
     sampling, image = camera.imager.sampling, camera.microscope.sampling
     multislice = Multislice(sampling, camera.microscope.energy_eV)
     structures = [
         simulate.structure(name, specimen, image, seed, kind, index, own)
-        for index in progress(split.structures)
+        for index in progress(split.indices)
     ]
     return images.gallery(
         np.stack([multislice.potential(s.atoms) for s in structures]),
@@ -51,7 +51,7 @@ def sheet(
         torch.cat(list(camera.counts(split, condition))).cpu().numpy(),
         split.instances,
         name,
-        [f"{kind} {index}" for index in split.structures],
+        [f"{kind} {index}" for index in split.indices],
         condition.id,
         sampling.pixel_A,
     )

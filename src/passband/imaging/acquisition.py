@@ -11,6 +11,7 @@ from passband.grid import Condition
 from passband.imaging.imager import Imager
 from passband.imaging.noise import expose, filtered, noise_seeds, normalise
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.optics.ctf import Optics
 
 
@@ -79,22 +80,25 @@ class Acquisition:
     ) -> list[tuple[Optics, float]]:
         """Return each image's lens and relative dose; parameters as of :meth:`intensities`."""
         optics = self.microscope.optics(condition)
-        return [self.lens(optics, split.names, int(i), condition, draw) for i in split.structures]
+        return [
+            self.lens(optics, split.structures, int(index), condition, draw)
+            for index in split.indices
+        ]
 
     def lens(
         self,
         optics: Optics,
-        names: tuple[int, str, str],
-        structure: int,
+        structures: Structures,
+        index: int,
         condition: Condition,
         draw: int = 0,
     ) -> tuple[Optics, float]:
         """Return the lens of one image, and the ratio of its dose to the condition's dose.
 
-        `optics` is the lens of the condition without jitter. `names` and `structure` are the names
-        of the split and the index of the structure.
+        `optics` is the lens of the condition without jitter. `index` is that of the image's
+        structure within the split.
         """
-        names = *names, structure, condition.id, "lens", draw
+        names = *structures.names, index, condition.id, "lens", draw
         return self.microscope.jitter.draw(optics, names)
 
     def intensities(
@@ -161,7 +165,8 @@ class Acquisition:
         :func:`~passband.imaging.noise.noise_seeds`. The same parameters always give the same
         counts.
         """
-        seeds, start = noise_seeds(split.names, split.structures, condition, draw, replica), 0
+        seeds = noise_seeds(split.structures, split.indices, condition, draw, replica)
+        start = 0
         for intensity in self.intensities(split, condition, draw, chunk):
             yield self.exposed(intensity, condition, seeds[start : start + len(intensity)])
             start += len(intensity)

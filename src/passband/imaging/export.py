@@ -55,7 +55,7 @@ def images(
         dtype = np.uint16 if counts.max() <= np.iinfo(np.uint16).max else np.uint32
     side = np.arange(microscope.field_px) * microscope.pixel_size_A
     image, masks = ("structure", "x", "y"), split.masks[:, 0].cpu().numpy()
-    seeds = noise_seeds(split.names, split.structures, condition, draw, replica)
+    seeds = noise_seeds(split.structures, split.indices, condition, draw, replica)
     values = {name: getattr(condition, name) for name in MAIN_AXES} | dict(condition.further)
     return xr.Dataset(
         {
@@ -73,7 +73,7 @@ def images(
             ),
         },
         {
-            **structure_coordinates(split.structures),
+            **structure_coordinates(split.indices),
             "x": described("x", side, "x", "Å"),
             "y": described("y", side, "y", "Å"),
             **{
@@ -83,9 +83,9 @@ def images(
             **_each(acquisition, split, condition, draw),
         },
         {
-            "study_seed": split.names[0],
-            "specimen": split.names[1],
-            "split": split.names[2],
+            "study_seed": split.structures.seed,
+            "specimen": split.structures.specimen,
+            "split": split.structures.split,
             "condition": condition.id,
             "draw": draw,
             **({} if replica is None else {"replica": replica}),

@@ -15,20 +15,21 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.imager import without_aberrations
 from passband.imaging.noise import noise_seeds
 from passband.imaging.splits import Split
+from passband.imaging.structures import Structures
 from passband.mixtures import Mixture
 from passband.optics.ctf import Optics
 
 
 def drawn(
     mixture: Mixture,
-    names: tuple[int, str, str],
-    structure: int,
+    structures: Structures,
+    index: int,
     draw: int = 0,
     replica: int | None = None,
 ) -> Condition:
     """Return the condition of an image; parameters as of :func:`noise_seeds`."""
     owner = () if replica is None else ("replica", replica)
-    return mixture.draw(*names, structure, mixture.id, "condition", *owner, draw)
+    return mixture.draw(*structures.names, index, mixture.id, "condition", *owner, draw)
 
 
 def images(
@@ -46,15 +47,15 @@ def images(
             or test images.
     """
     owners = [None] * len(split) if replicas is None else replicas
-    numbers = split.structures.tolist()
+    indices = split.indices.tolist()
     conditions = [
-        drawn(mixture, split.names, number, draw, owner)
-        for number, owner in zip(numbers, owners, strict=True)
+        drawn(mixture, split.structures, index, draw, owner)
+        for index, owner in zip(indices, owners, strict=True)
     ]
     intensities = _intensities(acquisition, split, conditions, draw, mixture.widest_mrad)
     result = []
     for place, condition in enumerate(conditions):
-        seeds = noise_seeds(split.names, [numbers[place]], condition, draw, owners[place])
+        seeds = noise_seeds(split.structures, [indices[place]], condition, draw, owners[place])
         counts = acquisition.exposed(intensities[place][None], condition, seeds)
         result.append(acquisition.normalised(counts, condition))
     return torch.cat(result)
@@ -92,9 +93,9 @@ def _intensities(
     groups: dict[tuple[str, Optics], list[int]] = {}
     lenses, doses = [], []
     for place, condition in enumerate(conditions):
-        microscope, number = acquisition.microscope.under(condition), int(split.structures[place])
+        microscope, index = acquisition.microscope.under(condition), int(split.indices[place])
         optics = acquisition.microscope.optics(condition)
-        lens, dose = acquisition.lens(optics, split.names, number, condition, draw)
+        lens, dose = acquisition.lens(optics, split.structures, index, condition, draw)
         lenses.append(lens)
         doses.append(dose)
         blur = repr((microscope.vibration_A, microscope.detector))

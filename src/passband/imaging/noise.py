@@ -8,13 +8,14 @@ import torch
 from passband.grid import Condition
 from passband.imaging import poisson
 from passband.imaging.compiled import compiled
+from passband.imaging.structures import Structures
 from passband.imaging.threads import share_images
 from passband.seeds import seed
 
 
 def noise_seeds(
-    names: tuple[int, str, str],
-    structures: Iterable[int],
+    structures: Structures,
+    indices: Iterable[int],
     condition: Condition,
     draw: int = 0,
     replica: int | None = None,
@@ -22,14 +23,14 @@ def noise_seeds(
     """Return the seeds of the noise, one for each image, see :func:`passband.seeds.seed`.
 
     Args:
-        names: The study's seed, the specimen's name and the split.
-        structures: Index of each image's structure within the split.
+        indices: Index of each image's structure within the split.
         replica: The replica that is trained on the images. The default gives the seeds of
             validation and test images, which all networks share.
     """
     # The id is made once, since making it takes longer than making a seed.
-    id, owner = condition.id, () if replica is None else ("replica", replica)
-    return [seed(*names, int(i), id, "noise", *owner, draw) for i in structures]
+    names, id = structures.names, condition.id
+    owner = () if replica is None else ("replica", replica)
+    return [seed(*names, int(i), id, "noise", *owner, draw) for i in indices]
 
 
 def expose(intensity: torch.Tensor, electrons: float, seeds: Sequence[int]) -> torch.Tensor:

@@ -1,29 +1,30 @@
-"""The exit waves and masks of a specimen's split, which are read from shards."""
+"""The exit waves and masks of a specimen's split, in memory."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import xarray as xr
 
-from passband.config import Microscope
 from passband.grid import Condition
 from passband.imaging.square_symmetry import turned, turned_field
-from passband.imaging.structures import expected_attributes, split_digest
 from passband.mixtures import Mixture
-from passband.storage import StoreError, datasets
-from passband.wave_sets import WaveSet, by_set, wave_set
+from passband.storage import StoreError
+from passband.wave_sets import wave_set
+
+if TYPE_CHECKING:
+    from passband.imaging.structures import Structures
 
 
 @dataclass(frozen=True)
 class Split:
-    """The exit waves and masks of one specimen's train, val or test split, on a device.
+    """The exit waves of one set and the masks of a split's structures, on a device.
 
     Attributes:
-        names: (study seed, specimen, split). The noise seeds of the images depend on these names.
-        structures: (N,) int, index of each structure within the split.
+        structures: Which structures. The noise seeds of the images depend on their names.
+        indices: (N,) int, index of each structure within the split.
         spectra: (N, P, cropped, cropped) complex64, cropped spectra of the exit waves, for P frozen
             configurations of each structure.
         masks: (N, 1, px, px) float32, ground truth: 1 in the particles, 0 elsewhere.
@@ -31,43 +32,19 @@ class Split:
             :func:`passband.specimens.masks.instances`. None if the instances were not loaded.
     """
 
-    names: tuple[int, str, str]
-    structures: np.ndarray
+    structures: "Structures"
+    indices: np.ndarray
     spectra: torch.Tensor
     masks: torch.Tensor
     instances: np.ndarray | None = None
 
     @classmethod
-    def load(
-        cls,
-        paths: Sequence[str],
-        names: tuple[int, str, str],
-        microscope: Microscope,
-        device: torch.device,
-        instances: bool = False,
+    def from_dataset(
+        cls, waves: xr.Dataset, structures: "Structures", device: torch.device
     ) -> "Split":
-        """Read a split from its shards.
-
-        Args:
-            names: Study seed, specimen and split.
-            microscope: The microscope whose field, pixels and energy the waves must have.
-            instances: Whether to read the instances. Training does not need the instances.
-
-        Raises:
-            StoreError: If a shard is missing or damaged, or has another specimen, split, field or
-                energy.
-        """
-        variables = ["spectrum", "mask"] + ["instances"] * instances
-        waves = datasets.read_many(
-            paths, datasets.WAVES, "structure", expected_attributes(names, microscope), variables
-        )
-        return cls.from_dataset(waves, names[0], device)
-
-    @classmethod
-    def from_dataset(cls, waves: xr.Dataset, study_seed: int, device: torch.device) -> "Split":
-        """Return the split with the exit waves of a Dataset."""
+        """Return the split with the exit waves of a Dataset, which are those of `structures`."""
         return cls(
-            (study_seed, waves.attrs["specimen"], waves.attrs["split"]),
+            structures,
             waves.structure.values,
             torch.as_tensor(waves.spectrum.values, device=device),
             torch.as_tensor(waves["mask"].values[:, None], dtype=torch.float32, device=device),
@@ -75,24 +52,20 @@ class Split:
         )
 
     def __len__(self) -> int:
-        return len(self.structures)
-
-    def under(self, condition: Condition | Mixture) -> "Split":
-        """Return the split itself, see :meth:`SplitSets.under`."""
-        return self
+        return len(self.indices)
 
     def first(self, number: int) -> "Split":
         """Return a split with the first `number` structures, or with all if there are fewer."""
         return self.take(np.arange(min(number, len(self))))
 
-    def take(self, indices: np.ndarray) -> "Split":
+    def take(self, places: np.ndarray) -> "Split":
         """Return a split with the structures at the given positions in this split."""
-        return Split(
-            self.names,
-            self.structures[indices],
-            self.spectra[indices],
-            self.masks[indices],
-            None if self.instances is None else self.instances[indices],
+        return replace(
+            self,
+            indices=self.indices[places],
+            spectra=self.spectra[places],
+            masks=self.masks[places],
+            instances=None if self.instances is None else self.instances[places],
         )
 
     def turned(self, turns: np.ndarray) -> "Split":
@@ -101,8 +74,12 @@ class Split:
         `turns` has the symmetry operation of each structure, see
         :func:`passband.imaging.square_symmetry.turn`.
         """
-        masks = turned_field(self.masks, turns)
-        return Split(self.names, self.structures, turned(self.spectra, turns), masks)
+        return replace(
+            self,
+            spectra=turned(self.spectra, turns),
+            masks=turned_field(self.masks, turns),
+            instances=None,
+        )
 
     @cached_property
     def truth(self) -> torch.Tensor:
@@ -112,47 +89,29 @@ class Split:
     @cached_property
     def digest(self) -> str:
         """Hexadecimal digits that identify the split: its exit waves, its masks and its names."""
-        structures = (
+        return self.structures.digest_of(
             (int(index), self.spectra[place].cpu().numpy(), self.masks[place].cpu().numpy())
-            for place, index in enumerate(self.structures)
+            for place, index in enumerate(self.indices)
         )
-        return split_digest(self.names, structures)
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """The digest by the id of the set of exit waves, see :attr:`SplitSets.digests`."""
-        return {"": self.digest}
 
 
 @dataclass(frozen=True)
-class SplitSets:
-    """A split whose conditions need several sets of exit waves, see :mod:`passband.wave_sets`.
+class LoadedStructures:
+    """The structures of a split with the exit waves of all their sets, on a device.
 
     All sets have the same structures, with the specimen, the beam energy and the pixels of their
-    conditions.
+    conditions. A study without further axes has one set, with the id "".
 
     Attributes:
-        sets: The split by the id of the set.
+        structures: Which structures.
+        sets: The exit waves and masks by the id of the set, see :mod:`passband.wave_sets`.
     """
 
+    structures: "Structures"
     sets: dict[str, Split]
 
-    @property
-    def names(self) -> tuple[int, str, str]:
-        """Study seed, specimen and split."""
-        return self._any.names
-
-    @property
-    def structures(self) -> np.ndarray:
-        """Index of each structure within the split."""
-        return self._any.structures
-
-    @property
-    def _any(self) -> Split:
-        return next(iter(self.sets.values()))
-
     def __len__(self) -> int:
-        return len(self._any)
+        return len(next(iter(self.sets.values())))
 
     def under(self, condition: Condition | Mixture) -> Split:
         """Return the split with the exit waves that images of a condition are formed from.
@@ -162,35 +121,15 @@ class SplitSets:
         """
         id = wave_set(condition)
         if id not in self.sets:
-            _, specimen, split = self.names
-            values = id or "the study's own values"
-            raise StoreError(f"{specimen}, {split}: there are no exit waves with {values}")
+            of, values = self.structures, id or "the study's own values"
+            raise StoreError(f"{of.specimen}, {of.split}: there are no exit waves with {values}")
         return self.sets[id]
 
-    def first(self, number: int) -> "SplitSets":
+    def first(self, number: int) -> "LoadedStructures":
         """Return the first `number` structures, or all if there are fewer."""
-        return SplitSets({id: split.first(number) for id, split in self.sets.items()})
+        return replace(self, sets={id: split.first(number) for id, split in self.sets.items()})
 
     @property
     def digests(self) -> dict[str, str]:
         """The :attr:`Split.digest` of each set, by its id."""
         return {id: split.digest for id, split in self.sets.items()}
-
-
-def load_sets(
-    paths: Sequence[str],
-    names: tuple[int, str, str],
-    microscope: Microscope,
-    device: torch.device,
-    instances: bool = False,
-) -> Split | SplitSets:
-    """Read a split from the shards of one or several sets of exit waves.
-
-    The path of a shard shows which set the shard belongs to. Parameters and errors are those of
-    :meth:`Split.load`; `microscope` has the study's own values.
-    """
-    sets = {
-        id: Split.load(files, names, microscope.under(WaveSet.parse(id)), device, instances)
-        for id, files in by_set(paths).items()
-    }
-    return sets[""] if list(sets) == [""] else SplitSets(sets)

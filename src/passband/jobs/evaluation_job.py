@@ -5,18 +5,18 @@ job that is killed loses the results of one training condition at most. If the n
 condition cannot be tested, the job tests those of the other conditions before it fails.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import xarray as xr
 
 from passband.cache.record_job import RecordJob
-from passband.config import Microscope
 from passband.grid import Condition
+from passband.imaging.structures import Structures
 from passband.jobs.failures import Failures
 from passband.jobs.job import Job
 from passband.learning import devices
 from passband.learning.evaluation import SharedImages
-from passband.learning.replicas import TrainedReplicas, load_test_splits
+from passband.learning.replicas import TrainedReplicas
 from passband.mixtures import of_id
 
 
@@ -24,15 +24,13 @@ def complete(
     job: Job,
     tested: RecordJob,
     attrs: Mapping[str, str],
-    waves: Mapping[str, Sequence[str]],
-    seed: int,
-    microscope: Microscope,
+    structures: Mapping[str, Structures],
 ) -> tuple[dict[str, xr.Dataset], int]:
     """Test networks; return their records by training condition, and the number of new results.
 
     Args:
         attrs: Provenance, specimen and architecture of the record.
-        waves: The files of the test structures, by specimen.
+        structures: The test structures by specimen, with their files.
 
     Returns:
         The records, and the number of pairs of a test specimen and a test condition, or a drawn
@@ -48,7 +46,7 @@ def complete(
     device = devices.device()
     name = devices.describe(device)
     found = tested.find(name, tested.parts)
-    splits = load_test_splits(waves, seed, microscope, device)
+    loaded = {specimen: each.load(device) for specimen, each in structures.items()}
     # The batch size does not change results, so it is not a param of the rule.
     batch_size = job.study.evaluation.batch_size
     # The networks of a single condition use each image once.
@@ -56,7 +54,7 @@ def complete(
     for condition, part in tested.parts.items():
         lacking = tested.lacking(condition, found[condition])
         with failures.collected(condition):
-            networks = TrainedReplicas(*part, microscope, splits, device, shared)
+            networks = TrainedReplicas(*part, loaded, device, shared)
             record = networks.complete(
                 found[condition],
                 [of_id(job.study.mixtures, id) for id in tested.tests[condition]],

@@ -68,7 +68,7 @@ class Images:
 
         The names are the study's seed, the specimen, the split and the condition.
         """
-        return *self._source.names, self._condition.id
+        return *self._source.structures.names, self._condition.id
 
     @property
     def is_round(self) -> bool:
@@ -100,12 +100,12 @@ class Images:
             two (n, 1, px, px) or (R·n, 1, px, px) float32: normalised images, and masks that are 1
             in the particles. With `replicas`, the images are in the order of the replicas.
         """
-        intensity, structures, masks = self._formed(places.ravel(), draw, turns)
-        rows = structures.reshape(-1, places.shape[-1])
+        intensity, indices, masks = self._formed(places.ravel(), draw, turns)
+        rows = indices.reshape(-1, places.shape[-1])
         seeds = [
             seed
             for replica, row in zip(replicas or [None], rows, strict=True)
-            for seed in noise_seeds(self._source.names, row, self._condition, draw, replica)
+            for seed in noise_seeds(self._source.structures, row, self._condition, draw, replica)
         ]
         counts = self._acquisition.exposed(intensity, self._condition, seeds)
         return self._acquisition.normalised(counts, self._condition)[:, None], masks
@@ -134,7 +134,7 @@ class Images:
             distinct, places = np.unique(places, return_inverse=True)
             source = self._source.take(distinct)
             intensity = self._intensities(source, draw)
-        return intensity[places], source.structures[places], source.masks[places]
+        return intensity[places], source.indices[places], source.masks[places]
 
     def _intensities(self, split: Split, draw: int) -> Tensor:
         return torch.cat(list(self._acquisition.intensities(split, self._condition, draw)))

@@ -16,7 +16,7 @@ from passband.grid import Condition
 from passband.imaging import mixture_images
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.compiled import compiled
-from passband.imaging.splits import Split, SplitSets
+from passband.imaging.splits import LoadedStructures, Split
 from passband.learning import backend, confidence, devices
 from passband.learning.memory import SHARED_BYTES
 from passband.mixtures import Mixture
@@ -78,7 +78,7 @@ class SharedImages:
             acquisition: Forms the images. All calls have the same microscope.
             split: The structures. All calls have the same structures of a specimen.
         """
-        key = acquisition.normalisation, split.names, under.id, batch_size
+        key = acquisition.normalisation, split.structures.names, under.id, batch_size
         if key in self._kept:
             yield from self._kept[key]
             return
@@ -116,7 +116,7 @@ def predict(network: nn.Module, images: Tensor, precision: str) -> Tensor:
 def examples(
     network: nn.Module,
     acquisition: Acquisition,
-    split: Split | SplitSets,
+    structures: LoadedStructures,
     conditions: Sequence[Condition],
     precision: str,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -129,20 +129,20 @@ def examples(
     """
     images, predictions, scores = {}, {}, {}
     for condition in conditions:
-        structures = split.under(condition)
-        counts = torch.cat(list(acquisition.counts(structures, condition)))
+        split = structures.under(condition)
+        counts = torch.cat(list(acquisition.counts(split, condition)))
         normalised = acquisition.normalised(counts, condition)
         logits = predict(network, normalised[:, None], precision)
         images[condition.id] = counts.cpu().numpy()
         predictions[condition.id] = (logits > 0)[:, 0].cpu().numpy()
-        scores[condition.id] = dice(confusion(logits, structures.masks).cpu().numpy())
+        scores[condition.id] = dice(confusion(logits, split.masks).cpu().numpy())
     return images, predictions, scores
 
 
 def evaluate(
     replicas: Mapping[int, nn.Module],
     acquisition: Acquisition,
-    splits: Mapping[str, Split | SplitSets],
+    structures: Mapping[str, LoadedStructures],
     conditions: Sequence[Condition | Mixture],
     batch_size: int,
     precision: str = "auto",
@@ -159,7 +159,7 @@ def evaluate(
             into the device's fast layout, and stay in evaluation mode.
         acquisition: Forms the images. The acquisition must have the normalisation with which the
             networks were trained.
-        splits: Test structures by specimen. All specimens have the same number of test structures.
+        structures: Test structures by specimen. All specimens have the same number of them.
         conditions: Test conditions. Under a mixture, each image has its own condition.
         precision: See :func:`passband.learning.devices.precision`.
         known: A record of the same networks on the same structures. The record may lack some test
@@ -175,9 +175,9 @@ def evaluate(
         condition if an earlier record has only the counts.
     """
     ids = [condition.id for condition in conditions]
-    record = _empty(list(replicas), splits, ids)
+    record = _empty(list(replicas), structures, ids)
     missing = []
-    for s, specimen in enumerate(splits):
+    for s, specimen in enumerate(structures):
         has_specimen = known is not None and specimen in known.test_specimen.values
         known_ids = set(known.test.values) if has_specimen else set()
         if kept := [id for id in ids if id in known_ids]:
@@ -193,7 +193,8 @@ def evaluate(
     shared = shared or SharedImages(limit=0)
     arrays = {name: variable.values for name, variable in record.data_vars.items()}
     for s, specimen, k in progress(missing):
-        split, start, outcomes, parts = splits[specimen].under(conditions[k]), 0, [], []
+        split = structures[specimen].under(conditions[k])
+        start, outcomes, parts = 0, [], []
         for images in shared.batches(acquisition, split, conditions[k], batch_size):
             images = images.contiguous(memory_format=layout)
             masks = split.truth[start : start + len(images)]
@@ -211,10 +212,12 @@ def evaluate(
     return record
 
 
-def _empty(replicas: Sequence[int], splits: Mapping[str, Sized], ids: Sequence[str]) -> xr.Dataset:
+def _empty(
+    replicas: Sequence[int], structures: Mapping[str, Sized], ids: Sequence[str]
+) -> xr.Dataset:
     """Return a record without results."""
-    structures = len(next(iter(splits.values())))
-    shape = len(replicas), len(splits), len(ids), structures, len(OUTCOMES)
+    number = len(next(iter(structures.values())))
+    shape = len(replicas), len(structures), len(ids), number, len(OUTCOMES)
     record = xr.Dataset(
         {
             "counts": (
@@ -225,12 +228,12 @@ def _empty(replicas: Sequence[int], splits: Mapping[str, Sized], ids: Sequence[s
         },
         coords={
             "replica": list(replicas),
-            "test_specimen": list(splits),
+            "test_specimen": list(structures),
             "test": list(ids),
             "outcome": list(OUTCOMES),
         },
     )
-    return record.merge(confidence.missing(replicas, len(splits), len(ids), structures))
+    return record.merge(confidence.missing(replicas, len(structures), len(ids), number))
 
 
 def _take(record: xr.Dataset, known: xr.Dataset, specimen: str, ids: Sequence[str]) -> None:

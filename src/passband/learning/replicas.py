@@ -17,15 +17,15 @@ from passband.cache.identities import record_contexts
 from passband.config import Microscope, Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split, SplitSets, load_sets
-from passband.imaging.structures import digests_of_specimens
+from passband.imaging.splits import LoadedStructures
+from passband.imaging.structures import Structures, digests_of_specimens
 from passband.learning import backend, devices, evaluation, memory, networks, streaming
 from passband.learning.deadline import StopCondition
 from passband.mixtures import Mixture
 from passband.seeds import digest
 from passband.storage import records
 from passband.storage.weights import Part, WeightsMetadata, as_array, fingerprint
-from passband.wave_sets import WaveSet, by_set, wave_set
+from passband.wave_sets import wave_set
 
 
 class ReplicaJob:
@@ -35,7 +35,7 @@ class ReplicaJob:
     they are formed for each batch. If the exit waves do not fit, they are read for each batch.
 
     Args:
-        files: Files of exit waves, for the splits `train` and `val`.
+        splits: The structures for training and for validation, with their files.
         replicas: The largest number of replicas that are trained together.
         host_bytes: The memory of the machine that the job may use [bytes].
 
@@ -46,26 +46,24 @@ class ReplicaJob:
 
     def __init__(
         self,
-        specimen: str,
+        splits: Sequence[Structures],
         architecture: str,
-        microscope: Microscope,
         settings: Training,
-        study_seed: int,
-        files: Mapping[str, Sequence[str]],
         replicas: int,
         host_bytes: float,
         log: Callable[[str], object],
     ):
-        self.specimen, self.architecture, self._log = specimen, architecture, log
+        self.specimen, self.architecture, self._log = splits[0].specimen, architecture, log
         self._waves: str | None = None
         self.device = devices.device()
-        self._microscope, self._seed, self._host_bytes = microscope, study_seed, host_bytes
-        self._files = {split: by_set(files[split]) for split in ("train", "val")}
+        self._host_bytes = host_bytes
+        self._sets = [structures.sets for structures in splits]
+        microscope = splits[0].microscope
         px = microscope.field_px
         self._acquisition = Acquisition.from_microscope(
             microscope, settings.normalisation, self.device
         )
-        self._open(next(iter(self._files["train"])))
+        self._open(next(iter(self._sets[0])))
         available = memory.available_bytes(self.device, host_bytes)
         if self._hold:
             available -= memory.image_bytes(sum(map(len, self._splits)), px)
@@ -84,16 +82,8 @@ class ReplicaJob:
         if self._waves == waves:
             return
         self._waves, self._splits = waves, []  # the memory of the last set is freed
-        microscope = self._microscope.under(WaveSet.parse(waves))
-        stored = [
-            streaming.Stored.open(
-                files[waves], (self._seed, self.specimen, split), microscope, self.device
-            )
-            for split, files in self._files.items()
-        ]
-        self._splits, self._hold, line = streaming.choose(
-            stored, microscope.field_px, self._host_bytes
-        )
+        stored = [streaming.Stored.open(sets[waves], self.device) for sets in self._sets]
+        self._splits, self._hold, line = streaming.choose(stored, self._host_bytes)
         self._log(line)
 
     def train(
@@ -165,47 +155,25 @@ class ReplicaJob:
         return Part(weights, metadata)
 
 
-def load_test_splits(
-    waves: Mapping[str, Sequence[str]],
-    study_seed: int,
-    microscope: Microscope,
-    device: torch.device,
-    structures: int | None = None,
-) -> dict[str, Split | SplitSets]:
-    """Return the test structures of each specimen, in memory.
-
-    Args:
-        waves: The files of the test structures, by specimen. They may have several sets of exit
-            waves.
-        study_seed, microscope, device: See :func:`passband.imaging.splits.load_sets`, also for the
-            errors.
-        structures: Maximum number of structures of each specimen. The first structures of each
-            specimen are used.
-    """
-    splits = {
-        specimen: load_sets(files, (study_seed, specimen, "test"), microscope, device)
-        for specimen, files in waves.items()
-    }
-    if structures is None:
-        return splits
-    return {specimen: split.first(structures) for specimen, split in splits.items()}
-
-
 @dataclass(frozen=True)
 class TrainedReplicas:
     """The trained networks of one job, and the test structures of all specimens.
 
     Attributes:
-        splits: The test structures by specimen, in memory.
+        structures: The test structures by specimen.
         shared: The images that the networks of several training conditions share.
     """
 
     weights: dict[int, dict[str, Tensor | np.ndarray]]
     metadata: WeightsMetadata
-    microscope: Microscope
-    splits: dict[str, Split | SplitSets]
+    structures: Mapping[str, LoadedStructures]
     device: torch.device
     shared: evaluation.SharedImages | None = None
+
+    @property
+    def microscope(self) -> Microscope:
+        """The microscope of the test structures, with the study's own values."""
+        return next(iter(self.structures.values())).structures.microscope
 
     def contexts(self, *params: object, any_device: bool = False) -> dict[str, str]:
         """Return the digests of :func:`passband.cache.identities.record_contexts`.
@@ -213,7 +181,8 @@ class TrainedReplicas:
         `params` are further values that they include, in addition to the networks and the
         structures. With `any_device`, they are the same on all kinds of device.
         """
-        splits = digests_of_specimens({name: s.digests for name, s in self.splits.items()})
+        digests = {name: each.digests for name, each in self.structures.items()}
+        splits = digests_of_specimens(digests)
         device = None if any_device else devices.describe(self.device)
         return record_contexts(params, self.metadata, fingerprint(self.weights), splits, device)
 
@@ -234,7 +203,7 @@ class TrainedReplicas:
                 for replica, state in self.weights.items()
             },
             Acquisition.from_microscope(self.microscope, self.metadata.normalisation, self.device),
-            self.splits,
+            self.structures,
             conditions,
             batch_size,
             self.metadata.precision,

@@ -7,9 +7,8 @@ import numpy as np
 import torch
 import xarray as xr
 
-from passband.config import Microscope
 from passband.imaging.splits import Split
-from passband.imaging.structures import open_shards
+from passband.imaging.structures import Structures
 from passband.learning.memory import SHARE, image_bytes, wave_bytes
 from passband.storage import datasets
 
@@ -19,29 +18,22 @@ class Stored:
     """A split whose exit waves and masks are read from their stores when they are needed.
 
     Attributes:
-        names: (study seed, specimen, split).
+        structures: Which structures, with the stores of one set of exit waves.
         shards: Coordinates and attributes of each store, see
             :func:`passband.storage.datasets.read_metadata`.
         places: (N, 2) int, the store of every structure, and the structure's position in it.
     """
 
-    names: tuple[int, str, str]
-    paths: tuple[str, ...]
+    structures: Structures
     shards: tuple[xr.Dataset, ...]
     places: np.ndarray
     device: torch.device
 
     @classmethod
-    def open(
-        cls,
-        paths: Sequence[str],
-        names: tuple[int, str, str],
-        microscope: Microscope,
-        device: torch.device,
-    ) -> "Stored":
-        """Open the shards of a split. Parameters and errors are those of :meth:`Split.load`."""
-        shards, rows = open_shards(paths, names, microscope)
-        return cls(names, tuple(paths), tuple(shards), np.array(rows)[:, 1:], device)
+    def open(cls, structures: Structures, device: torch.device) -> "Stored":
+        """Open the stores of a set of exit waves. Errors are those of :meth:`Structures.load`."""
+        shards, rows = structures.open()
+        return cls(structures, tuple(shards), np.array(rows)[:, 1:], device)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -58,13 +50,13 @@ class Stored:
             where = np.flatnonzero(wanted[:, 0] == shard)
             wanted_here = {"structure": wanted[where, 1]}
             read = datasets.read_selection(
-                self.paths[shard], datasets.WAVES, ("spectrum", "mask"), wanted_here
+                self.structures.files[shard], datasets.WAVES, ("spectrum", "mask"), wanted_here
             )
             parts.append(read)
             order.append(where)
         waves = xr.concat(parts, "structure", combine_attrs="override")
         waves = waves.isel(structure=np.argsort(np.concatenate(order)))
-        return Split.from_dataset(waves, self.names[0], self.device)
+        return Split.from_dataset(waves, self.structures, self.device)
 
     def load(self) -> Split:
         """Return the whole split, read into memory."""
@@ -75,9 +67,7 @@ class Stored:
 Source = Split | Stored
 
 
-def choose(
-    splits: Sequence[Stored], field_px: int, memory: float
-) -> tuple[list[Source], bool, str]:
+def choose(splits: Sequence[Stored], memory: float) -> tuple[list[Source], bool, str]:
     """Read the splits of a job into memory, unless the splits are too large.
 
     Args:
@@ -93,6 +83,7 @@ def choose(
         memory = torch.cuda.mem_get_info(device)[0]
     room, structures = SHARE * memory, sum(map(len, splits))
     _, configurations, cropped, _ = splits[0].shards[0].spectrum.shape
+    field_px = splits[0].structures.microscope.field_px
     waves = wave_bytes(structures, configurations, cropped, field_px)
     images = image_bytes(structures, field_px)
     if waves > room:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -13,6 +14,7 @@ from passband.results.training_jobs import TrainingCell, TrainingJob
 if TYPE_CHECKING:
     import xarray as xr
 
+    from passband.imaging.structures import Structures
     from passband.matrices.matrix import Matrix, Source
 
 
@@ -233,6 +235,24 @@ class Results:
         """Return the files with the exit waves of a specimen's split, of sets with these ids."""
         names = wave_layout.shards(self.study, specimen, split, sets)
         return [f"{self.folder}/{name}" for name in names]  # the workflow names many files
+
+    def structures(
+        self, specimen: str, split: str, sets: Iterable[str] = ("",), first: int | None = None
+    ) -> "Structures":
+        """Return a specimen's structures with their files of exit waves, which may not exist.
+
+        Args:
+            sets: The ids of their sets of exit waves.
+            first: Only the files that have the first structures, so many of them. By default, all.
+        """
+        from passband.imaging.structures import Structures  # zarr takes a second to import
+
+        files = [self.waves(specimen, split, [id]) for id in sets]
+        if first is not None:
+            shards = -(-first // self.study.study.structures_per_shard)
+            files = [of_set[:shards] for of_set in files]
+        microscope, seed = self.study.microscope, self.study.study.seed
+        return Structures(seed, specimen, split, microscope, tuple(chain.from_iterable(files)))
 
     def spectrum_waves(self, specimen: str) -> list[str]:
         """Return the files from which a specimen's spectrum is computed; none if one is missing."""

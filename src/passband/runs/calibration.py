@@ -140,6 +140,7 @@ def _calibrate(
 
     from passband.imaging.acquisition import Acquisition
     from passband.imaging.splits import Split
+    from passband.imaging.structures import Structures
     from passband.learning import backend, devices, evaluation, memory, networks
     from passband.learning.batches import Images
     from passband.learning.learner import Learner
@@ -209,7 +210,8 @@ def _calibrate(
 
     say("images")
     camera = Acquisition.from_microscope(microscope, training.normalisation, device)
-    split = Split.from_dataset(waves, study.study.seed, device)
+    structures = Structures(study.study.seed, waves.attrs["specimen"], "test", microscope)
+    split = Split.from_dataset(waves, structures, device)
     conditions = itertools.cycle(study.test_conditions)
 
     def several(number: int) -> Split:

@@ -14,7 +14,6 @@ from passband import PassbandError, __version__
 from passband.config import Study
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
 from passband.learning.network_files import Network
 from passband.micrographs.trust.trust import Trust
 from passband.results import Results, published
@@ -149,11 +148,10 @@ def _example_image(network: Network, results: Results | None) -> tuple[Tensor, s
     acquisition = Acquisition.from_microscope(network.microscope, network.normalisation, cpu)
     specimen, study_seed = network.metadata.specimen, network.study.study.seed
     if results is not None:
-        waves, microscope = wave_set(network.condition), network.microscope.under(network.condition)
-        first = results.waves(specimen, "test", [waves])[:1]
-        names = study_seed, specimen, "test"
+        waves = wave_set(network.condition)
+        structures = results.structures(specimen, "test", [waves], first=1)
         try:
-            split = Split.load(first, names, microscope, cpu).first(1)
+            split = structures.load(cpu).under(network.condition).first(1)
         except StoreError:
             pass  # the exit waves are deleted after a study, or the study has not made them here
         else:

@@ -13,7 +13,6 @@ from passband.specimens import thermal
 from passband.specimens.masks import instances
 from passband.specimens.multislice import Multislice, resolve_device
 from passband.specimens.structures import FACES, Structure, draw
-from passband.storage import datasets
 from passband.storage.datasets import described
 
 
@@ -174,21 +173,3 @@ def structure_coordinates(indices: Sequence[int]) -> dict[str, tuple]:
         "structure": described("structure", structures, "index within the split"),
         "face": described("face", list(FACES), "face of the substrate that a particle lies on"),
     }
-
-
-def mean_power(files: Sequence[str], names: tuple[int, str, str]) -> xr.DataArray:
-    """Return the mean of :func:`linear_power` over all structures in files.
-
-    The files are read one by one. Their structures must have `names`: study seed, specimen, split.
-
-    Raises:
-        StoreError: If a file is missing or damaged, or has other structures.
-    """
-    seed, specimen, split = names
-    expected = {"specimen": specimen, "split": split, "seed": seed}
-    parts = [
-        datasets.read_many([file], datasets.WAVES, "structure", expected, ["power"]).power
-        for file in files
-    ]
-    number = sum(power.sizes["structure"] for power in parts)
-    return sum(power.sum("structure") for power in parts) / number
