@@ -7,8 +7,9 @@ import pytest
 import xarray as xr
 
 from passband import PassbandError
+from passband.config import Study
 from passband.grid import Axes, Condition
-from passband.matrices.matrix import GROUP, MatrixName, by_matrix, matrices, together
+from passband.matrices.matrix import GROUP, MatrixName, Source, by_matrix, matrices, together
 from passband.matrices.packed import packed
 from passband.mixtures import MIXTURES
 from passband.network_id import NetworkId
@@ -240,6 +241,41 @@ def test_metrics_are_those_of_the_same_conditions(table):
     stored = xr.Dataset({"dice": M.isel(specimen=[1, 0], train=[4, 3, 2, 1, 0])})
     matrix = matrices(table, lambda: stored)[2].sel(test_dose_e_per_A2=100)
     np.testing.assert_array_equal(matrix.metrics.dice, matrix.dice)
+
+
+def test_metrics_of_other_conditions_than_the_tables_are_one_clear_line(table):
+    M = table.dice.mean("replica").transpose(*GROUP, "train", "test")
+    older = matrices(table, xr.Dataset({"dice": M.isel(test=[0, 1])}))[0]
+    with pytest.raises(PassbandError) as caught:
+        _ = older.metrics
+    assert str(caught.value) == (
+        f"unet, gold: the OOD metrics have no test = {IDS[2]}, which the table of results has; run "
+        "the study again"
+    )
+    _ = older.take(test=[0, 1]).metrics
+
+
+def test_matrices_of_metrics_keep_their_conditions_and_know_what_the_table_says(table):
+    study = Study.model_validate(
+        {
+            "study": {"name": "two"},
+            "specimens": {name: {} for name in SPECIMENS},
+            "microscope": {"field_px": 128, "pixel_size_A": 0.3},
+            "evaluation": {"bootstrap": 0},
+        }
+    )
+    table = table.copy(deep=True)
+    table.counts[0, 0, 1, 0, 0] = [0, 9, 99]
+    table.dice[0, 0, 1, 0, 0] = 0
+    M = table.dice.mean("replica").transpose(*GROUP, "train", "test")
+    source = Source(table.isel(train=[0, 1, 2]), xr.Dataset({"dice": M}), study)
+    gold, _, silver, _ = source.of_metrics
+    assert source.matrices[0].rows == tuple(IDS[:3])
+    assert gold.rows == (*IDS, MIXED)
+    assert np.argwhere(gold.unlearned).tolist() == [[1, 0]]
+    assert not silver.unlearned.any()
+    assert source.unlearned.attrs["learned"] == 10
+    assert not Source(table).knows_learned
 
 
 def test_results_of_matrices_are_stored_together_and_taken_apart():

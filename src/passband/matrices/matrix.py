@@ -134,12 +134,17 @@ class Source:
             raise PassbandError("the matrices have no OOD metrics; run the study first")
         return by_matrix(found)
 
+    @property
+    def knows_learned(self) -> bool:
+        """Whether it is known which networks learned, from a table of results and its study."""
+        return self._study is not None and self.images is not None
+
     @cached_property
     def unlearned(self) -> xr.DataArray:
         """Which networks did not learn, see :func:`passband.matrices.learned.unlearned`."""
         from passband.matrices.learned import unlearned
 
-        if self._study is None or self.images is None:
+        if not self.knows_learned:
             raise PassbandError(
                 "which networks learned is not known without a table of results and its study; "
                 "open the study with passband.open"
@@ -147,10 +152,15 @@ class Source:
         return unlearned(self, self._study)
 
     @cached_property
+    def of_metrics(self) -> "list[Matrix]":
+        """The matrices of the OOD metrics alone, whose table may have other conditions."""
+        return [Matrix(name, self, cells) for name, cells in self.metrics.items()]
+
+    @cached_property
     def matrices(self) -> "list[Matrix]":
         """All matrices."""
         if self.images is None:
-            return [Matrix(name, self, cells) for name, cells in self.metrics.items()]
+            return self.of_metrics
         tables = by_matrix(self.images.table)
         return [Matrix(name, self, cells, self.images.of(cells)) for name, cells in tables.items()]
 
@@ -175,7 +185,7 @@ class Matrix:
 
     Args:
         name: Specimen, architecture and test specimen.
-        source: Where the matrix is from.
+        source: The results that the matrix is from.
         cells: Its part of the table, or of the OOD metrics.
         images: What the table says about images; None without a table.
 
@@ -189,7 +199,7 @@ class Matrix:
         self, name: MatrixName, source: Source, cells: xr.Dataset, images: Images | None = None
     ):
         self.name = name
-        self._source = source
+        self.source = source
         self._cells = cells
         self._images = images
 
@@ -297,13 +307,9 @@ class Matrix:
         Raises:
             PassbandError: If the matrix has no table of results.
         """
-        found = self._source.unlearned.sel(
-            specimen=self.specimen,
-            architecture=self.architecture,
-            train=list(self.rows),
-            replica=list(self.replicas),
-        )
-        return found.values
+        found = self.source.unlearned.sel(specimen=self.specimen, architecture=self.architecture)
+        # OOD metrics may have conditions that a newer table has not.
+        return found.reindex(train=list(self.rows), fill_value=False).values
 
     @property
     def learned(self) -> np.ndarray:
@@ -440,10 +446,17 @@ class Matrix:
         """
         if self._images is None:
             return self._cells
-        found = self._source.metrics
+        found = self.source.metrics
         if self.name not in found:
             raise PassbandError(f"{self.label}: there are no OOD metrics of it; run the study")
-        return found[self.name].sel(train=list(self.rows), test=list(self.columns))
+        stored = found[self.name]
+        for side, ids in zip(_SIDES, (self.rows, self.columns), strict=True):
+            if lacking := sorted({*ids} - {*stored[side].values.tolist()}):
+                raise PassbandError(
+                    f"{self.label}: the OOD metrics have no {side} = {lacking[0]}, which the table "
+                    "of results has; run the study again"
+                )
+        return stored.sel(train=list(self.rows), test=list(self.columns))
 
     # ── Parts ────────────────────────────────────────────────────────────────────────────────────
 
@@ -465,7 +478,7 @@ class Matrix:
         chosen = {d: list(k) for d, k in zip(_SIDES, (train, test), strict=True) if k is not None}
         cells = self._cells.isel(chosen)
         images = self._images and self._images.of(cells)
-        return Matrix(self.name, self._source, cells, images)
+        return Matrix(self.name, self.source, cells, images)
 
     def of_conditions(self) -> "Matrix":
         """Return the matrix without the rows of mixtures."""
@@ -473,7 +486,7 @@ class Matrix:
 
     def loaded(self) -> "Matrix":
         """Return the matrix for reading the images of many rows, one after the other."""
-        return Matrix(self.name, self._source, self._cells, self._tests.loaded())
+        return Matrix(self.name, self.source, self._cells, self._tests.loaded())
 
     def sel(self, **values: float | Sequence[float] | slice) -> "Matrix":
         """Return the conditions with some values of axes.
