@@ -26,9 +26,8 @@ from passband.analysis.spectra import flat_spectrum
 from passband.axes import AXES
 from passband.config import Study, load
 from passband.grid import Axes, Condition
-from passband.matrices.leaving import mean_dice
 from passband.matrices.matrix import matrices
-from passband.matrices.packed import LARGEST, MISSING
+from passband.matrices.packed import LARGEST, MISSING, packed_mean
 from passband.results import layout
 from passband.storage import datasets
 
@@ -61,7 +60,7 @@ def write(study: Study, results: Path) -> None:
         | Axes.main.coordinates(ids[0], "train")
         | Axes.main.coordinates(ids[1], "test"),
     )
-    table["dice"] = mean_dice(table)
+    table["dice"] = packed_mean(table)
     datasets.write(table, results / layout.TABLE, datasets.TABLE, {})
     curves = {"flat": flat_spectrum(study.information.flat_power_A2)}
     samples = study.information.samples

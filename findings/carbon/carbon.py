@@ -43,7 +43,6 @@ from passband.config import load
 from passband.grid import Condition
 from passband.learning.evaluation import confusion, predict
 from passband.learning.network_files import finished_networks, open_networks
-from passband.matrices.leaving import by_image, image_dice
 from passband.reports import markdown
 from passband.results import Results
 from passband.scores import dice
@@ -96,8 +95,7 @@ def tested(results: Results) -> pd.DataFrame:
     """
     study, frames = results.study, []
     images = StudyImages(results, study.training.normalisation, study.training.architectures[0])
-    one = dict.fromkeys(("specimen", "architecture", "test_specimen"), 0)
-    stored = by_image(results.table).isel(one)
+    (matrix,) = results.matrices()
     ids = finished_networks(results)
     networks = [network for id in ids for network in open_networks(results, id)]
     for condition in study.test_conditions:
@@ -106,8 +104,9 @@ def tested(results: Results) -> pd.DataFrame:
         for network in networks:
             trained = network.condition
             found = scores(predict(network.module, inputs, "float32"), masks)
-            where = {"train": trained.id, "replica": network.replica, "test": condition.id}
-            expected = 1 - image_dice(stored.sel(where), "structure")[: len(masks)]
+            column = matrix.test.index(condition)
+            replica = matrix.replicas.index(network.replica)
+            expected = 1 - matrix.images(trained, [column])[replica, 0, : len(masks)]
             if np.abs(found["dice_loss"] - expected).max() > 0.01:  # a few pixels round otherwise
                 raise PassbandError(f"{network.id}: Dice is not that of the table of results")
             row = {"carbon_nm": carbon_nm(trained), "train_dose": trained.dose_e_per_A2}

@@ -31,7 +31,7 @@ from passband.answers.tested_networks import TestedNetworks
 from passband.axes import MAIN_AXES
 from passband.config import load
 from passband.grid import Condition
-from passband.matrices.leaving import by_image, image_dice
+from passband.matrices.matrix import matrices
 from passband.matrices.packed import DRAWN, IMAGE_DICE, LARGEST
 from passband.prediction.range_of_use import ranges
 from passband.prediction.recommend.microscopes import microscopes
@@ -133,14 +133,11 @@ def write(
     packed = trained(made, cores)
     print(check_again(packed, opened.table))
     table = load_table(Path("results") / made["study"]["name"] / layout.TABLE)
-    cells = by_image(table).squeeze(("specimen", "architecture", "test_specimen"))
-    cells = cells.isel(structure=slice(opened.study.study.structures.test, None))
-    D = image_dice(cells, "train", "replica", "test", "structure").mean(1)
-    (mixture,) = (str(id) for id in table.train.values if str(id).startswith("all-"))
+    (matrix,) = matrices(table)
+    D = matrix.images()[..., opened.study.study.structures.test :].mean(1)
+    (mixture,) = matrix.mixtures
     by_rule = by_rule | {MIXTURE: [mixture] * len(drawn)}
-    rows, columns = (
-        {str(id): k for k, id in enumerate(table[n].values)} for n in ("train", "test")
-    )
+    rows, columns = ({id: k for k, id in enumerate(ids)} for ids in (matrix.rows, matrix.columns))
     with atomic.replacing(folder / "choices.csv") as beside, beside.open("w", newline="") as file:
         lines = csv.writer(file, lineterminator="\n")
         first = opened.study.study.structures.test

@@ -21,8 +21,7 @@ from passband import PassbandError
 from passband.answers.further_tests import evaluate_extra
 from passband.answers.tested_networks import TestedNetworks
 from passband.grid import Condition
-from passband.matrices.leaving import by_image
-from passband.matrices.packed import DRAWN
+from passband.matrices.packed import DRAWN, IMAGE_DICE
 from passband.prediction.recommend.microscopes import microscopes
 from passband.prediction.recommend.network_ranking import NetworkDice, expected_dice
 from passband.results import Results
@@ -138,8 +137,8 @@ def with_drawn(first: TestedNetworks, drawn: list[Condition]) -> TestedNetworks 
     if not set(ids) <= known or not first.of_groups:
         return None
     here = first.table.sel({records.MICROSCOPE: ids}).rename({records.MICROSCOPE: "test_"})
-    cells = by_image(here, DRAWN)
-    extra = xr.Dataset({cells.name.removeprefix(DRAWN): cells, "dice": here.microscope_dice})
+    images = IMAGE_DICE if f"{DRAWN}{IMAGE_DICE}" in here else "counts"
+    extra = xr.Dataset({images: here[f"{DRAWN}{images}"], "dice": here.microscope_dice})
     extra = extra.reset_coords(drop=True).rename(test_="test").expand_dims(replica=[records.FIRST])
     judged = replace(first, extra=extra)
     return None if _lacking(judged, drawn) else judged

@@ -29,7 +29,6 @@ from scipy.special import polygamma
 from findings.twelve_thousand import packed
 from passband.analysis.bootstrap import percentile_interval
 from passband.matrices.crossed_intervals import Part, half_width, moderated, of_mean, variance
-from passband.matrices.leaving import by_image, image_dice
 from passband.reports import markdown
 
 CONFIDENCE = 0.95
@@ -55,8 +54,7 @@ def drawn(random: np.random.Generator) -> np.ndarray:
 
 def twelve_thousand() -> np.ndarray:
     """Return Dice (train, replica, test, image) of the twelve thousand networks, as float32."""
-    dims = "train", "replica", "test", "structure"
-    parts = (image_dice(by_image(table), *dims) for table in packed.tables())
+    parts = (matrix.images() for matrix in packed.parts())
     return np.concatenate([part.astype(np.float32) for part in parts])
 
 

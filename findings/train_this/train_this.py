@@ -68,7 +68,6 @@ from passband.analysis.bootstrap import interval_edges, percentile_interval, res
 from passband.axes import MAIN_AXES
 from passband.config import Study, load, study_file
 from passband.grid import Condition
-from passband.matrices.leaving import by_image, image_dice, own_by_image
 from passband.mixtures import Mixture
 from passband.prediction.range_of_use import ranges
 
@@ -237,13 +236,16 @@ class Known:
         D = []
         own = []
         train = []
-        for table in packed.tables():
-            table = table.isel(replica=slice(REPLICAS))
-            D.append(image_dice(by_image(table), "train", "replica", "test", "structure"))
-            own.append(image_dice(own_by_image(table), "train", "replica", "structure"))
-            train += map(str, table.train.values)
-        test = [str(id) for id in table.test.values]
-        return cls(np.concatenate(D).mean((1, 3)), np.concatenate(own).mean((1, 2)), train, test)
+        for matrix in packed.parts():
+            D.append(matrix.images()[:, :REPLICAS])
+            own.append([matrix.home(row)[:REPLICAS] for row in matrix.rows])
+            train += matrix.rows
+        return cls(
+            np.concatenate(D).mean((1, 3)),
+            np.concatenate(own).mean((1, 2)),
+            train,
+            list(matrix.columns),
+        )
 
     @property
     def single(self) -> str:

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from findings.twelve_thousand.parts import DATA
 from findings.twelve_thousand.results import CONFIDENCE, DOSE, DRAWS, LENS, Conditions, Estimate
 from passband import scores
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.config import validate
-from passband.matrices.leaving import by_image, image_dice
+from passband.matrices.matrix import Matrix, matrices
 from passband.reports import markdown
 from passband.results import layout
 from passband.results.stores import load_table
@@ -28,7 +27,7 @@ from passband.results.stores import load_table
 SCORES = {"dice": "Dice", "wrong": "wrong pixels", "precision": "precision", "recall": "recall"}
 
 
-def matrices(table: xr.Dataset, pixels: int) -> dict[str, np.ndarray]:
+def scores_of(matrix: Matrix, pixels: int) -> dict[str, np.ndarray]:
     """Return the mean of each score over replicas, (train, test).
 
     Dice is the mean over images. The others are of the pixels of all images together, since a
@@ -36,16 +35,15 @@ def matrices(table: xr.Dataset, pixels: int) -> dict[str, np.ndarray]:
     particle pixels is that of the network that found most of them, in any cell.
 
     Args:
-        table: A packed table of one specimen and architecture.
+        matrix: The matrix of a packed table.
         pixels: The number of pixels of an image.
     """
-    one = table.isel(specimen=0, architecture=0, test_specimen=0)
-    dims = ("train", "replica", "test")
-    tp, fp = (one[name].transpose(*dims).values.astype(float) for name in ("tp", "fp"))
+    sums = [matrix.sums(row) for row in matrix.rows]
+    tp, fp = (np.stack([row[name] for row in sums]).astype(float) for name in ("tp", "fp"))
     counts = np.stack([tp, fp, tp.max() - tp], -1)
     found = {
-        "dice": image_dice(by_image(one), *dims, "structure").mean(-1),
-        "wrong": counts[..., 1:].sum(-1) / (pixels * one.sizes["structure"]),
+        "dice": matrix.images().mean(-1),
+        "wrong": counts[..., 1:].sum(-1) / (pixels * matrix.structures),
         "precision": scores.precision(counts),
         "recall": scores.recall(counts),
     }
@@ -70,7 +68,7 @@ def at_equal_lens(
     }
 
 
-def by_dose(table: xr.Dataset, pixels: int) -> pd.DataFrame:
+def by_dose(matrix: Matrix, pixels: int) -> pd.DataFrame:
     """Return a row for each score and pair of doses, with the columns:
 
     - `mean`: the mean score;
@@ -78,9 +76,9 @@ def by_dose(table: xr.Dataset, pixels: int) -> pd.DataFrame:
     - `excess`: the loss minus that of the opposite direction, NaN if that has no tests;
     - `loss_low`, `loss_high`, `excess_low`, `excess_high`: their intervals.
     """
-    train, test = (Conditions.of(table, side) for side in ("train", "test"))
+    train, test = (Conditions.of(matrix.coordinates, side) for side in ("train", "test"))
     rows = []
-    for name, values in matrices(table, pixels).items():
+    for name, values in scores_of(matrix, pixels).items():
         of = at_equal_lens(values, train, test)
         sign = 1 if name == "wrong" else -1
         loss = {(a, b): sign * (at - of[b, b]) for (a, b), at in of.items()}
@@ -123,7 +121,8 @@ def computed(results: Path) -> pd.DataFrame:
     """
     table = load_table(results / layout.TABLE)
     study = validate(json.loads(table.attrs["configuration"]), str(results))
-    return by_dose(table, study.microscope.field_px**2)
+    (matrix,) = matrices(table)
+    return by_dose(matrix, study.microscope.field_px**2)
 
 
 def write(results: Path, folder: Path = DATA) -> int:

@@ -24,8 +24,7 @@ from passband.analysis.profiles import SAMPLES, profiles
 from passband.analysis.spectra import SPECTRUM, from_json
 from passband.axes import MAIN_AXES
 from passband.config import validate
-from passband.grid import Condition
-from passband.matrices.leaving import mean_dice
+from passband.matrices.matrix import matrices
 from passband.prediction.matrix import interaction
 from passband.prediction.matrix.level_scores import ENDS, ROWS, left_out
 from passband.results import layout
@@ -59,18 +58,18 @@ class Cells:
     def of(cls, results: Path) -> "Cells":
         """Return the cells of a merged study with one specimen and one architecture."""
         with datasets.open_checked(results / layout.TABLE, datasets.TABLE) as table:
-            dice = mean_dice(table).isel(specimen=0, architecture=0, test_specimen=0).load()
+            (matrix,) = matrices(table)
+            dice = matrix.by_network
             study = validate(json.loads(table.attrs["configuration"]), str(results))
-            spectrum = from_json(json.loads(table.attrs[SPECTRUM])[str(dice.specimen.values)])
-        conditions = [[Condition.parse(str(id)) for id in dice[end].values] for end in ENDS]
+            spectrum = from_json(json.loads(table.attrs[SPECTRUM])[matrix.specimen])
         information = datasets.read(results / layout.INFORMATION, datasets.INFORMATION)
         information = information.sel(train=dice.train.values, test=dice.test.values)
-        every = weights_of(information, str(dice.specimen.values))
+        every = weights_of(information, matrix.specimen)
         return cls(
-            dice.transpose("train", "replica", "test").values.astype(float),
+            dice.values.astype(float),
             tuple(
                 profiles(of, study.microscope, SAMPLES, spectrum, study.study.seed)
-                for of in conditions
+                for of in (matrix.train, matrix.test)
             ),
             transfer_features(information, every),
         )

@@ -34,7 +34,7 @@ from passband.analysis import profiles, spectra
 from passband.axes import MAIN_AXES
 from passband.config import Study, load, study_file
 from passband.grid import Condition
-from passband.matrices.leaving import by_image, image_dice
+from passband.matrices.matrix import matrices
 from passband.prediction import gaussian_process
 from passband.prediction.gaussian_process import Z90, GaussianProcess
 from passband.results import layout
@@ -278,10 +278,9 @@ def opened() -> None:
     train, test = drawn(digests["protocol"])
     study, scores, _ = stored_matrix()
     tests = [*scores.test.ids, *(c.id for c in test)]
-    one = dict.fromkeys(("specimen", "architecture", "test_specimen"), 0)
-    cells = by_image(load_table(NEW / layout.TABLE)).isel(one)
-    cells = cells.sel(train=[c.id for c in train], test=tests)
-    D = image_dice(cells, "train", "replica", "test", "structure")
+    table = load_table(NEW / layout.TABLE).sel(train=[c.id for c in train], test=tests)
+    (matrix,) = matrices(table)
+    D = matrix.images()
     if not np.isfinite(D).all():
         raise PassbandError(f"{NEW}: some networks have no results")
     of_old = study.study.structures.test

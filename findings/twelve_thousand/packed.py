@@ -7,13 +7,12 @@ import xarray as xr
 
 from findings.twelve_thousand.parts import DATA
 from passband import PassbandError
+from passband.matrices.matrix import Matrix, matrices
 from passband.storage import datasets
 
 
 def tables(folder: Path = DATA / "parts") -> Iterator[xr.Dataset]:
     """Yield the tables of the parts, each with some of the study's training conditions, in order.
-
-    They have one specimen and one architecture, and no dimensions for them.
 
     Raises:
         PassbandError: If there are no parts.
@@ -23,4 +22,10 @@ def tables(folder: Path = DATA / "parts") -> Iterator[xr.Dataset]:
         raise PassbandError(f"{folder}: has no packed parts")
     for path in paths:
         with datasets.open_checked(path, datasets.PACKED) as table:
-            yield table.isel(specimen=0, architecture=0, test_specimen=0)
+            yield table
+
+
+def parts() -> Iterator[Matrix]:
+    """Yield the only matrix of each part."""
+    for table in tables():
+        yield from matrices(table)

@@ -15,7 +15,7 @@ import xarray as xr
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.axes import MAIN_AXES
-from passband.matrices.leaving import by_image, image_dice, own_by_image
+from passband.matrices.matrix import matrices
 
 DRAWS, CONFIDENCE = 200, 0.95
 DOSE = "dose_e_per_A2"
@@ -48,8 +48,8 @@ class Conditions:
     values: Mapping[str, np.ndarray]
 
     @classmethod
-    def of(cls, data: xr.Dataset | xr.DataArray, side: str) -> "Conditions":
-        """Return the conditions along the dimension `train` or `test` of results."""
+    def of(cls, data: Mapping[str, xr.Variable] | xr.Dataset, side: str) -> "Conditions":
+        """Return the conditions along `train` or `test`, from the coordinates of results."""
         values = {name: data[f"{side}_{name}"].values for name in MAIN_AXES}
         return cls(tuple(map(str, data[side].values)), values)
 
@@ -88,20 +88,12 @@ class Scores:
             PassbandError: If networks are missing, or the table has no results under own
                 conditions.
         """
-        own = own_by_image(table)
-        if own is None:
+        (matrix,) = matrices(table)
+        if not matrix.has_home:
             raise PassbandError("the table has no own_image_dice; set evaluation.test_own: true")
-        one = dict.fromkeys(("specimen", "architecture", "test_specimen"), 0)
-        dims = ("train", "replica", "test", "structure")
         # A row at a time: all values in float64 would take much memory.
-        rows = by_image(table).isel(one)
-        images = np.stack(
-            [
-                image_dice(rows.isel(train=k), *dims[1:]).astype(np.float32)
-                for k in range(rows.sizes["train"])
-            ]
-        )
-        own_images = image_dice(own.isel(one), "train", "replica", "structure").astype(np.float32)
+        images = np.stack([matrix.images(row).astype(np.float32) for row in matrix.rows])
+        own_images = np.stack([matrix.home(row).astype(np.float32) for row in matrix.rows])
         if missing := int(np.isnan(own_images[..., 0]).sum()):
             raise PassbandError(f"{missing} networks have no results; run all parts first")
         sides = (Conditions.of(table, side) for side in ("train", "test"))

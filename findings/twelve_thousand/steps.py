@@ -30,6 +30,7 @@ from findings.twelve_thousand.scherzer import ABROAD
 from findings.twelve_thousand.studies import STUDIES, dice_table, old_tests, write
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.config import load
+from passband.matrices.matrix import matrices
 
 TABLE = DATA / "steps.csv"
 #: The studies by their number of steps. The networks of 192 steps are in the packed parts.
@@ -44,7 +45,8 @@ def fewest() -> pd.DataFrame:
     """Return the table of the networks of 192 steps."""
     study = load(STUDIES / f"{STEPS[768]}.yaml")
     packed = stored(DATA, [c.id for c in study.train_conditions])
-    return dice_table(packed.isel(replica=slice(study.study.replicas)), old_tests(packed))
+    (matrix,) = matrices(packed.isel(replica=slice(study.study.replicas)))
+    return dice_table(matrix, old_tests(matrix))
 
 
 def scores(frame: pd.DataFrame, score: str) -> np.ndarray:

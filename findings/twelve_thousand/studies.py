@@ -13,13 +13,12 @@ from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from findings.twelve_thousand.parts import FOLDER, append, joined, read, run
 from passband import PassbandError
 from passband.axes import MAIN_AXES
 from passband.config import load, study_file
-from passband.matrices.leaving import by_image, image_dice, own_by_image
+from passband.matrices.matrix import Matrix, matrices
 from passband.results import layout
 from passband.results.stores import load_table
 
@@ -29,16 +28,15 @@ STUDIES = FOLDER / "studies"
 TEST_DOSES = (50, 200, 1600)
 LENS = tuple(MAIN_AXES)[:3]
 NONE: Mapping = MappingProxyType({})
-_ONE = dict.fromkeys(("specimen", "architecture", "test_specimen"), 0)
 
 
 def dice_table(
-    table: xr.Dataset, abroad: Sequence[str], lenses: Mapping[str, Mapping[str, float]] = NONE
+    matrix: Matrix, abroad: Sequence[str], lenses: Mapping[str, Mapping[str, float]] = NONE
 ) -> pd.DataFrame:
     """Return the Dice of each network under each test image, as means over test conditions.
 
     Args:
-        table: The table of results, with one specimen and one architecture.
+        matrix: The only matrix of a study.
         abroad: Ids of the test conditions that are averaged.
         lenses: Defocus, Cs and aperture of each mixture, by its name.
 
@@ -48,23 +46,21 @@ def dice_table(
         `abroad` with this test dose; `home`, the score under the network's own condition. A
         mixture's home is the mean over all test conditions with its lens.
     """
-    cells = by_image(table).isel(_ONE).sel(test=list(abroad))
-    # (train, replica, test, image)
-    dice = image_dice(cells, "train", "replica", "test", "structure")
-    doses = cells.test_dose_e_per_A2.values
+    places = [matrix.columns.index(id) for id in abroad]
+    dice = matrix.images(tests=places)
+    doses = np.array([matrix.test[place].dose_e_per_A2 for place in places])
     columns = {f"abroad_{dose}": dice[:, :, doses == dose].mean(2) for dose in TEST_DOSES}
     columns["home"] = np.full_like(columns["abroad_50"], np.nan)
-    if (own := own_by_image(table)) is not None:
-        columns["home"] = image_dice(own.isel(_ONE), "train", "replica", "structure")
-    values = {name: table[f"train_{name}"].values.copy() for name in MAIN_AXES}
-    of_test = {name: table[f"test_{name}"].values for name in MAIN_AXES}
-    for k, id in enumerate(map(str, table.train.values)):
+    values = {name: matrix.coordinates[f"train_{name}"].values.copy() for name in MAIN_AXES}
+    of_test = {name: matrix.coordinates[f"test_{name}"].values for name in MAIN_AXES}
+    for k, id in enumerate(matrix.rows):
+        if matrix.has_home:
+            columns["home"][k] = matrix.home(k)
         if lens := lenses.get(id.rpartition("-")[0]):
             for name, value in lens.items():
                 values[name][k] = value
             same = np.logical_and.reduce([of_test[name] == value for name, value in lens.items()])
-            cells = by_image(table).isel(_ONE).isel(train=k, test=np.flatnonzero(same))
-            columns["home"][k] = image_dice(cells, "replica", "test", "structure").mean(1)
+            columns["home"][k] = matrix.images(k, np.flatnonzero(same)).mean(1)
     axes = np.indices(columns["home"].shape)
     rows = {name: of[axes[0].ravel()] for name, of in values.items()}
     rows |= {"replica": axes[1].ravel(), "image": axes[2].ravel()}
@@ -81,14 +77,14 @@ def lenses(file: Path) -> dict[str, dict[str, float]]:
     return {of["name"]: {name: of["ranges"][name] for name in LENS} for of in blocks}
 
 
-def old_tests(table: xr.Dataset) -> list[str]:
-    """Return the ids of the 144 tests of studies/twelve-thousand.yaml, all of them in a table.
+def old_tests(matrix: Matrix) -> list[str]:
+    """Return the ids of the 144 tests of studies/twelve-thousand.yaml, all of them in a matrix.
 
     Raises:
         PassbandError: If a test is missing.
     """
     ids = [c.id for c in load(Path("studies/twelve-thousand.yaml")).test_conditions]
-    if lacking := set(ids) - {*map(str, table.test.values)}:
+    if lacking := set(ids) - set(matrix.columns):
         raise PassbandError(f"the table has no test under {min(lacking)}")
     return ids
 
@@ -99,8 +95,8 @@ def write(frame: pd.DataFrame, path: Path) -> None:
     frame.to_csv(path, index=False, float_format="%.4f", lineterminator="\n")
 
 
-def finish(name: str, cores: int, studies: Path = STUDIES) -> xr.Dataset:
-    """Run a study to its end, add a line about it to costs.csv, and return its table.
+def finish(name: str, cores: int, studies: Path = STUDIES) -> Matrix:
+    """Run a study to its end, add a line about it to costs.csv, and return its only matrix.
 
     Args:
         studies: The folder of the study's file. All findings have one costs.csv.
@@ -115,7 +111,8 @@ def finish(name: str, cores: int, studies: Path = STUDIES) -> xr.Dataset:
     append(STUDIES / "costs.csv", row)
     if status:
         raise PassbandError(f"{file}: Snakemake ended with {status}")
-    return load_table(results / layout.TABLE)
+    (matrix,) = matrices(load_table(results / layout.TABLE))
+    return matrix
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -125,8 +122,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--cores", type=int, default=1, help="CPU cores (default: 1)")
     options = parser.parse_args(arguments)
     try:
-        table = finish(options.study, options.cores)
-        frame = dice_table(table, old_tests(table), lenses(STUDIES / f"{options.study}.yaml"))
+        matrix = finish(options.study, options.cores)
+        frame = dice_table(matrix, old_tests(matrix), lenses(STUDIES / f"{options.study}.yaml"))
     except PassbandError as error:
         print(error, file=sys.stderr)
         return 1

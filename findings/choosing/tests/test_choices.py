@@ -15,8 +15,7 @@ from findings.choosing import choices
 from passband import PassbandError
 from passband.config import validate
 from passband.grid import is_condition
-from passband.matrices.leaving import mean_dice
-from passband.matrices.packed import DRAWN, packed
+from passband.matrices.packed import DRAWN, packed, packed_mean
 from passband.prediction.recommend.microscopes import first_replica_microscopes
 from passband.results import layout
 from passband.scores import OUTCOMES
@@ -59,7 +58,7 @@ def stored(tmp_path):
     coords = study.axes.coordinates(ids, "microscope") | {"microscope": ids}
     shutil.rmtree(results / layout.TABLE)
     made = packed(table.assign_coords(coords)).drop_encoding()
-    made = made.assign(dice=mean_dice(made), microscope_dice=mean_dice(made, DRAWN))
+    made = made.assign(dice=packed_mean(made), microscope_dice=packed_mean(made, DRAWN))
     datasets.write(made, results / layout.TABLE, datasets.TABLE, {})
     return tmp_path / "whole.yaml", results
 

@@ -8,6 +8,7 @@ import xarray as xr
 from findings.twelve_thousand import doses
 from passband import scores
 from passband.grid import Axes, Condition
+from passband.matrices.matrix import matrices
 from passband.matrices.packed import packed
 from passband.storage import datasets
 
@@ -33,8 +34,13 @@ def table():
     return xr.Dataset({"counts": ((*DIMS, "outcome"), counts)}, coords)
 
 
+def matrix_of(table):
+    (matrix,) = matrices(table)
+    return matrix
+
+
 def test_scores_from_the_sums_of_a_packed_table_are_those_of_all_counts(table):
-    found = doses.matrices(packed(table), PIXELS)
+    found = doses.scores_of(matrix_of(packed(table)), PIXELS)
     counts = table.counts.values[0, 0, :, :, 0]  # train, replica, test, structure, outcome
     np.testing.assert_allclose(found["dice"], scores.dice(counts).mean((1, 3)), atol=0.002)
     sums = counts.sum(3)
@@ -45,8 +51,10 @@ def test_scores_from_the_sums_of_a_packed_table_are_those_of_all_counts(table):
 
 
 def test_a_row_has_the_mean_over_lenses_that_are_equal_in_training_and_test(table):
-    M = doses.matrices(packed(table), PIXELS)["wrong"].reshape(3, 3, 3, 3)  # lens, dose; lens, dose
-    rows = doses.by_dose(packed(table), PIXELS).set_index("score")
+    M = doses.scores_of(matrix_of(packed(table)), PIXELS)["wrong"].reshape(
+        3, 3, 3, 3
+    )  # lens, dose; lens, dose
+    rows = doses.by_dose(matrix_of(packed(table)), PIXELS).set_index("score")
     assert len(rows) == 4 * 9
     for row in rows.loc["wrong"].itertuples():
         a, b = DOSES.index(row.train_dose_e_per_A2), DOSES.index(row.test_dose_e_per_A2)
@@ -63,7 +71,7 @@ def test_a_row_has_the_mean_over_lenses_that_are_equal_in_training_and_test(tabl
 
 
 def test_the_table_shows_both_directions_and_their_difference(table):
-    rows = doses.by_dose(packed(table), PIXELS)
+    rows = doses.by_dose(matrix_of(packed(table)), PIXELS)
     of = rows.set_index(["score", "train_dose_e_per_A2", "test_dose_e_per_A2"])
     lines = doses.asymmetry(rows).splitlines()
     up, down = of.loc["wrong", 50.0, 1600.0], of.loc["wrong", 1600.0, 50.0]
@@ -77,7 +85,7 @@ def test_the_table_shows_both_directions_and_their_difference(table):
 
 def test_a_training_dose_without_tests_has_no_opposite_direction(table):
     few = packed(table.isel(test=table.test_dose_e_per_A2.values != 200))
-    rows = doses.by_dose(few, PIXELS)
+    rows = doses.by_dose(matrix_of(few), PIXELS)
     has_none = rows.train_dose_e_per_A2 == 200
     assert rows.excess[has_none].isna().all()
     assert rows.loss.notna().all()

@@ -10,10 +10,10 @@ from passband.config import load
 
 def test_the_parts_have_the_conditions_of_the_study_in_its_order():
     ids = []
-    for table in packed.tables():
-        assert table.image_dice.dims == ("train", "replica", "test", "structure")
-        assert table.own_image_dice.dims == ("train", "replica", "structure")
-        ids += map(str, table.train.values)
+    for matrix in packed.parts():
+        assert matrix.images(0).shape == (7, 144, 8)
+        assert matrix.home(0).shape == (7, 8)
+        ids += matrix.rows
     assert ids == [condition.id for condition in load(WHOLE).train_conditions]
 
 

@@ -13,6 +13,7 @@ from findings.twelve_thousand import scherzer, steps, studies
 from passband.axes import MAIN_AXES
 from passband.config import load
 from passband.grid import Condition
+from passband.matrices.matrix import matrices
 
 ROOT = Path(__file__).parents[3]
 STUDIES = ROOT / "findings" / "twelve_thousand" / "studies"
@@ -127,17 +128,18 @@ def test_the_table_of_dice_has_means_by_test_dose_and_the_homes_of_mixtures():
     for name in MAIN_AXES:
         coords[f"train_{name}"] = "train", [getattr(tests[0], name), *nan]
         coords[f"test_{name}"] = "test", [getattr(c, name) for c in tests]
-    own = counts[:, :, :, :, :, 3]
+    own = counts[:, :, :, :, :, 0]
     table = xr.Dataset(
         {"counts": (dims, counts), "own_counts": ((*dims[:5], *dims[6:]), own)}, coords
     )
+    (matrix,) = matrices(table)
     lens = {"c050-a12-01": {"defocus_nm": 0, "cs_um": 1.2, "aperture_mrad": 9}}
-    frame = studies.dice_table(table, [c.id for c in tests[:3]], lens)
+    frame = studies.dice_table(matrix, [c.id for c in tests[:3]], lens)
     dice = 2 * counts[..., 0] / (2 * counts[..., 0] + counts[..., 1] + counts[..., 2])
     assert len(frame) == 2 * 2 * 3
     row = frame[(frame.defocus_nm == 10) & (frame.replica == 1) & (frame.image == 2)].iloc[0]
     assert row.abroad_200 == pytest.approx(dice[0, 0, 0, 1, 0, 1, 2])
-    assert row.home == pytest.approx(dice[0, 0, 0, 1, 0, 3, 2])
+    assert row.home == pytest.approx(dice[0, 0, 0, 1, 0, 0, 2])
     row = frame[(frame.defocus_nm == 0) & (frame.replica == 0) & (frame.image == 1)].iloc[0]
     assert np.isnan(row.dose_e_per_A2)
     assert row.abroad_1600 == pytest.approx(dice[0, 0, 1, 0, 0, 2, 1])

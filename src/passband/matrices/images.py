@@ -57,16 +57,17 @@ class Images(ABC):
         return f"{OWN}{self._variable}" in self.table
 
     def scores(
-        self, row: int, tests: slice | Sequence[int] = slice(None), name: str = "dice"
+        self, row: int | slice, tests: slice | Sequence[int] = slice(None), name: str = "dice"
     ) -> np.ndarray:
         """Return a score of each image, (replica, test, structure) float64.
 
         Args:
-            row: Index along `train`.
+            row: Index along `train`; a slice gives the rows as a first dimension.
             tests: Indices along `test`.
             name: One of :data:`SCORES`.
         """
-        return self._scores(self._cells.isel(train=row, test=tests), _ORDER, name)
+        order = ("train", *_ORDER) if isinstance(row, slice) else _ORDER
+        return self._scores(self._cells.isel(train=row, test=tests), order, name)
 
     def own_scores(self, row: int, name: str = "dice") -> np.ndarray:
         """Return a score under the row's own condition, (replica, structure) float64."""

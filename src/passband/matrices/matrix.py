@@ -66,7 +66,7 @@ def by_matrix(data: Data) -> dict[MatrixName, Data]:
 
     Data on disk are not read.
     """
-    names = [[str(name) for name in data[dimension].values] for dimension in GROUP]
+    names = [[str(name) for name in data.get_index(dimension)] for dimension in GROUP]
     return {
         MatrixName(*(of[k] for of, k in zip(names, index, strict=True))): data.isel(
             dict(zip(GROUP, index, strict=True))
@@ -290,7 +290,7 @@ class Matrix:
     @cached_property
     def trained(self) -> np.ndarray:
         """Whether each network was tested under all conditions, (row, replica) bool."""
-        return np.isfinite(self.by_network.values).all(-1)
+        return np.asarray(np.isfinite(self.by_network.values).all(-1))
 
     @property
     def ids(self) -> tuple[NetworkId, ...]:
@@ -379,18 +379,19 @@ class Matrix:
 
     def images(
         self,
-        row: int | str | Condition,
+        row: int | str | Condition | None = None,
         tests: slice | Sequence[int] = slice(None),
         score: str = "dice",
     ) -> np.ndarray:
         """Return a score of each image of a row's networks, (replica, test, structure) float64.
 
         Args:
-            row: Its index, or the training condition or mixture.
+            row: Its index, or the training condition or mixture. Without it, the result has all
+                rows, (row, replica, test, structure), which may need much memory.
             tests: Indices of columns; by default all.
             score: See :meth:`score`.
         """
-        return self._tests.scores(self.row(row), tests, score)
+        return self._tests.scores(slice(None) if row is None else self.row(row), tests, score)
 
     def sums(self, row: int | str | Condition) -> dict[str, np.ndarray]:
         """Return the pixels of each outcome, summed over images, each (replica, test).
@@ -472,7 +473,9 @@ class Matrix:
         return self.rows.index(id)
 
     def take(
-        self, train: Sequence[int] | None = None, test: Sequence[int] | None = None
+        self,
+        train: Sequence[int] | np.ndarray | None = None,
+        test: Sequence[int] | np.ndarray | None = None,
     ) -> "Matrix":
         """Return the matrix of some rows and columns, by their indices."""
         chosen = {d: list(k) for d, k in zip(_SIDES, (train, test), strict=True) if k is not None}
@@ -524,13 +527,10 @@ class Matrix:
 
     def to_dataframe(self) -> "pd.DataFrame":
         """Return a table with a row for each cell: conditions, their values, Dice and loss."""
-        columns = xr.Dataset({"dice": self.dice, "loss": self.loss}).reset_coords(drop=False)
-        frame = columns.to_dataframe(dim_order=_SIDES).reset_index()
-        for place, (key, name) in enumerate(zip(GROUP, self.name, strict=True)):
-            frame = frame.drop(columns=key, errors="ignore")
-            frame.insert(place, key, name)
+        cells = xr.Dataset({"dice": self.dice, "loss": self.loss})
+        frame = cells.to_dataframe(dim_order=_SIDES).reset_index()
         sides = [c for s in _SIDES for c in (s, *(f"{s}_{n}" for n in axes_of(self._cells)))]
-        return frame[[*GROUP, *sides, "dice", "loss"]]
+        return frame.assign(**self.name._asdict()).loc[:, [*GROUP, *sides, "dice", "loss"]]
 
     def plot(self, palette: str = "viridis", width_cm: float = 18.0) -> "Figure":
         """Return the figure of the matrix and of :attr:`loss`, as the report has it.
