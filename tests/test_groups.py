@@ -10,7 +10,7 @@ from passband.groups import (
     MOST_FILES,
     conditions_per_file,
     group_name,
-    groups,
+    grouped,
     has_several,
     may_have,
 )
@@ -29,12 +29,12 @@ IDS = [
 
 
 def test_a_group_of_one_condition_has_the_name_of_the_condition():
-    assert groups(IDS, 1) == {id: (id,) for id in IDS}
-    assert not any(map(has_several, groups(IDS, 1)))
+    assert grouped(IDS, 1) == {id: (id,) for id in IDS}
+    assert not any(map(has_several, grouped(IDS, 1)))
 
 
 def test_groups_have_all_conditions_in_order():
-    made = groups(IDS, 5)
+    made = grouped(IDS, 5)
     assert [id for ids in made.values() for id in ids] == IDS
     assert [len(ids) for ids in made.values()] == [5, 5, 2]
     assert all(map(has_several, made))

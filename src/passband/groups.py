@@ -19,7 +19,7 @@ LONGEST = 180
 PATTERN = r"(?:~[^/]+)?"
 
 
-def groups(conditions: Sequence[str], per_job: int) -> dict[str, tuple[str, ...]]:
+def grouped(conditions: Sequence[str], per_job: int) -> dict[str, tuple[str, ...]]:
     """Return the ids of the training conditions of each job, by the name of the group.
 
     Args:

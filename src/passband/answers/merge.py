@@ -33,7 +33,7 @@ from passband.analysis.table_union import PARTS, Part
 from passband.axes import AXES
 from passband.config import ConfigError, Study, validate_stored
 from passband.config.mixture_block import configuration_of
-from passband.grid import Condition, along, is_condition
+from passband.grid import Condition, along
 from passband.matrices.matrix import matrices
 from passband.matrices.packed import DRAWN, IMAGE_DICE, OWN, packed
 from passband.mixtures import MIXTURES, Mixture, attributes
@@ -292,7 +292,7 @@ def _study(
     keys = list(found)
     axes = test[0].axes
     ids = axes.order(key.condition for key in keys)
-    trained = [axes.parse(id) for id in ids if is_condition(id)]
+    trained = [axes.parse(id) for id in ids if id not in mixed]
     if not trained:
         raise PassbandError("the parts have networks of mixtures only; give a part with conditions")
     replicas = max(key.replica for key in keys) + 1
@@ -309,7 +309,7 @@ def _study(
     if not has_draws:
         given["evaluation"]["microscopes"] = 0
     given["grid"], given["test_grid"] = grid_of(trained), grid_of(test)
-    if of_mixtures := [id for id in ids if not is_condition(id)]:
+    if of_mixtures := [id for id in ids if id in mixed]:
         blocks = [configuration_of(mixed[id]) for id in of_mixtures]
         given["grid"] = [given["grid"], *blocks]
     try:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from passband import PassbandError
 from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, Study
-from passband.grid import is_condition
 from passband.results.layout import DISTANCES, INFORMATION, OOD, PREDICTION
 from passband.results.training_jobs import groups_of
 
@@ -63,7 +62,8 @@ def is_predicted(study: Study, records: Iterable[str]) -> bool:
         return False
     conditions = groups_of(study)
     trained = {record.split("/")[-2] for record in records}
-    return sum(is_condition(id) for g in trained for id in conditions[g]) >= FEWEST_PREDICTED
+    mixed = {mixture.id for mixture in study.mixtures}
+    return sum(id not in mixed for g in trained for id in conditions[g]) >= FEWEST_PREDICTED
 
 
 def figures(study: Study, predicted: bool, pictured: bool = True) -> list[str]:

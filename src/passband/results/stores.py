@@ -11,8 +11,7 @@ import xarray as xr
 from passband import PassbandError
 from passband.axes import AXES
 from passband.config import Study
-from passband.grid import Condition, is_condition
-from passband.mixtures import MIXTURES
+from passband.mixtures import MIXTURES, check_id
 from passband.storage import datasets, json_text
 
 
@@ -73,9 +72,10 @@ class _Ids:
         if not isinstance(id, str):
             return False
         try:
-            return not is_condition(id) or Condition.parse(id) is not None
+            check_id(id)
         except ValueError:
             return False
+        return True
 
 
 def _has_mixtures(text: Any) -> bool:

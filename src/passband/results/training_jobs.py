@@ -7,7 +7,7 @@ from itertools import product
 from passband import PassbandError
 from passband.config import Study
 from passband.grid import batches
-from passband.groups import groups
+from passband.groups import grouped
 from passband.mixtures import extremes
 from passband.network_id import NetworkId
 from passband.results.layout import EXTRA, JOB_WILDCARDS, RECORD
@@ -77,7 +77,7 @@ def jobs(
     """Yield the training jobs of all given combinations.
 
     Args:
-        groups: Ids of the training conditions of each group, see :func:`passband.groups.groups`.
+        groups: Ids of the training conditions of each group, see :func:`passband.groups.grouped`.
         batches: The replicas of each batch, see :func:`passband.grid.batches`.
     """
     for specimen, architecture, (group, ids), (batch, replicas) in product(
@@ -90,7 +90,7 @@ def groups_of(study: Study) -> dict[str, tuple[str, ...]]:
     """Return the ids of the training conditions of each group by name; a mixture is a group."""
     ids = [condition.id for condition in study.train_conditions]
     alone = {mixture.id: (mixture.id,) for mixture in study.mixtures}
-    return groups(ids, study.study.conditions_per_job) | alone
+    return grouped(ids, study.study.conditions_per_job) | alone
 
 
 def group_by_condition(groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
