@@ -103,7 +103,7 @@ def _models(
 
     Returns:
         For each test specimen with a model, see :func:`passband.reports.explorer.ranking.ranking`.
-        The predicted matrices, see :func:`passband.reports.explorer.matrices.matrices`.
+        The predicted matrices, see :func:`passband.reports.explorer.matrix_blocks.matrices`.
         Notes on test specimens without a model.
     """
     from passband.answers.tested_networks import TestedNetworks

@@ -12,7 +12,7 @@ from explored import large_results, large_study
 from passband.config import Microscope, Specimen
 from passband.grid import Condition
 from passband.optics import ctf
-from passband.reports.explorer import explorer, lens, matrices
+from passband.reports.explorer import explorer, lens, matrix_blocks
 
 
 def bytes_of(blocks, description):
@@ -91,13 +91,13 @@ def test_draws_of_the_lens_are_those_of_its_jitter():
 def matrices_of(blocks, replicas=1):
     """Return the only group of a synthetic study of 2 training and 2 test conditions."""
     results = large_results(large_study((2, 1, 1, 1), (2, 1, 1, 1), replicas))
-    (group,) = matrices.matrices(*results, blocks, {}, {})
+    (group,) = matrix_blocks.matrices(*results, blocks, {}, {})
     return group
 
 
 @pytest.mark.parametrize(("number", "kept"), [(1, []), (2, []), (3, ["low", "high"])])
 def test_a_file_has_both_ends_of_a_range_or_none(monkeypatch, number, kept):
-    monkeypatch.setattr(matrices, "_BYTES", 2 * 4 * number)
+    monkeypatch.setattr(matrix_blocks, "_BYTES", 2 * 4 * number)
     found = matrices_of(explorer.Blocks())
     assert list(found["matrices"]) == ["dice", *kept]
     every = ["dice", "low", "high", "dice_std", "dice_selected", "dice_oracle"]
@@ -113,7 +113,7 @@ def test_a_file_has_both_ends_of_a_range_or_none(monkeypatch, number, kept):
     ],
 )
 def test_dice_of_many_single_networks_has_fewer_bits_or_is_left_out(monkeypatch, limits, kind):
-    monkeypatch.setattr(matrices, "_SINGLE_BYTES", limits)
+    monkeypatch.setattr(matrix_blocks, "_SINGLE_BYTES", limits)
     blocks = explorer.Blocks()
     found = matrices_of(blocks, replicas=3)  # 12 numbers
     if kind is None:

@@ -14,7 +14,7 @@ from passband.figures import matrix
 from passband.grid import Condition, along, axes_of, is_condition
 from passband.matrices.leaving import groups
 from passband.reports.explorer import lens as explorer_lens
-from passband.reports.explorer import matrices
+from passband.reports.explorer import matrix_blocks
 from passband.reports.explorer.explorer import Blocks
 
 #: Metrics of transfer functions that are stored if the page cannot compute them.
@@ -44,8 +44,8 @@ def content(
         information: Metrics of transfer functions, with :data:`STORED`. They are used if the lens
             is not round or has jitter, or if there are mixtures. Otherwise, the page computes all
             metrics.
-        predicted: Predicted matrices, see :func:`passband.reports.explorer.matrices.matrices`, each
-            (train, test).
+        predicted: Predicted matrices, each (train, test), see
+            :func:`passband.reports.explorer.matrix_blocks.matrices`.
     """
     train, test = along(metrics, "train"), along(metrics, "test")
     mixtures = [str(id) for id in metrics.train.values if not is_condition(str(id))]
@@ -61,12 +61,12 @@ def content(
             "created": metrics.attrs.get("created", "")[:10],
             "structures": table.sizes["structure"],
         },
-        "axes": matrices.axes(axes_of(metrics)),
+        "axes": matrix_blocks.axes(axes_of(metrics)),
         "order": _order(metrics, train, test),
-        "train": matrices.conditions(train, mixtures),
-        "test": matrices.conditions(test),
-        "groups": matrices.matrices(metrics, table, blocks, predicted or {}, stored),
-        "sentences": matrices.sentences(),
+        "train": matrix_blocks.conditions(train, mixtures),
+        "test": matrix_blocks.conditions(test),
+        "groups": matrix_blocks.matrices(metrics, table, blocks, predicted or {}, stored),
+        "sentences": matrix_blocks.sentences(),
         "notes": _notes(metrics, spectra, lens, computed, mixed),
         "rankings": [],
         "colours": _colours(study.figures.palette, blocks),

@@ -27,7 +27,7 @@ from passband.prediction.gaussian_process import BELOW_STD, Z90
 from passband.prediction.range_of_use import TestedDoses, ranges
 from passband.prediction.recommend.network_ranking import Group
 from passband.reports.explorer.explorer import Blocks
-from passband.reports.explorer.matrices import conditions
+from passband.reports.explorer.matrix_blocks import conditions
 
 #: Largest number of networks times test conditions in a ranking, whose weights and measured Dice
 #: take 7 bytes each in the page.
