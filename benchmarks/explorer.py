@@ -21,6 +21,7 @@ import numpy as np
 from harness import Table
 
 from passband.analysis.profiles import SAMPLES, flat_spectrum, profiles
+from passband.matrices.matrix import matrices
 from passband.network_id import NetworkId
 from passband.prediction import gaussian_process
 from passband.prediction.covariance import PROFILES
@@ -74,8 +75,9 @@ def write(file: Path, train: tuple, test: tuple, replicas: int) -> None:
     blocks = explorer.Blocks()
     random = np.random.default_rng(2)
     predicted = random.uniform(size=(len(study.train_conditions), len(study.test_conditions)))
+    (matrix,) = matrices(table, metrics)
     content = explorer_content.content(
-        study, metrics, table, spectra(study), None, blocks, {(0, 0, 0): predicted}
+        study, [matrix], spectra(study), None, blocks, {matrix.name: predicted}
     )
     if predicted.size <= ranking.MOST_NUMBERS:
         content["rankings"] = [_ranking(study, metrics, blocks)]

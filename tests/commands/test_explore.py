@@ -20,6 +20,7 @@ from passband.axes import MAIN_AXES
 from passband.config import validate
 from passband.grid import Axes
 from passband.matrices import learned
+from passband.matrices.matrix import matrices
 from passband.prediction.range_of_use import Asked
 from passband.prediction.recommend.microscopes import microscopes
 from passband.reports.explorer import content as explorer_content
@@ -44,7 +45,9 @@ def test_a_large_matrix_is_drawn_pixel_by_pixel(tmp_path, other):
     study = large_study()
     metrics, table = large_results(study)
     blocks = explorer.Blocks()
-    content = explorer_content.content(study, metrics, table, spectra(study), None, blocks)
+    content = explorer_content.content(
+        study, matrices(table, metrics), spectra(study), None, blocks
+    )
     text = explorer.page("large", content, blocks)
     assert len(text) < 8e6
     (tmp_path / "explorer.html").write_text(text, encoding="utf-8")
@@ -343,7 +346,9 @@ def test_names_cannot_contain_markup(tmp_path, other):
     names = {"specimen": [bad], "test_specimen": [bad]}
     metrics, table = metrics.assign_coords(names), table.assign_coords(names)
     blocks = explorer.Blocks()
-    content = explorer_content.content(study, metrics, table, spectra(study), None, blocks)
+    content = explorer_content.content(
+        study, matrices(table, metrics), spectra(study), None, blocks
+    )
     content["study"]["name"] = bad
     (tmp_path / "page.html").write_text(explorer.page(bad, content, blocks), encoding="utf-8")
     show(other, tmp_path / "page.html")
@@ -363,7 +368,9 @@ def test_mixtures_have_rows_below_those_of_conditions(tmp_path, other):
     )
     table = table.assign_coords(train=ids)
     blocks = explorer.Blocks()
-    content = explorer_content.content(study, metrics, table, spectra(study), None, blocks)
+    content = explorer_content.content(
+        study, matrices(table, metrics), spectra(study), None, blocks
+    )
     (tmp_path / "page.html").write_text(explorer.page("mixed", content, blocks), encoding="utf-8")
     show(other, tmp_path / "page.html")
     rank = other.evaluate("Array.from(explorer.view.rows.rank)")

@@ -131,10 +131,10 @@ def test_the_explorer_ranks_and_predicts_mixtures(recommended):
     (mixture,) = recommended.mixtures
     tested = TestedNetworks.open(results)
     (group,) = tested.groups
-    metrics = results.table.isel(replica=0)
-    (matrix,) = predicted(tested.groups, metrics, "gold").values()
-    row = [str(id) for id in metrics.train.values].index(mixture.id)
-    np.testing.assert_allclose(matrix[row], 1, atol=0.02)
+    (matrix,) = results.matrices()
+    dice = predicted(group, matrix)
+    assert dice.shape == (17, 16)
+    np.testing.assert_allclose(dice[matrix.row(mixture.id)], 1, atol=0.02)
     D = {names: D for names, (_, _, D) in tested.of_groups.items()}
     profile = tested.profiles(tested.tested[:1])
     of_page = ranking(tested.groups, tested.tested, [], D, profile, np.ones(1), "gold", Blocks())

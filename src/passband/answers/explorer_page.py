@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from passband.answers.tested_networks import TestedNetworks
     from passband.config import Study
+    from passband.matrices.matrix import MatrixName
     from passband.reports.explorer.explorer import Blocks
 
 
@@ -71,17 +72,19 @@ def page(results: Results, with_images: bool, progress: Callable[[Iterable], Ite
     """Return the explorer of a study that has the table of results and the OOD metrics."""
     from passband.matrices import leaving
     from passband.reports.explorer import content as explorer_content
-    from passband.reports.explorer import explorer
+    from passband.reports.explorer import explorer, matrix_blocks
     from passband.reports.unlearned import sentence
 
+    results.check_has(layout.OOD)
     study = results.study
+    matrices = results.matrices()
     blocks = explorer.Blocks()
     information = None
     if results.has(layout.INFORMATION):  # stored if the page cannot compute it
-        information = results.read(layout.INFORMATION, explorer_content.STORED)
+        information = results.read(layout.INFORMATION, matrix_blocks.STORED)
     rankings, predicted, notes = _models(results, blocks)
     content = explorer_content.content(
-        study, results.ood, results.table, _spectra(results), information, blocks, predicted
+        study, matrices, _spectra(results), information, blocks, predicted
     )
     content["rankings"] = rankings
     content["report"] = layout.REPORT if results.has(layout.REPORT) else None
@@ -98,28 +101,30 @@ def page(results: Results, with_images: bool, progress: Callable[[Iterable], Ite
 
 def _models(
     results: Results, blocks: "Blocks"
-) -> "tuple[list[dict], dict[tuple[int, int, int], np.ndarray], list[str]]":
+) -> "tuple[list[dict], dict[MatrixName, np.ndarray], list[str]]":
     """Return what the models of Dice are for: rankings, and predicted matrices.
 
     Returns:
         For each test specimen with a model, see :func:`passband.reports.explorer.ranking.ranking`.
-        The predicted matrices, see :func:`passband.reports.explorer.matrix_blocks.matrices`.
+        The predicted matrices, see :func:`passband.reports.explorer.ranking.predicted`.
         Notes on test specimens without a model.
     """
     from passband.answers.tested_networks import TestedNetworks
+    from passband.matrices.matrix import MatrixName
     from passband.reports.explorer.ranking import MOST_NUMBERS, predicted, ranking
 
     study = results.study
+    matrices = {matrix.name: matrix for matrix in results.matrices()}
     rankings = []
-    matrices = {}
+    found = {}
     notes = []
     if others := [AXES[name].label for name in study.axes.own if AXES[name].needs_waves]:
         notes.append(
             f"No networks are ranked, since other values of {', '.join(others)} need other exit "
             "waves; passband recommend ranks networks."
         )
-        return rankings, matrices, notes
-    for specimen in map(str, results.ood.test_specimen.values):
+        return rankings, found, notes
+    for specimen in dict.fromkeys(name.test_specimen for name in matrices):
         try:
             tested = TestedNetworks.open(results, specimen).within_axes()
             tested = tested.covering(_outermost(study))
@@ -148,10 +153,12 @@ def _models(
                     tested.unlearned_ids,
                 )
             )
-            matrices |= predicted(tested.groups, results.ood, specimen)
+            for group in tested.groups:
+                name = MatrixName(group.specimen, group.architecture, specimen)
+                found[name] = predicted(group, matrices[name])
         except PassbandError as error:
             notes.append(f"No networks are ranked for {specimen}: {error}.")
-    return rankings, matrices, notes
+    return rankings, found, notes
 
 
 def _outermost(study: "Study") -> list[Condition]:

@@ -11,6 +11,7 @@ from explored import large_results, large_study
 
 from passband.config import Microscope, Specimen
 from passband.grid import Condition
+from passband.matrices.matrix import matrices
 from passband.optics import ctf
 from passband.reports.explorer import explorer, lens, matrix_blocks
 
@@ -90,8 +91,8 @@ def test_draws_of_the_lens_are_those_of_its_jitter():
 
 def matrices_of(blocks, replicas=1):
     """Return the only group of a synthetic study of 2 training and 2 test conditions."""
-    results = large_results(large_study((2, 1, 1, 1), (2, 1, 1, 1), replicas))
-    (group,) = matrix_blocks.matrices(*results, blocks, {}, {})
+    metrics, table = large_results(large_study((2, 1, 1, 1), (2, 1, 1, 1), replicas))
+    (group,) = matrix_blocks.stored(matrices(table, metrics), blocks, {}, None)
     return group
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from recommended import make_study
 
 from passband import cli
+from passband.matrices.matrix import matrices
 from passband.reports.explorer import content, explorer
 
 pytestmark = pytest.mark.slow
@@ -56,7 +57,8 @@ def large(tmp_path_factory):
     """The explorer of a study with as many networks and conditions as the twelve thousand."""
     study = large_study((12, 4, 6, 6), (4, 3, 4, 3), 7)
     blocks = explorer.Blocks()
-    found = content.content(study, *large_results(study), spectra(study), None, blocks)
+    metrics, table = large_results(study)
+    found = content.content(study, matrices(table, metrics), spectra(study), None, blocks)
     file = tmp_path_factory.mktemp("large") / "explorer.html"
     file.write_text(explorer.page("large", found, blocks), encoding="utf-8")
     return file

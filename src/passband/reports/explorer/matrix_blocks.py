@@ -1,4 +1,4 @@
-"""The matrices of a study, for the explorer."""
+"""The cells of a study's matrices as blocks of the explorer's page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,9 +10,11 @@ from passband.analysis.information import PAIR
 from passband.analysis.ood import MATRICES, SELECTIONS
 from passband.axes import AXES
 from passband.grid import Condition
-from passband.matrices.leaving import group_label, group_names, groups
+from passband.matrices.matrix import Matrix, MatrixName
 from passband.reports.explorer.explorer import Blocks
 
+#: Metrics of transfer functions that are stored if the page cannot compute them.
+STORED = ("overlap", "coverage", "wiener")
 #: Largest number of matrices that are stored for each group of networks.
 MOST = 8
 #: Largest number of bytes of all matrices together, before compression and base64.
@@ -57,98 +59,90 @@ def conditions(given: Sequence[Condition], mixed: Sequence[str] = ()) -> dict[st
     return {"ids": [*(condition.id for condition in given), *mixed], "values": values}
 
 
-def matrices(
-    metrics: xr.Dataset,
-    table: xr.Dataset,
+def stored(
+    matrices: Sequence[Matrix],
     blocks: Blocks,
-    predicted: Mapping[tuple[int, int, int], np.ndarray],
-    information: Mapping[str, xr.DataArray],
+    predicted: Mapping[MatrixName, np.ndarray],
+    information: xr.Dataset | None,
 ) -> list[dict[str, Any]]:
-    """Return the matrices of each specimen, architecture and test specimen.
+    """Add the cells of every matrix to the blocks.
 
     Args:
-        metrics: OOD metrics, see :func:`passband.analysis.ood.metrics`.
-        table: The table of results, with `dice`, `val_loss` and `best_epoch`.
-        predicted: Predicted Dice of a group of networks, by the index of the group, each (train,
-            test).
-        information: Metrics of transfer functions that the page cannot compute, each (specimen,
-            train, test).
+        matrices: All matrices of a study, with OOD metrics.
+        predicted: Predicted Dice of matrices, each (train, test).
+        information: Metrics of transfer functions that the page cannot compute, with
+            :data:`STORED`.
 
     Returns:
-        For each group: its names, the descriptions of the stored matrices, what is left out, the
+        For each matrix: its names, the descriptions of what is stored of it, what is left out, the
         number of networks for each training condition, and the Dice of single networks or None.
         `own` is the Dice of each row under its own training condition, which need not be a column.
     """
-    every = groups(metrics)
-    cells = metrics.sizes["train"] * metrics.sizes["test"] * len(every)
-    kind = "u2" if 2 * cells <= _BYTES else "u1"
-    number = max(1, min(MOST, int(_BYTES / (cells * int(kind[1])))))
+    size = sum(len(matrix.rows) * len(matrix.columns) for matrix in matrices)
+    kind = "u2" if 2 * size <= _BYTES else "u1"
+    number = max(1, min(MOST, int(_BYTES / (size * int(kind[1])))))
+    singles = sum(matrix.by_network.size for matrix in matrices)
+    kinds = (bits for bits, most in _SINGLE_BYTES.items() if singles * int(bits[1]) <= most)
+    bits = next(kinds, None)
     found = []
-    for index, group in every:
-        stored = _matrices(group, predicted.get(index), information)
-        kept = dict(list(stored.items())[:number])
+    for matrix in matrices:
+        metrics = matrix.metrics
+        cells = _cells(matrix, predicted.get(matrix.name), information)
+        kept = dict(list(cells.items())[:number])
         if "high" not in kept:
             kept.pop("low", None)  # one end of a range alone is of no use
-        singles = _singles(table, group)
-        single, several = None, singles["dice"].shape[1] > 1
-        size = singles["dice"].size * len(every)
-        kinds = (bits for bits, most in _SINGLE_BYTES.items() if size * int(bits[1]) <= most)
-        if several and (bits := next(kinds, None)):
-            single = blocks.integers(singles["dice"], _FINE, bits)
+        left_out = [name for name in cells if name not in kept]
+        dice = matrix.by_network.values
+        single = None
+        if len(matrix.replicas) > 1:
+            if bits:
+                single = blocks.integers(dice.astype(float), _FINE, bits)
+            else:
+                left_out.append("single")
         found.append(
-            group_names(group)
+            matrix.name._asdict()
             | {
-                "label": group_label(group),
+                "label": matrix.label,
                 "matrices": {
-                    name: blocks.integers(matrix, step, kind)
-                    for name, (matrix, step) in kept.items()
+                    name: blocks.integers(values, step, kind)
+                    for name, (values, step) in kept.items()
                 },
-                "left_out": [name for name in stored if name not in kept]
-                + (["single"] if several and single is None else []),
-                "networks": np.isfinite(singles["dice"]).any(-1).sum(-1).tolist(),
-                "own": _rounded([group["id"].values])[0] if "id" in group else [],
-                "val_loss": _rounded(singles["val_loss"]),
-                "best_epoch": _rounded(singles["best_epoch"]),
+                "left_out": left_out,
+                "networks": np.isfinite(dice).any(-1).sum(-1).tolist(),
+                "own": _rounded([metrics["id"].values])[0] if "id" in metrics else [],
+                "val_loss": _rounded(matrix.training["val_loss"].values),
+                "best_epoch": _rounded(matrix.training["best_epoch"].values),
                 "single": single,
             }
         )
     return found
 
 
-def _matrices(
-    group: xr.Dataset,
-    predicted: np.ndarray | None,
-    information: Mapping[str, xr.DataArray],
+def _cells(
+    matrix: Matrix, predicted: np.ndarray | None, information: xr.Dataset | None
 ) -> dict[str, tuple[np.ndarray, float]]:
-    """Return a group's matrices (train, test) with their steps, the most important ones first."""
+    """Return numbers of each cell, (train, test), with their steps, the most important first."""
+    metrics = matrix.metrics
 
-    def matrix(name: str) -> np.ndarray:
-        return group[name].transpose("train", "test", ...).values.astype(float)
+    def values(name: str) -> np.ndarray:
+        return metrics[name].transpose("train", "test", ...).values.astype(float)
 
-    interval = matrix("dice_interval") if "dice_interval" in group else None
-    found = {"dice": (matrix("dice"), _FINE)}
-    if interval is not None:
+    found = {"dice": (values("dice"), _FINE)}
+    if "dice_interval" in metrics:
+        interval = values("dice_interval")
         found |= {"low": (interval[..., 0], _COARSE), "high": (interval[..., 1], _COARSE)}
     if predicted is not None:
         found["predicted"] = predicted, _COARSE
-    for name, of_specimens in information.items():
-        own = of_specimens.sel(specimen=str(group.specimen.values))
-        found[name] = own.transpose("train", "test").values, _COARSE
+    if information is not None:
+        weight = matrix.specimen if matrix.specimen in information.weight.values else "flat"
+        place = {"weight": weight, "train": list(matrix.rows), "test": list(matrix.columns)}
+        for name in STORED:
+            of_matrix = information[name].sel(place).transpose("train", "test")
+            found[name] = of_matrix.values, _COARSE
     for name in ("dice_std", *SELECTIONS):
-        if name in group and np.isfinite(group[name]).any():
-            found[name] = matrix(name), _COARSE
+        if name in metrics and np.isfinite(metrics[name]).any():
+            found[name] = values(name), _COARSE
     return found
-
-
-def _singles(table: xr.Dataset, group: xr.Dataset) -> dict[str, np.ndarray]:
-    """Return Dice (train, replica, test) of single networks, and facts (train, replica)."""
-    names = group_names(group)
-    own = table.sel({name: names[name] for name in ("specimen", "architecture")})
-    dice = own.dice.sel(test_specimen=names["test_specimen"])
-    return {"dice": dice.transpose("train", "replica", "test").values.astype(float)} | {
-        name: own[name].transpose("train", "replica").values.astype(float)
-        for name in ("val_loss", "best_epoch")
-    }
 
 
 def _rounded(values: np.ndarray) -> list[list[float | None]]:

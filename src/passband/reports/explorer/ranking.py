@@ -21,7 +21,7 @@ import xarray as xr
 
 from passband.axes import AXES
 from passband.grid import Condition
-from passband.matrices.matrix import GROUP
+from passband.matrices.matrix import Matrix
 from passband.network_id import NetworkId
 from passband.prediction.gaussian_process import BELOW_STD, Z90
 from passband.prediction.range_of_use import TestedDoses, ranges
@@ -90,32 +90,18 @@ def ranking(
     }
 
 
-def predicted(
-    groups: Sequence[Group], metrics: xr.Dataset, specimen: str
-) -> dict[tuple[int, int, int], np.ndarray]:
-    """Return Dice matrices in which each test condition is predicted from all others.
+def predicted(group: Group, matrix: Matrix) -> np.ndarray:
+    """Return a matrix, (train, test), with each test condition predicted from all others.
+
+    It is the mean over replicas.
 
     Args:
-        groups: All networks, with their fitted models.
-        metrics: OOD metrics, with the conditions and the order of the matrices.
-
-    Returns:
-        The mean over replicas, by the index of specimen, architecture and test specimen, each
-        (train, test).
+        group: All networks of the matrix, with their fitted model.
     """
-    rows, columns = ([str(id) for id in metrics[side].values] for side in ("train", "test"))
-    found = {}
-    for group in groups:
-        tests, dice = group.model.left_out()
-        matrix = xr.DataArray(dice, {"train": list(group.train), "test": tests.astype(str)})
-        means = matrix.groupby("train").mean().reindex(train=rows, test=columns)
-        names = group.specimen, group.architecture, specimen
-        index = tuple(
-            metrics[dimension].values.tolist().index(name)
-            for dimension, name in zip(GROUP, names, strict=True)
-        )
-        found[index] = means.transpose("train", "test").values
-    return found
+    tests, dice = group.model.left_out()
+    every = xr.DataArray(dice, {"train": list(group.train), "test": tests.astype(str)})
+    means = every.groupby("train").mean().reindex(train=matrix.rows, test=matrix.columns)
+    return means.transpose("train", "test").values
 
 
 def _group(
