@@ -104,7 +104,7 @@ def _ranking(study, metrics, blocks):
         [],
         {names: dice},
         test,
-        study.microscope.response(test.frequency.values),
+        study.microscope.response(test.frequency),
         "gold",
         blocks,
     )

@@ -60,12 +60,12 @@ class Matrix:
     def fit(self, rows: Sequence[int]) -> gaussian_process.GaussianProcess:
         """Return the model that knows some networks."""
         known = np.sort(rows)
-        return gaussian_process.fit(self.dice[known], self.train.isel(condition=known), self.test)
+        return gaussian_process.fit(self.dice[known], self.train[known], self.test)
 
     def error(self, rows: Sequence[int]) -> float:
         """Return the root mean square error of the Dice of all other networks."""
         hidden = np.setdiff1d(np.arange(len(self.dice)), rows)
-        mean, _ = self.fit(rows).predict(self.train.isel(condition=hidden), self.test)
+        mean, _ = self.fit(rows).predict(self.train[hidden], self.test)
         return float(np.sqrt(((mean - self.dice[hidden]) ** 2).mean()))
 
     def unknown(self, rows: Sequence[int]) -> sequential_design.Unknown:

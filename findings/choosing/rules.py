@@ -15,7 +15,7 @@ from passband.prediction.recommend.nearest_network import (
     nearest,
     values_by_range,
 )
-from passband.prediction.recommend.network_ranking import Profiles
+from passband.prediction.recommend.network_ranking import ProfilesOf
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def recommended(networks: Networks, expected: np.ndarray) -> np.ndarray:
 
 
 def rules(
-    networks: Networks, microscopes: Sequence[Condition], profiles: Profiles
+    networks: Networks, microscopes: Sequence[Condition], profiles: ProfilesOf
 ) -> dict[str, np.ndarray]:
     """Return the network that each simpler rule chooses for each microscope, (microscope,) int.
 

@@ -17,7 +17,7 @@ import numpy as np
 from findings.choosing.rules import Networks, recommended, rules
 from passband.analysis.bootstrap import NOTHING, Estimate
 from passband.grid import Condition
-from passband.prediction.recommend.network_ranking import COVERAGE, Profiles
+from passband.prediction.recommend.network_ranking import COVERAGE, ProfilesOf
 from passband.prediction.recommend.recommendation_scores import CONFIDENCE, estimate
 from passband.reports.markdown import NONE, number, table
 
@@ -169,7 +169,7 @@ def check(
     halves: Sequence[Half],
     inside: Sequence[Condition],
     outside: Sequence[Condition],
-    profiles: Profiles,
+    profiles: ProfilesOf,
     seed: int,
     first_replicas: bool = False,
 ) -> Check:

@@ -146,7 +146,7 @@ def five_by_next(number: int = 5) -> list[Condition]:
     """Return conditions that `passband next` chooses after four that are drawn."""
     matrix = Matrix(parts.DATA / "ood.zarr.zip", "gold")
     rows = matrix.chosen(START + number, 0)[START:]
-    return [Condition.parse(str(matrix.train.condition.values[row])) for row in rows]
+    return [Condition.parse(str(matrix.train.ids[row])) for row in rows]
 
 
 def write_studies(folder: Path = STUDIES) -> None:

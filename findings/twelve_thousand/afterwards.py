@@ -15,12 +15,12 @@ waves are simulated again. No file in locked/ is changed.
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-import xarray as xr
 
 from findings.twelve_thousand.kernels import KERNELS
 from findings.twelve_thousand.locked import (
@@ -35,8 +35,8 @@ from findings.twelve_thousand.locked import (
 from findings.twelve_thousand.locked_scores import INSIDE, r2
 from findings.twelve_thousand.parts import DATA, WHOLE
 from passband import PassbandError
-from passband.analysis import profiles
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
+from passband.analysis.profiles import SAMPLES, Profiles, profiles
 from passband.config import Study, load
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
@@ -92,11 +92,15 @@ def spectra(study: Study, conditions: Iterable[Condition], split: str) -> np.nda
     return np.stack([spectrum(each) for each in images])
 
 
-def of_images(conditions: xr.Dataset, values: np.ndarray) -> xr.Dataset:
-    """Return profiles with spectra in place of all else; the dose is the same for all."""
-    known = xr.Dataset({"spectrum": (("condition", "ring"), values)})
-    known["log_dose"] = "condition", np.zeros(len(values))
-    return known.assign_coords(condition=conditions.condition.values)
+def of_images(conditions: Profiles, values: np.ndarray) -> Profiles:
+    """Return profiles with spectra (condition, ring) as the parameters, and nothing else."""
+    return replace(
+        conditions,
+        parameters={f"ring {k}": of_ring for k, of_ring in enumerate(values.T)},
+        T=np.full_like(conditions.T, np.nan),
+        bits=np.full_like(conditions.bits, np.nan),
+        log_dose=np.zeros(len(values)),
+    )
 
 
 def spectrum_kernel(grid: np.ndarray) -> Kernel:
@@ -108,15 +112,19 @@ def spectrum_kernel(grid: np.ndarray) -> Kernel:
         grid: (condition, ring), the spectra of the conditions of the grid.
     """
 
-    def squared(a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
-        apart = a.spectrum.values[:, None] - b.spectrum.values
+    def squared(a: Profiles, b: Profiles) -> np.ndarray:
+        of_a, of_b = (np.stack([*of.parameters.values()], -1) for of in (a, b))
+        apart = of_a[:, None] - of_b
         return (apart**2).mean(-1)[None]
 
     return Kernel(("spectrum",), (float(np.sqrt(grid.var(0).mean())),), squared)
 
 
 def predicted(
-    M: np.ndarray, old: Sequence[xr.Dataset], new: Sequence[xr.Dataset], kernel: Kernel
+    M: np.ndarray,
+    old: Sequence[Profiles],
+    new: Sequence[Profiles],
+    kernel: Kernel,
 ) -> np.ndarray:
     """Return what a line predicts, as :func:`findings.twelve_thousand.locked.predictions` does.
 
@@ -129,7 +137,7 @@ def predicted(
     """
     random = generator("locked set", "rows")
     some = np.sort(random.choice(len(M), min(FITTED, len(M)), replace=False))
-    few = old[0].isel(condition=some)
+    few = old[0][some]
     theta = gaussian_process.fit(M[some], few, old[1], kernel=kernel).theta
     model = gaussian_process.fit(M, *old, theta=theta, kernel=kernel)
     return np.hstack([model.predict(new[0], test)[0] for test in (None, new[1])])
@@ -142,10 +150,7 @@ def lines(progress: Callable[[str], None] = print) -> dict[str, np.ndarray]:
     old = [[Condition.parse(id) for id in side.ids] for side in (scores.train, scores.test)]
     sides = (old, (train, test))
     of = [
-        [
-            profiles.profiles(each, study.microscope, profiles.SAMPLES, curve, study.study.seed)
-            for each in side
-        ]
+        [profiles(each, study.microscope, SAMPLES, curve, study.study.seed) for each in side]
         for side in sides
     ]
     M = scores.mean.astype(float)

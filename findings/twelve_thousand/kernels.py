@@ -9,11 +9,12 @@ locked set, it is a rounded number of the same meaning.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-import xarray as xr
 
+from passband.analysis.profiles import Profiles
 from passband.optics import ctf
 from passband.prediction.covariance import PROFILES, Kernel
 
@@ -24,14 +25,13 @@ WAVELENGTH_A = ctf.wavelength(300e3)
 BANDS = (0.0, 0.1, 0.2, 0.38, 0.45, 0.55, np.inf)
 
 
-def values(profiles: xr.Dataset) -> dict[str, np.ndarray]:
+def values(profiles: Profiles) -> dict[str, np.ndarray]:
     """Return the parameters of conditions, each (condition,): raw, scaled and in Scherzer units."""
-    of = {name: profiles[f"condition_{name}"].values for name in ("defocus_nm", "cs_um")}
-    of["aperture_mrad"] = profiles.condition_aperture_mrad.values
+    of = {name: profiles.parameters[name] for name in ("defocus_nm", "cs_um", "aperture_mrad")}
     defocus, cs = of["defocus_nm"] * 10, of["cs_um"] * 1e4  # [Å]
     angle = of["aperture_mrad"] * 1e-3
     return of | {
-        "log_dose": profiles.log_dose.values,
+        "log_dose": profiles.log_dose,
         "defocus phase": np.pi * defocus * angle**2 / WAVELENGTH_A,
         "cs phase": np.pi * cs * angle**4 / (2 * WAVELENGTH_A),
         "defocus in Scherzer units": defocus / np.sqrt(cs * WAVELENGTH_A),
@@ -39,22 +39,22 @@ def values(profiles: xr.Dataset) -> dict[str, np.ndarray]:
     }
 
 
-def _parameters(*names: str) -> Callable[[xr.Dataset, xr.Dataset], np.ndarray]:
+def _parameters(*names: str) -> Callable[[Profiles, Profiles], np.ndarray]:
     """Return a function that returns the squared differences of parameters, (names, a, b)."""
 
-    def squared(a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
+    def squared(a: Profiles, b: Profiles) -> np.ndarray:
         of_a, of_b = values(a), values(b)
         return np.stack([np.subtract.outer(of_a[name], of_b[name]) ** 2 for name in names])
 
     return squared
 
 
-def transfer(a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
+def transfer(a: Profiles, b: Profiles) -> np.ndarray:
     """Return the squared distances of T(q) and of the dose, (2, a, b), as in the package."""
     return PROFILES.squared(a, b)[[0, 3]]
 
 
-def bands(a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
+def bands(a: Profiles, b: Profiles) -> np.ndarray:
     """Return the squared distances of T(q) and of the correlation in each band, bits and dose.
 
     The sum over the bands of one curve is the package's squared distance of this curve.
@@ -64,8 +64,8 @@ def bands(a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
     for low, high in pairwise(BANDS):
         here = (a.frequency >= low) & (a.frequency < high)
         # Outside the band, the weight is 0, and the package divides by the weight of all bands.
-        of_band = [each.assign_coords(power=each.power.where(here, 0.0)) for each in (a, b)]
-        share = float(power.where(here, 0.0).sum() / power.sum())
+        of_band = [replace(each, power=np.where(here, each.power, 0.0)) for each in (a, b)]
+        share = float(np.where(here, power, 0.0).sum() / power.sum())
         found.append(PROFILES.squared(*of_band)[:2] * share)
     by_band = np.stack(found)  # (bands, 2, a, b)
     return np.concatenate([by_band[:, 0], by_band[:, 1], PROFILES.squared(a, b)[2:]])

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 
 from findings.twelve_thousand import kernels, rivals
 from findings.twelve_thousand.parts import DATA, append
 from findings.twelve_thousand.results import LENS
 from findings.twelve_thousand.rivals import Features, transfer_features, weights_of
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
-from passband.analysis.profiles import SAMPLES, profiles
+from passband.analysis.profiles import SAMPLES, Profiles, profiles
 from passband.analysis.spectra import SPECTRUM, from_json
 from passband.axes import MAIN_AXES
 from passband.config import validate
@@ -51,7 +50,7 @@ class Cells:
     """
 
     replicas: np.ndarray
-    ends: tuple[xr.Dataset, xr.Dataset]
+    ends: tuple[Profiles, Profiles]
     features: Features
 
     @classmethod
@@ -77,7 +76,7 @@ class Cells:
     def scores(self, predicted: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> dict:
         """Return the scores of predicted Dice, and the mean square of the true interaction."""
         doses = tuple(
-            end.condition_dose_e_per_A2.values[where]
+            end.parameters["dose_e_per_A2"][where]
             for end, where in zip(self.ends, (rows, columns), strict=True)
         )
         replicas = self.replicas[rows][..., columns]
@@ -93,7 +92,7 @@ def predictions(cells: Cells, side: int, axis: str, out: np.ndarray) -> dict[str
     for name, kernel in KERNELS.items():
         found[name], thetas[name] = left_out(Y, cells.ends, side, out, kernel)
     seen, kept = np.compress(~out, Y, side), list(cells.ends)
-    kept[side] = kept[side].isel(condition=~out)
+    kept[side] = kept[side][~out]
     both = {name: thetas[name] for name in (PROFILES_LINE, SCALED_LINE)}
     weight = share(seen, kept, side, axis, both)
     found[MEAN] = weight * found[PROFILES_LINE] + (1 - weight) * found[SCALED_LINE]
@@ -112,7 +111,7 @@ def predictions(cells: Cells, side: int, axis: str, out: np.ndarray) -> dict[str
 
 def share(
     Y: np.ndarray,
-    ends: Sequence[xr.Dataset],
+    ends: Sequence[Profiles],
     side: int,
     axis: str,
     thetas: Mapping[str, np.ndarray],
@@ -127,8 +126,8 @@ def share(
         thetas: The parameters of both lines.
     """
     rows = np.sort(generator(0, "rows").permutation(len(Y))[:ROWS])
-    Y, ends = Y[rows], (ends[0].isel(condition=rows), ends[1])
-    of_level = ends[side][f"condition_{axis}"].values
+    Y, ends = Y[rows], (ends[0][rows], ends[1])
+    of_level = ends[side].parameters[axis]
     apart, missed = [], []
     for level in np.unique(of_level):
         inner = of_level == level
@@ -149,7 +148,7 @@ def rows(cells: Cells) -> Iterator[dict]:
     for side, end in enumerate(ENDS):
         for axis in MAIN_AXES:
             whole: dict[str, np.ndarray] = {}
-            of_axis = cells.ends[side][f"condition_{axis}"].values
+            of_axis = cells.ends[side].parameters[axis]
             for level in np.unique(of_axis):
                 found, where = of_level(cells, side, axis, level)
                 for line, predicted in found.items():
@@ -164,7 +163,7 @@ def of_level(
     cells: Cells, side: int, axis: str, level: float
 ) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
     """Return what each line predicts for a level, and which rows and columns have it."""
-    out = cells.ends[side][f"condition_{axis}"].values == level
+    out = cells.ends[side].parameters[axis] == level
     where = [np.full(n, True) for n in (cells.replicas.shape[0], cells.replicas.shape[2])]
     where[side] = out
     return predictions(cells, side, axis, out), where

@@ -21,7 +21,6 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-import xarray as xr
 import yaml
 
 from findings.twelve_thousand import history
@@ -30,7 +29,8 @@ from findings.twelve_thousand.locked_scores import result
 from findings.twelve_thousand.parts import FOLDER, WHOLE
 from findings.twelve_thousand.results import Scores
 from passband import PassbandError
-from passband.analysis import profiles, spectra
+from passband.analysis import spectra
+from passband.analysis.profiles import SAMPLES, Profiles, profiles
 from passband.axes import MAIN_AXES
 from passband.config import Study, load, study_file
 from passband.grid import Condition
@@ -130,7 +130,9 @@ def draw() -> None:
 
 
 def predictions(
-    scores: Scores, old: tuple[xr.Dataset, xr.Dataset], new: tuple[xr.Dataset, xr.Dataset]
+    scores: Scores,
+    old: tuple[Profiles, Profiles],
+    new: tuple[Profiles, Profiles],
 ) -> dict[str, np.ndarray]:
     """Return the predicted Dice of new networks under all tests, by the name of each line.
 
@@ -144,7 +146,7 @@ def predictions(
     M, found = scores.mean.astype(float), {}
     some = np.sort(generator("locked set", "rows").choice(len(M), min(FITTED, len(M)), False))
     for name, kernel in KERNELS.items():
-        theta = gaussian_process.fit(M[some], old[0].isel(condition=some), old[1], kernel=kernel)
+        theta = gaussian_process.fit(M[some], old[0][some], old[1], kernel=kernel)
         model = gaussian_process.fit(M, *old, theta=theta.theta, kernel=kernel)
         of_old, of_new = (model.interval(new[0], test) for test in (None, new[1]))
         found[name] = np.hstack([of_old[0], of_new[0]])
@@ -160,7 +162,7 @@ def predictions(
     return found
 
 
-def nearest(new: xr.Dataset, old: xr.Dataset) -> np.ndarray:
+def nearest(new: Profiles, old: Profiles) -> np.ndarray:
     """Return the place of the old condition that is nearest to each, in scaled parameters."""
     names = "defocus phase", "cs phase", "aperture_mrad", "log_dose"
     of_new, of_old = (np.stack([values(p)[name] for name in names], -1) for p in (new, old))
@@ -168,7 +170,7 @@ def nearest(new: xr.Dataset, old: xr.Dataset) -> np.ndarray:
     return (apart**2).sum(-1).argmin(1)
 
 
-def factors(model: GaussianProcess, new: xr.Dataset) -> np.ndarray:
+def factors(model: GaussianProcess, new: Profiles) -> np.ndarray:
     """Return the factor of the half-width of each cell's interval, (new train, test)."""
     block = model._block
     errors = np.abs(block.left_out_train(model._solution).reshape(-1, block.Y.shape[1]))
@@ -206,9 +208,9 @@ def predicted(digest: str) -> dict[str, np.ndarray]:
     """
     study, scores, spectrum = stored_matrix()
 
-    def of(conditions: list[Condition]) -> xr.Dataset:
+    def of(conditions: list[Condition]) -> Profiles:
         seed = study.study.seed
-        return profiles.profiles(conditions, study.microscope, profiles.SAMPLES, spectrum, seed)
+        return profiles(conditions, study.microscope, SAMPLES, spectrum, seed)
 
     old = [[Condition.parse(id) for id in side.ids] for side in (scores.train, scores.test)]
     found = predictions(scores, tuple(map(of, old)), tuple(map(of, drawn(digest))))

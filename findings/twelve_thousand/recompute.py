@@ -141,7 +141,7 @@ def of_levels(cells: lines.Cells) -> Iterator[str]:
         (side, axis, level)
         for side, of in enumerate(cells.ends)
         for axis in MAIN_AXES
-        for level in np.unique(of[f"condition_{axis}"])
+        for level in np.unique(of.parameters[axis])
     ]
     drawn = generator("findings", "levels").choice(len(every), LEVELS, replace=False)
     with rivals.one_thread():
@@ -166,7 +166,7 @@ def pooled(stored: pd.DataFrame, cells: lines.Cells) -> tuple[pd.DataFrame, pd.D
     rows = []
     for (line, axis, side), of in single.groupby(["line", "axis", "side"], sort=False):
         k = lines.ENDS.index(side)
-        levels = cells.ends[k][f"condition_{axis}"].values
+        levels = cells.ends[k].parameters[axis]
         squares = [
             np.compress(np.isclose(levels, float(each)), Y, k).var() * number
             for each, number in zip(of.slice, of.cells, strict=True)

@@ -41,11 +41,11 @@ def predictions(
         distance: (train, train), the distances of the completion.
     """
     train, test = cells.ends
-    seen = train.isel(condition=known), test
+    seen = train[known], test
     found = {}
     for name, kernel in ((PROCESS, PROFILES), (SCALED, scaled(*seen))):
         process = fit(Y[known], seen, kernel)
-        found[name], _ = process.predict(train.isel(condition=~known), None)
+        found[name], _ = process.predict(train[~known], None)
     found[COMPLETION] = complete_rows(Y, known, distance)[~known]
     found[MEAN] = np.broadcast_to(Y[known].mean(0), found[PROCESS].shape)
     return found

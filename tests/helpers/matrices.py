@@ -3,6 +3,8 @@
 import numpy as np
 import xarray as xr
 
+from passband.analysis.profiles import Profiles
+from passband.axes import MAIN_AXES
 from passband.grid import Axes, Condition
 from passband.matrices.matrix import GROUP
 
@@ -78,21 +80,34 @@ def make_profiles(metrics):
     values = np.array([[c.defocus_nm / 20, c.cs_um / 1000, c.aperture_mrad / 10] for c in parsed])
     T = np.sin(values @ np.stack([q, q**2, 1 + q]))
     bits = 0.5 * np.log2(1 + 10 ** dose[:, None] * T**2 / 50)
-    profile = xr.Dataset(
-        {
-            "T": (("condition", "frequency"), T),
-            "bits": (("condition", "frequency"), bits),
-            "log_dose": ("condition", dose),
-        },
-        {
-            "condition": ids,
-            **Axes.main.coordinates(ids, "condition"),
-            "frequency": q,
-            "area": ("frequency", q / 8),
-            "power": ("frequency", np.ones(8)),
-        },
+    profile = Profiles(
+        ids=np.array(ids),
+        parameters={name: np.array([c.value(name) for c in parsed]) for name in MAIN_AXES},
+        T=T,
+        bits=bits,
+        log_dose=dose,
+        frequency=q,
+        azimuth=np.zeros(8),
+        area=q / 8,
+        power=np.ones(8),
     )
     return {str(specimen): profile for specimen in metrics.specimen.values}
+
+
+def profiles_with_parameters(parameters, log_dose):
+    """Return profiles of conditions that differ in named parameters and the dose alone."""
+    nothing = np.full((len(log_dose), 1), np.nan)
+    return Profiles(
+        ids=np.array([f"c{k}" for k in range(len(log_dose))]),
+        parameters=parameters,
+        T=nothing,
+        bits=nothing,
+        log_dose=log_dose,
+        frequency=np.ones(1),
+        azimuth=np.zeros(1),
+        area=np.ones(1),
+        power=np.ones(1),
+    )
 
 
 def matrix(metrics):

@@ -1,20 +1,25 @@
 """Conditions with simple profiles, and a model that knows the Dice of every network."""
 
 import numpy as np
-import xarray as xr
 
+from passband.analysis.profiles import Profiles
 from passband.grid import Condition
 
 
 def profiles(conditions):
     """Return profiles with two frequencies, whose transfer depends only on the defocus."""
     defocus = np.array([c.defocus_nm for c in conditions])
-    return xr.Dataset(
-        {
-            "T": (("condition", "frequency"), np.stack([np.sin(defocus / 9), defocus / 40], 1)),
-            "log_dose": ("condition", np.log10([c.dose_e_per_A2 for c in conditions])),
-        },
-        {"condition": [c.id for c in conditions], "area": ("frequency", [1.0, 3.0])},
+    T = np.stack([np.sin(defocus / 9), defocus / 40], 1)
+    return Profiles(
+        ids=np.array([c.id for c in conditions]),
+        parameters={"defocus_nm": defocus},
+        T=T,
+        bits=np.full_like(T, np.nan),
+        log_dose=np.log10([c.dose_e_per_A2 for c in conditions]),
+        frequency=np.array([0.25, 0.75]),
+        azimuth=np.zeros(2),
+        area=np.array([1.0, 3.0]),
+        power=np.ones(2),
     )
 
 
@@ -31,8 +36,8 @@ class Known:
         self.train, self.deviation = train, deviation
 
     def predict(self, train, test):
-        rows = self.train if train is None else map(Condition.parse, train.condition.values)
-        columns = list(map(Condition.parse, test.condition.values))
+        rows = self.train if train is None else map(Condition.parse, train.ids)
+        columns = list(map(Condition.parse, test.ids))
         mean = np.array([[true_dice(a, b) for b in columns] for a in rows])
         return mean, np.full(mean.shape, self.deviation)
 

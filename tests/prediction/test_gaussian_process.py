@@ -1,6 +1,7 @@
 """The Gaussian process against a dense one, its gradient, and what it predicts."""
 
 import tracemalloc
+from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
 
@@ -59,10 +60,10 @@ def between():
 
 def smooth(train, test):
     """Return Dice (train, test) that is a smooth function of the conditions."""
-    dose, aperture = (train[f"condition_{a}"].values for a in ("dose_e_per_A2", "aperture_mrad"))
-    x = np.stack([np.log10(dose), aperture / 10, train.condition_defocus_nm.values / 15], -1)
-    dose, aperture = (test[f"condition_{a}"].values for a in ("dose_e_per_A2", "aperture_mrad"))
-    y = np.stack([np.log10(dose), aperture / 10, test.condition_defocus_nm.values / 15], -1)
+    dose, aperture = (train.parameters[a] for a in ("dose_e_per_A2", "aperture_mrad"))
+    x = np.stack([np.log10(dose), aperture / 10, train.parameters["defocus_nm"] / 15], -1)
+    dose, aperture = (test.parameters[a] for a in ("dose_e_per_A2", "aperture_mrad"))
+    y = np.stack([np.log10(dose), aperture / 10, test.parameters["defocus_nm"] / 15], -1)
     apart = ((x[:, None] - y) ** 2).sum(-1)
     return 0.2 + 0.5 * np.exp(-apart / 4) + 0.05 * y[:, 0]
 
@@ -75,8 +76,8 @@ def dense(process, Y, train, test, new_train, new_test):
     columns = np.flatnonzero(known.any(0))
     i, j = np.nonzero(known)
     j_factor = np.searchsorted(columns, j)
-    ids = np.unique(train.condition.values[known.any(1)])
-    g = np.searchsorted(ids, train.condition.values)
+    ids = np.unique(train.ids[known.any(1)])
+    g = np.searchsorted(ids, train.ids)
     R = block.train.covariance(of_train)[0][np.ix_(g, g)] + rho * np.eye(len(g))
     C = signal * (block.test.covariance(of_test)[0] + kappa * np.eye(len(columns)))
     K = R[np.ix_(i, i)] * C[np.ix_(j_factor, j_factor)] + noise * np.eye(len(i))
@@ -104,14 +105,15 @@ def case(request, grid):
     rows = np.arange(0, 24, 3)
     if request.param in ("replicas", "missing cells"):
         rows = random.permutation([*rows, *rows[:4], rows[0]])  # one, two or three replicas
-    train, test = grid.isel(condition=rows), grid.isel(condition=slice(0, 24, 4))
+    train, test = grid[rows], grid[:24:4]
     Y = smooth(train, test) + 0.03 * random.normal(size=(len(rows), 6))
     Y += 0.03 * random.normal(size=(len(rows), 1))
     if request.param == "missing cells":
         Y[[1, 4, 4, 7], [2, 0, 5, 2]] = np.nan
     if request.param == "mixtures":  # two networks of the first
-        names = train.condition.values.tolist()
-        train = train.reindex(condition=[*names[:5], "a-0", "b-0", "a-0"])
+        names = train.ids.tolist()
+        mixtures = ["a-00000000", "b-00000000", "a-00000000"]
+        train = train.of([*names[:5], *mixtures])
     if request.param == "missing networks":
         Y[[0, 5]] = np.nan
         Y[:, 3] = np.nan
@@ -121,18 +123,18 @@ def case(request, grid):
 def test_predictions_are_those_of_a_dense_gaussian_process(case, between):
     Y, train, test = case
     process = fit(Y, train, test)
-    few = between.isel(condition=slice(5))
+    few = between[:5]
     known = np.isfinite(Y).any(1)
     mean, std = process._logits(None, few)
-    expected = dense(process, Y[known], train.isel(condition=known), test, None, few)
+    expected = dense(process, Y[known], train[known], test, None, few)
     np.testing.assert_allclose(mean[known], expected[0], rtol=1e-6)
     np.testing.assert_allclose(std[known], process.inflation[1] * expected[1], rtol=1e-6)
     both = process._logits(few, test)
-    expected = dense(process, Y[known], train.isel(condition=known), test, few, test)
+    expected = dense(process, Y[known], train[known], test, few, test)
     np.testing.assert_allclose(both[0], expected[0], rtol=1e-6)
     np.testing.assert_allclose(both[1], max(process.inflation) * expected[1], rtol=1e-6)
     same_images = process._logits(few, None)
-    expected = dense(process, Y[known], train.isel(condition=known), test, few, None)
+    expected = dense(process, Y[known], train[known], test, few, None)
     np.testing.assert_allclose(same_images[0], expected[0], rtol=1e-6)
     np.testing.assert_allclose(same_images[1], process.inflation[0] * expected[1], rtol=1e-6)
     for found, z in zip(process.interval(few, test), (0, -Z90, Z90), strict=True):
@@ -141,7 +143,7 @@ def test_predictions_are_those_of_a_dense_gaussian_process(case, between):
         )
     # A network without results is predicted from its training condition.
     if not known.all():
-        new = process._logits(train.isel(condition=~known), few)
+        new = process._logits(train[~known], few)
         np.testing.assert_allclose(np.stack([mean, std])[:, ~known], np.stack(new), rtol=1e-9)
 
 
@@ -156,14 +158,14 @@ def test_gradient_is_that_of_finite_differences(case):
 
 def lens_and_dose(a, b):
     """Return squared distances of two values of conditions."""
-    names = "condition_defocus_nm", "log_dose"
-    return np.stack([(a[name].values[:, None] - b[name].values) ** 2 for name in names])
+    places = ([of.parameters["defocus_nm"], of.log_dose] for of in (a, b))
+    return np.stack([(x[:, None] - y) ** 2 for x, y in zip(*places, strict=True)])
 
 
 def test_other_distances_make_another_process(case, between):
     kernel = Kernel(("defocus", "dose"), (10.0, 0.3), lens_and_dose)
     process = fit(*case, kernel=kernel)
-    block, few = process._block, between.isel(condition=slice(5))
+    block, few = process._block, between[:5]
     assert len(process.theta) == 2 * 4 + 4
     theta = process.theta + 0.1
     steps = 1e-5 * np.eye(len(theta))
@@ -173,11 +175,11 @@ def test_other_distances_make_another_process(case, between):
     ]
     np.testing.assert_allclose(block.objective(theta)[1], numeric, rtol=1e-5, atol=1e-5)
     known = np.isfinite(case[0]).any(1)
-    Y, train, test = case[0][known], case[1].isel(condition=known), case[2]
+    Y, train, test = case[0][known], case[1][known], case[2]
     expected = dense(process, Y, train, test, few, test)
     np.testing.assert_allclose(process._logits(few, test)[0], expected[0], rtol=1e-6)
     # What the distances do not see cannot matter.
-    same = few.assign(T=0 * few["T"], bits=0 * few.bits)
+    same = replace(few, T=0 * few.T, bits=0 * few.bits)
     np.testing.assert_array_equal(process.predict(same, test), process.predict(few, test))
     assert process.modes(few, None).covariance.shape == (len(block.test.dose), 5, 5)
     again = fit(*case, theta=process.theta, kernel=kernel)
@@ -190,8 +192,8 @@ def test_errors_of_left_out_conditions_are_those_of_a_fit_without_them(case):
     known = np.isfinite(Y)
     Y, train, test = (
         Y[known.any(1)][:, known.any(0)],
-        train.isel(condition=known.any(1)),
-        test.isel(condition=known.any(0)),
+        train[known.any(1)],
+        test[known.any(0)],
     )
     expected, predicted = [], np.full(Y.shape, np.nan)
     deviation = np.full(Y.shape, np.nan)
@@ -202,7 +204,7 @@ def test_errors_of_left_out_conditions_are_those_of_a_fit_without_them(case):
         kept = np.isfinite(without)
         block, theta = process._block, process.theta
         rho, kappa, signal, noise = np.exp(theta[2 * N :])
-        g = np.searchsorted(np.unique(train.condition.values), train.condition.values)
+        g = np.searchsorted(np.unique(train.ids), train.ids)
         R = block.train.covariance(theta[:N])[0][np.ix_(g, g)] + rho * np.eye(len(g))
         C = signal * (block.test.covariance(theta[N : 2 * N])[0] + kappa * np.eye(Y.shape[1]))
         K = np.kron(R, C) + noise * np.eye(Y.size)
@@ -216,7 +218,7 @@ def test_errors_of_left_out_conditions_are_those_of_a_fit_without_them(case):
         predicted[here, j] = process.mean + process.deviation * (y[o] - error)
         deviation[here, j] = process.deviation * np.sqrt(variance)
     tests, dice = process.left_out()
-    assert tests.tolist() == test.condition.values.tolist()
+    assert tests.tolist() == test.ids.tolist()
     np.testing.assert_allclose(dice[known.any(1)], gaussian_process._dice(predicted), atol=1e-6)
     assert np.isnan(dice[~known.any(1)]).all()
     found = process._block.left_out_test(process._solution)
@@ -250,11 +252,9 @@ def test_order_of_rows_and_columns_does_not_matter(case, between):
     Y, train, test = case
     random = np.random.default_rng(2)
     rows, columns = random.permutation(len(Y)), random.permutation(Y.shape[1])
-    few = between.isel(condition=slice(5))
+    few = between[:5]
     found = fit(Y, train, test).predict(None, few)
-    other = fit(
-        Y[np.ix_(rows, columns)], train.isel(condition=rows), test.isel(condition=columns)
-    ).predict(None, few)
+    other = fit(Y[np.ix_(rows, columns)], train[rows], test[columns]).predict(None, few)
     np.testing.assert_allclose(np.stack(found)[:, rows], np.stack(other), atol=2e-3)
 
 
@@ -271,11 +271,11 @@ def test_intervals_have_their_coverage(fine, between):
     covered, halves = [], []
     for seed in range(3):
         random = np.random.default_rng(seed)
-        networks = fine.isel(condition=random.choice(72, 24, replace=False))
-        networks = networks.isel(condition=np.repeat(np.arange(24), 2))
+        networks = fine[random.choice(72, 24, replace=False)]
+        networks = networks[np.repeat(np.arange(24), 2)]
         own = 0.04 * random.normal(size=(48, 1))
         Y, true = (
-            smooth(networks, test) + own + 0.03 * random.normal(size=(48, len(test.condition)))
+            smooth(networks, test) + own + 0.03 * random.normal(size=(48, len(test)))
             for test in (fine, between)
         )
         _, low, high = fit(Y, networks, fine).interval(None, between)
@@ -307,13 +307,13 @@ def test_below_the_fitted_doses_the_lower_end_is_further_away_and_dice_is_capped
 
 
 def test_with_few_conditions_intervals_are_wider(fine, grid, between):
-    corners = grid.isel(condition=slice(0, 24, 3))
+    corners = grid[:24:3]
     wide, narrow = (fit(smooth(c, c), c, c).predict(None, between)[1] for c in (corners, fine))
     assert wide.mean() > 2 * narrow.mean()
 
 
 def test_replicas_keep_their_own_effects(grid, between):
-    networks = grid.isel(condition=np.repeat(np.arange(24), 2))
+    networks = grid[np.repeat(np.arange(24), 2)]
     own = np.tile([0.05, -0.05], 24)[:, None]
     Y = smooth(networks, grid) + own
     mean, _ = fit(Y, networks, grid).predict(None, between)
@@ -325,7 +325,7 @@ def test_a_mixture_is_predicted_between_tests_without_its_likeness_to_conditions
     """Its Dice depends on the dose, while that of other networks depends on all axes."""
 
     def mixed(test):
-        return 0.6 + 0.1 * test.log_dose.values
+        return 0.6 + 0.1 * test.log_dose
 
     process = fit(np.vstack([smooth(fine, fine), mixed(fine)]), with_mixture(fine), fine)
     mean, low, high = process.interval(None, between)
@@ -349,12 +349,12 @@ def test_a_mixture_shares_only_the_constant_with_conditions(fine):
 
 def with_mixture(train):
     """Return the profiles of training conditions and, at the end, that of a mixture."""
-    return train.reindex(condition=[*train.condition.values.tolist(), "all-1234abcd"])
+    return train.of([*train.ids, "all-1234abcd"])
 
 
 def test_no_array_has_a_number_for_each_pair_of_networks(grid, between):
     """So the memory is enough for twelve thousand networks of 1,728 training conditions."""
-    networks = grid.isel(condition=np.repeat(np.arange(24), 100))
+    networks = grid[np.repeat(np.arange(24), 100)]
     random = np.random.default_rng(4)
     Y = smooth(networks, grid) + 0.03 * random.normal(size=(2400, 24))
     tracemalloc.start()
@@ -373,7 +373,7 @@ def test_no_array_has_a_number_for_each_pair_of_networks(grid, between):
 
 @pytest.mark.parametrize("number", [2, 4])
 def test_few_conditions_are_enough(number, grid, between):
-    few = grid.isel(condition=np.linspace(0, 23, number).astype(int))
+    few = grid[np.linspace(0, 23, number).astype(int)]
     process = fit(smooth(few, few), few, few)
     mean, std = process.predict(None, between)
     assert ((mean >= 0) & (mean <= 1)).all()
@@ -423,9 +423,9 @@ def test_intervals_from_16_conditions_of_the_pilot_cover_most_conditions_between
         corner = [all(getattr(c, n) in ends for n, ends in limits.items()) for c in every]
         between = np.flatnonzero(np.array(within) & ~np.array(corner))
         corner = np.flatnonzero(corner)
-        known = of_every.isel(condition=corner)
+        known = of_every[corner]
         process = fit(matrix.values[np.ix_(corner, corner)], known, known)
-        _, low, high = process.interval(None, of_every.isel(condition=between))
+        _, low, high = process.interval(None, of_every[between])
         true = matrix.values[np.ix_(corner, between)]
         covered.append(((low <= true) & (true <= high)).ravel())
     assert 0.75 <= np.concatenate(covered).mean() <= 0.95

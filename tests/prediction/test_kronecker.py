@@ -4,21 +4,27 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matrices import profiles_with_parameters
 from scipy.optimize import check_grad
 
 from passband.prediction.covariance import Factor, Kernel
 from passband.prediction.kronecker import Block, bounds, prior
 
-KERNEL = Kernel(("x",), (0.7,), lambda a, b: ((a.x.values[:, None] - b.x.values) ** 2)[None])
+
+def apart(a, b):
+    """Return the squared distances of x, (1, a, b)."""
+    return ((a.parameters["x"][:, None] - b.parameters["x"]) ** 2)[None]
+
+
+KERNEL = Kernel(("x",), (0.7,), apart)
 
 
 def profiles(rng, number):
     """Return conditions with a place x and a dose."""
-    values = {"x": rng.uniform(0, 2, number), "log_dose": rng.uniform(2, 4, number)}
-    return xr.Dataset({name: ("condition", each) for name, each in values.items()})
+    x = rng.uniform(0, 2, number)
+    return profiles_with_parameters({"x": x}, rng.uniform(2, 4, number))
 
 
 @st.composite

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import xarray as xr
+from matrices import profiles_with_parameters
 
 from findings.twelve_thousand import afterwards
 from passband.analysis.profiles import profiles
@@ -50,8 +50,9 @@ def test_the_line_knows_neither_lens_nor_dose():
     random = np.random.default_rng(0)
     values = random.normal(size=(len(conditions), 32))
     of = afterwards.of_images(known, values)
-    assert set(of.data_vars) == {"spectrum", "log_dose"}
-    assert set(of.coords) == {"condition"}
+    np.testing.assert_array_equal(np.stack([*of.parameters.values()], -1), values)
+    assert np.isnan(of.T).all()
+    assert np.isnan(of.bits).all()
     assert (of.log_dose == 0).all()
     kernel = afterwards.spectrum_kernel(values)
     squared = kernel.squared(of, of)[0]
@@ -63,12 +64,12 @@ def test_a_line_predicts_new_networks_from_alike_spectra():
     random = np.random.default_rng(0)
     hidden = random.uniform(-1, 1, (70, 1))
     values = hidden * np.linspace(1, 2, 32)
-    names = xr.Dataset(coords={"condition": [f"c{k}" for k in range(70)]})
-    of = afterwards.of_images(names, values)
+    known = profiles_with_parameters({}, np.zeros(70))
+    of = afterwards.of_images(known, values)
     M = 0.7 + 0.2 * hidden * hidden[:30].T
     old, new = slice(40), slice(40, 70)
-    sides = of.isel(condition=old), of.isel(condition=slice(30))
-    others = of.isel(condition=new), of.isel(condition=slice(30, 33))
+    sides = of[old], of[:30]
+    others = of[new], of[30:33]
     found = afterwards.predicted(M[old], sides, others, afterwards.spectrum_kernel(values[old]))
     assert found.shape == (30, 33)
     assert np.abs(found[:, :30] - M[new]).max() < 0.02

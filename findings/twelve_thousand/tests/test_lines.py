@@ -45,14 +45,14 @@ def test_scaled_parameters_are_those_of_the_package_in_other_units(cells):
     mine, package = lines.KERNELS["scaled"], scaled(of, of)
     # The further axes of the toy profiles have one value each.
     theirs = dict(zip(package.names, package.squared(of, of), strict=True))
-    names = "condition_defocus_nm", "condition_cs_um", "condition_aperture_mrad", "log_dose"
+    names = "defocus_nm", "cs_um", "aperture_mrad", "log_dose"
     for one, name in zip(mine.squared(of, of), names, strict=True):
         np.testing.assert_allclose(one / one.max(), theirs[name] / theirs[name].max(), atol=1e-9)
 
 
 def test_no_line_sees_what_is_left_out(cells):
     for side in (0, 1):
-        out = cells.ends[side].condition_defocus_nm.values == 12
+        out = cells.ends[side].parameters["defocus_nm"] == 12
         hidden = cells.replicas.copy()
         hidden[(out,) if side == 0 else (..., out)] = 0.5
         other = lines.Cells(hidden, cells.ends, cells.features)
@@ -66,14 +66,14 @@ def test_no_line_sees_what_is_left_out(cells):
 
 def test_the_weight_of_a_mean_is_that_of_the_better_line(cells):
     """Dice that changes with the defocus is not predicted by doses."""
-    defocus = cells.ends[0].condition_defocus_nm.values
-    aperture = cells.ends[1].condition_aperture_mrad.values
+    defocus = cells.ends[0].parameters["defocus_nm"]
+    aperture = cells.ends[1].parameters["aperture_mrad"]
     Y = 0.5 + 0.01 * np.add.outer(defocus, 4 * aperture) / 2
     out, (train, test) = defocus == 12, cells.ends
     thetas = {
         name: left_out(Y, cells.ends, 0, out, lines.KERNELS[name])[1] for name in ("raw", "doses")
     }
-    seen = Y[~out], (train.isel(condition=~out), test)
+    seen = Y[~out], (train[~out], test)
     weights = [
         lines.share(*seen, 0, "defocus_nm", {name: thetas[name] for name in names})
         for names in (("raw", "doses"), ("doses", "raw"))
@@ -117,7 +117,7 @@ def test_the_table_has_each_slice_and_the_whole_matrix(cells, monkeypatch, tmp_p
     scaled = [row for row in rows if row["line"] == "scaled"]
     assert {float(row["minus_scaled"]) for row in scaled} == {0.0}
     of_one = next(row for row in rows if row["line"] == "T(q)" and row["slice"] == "12")
-    out = cells.ends[0].condition_defocus_nm.values == 12
+    out = cells.ends[0].parameters["defocus_nm"] == 12
     Y = cells.replicas.mean(1)
     predicted = left_out(Y, cells.ends, 0, out, few["T(q)"])[0]
     r2 = 1 - ((Y[out] - predicted) ** 2).mean() / Y[out].var()

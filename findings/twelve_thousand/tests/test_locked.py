@@ -135,7 +135,7 @@ def test_intervals_of_the_process_cover_where_the_noise_differs():
     random = np.random.default_rng(0)
     noisy = np.where(of.log_dose > 2.5, 0.08, 0.02)
     Y = 0.7 + noisy[:, None] * random.normal(size=(40, 12))
-    model = gaussian_process.fit(Y, of, of.isel(condition=slice(12)))
+    model = gaussian_process.fit(Y, of, of[:12])
     factor = locked.factors(model, of)
     assert factor.shape == (40, 12)
     assert factor[noisy > 0.05].mean() > 1.5 * factor[noisy < 0.05].mean()

@@ -26,7 +26,7 @@ def cells(monkeypatch):
     monkeypatch.setattr(gaussian_process, "_STEPS", 8)  # to save time
     metrics, information = make_metrics(GRID)
     profiles = make_profiles(metrics)["gold"]
-    T = profiles["T"].values
+    T = profiles.T
     apart = ((T[:, None] - T) ** 2).mean(-1)
     D = 0.9 - 0.5 * apart / apart.max()
     noise = 0.02 * np.random.default_rng(1).normal(size=(len(D), 3, len(D)))

@@ -7,7 +7,7 @@ frequencies are those of :mod:`passband.analysis.information`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,13 +21,11 @@ from passband.analysis.spectra import (
     own_curve,
     power_under,
 )
-from passband.grid import Condition, ordered
+from passband.grid import Condition, is_condition, ordered
 from passband.optics import ctf
 from passband.wave_sets import wave_set
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from passband.config import Microscope
 
 #: Number of radial frequencies of a profile. Distances between profiles with this number of
@@ -35,6 +33,78 @@ if TYPE_CHECKING:
 SAMPLES = 256
 #: Number of draws of the jitter, for a microscope with jitter.
 DRAWS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Profiles:
+    """The profiles of conditions, which all have the same frequencies.
+
+    A mixture of conditions has no profile. Where one stands in its place, its numbers are NaN.
+
+    Attributes:
+        ids: (condition,) of str. An id may occur several times.
+        parameters: For each axis of the study, the conditions' values (condition,), in the axis's
+            unit.
+        T: (condition, frequency), linear transfer [1].
+        bits: (condition, frequency), ½log₂(1 + s) [bits].
+        log_dose: (condition,), decimal logarithm of the dose in e/Å².
+        frequency: (frequency,), |q| [1/Å].
+        azimuth: (frequency,), φ [rad].
+        area: (frequency,), d²q [1/Å²].
+        power: (frequency,), the specimen's power spectral density P [Å²]: that of the study's own
+            values, or of the first set of exit waves.
+    """
+
+    ids: np.ndarray
+    parameters: Mapping[str, np.ndarray]
+    T: np.ndarray
+    bits: np.ndarray
+    log_dose: np.ndarray
+    frequency: np.ndarray
+    azimuth: np.ndarray
+    area: np.ndarray
+    power: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, places: np.ndarray | Sequence[int] | slice) -> "Profiles":
+        """Return the profiles of conditions that are given by indices, a mask or a slice."""
+        return replace(
+            self,
+            ids=self.ids[places],
+            parameters={name: values[places] for name, values in self.parameters.items()},
+            T=self.T[places],
+            bits=self.bits[places],
+            log_dose=self.log_dose[places],
+        )
+
+    def of(self, ids: Iterable[str]) -> "Profiles":
+        """Return the profiles of ids, in their order; NaN for a mixture.
+
+        Raises:
+            KeyError: If a condition has no profile here.
+        """
+        ids = [str(id) for id in ids]
+        place = {id: k for k, id in enumerate(self.ids.tolist())}
+        places = np.array([place[id] if is_condition(id) else -1 for id in ids], dtype=int)
+        found = self[places]
+        is_mixture = places < 0
+        if not is_mixture.any():
+            return found
+
+        def known(values: np.ndarray) -> np.ndarray:
+            lacking = is_mixture.reshape(-1, *[1] * (values.ndim - 1))
+            return np.where(lacking, np.nan, values)
+
+        return replace(
+            found,
+            ids=np.array(ids),
+            parameters={name: known(values) for name, values in found.parameters.items()},
+            T=known(found.T),
+            bits=known(found.bits),
+            log_dose=known(found.log_dose),
+        )
 
 
 def profiles_of_specimens(
@@ -45,7 +115,7 @@ def profiles_of_specimens(
     seed: int,
     flat_power: float,
     draws: int,
-) -> "dict[str, xr.Dataset]":
+) -> dict[str, Profiles]:
     """Return the profiles of conditions, see :func:`profiles`, for each specimen.
 
     Args:
@@ -74,7 +144,7 @@ def profiles(
     seed: int = 0,
     draws: int = DRAWS,
     grid: Sequence[Condition] = (),
-) -> "xr.Dataset":
+) -> Profiles:
     """Return the profile of each condition.
 
     Profiles of the same microscope, number of samples, spectrum and seed have the same frequencies,
@@ -94,16 +164,7 @@ def profiles(
         draws: Number of draws of the jitter, for a microscope with jitter.
         grid: The conditions of the study, whose further axes determine the number of azimuths and
             the highest frequency. By default, `conditions`.
-
-    Returns:
-        Over (condition, frequency): `T`, the linear transfer [1], and `bits`, ½log₂(1 + s) [bits].
-        Over (condition,): `log_dose`, the decimal logarithm of the dose in e/Å². The coordinates
-        are the ids of the conditions and their imaging parameters, `frequency` |q| [1/Å], `azimuth`
-        φ [rad], `area` d²q [1/Å²] and `power` P [Å²], all float64. `power` is that of the study's
-        own values, or of the first set of exit waves.
     """
-    import xarray as xr
-
     jitter = microscope.jitter
     normals = jitter.normals(draws, seed, "profiles")
     optics = [microscope.optics(condition) for condition in conditions]
@@ -125,20 +186,18 @@ def profiles(
         T += drawn / len(normals)
         bits += View(drawn, np.array(doses) * nominal, powers, area).bits / len(normals)
     ids = [condition.id for condition in conditions]
-    return xr.Dataset(
-        {
-            "T": (("condition", "frequency"), T, {"units": "1"}),
-            "bits": (("condition", "frequency"), bits, {"units": "bits"}),
-            "log_dose": ("condition", np.log10(nominal), {"long_name": "log10 of dose in e/Å²"}),
-        },
-        coords={
-            "condition": ids,
-            **(grid or conditions)[0].axes.coordinates(ids, "condition"),
-            "frequency": ("frequency", q, {"units": "1/Å"}),
-            "azimuth": ("frequency", np.broadcast_to(phi, q.shape), {"units": "rad"}),
-            "area": ("frequency", area, {"units": "1/Å²"}),
-            "power": ("frequency", power, {"units": "Å²"}),
-        },
+    axes = (grid or conditions)[0].axes
+    values = [axes.parse(id) for id in ids]
+    return Profiles(
+        ids=np.array(ids),
+        parameters={name: np.array([each.value(name) for each in values]) for name in axes.names},
+        T=T,
+        bits=bits,
+        log_dose=np.log10(nominal),
+        frequency=q,
+        azimuth=np.broadcast_to(phi, q.shape),
+        area=area,
+        power=power,
     )
 
 

@@ -147,7 +147,7 @@ def _models(
                     tested.further,
                     {names: D for names, (_, _, D) in tested.of_groups.items()},
                     profile,
-                    study.microscope.response(profile.frequency.values),
+                    study.microscope.response(profile.frequency),
                     specimen,
                     blocks,
                     tested.unlearned_ids,

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from passband import PassbandError
-from passband.analysis.profiles import SAMPLES, profiles
+from passband.analysis.profiles import SAMPLES, Profiles, profiles
 from passband.analysis.spectra import (
     Spectrum,
     flat_spectrum,
@@ -319,12 +319,11 @@ class TestedNetworks:
             models.append(gaussian_process.fit(D, of_networks, of_tests, theta=known))
         return models
 
-    def _network_profiles(self, train: Sequence[str], spectrum: Spectrum) -> xr.Dataset:
+    def _network_profiles(self, train: Sequence[str], spectrum: Spectrum) -> Profiles:
         conditions = [Condition.parse(id) for id in dict.fromkeys(train) if is_condition(id)]
-        # A mixture has no profile, see `passband.prediction.covariance`.
-        return self._profiles(conditions, spectrum).reindex(condition=train)
+        return self._profiles(conditions, spectrum).of(train)
 
-    def _profiles(self, conditions: Sequence[Condition], spectrum: Spectrum) -> xr.Dataset:
+    def _profiles(self, conditions: Sequence[Condition], spectrum: Spectrum) -> Profiles:
         study = self.study
         of_study = study.microscope, SAMPLES, spectrum, study.study.seed
         return profiles(conditions, *of_study, grid=self._grid)
@@ -337,11 +336,11 @@ class TestedNetworks:
         extra = read_extra(self.results, ["counts"])
         return extra.counts.sel(test_specimen=self.specimen)
 
-    def profiles(self, conditions: Sequence[Condition]) -> xr.Dataset:
+    def profiles(self, conditions: Sequence[Condition]) -> Profiles:
         """Return the profiles of conditions, see :func:`passband.analysis.profiles.profiles`."""
         return self._profiles(conditions, self._fitted[0])
 
-    def network_profiles(self, train: Sequence[str]) -> xr.Dataset:
+    def network_profiles(self, train: Sequence[str]) -> Profiles:
         """Return the profile of each network's training condition; NaN for that of a mixture."""
         return self._network_profiles(train, self._fitted[0])
 

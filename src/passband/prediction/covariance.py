@@ -20,7 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import xarray as xr
+
+from passband.analysis.profiles import Profiles
 
 #: Names of the distances between two conditions, see :func:`distances`.
 DISTANCES = "T", "correlation", "bits", "log_dose"
@@ -43,7 +44,7 @@ class Kernel:
 
     names: tuple[str, ...]
     lengths: tuple[float, ...]
-    squared: Callable[[xr.Dataset, xr.Dataset], np.ndarray]
+    squared: Callable[[Profiles, Profiles], np.ndarray]
     deviations: tuple[float, ...] | None = None
 
     @property
@@ -53,7 +54,7 @@ class Kernel:
         return np.log([*self.lengths, 0.3, 1.0]), np.array([*deviations, 1.5, 1.5])
 
 
-def distances(a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
+def distances(a: Profiles, b: Profiles) -> np.ndarray:
     """Return the squared distances between the profiles of conditions, (DISTANCES, a, b) float64.
 
     Each squared distance is a mean of the squared difference of two curves over the plane of
@@ -67,23 +68,23 @@ def distances(a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
     The squared distance `log_dose` is the squared difference of the decimal logarithms of the dose.
 
     Args:
-        a, b: Profiles with the same frequencies, see :func:`passband.analysis.profiles.profiles`.
+        a, b: Profiles with the same frequencies.
     """
-    power = a.power.values * a.area.values
-    weights = {"T": power, "correlation": power, "bits": a.area.values}
+    power = a.power * a.area
+    weights = {"T": power, "correlation": power, "bits": a.area}
     result = []
     for name, weight in weights.items():
         root = np.sqrt(weight / weight.sum())
-        result.append(_squared(*(_curves(profiles, name) * root for profiles in (a, b))))
-    result.append(_squared(a.log_dose.values[:, None], b.log_dose.values[:, None]))
+        result.append(_squared(_curves(a, name) * root, _curves(b, name) * root))
+    result.append(_squared(a.log_dose[:, None], b.log_dose[:, None]))
     return np.stack(result)
 
 
-def _curves(profiles: xr.Dataset, name: str) -> np.ndarray:
+def _curves(profiles: Profiles, name: str) -> np.ndarray:
     """Return the curves of a distance for each condition, (condition, frequency) float64."""
     if name == "correlation":
-        return np.sqrt(1 - 4.0**-profiles.bits.values)  # since 1 + s is 4 to the power of bits
-    return profiles[name].values
+        return np.sqrt(1 - 4.0**-profiles.bits)  # since 1 + s is 4 to the power of bits
+    return getattr(profiles, name)
 
 
 def _squared(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -108,13 +109,13 @@ class Factor:
         dose: (conditions,), x, the logarithm of the dose minus its mean over the fitted conditions.
     """
 
-    fitted: xr.Dataset
+    fitted: Profiles
     squared: np.ndarray
     dose: np.ndarray
     kernel: Kernel = PROFILES
 
     @classmethod
-    def of(cls, fitted: xr.Dataset, kernel: Kernel = PROFILES) -> "Factor":
+    def of(cls, fitted: Profiles, kernel: Kernel = PROFILES) -> "Factor":
         """Return the factor of the conditions of profiles."""
         squared = _distances(kernel, fitted, fitted)
         np.einsum("dii->di", squared)[:] = 0
@@ -138,7 +139,7 @@ class Factor:
         """Return the covariance of the conditions, with the mean dose of another factor."""
         return replace(self, dose=_linear(self.fitted, other.fitted)).covariance(parameters)[0]
 
-    def to(self, parameters: np.ndarray, others: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    def to(self, parameters: np.ndarray, others: Profiles) -> tuple[np.ndarray, np.ndarray]:
         """Return the covariance of other conditions with the fitted ones, and their variances.
 
         The result is an (others, fitted) array and an (others,) array.
@@ -150,16 +151,16 @@ class Factor:
         return cross, 1 + linear * dose**2 + constant
 
 
-def _distances(kernel: Kernel, a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
+def _distances(kernel: Kernel, a: Profiles, b: Profiles) -> np.ndarray:
     """Return a kernel's squared distances; those of conditions without a profile are large."""
     squared = kernel.squared(a, b)
     squared[np.isnan(squared)] = _FAR
     return squared
 
 
-def _linear(profiles: xr.Dataset, fitted: xr.Dataset) -> np.ndarray:
+def _linear(profiles: Profiles, fitted: Profiles) -> np.ndarray:
     """Return x of conditions, the logarithm of the dose minus the mean of the fitted conditions."""
-    return np.nan_to_num(profiles.log_dose.values - np.nanmean(fitted.log_dose.values))
+    return np.nan_to_num(profiles.log_dose - np.nanmean(fitted.log_dose))
 
 
 def _matern(parameters: np.ndarray, squared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -20,9 +20,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import xarray as xr
 
 from passband import PassbandError
+from passband.analysis.profiles import Profiles
 from passband.prediction.covariance import PROFILES, Factor, Kernel
 from passband.prediction.kronecker import Block, Solution, bounds
 from passband.prediction.process_parts import Explained, Modes, Rows
@@ -68,10 +68,10 @@ class GaussianProcess:
     _block: Block
     _solution: Solution
     _rows: np.ndarray
-    _networks: xr.Dataset
+    _networks: Profiles
 
     def predict(
-        self, train: xr.Dataset | None, test: xr.Dataset | None
+        self, train: Profiles | None, test: Profiles | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the expected Dice of networks under test conditions, and standard deviations.
 
@@ -92,9 +92,9 @@ class GaussianProcess:
 
     def interval(
         self,
-        train: xr.Dataset | None,
-        test: xr.Dataset | None,
-        edge: xr.Dataset | None = None,
+        train: Profiles | None,
+        test: Profiles | None,
+        edge: Profiles | None = None,
         octaves: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the expected Dice, and the ends of the 90% interval, see :meth:`predict`.
@@ -135,7 +135,7 @@ class GaussianProcess:
         predicted = np.full((len(self._rows), block.Y.shape[1]), np.nan)
         scaled = block.predicted_test(self._solution)
         predicted[self._rows >= 0] = _dice(self.mean + self.deviation * scaled)
-        return block.test.fitted.condition.values, predicted
+        return block.test.fitted.ids, predicted
 
     def left_out_interval(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the Dice of :meth:`left_out`, and the ends of its 90% interval, (row, test) each.
@@ -165,9 +165,9 @@ class GaussianProcess:
         _, of_test, (_, kappa, signal, noise) = block.split(self.theta)
         rows = self._all_rows()
         return Explained(
-            tests=block.test.fitted.condition.values,
+            tests=block.test.fitted.ids,
             parameters=of_test,
-            dose=float(block.test.fitted.log_dose.values.mean()),
+            dose=float(block.test.fitted.log_dose.mean()),
             weights=signal * rows.weights @ s.V.T,
             own=rows.own,
             H=rows.H if s.B is None else None,
@@ -178,7 +178,7 @@ class GaussianProcess:
             noise=noise,
         )
 
-    def modes(self, train: xr.Dataset, test: xr.Dataset | None, replicas: int = 1) -> Modes:
+    def modes(self, train: Profiles, test: Profiles | None, replicas: int = 1) -> Modes:
         """Return what is unknown about networks of training conditions that were not fitted.
 
         The values of a network under the fitted test conditions are written in the basis of the
@@ -211,7 +211,7 @@ class GaussianProcess:
         rest = np.outer(own + rho / replicas, left)
         return Modes(covariance, (E / b) ** 2, rest, noise / replicas)
 
-    def slopes(self, train: xr.Dataset, test: xr.Dataset | None) -> np.ndarray:
+    def slopes(self, train: Profiles, test: Profiles | None) -> np.ndarray:
         """Return the derivative of Dice by the scaled logit in each cell, (row, test) float64.
 
         The derivative is taken at the expected Dice. It is multiplied by the factor of standard
@@ -227,7 +227,7 @@ class GaussianProcess:
         return inflation * self.deviation * (1 + 2 * _OFFSET) * share * (1 - share)
 
     def _logits(
-        self, train: xr.Dataset | None, test: xr.Dataset | None
+        self, train: Profiles | None, test: Profiles | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return means and standard deviations of the logit of Dice, (row, test)."""
         if train is None:
@@ -260,7 +260,7 @@ class GaussianProcess:
         fitted, lacking = self._fitted_rows(), np.flatnonzero(self._rows < 0)
         if not len(lacking):
             return fitted
-        new = self._new_rows(self._networks.isel(condition=lacking))
+        new = self._new_rows(self._networks[lacking])
         order = np.argsort(np.concatenate([np.flatnonzero(self._rows >= 0), lacking]))
         pairs = zip(fitted, new, strict=True)
         return Rows(
@@ -274,7 +274,7 @@ class GaussianProcess:
         A = None if s.B is None else s.U.rows(np.arange(len(own))) * a.T
         return Rows(own, s.U.values(a * s.weights), s.U.sums_of_squares(a**2 / s.D), A)
 
-    def _new_rows(self, train: xr.Dataset) -> Rows:
+    def _new_rows(self, train: Profiles) -> Rows:
         """Return what is known about networks that were not fitted, with training profiles."""
         block, s = self._block, self._solution
         of_train, _, (rho, *_) = block.split(self.theta)
@@ -287,8 +287,8 @@ class GaussianProcess:
 
 def fit(
     Y: np.ndarray,
-    train: xr.Dataset,
-    test: xr.Dataset,
+    train: Profiles,
+    test: Profiles,
     theta: np.ndarray | None = None,
     kernel: Kernel = PROFILES,
 ) -> GaussianProcess:
@@ -302,8 +302,8 @@ def fit(
             condition. NaN where there is no value. Rows and columns without any value are not used
             in the fit. If more cells lack a value than :data:`MISSING` allows, the columns and rows
             that lack most values are not used either.
-        train: The profile of the training condition of each row, see
-            :func:`passband.analysis.profiles.profiles`. Rows with the same condition are replicas.
+        train: The profile of the training condition of each row. Rows with the same condition are
+            replicas.
         test: The profile of the test condition of each column.
         theta: The parameters, if they are known from an earlier fit with the same kernel to the
             same data, or to a part of it. Then no optimizer runs.
@@ -317,7 +317,7 @@ def fit(
 
     Y = np.asarray(Y, dtype=float)
     rows, columns = _fitted_block(np.isfinite(Y))
-    ids, group = np.unique(train.condition.values[rows].astype(str), return_inverse=True)
+    ids, group = np.unique(train.ids[rows], return_inverse=True)
     if min(len(ids), len(columns)) < FEWEST:
         raise PassbandError(
             f"{len(ids)} training and {len(columns)} test conditions with results: a prediction "
@@ -332,8 +332,8 @@ def fit(
         np.where(np.isfinite(scaled), scaled, 0.0),
         unknown,
         group,
-        Factor.of(train.isel(condition=first), kernel),
-        Factor.of(test.isel(condition=columns), kernel),
+        Factor.of(train[first], kernel),
+        Factor.of(test[columns], kernel),
     )
     # The matrices are small. If other programs run, threads wait for each other for longer than one
     # thread computes.

@@ -23,7 +23,7 @@ def known():
 @pytest.mark.parametrize("side", [0, 1])
 def test_neither_the_process_nor_its_parameters_see_what_is_left_out(known, side):
     Y, profiles = known
-    out = profiles.condition_defocus_nm.values == 15
+    out = profiles.parameters["defocus_nm"] == 15
     hidden = Y.copy()
     hidden[(out, slice(None)) if side == 0 else (slice(None), out)] = 0.5
     ends = profiles, profiles
@@ -40,7 +40,7 @@ def test_networks_that_are_left_out_have_the_same_test_images(known):
     """The images of each test have their own effect, which new networks share."""
     Y, profiles = known
     own = 0.05 * np.random.default_rng(2).normal(size=Y.shape[1])
-    out = profiles.condition_defocus_nm.values == 15
+    out = profiles.parameters["defocus_nm"] == 15
     found, _ = left_out(np.clip(Y + own, 0, 1), (profiles, profiles), 0, out, PROFILES)
     apart = (found - left_out(Y, (profiles, profiles), 0, out, PROFILES)[0]).mean(0)
     assert np.corrcoef(apart, own)[0, 1] > 0.95
@@ -48,7 +48,7 @@ def test_networks_that_are_left_out_have_the_same_test_images(known):
 
 def test_parameters_are_found_from_a_part_of_many_rows(known, monkeypatch):
     Y, profiles = known
-    out, sizes, fit = profiles.condition_defocus_nm.values == 15, [], gaussian_process.fit
+    out, sizes, fit = profiles.parameters["defocus_nm"] == 15, [], gaussian_process.fit
     monkeypatch.setattr(level_scores, "ROWS", 9)
     monkeypatch.setattr(
         gaussian_process,
@@ -72,7 +72,7 @@ def scored():
     """The scores of Dice that falls with the distance of T(q), and what they are computed from."""
     metrics, _ = make_metrics(GRID)
     profiles, random = make_profiles(metrics), np.random.default_rng(3)
-    T = profiles["gold"]["T"].values
+    T = profiles["gold"].T
     apart = ((T[:, None] - T) ** 2).mean(-1)
     M = 0.9 - 0.5 * apart / apart.max()
     table = make_table(GRID, M, replicas=3)
@@ -153,7 +153,7 @@ def test_units_of_scaled_parameters_are_standard_deviations(known):
     kernel = scaled(profiles, profiles)
     assert len(kernel.names) == len(kernel.lengths) == 4
     np.testing.assert_allclose(kernel.squared(profiles, profiles).mean((1, 2)), 2)
-    some = profiles.isel(condition=slice(3))
-    phase = profiles.condition_defocus_nm * profiles.condition_aperture_mrad**2
-    expected = np.subtract.outer(phase.values[:3], phase.values) ** 2 / float(phase.var())
+    some = profiles[:3]
+    phase = profiles.parameters["defocus_nm"] * profiles.parameters["aperture_mrad"] ** 2
+    expected = np.subtract.outer(phase[:3], phase) ** 2 / phase.var()
     np.testing.assert_allclose(kernel.squared(some, profiles)[0], expected)

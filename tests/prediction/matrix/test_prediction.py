@@ -26,7 +26,7 @@ def make_study(grid=GRID, replicas=2):
     """Return a table of Dice that falls with the distance of T(q), with noise, and the profiles."""
     metrics, _ = make_metrics(grid)
     profiles = make_profiles(metrics)
-    T = profiles["gold"]["T"].values
+    T = profiles["gold"].T
     apart = ((T[:, None] - T) ** 2).mean(-1)
     table = make_table(grid, 0.9 - 0.5 * apart / apart.max(), replicas=replicas)
     noise = 0.02 * np.random.default_rng(1).normal(size=table.dice.shape)
@@ -78,8 +78,8 @@ def test_conditions_without_networks_are_predicted_from_the_others():
     np.testing.assert_allclose(found.true[5], D[5, 1], atol=1e-6)  # its only replica
     profile = profiles["gold"]
     Y = np.nanmean(D.values[known], axis=1)
-    process = fit(Y, (profile.isel(condition=known), profile))
-    expected, low, high = process.interval(profile.isel(condition=rows), None)
+    process = fit(Y, (profile[known], profile))
+    expected, low, high = process.interval(profile[rows], None)
     np.testing.assert_allclose(found.expected[rows], expected, atol=1e-6)
     np.testing.assert_allclose(found.expected_interval[rows, :, 0], low, atol=1e-6)
     np.testing.assert_allclose(found.expected_interval[rows, :, 1], high, atol=1e-6)

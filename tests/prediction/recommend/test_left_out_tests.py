@@ -35,7 +35,7 @@ def parts():
 
 @pytest.fixture(scope="module")
 def networks():
-    return profiled(TRAIN).isel(condition=np.repeat(np.arange(8), 2))
+    return profiled(TRAIN)[np.repeat(np.arange(8), 2)]
 
 
 @pytest.fixture(scope="module")

@@ -112,8 +112,8 @@ def test_below_the_tested_doses_dice_is_not_above_that_at_the_lowest():
     edge, below = found("12", "100"), found("12", "60")
     rising = Known(TRAIN)
     rising.predict = lambda train, test: (
-        np.full((4, test.sizes["condition"]), 1.0) - test.log_dose.values / 10,
-        np.full((4, test.sizes["condition"]), 0.02),
+        np.full((4, len(test)), 1.0) - test.log_dose / 10,
+        np.full((4, len(test)), 0.02),
     )
     groups = [Group("gold", "net", IDS, rising)]
     capped = found("12", "60", groups=groups, axes=None)

@@ -26,7 +26,7 @@ def known():
     metrics, _ = make_metrics(noise=0.01)
     profiles = make_profiles(metrics)["gold"]
     Y = matrix(metrics).dice.values
-    model = gaussian_process.fit(Y[KNOWN], profiles.isel(condition=KNOWN), profiles)
+    model = gaussian_process.fit(Y[KNOWN], profiles[KNOWN], profiles)
     return model, profiles, Y
 
 
@@ -37,12 +37,12 @@ def is_trained(rows, number=24):
 def exact(model, profiles, rows):
     """Return variances (row, test) of scaled logits with the given rows known, cell by cell."""
     rho, kappa, signal, noise = np.exp(model.theta[2 * N :])
-    k, _ = model._block.train.to(model.theta[:N], profiles.isel(condition=KNOWN))
+    k, _ = model._block.train.to(model.theta[:N], profiles[KNOWN])
     from passband.prediction.covariance import Factor
 
-    mean = model._block.train.fitted.log_dose.values.mean()
+    mean = model._block.train.fitted.log_dose.mean()
     factor = Factor.of(profiles)
-    dose = profiles.log_dose.values - mean
+    dose = profiles.log_dose - mean
     R, _ = Factor(profiles, factor.squared, dose).covariance(model.theta[:N])
     np.testing.assert_allclose(R[np.ix_(KNOWN, KNOWN)], k, rtol=1e-10)
     R = R + rho * np.eye(len(R))
@@ -90,7 +90,7 @@ def test_each_choice_is_the_one_that_reduces_the_variance_most(known, monkeypatc
 def test_further_test_conditions_have_the_variance_of_the_model(known):
     """The variance of a cell is that of `predict`, for test conditions that were not fitted."""
     model, profiles, _ = known
-    hidden, test = profiles.isel(condition=[1, 2, 3]), profiles.isel(condition=[4, 8])
+    hidden, test = profiles[[1, 2, 3]], profiles[[4, 8]]
     modes = model.modes(hidden, test)
     variance = np.einsum("kii,jk->ij", modes.covariance, modes.projection)
     variance += modes.rest + modes.noise
@@ -128,8 +128,8 @@ def test_a_group_in_which_a_condition_is_trained_does_not_count_it(known):
 
 def test_a_range_of_use_changes_the_choice(known):
     model, profiles, _ = known
-    low = [k for k, id in enumerate(profiles.condition.values) if "df+0005" in str(id)]
-    test = profiles.isel(condition=low)
+    low = [k for k, id in enumerate(profiles.ids) if "df+0005" in str(id)]
+    test = profiles[low]
     whole, _ = choose([unknown(model, profiles, is_trained(KNOWN))], 8)
     of_use, _ = choose([unknown(model, profiles, is_trained(KNOWN), test)], 8)
     assert whole != of_use
@@ -137,15 +137,15 @@ def test_a_range_of_use_changes_the_choice(known):
 
 def test_cross_validation_uses_no_left_out_network(known):
     model, profiles, Y = known
-    train = profiles.isel(condition=KNOWN)
+    train = profiles[KNOWN]
     error = sequential_design.cross_validated(Y[KNOWN], train, profiles, model.theta, 0)
     assert 0.01 < error < 0.3
     # The order of networks does not matter, and two conditions are too few.
-    turned = profiles.isel(condition=KNOWN[::-1])
+    turned = profiles[KNOWN[::-1]]
     assert sequential_design.cross_validated(
         Y[KNOWN[::-1]], turned, profiles, model.theta, 0
     ) == pytest.approx(error)
-    few = profiles.isel(condition=KNOWN[:2])
+    few = profiles[KNOWN[:2]]
     assert np.isnan(sequential_design.cross_validated(Y[:2], few, profiles, model.theta, 0))
 
 

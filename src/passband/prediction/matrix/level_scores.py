@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import xarray as xr
 
+from passband.analysis.profiles import Profiles
 from passband.grid import axes_of
 from passband.prediction import gaussian_process
 from passband.prediction.covariance import PROFILES, Kernel
@@ -29,7 +30,7 @@ GROUPS = 5
 
 def fit(
     Y: np.ndarray,
-    ends: Sequence[xr.Dataset],
+    ends: Sequence[Profiles],
     kernel: Kernel = PROFILES,
     theta: np.ndarray | None = None,
 ) -> gaussian_process.GaussianProcess:
@@ -42,14 +43,14 @@ def fit(
     """
     if theta is None:
         rows = np.sort(generator(0, "rows").permutation(len(Y))[:ROWS])
-        few = Y[rows], ends[0].isel(condition=rows), ends[1]
+        few = Y[rows], ends[0][rows], ends[1]
         theta = gaussian_process.fit(*few, kernel=kernel).theta
     return gaussian_process.fit(Y, *ends, theta, kernel)
 
 
 def left_out(
     Y: np.ndarray,
-    ends: Sequence[xr.Dataset],
+    ends: Sequence[Profiles],
     side: int,
     out: np.ndarray,
     kernel: Kernel,
@@ -68,25 +69,27 @@ def left_out(
         The Dice, and the parameters `theta`, which are found unless they are given.
     """
     kept = list(ends)
-    kept[side] = ends[side].isel(condition=~out)
+    kept[side] = ends[side][~out]
     process = fit(np.compress(~out, Y, side), kept, kernel, theta)
-    new = ends[side].isel(condition=out)
+    new = ends[side][out]
     found, _ = process.predict(None, new) if side else process.predict(new, None)
     return found, process.theta
 
 
-def scaled(*ends: xr.Dataset) -> Kernel:
+def scaled(*ends: Profiles) -> Kernel:
     """Return the distances of scaled parameters, whose lengths are near 1, see docs/metrics.md.
 
     Defocus and Cs are phases at the edge of the aperture. The unit of each parameter is its
     standard deviation over the conditions of both ends.
     """
-    powers = {"condition_defocus_nm": 2, "condition_cs_um": 4}
-    axes = [n for n in map(str, ends[0].coords) if n.startswith("condition_") and "dose" not in n]
+    powers = {"defocus_nm": 2, "cs_um": 4}
+    axes = [name for name in ends[0].parameters if name != "dose_e_per_A2"]
 
-    def values(of: xr.Dataset) -> np.ndarray:
-        angle = of.condition_aperture_mrad
-        return np.array([*(of[name] * angle ** powers.get(name, 0) for name in axes), of.log_dose])
+    def values(of: Profiles) -> np.ndarray:
+        known = of.parameters
+        angle = known["aperture_mrad"]
+        lens = [known[name] * angle ** powers.get(name, 0) for name in axes]
+        return np.array([*lens, of.log_dose])
 
     unit = np.concatenate([values(of) for of in ends], axis=1).std(1).clip(1e-9)[:, None, None]
     return Kernel(
@@ -97,13 +100,13 @@ def scaled(*ends: xr.Dataset) -> Kernel:
 
 
 def level_scores(
-    cells: xr.DataArray, profiles: xr.Dataset, seed: int, progress: Callable = iter
+    cells: xr.DataArray, profiles: Profiles, seed: int, progress: Callable = iter
 ) -> xr.Dataset:
     """Return predictions of levels that neither the process nor its parameters have seen.
 
     Args:
         cells: A matrix, see :func:`passband.prediction.matrix.matrices.matrices`.
-        profiles: Profiles of all conditions, see :func:`passband.analysis.profiles.profiles`.
+        profiles: Profiles of all conditions.
 
     Returns:
         - Each of :data:`passband.prediction.matrix.interaction.SCORES` is ``level_{name}`` over
@@ -118,7 +121,7 @@ def level_scores(
     cells = cells.isel(train=trained)
     D = cells.values
     Y = np.nanmean(D, axis=1)
-    ends = [profiles.sel(condition=cells[end].values) for end in ENDS]
+    ends = [profiles.of(cells[end].values) for end in ENDS]
     kernels = {RIVAL: scaled(*ends), PREDICTOR: PROFILES}
     squares: dict[str, list[np.ndarray]] = {}
     ceilings: dict[str, list[np.ndarray]] = {}

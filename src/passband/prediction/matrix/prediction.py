@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from passband.analysis.bootstrap import interval_edges, percentile_interval, with_interval
+from passband.analysis.profiles import Profiles
 from passband.matrices.leaving import group_names
 from passband.prediction.matrix.level_scores import ENDS, fit, level_scores
 from passband.prediction.matrix.matrices import TooFewError, is_trained, matrices
@@ -21,7 +22,7 @@ COVERAGE = 0.9
 
 def assess(
     table: xr.Dataset,
-    profiles: Mapping[str, xr.Dataset],
+    profiles: Mapping[str, Profiles],
     draws: int = 200,
     confidence: float = 0.95,
     seed: int = 0,
@@ -33,7 +34,7 @@ def assess(
         table: The table of results, see :func:`passband.analysis.table.aggregate`, without
             mixtures.
         profiles: For each training specimen, profiles of all conditions with the specimen's
-            spectrum, see :func:`passband.analysis.profiles.profiles`.
+            spectrum.
         draws: Number of bootstrap samples of the interval of `smoothness`; 0 for no interval.
         confidence: Intended coverage of this interval.
 
@@ -68,7 +69,7 @@ def assess(
     return _joined(parts, table)
 
 
-def unfinished(table: xr.Dataset, profiles: Mapping[str, xr.Dataset]) -> xr.Dataset | None:
+def unfinished(table: xr.Dataset, profiles: Mapping[str, Profiles]) -> xr.Dataset | None:
     """Return what :func:`assess` says of conditions without networks, in seconds.
 
     Returns:
@@ -87,7 +88,7 @@ def unfinished(table: xr.Dataset, profiles: Mapping[str, xr.Dataset]) -> xr.Data
     return _joined(parts, table) if parts else None
 
 
-def untrained(cells: xr.DataArray, profiles: xr.Dataset) -> xr.Dataset:
+def untrained(cells: xr.DataArray, profiles: Profiles) -> xr.Dataset:
     """Return what the process expects of training conditions without networks.
 
     Args:
@@ -101,10 +102,10 @@ def untrained(cells: xr.DataArray, profiles: xr.Dataset) -> xr.Dataset:
     known = is_trained(cells)
     if known.all():
         return xr.Dataset()
-    train, test = (profiles.sel(condition=cells[end].values) for end in ENDS)
-    process = fit(_mean(cells)[known], (train.isel(condition=known), test))
+    train, test = (profiles.of(cells[end].values) for end in ENDS)
+    process = fit(_mean(cells)[known], (train[known], test))
     found = np.full((3, len(known), cells.sizes["test"]), np.nan, "float32")
-    found[:, ~known] = process.interval(train.isel(condition=~known), None)
+    found[:, ~known] = process.interval(train[~known], None)
     words = "Dice that T(q) and the trained networks lead to expect"
     return xr.Dataset(
         with_interval("expected", ENDS, np.moveaxis(found, 0, -1), words, COVERAGE),

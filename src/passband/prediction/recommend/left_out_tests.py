@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import xarray as xr
 
+from passband.analysis.profiles import Profiles
 from passband.grid import Condition
 from passband.prediction import gaussian_process
 from passband.prediction.gaussian_process import GaussianProcess
 from passband.prediction.range_of_use import TestedDoses
-from passband.prediction.recommend.network_ranking import Profiles, predicted
+from passband.prediction.recommend.network_ranking import ProfilesOf, predicted
 
 #: Most cells (training conditions × test conditions) with which the parameters of a process are
 #: found again without each test condition. With so many, this takes about a minute.
@@ -42,9 +42,9 @@ def left_out(
     model: GaussianProcess,
     D: np.ndarray,
     parts: Sequence[np.ndarray],
-    networks: xr.Dataset,
+    networks: Profiles,
     tests: Sequence[Condition],
-    profiles: Profiles,
+    profiles: ProfilesOf,
 ) -> LeftOut:
     """Return what the process expects under each test condition if it does not know its column.
 
@@ -55,7 +55,7 @@ def left_out(
         networks: The profile of the training condition of each network.
         tests: The test conditions, each once.
     """
-    refit = networks.indexes["condition"].nunique() * len(tests) <= MOST_REFITTED
+    refit = len(np.unique(networks.ids)) * len(tests) <= MOST_REFITTED
     of_tests = profiles(tests)
     known_to_all = None
     if not refit:
@@ -71,7 +71,7 @@ def left_out(
             found[:, :, j] = [values[:, j] for values in known_to_all]
             continue
         others = np.delete(np.arange(len(tests)), j)
-        rest = of_tests.isel(condition=others)
+        rest = of_tests[others]
         process = _fit(D[:, others], networks, rest, None if refit else model)
         ends = predicted(process, None, [test], profiles, doses)
         of_parts = [
@@ -84,7 +84,7 @@ def left_out(
 
 
 def _fit(
-    D: np.ndarray, networks: xr.Dataset, tests: xr.Dataset, like: GaussianProcess | None
+    D: np.ndarray, networks: Profiles, tests: Profiles, like: GaussianProcess | None
 ) -> GaussianProcess:
     """Return a process with the parameters of another, or with those that fit best."""
     theta = None if like is None else like.theta

@@ -13,8 +13,8 @@ from itertools import combinations, product
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
+from passband.analysis.profiles import Profiles
 from passband.grid import Condition
 from passband.network_id import NetworkId
 from passband.prediction.gaussian_process import Z90, GaussianProcess
@@ -27,8 +27,8 @@ MOST_CANDIDATES = 1_000
 #: How an expected Dice was obtained.
 MEASURED, INTERPOLATED, EXTRAPOLATED = "measured", "interpolated", "extrapolated"
 
-#: A function that returns the profiles of conditions, see :func:`passband.analysis.profiles`.
-Profiles = Callable[[Sequence[Condition]], xr.Dataset]
+#: A function that returns the profiles of conditions.
+ProfilesOf = Callable[[Sequence[Condition]], Profiles]
 
 
 @dataclass(frozen=True)
@@ -213,29 +213,30 @@ class Recommendation:
         }
 
 
-def transfer_distances(a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
+def transfer_distances(a: Profiles, b: Profiles) -> np.ndarray:
     """Return the distances of the transfers T(q) of two sets of conditions, (a, b) float array.
 
     The distance is the root mean square of T − T′ over the plane of spatial frequencies.
     """
-    weight = np.sqrt(a.area.values / a.area.values.sum())
-    left, right = (ends.T.transpose("condition", "frequency").values * weight for ends in (a, b))
+    weight = np.sqrt(a.area / a.area.sum())
+    left = a.T * weight
+    right = b.T * weight
     squares = (left**2).sum(1)[:, None] + (right**2).sum(1) - 2 * left @ right.T
     return np.sqrt(np.maximum(squares, 0))
 
 
-def distances(a: xr.Dataset, b: xr.Dataset, scale: xr.Dataset) -> np.ndarray:
+def distances(a: Profiles, b: Profiles, scale: Profiles) -> np.ndarray:
     """Return distances of conditions by transfer and logarithm of the dose, (a, b) float array.
 
     Both distances are divided by their root mean square between the conditions of `scale`, squared
     and added. A distance that is 0 between all conditions of `scale` is left out.
 
     Args:
-        a, b, scale: Profiles of conditions, see :func:`passband.analysis.profiles.profiles`.
+        a, b, scale: Profiles of conditions.
     """
 
-    def squares(x: xr.Dataset, y: xr.Dataset) -> np.ndarray:
-        by_dose = np.subtract.outer(x.log_dose.values, y.log_dose.values)
+    def squares(x: Profiles, y: Profiles) -> np.ndarray:
+        by_dose = np.subtract.outer(x.log_dose, y.log_dose)
         return np.stack([transfer_distances(x, y), by_dose]) ** 2
 
     mean = squares(scale, scale).mean((1, 2), keepdims=True)
@@ -245,9 +246,9 @@ def distances(a: xr.Dataset, b: xr.Dataset, scale: xr.Dataset) -> np.ndarray:
 
 def predicted(
     model: GaussianProcess,
-    train: xr.Dataset | None,
+    train: Profiles | None,
     points: Sequence[Condition],
-    profiles: Profiles,
+    profiles: ProfilesOf,
     doses: TestedDoses,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return what a model expects under asked conditions, which may be beyond the tested doses.
@@ -277,7 +278,7 @@ def expected_dice(
     groups: Sequence[Group],
     measured: NetworkDice | None,
     points: Sequence[Condition],
-    profiles: Profiles,
+    profiles: ProfilesOf,
     doses: TestedDoses,
 ) -> NetworkDice:
     """Return the Dice of all networks under conditions: measured, or else expected.
@@ -313,7 +314,7 @@ def recommend(
     tested: Sequence[Condition],
     extra: Sequence[Condition],
     asked: Asked,
-    profiles: Profiles,
+    profiles: ProfilesOf,
     specimen: str,
     train_axes: Mapping[str, Sequence[float]] | None = None,
     allowed: Callable[[Condition], bool] = lambda condition: True,
@@ -409,7 +410,7 @@ def candidates(asked: Asked, axes: Mapping[str, Sequence[float]]) -> list[Condit
 def train_next(
     groups: Sequence[Group],
     asked: Asked,
-    profiles: Profiles,
+    profiles: ProfilesOf,
     axes: Mapping[str, Sequence[float]],
     best: float,
     doses: TestedDoses,

@@ -17,8 +17,8 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
+from passband.analysis.profiles import Profiles
 from passband.axes import AXES
 from passband.grid import Condition, ordered
 from passband.prediction import gaussian_process
@@ -100,9 +100,9 @@ class Next:
 
 def unknown(
     model: gaussian_process.GaussianProcess,
-    candidates: xr.Dataset,
+    candidates: Profiles,
     is_trained: np.ndarray,
-    test: xr.Dataset | None = None,
+    test: Profiles | None = None,
     weights: np.ndarray | None = None,
     replicas: int = 1,
 ) -> Unknown:
@@ -185,7 +185,7 @@ def choose(
 
 
 def cross_validated(
-    Y: np.ndarray, train: xr.Dataset, test: xr.Dataset, theta: np.ndarray, seed: int
+    Y: np.ndarray, train: Profiles, test: Profiles, theta: np.ndarray, seed: int
 ) -> float:
     """Return the root mean square error of Dice of trained networks that the model has not seen.
 
@@ -199,7 +199,7 @@ def cross_validated(
     Returns:
         The error; NaN with fewer than four training conditions.
     """
-    ids, group = np.unique(train.condition.values.astype(str), return_inverse=True)
+    ids, group = np.unique(train.ids, return_inverse=True)
     folds = min(FOLDS, len(ids) // 2)
     if folds < 2:
         return np.nan
@@ -208,8 +208,8 @@ def cross_validated(
     for fold in range(folds):
         left_out = part == fold
         known = np.flatnonzero(~left_out)
-        model = gaussian_process.fit(Y[known], train.isel(condition=known), test, theta)
-        hidden = train.isel(condition=np.flatnonzero(left_out))
+        model = gaussian_process.fit(Y[known], train[known], test, theta)
+        hidden = train[left_out]
         squares.append((model.predict(hidden, test)[0] - Y[left_out]) ** 2)
     return float(np.sqrt(np.nanmean(np.concatenate(squares))))
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from passband.analysis.profiles import Profiles
 from passband.axes import AXES
 from passband.grid import Condition
 from passband.matrices.matrix import Matrix
@@ -43,7 +44,7 @@ def ranking(
     tested: Sequence[Condition],
     further: Sequence[Condition],
     measured: Mapping[tuple[str, str], np.ndarray],
-    profile: xr.Dataset,
+    profile: Profiles,
     response: np.ndarray,
     specimen: str,
     blocks: Blocks,
@@ -58,13 +59,13 @@ def ranking(
         measured: Mean Dice of the networks of a specimen and architecture, over the conditions of
             `tested` and `further`, each (network, test); NaN where a network was not tested.
         profile: The profile of any condition, with the frequencies and the spectrum of all
-            profiles, see :func:`passband.analysis.profiles.profiles`.
+            profiles.
         response: (frequency,), transfer of vibration and detector at the frequencies of `profile`,
             for the study's own values of further axes.
         unlearned: Networks that did not learn, which the page does not rank.
     """
     frequencies = {
-        name: blocks.floats(profile[name].values)
+        name: blocks.floats(getattr(profile, name))
         for name in ("frequency", "azimuth", "area", "power")
     }
     every = {condition.id: condition for condition in (*tested, *further)}
