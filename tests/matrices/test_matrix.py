@@ -243,6 +243,12 @@ def test_metrics_are_those_of_the_same_conditions(table):
     np.testing.assert_array_equal(matrix.metrics.dice, matrix.dice)
 
 
+def test_metrics_of_the_same_conditions_are_not_copied(table):
+    stored = xr.Dataset({"dice": table.dice.mean("replica").transpose(*GROUP, "train", "test")})
+    matrix = matrices(table, stored)[2]
+    assert np.shares_memory(matrix.metrics.dice.values, stored.dice.values)
+
+
 def test_metrics_of_other_conditions_than_the_tables_are_one_clear_line(table):
     M = table.dice.mean("replica").transpose(*GROUP, "train", "test")
     older = matrices(table, xr.Dataset({"dice": M.isel(test=[0, 1])}))[0]

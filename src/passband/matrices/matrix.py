@@ -451,13 +451,17 @@ class Matrix:
         if self.name not in found:
             raise PassbandError(f"{self.label}: there are no OOD metrics of it; run the study")
         stored = found[self.name]
+        places = {}
         for side, ids in zip(_SIDES, (self.rows, self.columns), strict=True):
-            if lacking := sorted({*ids} - {*stored[side].values.tolist()}):
+            known = stored[side].values.tolist()
+            if known != [*ids]:  # the same conditions need no copy
+                places[side] = list(ids)
+            if lacking := sorted({*ids} - {*known}):
                 raise PassbandError(
                     f"{self.label}: the OOD metrics have no {side} = {lacking[0]}, which the table "
                     "of results has; run the study again"
                 )
-        return stored.sel(train=list(self.rows), test=list(self.columns))
+        return stored.sel(places)
 
     # ── Parts ────────────────────────────────────────────────────────────────────────────────────
 
