@@ -128,6 +128,22 @@ def test_exit_waves_depend_on_the_pixel_of_multislice_and_images_do_not():
     assert explicit.exit_wave_params() == Microscope().exit_wave_params()
 
 
+def test_only_exit_waves_depend_on_the_engine_and_the_default_is_in_no_params():
+    named, other = (Microscope(engine=engine) for engine in ("passband", "abtem"))
+    assert named.exit_wave_params() == Microscope().exit_wave_params()
+    assert "engine" not in named.exit_wave_params()
+    changed = {"engine": "abtem", "multislice_pixel_A": 0.02}
+    assert other.exit_wave_params() == Microscope().exit_wave_params() | changed
+    assert other.imaging_params() == Microscope().imaging_params()
+    assert other.transfer_params() == Microscope().transfer_params()
+    assert other.lens_params() == Microscope().lens_params()
+    # On the same pixels, the waves are others.
+    same = {"multislice_pixel_A": 0.05}
+    ours, theirs = Microscope(**same), Microscope(**same, engine="abtem")
+    assert ours.multislice == theirs.multislice
+    assert ours.exit_wave_params() != theirs.exit_wave_params()
+
+
 def test_only_a_focal_series_depends_on_focal_members():
     given = {"coherence": "quasi-coherent", "focal_members": 7}
     assert Microscope(focal_members=7).imaging_params()["focal_members"] == 7

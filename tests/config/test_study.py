@@ -89,6 +89,7 @@ def test_config_yaml_shows_every_key():
 #: Keys that no study in studies/ sets, and why.
 UNSET = {
     "study.allow_incomplete": "a run from scratch has no record yet; tests of holes set it",
+    "microscope.engine": "tests/workflow/test_engines.py has a study with abTEM",
     "microscope.detector.noise.table": "unused with a kernel; unit tests have the other forms",
     "microscope.detector.mtf_nyquist": "unused with a table; unit tests have the other forms",
     **{
@@ -401,6 +402,12 @@ BAD = [
         "microscope.multislice_pixel_A",
         0.005,
         "= 0.005: must be 'auto' or a number between 0.01 and",
+    ),
+    ("microscope.engine", "abtme", "microscope.engine = 'abtme': must be 'passband' or 'abtem'"),
+    (
+        "microscope.engine",
+        ["abtem"],
+        "microscope.engine = ['abtem']: must be 'passband' or 'abtem'",
     ),
     ("microscope.multislice_pixel_A", "fine", "= 'fine': must be 'auto' or a number between 0.01"),
     (
@@ -767,6 +774,41 @@ def test_auto_pixel_of_multislice(energy, pixel, expected):
     written_out = Microscope(**given, multislice_pixel_A=expected)
     assert written_out.multislice_A == expected
     assert written_out.multislice == microscope.multislice
+
+
+@pytest.mark.parametrize(
+    ("energy", "pixel", "expected"),
+    [(300, 0.3, 0.02), (80, 0.6, 0.02), (300, 0.1, 0.01), (300, 0.06, 0.006)],
+)
+def test_auto_pixel_of_abtem_is_smaller(energy, pixel, expected):
+    given = {"energy_kev": energy, "pixel_size_A": pixel}
+    microscope = Microscope(**given, engine="abtem")
+    assert microscope.multislice_A == expected < Microscope(**given).multislice_A
+    assert microscope.multislice.field_A == pytest.approx(128 * pixel, rel=1e-15)
+
+
+@pytest.mark.parametrize(("oversampling", "least"), [(1, 0.291), (2, 0.145)])
+def test_pixels_too_coarse_for_abtem_are_refused(oversampling, least):
+    given = {"engine": "abtem", "oversampling": oversampling}
+    says = (
+        rf"= {0.3 / oversampling:g}: is too coarse for microscope\.engine = 'abtem', whose "
+        rf"antialias aperture would cut the image's frequencies; take {least:g} Å or less"
+    )
+    with pytest.raises(ConfigError, match=says):
+        validate({"microscope": given | {"multislice_pixel_A": 0.3 / oversampling}})
+    kept = validate({"microscope": given | {"multislice_pixel_A": least}}).microscope
+    # From there on, abTEM's aperture is 1 up to the cutoff of the image, see `abtem.antialias`.
+    taper, cutoff = 0.01, 1 / 3
+    assert (cutoff - taper) / kept.multislice.pixel_A >= kept.wave_sampling.cutoff
+
+
+def test_a_field_too_large_for_abtem_names_the_pixel_that_fits():
+    says = (
+        r"microscope\.multislice_pixel_A = auto: makes 30720 pixels a side, which must not exceed "
+        r"16384; take 0\.038 Å or more, or a smaller field$"
+    )
+    with pytest.raises(ConfigError, match=says):
+        validate({"microscope": {"engine": "abtem", "field_px": 2048}})
 
 
 def test_specimens_have_the_lattice_spacings_of_their_materials():

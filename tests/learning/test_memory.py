@@ -201,6 +201,17 @@ def test_simulate_jobs_ask_for_their_grid_and_their_structures():
     assert 1e6 * memory.simulate_mb(many) > 2 * waves
 
 
+def test_simulate_jobs_with_abtem_ask_for_more():
+    pixels = {"multislice_pixel_A": 0.0125}
+    ours = changed(PAPER, microscope=pixels)
+    theirs = changed(PAPER, microscope=pixels | {"engine": "abtem"})
+    # 120 bytes a pixel were measured.
+    assert 1.1 * 120 * 8192**2 < 1e6 * memory.simulate_mb(theirs) < 1.5 * 120 * 8192**2
+    assert memory.simulate_minutes(theirs) == pytest.approx(
+        4 * memory.simulate_minutes(ours), abs=4 * 60
+    )
+
+
 def test_small_jobs_ask_for_the_least():
     assert memory.train_mb(SMALLEST, "compact-w4-d2") == memory.LEAST
     assert memory.evaluate_mb(SMALLEST, "compact-w4-d2") == memory.LEAST

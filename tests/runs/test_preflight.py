@@ -365,11 +365,25 @@ def test_a_machine_without_slurm_is_fine(monkeypatch):
 
 
 def test_an_error_in_a_check_is_a_result(tmp_path, monkeypatch):
-    monkeypatch.setattr(preflight, "packages", lambda: 1 / 0)
+    monkeypatch.setattr(preflight, "packages", lambda _: 1 / 0)
     monkeypatch.setattr(preflight, "gpu", lambda: preflight.Result(OK, "fine"))
     found = preflight.run(Results(SMALLEST, tmp_path), 1)
     assert (found["packages"].level, found["GPU"].level) == (FAILED, OK)
     assert "ZeroDivisionError: division by zero" in found["packages"].found
+
+
+@pytest.mark.parametrize("engine", ["passband", "abtem"])
+def test_abtem_is_imported_if_the_study_chose_it(tmp_path, monkeypatch, engine):
+    (tmp_path / "abtem.py").write_text("raise ImportError('libfftw3.so: not found')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "abtem", raising=False)
+    for check in ("gpu", "cupy", "slurm"):
+        monkeypatch.setattr(preflight, check, lambda: preflight.Result(OK, "fine"))
+    chosen = SMALLEST.microscope.model_dump() | {"engine": engine}
+    study = validate(SMALLEST.model_dump() | {"microscope": chosen})
+    found = preflight.run(Results(study, tmp_path / "results"), 1)["packages"]
+    assert found.level == (OK if engine == "passband" else FAILED)
+    assert ("not importable: abtem (ImportError: libfftw3" in found.found) == (engine == "abtem")
 
 
 def test_the_table_has_remedies_and_the_error_names_failed_checks():

@@ -51,6 +51,14 @@ def test_ratios_are_those_of_the_calibration_of_the_demo():
     assert speeds.predict["compact-w8-d3"] == pytest.approx(2.0e-3, rel=0.3)
 
 
+def test_abtem_takes_longer_to_simulate_and_nothing_else_does():
+    ours, theirs = (rates.typical(Study(microscope={"engine": e})) for e in ("passband", "abtem"))
+    # 20 times as many pixels, of which each takes several times as long.
+    assert 50 < theirs.structure["gold"] / ours.structure["gold"] < 200
+    assert theirs.step == ours.step
+    assert theirs.image == ours.image
+
+
 def test_operations_of_a_network_by_hand():
     """A level below has a quarter of the pixels, and four weights for each pixel above."""
     full = 9 * (1 * 4 + 4 * 4) + 9 * 4 * 4 + 4 * 8 * 4 + 9 * 4 * 4 + 4

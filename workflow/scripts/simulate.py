@@ -19,7 +19,8 @@ def main(snakemake):
         attrs = job.provenance(output)
         parts = reuse.exit_waves(job, shard, output, attrs)
 
-        # This module imports abTEM, which takes a second. So a job without work does not need it.
+        # This module imports ASE and SciPy, and its function abTEM if the study chose it, which
+        # takes seconds. So a job without work does not need it.
         from passband.specimens import exit_waves
 
         found = {index for part in parts for index in part.structure.values.tolist()}

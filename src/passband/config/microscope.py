@@ -77,6 +77,10 @@ class Spread(Block):
 #: multislice grid.
 _MULTISLICE_A = 0.01, 2.0
 _MULTISLICE_PX = 16_384
+#: The largest multislice pixel of abTEM, as a fraction of the image's pixel. abTEM dampens the
+#: frequencies from 0.97 times its cutoff on, and its cutoff is the same fraction of the Nyquist
+#: frequency as that of the image.
+_ABTEM_COARSEST = 0.97
 
 
 def _auto_or_pixel(value: Any) -> Any:
@@ -90,12 +94,16 @@ def _auto_or_pixel(value: Any) -> Any:
 def _converged_A(microscope: "Microscope") -> float:
     """Return the pixel size of multislice that gives exit waves with an error below 2% [Å].
 
-    The formula is from trials at 60 to 2,000 kV with the specimen that needs the smallest pixels: a
-    platinum particle at rest, with ⟨110⟩ along the beam. The error of an exit wave is the error at
-    spatial frequencies up to the cutoff. Electrons that are scattered beyond an angle proportional
-    to √λ lose their phase relation along a column of atoms and do not return to small angles. Slow
-    electrons are scattered more. docs/scripts/convergence.py measures the error.
+    The formulas are from trials at 60 to 2,000 kV with the specimen that needs the smallest pixels:
+    a platinum particle at rest, with ⟨110⟩ along the beam. The error of an exit wave is the error
+    at spatial frequencies up to the cutoff. Electrons that are scattered beyond an angle
+    proportional to √λ lose their phase relation along a column of atoms and do not return to small
+    angles. Slow electrons are scattered more. docs/scripts/convergence.py measures the error.
+
+    abTEM distributes an atom over four pixels, which blurs all atoms of a column in the same way.
     """
+    if microscope.engine == "abtem":
+        return round(min(0.02, 0.1 * microscope.wave_sampling.pixel_A), 4)
     wavelength = ctf.wavelength(microscope.energy_eV)
     slow, fast = (ctf.wavelength(kev * EV_PER_KEV) for kev in (60, 300))
     trusted = 0.09 * min(1, (wavelength / fast) ** 0.5, slow / wavelength)
@@ -110,7 +118,7 @@ AutoPixel = Annotated[
 
 
 #: Keys that change images and do not change the linear transfer function.
-_NOT_IN_TRANSFER = "multislice_pixel_A", "oversampling", "coherence", "focal_members"
+_NOT_IN_TRANSFER = "engine", "multislice_pixel_A", "oversampling", "coherence", "focal_members"
 
 
 class Microscope(Block):
@@ -140,12 +148,18 @@ class Microscope(Block):
         ge=1,
         le=8,
     )
+    engine: Literal["passband", "abtem"] = key(
+        "passband",
+        "What computes exit waves: Passband's multislice, or that of abTEM, which takes many times "
+        "as long for the same error, see docs/specimens.md.",
+        since="0.3.0",
+    )
     multislice_pixel_A: AutoPixel = key(
         "auto",
         "Largest side of a pixel of the multislice grid, at most `pixel_size_A`. Exit waves are "
         "computed on the multislice grid, and cropped in Fourier space to the frequencies of the "
-        "image. `auto` gives exit waves with an error below 2%, see docs/specimens.md. With larger "
-        "pixels, multislice is faster.",
+        "image. `auto` gives exit waves with an error below 2%, see docs/specimens.md; it is "
+        "smaller for abTEM. With larger pixels, multislice is faster.",
         "Å",
     )
     coherence: Literal["focal-series", "quasi-coherent"] = key(
@@ -297,8 +311,9 @@ class Microscope(Block):
     def multislice_A(self) -> float:
         """The key `multislice_pixel_A` as a number [Å].
 
-        With `auto`, the number depends on the image's pixel size and on the beam energy, and not on
-        the imaging conditions. So exit waves are not computed again if an aperture is added.
+        With `auto`, the number depends on the engine, the image's pixel size and the beam energy,
+        and not on the imaging conditions. So exit waves are not computed again if an aperture is
+        added.
         """
         if self.multislice_pixel_A == "auto":
             return _converged_A(self)
@@ -314,13 +329,14 @@ class Microscope(Block):
 
         The value of `multislice_pixel_A` is returned as a number, also if it is `auto`.
         """
-        keys = self.identity(only=("energy_kev", "pixel_size_A", "field_px", "oversampling"))
+        only = "energy_kev", "pixel_size_A", "field_px", "oversampling", "engine"
+        keys = self.identity(only=only)
         return keys | {"multislice_pixel_A": self.multislice_A}
 
     def imaging_params(self) -> dict[str, Any]:
         """Return the keys of the microscope that images depend on, in addition to exit waves."""
         unused = ["focal_members"] if self.coherence == "quasi-coherent" else []
-        return self.identity(without=("multislice_pixel_A", *unused))
+        return self.identity(without=("engine", "multislice_pixel_A", *unused))
 
     def transfer_params(self) -> dict[str, Any]:
         """Return the keys of the microscope that information metrics depend on.
@@ -346,6 +362,12 @@ class Microscope(Block):
             raise ValueError(
                 f"microscope.multislice_pixel_A = {given:g}: must not exceed the image's pixel, "
                 f"microscope.pixel_size_A = {image:g} Å"
+            )
+        if self.engine == "abtem" and self.multislice.pixel_A > _ABTEM_COARSEST * image:
+            raise ValueError(
+                f"microscope.multislice_pixel_A = {given:g}: is too coarse for microscope.engine = "
+                "'abtem', whose antialias aperture would cut the image's frequencies; take "
+                f"{math.floor(1e3 * _ABTEM_COARSEST * image) / 1e3:g} Å or less"
             )
         if (px := self.multislice.px) > _MULTISLICE_PX:
             least = math.ceil(1e3 * self.sampling.field_A / _MULTISLICE_PX) / 1e3

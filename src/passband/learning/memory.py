@@ -47,9 +47,10 @@ SLACK = 2.0
 #: :meth:`passband.imaging.acquisition.Acquisition.intensities`.
 FORMED = 64
 
-#: Memory of multislice for each pixel of the multislice grid [bytes], and time of multislice on a
-#: slow core for each pixel and each Å of a structure's height [s].
-_GRID_BYTES, _GRID_SECONDS = 80, 1e-7
+#: By engine: memory of multislice for each pixel of the multislice grid [bytes], and time of
+#: multislice on a slow core for each pixel and each Å of a structure's height [s].
+_GRID_BYTES = {"passband": 80, "abtem": 130}
+_GRID_SECONDS = {"passband": 1e-7, "abtem": 4e-7}
 
 
 def wave_bytes(structures: int, configurations: int, cropped: int, px: int) -> int:
@@ -172,7 +173,8 @@ def simulate_mb(study: Study) -> int:
     The memory is for multislice, and for two copies of the shard that the job makes.
     """
     waves = _wave_bytes(study, study.specimens.values(), study.study.structures_per_shard)
-    return _request_mb(LIBRARIES + 2 * waves + _GRID_BYTES * _multislice_px(study) ** 2)
+    grid = _GRID_BYTES[study.microscope.engine] * _multislice_px(study) ** 2
+    return _request_mb(LIBRARIES + 2 * waves + grid)
 
 
 def simulate_minutes(study: Study) -> int:
@@ -188,7 +190,8 @@ def simulate_minutes(study: Study) -> int:
     sets, specimens = study.extreme_waves, study.specimens.values()
     highest = max(height(specimen.under(waves)) for specimen in specimens for waves in sets)
     structures, pixels = study.study.structures_per_shard, _multislice_px(study) ** 2
-    return 60 * math.ceil(_GRID_SECONDS * structures * highest * pixels / 3600)
+    seconds = _GRID_SECONDS[study.microscope.engine] * structures * highest * pixels
+    return 60 * math.ceil(seconds / 3600)
 
 
 def _multislice_px(study: Study) -> int:

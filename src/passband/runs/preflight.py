@@ -86,8 +86,10 @@ def run(results: Results, threads: int) -> dict[str, Result]:
         results: The study, whose folder is made if it does not exist.
         threads: Number of cores that a job may use.
     """
+    # The import of abTEM takes seconds, and only a study that chose it needs it.
+    engine = ["abtem"] if results.study.microscope.engine == "abtem" else []
     checks: dict[str, Callable[[], Result]] = {
-        "packages": packages,
+        "packages": partial(packages, [*MODULES, *engine]),
         "GPU": gpu,
         "CuPy": cupy,
         "threads": partial(cores, threads),

@@ -101,7 +101,7 @@ def typical(study: Study) -> Speeds:
         start=START_S,
         start_light=core["start_light_s"],
         structure={
-            name: core["slices_s"] * multislice * _height(specimen)
+            name: core["slices_s"][microscope.engine] * multislice * _height(specimen)
             for name, specimen in study.specimens.items()
         },
         wave_bytes={},

@@ -10,6 +10,7 @@ from passband import seeds
 from passband.config import Microscope, Specimen
 from passband.optics.sampling import Sampling
 from passband.specimens import thermal
+from passband.specimens.abtem_engine import AbtemMultislice
 from passband.specimens.masks import instances
 from passband.specimens.multislice import Multislice, resolve_device
 from passband.specimens.structures import FACES, Structure, draw
@@ -77,6 +78,16 @@ def configurations(
         yield thermal.displaced(atoms, specimen, rng)
 
 
+def engine(microscope: Microscope, device: str = "auto") -> Multislice | AbtemMultislice:
+    """Return what computes exit waves, by `microscope.engine`.
+
+    Raises:
+        PassbandError: If the study chose abTEM, and abTEM cannot be imported.
+    """
+    chosen = {"passband": Multislice, "abtem": AbtemMultislice}[microscope.engine]
+    return chosen(microscope.multislice, microscope.energy_eV, resolve_device(device))
+
+
 def simulate(
     specimen_name: str,
     specimen: Specimen,
@@ -110,11 +121,12 @@ def simulate(
         of the mean of the spectra. The attributes of each variable describe it.
 
     Raises:
-        PassbandError: If a structure cannot be made; see
-            :func:`passband.specimens.structures.draw`.
+        PassbandError: If a structure cannot be made, see
+            :func:`passband.specimens.structures.draw`; or if abTEM cannot compute, see
+            :class:`passband.specimens.abtem_engine.AbtemMultislice`.
     """
-    sampling, waves, energy = microscope.sampling, microscope.wave_sampling, microscope.energy_eV
-    multislice = Multislice(microscope.multislice, energy, resolve_device(device))
+    sampling, waves = microscope.sampling, microscope.wave_sampling
+    multislice = engine(microscope, device)
     shape = len(indices), specimen.thermal.configurations, waves.cropped, waves.cropped
     spectrum = np.empty(shape, np.complex64)
     labels = np.empty((len(indices), len(FACES), sampling.px, sampling.px), np.uint8)
@@ -157,11 +169,12 @@ def simulate(
         {
             "pixel_size_A": sampling.pixel_A,
             "multislice_pixel_A": multislice.sampling.pixel_A,
-            "energy_eV": energy,
+            "energy_eV": microscope.energy_eV,
             "field_px": sampling.px,
             "seed": seed,
             "specimen": specimen_name,
             "split": split,
+            **microscope.identity(only=("engine",)),
         },
     )
 
