@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
-from passband.grid import Axes, Condition, along, axes_of
+from passband.grid import Axes, Condition, along, are_scattered, axes_of
 
 
 def values(axis, minimum=None):
@@ -210,3 +210,13 @@ def test_results_know_the_studys_axes():
     assert [c.value("astigmatism_nm") for c in along(data, "test")] == [0, 5]
     assert axes_of(data) == [*MAIN_AXES, *OWN]
     assert axes_of(data.drop_vars(["test_astigmatism_nm"])) == [*MAIN_AXES, "focal_spread_nm"]
+
+
+def test_points_are_scattered_and_products_are_not():
+    points = [Condition(k, 3 * k % 7, 5 * k % 11, 7 * k % 13 + 1) for k in range(1, 40)]
+    assert are_scattered(points)
+    grid = {"defocus_nm": [5, 15], "cs_um": [1.2, 60], "aperture_mrad": [9], "dose_e_per_A2": [100]}
+    product = Axes.main.conditions(grid)
+    assert not are_scattered(product)
+    assert not are_scattered(Axes.main.conditions(grid | {"cs_um": [1.2]}))
+    assert not are_scattered([*product, Condition(1, 2, 3, 4)])

@@ -254,19 +254,14 @@ def axes_of(data) -> list[str]:
     return [name for name in AXES if any(f"{side}_{name}" in data.coords for side in sides)]
 
 
-def is_scattered(data) -> bool:
+def are_scattered(conditions: Iterable[Condition]) -> bool:
     """Return whether conditions are points that have almost no neighbours along any axis.
 
     In a product of several axes that vary, each condition has neighbours along each of them: these
     conditions differ in this axis only. Conditions are scattered if several axes vary and most
     conditions have no neighbour.
-
-    Args:
-        data: Results with the coordinates of training conditions, see :meth:`Axes.coordinates`.
     """
-    data = of_conditions(data)
-    values = (data[f"train_{name}"].values.tolist() for name in axes_of(data))
-    return has_few_neighbours(list(zip(*values, strict=True)))
+    return has_few_neighbours([tuple(condition.values().values()) for condition in conditions])
 
 
 def has_few_neighbours(rows: Sequence[tuple[float, ...]]) -> bool:

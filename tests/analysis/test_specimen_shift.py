@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from figure_data import WIDTHS, check, letters, words
 from scipy.stats import spearmanr
-from specimen_pairs import DIMS, DOSE, GRID, SPECIMENS, of_specimens, study
+from specimen_pairs import DOSE, GRID, SPECIMENS, of_specimens, study
 
 from passband import PassbandError
 from passband.analysis import specimen_shift as structure
 from passband.figures import specimen_shift as figures
+from passband.matrices.matrix import MatrixName
 
 
 def of_conditions(a, b, i, j):
@@ -17,22 +18,24 @@ def of_conditions(a, b, i, j):
 
 def test_a_gap_is_to_the_network_of_the_test_specimen_and_condition():
     random = np.random.default_rng(1)
-    ood, *_ = study(lambda a, b, i, j: random.random(a.shape))
-    found, M = (of.squeeze("architecture") for of in (structure.gaps(ood), ood.dice))
-    a, b, i, j = "gold", "cubes", GRID[1], GRID[4]
-    expected = M.sel(specimen=b, test_specimen=b, train=j, test=j) - M.sel(
-        specimen=a, test_specimen=b, train=i, test=j
-    )
-    assert float(found.sel(specimen=a, test_specimen=b, train=i, test=j)) == float(expected)
-    assert structure.gaps(ood).dims == DIMS
+    every, *_ = study(lambda a, b, i, j: random.random(a.shape))
+    of = {each.name: each for each in every}
+    gold_on_cubes, cubes = (MatrixName(name, "u", "cubes") for name in ("gold", "cubes"))
+    found = structure.gaps(every)
+    assert [*found] == [*of]
+    i, j = 1, 4
+    expected = of[cubes].dice.values[j, j] - of[gold_on_cubes].dice.values[i, j]
+    assert found[gold_on_cubes][i, j] == expected
 
 
 def test_there_is_no_gap_without_a_network_to_compare_with():
-    ood, *_ = study(of_specimens, SPECIMENS[:2], [*SPECIMENS[:2], "platinum"], GRID[:6])
-    found = structure.gaps(ood)
-    assert not found.sel(test_specimen="platinum").count()
-    assert not found.sel(test=GRID[6:]).count()
-    assert found.sel(test_specimen=SPECIMENS[:2], test=GRID[:6]).notnull().all()
+    every, *_ = study(of_specimens, SPECIMENS[:2], [*SPECIMENS[:2], "platinum"], GRID[:6])
+    for name, found in structure.gaps(every).items():
+        if name.test_specimen == "platinum":
+            assert np.isnan(found).all()
+        else:
+            assert np.isfinite(found[:, :6]).all()
+            assert np.isnan(found[:, 6:]).all()
 
 
 def test_only_transfer_functions_predict_gaps_of_the_lens():
@@ -82,10 +85,10 @@ def test_correlation_and_interval_are_those_of_resampled_cells():
 
 
 def test_a_specimens_own_weight_counts_where_there_is_one():
-    ood, information, distances = study(of_conditions)
+    every, information, distances = study(of_conditions)
     without = information.assign(overlap_abs=information.overlap_abs * 0)
     without.overlap_abs.loc[{"weight": "gold"}] = information.overlap_abs.sel(weight="gold")
-    only_gold = ood.sel(specimen=["gold", "cubes"], test_specimen=["gold", "cubes"])
+    only_gold = [each for each in every if {*each.name} <= {"gold", "cubes", "u"}]
     found = structure.explained(only_gold, without, distances, draws=0)
     # Cubes have no specimen weight, and the flat weight is constant here.
     whole = structure.explained(only_gold, information, distances, draws=0)

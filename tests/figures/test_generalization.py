@@ -30,6 +30,7 @@ from passband.figures import ctf as transfer_figures
 from passband.figures import generalization, style
 from passband.figures import images as image_figures
 from passband.grid import Axes, Condition
+from passband.matrices.matrix import matrices
 from passband.optics import ctf
 
 # Names and files
@@ -250,7 +251,7 @@ def test_metrics_are_pairs_of_different_conditions_that_exist():
     data = make_ood()
     data.dice[..., 1, 2:4] = np.nan  # two pairs of different conditions
     information = make_information(data, ("flat", "gold"))
-    figure = drawn(generalization.metrics(data, information, PALETTE))
+    figure = drawn(generalization.metrics(matrices(metrics=data), information, PALETTE))
     assert len(dice_panels(figure)) == 2
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == WORDS
     M = data.dice.squeeze().values
@@ -284,7 +285,7 @@ def test_metrics_are_all_that_compare_pairs_with_their_units():
     information["transfer_train"] = ("weight", "train"), np.ones((1, data.sizes["train"]))
     bits = information.coverage.copy(data=data.dice.squeeze().values[None])
     information["shared_capacity"] = bits.assign_attrs(units="bits/Å²")
-    figure = drawn(generalization.metrics(data, information, PALETTE))
+    figure = drawn(generalization.metrics(matrices(metrics=data), information, PALETTE))
     names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert names == [*WORDS, "shared capacity C"]
     assert figure.axes[1].get_xlabel() == "shared capacity C [bits/Å²]"
@@ -294,7 +295,7 @@ def test_metrics_are_all_that_compare_pairs_with_their_units():
 def test_metrics_have_the_colour_of_the_ratio_of_doses():
     grid = ONE | {"defocus_nm": [5.0, 10.0], "dose_e_per_A2": [0.3, 3, 30]}
     data = make_ood(grid)
-    figure = drawn(generalization.metrics(data, make_information(data), PALETTE))
+    figure = drawn(generalization.metrics(matrices(metrics=data), make_information(data), PALETTE))
     (found,) = (c for c in figure.axes[1].collections if isinstance(c, PathCollection))
     assert sorted({round(float(ratio), 6) for ratio in found.get_array()}) == [-2, -1, 0, 1, 2]
     (bar,) = figure.axes[-1].child_axes
@@ -306,7 +307,9 @@ def test_metrics_have_the_colour_of_the_ratio_of_doses():
 @pytest.mark.parametrize("weights", [("flat",), ("flat", "gold", "silver")])
 def test_metrics_can_be_read(weights, width_cm):
     data = make_ood(specimens=("gold", "silver"))
-    figure = generalization.metrics(data, make_information(data, weights), PALETTE, width_cm)
+    figure = generalization.metrics(
+        matrices(metrics=data), make_information(data, weights), PALETTE, width_cm
+    )
     check(figure, width_cm)
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == [*map(style.weight_words, weights), "open: at equal dose"]
@@ -317,7 +320,7 @@ def test_metrics_can_be_read(weights, width_cm):
 def test_a_metric_without_words_has_its_name():
     data = make_ood()
     information = make_information(data).rename(overlap="mine")
-    figure = drawn(generalization.metrics(data, information, PALETTE))
+    figure = drawn(generalization.metrics(matrices(metrics=data), information, PALETTE))
     assert figure.axes[0].get_yticklabels()[0].get_text() == "mine"
 
 
@@ -325,14 +328,17 @@ def test_metrics_meet_dice_by_name_not_by_place():
     data = make_ood()
     information = make_information(data)
     turned = information.isel(train=slice(None, None, -1)).transpose("test", "train", "weight")
-    found = [rhos(generalization.metrics(data, i, PALETTE)) for i in (information, turned)]
+    found = [
+        rhos(generalization.metrics(matrices(metrics=data), i, PALETTE))
+        for i in (information, turned)
+    ]
     np.testing.assert_array_equal(*found)
 
 
 def test_metrics_of_constant_dice_have_no_correlation():
     data = make_ood()
     data.dice[:] = 0.5
-    figure = drawn(generalization.metrics(data, make_information(data), PALETTE))
+    figure = drawn(generalization.metrics(matrices(metrics=data), make_information(data), PALETTE))
     assert figure.axes[1].get_title() == (
         "weight: all frequencies equal\nρ undefined (n = 552)\nequal dose: ρ undefined\n(n = 264)"
     )
@@ -343,7 +349,7 @@ def test_metrics_without_pairs_are_empty(missing):
     data = make_ood(GRID if missing else ONE)
     if missing:
         data.dice[:] = np.nan
-    figure = drawn(generalization.metrics(data, make_information(data), PALETTE))
+    figure = drawn(generalization.metrics(matrices(metrics=data), make_information(data), PALETTE))
     assert not sum(len(c.get_offsets()) for c in figure.axes[1].collections)
     assert figure.axes[1].get_title().endswith("\nno pairs of different conditions")
     check(figure, style.PAGE_CM)
@@ -352,7 +358,7 @@ def test_metrics_without_pairs_are_empty(missing):
 def test_metrics_weighted_by_a_specimen_are_of_its_networks():
     data = make_ood(specimens=("gold", "silver"))
     information = make_information(data, ("flat", "gold", "silver"))
-    figure = drawn(generalization.metrics(data, information, PALETTE))
+    figure = drawn(generalization.metrics(matrices(metrics=data), information, PALETTE))
     pairs = 24 * 23
     assert [len(points(ax)) for ax in dice_panels(figure)] == [2 * pairs, pairs, pairs]
     M = data.dice.sel(specimen="silver", test_specimen="silver").squeeze().values
@@ -417,7 +423,7 @@ def mean_over_matching(data, axis, train, test):
 def test_decay_is_the_mean_over_pairs_that_share_the_rest(options):
     data = make_ood(**options)
     data.dice[..., 0, 0] = np.nan
-    figure = drawn(generalization.decay(data, PALETTE))
+    figure = drawn(generalization.decay(matrices(metrics=data), PALETTE))
     assert len(figure.axes) == 4
     assert [ax.get_ylabel() for ax in figure.axes] == ["mean Dice", "", "", ""]
     for ax, axis in zip(figure.axes, MAIN_AXES.values(), strict=True):
@@ -453,7 +459,7 @@ def test_bands_of_decay_are_intervals_of_the_mean():
 
 
 def test_decay_axis_is_logarithmic_over_a_wide_positive_range():
-    figure = drawn(generalization.decay(make_ood(), PALETTE))
+    figure = drawn(generalization.decay(matrices(metrics=make_ood()), PALETTE))
     assert [ax.get_xscale() for ax in figure.axes] == ["linear", "log", "linear", "log"]
     ticks = [[text.get_text() for text in ax.get_xticklabels()] for ax in figure.axes]
     assert ticks == [["−10", "5", "20"], ["1.2", "60"], ["10", "15"], ["100", "1000"]]
@@ -461,7 +467,7 @@ def test_decay_axis_is_logarithmic_over_a_wide_positive_range():
 
 def test_decay_of_one_condition_is_a_point_in_each_panel():
     data = make_ood(ONE)
-    figure = drawn(generalization.decay(data, PALETTE))
+    figure = drawn(generalization.decay(matrices(metrics=data), PALETTE))
     for ax, values in zip(figure.axes, ONE.values(), strict=True):
         assert {value: y for value, (y, _) in own(ax).items()} == {values[0]: data.dice.item()}
 
@@ -477,7 +483,9 @@ def test_decay_of_one_condition_is_a_point_in_each_panel():
     ],
 )
 def test_decay_over_cs_has_a_scale_on_which_values_are_apart(values, scale):
-    figure = drawn(generalization.decay(make_ood(ONE | {"cs_um": values}), PALETTE))
+    figure = drawn(
+        generalization.decay(matrices(metrics=make_ood(ONE | {"cs_um": values})), PALETTE)
+    )
     # Other parameters have one value, and no panel.
     (ax,) = figure.axes
     assert ax.get_xscale() == scale
@@ -489,18 +497,43 @@ def test_decay_over_cs_has_a_scale_on_which_values_are_apart(values, scale):
     assert np.diff(place).min() > 0.1
 
 
-def test_decay_has_only_the_axes_of_the_table():
-    data = make_ood().drop_vars(["train_cs_um", "test_cs_um"])
-    data = data.isel(train=slice(0, None, 3), test=slice(0, None, 3))
-    figure = drawn(generalization.decay(data, PALETTE))
+def test_decay_has_a_panel_for_a_further_axis():
+    axes = Axes({"astigmatism_nm": 0})
+    varied = ONE | {"defocus_nm": [5.0, 20.0], "astigmatism_nm": [0.0, 5.0]}
+    ids = [condition.id for condition in axes.conditions(varied)]
+    data = make_ood(ids)
+    sides = (axes.coordinates(ids, side) for side in ("train", "test"))
+    data = data.assign_coords({name: one for side in sides for name, one in side.items()})
+    figure = drawn(generalization.decay(matrices(metrics=data), PALETTE))
     names = [ax.get_xlabel().split()[2] for ax in figure.axes]
-    assert names == ["defocus", "aperture", "dose"]
+    assert names == ["defocus", "astigmatism"]
+
+
+@pytest.mark.parametrize("name", ["decay", "metrics"])
+def test_mixtures_are_left_out(name):
+    data = make_ood()
+    mixed = ["all-0123abcd", *data.train.values[1:].tolist()]
+    renamed = data.drop_vars([n for n in data.coords if str(n).startswith("train")])
+    renamed = renamed.assign_coords({"train": mixed} | Axes.main.coordinates(mixed, "train"))
+    information = () if name == "decay" else (make_information(data),)
+    draw = getattr(generalization, name)
+    found, expected = (
+        draw(matrices(metrics=each), *information, PALETTE)
+        for each in (renamed, data.isel(train=slice(1, None)))
+    )
+    assert pixels(found) == pixels(expected)
+
+
+def pixels(figure):
+    """Return what is drawn, as bytes."""
+    figure.canvas.draw()
+    return bytes(figure.canvas.buffer_rgba())
 
 
 def test_decay_starts_where_the_data_start():
     data = make_ood()
     data["dice"] = 0.54 + 0.01 * data.dice
-    low, high = drawn(generalization.decay(data, PALETTE)).axes[0].get_ylim()
+    low, high = drawn(generalization.decay(matrices(metrics=data), PALETTE)).axes[0].get_ylim()
     assert low == pytest.approx(0.48)
     assert high == pytest.approx(1.02)
 
@@ -513,12 +546,12 @@ def test_decay_can_be_read(width_cm):
         "aperture_mrad": [5, 10],
         "dose_e_per_A2": [30, 1600],
     }
-    check(generalization.decay(make_ood(grid), PALETTE, width_cm), width_cm)
+    check(generalization.decay(matrices(metrics=make_ood(grid)), PALETTE, width_cm), width_cm)
 
 
 def test_decay_draws_six_of_many_training_values():
     data = make_ood(ONE | {"defocus_nm": list(range(-40, 50, 10))})
-    ax = generalization.decay(data, PALETTE).axes[0]
+    ax = generalization.decay(matrices(metrics=data), PALETTE).axes[0]
     assert list(lines(ax)) == [-40, -20, -10, 10, 20, 40]
     assert all(len(line) == 9 for line in lines(ax).values())
 
@@ -530,7 +563,7 @@ def test_decay_without_pairs_is_empty(why):
         data.dice[:] = np.nan
     else:  # no two conditions share three parameters
         data = make_ood(ONE, {axis: [2 * values[0]] for axis, values in ONE.items()})
-    figure = drawn(generalization.decay(data, PALETTE))
+    figure = drawn(generalization.decay(matrices(metrics=data), PALETTE))
     assert not [line for ax in figure.axes for line in ax.lines if len(line.get_xdata())]
 
 
@@ -571,6 +604,20 @@ def outlines(ax):
     named = {to_hex(colour): name for colour, name in named.items()}
     found = [c.get_edgecolor()[0] for c in ax.collections if isinstance(c, ContourSet)]
     return [named[to_hex(colour)] for colour in found]
+
+
+def test_examples_are_of_the_training_condition_and_the_worst_at_its_dose_and_of_all():
+    grid = ONE | {"defocus_nm": [5.0, 10.0, 20.0], "dose_e_per_A2": [100.0, 1000.0]}
+    data = make_ood(grid)
+    low, high = [0.5, 0.4, 0.7], [0.9, 0.8, 0.6]  # by defocus, at each dose
+    data.dice[..., 3, :] = np.stack([low, high], -1).ravel()
+    (of,) = matrices(metrics=data)
+    own = of.train[3]
+    assert (own.defocus_nm, own.dose_e_per_A2) == (10, 1000)
+    shown = image_figures.shown_conditions(of, own.id)
+    assert [(c.defocus_nm, c.dose_e_per_A2) for c in shown] == [(10, 1000), (20, 1000), (10, 100)]
+    data.dice[..., 3, 3] = 0.1
+    assert image_figures.shown_conditions(*matrices(metrics=data), own.id) == [own]
 
 
 def test_examples_outline_truth_and_prediction_where_there_is_one():

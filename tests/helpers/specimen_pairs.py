@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from passband.grid import Axes, Condition
+from passband.matrices.matrix import matrices
 
 SPECIMENS = ["gold", "copper", "cubes", "thick"]
 GRID = [Condition(f, 1.2, a, d).id for f in (5, 10, 30) for a in (9, 15) for d in (100, 800)]
@@ -12,7 +13,7 @@ DOSE = np.array([Condition.parse(id).dose_e_per_A2 for id in GRID])
 
 
 def study(function, specimens=SPECIMENS, tested=SPECIMENS, train=GRID, noise=0.0):
-    """Return a study and its predictors. Its gap is `function` of specimens and conditions."""
+    """Return matrices and predictors. Their gap is `function` of specimens and conditions."""
     shape = len(specimens), 1, len(tested), len(train), len(GRID)
     a, _, b, i, j = np.indices(shape)
     b = np.array([(SPECIMENS + tested).index(name) for name in tested])[b]
@@ -51,7 +52,7 @@ def study(function, specimens=SPECIMENS, tested=SPECIMENS, train=GRID, noise=0.0
         },
         coords,
     )
-    return ood, information, distances
+    return matrices(metrics=ood), information, distances
 
 
 def of_specimens(a, b, i, j):

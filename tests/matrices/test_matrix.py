@@ -100,9 +100,18 @@ def test_dice_is_the_mean_over_replicas_as_the_table_has_it(table, matrix):
 def test_loss_is_against_the_network_trained_there(matrix):
     M = matrix.dice.values
     np.testing.assert_array_equal(matrix.loss, np.diag(M[:4]) - M)
+    np.testing.assert_array_equal(matrix.diagonal, np.diag(M[:4]))
     fewer = matrix.take(train=[0, 1, 4])
     assert np.isnan(fewer.loss.values[:, 2:]).all()
     np.testing.assert_array_equal(fewer.loss.values[:, :2], matrix.loss.values[[0, 1, 4], :2])
+
+
+def test_loss_without_a_table_is_the_metric(table):
+    M = table.dice.mean("replica").transpose(*GROUP, "train", "test")
+    matrix = matrices(metrics=xr.Dataset({"dice": M, "gap_test": M + 1}))[2]
+    np.testing.assert_array_equal(matrix.loss, matrix.dice + 1)
+    without = matrices(metrics=xr.Dataset({"dice": M}))[2]
+    np.testing.assert_array_equal(without.loss, matrices(table)[2].loss)
 
 
 def test_ids_are_of_networks_with_results(table):

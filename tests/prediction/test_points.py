@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import xarray as xr
-from matrices import GRID, make_metrics
 
 from passband import PassbandError
 from passband.analysis import table
-from passband.grid import Axes, Condition, is_scattered
+from passband.grid import Axes, Condition
 from passband.prediction.matrix import level_scores
 from passband.prediction.matrix.smoothness import neighbours
 from passband.reports import summaries
@@ -25,17 +24,6 @@ def make_points(number):
         | Axes.main.coordinates(ids, "test")
     )
     return xr.Dataset({"dice": (("train", "test"), random.random((number, number)))}, coords)
-
-
-def test_points_are_scattered_and_products_are_not():
-    assert is_scattered(make_points(40))
-    metrics, _ = make_metrics(GRID)
-    assert not is_scattered(metrics)
-    line = GRID | {"cs_um": [1.2], "aperture_mrad": [9], "dose_e_per_A2": [100]}
-    assert not is_scattered(make_metrics(line)[0])
-    beside = [*Axes.main.conditions(GRID), Condition(1, 2, 3, 4)]
-    ids = [c.id for c in beside]
-    assert not is_scattered(xr.Dataset(coords={"train": ids} | Axes.main.coordinates(ids, "train")))
 
 
 def test_groups_of_points_are_left_out():

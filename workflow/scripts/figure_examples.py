@@ -2,11 +2,12 @@
 
 from passband.figures import images as figures
 from passband.figures import style
-from passband.grid import Axes, Condition
+from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Structures
 from passband.jobs import job as jobs
 from passband.learning import devices, evaluation, networks
+from passband.matrices.matrix import MatrixName, matrices
 from passband.results import training_jobs
 from passband.storage import datasets
 
@@ -22,16 +23,13 @@ def main(snakemake):
         microscope = structures.microscope
         acquired = Acquisition.from_microscope(microscope, found.normalisation, device)
         loaded = structures.load(device).first(params.structures)
-        own = {"specimen": specimen, "architecture": found.architecture, "train": found.condition}
-        dice = datasets.read(input.ood, datasets.OOD).dice.sel(test_specimen=specimen, **own)
-        # The condition with the lowest Dice at the training dose, and the lowest of all.
-        same_dose = dice[(dice.test_dose_e_per_A2 == dice.train_dose_e_per_A2).values]
-        worst = [str(d.test.values[d.values.argmin()]) for d in (same_dose, dice) if d.size]
-        ids, axes = dict.fromkeys([found.condition, *worst]), Axes.of(dice)
-        shown = [axes.parse(id) for id in ids]
+        name = MatrixName(specimen, found.architecture, specimen)
+        every = matrices(metrics=datasets.read(input.ood, datasets.OOD))
+        matrix = next(each for each in every if each.name == name)
+        shown = figures.shown_conditions(matrix, found.condition)
         seen = evaluation.examples(network, acquired, loaded, shown, found.precision)
         files = training_jobs.files_by_condition(input.there, params.get("groups", {}))
-        for id in files.keys() & {*worst}:
+        for id in files.keys() & {condition.id for condition in shown[1:]}:
             of, _ = networks.load_first(files[id], {"condition": id})
             its = evaluation.examples(of, acquired, loaded, [Condition.parse(id)], found.precision)
             there[id] = its[1][id], its[2][id]

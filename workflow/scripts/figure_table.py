@@ -1,8 +1,8 @@
 """Draw the figure of OOD metrics or predictions that the rule's name contains."""
 
 from passband.figures import generalization, matrix, prediction, specimen_shift, style
-from passband.grid import of_conditions
 from passband.jobs import job as jobs
+from passband.matrices.matrix import matrices
 from passband.storage import datasets
 
 # The function of each figure, by the figure's name, which is part of the rule's name.
@@ -25,10 +25,10 @@ def main(snakemake):
             "distances": datasets.DISTANCES,
             "prediction": datasets.PREDICTION,
         }
-        data = [datasets.read(path, kinds[name]) for name, path in snakemake.input.items()]
-        if draw is not matrix.matrix:  # the other figures compare single training conditions
-            data = [of_conditions(store) for store in data]
-        figure = draw(*data, params.palette, style.width_cm(params))
+        data = {name: datasets.read(path, kinds[name]) for name, path in snakemake.input.items()}
+        if "ood" in data:
+            data["ood"] = matrices(metrics=data["ood"])
+        figure = draw(*data.values(), params.palette, style.width_cm(params))
         style.save(figure, snakemake.output, params.dpi)
         job.result = snakemake.output[0]
 

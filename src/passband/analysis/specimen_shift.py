@@ -6,6 +6,8 @@ network that was trained on the test specimen under the test condition. Training
 same dose. They differ in the lens, in the specimen, or in both.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 from scipy.stats import rankdata
@@ -13,7 +15,7 @@ from scipy.stats import rankdata
 from passband import PassbandError
 from passband.analysis.bootstrap import percentile_interval, resample
 from passband.analysis.correlation import centred, correlation
-from passband.matrices.matrix import GROUP
+from passband.matrices.matrix import Matrix, MatrixName, by_matrix, group_coordinates, together
 
 #: The shifts: what differs between training and test.
 SHIFTS: dict[str, str] = {
@@ -32,27 +34,28 @@ LIKENESSES = frozenset(
 )  # fmt: skip
 
 
-def gaps(ood: xr.Dataset) -> xr.DataArray:
-    """Return M(b→b; j, j) − M(a→b; i, j) over (specimen, architecture, test_specimen, train, test).
+def gaps(matrices: Sequence[Matrix]) -> dict[MatrixName, np.ndarray]:
+    """Return M(b→b; j, j) − M(a→b; i, j) of each matrix, (train, test).
 
     A gap is NaN if no network was trained on the test specimen under the test condition.
 
     Args:
-        ood: OOD metrics, see :func:`passband.analysis.ood.metrics`.
+        matrices: All matrices of a study.
     """
-    dims = (*GROUP, "train", "test")
-    M = ood.dice.transpose(*dims)
-    ideal = np.full(M.shape[1:3] + M.shape[4:], np.nan)
-    trained, under = (list(ood[name].values) for name in ("specimen", "train"))
-    for b, specimen in enumerate(ood.test_specimen.values):
-        for j, condition in enumerate(ood.test.values):
-            if specimen in trained and condition in under:
-                ideal[:, b, j] = M.values[trained.index(specimen), :, b, under.index(condition), j]
-    return M.copy(data=ideal[None, :, :, None, :] - M.values)
+    ideal = {
+        (matrix.architecture, matrix.specimen): matrix.diagonal
+        for matrix in matrices
+        if matrix.name.is_own
+    }
+    return {
+        matrix.name: ideal.get((matrix.architecture, matrix.test_specimen), np.nan)
+        - matrix.dice.values
+        for matrix in matrices
+    }
 
 
 def explained(
-    ood: xr.Dataset,
+    matrices: Sequence[Matrix],
     information: xr.Dataset,
     distances: xr.Dataset,
     draws: int = 500,
@@ -65,8 +68,9 @@ def explained(
     weight if the training specimen has no weight.
 
     Args:
-        ood, information, distances: Results of the same study; see
-            :func:`passband.analysis.ood.metrics`, :func:`passband.analysis.information.metrics` and
+        matrices: All matrices of a study. Mixtures are left out.
+        information, distances: Results of the same study; see
+            :func:`passband.analysis.information.metrics` and
             :func:`passband.analysis.distances.gather`.
         draws: Number of bootstrap samples for the intervals.
 
@@ -86,28 +90,29 @@ def explained(
     Raises:
         PassbandError: If there are fewer than two training specimens.
     """
-    if ood.sizes["specimen"] < 2:
+    trained = dict.fromkeys(matrix.specimen for matrix in matrices)
+    if len(trained) < 2:
         raise PassbandError(
-            f"specimens = {', '.join(map(str, ood.specimen.values))}: two or more training "
-            "specimens are needed for a comparison"
+            f"specimens = {', '.join(trained)}: two or more training specimens are needed for a "
+            "comparison"
         )
-    gap = gaps(ood)
-    predictors = _predictors(gap, information, distances)
-    same_specimen = (gap.specimen == gap.test_specimen).values[:, None, :, None, None]
-    same_condition = (gap.train == gap.test).values
-    same_dose = (gap.train_dose_e_per_A2 == gap.test_dose_e_per_A2).values
-    among = np.isfinite(gap.values) & same_dose
+    matrices = [matrix.of_conditions() for matrix in matrices]
+    gap = np.stack([*gaps(matrices).values()])  # (matrix, train, test), as all arrays below
+    predictors = _predictors(matrices, information, distances)
+    same_specimen = _to_cells([matrix.name.is_own for matrix in matrices])
+    same_condition = np.equal.outer(matrices[0].rows, matrices[0].columns)
+    doses = ([c.dose_e_per_A2 for c in side] for side in (matrices[0].train, matrices[0].test))
+    among = np.isfinite(gap) & np.equal.outer(*doses)
     cells = {
         "lens": among & same_specimen & ~same_condition,
         "structure": among & ~same_specimen & same_condition,
         "both": among & ~same_specimen & ~same_condition,
     }
-    # For each architecture, each pair of specimens has a number, and each pair of conditions has a
-    # number.
-    a, kinds, b, i, j = gap.shape
-    specimens = np.arange(a * kinds * b).reshape(a, kinds, b, 1, 1)
-    conditions = np.arange(kinds * i * j).reshape(1, kinds, 1, i, j)
-    groups = [np.broadcast_to(numbers, gap.shape) for numbers in (conditions, specimens)]
+    # For each architecture, each pair of specimens has a number, and each pair of conditions.
+    names = [matrix.architecture for matrix in matrices]
+    conditions = np.arange(same_condition.size).reshape(same_condition.shape)
+    conditions = conditions + conditions.size * _to_cells([names.index(name) for name in names])
+    specimens = np.broadcast_to(_to_cells(np.arange(len(matrices))), gap.shape)
     rho = np.full((len(SHIFTS), len(predictors), 3), np.nan)
     share = np.full((len(SHIFTS), 2), np.nan)
     for s, shift in enumerate(SHIFTS):
@@ -115,15 +120,14 @@ def explained(
         for k, values in enumerate(predictors.values()):
             there = where & np.isfinite(values)
             if there.any():
-                clusters = np.unique(groups[1][there], return_inverse=True)[1]
+                clusters = np.unique(specimens[there], return_inverse=True)[1]
                 counts = resample(clusters.max() + 1, draws, 0, shift)
-                rho[s, k] = _rank_correlation(values[there], gap.values[there], clusters, counts)
-        for k, numbers in enumerate(groups):
-            share[s, k] = _between(gap.values[where], numbers[where])
-    alike = ood.dice.where(ood.train == ood.test).mean(["architecture", "train", "test"])
+                rho[s, k] = _rank_correlation(values[there], gap[there], clusters, counts)
+        for k, numbers in enumerate((conditions, specimens)):
+            share[s, k] = _between(gap[where], numbers[where])
     return xr.Dataset(
         {
-            "dice": alike.transpose("specimen", "test_specimen"),
+            "dice": _dice_of_equal_conditions(matrices),
             "rho": (("shift", "predictor"), rho[..., 0]),
             "rho_interval": (("shift", "predictor", "bound"), rho[..., 1:]),
             "share": (("shift", "source"), share),
@@ -138,28 +142,40 @@ def explained(
     )
 
 
+def _to_cells(of_matrices: Sequence) -> np.ndarray:
+    """Return a value of each matrix as an array that can be broadcast to (matrix, train, test)."""
+    return np.array(of_matrices)[:, None, None]
+
+
+def _dice_of_equal_conditions(matrices: Sequence[Matrix]) -> xr.DataArray:
+    """Return mean Dice with the same condition in training and test, (specimen, test_specimen)."""
+    names = [matrix.name for matrix in matrices]
+    same = np.equal.outer(matrices[0].rows, matrices[0].columns)
+    parts = ({"dice": matrix.dice.variable.where(same)} for matrix in matrices)
+    every = xr.Dataset(together(names, parts), group_coordinates(names)).dice
+    return every.mean(["architecture", "train", "test"]).transpose("specimen", "test_specimen")
+
+
 def _predictors(
-    gap: xr.DataArray, information: xr.Dataset, distances: xr.Dataset
+    matrices: Sequence[Matrix], information: xr.Dataset, distances: xr.Dataset
 ) -> dict[str, np.ndarray]:
-    """Return every predictor of the gaps, with the same dimensions in the same order as the gaps.
+    """Return every predictor of the gaps, (matrix, train, test).
 
     The sign of the predictors in :data:`LIKENESSES` is reversed, so that all predictors are larger
     for larger gaps.
     """
     predictors = {}
-    conditions = {d: gap[d].values for d in ("train", "test")}
+    conditions = {"train": list(matrices[0].rows), "test": list(matrices[0].columns)}
+    known = information.weight.values
+    weights = [matrix.specimen if matrix.specimen in known else "flat" for matrix in matrices]
     for name, metric in information.sel(conditions).items():
         if set(metric.dims) == {"weight", "train", "test"}:
-            weights = [
-                specimen if specimen in information.weight.values else "flat"
-                for specimen in gap.specimen.values
-            ]
-            values = metric.sel(weight=weights).transpose("weight", "train", "test").values
-            predictors[str(name)] = np.broadcast_to(values[:, None, None], gap.shape)
-    for name, distance in distances.items():
-        predictors[str(name)] = (
-            distance.sel({d: gap[d].values for d in gap.dims}).transpose(*gap.dims).values
-        )
+            of_weights = metric.sel(weight=weights).transpose("weight", "train", "test")
+            predictors[str(name)] = of_weights.values
+    of_matrices = by_matrix(distances.sel(conditions))
+    for name in distances:
+        found = [of_matrices[matrix.name][name].transpose("train", "test") for matrix in matrices]
+        predictors[str(name)] = np.stack([each.values for each in found])
     return {
         name: -values if name in LIKENESSES else values.astype(float)
         for name, values in predictors.items()

@@ -3,19 +3,18 @@
 from collections.abc import Sequence
 
 import numpy as np
-import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from passband.figures import style
-from passband.matrices.leaving import group_label, groups
+from passband.matrices.matrix import Matrix
 from passband.seeds import generator
 
 #: Number of groups of pairs with similar distances, and of bootstrap samples of conditions.
 _BINS, _DRAWS = 8, 500
 
 
-def decay_by_distance(ood: xr.Dataset, width_cm: float = style.PAGE_CM) -> Figure:
+def decay_by_distance(matrices: Sequence[Matrix], width_cm: float = style.PAGE_CM) -> Figure:
     """Return the figure of Dice and of its loss against the distance of two conditions.
 
     Each matrix whose networks are tested on their training specimen has a row. The left panel shows
@@ -25,22 +24,17 @@ def decay_by_distance(ood: xr.Dataset, width_cm: float = style.PAGE_CM) -> Figur
     conditions. The horizontal line in the left panel is the mean Dice in distribution.
 
     Args:
-        ood: OOD metrics with `dice`, `gap_test`, `distance` and `id`.
+        matrices: Matrices with OOD metrics, and without mixtures.
     """
-    shown = [
-        cells
-        for _, cells in groups(ood)
-        if str(cells.specimen.values) == str(cells.test_specimen.values)
-    ]
+    shown = [matrix for matrix in matrices if matrix.name.is_own]
     figure, axes = style.panels(len(shown), 2, width_cm, 1.2 + 5.2 * len(shown), sharex=True)
-    for (left, right), cells in zip(axes, shown, strict=True):
-        left.set_title(group_label(cells), loc="left", fontsize=style.SMALL)
-        distance = cells.distance.transpose("train", "test").values
-        other = cells.train.values[:, None] != cells.test.values
-        for ax, name in ((left, "dice"), (right, "gap_test")):
-            values = cells[name].transpose("train", "test").values
+    for (left, right), matrix in zip(axes, shown, strict=True):
+        left.set_title(matrix.label, loc="left", fontsize=style.SMALL)
+        distance = matrix.metrics.distance.transpose("train", "test").values
+        other = np.not_equal.outer(matrix.rows, matrix.columns)
+        for ax, values in ((left, matrix.dice.values), (right, matrix.loss.values)):
             _draw(ax, distance, np.where(other, values, np.nan))
-        own = float(cells.id.mean())
+        own = float(matrix.metrics.id.mean())
         if np.isfinite(own):
             left.axhline(own, color=style.TRANSFER, lw=0.9, ls="--", label="in distribution")
         right.axhline(0, color="0.7", lw=0.8, zorder=0)

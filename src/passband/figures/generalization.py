@@ -14,8 +14,8 @@ from passband.axes import AXES, Axis
 from passband.figures import style
 from passband.figures.decay_by_distance import decay_by_distance
 from passband.figures.nested_axes import text_cm
-from passband.grid import axes_of, is_scattered
-from passband.matrices.leaving import groups
+from passband.grid import are_scattered
+from passband.matrices.matrix import Matrix
 from passband.seeds import generator
 
 #: Largest number of training values that are drawn in a panel of the figure of decay.
@@ -27,7 +27,7 @@ _DRAWS = 1000
 
 
 def metrics(
-    ood: xr.Dataset,
+    matrices: Sequence[Matrix],
     information: xr.Dataset,
     palette: str,
     width_cm: float = style.PAGE_CM,
@@ -38,19 +38,24 @@ def metrics(
     spatial frequencies. Filled points are ρ over all pairs of different conditions; open points are
     ρ over the pairs with the same dose. The other panels show, for each weight, Dice against the
     metric that has the largest |ρ| with this weight. The weight of a specimen applies only to
-    networks that were trained on this specimen.
+    networks that were trained on this specimen. Mixtures are left out.
 
     Args:
+        matrices: All matrices of a study.
+        information: Metrics of transfer functions of the same conditions, see
+            :func:`passband.analysis.information.metrics`.
         palette: A colour map of matplotlib or seaborn, for the ratio of doses.
     """
     weights = [str(w) for w in information.weight.values if "/" not in w]  # bands are left out
     names = [name for name, v in information.data_vars.items() if {"train", "test"} <= {*v.dims}]
-    pairs = _pairs(ood)
+    matrices = [matrix.of_conditions() for matrix in matrices]
+    pairs = _pairs(matrices)
     pairs = pairs[pairs["train"] != pairs["test"]].dropna(subset="dice").reset_index(drop=True)
     shift = np.log10(pairs["test_dose_e_per_A2"] / pairs["train_dose_e_per_A2"])
     ends = (shift.min(), shift.max()) if len(shift) and np.ptp(shift) else (-1, 1)
     scale = plt.Normalize(*ends)
-    information = information.sel(train=ood.train.values, test=ood.test.values)
+    first = matrices[0]
+    information = information.sel(train=list(first.rows), test=list(first.columns))
     figure, ranks, panels, bar = _metric_panels(len(names), len(weights), width_cm)
     low = float(np.nanmin(pairs["dice"])) if len(pairs) else 0.0
     for number, (weight, ax) in enumerate(zip(weights, panels, strict=True)):
@@ -165,7 +170,7 @@ def _dose_bar(figure: Figure, ax: Axes, points, ends: tuple[float, float]) -> No
     bar.solids.set_alpha(1)
 
 
-def decay(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Figure:
+def decay(matrices: Sequence[Matrix], palette: str, width_cm: float = style.PAGE_CM) -> Figure:
     """Return the figure of Dice against each test parameter, with a line for each training value.
 
     Each panel has one imaging parameter, and uses the pairs of conditions in which all other
@@ -174,15 +179,17 @@ def decay(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fig
     Shaded areas are 95% bootstrap intervals of mean Dice. Filled markers are mean Dice in
     distribution. The scales of all axes start and end where the data start and end. If the
     conditions are points, the figure is that of
-    :func:`passband.figures.decay_by_distance.decay_by_distance`.
+    :func:`passband.figures.decay_by_distance.decay_by_distance`. Mixtures are left out.
 
     Args:
+        matrices: All matrices of a study.
         palette: A colour map of matplotlib or seaborn, for the values of the training parameter.
     """
-    if is_scattered(ood):
-        return decay_by_distance(ood, width_cm)
-    pairs = _pairs(ood).dropna(subset="dice")
-    names = axes_of(ood)
+    matrices = [matrix.of_conditions() for matrix in matrices]
+    if are_scattered(matrices[0].train):
+        return decay_by_distance(matrices, width_cm)
+    pairs = _pairs(matrices).dropna(subset="dice")
+    names = matrices[0].axes.names
     varied = [n for n in names if pairs[[f"train_{n}", f"test_{n}"]].stack().nunique() > 1]
     drawn = varied or names
     columns = 2 if style.is_narrow(width_cm) else 4 if len(drawn) <= 4 else 3
@@ -291,15 +298,14 @@ def _scale(ax: Axes, values: Sequence[float], panel_cm: float) -> None:
     ax.xaxis.minorticks_off()
 
 
-def _pairs(ood: xr.Dataset) -> pd.DataFrame:
+def _pairs(matrices: Sequence[Matrix]) -> pd.DataFrame:
     """Return a table of pairs of conditions, for networks tested on their training specimen.
 
     The columns `i` and `j` are the places of the training condition and of the test condition.
     """
     parts = []
-    for _, cells in groups(ood):
-        if str(cells.specimen.values) == str(cells.test_specimen.values):
-            table = cells[["dice"]].to_dataframe(dim_order=["train", "test"]).reset_index()
-            places = np.indices([cells.sizes[side] for side in ("train", "test")])
-            parts.append(table.assign(i=places[0].ravel(), j=places[1].ravel()))
+    for matrix in matrices:
+        if matrix.name.is_own:
+            i, j = np.indices(matrix.dice.shape)
+            parts.append(matrix.to_dataframe().assign(i=i.ravel(), j=j.ravel()))
     return pd.concat(parts, ignore_index=True)

@@ -14,12 +14,26 @@ from passband import units
 from passband.figures import style
 from passband.figures.nested_axes import text_cm
 from passband.grid import Condition
+from passband.matrices.matrix import Matrix
 
 #: Colours of particles, in turn.
 _PARTICLES = (style.FEATURES, style.PARAMETERS, style.SPECIMENS, style.TRANSFER, style.TRUTH)
 #: Line styles of the outlines of particles. A particle's line style depends on the face of the
 #: substrate that the particle is on.
 OUTLINES = {"on top": "solid", "at the bottom": "dashed"}
+
+
+def shown_conditions(matrix: Matrix, train: str) -> list[Condition]:
+    """Return the conditions of the figure of examples, each once.
+
+    They are the training condition of a row, the test condition with the lowest Dice among those
+    with its dose, and the one with the lowest Dice of all.
+    """
+    own = matrix.axes.parse(train)
+    dice = dict(zip(matrix.test, matrix.dice.values[matrix.row(train)], strict=True))
+    same_dose = [tested for tested in dice if tested.dose_e_per_A2 == own.dose_e_per_A2]
+    worst = [min(among, key=dice.__getitem__) for among in (same_dose, dice) if among]
+    return list(dict.fromkeys([own, *worst]))
 
 
 def examples(

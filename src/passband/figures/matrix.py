@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
-import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Colormap, Normalize
@@ -15,8 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from passband.figures import nested_axes, style
 from passband.figures.nested_axes import LINE_CM, Strip
-from passband.grid import Condition, along, is_condition
-from passband.matrices.leaving import group_label, groups
+from passband.grid import Condition
 from passband.matrices.matrix import Matrix
 
 #: Height that a figure does not exceed, if more panels in a row avoid it [cm].
@@ -43,31 +41,23 @@ _OUTLINED_CM = 0.15
 WORDS = {"dice": "mean Dice", "gap_test": style.LOSS}
 
 
-def matrix(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Figure:
+def matrix(matrices: Sequence[Matrix], palette: str, width_cm: float = style.PAGE_CM) -> Figure:
     """Return the figure of M(i, j) and of the loss to a network trained under the test condition.
 
-    Each specimen, architecture and test specimen has two panels: M(i, j) and the loss M(j, j) −
-    M(i, j). Mixtures of conditions have separate rows below. See :func:`draw`.
+    Each matrix has two panels: M(i, j) and the loss M(j, j) − M(i, j). Mixtures of conditions have
+    separate rows below. See :func:`draw`.
 
     Args:
-        ood: OOD metrics with `dice` and `gap_test`.
+        matrices: Matrices of one study.
+        palette: A colour map of matplotlib or seaborn, for M(i, j).
     """
-    mixed = [str(id) for id in ood.train.values if not is_condition(str(id))]
-    train, test = along(ood, "train"), along(ood, "test")
-    every = ood.sel(train=[*(c.id for c in train), *mixed], test=[c.id for c in test])
-    matrices = {
-        group_label(cells): {name: cells[name].transpose("train", "test").values for name in WORDS}
-        for _, cells in groups(every)
+    first = matrices[0]
+    ordered = [*np.flatnonzero(~first.is_mixture), *np.flatnonzero(first.is_mixture)]
+    cells = {
+        each.label: {"dice": each.dice.values[ordered], "gap_test": each.loss.values[ordered]}
+        for each in matrices
     }
-    return draw(matrices, train, test, palette, width_cm, mixed)
-
-
-def plot(of: Matrix, palette: str, width_cm: float = style.PAGE_CM) -> Figure:
-    """Return the figure of a matrix, and of what its networks lose, from its table alone."""
-    names = {"dice": of.dice, "gap_test": of.loss}
-    ordered = [*(condition.id for condition in of.train), *of.mixtures]
-    cells = {name: values.sel(train=ordered).values for name, values in names.items()}
-    return draw({of.label: cells}, of.train, of.test, palette, width_cm, of.mixtures)
+    return draw(cells, first.train, first.test, palette, width_cm, first.mixtures)
 
 
 def losses(M: np.ndarray, train: Sequence[Condition], test: Sequence[Condition]) -> np.ndarray:

@@ -1,5 +1,7 @@
 """The figure of a shift of specimens."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import seaborn as sns
 import xarray as xr
@@ -8,6 +10,7 @@ from matplotlib.figure import Figure
 
 from passband.analysis.specimen_shift import SHIFTS, explained
 from passband.figures import style
+from passband.matrices.matrix import Matrix
 
 #: Colour and marker of each kind of shift: of the lens, of the specimen, and of both.
 _SHIFTS = {
@@ -18,7 +21,7 @@ _SHIFTS = {
 
 
 def structure(
-    ood: xr.Dataset,
+    matrices: Sequence[Matrix],
     information: xr.Dataset,
     distances: xr.Dataset,
     palette: str,
@@ -30,9 +33,9 @@ def structure(
     test specimen. The second panel shows Spearman's ρ of each predictor with the gap to the network
     that was trained on the test specimen and condition. A cross marks a predictor that has the same
     value in all cells. The third panel shows the sources of the variance of the gaps. The values
-    are explained at :func:`passband.analysis.specimen_shift.explained`.
+    and the arguments are explained at :func:`passband.analysis.specimen_shift.explained`.
     """
-    results = explained(ood, information, distances)
+    results = explained(matrices, information, distances)
     shown = results.sel(predictor=results.rho.notnull().any("shift"))
     rows = shown.sizes["predictor"]
     narrow = style.is_narrow(width_cm)

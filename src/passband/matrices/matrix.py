@@ -326,16 +326,25 @@ class Matrix:
         return self.score("dice")
 
     @property
-    def loss(self) -> xr.DataArray:
-        """M(j, j) − M(i, j), (train, test): what a network loses to one trained under j.
-
-        It is NaN if no network was trained under the test condition.
-        """
+    def diagonal(self) -> np.ndarray:
+        """M(j, j), (test,): NaN if no network was trained under the test condition."""
         place = {id: row for row, id in enumerate(self.rows)}
         M = self.dice.values
         own = [M[place[id], k] if id in place else np.nan for k, id in enumerate(self.columns)]
+        return np.array(own)
+
+    @property
+    def loss(self) -> xr.DataArray:
+        """M(j, j) − M(i, j), (train, test): what a network loses to one trained under j.
+
+        It is NaN if no network was trained under the test condition. Without a table of results, it
+        is the OOD metric `gap_test`.
+        """
+        if self._images is None and "gap_test" in self._cells:
+            return self._cells.gap_test.transpose(*_SIDES).rename("loss")
         words = {"units": "1", "long_name": "loss of Dice, M(j, j) − M(i, j)"}
-        return self.dice.copy(data=np.array(own) - M).assign_attrs(words).rename("loss")
+        lost = self.diagonal - self.dice.values
+        return self.dice.copy(data=lost).assign_attrs(words).rename("loss")
 
     def score(self, name: str) -> xr.DataArray:
         """Return a score, (train, test): its mean over replicas and test structures.
@@ -542,9 +551,15 @@ class Matrix:
         Args:
             palette: A colour map of matplotlib or seaborn.
         """
-        from passband.figures.matrix import plot
+        import matplotlib.pyplot as plt
 
-        return plot(self, palette, width_cm)
+        from passband.figures.matrix import matrix
+
+        figure = matrix([self], palette, width_cm)
+        if "inline" in plt.get_backend():
+            # A notebook shows what a cell returns. It would show an open figure once more.
+            plt.close(figure)
+        return figure
 
     def __repr__(self) -> str:
         mixed = f" and {len(self.mixtures)} mixtures" if self.mixtures else ""
