@@ -6,7 +6,7 @@ import xarray as xr
 from passband.analysis.profiles import Profiles
 from passband.axes import MAIN_AXES
 from passband.grid import Axes, Condition
-from passband.matrices.matrix import GROUP
+from passband.matrices.matrix import GROUP, matrices
 
 GRID = {
     "defocus_nm": [5, 15, 25],
@@ -139,3 +139,11 @@ def make_table(grid, M, replicas=2, structures=12, sd_replica=0.0, sd_structure=
             **Axes.main.coordinates(ids, "test"),
         },
     )
+
+
+def of_dice(M):
+    """Return the Matrix of Dice (train, test) with one replica; NaN is a missing network."""
+    one = dict.fromkeys(("specimen", "architecture", "test_specimen", "replica"), "gold")
+    table = M.assign_coords(one).expand_dims([*one]).to_dataset(name="dice")
+    (matrix,) = matrices(table.assign_coords(replica=[0]))
+    return matrix

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from passband.prediction.matrix.predicted_matrix import predicted_matrices
 from passband.reports import predicted, summaries
 from passband.reports.page import data, tables
 from passband.storage import datasets
@@ -52,7 +53,7 @@ def make_predicted(**changes) -> xr.Dataset:
 
 
 def test_each_axis_and_side_has_a_row():
-    (row,) = predicted.level_rows(make_predicted())
+    (row,) = predicted.level_rows(predicted_matrices(make_predicted()))
     assert (row.matrix, row.axis, row.end) == ("compact, gold", "dose_e_per_A2", "train")
     assert row.r2 == (0.85, 0.55, 0.98)
     assert row.interaction == (0.75, -0.25, 0.91)
@@ -60,7 +61,7 @@ def test_each_axis_and_side_has_a_row():
 
 
 def test_sentences_say_what_is_lacking_the_interaction_and_the_smoothness():
-    lacking, interaction, smooth = predicted.sentences(make_predicted())
+    lacking, interaction, smooth = predicted.sentences(predicted_matrices(make_predicted()))
     assert lacking == (
         "1 of 3 training conditions have no network yet. From the networks of the other 2, their "
         "Dice under 2 test conditions, 2 cells of the matrix, is predicted: 0.25 to 0.75, mean "
@@ -77,8 +78,8 @@ def test_sentences_say_what_is_lacking_the_interaction_and_the_smoothness():
 def test_sentences_on_several_matrices_have_their_names():
     one = make_predicted()
     both = xr.concat([one, one.assign_coords(test_specimen=["iron"])], "test_specimen")
-    said = list(predicted.sentences(both))
-    alone = list(predicted.sentences(one))
+    said = list(predicted.sentences(predicted_matrices(both)))
+    alone = list(predicted.sentences(predicted_matrices(one)))
     names = [name for name in ("compact, gold", "compact, gold → iron") for _ in alone]
     assert said == [f"{name}: {each}" for name, each in zip(names, alone * 2, strict=True)]
 
@@ -87,40 +88,42 @@ def test_what_is_not_known_is_not_said():
     of = tuple(GROUP)
     one = make_predicted(smoothness=(of, [[[np.nan]]])).drop_vars(["expected", "expected_interval"])
     one["level_ceiling"] = one.level_ceiling * np.nan  # a study with one replica
-    (interaction,) = predicted.sentences(one)
+    (interaction,) = predicted.sentences(predicted_matrices(one))
     assert interaction.endswith("is 0.850 from T(q) and 0.610 from scaled parameters.")
     without = make_predicted(smoothness_interval=((*of, "bound"), [[[[np.nan] * 2]]]))
-    assert "have 0.93 of the variance" in list(predicted.sentences(without))[-1]
+    assert "have 0.93 of the variance" in list(predicted.sentences(predicted_matrices(without)))[-1]
 
 
 def test_noise_of_replicas_is_no_limit_where_the_networks_are_known_from_other_tests():
     of = make_predicted().assign_coords(level=["lens/test/all", "cs_um/test/all", *LEVELS[2:]])
-    (row,) = predicted.level_rows(of.isel(level=[1]))
+    (row,) = predicted.level_rows(predicted_matrices(of.isel(level=[1])))
     assert row.r2[:2] == (0.85, 0.55)
     assert np.isnan([row.r2[2], row.interaction[2]]).all()
 
 
 def test_the_summary_has_the_rows_and_the_sentences():
-    text = summaries.prediction(make_predicted())
+    text = summaries.prediction(predicted_matrices(make_predicted()))
     head, _, row, *rest = text.splitlines()
     assert head.startswith("| matrix | left out | in | R², T(q) | R², scaled | R², at most | inter")
     of_row = "compact, gold | dose_e_per_A2 | train"
     assert row == f"| {of_row} | 0.85 | 0.55 | 0.98 | 0.75 | -0.25 | 0.91 | 1.25 |"
-    assert [line for line in rest if line] == list(predicted.sentences(make_predicted()))
+    assert [line for line in rest if line] == list(
+        predicted.sentences(predicted_matrices(make_predicted()))
+    )
 
 
 def test_the_page_says_where_the_prediction_fails():
-    table = tables.prediction_table(make_predicted())
+    table = tables.prediction_table(predicted_matrices(make_predicted()))
     assert table.rows == [
         ["levels of dose, training", "0.85", "0.55", "0.98", "0.75", "−0.25", "0.91"]
     ]
     low = make_predicted()
     low = low.assign_coords(level=["cs_um/test/all", *LEVELS[1:]])
     low["level_r2"] = low.level_r2.where(low.level != "cs_um/test/all", -0.12)
-    first, second, *rest = tables.prediction_sentences(low)
+    first, second, *rest = tables.prediction_sentences(predicted_matrices(low))
     assert first.endswith("predicted best if levels of dose are left out of training (R² 0.85).")
     assert second == "It fails if levels of Cs are left out of tests (R² −0.12)."
-    assert rest == list(predicted.sentences(low))
+    assert rest == list(predicted.sentences(predicted_matrices(low)))
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +134,7 @@ def old():
 def test_an_earlier_store_is_shown_without_what_is_removed(old):
     assert {"stack", "design", "completion", "step"} <= {*old.data_vars}
     assert "smoothness" not in old
-    rows = predicted.level_rows(old)
+    rows = predicted.level_rows(predicted_matrices(old))
     assert [(row.axis, row.end) for row in rows] == [
         ("defocus_nm", "train"),
         ("defocus_nm", "test"),
@@ -141,19 +144,22 @@ def test_an_earlier_store_is_shown_without_what_is_removed(old):
     assert best == float(of.level_r2.sel(distances="T(q)"))
     assert scaled == float(of.level_r2.sel(distances="scaled"))
     assert np.isnan(ceiling)
-    text = summaries.prediction(old)
+    text = summaries.prediction(predicted_matrices(old))
     assert f"| compact, gold | defocus_nm | test | {best:.2f} | {scaled:.2f} | – |" in text
     assert "nan" not in text
-    assert len(tables.prediction_table(old).rows) == 2
-    assert [each.name for each in data.prediction(old)] == ["prediction.csv", "predicted.csv"]
+    assert len(tables.prediction_table(predicted_matrices(old)).rows) == 2
+    assert [each.name for each in data.prediction(predicted_matrices(old))] == [
+        "prediction.csv",
+        "predicted.csv",
+    ]
 
 
 def test_a_store_without_levels_left_out_has_no_table(old):
     """Versions 0.1.0 and before."""
     first = old.drop_vars([name for name in old.variables if str(name).startswith("level")])
-    assert predicted.level_rows(first) == []
-    assert summaries.prediction(first) == ""
-    assert tables.prediction_table(first) is None
-    assert tables.prediction_sentences(first) == []
-    (pairs,) = data.prediction(first)
+    assert predicted.level_rows(predicted_matrices(first)) == []
+    assert summaries.prediction(predicted_matrices(first)) == ""
+    assert tables.prediction_table(predicted_matrices(first)) is None
+    assert tables.prediction_sentences(predicted_matrices(first)) == []
+    (pairs,) = data.prediction(predicted_matrices(first))
     assert pairs.rows == 24 * 24

@@ -8,6 +8,7 @@ from workplace import Workplace
 
 from passband.config import load
 from passband.config.analysis import FEWEST_PREDICTED, FIGURES_OF_PREDICTION
+from passband.prediction.matrix.predicted_matrix import predicted_matrices
 from passband.reports.page import page
 from passband.results import Results
 from passband.runs import report_page
@@ -50,13 +51,15 @@ def test_a_large_study_is_predicted_and_so_are_the_networks_that_it_lacks(tmp_pa
     next(iter(sorted((results / "records").rglob("*.zarr.zip")))).unlink()
     for store in ("table.zarr", "prediction.zarr"):
         shutil.rmtree(results / store)
-    unfinished = report_page.collect(Results(load(place.folder / "large.yaml"), results)).prediction
-    assert set(unfinished.data_vars) == {"true", "expected", "expected_interval"}
+    content = report_page.collect(Results(load(place.folder / "large.yaml"), results))
+    (unfinished,) = content.prediction
+    assert set(unfinished.results.data_vars) == {"true", "expected", "expected_interval"}
 
     holes = LARGE | {"study": LARGE["study"] | {"allow_incomplete": True}}
     place.run("--cores=1", study=place.study("large.yaml", **holes))
     found = datasets.read(results / "prediction.zarr", datasets.PREDICTION)
-    xr.testing.assert_allclose(found.expected, unfinished.expected)
+    (finished,) = predicted_matrices(found)
+    xr.testing.assert_allclose(finished.results.expected, unfinished.results.expected)
     lacking = found.expected.notnull().all("test").values.ravel()
     assert lacking.sum() == 32 - FEWEST_PREDICTED == found.true.isnull().all("test").sum()
     # In this process, the networks have learned enough for a page to speak of predictions.

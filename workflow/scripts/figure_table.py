@@ -3,6 +3,7 @@
 from passband.figures import generalization, matrix, prediction, specimen_shift, style
 from passband.jobs import job as jobs
 from passband.matrices.matrix import matrices
+from passband.prediction.matrix.predicted_matrix import predicted_matrices
 from passband.storage import datasets
 
 # The function of each figure, by the figure's name, which is part of the rule's name.
@@ -28,6 +29,8 @@ def main(snakemake):
         data = {name: datasets.read(path, kinds[name]) for name, path in snakemake.input.items()}
         if "ood" in data:
             data["ood"] = matrices(metrics=data["ood"])
+        if "prediction" in data:
+            data["prediction"] = predicted_matrices(data["prediction"])
         figure = draw(*data.values(), params.palette, style.width_cm(params))
         style.save(figure, snakemake.output, params.dpi)
         job.result = snakemake.output[0]

@@ -2,10 +2,12 @@
 
 from passband import config
 from passband.analysis.profiles import profiles_of_specimens
-from passband.grid import Axes, of_conditions
+from passband.grid import Axes
 from passband.jobs import job as jobs
 from passband.jobs import reuse
-from passband.prediction.matrix.prediction import assess
+from passband.matrices.matrix import matrices
+from passband.prediction.matrix.assessment import assess
+from passband.prediction.matrix.predicted_matrix import predicted_matrices
 from passband.reports import summaries
 from passband.storage import datasets
 
@@ -26,7 +28,7 @@ def main(snakemake):
         )
         with datasets.open_checked(files.table, datasets.TABLE) as table:
             result = assess(
-                of_conditions(table),  # mixtures have no profile of a single condition
+                matrices(table),
                 profiles,
                 draws=params.bootstrap,
                 confidence=params.confidence,
@@ -34,7 +36,7 @@ def main(snakemake):
                 progress=job.progress,
             )
         datasets.write(result, snakemake.output[0], datasets.PREDICTION, attrs)
-        for line in summaries.prediction(result).splitlines():
+        for line in summaries.prediction(predicted_matrices(result)).splitlines():
             job.log(line)
         job.result = f"{len(result.data_vars)} variables in {snakemake.output[0]}"
 

@@ -86,11 +86,12 @@ def ood(results: Results) -> str:
 
 def show(results: Results) -> None:
     """Print the tables of a finished study, see :func:`draw`."""
+    from passband.prediction.matrix.predicted_matrix import predicted_matrices
     from passband.reports import summaries  # xarray takes a second to import
 
     text = ood(results)
     if results.has(layout.PREDICTION):
-        text += f"\n\n{summaries.prediction(results.prediction)}"
+        text += f"\n\n{summaries.prediction(predicted_matrices(results.prediction))}"
     draw(text)
 
 

@@ -4,29 +4,29 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from passband.axes import AXES
 from passband.figures import style
-from passband.prediction.matrix import level_scores
-from passband.prediction.matrix.level_scores import ALL, CONDITIONS, LENS, PREDICTOR, RIVAL
-from passband.prediction.matrix.matrices import predicted_matrices
-
-#: The panels of scores: what each shows, the score, and the score that noise of replicas allows.
-_SCORES = (
-    ("R² of Dice", "level_r2", "level_r2_ceiling"),
-    ("R² of the interaction", "level_interaction", "level_ceiling"),
+from passband.prediction.matrix.predicted_matrix import (
+    ALL,
+    CONDITIONS,
+    LENS,
+    LeftOut,
+    PredictedMatrix,
 )
-#: The marker and words for the distances of the process. Both can be seen where they coincide.
-_DISTANCES = {
-    RIVAL: (
+
+#: The panels of scores: what each shows.
+_SCORES = {"r2": "R² of Dice", "interaction": "R² of the interaction"}
+#: The marker and words for both predictions. Both can be seen where they coincide.
+_PREDICTIONS = {
+    "rival": (
         {"marker": "D", "color": style.PARAMETERS, "mfc": "white", "ms": 5.5, "mew": 1},
         "predicted from scaled parameters",
     ),
-    PREDICTOR: (
+    "predictor": (
         {"marker": "o", "color": style.TRANSFER, "ms": 4, "mew": 0},
         "predicted from T(q)",
     ),
@@ -38,7 +38,9 @@ _LOWEST_R2 = -0.5
 _Z90 = 1.645
 
 
-def prediction(predicted: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Figure:
+def prediction(
+    predicted: Sequence[PredictedMatrix], palette: str, width_cm: float = style.PAGE_CM
+) -> Figure:
     """Return the figure of Dice that is predicted with levels left out.
 
     Each Dice matrix has a row of panels. The first shows predicted Dice over measured Dice, if each
@@ -48,19 +50,17 @@ def prediction(predicted: xr.Dataset, palette: str, width_cm: float = style.PAGE
     each axis and side; a line is at the R² of such a prediction.
 
     Args:
-        predicted: See :func:`passband.prediction.matrix.prediction.assess`.
         palette: A colour map of matplotlib or seaborn, for the number of cells.
     """
-    matrices = predicted_matrices(predicted)
     narrow = style.is_narrow(width_cm)
-    rows = {name: _rows(matrix) for name, matrix in matrices.items()}
-    scores_cm = [1.3 + 0.45 * len(of) for of in rows.values()]
+    rows = [_rows(matrix) for matrix in predicted]
+    scores_cm = [1.3 + 0.45 * len(of) for of in rows]
     heights = [6.5 + 2 * h if narrow else max(6.4, h) for h in scores_cm]
     figure = style.blank(width_cm, sum(heights) + (2.2 if narrow else 1.2))
-    outer = figure.add_gridspec(len(matrices), 1, height_ratios=heights)
+    outer = figure.add_gridspec(len(predicted), 1, height_ratios=heights)
     every: list[Axes] = []
-    for k, (name, matrix) in enumerate(matrices.items()):
-        shown = [score for score in _SCORES if matrix[score[1]].notnull().any()]
+    for k, matrix in enumerate(predicted):
+        shown = [name for name in _SCORES if matrix.has(f"level_{name}")]
         if narrow:
             ratios = [6.5, *[scores_cm[k]] * len(shown)]
             places = [*outer[k].subgridspec(1 + len(shown), 1, height_ratios=ratios)]
@@ -69,27 +69,27 @@ def prediction(predicted: xr.Dataset, palette: str, width_cm: float = style.PAGE
             places = [*outer[k].subgridspec(1, 1 + len(shown), width_ratios=ratios)]
         parity, *scores = (figure.add_subplot(place) for place in places)
         _parity(parity, matrix, palette)
-        parity.set_title(name, loc="left", fontsize=style.SMALL)
-        for number, (ax, score) in enumerate(zip(scores, shown, strict=True)):
-            _draw_scores(ax, matrix, rows[name], *score, named=narrow or not number)
+        parity.set_title(matrix.name.label, loc="left", fontsize=style.SMALL)
+        for number, (ax, name) in enumerate(zip(scores, shown, strict=True)):
+            _draw_scores(ax, matrix, rows[k], name, named=narrow or not number)
         every += [parity, *scores]
     style.letter(every)
     figure.legend(handles=_handles(predicted), loc="outside lower center", ncols=1 if narrow else 2)
     return figure
 
 
-def _rows(matrix: xr.Dataset) -> list[tuple[str, str]]:
+def _rows(matrix: PredictedMatrix) -> list[LeftOut]:
     """Return the axes and sides with a row, whose levels were left out."""
-    names = [str(name).split("/") for name in matrix.level.values]
-    return [(axis, end) for axis, end, level in names if level == ALL and axis != LENS]
+    return [each for each in matrix.left_out if each.level == ALL and each.axis != LENS]
 
 
-def _parity(ax: Axes, matrix: xr.Dataset, palette: str) -> None:
+def _parity(ax: Axes, matrix: PredictedMatrix, palette: str) -> None:
     """Draw predicted Dice over measured Dice, as the density of cells, with the ceiling's lines."""
-    every = [str(axis) for axis in matrix.axis.values]
+    results = matrix.results
+    every = [str(axis) for axis in results.axis.values]
     axes = [axis for axis in every if axis not in ("dose_e_per_A2", CONDITIONS)] or every
-    guess = matrix.predicted.sel(axis=axes, end="train").transpose("axis", "train", "test").values
-    true = np.broadcast_to(matrix.true.transpose("train", "test").values, guess.shape)
+    guess = results.predicted.sel(axis=axes, end="train").transpose("axis", "train", "test").values
+    true = np.broadcast_to(results.true.transpose("train", "test").values, guess.shape)
     good = np.isfinite(guess) & np.isfinite(true)
     ends = style.rounded_range(np.concatenate([true[good], guess[good]]))
     shown = ax.hexbin(
@@ -103,7 +103,7 @@ def _parity(ax: Axes, matrix: xr.Dataset, palette: str) -> None:
         linewidths=0.1,
     )
     ax.plot(ends, ends, color="0.4", lw=0.8, ls="--")
-    reach = _Z90 * float(matrix.noise_of_mean)
+    reach = _Z90 * float(results.noise_of_mean)
     if np.isfinite(reach):
         for shift in (-reach, reach):
             ax.plot(ends, np.add(ends, shift), color=style.EVERYTHING, lw=0.9, ls=":")
@@ -119,46 +119,41 @@ def _parity(ax: Axes, matrix: xr.Dataset, palette: str) -> None:
 
 
 def _draw_scores(
-    ax: Axes,
-    matrix: xr.Dataset,
-    rows: Sequence[tuple[str, str]],
-    label: str,
-    score: str,
-    ceiling: str,
-    named: bool,
+    ax: Axes, matrix: PredictedMatrix, rows: Sequence[LeftOut], name: str, named: bool
 ) -> None:
     """Draw a score with a row for each axis and side, and its ceiling as a line."""
     low = 1.0
-    for place, (axis, end) in enumerate(rows):
-        of = matrix.sel(level=f"{axis}/{end}/{ALL}")
-        top = level_scores.ceiling(of, ceiling)
-        if np.isfinite(top):
-            ax.vlines(top, place - 0.5, place + 0.5, color=style.EVERYTHING, lw=0.9, ls=":")
-        for name, (marker, _) in _DISTANCES.items():
-            value = float(of[score].sel(distances=name))
+    for place, left_out in enumerate(rows):
+        score = matrix.score(name, left_out)
+        if np.isfinite(score.ceiling):
+            ends = place - 0.5, place + 0.5
+            ax.vlines(score.ceiling, *ends, color=style.EVERYTHING, lw=0.9, ls=":")
+        for which, (marker, _) in _PREDICTIONS.items():
+            value = getattr(score, which)
             if value < _LOWEST_R2:
                 marker = marker | {"marker": 8}  # matplotlib's caret to the left
             value = max(value, _LOWEST_R2)
             low = min(low, value) if np.isfinite(value) else low
             ax.plot(value, place, ls="", **marker)
-    ax.set_yticks(range(len(rows)), [_words(*row) for row in rows] if named else [])
+    ax.set_yticks(range(len(rows)), [_words(row) for row in rows] if named else [])
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.grid(axis="y", color="0.93")
-    ax.set(xlim=(style.rounded_range([low])[0] - 0.03, 1.03), xlabel=label)
+    ax.set(xlim=(style.rounded_range([low])[0] - 0.03, 1.03), xlabel=_SCORES[name])
     ax.tick_params(axis="y", length=0)
 
 
-def _words(axis: str, end: str) -> str:
-    return f"{AXES[axis].label if axis in AXES else 'groups'}, {_ENDS[end]}"
+def _words(left_out: LeftOut) -> str:
+    label = AXES[left_out.axis].label if left_out.axis in AXES else "groups"
+    return f"{label}, {_ENDS[left_out.end]}"
 
 
-def _handles(predicted: xr.Dataset) -> list[plt.Line2D]:
+def _handles(predicted: Sequence[PredictedMatrix]) -> list[plt.Line2D]:
     """Return the entries of the legend, which says if noise of replicas is not known."""
     handles = [
         plt.Line2D([], [], ls="", **marker, label=words)
-        for marker, words in reversed(_DISTANCES.values())
+        for marker, words in reversed(_PREDICTIONS.values())
     ]
-    known = predicted.noise_of_mean.notnull().any()
+    known = any(matrix.has("noise_of_mean") for matrix in predicted)
     words = "what noise of replicas allows" if known else "no noise of replicas: one replica each"
     line = ":" if known else ""
     return [*handles, plt.Line2D([], [], ls=line, color=style.EVERYTHING, lw=0.9, label=words)]

@@ -1,14 +1,18 @@
 """What prediction.zarr says, in rows and sentences, for the terminal and for pages."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import xarray as xr
 
-from passband.prediction.matrix import level_scores
-from passband.prediction.matrix.level_scores import ALL, CONDITIONS, LENS, PREDICTOR, RIVAL
-from passband.prediction.matrix.matrices import predicted_matrices
+from passband.prediction.matrix.predicted_matrix import (
+    ALL,
+    CONDITIONS,
+    LENS,
+    PREDICTOR,
+    PredictedMatrix,
+    Score,
+)
 from passband.reports.markdown import interval
 
 #: Words for the sides of a matrix, and for what is left out.
@@ -23,87 +27,83 @@ class LevelRow:
     Attributes:
         axis: The axis, or ``conditions`` for random groups of conditions.
         end: `train` or `test`.
-        r2, interaction: R² of Dice, and of the interaction of networks and tests at given doses:
-            from T(q), from scaled parameters, and the largest that noise of replicas allows. NaN
-            where one is not defined.
+        r2, interaction: R² of Dice, and of the interaction of networks and tests at given doses.
         rmse_replicas: Root mean square error from T(q), in standard deviations of one replica.
     """
 
     matrix: str
     axis: str
     end: str
-    r2: tuple[float, float, float]
-    interaction: tuple[float, float, float]
+    r2: Score
+    interaction: Score
     rmse_replicas: float
 
 
-def level_rows(predicted: xr.Dataset) -> list[LevelRow]:
+def level_rows(predicted: Sequence[PredictedMatrix]) -> list[LevelRow]:
     """Return a row for each matrix, axis and side; none for a store without such scores."""
     rows = []
-    for name, matrix in predicted_matrices(predicted).items():
-        for level in matrix.level.values if "level" in matrix.dims else ():
-            axis, end, which = str(level).split("/")
-            of = matrix.sel(level=level)
-            if which == ALL and axis != LENS and of.level_r2.notnull().any():
-                rows.append(
-                    LevelRow(
-                        name,
-                        axis,
-                        end,
-                        _three(of, "level_r2", "level_r2_ceiling"),
-                        _three(of, "level_interaction", "level_ceiling"),
-                        float(of.level_rmse_replicas.sel(distances=PREDICTOR)),
-                    )
+    for matrix in predicted:
+        for left_out in matrix.left_out:
+            if left_out.level != ALL or left_out.axis == LENS:
+                continue
+            r2 = matrix.score("r2", left_out)
+            if np.isnan([r2.predictor, r2.rival]).all():
+                continue
+            rmse = matrix.results.level_rmse_replicas
+            rows.append(
+                LevelRow(
+                    matrix=matrix.name.label,
+                    axis=left_out.axis,
+                    end=left_out.end,
+                    r2=r2,
+                    interaction=matrix.score("interaction", left_out),
+                    rmse_replicas=float(rmse.sel(level=str(left_out), distances=PREDICTOR)),
                 )
+            )
     return rows
 
 
-def _three(of: xr.Dataset, score: str, ceiling: str) -> tuple[float, float, float]:
-    """Return a score of both distances and its ceiling."""
-    both = (float(of[score].sel(distances=name)) for name in (PREDICTOR, RIVAL))
-    return *both, level_scores.ceiling(of, ceiling)
-
-
-def sentences(predicted: xr.Dataset) -> Iterator[str]:
+def sentences(predicted: Sequence[PredictedMatrix]) -> Iterator[str]:
     """Yield sentences on each matrix: networks that are lacking, the interaction, smoothness."""
-    matrices = predicted_matrices(predicted)
-    for name, matrix in matrices.items():
+    for matrix in predicted:
         for said in (*_untrained(matrix), *_interactions(matrix), *_smoothness(matrix)):
-            yield f"{name}: {said}" if len(matrices) > 1 else said
+            yield f"{matrix.name.label}: {said}" if len(predicted) > 1 else said
 
 
-def _untrained(matrix: xr.Dataset) -> Iterator[str]:
-    if "expected" not in matrix or not (lacking := matrix.expected.notnull().any("test")).any():
+def _untrained(matrix: PredictedMatrix) -> Iterator[str]:
+    if not matrix.has("expected"):
         return
-    rows = matrix.expected.values[lacking.values]
+    expected = matrix.results.expected
+    rows = expected.values[expected.notnull().any("test").values]
+    (every, tests) = expected.shape
     number = len(rows)
-    every = matrix.sizes["train"]
     yield (
         f"{number:,} of {every:,} training conditions have no network yet. From the "
-        f"networks of the other {every - number:,}, their Dice under {matrix.sizes['test']:,} test "
+        f"networks of the other {every - number:,}, their Dice under {tests:,} test "
         f"conditions, {rows.size:,} cells of the matrix, is predicted: {rows.min():.2f} to "
         f"{rows.max():.2f}, mean {rows.mean():.2f}."
     )
 
 
-def _interactions(matrix: xr.Dataset) -> Iterator[str]:
+def _interactions(matrix: PredictedMatrix) -> Iterator[str]:
     """Yield R² of the interaction, where it is defined, for each side."""
-    for level in matrix.level.values if "level" in matrix.dims else ():
-        (axis, end, which) = str(level).split("/")
-        of = matrix.sel(level=level)
-        best, scaled, ceiling = _three(of, "level_interaction", "level_ceiling")
-        if which == ALL and axis in (LENS, CONDITIONS) and np.isfinite(best + scaled):
-            noise = f"; noise of replicas allows {ceiling:.3f}" if np.isfinite(ceiling) else ""
+    for left_out in matrix.left_out:
+        if left_out.level != ALL or left_out.axis not in _LEFT_OUT:
+            continue
+        r2 = matrix.score("interaction", left_out)
+        if np.isfinite([r2.predictor, r2.rival]).all():
+            known = np.isfinite(r2.ceiling)
+            noise = f"; noise of replicas allows {r2.ceiling:.3f}" if known else ""
             yield (
-                f"If {_LEFT_OUT[axis]} are left out of {ENDS[end]}, R² of the interaction of "
-                f"networks and tests at given doses is {best:.3f} from T(q) and {scaled:.3f} from "
-                f"scaled parameters{noise}."
+                f"If {_LEFT_OUT[left_out.axis]} are left out of {ENDS[left_out.end]}, R² of the "
+                f"interaction of networks and tests at given doses is {r2.predictor:.3f} from T(q) "
+                f"and {r2.rival:.3f} from scaled parameters{noise}."
             )
 
 
-def _smoothness(matrix: xr.Dataset) -> Iterator[str]:
-    if "smoothness" in matrix and matrix.smoothness.notnull():
+def _smoothness(matrix: PredictedMatrix) -> Iterator[str]:
+    if matrix.has("smoothness"):
         yield (
-            f"Neighbouring conditions of the grid have {interval(matrix, 'smoothness')} of "
+            f"Neighbouring conditions of the grid have {interval(matrix.results, 'smoothness')} of "
             "the variance of Dice in common; 1 is smooth, 0 is not."
         )

@@ -1,6 +1,6 @@
 """Summaries of a study's results as Markdown, such as the output of ``passband table``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import xarray as xr
@@ -8,6 +8,7 @@ import xarray as xr
 from passband.analysis.ood import SELECTIONS
 from passband.grid import of_conditions
 from passband.matrices.leaving import group_names, groups, specimen_label
+from passband.prediction.matrix.predicted_matrix import PredictedMatrix
 from passband.reports import mixture_comparison
 from passband.reports.markdown import mean_and_deviation, table
 from passband.reports.predicted import level_rows, sentences
@@ -81,16 +82,12 @@ def _by_dose(doses: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     yield "all doses", np.full(len(doses), True)
 
 
-def prediction(predicted: xr.Dataset) -> str:
+def prediction(predicted: Sequence[PredictedMatrix]) -> str:
     """Return scores of predicted Dice of levels left out, with a row for each axis and side.
 
     Sentences below the table say what is expected where there are no networks, how well the
     interaction of networks and tests is predicted, and how smooth Dice is. A dash means that there
     is no value; ``scaled`` are scaled parameters, and ``at most`` is what noise of replicas allows.
-
-    Args:
-        predicted: See :func:`passband.prediction.matrix.prediction.assess`, or a store of an
-            earlier version, whose other scores are left out.
     """
     names = ["T(q)", "scaled", "at most"]
     head = ["matrix", "left out", "in", *(f"R², {name}" for name in names)]

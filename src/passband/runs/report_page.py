@@ -88,6 +88,7 @@ def write(results: Results, target: Path) -> list[str]:
 def collect(results: Results) -> "Content":
     """Return what the page of a study shows. Parts that are missing are left out."""
     from passband.matrices.leaving import unlearned
+    from passband.prediction.matrix.predicted_matrix import predicted_matrices
     from passband.reports.page import files, page
     from passband.reports.page.numbers import Numbers, numbers
     from passband.runs.run import Run
@@ -120,7 +121,7 @@ def collect(results: Results) -> "Content":
         numbers=found,
         metrics=stores[layout.OOD],
         information=stores[layout.INFORMATION],
-        prediction=predicted,
+        prediction=[] if predicted is None else predicted_matrices(predicted),
         figures=figures,
         captions=_captions(),
         expected=study.drawn,
@@ -191,29 +192,27 @@ def _unfinished(results: Results, table: "xr.Dataset") -> "xr.Dataset | None":
     A finished study has this in its store of predictions.
     """
     from passband.analysis.profiles import profiles_of_specimens
-    from passband.grid import Axes, of_conditions
-    from passband.prediction.matrix.prediction import unfinished
+    from passband.matrices.matrix import matrices
+    from passband.prediction.matrix.assessment import unfinished
 
     study = results.study
     specimens = [str(name) for name in table.specimen.values]
     if not study.predictable or not {*specimens} <= {*study.specimens}:
         return None
-    # The study may have changed since the table was made.
-    table = of_conditions(table)
-    axes = Axes.of(table)
-    ids = {str(id) for side in ("train", "test") for id in table[side].values}
+    every = matrices(table)
     weighted = "specimen" in study.information.weights
     with suppress(PassbandError):  # exit waves may be damaged
         profiles = profiles_of_specimens(
             specimens,
-            [axes.parse(id) for id in ids],
+            # The study may have changed since the table was made.
+            [*every[0].train, *every[0].test],
             study.microscope,
             {name: results.spectrum_waves(name) for name in specimens if weighted},
             study.study.seed,
             study.information.flat_power_A2,
             study.information.draws,
         )
-        return unfinished(table, profiles)
+        return unfinished(every, profiles)
     return None
 
 

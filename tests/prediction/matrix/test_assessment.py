@@ -6,10 +6,12 @@ import xarray as xr
 from matrices import GRID, make_metrics, make_profiles, make_table
 
 from passband.config import FEWEST_PREDICTED, load
-from passband.matrices.matrix import GROUP
+from passband.matrices.matrix import GROUP, matrices
 from passband.prediction import gaussian_process
-from passband.prediction.matrix import matrices, prediction
+from passband.prediction.matrix import assessment
+from passband.prediction.matrix.known_dice import TooFewError
 from passband.prediction.matrix.level_scores import fit
+from passband.prediction.matrix.predicted_matrix import predicted_matrices
 from passband.prediction.matrix.smoothness import smoothness
 from passband.storage import datasets
 
@@ -42,7 +44,7 @@ def without(table, rows, replicas=slice(None)):
 
 def test_the_results_say_what_they_are(tmp_path):
     table, profiles = make_study()
-    found = prediction.assess(table, profiles, draws=20)
+    found = assessment.assess(matrices(table), profiles, draws=20)
     assert found.true.dims == (*GROUP, "train", "test")
     for name, variable in found.data_vars.items():
         assert variable.dims[:3] == GROUP, name
@@ -52,8 +54,8 @@ def test_the_results_say_what_they_are(tmp_path):
     np.testing.assert_allclose(one.true, table.dice.mean("replica").squeeze(), atol=1e-6)
     expected = table.dice.var("replica", ddof=1).mean() / 2
     assert float(one.noise_of_mean) ** 2 == pytest.approx(float(expected))
-    (cells,) = matrices.matrices(table)
-    values = smoothness(cells.mean("replica"), 20, 0)
+    (whole,) = matrices(table)
+    values = smoothness(whole, 20, 0)
     assert one.smoothness == pytest.approx(values[0])
     low, high = one.smoothness_interval.values
     np.testing.assert_allclose([low, high], np.quantile(values[1:], [0.025, 0.975]))
@@ -70,7 +72,7 @@ def test_conditions_without_networks_are_predicted_from_the_others():
     table, profiles = make_study(LARGER)
     rows = [3, 10, 11, 30]
     lacking = without(without(table, rows), [5], [0])
-    found = prediction.assess(lacking, profiles, draws=0).squeeze(GROUP)
+    found = assessment.assess(matrices(lacking), profiles, draws=0).squeeze(GROUP)
     known = np.setdiff1d(np.arange(36), rows)
     assert found.expected.notnull().any("test").values.nonzero()[0].tolist() == rows
     assert found.true.isnull().all("test").values.nonzero()[0].tolist() == rows
@@ -95,18 +97,18 @@ def test_conditions_without_networks_are_predicted_from_the_others():
 def test_an_unfinished_study_has_the_same_in_seconds():
     table, profiles = make_study(LARGER)
     lacking = without(table, [3, 10, 11, 30])
-    whole = prediction.assess(lacking, profiles, draws=0)
-    few = prediction.unfinished(lacking, profiles)
+    whole = assessment.assess(matrices(lacking), profiles, draws=0)
+    few = assessment.unfinished(matrices(lacking), profiles)
     assert set(few.data_vars) == {"true", "expected", "expected_interval"}
     for name in few.data_vars:
         xr.testing.assert_allclose(few[name], whole[name])
-    assert prediction.unfinished(table, profiles) is None
-    assert prediction.unfinished(without(table, slice(5, None)), profiles) is None
+    assert assessment.unfinished(matrices(table), profiles) is None
+    assert assessment.unfinished(matrices(without(table, slice(5, None))), profiles) is None
 
 
 def test_one_replica_leaves_no_noise_known():
     table, profiles = make_study(replicas=1)
-    found = prediction.assess(table, profiles, draws=0)
+    found = assessment.assess(matrices(table), profiles, draws=0)
     assert np.isnan(found.noise_of_mean).all()
     assert np.isnan(found.level_r2_ceiling).all()
     assert np.isnan(found.smoothness_interval).all()
@@ -117,18 +119,20 @@ def test_matrices_may_be_too_small_beside_others():
     table, profiles = make_study()
     other = without(table, [0]).assign_coords(test_specimen=["iron"])
     both = xr.concat([table, other], "test_specimen")
-    found = prediction.assess(both, profiles, draws=0)
-    assert list(matrices.predicted_matrices(found)) == ["compact, gold"]
-    with pytest.raises(matrices.TooFewError, match=f"only 23 .* {FEWEST_PREDICTED} of each$"):
-        prediction.assess(other, profiles)
+    found = assessment.assess(matrices(both), profiles, draws=0)
+    assert [matrix.name.label for matrix in predicted_matrices(found)] == ["compact, gold"]
+    with pytest.raises(TooFewError, match=f"only 23 .* {FEWEST_PREDICTED} of each$"):
+        assessment.assess(matrices(other), profiles)
 
 
 def test_matrices_keep_their_levels_in_order():
     """A replica that was not tested on the other specimen leaves its other results as they are."""
     table, profiles = make_study(LARGER)
     other = without(table, slice(0, 10)).assign_coords(test_specimen=["iron"])
-    found = prediction.assess(xr.concat([table, other], "test_specimen"), profiles, draws=0)
-    alone = prediction.assess(table, profiles, draws=0)
+    found = assessment.assess(
+        matrices(xr.concat([table, other], "test_specimen")), profiles, draws=0
+    )
+    alone = assessment.assess(matrices(table), profiles, draws=0)
     same = found.sel(test_specimen=["gold"])
     levels = [str(level) for level in found.level.values]
     of_alone = [str(level) for level in alone.level.values]
@@ -136,6 +140,26 @@ def test_matrices_keep_their_levels_in_order():
     xr.testing.assert_allclose(same.level_r2.sel(level=of_alone), alone.level_r2)
     assert found.expected.sel(test_specimen="gold").isnull().all()
     assert found.expected.sel(test_specimen="iron").notnull().any()
+
+
+def test_mixtures_have_no_part_in_predictions():
+    table, profiles = make_study()
+    mixed = table.isel(train=[0]).assign_coords(train=["soft-1c9d04aa"])
+    both = xr.concat([table.isel(train=slice(2)), mixed, table.isel(train=slice(2, None))], "train")
+    found = assessment.assess(matrices(both), profiles, draws=0)
+    xr.testing.assert_identical(found, assessment.assess(matrices(table), profiles, draws=0))
+
+
+def test_the_store_has_matrices_in_the_order_of_their_names():
+    """The order of earlier versions, whatever that of the study is."""
+    table, profiles = make_study(LARGER)
+    other = without(table, slice(0, 10)).assign_coords(architecture=["bold"])
+    found = assessment.assess(
+        matrices(xr.concat([table, other], "architecture")), profiles, draws=0
+    )
+    assert found.architecture.values.tolist() == ["bold", "compact"]
+    lacking = found.expected.notnull().any(["train", "test"])
+    assert lacking.values.ravel().tolist() == [True, False]
 
 
 @pytest.mark.parametrize(

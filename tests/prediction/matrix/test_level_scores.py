@@ -5,12 +5,13 @@ import pytest
 from matrices import make_metrics, make_profiles, make_table, matrix
 from sklearn.metrics import r2_score
 
+from passband.matrices.matrix import matrices
 from passband.prediction import gaussian_process
 from passband.prediction.covariance import PROFILES
 from passband.prediction.matrix import level_scores
 from passband.prediction.matrix.interaction import SCORES, parts, scores
+from passband.prediction.matrix.known_dice import of_replicas
 from passband.prediction.matrix.level_scores import left_out, scaled
-from passband.prediction.matrix.matrices import matrices
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +83,11 @@ def scored():
     table["dice"] = dims, D[None, None, :, :, None]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gaussian_process, "_STEPS", 15)  # to save time
-        (cells,) = matrices(table)
-        found = level_scores.level_scores(cells, profiles["gold"], 0)
+        (whole,) = matrices(table)
+        found = level_scores.level_scores(whole, profiles["gold"], 0)
     D[5, 0] = np.nan
-    return D, cells, profiles["gold"], found
+    np.testing.assert_array_equal(of_replicas(whole), D)
+    return D, whole, profiles["gold"], found
 
 
 def test_dice_that_follows_from_t_of_q_is_predicted_better_from_it(scored):
@@ -102,16 +104,16 @@ def test_dice_that_follows_from_t_of_q_is_predicted_better_from_it(scored):
 
 @pytest.mark.parametrize("end", ["train", "test"])
 def test_levels_have_their_own_scores_and_the_sums_of_squares_together(scored, end, monkeypatch):
-    D, cells, profiles, found = scored
+    D, whole, profiles, found = scored
     monkeypatch.setattr(gaussian_process, "_STEPS", 15)
     Y, every, of = np.nanmean(D, axis=1), np.arange(72), found.sel(distances="T(q)")
     sums, side = [], ["train", "test"].index(end)
     for level in GRID["defocus_nm"]:
-        out = cells.train_defocus_nm.values == level
+        out = whole.coordinates["train_defocus_nm"].values == level
         some = (out, every) if side == 0 else (every, out)
         predicted, _ = left_out(Y, [profiles] * 2, side, out, PROFILES)
         true = np.compress(out, Y, side)
-        dose = tuple(cells.train_dose_e_per_A2.values[k] for k in some)
+        dose = tuple(whole.coordinates["train_dose_e_per_A2"].values[k] for k in some)
         slice_ = of.sel(level=f"defocus_nm/{end}/{level}")
         for name, score in scores(true, predicted, dose, D[some[0]][..., some[1]]).items():
             assert float(slice_[f"level_{name}"]) == pytest.approx(score), name
@@ -140,10 +142,10 @@ def test_fewer_than_ten_conditions_at_a_dose_have_no_interaction(scored):
 
 
 def test_groups_are_left_out_of_scattered_conditions(scored):
-    _, cells, *_ = scored
-    one = cells.isel(train=[0, 20, 40, 60], test=[0, 20, 40, 60])
+    _, whole, *_ = scored
+    one = whole.take([0, 20, 40, 60], [0, 20, 40, 60])
     assert {axis for axis, *_ in level_scores._slices(one, 0)} == {"conditions"}
-    axes = {(axis, side) for axis, side, *_ in level_scores._slices(cells, 0)}
+    axes = {(axis, side) for axis, side, *_ in level_scores._slices(whole, 0)}
     lens = ("defocus_nm", "cs_um", "aperture_mrad")  # there are only two doses
     assert axes == {(axis, side) for axis in lens for side in (0, 1)}
 

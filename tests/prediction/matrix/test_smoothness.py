@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 import xarray as xr
-from matrices import GRID, make_metrics
+from matrices import GRID, make_metrics, of_dice
 
 from passband.grid import Axes, Condition
+from passband.matrices.matrix import matrices
 from passband.prediction.matrix.smoothness import neighbours, smoothness
 
 
 def matrix(values, grid):
-    """Return a matrix of Dice whose training conditions and test conditions are those of a grid."""
+    """Return Dice whose training conditions and test conditions are those of a grid."""
     ids = [condition.id for condition in Axes.main.conditions(grid)]
     sides = {end: Axes.main.coordinates(ids, end) for end in ("train", "test")}
     coords = {"train": ids, "test": ids} | sides["train"] | sides["test"]
@@ -56,7 +57,8 @@ def next_to(M, end, a, b):
 
 def test_neighbours_differ_in_one_axis_alone():
     metrics, _ = make_metrics()
-    lines = neighbours(metrics, "train", "defocus_nm")
+    (whole,) = matrices(metrics=metrics)
+    lines = neighbours(whole, "train", "defocus_nm")
     assert len(lines) == 8
     for each in lines:
         assert metrics.train_defocus_nm.values[each].tolist() == GRID["defocus_nm"]
@@ -68,12 +70,12 @@ def test_a_straight_line_by_hand():
     """Steps are 1 between networks and 0 between tests, and the variance is (n² − 1)/12."""
     n = 9
     M = matrix(np.arange(n)[:, None] + np.zeros(n), line(n))
-    assert smoothness(M, 0, 0) == pytest.approx([1 - 0.5 * 0.5 / ((n**2 - 1) / 12)])
+    assert smoothness(of_dice(M), 0, 0) == pytest.approx([1 - 0.5 * 0.5 / ((n**2 - 1) / 12)])
 
 
 def test_alternating_dice_is_less_alike_than_any_two_cells():
     M = matrix(np.indices((8, 8)).sum(0) % 2, line(8))
-    assert smoothness(M, 0, 0)[0] == pytest.approx(1 - 1 / 2 / 0.25)  # each step is 1
+    assert smoothness(of_dice(M), 0, 0)[0] == pytest.approx(1 - 1 / 2 / 0.25)  # each step is 1
 
 
 def test_smooth_dice_is_near_one_and_noise_near_zero():
@@ -81,17 +83,17 @@ def test_smooth_dice_is_near_one_and_noise_near_zero():
     random = np.random.default_rng(0)
     smooth = matrix(np.sin(3 * x)[:, None] + np.cos(2 * x), line(60))
     noise = matrix(random.normal(size=(60, 60)), line(60))
-    assert smoothness(smooth, 0, 0)[0] > 0.99
-    assert abs(smoothness(noise, 0, 0)[0]) < 0.06
+    assert smoothness(of_dice(smooth), 0, 0)[0] > 0.99
+    assert abs(smoothness(of_dice(noise), 0, 0)[0]) < 0.06
     both = smooth + smooth.std() * noise
-    assert smoothness(both, 0, 0)[0] == pytest.approx(0.5, abs=0.05)  # half is noise
+    assert smoothness(of_dice(both), 0, 0)[0] == pytest.approx(0.5, abs=0.05)  # half is noise
 
 
 def test_all_axes_count_and_samples_have_their_weights():
     ids = [condition.id for condition in Axes.main.conditions(GRID)]
     M = matrix(np.random.default_rng(2).random((len(ids), len(ids))), GRID)
     ones = np.ones(len(ids))
-    found = smoothness(M, 3, 5)
+    found = smoothness(of_dice(M), 3, 5)
     assert found.shape == (4,)
     assert found[0] == pytest.approx(by_loops(M, ones, ones))
     from passband.analysis.bootstrap import resample
@@ -103,9 +105,9 @@ def test_all_axes_count_and_samples_have_their_weights():
 
 def test_unknown_cells_have_no_effect():
     M = matrix(np.random.default_rng(2).random((6, 6)), line(6))
-    first = smoothness(M[:4], 0, 0)
+    first = smoothness(of_dice(M[:4]), 0, 0)
     M[4:] = np.nan
-    assert smoothness(M, 0, 0) == pytest.approx(first)
+    assert smoothness(of_dice(M), 0, 0) == pytest.approx(first)
 
 
 def test_without_neighbours_or_variance_there_is_no_smoothness():
@@ -113,5 +115,5 @@ def test_without_neighbours_or_variance_there_is_no_smoothness():
     sides = {end: Axes.main.coordinates(points, end) for end in ("train", "test")}
     coords = {"train": points, "test": points} | sides["train"] | sides["test"]
     scattered = xr.DataArray(np.random.default_rng(0).random((6, 6)), coords, ("train", "test"))
-    assert np.isnan(smoothness(scattered, 2, 0)).all()
-    assert np.isnan(smoothness(matrix(np.full((5, 5), 0.7), line(5)), 2, 0)).all()
+    assert np.isnan(smoothness(of_dice(scattered), 2, 0)).all()
+    assert np.isnan(smoothness(of_dice(matrix(np.full((5, 5), 0.7), line(5))), 2, 0)).all()

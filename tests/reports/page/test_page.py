@@ -20,6 +20,7 @@ from report_content import PAPER, make_content, make_stores, make_study, picture
 from passband.axes import MAIN_AXES
 from passband.config import validate
 from passband.grid import Axes
+from passband.prediction.matrix.predicted_matrix import predicted_matrices
 from passband.reports.page import page
 from passband.reports.page import text as page_text
 from passband.reports.page.files import Cost
@@ -333,7 +334,7 @@ def make_prediction(r2: dict[str, float]) -> xr.Dataset:
 def test_the_prediction_is_said_to_fail_where_its_r2_is_low():
     r2 = {"conditions": 0.95, "dose_e_per_A2": 0.8, "aperture_mrad": -0.12}
     predicted = make_prediction(r2)
-    text = page.render(make_content(prediction=predicted))
+    text = page.render(make_content(prediction=predicted_matrices(predicted)))
     assert "predicted best if groups of conditions are left out of training (R² 0.95)." in text
     assert "It fails if levels of aperture are left out of training (R² −0.12)." in text
     assert text.count("R² of the interaction of networks and tests at given doses") == 1
@@ -365,7 +366,7 @@ def test_the_page_of_an_unfinished_study_has_the_dice_expected_of_its_other_netw
             "expected_interval": ((*dims, "bound"), bounds),
         }
     ).assign_coords(bound=["low", "high"])
-    content = make_content(prediction=predicted)
+    content = make_content(prediction=predicted_matrices(predicted))
     figures = {name: of for name, of in content.figures.items() if name != "prediction"}
     text = page.render(replace(content, figures=figures))
     assert "19 of 24 training conditions have no network yet" in text

@@ -11,9 +11,15 @@ import xarray as xr
 
 from passband.analysis.bootstrap import interval_edges, percentile_interval, with_interval
 from passband.analysis.profiles import Profiles
-from passband.matrices.leaving import group_names
+from passband.matrices.matrix import Matrix, group_coordinates, together
+from passband.prediction.matrix.known_dice import (
+    TooFewError,
+    has_networks,
+    large_enough,
+    mean_dice,
+    of_replicas,
+)
 from passband.prediction.matrix.level_scores import ENDS, fit, level_scores
-from passband.prediction.matrix.matrices import TooFewError, is_trained, matrices
 from passband.prediction.matrix.smoothness import smoothness
 
 #: Coverage of the intervals of the process.
@@ -21,7 +27,7 @@ COVERAGE = 0.9
 
 
 def assess(
-    table: xr.Dataset,
+    matrices: Iterable[Matrix],
     profiles: Mapping[str, Profiles],
     draws: int = 200,
     confidence: float = 0.95,
@@ -31,8 +37,7 @@ def assess(
     """Return the results of the stage `prediction`.
 
     Args:
-        table: The table of results, see :func:`passband.analysis.table.aggregate`, without
-            mixtures.
+        matrices: All matrices of a study.
         profiles: For each training specimen, profiles of all conditions with the specimen's
             spectrum.
         draws: Number of bootstrap samples of the interval of `smoothness`; 0 for no interval.
@@ -52,24 +57,22 @@ def assess(
 
     Raises:
         TooFewError: If all matrices are too small, see
-            :func:`passband.prediction.matrix.matrices.matrices`.
+            :func:`passband.prediction.matrix.known_dice.large_enough`.
     """
+    every = large_enough(matrices)
     parts = []
-    for cells in matrices(table):
-        profile = profiles[str(cells.specimen.values)]
-        found = [
-            level_scores(cells, profile, seed, progress),
-            untrained(cells, profile),
-            _of_all(cells, draws, confidence, seed),
-        ]
-        parts.append(_named(xr.merge(found), cells))
+    for matrix in every:
+        profile = profiles[matrix.specimen]
+        found = level_scores(matrix, profile, seed, progress)
+        found = found.assign(untrained(matrix, profile))
+        parts.append(found.assign(_of_all(matrix, draws, confidence, seed)))
     for name in ("level", "axis"):  # matrices may differ in them, and keep their order
-        every = list(dict.fromkeys(str(value) for part in parts for value in part[name].values))
-        parts = [part.reindex({name: every}) for part in parts]
-    return _joined(parts, table)
+        values = list(dict.fromkeys(str(value) for part in parts for value in part[name].values))
+        parts = [part.reindex({name: values}) for part in parts]
+    return _stored(every, parts)
 
 
-def unfinished(table: xr.Dataset, profiles: Mapping[str, Profiles]) -> xr.Dataset | None:
+def unfinished(matrices: Iterable[Matrix], profiles: Mapping[str, Profiles]) -> xr.Dataset | None:
     """Return what :func:`assess` says of conditions without networks, in seconds.
 
     Returns:
@@ -77,77 +80,70 @@ def unfinished(table: xr.Dataset, profiles: Mapping[str, Profiles]) -> xr.Datase
         condition lacks networks.
     """
     try:
-        every = matrices(table)
+        every = large_enough(matrices)
     except TooFewError:
         return None
-    parts = []
-    for cells in every:
-        part = untrained(cells, profiles[str(cells.specimen.values)])
-        if part:
-            parts.append(_named(part.assign(true=_true(cells)), cells))
-    return _joined(parts, table) if parts else None
+    lacking = [matrix for matrix in every if not has_networks(matrix).all()]
+    parts = [
+        xr.Dataset(untrained(matrix, profiles[matrix.specimen]) | {"true": _true(matrix)})
+        for matrix in lacking
+    ]
+    return _stored(lacking, parts) if parts else None
 
 
-def untrained(cells: xr.DataArray, profiles: Profiles) -> xr.Dataset:
+def untrained(matrix: Matrix, profiles: Profiles) -> dict[str, tuple]:
     """Return what the process expects of training conditions without networks.
 
     Args:
-        cells: A matrix, see :func:`passband.prediction.matrix.matrices.matrices`.
+        matrix: A matrix that is large enough, without mixtures.
         profiles: Profiles of all conditions.
 
     Returns:
-        `expected` (train, test) and `expected_interval`, which are NaN for conditions with
-        networks; no variables if all conditions have networks.
+        The variables `expected` (train, test) and `expected_interval`, which are NaN for conditions
+        with networks; none if all conditions have networks.
     """
-    known = is_trained(cells)
+    known = has_networks(matrix)
     if known.all():
-        return xr.Dataset()
-    train, test = (profiles.of(cells[end].values) for end in ENDS)
-    process = fit(_mean(cells)[known], (train[known], test))
-    found = np.full((3, len(known), cells.sizes["test"]), np.nan, "float32")
+        return {}
+    train, test = (profiles.of(ids) for ids in (matrix.rows, matrix.columns))
+    process = fit(mean_dice(matrix)[known], (train[known], test))
+    found = np.full((3, len(known), len(matrix.columns)), np.nan, "float32")
     found[:, ~known] = process.interval(train[~known], None)
     words = "Dice that T(q) and the trained networks lead to expect"
-    return xr.Dataset(
-        with_interval("expected", ENDS, np.moveaxis(found, 0, -1), words, COVERAGE),
-        {end: cells[end].values for end in ENDS},
-    )
+    return with_interval("expected", ENDS, np.moveaxis(found, 0, -1), words, COVERAGE)
 
 
-def _named(part: xr.Dataset, cells: xr.DataArray) -> xr.Dataset:
-    """Return the results of a matrix with the dimensions of all matrices."""
-    return part.expand_dims({d: [name] for d, name in group_names(cells).items()})
+def _stored(matrices: Sequence[Matrix], parts: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Return the results of several matrices as one store, in the order of their names."""
+    names = [matrix.name for matrix in matrices]
+    groups = group_coordinates(names)
+    variables = ({str(n): v.variable for n, v in part.data_vars.items()} for part in parts)
+    bounds = {"bound": ["low", "high"]}
+    coordinates = {**parts[0].coords, **groups, **matrices[0].coordinates, **bounds}
+    return xr.Dataset(together(names, variables), coordinates).sortby([*groups])
 
 
-def _joined(parts: Sequence[xr.Dataset], table: xr.Dataset) -> xr.Dataset:
-    """Return the results of several matrices as one store, with the table's conditions."""
-    whole = xr.merge(parts, join="outer", compat="no_conflicts", combine_attrs="drop_conflicts")
-    ends = {name: c for name, c in table.coords.items() if c.dims in (("train",), ("test",))}
-    return whole.assign_coords(ends | {"bound": ["low", "high"]})
-
-
-def _of_all(cells: xr.DataArray, draws: int, confidence: float, seed: int) -> xr.Dataset:
+def _of_all(matrix: Matrix, draws: int, confidence: float, seed: int) -> dict[str, tuple]:
     """Return the mean Dice of a matrix, its smoothness and the noise of replicas."""
-    found = smoothness(cells.mean("replica"), draws, seed)
+    found = smoothness(matrix, draws, seed)
     smooth = np.array([found[0], *percentile_interval(found[1:], interval_edges(confidence))])
     words = "share of the variance of Dice that neighbours on the grid have in common"
-    number = cells.notnull().sum("replica")
-    of_mean = (cells.var("replica", ddof=1) / number).where(number > 1)
     noise = "standard deviation of the noise of replicas in mean Dice"
-    return xr.Dataset(
-        {
-            "true": _true(cells),
-            **with_interval("smoothness", (), smooth, words, confidence),
-            "noise_of_mean": ((), float(of_mean.mean()) ** 0.5, {"units": "1", "long_name": noise}),
-        },
-        {end: cells[end].values for end in ENDS},
-    )
+    return {
+        "true": _true(matrix),
+        **with_interval("smoothness", (), smooth, words, confidence),
+        "noise_of_mean": ((), _noise_of_mean(matrix), {"units": "1", "long_name": noise}),
+    }
 
 
-def _true(cells: xr.DataArray) -> tuple:
+def _noise_of_mean(matrix: Matrix) -> float:
+    """Return the noise that replicas leave in mean Dice; NaN without several replicas."""
+    D = xr.DataArray(of_replicas(matrix), dims=("train", "replica", "test"))
+    number = D.notnull().sum("replica")
+    of_mean = (D.var("replica", ddof=1) / number).where(number > 1)
+    return float(of_mean.mean()) ** 0.5
+
+
+def _true(matrix: Matrix) -> tuple:
     words = {"units": "1", "long_name": "mean Dice M(i, j)"}
-    return ENDS, _mean(cells).astype("float32"), words
-
-
-def _mean(cells: xr.DataArray) -> np.ndarray:
-    """Return mean Dice, (train, test) float64; NaN in rows without networks."""
-    return cells.mean("replica").transpose(*ENDS).values
+    return ENDS, mean_dice(matrix).astype("float32"), words

@@ -1,64 +1,57 @@
-"""Choice of the Dice matrices that are large enough for predictions."""
+"""Which matrices are large enough for predictions, and the Dice that predictions know of them."""
+
+from collections.abc import Iterable
 
 import numpy as np
-import xarray as xr
 
 from passband import PassbandError
 from passband.config import FEWEST_PREDICTED as MIN_CONDITIONS
-from passband.matrices.leaving import group_label, groups, mean_dice
+from passband.matrices.matrix import Matrix
 
 
 class TooFewError(PassbandError):
-    """All Dice matrices of a study are too small to evaluate predictions."""
+    """All matrices of a study are too small to evaluate predictions."""
 
 
-def matrices(table: xr.Dataset) -> list[xr.DataArray]:
-    """Return the mean Dice of each specimen, architecture and test specimen.
+def large_enough(matrices: Iterable[Matrix]) -> list[Matrix]:
+    """Return the matrices that predictions can be evaluated with.
 
     A matrix with fewer than :data:`MIN_CONDITIONS` test conditions, or training conditions with
-    networks, is left out.
-
-    Args:
-        table: The table of results, see :func:`passband.analysis.table.aggregate`, without
-            mixtures.
-
-    Returns:
-        Each (train, replica, test) float64. A replica that was not tested under all conditions has
-        NaN, so that the rows of conditions without networks are NaN.
+    networks, is left out. So are the rows of mixtures, which have no profile of a single condition.
 
     Raises:
         TooFewError: If no matrix is left.
     """
-    large_enough, most = [], 0
-    for _, cells in groups(mean_dice(table)):
-        cells = cells.transpose("train", "replica", "test").load().astype(float)
-        cells = cells.where(cells.notnull().all("test"))
-        fewest = min(int(is_trained(cells).sum()), cells.sizes["test"])
+    found, most = [], 0
+    for matrix in matrices:
+        matrix = matrix.of_conditions()
+        fewest = min(int(has_networks(matrix).sum()), len(matrix.columns))
         most = max(most, fewest)
         if fewest >= MIN_CONDITIONS:
-            large_enough.append(cells)
-    if not large_enough:
+            found.append(matrix)
+    if not found:
         raise TooFewError(
             f"the largest matrix has only {most} training or test conditions: predictions need at "
             f"least {MIN_CONDITIONS} of each"
         )
-    return large_enough
+    return found
 
 
-def is_trained(cells: xr.DataArray) -> np.ndarray:
-    """Return whether each training condition has a network, (train,) bool."""
-    return cells.notnull().any(["replica", "test"]).values
+def has_networks(matrix: Matrix) -> np.ndarray:
+    """Return whether each row has a network that was tested under all conditions, (row,) bool."""
+    return matrix.trained.any(1)
 
 
-def predicted_matrices(predicted: xr.Dataset) -> dict[str, xr.Dataset]:
-    """Return the predictions of each Dice matrix that was large enough, by the matrix's name.
+def of_replicas(matrix: Matrix) -> np.ndarray:
+    """Return the mean Dice of each network, (train, replica, test) float64.
 
-    Args:
-        predicted: See :func:`passband.prediction.matrix.prediction.assess`, or a store of an
-            earlier version.
+    A network that was not tested under all conditions is NaN.
     """
-    return {
-        group_label(matrix): matrix
-        for _, matrix in groups(predicted)
-        if matrix.true.notnull().any()
-    }
+    return np.where(matrix.trained[..., None], matrix.by_network.values.astype(float), np.nan)
+
+
+def mean_dice(matrix: Matrix) -> np.ndarray:
+    """Return the mean of :func:`of_replicas`, (train, test); NaN in rows without networks."""
+    number = matrix.trained.sum(1)[:, None]
+    sums = np.nansum(of_replicas(matrix), axis=1)
+    return np.divide(sums, number, out=np.full(sums.shape, np.nan), where=number > 0)

@@ -6,24 +6,24 @@ import numpy as np
 import xarray as xr
 
 from passband.analysis.profiles import Profiles
-from passband.grid import axes_of
+from passband.matrices.matrix import Matrix
 from passband.prediction import gaussian_process
 from passband.prediction.covariance import PROFILES, Kernel
 from passband.prediction.matrix import interaction
-from passband.prediction.matrix.matrices import is_trained
+from passband.prediction.matrix.known_dice import has_networks, of_replicas
+from passband.prediction.matrix.predicted_matrix import (
+    ALL,
+    CONDITIONS,
+    LENS,
+    PREDICTOR,
+    RIVAL,
+    LeftOut,
+)
 from passband.seeds import generator
 
 #: Largest number of rows, drawn at random, that the parameters of the process are found from.
 ROWS = 300
 ENDS = ("train", "test")
-#: Distances of the process: the predictor of Passband, and its rival.
-PREDICTOR = "T(q)"
-RIVAL = "scaled"
-#: The name of all levels of an axis, of all axes but the dose together, and of random groups of
-#: conditions, which are left out if no axis has levels.
-ALL = "all"
-LENS = "lens"
-CONDITIONS = "conditions"
 #: Number of random groups of conditions.
 GROUPS = 5
 
@@ -100,12 +100,13 @@ def scaled(*ends: Profiles) -> Kernel:
 
 
 def level_scores(
-    cells: xr.DataArray, profiles: Profiles, seed: int, progress: Callable = iter
+    matrix: Matrix, profiles: Profiles, seed: int, progress: Callable = iter
 ) -> xr.Dataset:
     """Return predictions of levels that neither the process nor its parameters have seen.
 
     Args:
-        cells: A matrix, see :func:`passband.prediction.matrix.matrices.matrices`.
+        matrix: A matrix that is large enough, without mixtures, see
+            :func:`passband.prediction.matrix.known_dice.large_enough`.
         profiles: Profiles of all conditions.
 
     Returns:
@@ -116,29 +117,29 @@ def level_scores(
         - `predicted` (axis, end, train, test): the Dice that is predicted from T(q) if each level
           of an axis is left out in turn, as training conditions or as test conditions.
     """
-    trained = np.flatnonzero(is_trained(cells))
-    of_train = [str(id) for id in cells.train.values]
-    cells = cells.isel(train=trained)
-    D = cells.values
+    trained = np.flatnonzero(has_networks(matrix))
+    known = matrix.take(trained)
+    D = of_replicas(matrix)[trained]
     Y = np.nanmean(D, axis=1)
-    ends = [profiles.of(cells[end].values) for end in ENDS]
+    ends = [profiles.of(ids) for ids in (known.rows, known.columns)]
     kernels = {RIVAL: scaled(*ends), PREDICTOR: PROFILES}
+    doses = [known.coordinates[f"{end}_dose_e_per_A2"].values for end in ENDS]
     squares: dict[str, list[np.ndarray]] = {}
     ceilings: dict[str, list[np.ndarray]] = {}
     whole: dict[str, np.ndarray] = {}
-    for axis, side, level, out in progress([*_slices(cells, seed)]):
+    for axis, side, level, out in progress([*_slices(known, seed)]):
         where = [out if k == side else np.full(n, True) for k, n in enumerate(Y.shape)]
         true = Y[np.ix_(*where)]
         own = D[where[0]][..., where[1]]
-        a, b = (cells[f"{end}_dose_e_per_A2"][k] for end, k in zip(ENDS, where, strict=True))
+        dose = tuple(of[k] for of, k in zip(doses, where, strict=True))
         both = {k: left_out(Y, ends, side, out, kernel)[0] for k, kernel in kernels.items()}
-        found = [interaction.squares(true, x, (a.values, b.values), own) for x in both.values()]
+        found = [interaction.squares(true, x, dose, own) for x in both.values()]
         is_lens = axis not in ("dose_e_per_A2", CONDITIONS)
-        for of in (f"{axis}/*/{level:g}", f"{axis}/*/{ALL}", *[f"{LENS}/*/{ALL}"] * is_lens):
-            name = of.replace("*", ENDS[side])
+        for of, which in ((axis, f"{level:g}"), (axis, ALL), *[(LENS, ALL)] * is_lens):
+            name = str(LeftOut(of, ENDS[side], which))
             squares.setdefault(name, []).append(np.stack(found))
             ceilings.setdefault(name, []).append(interaction.ceiling(own, true))
-        shape = len(ENDS), len(of_train), Y.shape[1]
+        shape = len(ENDS), len(matrix.rows), len(matrix.columns)
         place = whole.setdefault(axis, np.full(shape, np.nan, "float32"))[side]
         place[np.ix_(trained[where[0]], where[1])] = both[PREDICTOR]
     scores = np.stack([interaction.pooled(np.stack(each)) for each in squares.values()])
@@ -151,49 +152,27 @@ def level_scores(
     variables["level_r2_ceiling"] = ("level", 1 - left / np.where(total > 0, total, np.nan), words)
     words = _words(f"Dice predicted from {PREDICTOR}, with levels of an axis left out")
     variables["predicted"] = (("axis", "end", *ENDS), np.stack([*whole.values()]), words)
-    return xr.Dataset(
-        variables,
-        {
-            "level": list(squares),
-            "distances": list(kernels),
-            "axis": list(whole),
-            "end": list(ENDS),
-            "train": of_train,
-            "test": cells.test.values,
-        },
-    )
-
-
-def ceiling(of: xr.Dataset, name: str) -> float:
-    """Return the score of a level that noise of replicas allows; NaN if nothing is known of it.
-
-    It limits predictions of new networks only. If tests are left out, the other tests of the same
-    networks tell which of them were lucky, and a prediction can be better than their true means.
-
-    Args:
-        of: One level of what :func:`level_scores` returns.
-        name: `level_r2_ceiling` or `level_ceiling`, which earlier versions may lack.
-    """
-    _, end, _ = str(of.level.values).split("/")
-    return float(of[name].min()) if name in of and end == "train" else np.nan
+    names = {"level": squares, "distances": kernels, "axis": whole, "end": ENDS}
+    return xr.Dataset(variables, {dimension: list(each) for dimension, each in names.items()})
 
 
 def _words(words: str) -> dict[str, str]:
     return {"units": "1", "long_name": words}
 
 
-def _slices(cells: xr.DataArray, seed: int) -> Iterator[tuple[str, int, float, np.ndarray]]:
+def _slices(matrix: Matrix, seed: int) -> Iterator[tuple[str, int, float, np.ndarray]]:
     """Yield axis, side, level and left-out conditions; groups if conditions have no levels."""
+    coordinates = matrix.coordinates
     for side, end in enumerate(ENDS):
-        found = {axis: cells[f"{end}_{axis}"].values for axis in axes_of(cells)}
+        found = {axis: coordinates[f"{end}_{axis}"].values for axis in matrix.axes.names}
         found = {k: v for k, v in found.items() if 3 <= len(np.unique(v)) <= len(v) / 2}
-        for axis, of in (found or {CONDITIONS: _groups(cells, seed)[end]}).items():
+        for axis, of in (found or {CONDITIONS: _groups(matrix, seed)[side]}).items():
             yield from ((axis, side, level, of == level) for level in np.unique(of))
 
 
-def _groups(cells: xr.DataArray, seed: int) -> dict[str, np.ndarray]:
+def _groups(matrix: Matrix, seed: int) -> tuple[np.ndarray, ...]:
     """Return the random group of each condition; a condition of both sides is in one group."""
-    both = sorted({str(id) for end in ENDS for id in cells[end].values})
+    both = sorted({*matrix.rows, *matrix.columns})
     groups = generator(seed, "groups").permutation(np.arange(len(both)) % GROUPS)
     of = dict(zip(both, groups, strict=True))
-    return {end: np.array([of[str(id)] for id in cells[end].values]) for end in ENDS}
+    return tuple(np.array([of[id] for id in ids]) for ids in (matrix.rows, matrix.columns))

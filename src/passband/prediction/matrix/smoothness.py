@@ -3,21 +3,20 @@
 from itertools import pairwise
 
 import numpy as np
-import xarray as xr
 
 from passband.analysis.bootstrap import resample
-from passband.grid import axes_of
+from passband.matrices.matrix import Matrix
+from passband.prediction.matrix.known_dice import mean_dice
 
 ENDS = ("train", "test")
 
 
-def neighbours(pairs: xr.Dataset | xr.DataArray, end: str, axis: str) -> list[list[int]]:
-    """Return the lines of conditions along an axis, on one side of the Dice matrix.
+def neighbours(matrix: Matrix, end: str, axis: str) -> list[list[int]]:
+    """Return the lines of conditions along an axis, on one side of a matrix.
 
     All conditions of a line have the same values of the other axes.
 
     Args:
-        pairs: Data with the coordinates ``{end}_{axis}`` of all axes of the grid.
         end: `train` or `test`.
         axis: One of :data:`passband.axes.AXES`.
 
@@ -26,14 +25,15 @@ def neighbours(pairs: xr.Dataset | xr.DataArray, end: str, axis: str) -> list[li
         two conditions.
     """
     lines: dict[tuple, list[tuple[float, int]]] = {}
-    values = {name: pairs[f"{end}_{name}"].values for name in axes_of(pairs)}
-    for k in range(pairs.sizes[end]):
+    coordinates = matrix.coordinates
+    values = {name: coordinates[f"{end}_{name}"].values for name in matrix.axes.names}
+    for k in range(len(values[axis])):
         others = tuple(values[name][k] for name in values if name != axis)
         lines.setdefault(others, []).append((values[axis][k], k))
     return [[k for _, k in sorted(line)] for line in lines.values() if len(line) > 1]
 
 
-def smoothness(M: xr.DataArray, draws: int, seed: int) -> np.ndarray:
+def smoothness(matrix: Matrix, draws: int, seed: int) -> np.ndarray:
     """Return the share of the variance of mean Dice that neighbours on the grid have in common.
 
     It is 1 − ½⟨(ΔM)²⟩/Var M over all steps ΔM between neighbouring training conditions and
@@ -42,7 +42,7 @@ def smoothness(M: xr.DataArray, draws: int, seed: int) -> np.ndarray:
     replicas makes it smaller.
 
     Args:
-        M: (train, test), mean Dice, with NaN where it is not known.
+        matrix: A matrix without mixtures. Rows without networks are left out.
         draws: Number of bootstrap samples. Training conditions and test conditions are drawn
             independently, and a step counts as often as both of its conditions (pigeonhole
             bootstrap, Owen 2007).
@@ -51,14 +51,14 @@ def smoothness(M: xr.DataArray, draws: int, seed: int) -> np.ndarray:
         (1 + draws,): the value, and that of each bootstrap sample; NaN without neighbours, or if
         all Dice are equal.
     """
-    values = M.transpose(*ENDS).values.astype(float)
+    values = mean_dice(matrix)
     weights = [
         np.vstack([np.ones(n), resample(n, draws, seed, "smoothness", end)])
         for n, end in zip(values.shape, ENDS, strict=True)
     ]
     squares, numbers = np.zeros((2, 1 + draws))
     for end, D, here, other in zip(ENDS, (values, values.T), weights, weights[::-1], strict=True):
-        lines = [line for axis in axes_of(M) for line in neighbours(M, end, axis)]
+        lines = [line for axis in matrix.axes.names for line in neighbours(matrix, end, axis)]
         pairs = [pair for line in lines for pair in pairwise(line)]
         first, second = np.array(pairs, dtype=int).reshape(-1, 2).T
         step = D[second] - D[first]

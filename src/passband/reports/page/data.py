@@ -13,9 +13,8 @@ from passband.axes import MAIN_AXES
 from passband.config import Microscope
 from passband.grid import Axes, Condition, axes_of
 from passband.matrices.leaving import group_names, groups
-from passband.matrices.matrix import GROUP
 from passband.optics import ctf
-from passband.prediction.matrix.matrices import predicted_matrices
+from passband.prediction.matrix.predicted_matrix import PredictedMatrix
 from passband.reports.csv_tables import by_cell
 
 #: A table with more values than this is not stored in the page, which would become too large.
@@ -131,49 +130,51 @@ def information(metrics: xr.Dataset, store: xr.Dataset) -> Data:
     return compressed("metrics.csv", pd.concat(parts))
 
 
-def _matrices_as_rows(name: str, predicted: xr.Dataset, variables: Sequence[str]) -> Data:
-    """Return variables of each predicted matrix as rows: matrix, variable, coordinates, value."""
-    dims = list(dict.fromkeys(d for v in variables for d in predicted[v].dims if d not in GROUP))
-    parts = []
-    for label, cells in predicted_matrices(predicted).items():
-        for variable in variables:
-            table = cells[variable].reset_coords(drop=True).to_dataframe("value").reset_index()
-            table = table.astype({dim: str for dim in dims if dim in table})
-            parts.append(table.assign(matrix=label, variable=variable))
-    table = _joined(["matrix", "variable", *dims, "value"], parts)
-    return compressed(name, table.fillna(dict.fromkeys(dims, "")))
-
-
-def _joined(head: list[str], parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return the rows of several tables, with these columns in this order."""
-    return pd.concat(parts)[head] if parts else pd.DataFrame(columns=head)
-
-
-def prediction(predicted: xr.Dataset) -> list[Data]:
+def prediction(predicted: Sequence[PredictedMatrix]) -> list[Data]:
     """Return the scores of levels left out, and the predicted Dice of each pair, as CSV files."""
-    scores = [str(name) for name in predicted.data_vars if str(name).startswith("level_")]
-    found = [_matrices_as_rows("prediction.csv", predicted, scores)] if scores else []
+    (first, *_) = predicted
+    scores = [str(name) for name in first.results.data_vars if str(name).startswith("level_")]
+    found = [_scores_as_rows(predicted, scores)] if scores else []
     return [*found, _predicted_pairs(predicted)]
 
 
-def _predicted_pairs(predicted: xr.Dataset) -> Data:
+def _scores_as_rows(predicted: Sequence[PredictedMatrix], scores: Sequence[str]) -> Data:
+    """Return scores of each matrix as rows: matrix, variable, coordinates, value."""
+    dims = list(dict.fromkeys(d for name in scores for d in predicted[0].results[name].dims))
+    parts = []
+    for matrix in predicted:
+        for name in scores:
+            values = matrix.results[name].reset_coords(drop=True)
+            table = values.to_dataframe("value").reset_index()
+            table = table.astype({dim: str for dim in dims if dim in table})
+            parts.append(table.assign(matrix=matrix.name.label, variable=name))
+    table = pd.concat(parts)[["matrix", "variable", *dims, "value"]]
+    return compressed("prediction.csv", table.fillna(dict.fromkeys(dims, "")))
+
+
+def _predicted_pairs(predicted: Sequence[PredictedMatrix]) -> Data:
     """Return true Dice, and predicted Dice of each pair, as CSV.
 
     It is predicted with the levels of an axis left out as training conditions, and expected where
     there are no networks.
     """
-    values = {"true": predicted.true}
-    if "predicted" in predicted:
-        held_out = predicted.predicted.sel(end="train", drop=True)
-        for axis in predicted.axis.values:
-            values[f"predicted_without_{axis}"] = held_out.sel(axis=axis, drop=True)
-    if "expected" in predicted:
-        values["expected"] = predicted.expected
-        for bound in ("low", "high"):
-            values[f"expected_{bound}"] = predicted.expected_interval.sel(bound=bound, drop=True)
     parts = []
-    for label, cells in predicted_matrices(xr.Dataset(values)).items():
-        pairs = cells.drop_vars([name for name in cells.coords if name not in _SIDES])
-        parts.append(pairs.to_dataframe(dim_order=_SIDES).reset_index().assign(matrix=label))
-    pairs = _joined(["matrix", *_SIDES, *values], parts)
-    return compressed("predicted.csv", pairs.rename(columns={"true": "dice"}))
+    for matrix in predicted:
+        pairs = xr.Dataset(_values_of_pairs(matrix.results)).reset_coords(drop=True)
+        table = pairs.to_dataframe(dim_order=_SIDES).reset_index()
+        table.insert(0, "matrix", matrix.name.label)
+        parts.append(table)
+    return compressed("predicted.csv", pd.concat(parts))
+
+
+def _values_of_pairs(results: xr.Dataset) -> dict[str, xr.DataArray]:
+    values = {"dice": results.true}
+    if "predicted" in results:
+        held_out = results.predicted.sel(end="train", drop=True)
+        for axis in results.axis.values:
+            values[f"predicted_without_{axis}"] = held_out.sel(axis=axis, drop=True)
+    if "expected" in results:
+        values["expected"] = results.expected
+        for bound in ("low", "high"):
+            values[f"expected_{bound}"] = results.expected_interval.sel(bound=bound, drop=True)
+    return values

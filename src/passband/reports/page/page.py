@@ -22,6 +22,7 @@ from passband.axes import AXES
 from passband.config import FEWEST_PREDICTED, Study
 from passband.figures import matrix, style
 from passband.grid import of_conditions
+from passband.prediction.matrix.predicted_matrix import PredictedMatrix
 from passband.prediction.range_of_use import between, ranges
 from passband.reports.page import curves, data, tables, text
 from passband.reports.page.data import Data
@@ -77,7 +78,8 @@ class Content:
         revision: The git revision of the code that made the results, or "".
         results: The study's folder of results, as commands name it.
         numbers: See :func:`passband.reports.page.numbers.numbers`.
-        metrics, information, prediction: The stores that exist.
+        metrics, information: The stores that exist.
+        prediction: What is predicted, if anything is.
         figures: For each figure, its files by format.
         captions: The caption of each figure, as reStructuredText.
         expected: The names of the figures that the complete study has.
@@ -99,7 +101,7 @@ class Content:
     numbers: Numbers = field(default_factory=Numbers)
     metrics: xr.Dataset | None = None
     information: xr.Dataset | None = None
-    prediction: xr.Dataset | None = None
+    prediction: Sequence[PredictedMatrix] = ()
     figures: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
     captions: Mapping[str, str] = field(default_factory=dict)
     expected: Collection[str] = ()
@@ -310,7 +312,7 @@ def _data(content: Content, name: str) -> list[Data]:
     """Return the figure's data as CSV files; none for a figure of images."""
     if name == "ctf":
         return [data.transfer(content.study.train_conditions, content.study.microscope)]
-    if name == "prediction" and content.prediction is not None:
+    if name == "prediction" and content.prediction:
         return data.prediction(content.prediction)
     if content.metrics is None:
         return []

@@ -13,6 +13,7 @@ from passband.config import Specimen, Study
 from passband.config.materials import MATERIALS
 from passband.grid import Axes, is_condition
 from passband.matrices.leaving import group_label, groups
+from passband.prediction.matrix.predicted_matrix import PredictedMatrix
 from passband.reports.mixture_comparison import comparisons
 from passband.reports.page.data import Data, compressed
 from passband.reports.page.files import Cost
@@ -253,9 +254,9 @@ def all_rounders(found: Numbers) -> list[str]:
     return [first, f"The one trained at {there} has the highest worst case, {number(worst)}."]
 
 
-def prediction_table(predicted: xr.Dataset | None) -> Table | None:
+def prediction_table(predicted: Sequence[PredictedMatrix]) -> Table | None:
     """Return R² of Dice with levels left out; None if there is no such score."""
-    rows = [] if predicted is None else level_rows(predicted)
+    rows = level_rows(predicted)
     several = len({row.matrix for row in rows}) > 1
     cells = []
     for row in rows:
@@ -270,7 +271,7 @@ def prediction_table(predicted: xr.Dataset | None) -> Table | None:
     return Table(head, cells) if cells else None
 
 
-def prediction_sentences(predicted: xr.Dataset | None) -> list[str]:
+def prediction_sentences(predicted: Sequence[PredictedMatrix]) -> list[str]:
     """Return sentences about where the prediction from transfer functions works and fails."""
     table = prediction_table(predicted)
     rows = table.rows if table else []
@@ -286,7 +287,7 @@ def prediction_sentences(predicted: xr.Dataset | None) -> list[str]:
         if len(values) > 1:
             last = "It fails" if low < FAILS else "It is least certain"
             found.append(f"{last} if {_left_out(there)} (R² {number(low)}).")
-    return [*found, *([] if predicted is None else sentences(predicted))]
+    return [*found, *sentences(predicted)]
 
 
 def _left_out(row: str) -> str:
