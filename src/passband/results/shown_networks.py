@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 
 from passband.config import Study
-from passband.grid import batches, is_condition
+from passband.grid import batches
 from passband.results.layout import DISTANCES_PART, RECORD, WEIGHTS
 from passband.results.training_jobs import TrainingCell, TrainingJob, jobs_of
 from passband.wave_sets import wave_set
@@ -25,12 +25,13 @@ def compared_networks(
         tested: Ids of the part's test conditions.
     """
     ids = set(tested)
+    mixed = {mixture.id for mixture in study.mixtures}
     return [
         job.path(WEIGHTS)
         for job in _first_jobs(study)
         if job.architecture == architecture
         and (
-            (job.specimen == specimen and all(map(is_condition, job.conditions)))
+            (job.specimen == specimen and mixed.isdisjoint(job.conditions))
             or not ids.isdisjoint(job.conditions)
         )
     ]
@@ -63,7 +64,8 @@ def example_cell(study: Study, is_counted: Callable[[str], bool]) -> TrainingCel
     specimen = next(iter(study.trained_specimens))
     kind = specimen, study.training.architectures[0]
     jobs = (job for job in jobs_of(study) if (job.specimen, job.architecture) == kind)
-    cells = [cell for job in jobs for cell in job.cells if is_condition(cell.condition)]
+    mixed = {mixture.id for mixture in study.mixtures}
+    cells = [cell for job in jobs for cell in job.cells if cell.condition not in mixed]
     middle, sets = study.middle_condition.id, study.waves(specimen, "test")
     known = {condition.id for condition in study.train_conditions if wave_set(condition) in sets}
     cells.sort(key=lambda cell: (cell.condition != middle, cell.condition not in known))
