@@ -89,7 +89,7 @@ class TestStudy:
 
     def test_networks_are_recommended(self, study, all_learned):
         found = study.recommend({**CONDITION, "dose_e_per_A2": "200:1000"})
-        assert {each.id for each in found.networks} == set(map(str, study.networks))
+        assert {each.id for each in found.networks} == set(study.networks)
         best = study.recommend(study.condition(CONDITION)).networks[0]
         assert best.dice.value == max(
             float(network.dice.sel(test=study.condition(CONDITION).id).squeeze())

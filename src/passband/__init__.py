@@ -7,10 +7,12 @@ package:
 >>> import passband
 >>> demo = passband.open("demo")  # a study by its name, its file or its folder
 
-Its results are xarray Datasets. This draws how Dice decays with the distance of the test condition
-from the training condition:
+Its results are a matrix M(i, j), the mean Dice of networks that were trained under condition i and
+tested under condition j, of each specimen, architecture and test specimen. This draws how Dice
+decays with the distance of the test condition from the training condition:
 
->>> points = demo.ood.squeeze().plot.scatter(x="distance", y="dice")
+>>> (matrix,) = demo.matrices()
+>>> points = matrix.metrics.plot.scatter(x="distance", y="dice")
 
 Images can be formed under any condition, inside or outside the grid. Networks are found by their
 ids, and find the particles in an image:
@@ -82,11 +84,13 @@ if TYPE_CHECKING:
     from passband.config import Study
     from passband.door import Experiment, Networks, TrainedNetwork, open
     from passband.grid import Condition
+    from passband.matrices.matrix import Matrix
     from passband.network_id import NetworkId
 
 __all__ = [
     "Condition",
     "Experiment",
+    "Matrix",
     "NetworkId",
     "Networks",
     "PassbandError",
@@ -102,6 +106,7 @@ _MODULES = {
     "Networks": "passband.door",
     "TrainedNetwork": "passband.door",
     "Condition": "passband.grid",
+    "Matrix": "passband.matrices.matrix",
     "NetworkId": "passband.network_id",
     "Study": "passband.config",
 }

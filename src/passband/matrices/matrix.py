@@ -192,7 +192,7 @@ class Matrix:
     Example:
         >>> (matrix,) = demo.matrices()
         >>> lost = matrix.loss.max("test")
-        >>> near = matrix.sel(dose_e_per_A2=400).dice
+        >>> high = matrix.sel(dose_e_per_A2=1000).dice
     """
 
     def __init__(
