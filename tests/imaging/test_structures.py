@@ -16,7 +16,11 @@ from passband.config import Microscope
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import noise_seeds
-from passband.imaging.structures import Structures, digests_of_conditions
+from passband.imaging.structures import (
+    Structures,
+    digests_of_conditions,
+    weighting_structures,
+)
 from passband.learning import evaluation, networks
 from passband.storage import StoreError, datasets
 from passband.storage.integrity import DamagedError
@@ -122,6 +126,18 @@ def test_a_job_names_structures_by_its_params(files, microscope):
     found = Structures.of_params(params, "gold", "val", files)
     assert found == named(found.microscope, files)
     assert found.digests == named(microscope, files).digests
+
+
+def test_a_job_knows_the_split_of_a_spectrums_files_from_their_folders(microscope):
+    train = tuple(f"r/waves/gold/train/0000{n}.zarr.zip" for n in (0, 1))
+    test = ("r/waves/gold/en0200.00/test/00000.zarr.zip",)
+    params = SimpleNamespace(
+        seed=SEED, microscope=microscope.transfer_params(), waves={"gold": [*train, *test]}
+    )
+    found = weighting_structures(params)["gold"]
+    assert [each.names for each in found] == [(SEED, "gold", "train"), (SEED, "gold", "test")]
+    assert [each.files for each in found] == [train, test]
+    assert [list(each.sets) for each in found] == [[""], ["en0200.00"]]
 
 
 def test_digests_need_no_torch(files):

@@ -47,9 +47,9 @@ def test_exit_waves_of_a_spectrum_are_all_there_or_none(tmp_path):
     assert files == [str(tmp_path / f"waves/gold/train/0000{n}.zarr.zip") for n in (0, 1)]
     Path(files[0]).parent.mkdir(parents=True)
     for file in files:
-        assert results.spectrum_waves("gold") == []
+        assert results.spectrum_structures("gold") == []
         Path(file).touch()
-    assert results.spectrum_waves("gold") == files
+    assert results.spectrum_structures("gold") == [results.structures("gold", "train")]
 
 
 def test_structures_have_the_files_of_their_sets(tmp_path):

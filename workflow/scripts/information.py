@@ -4,6 +4,7 @@ from passband import config
 from passband.analysis import mixture_metrics
 from passband.analysis.spectra import flat_spectrum, mean_spectrum
 from passband.grid import Axes
+from passband.imaging.structures import weighting_structures
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.storage import datasets
@@ -17,8 +18,8 @@ def main(snakemake):
         spectra = {}
         if "flat" in params.weights:
             spectra["flat"] = flat_spectrum(params.flat_power)
-        for specimen, files in params.waves.items():
-            spectra[specimen] = mean_spectrum(microscope, files, specimen, params.seed)
+        for specimen, structures in weighting_structures(params).items():
+            spectra[specimen] = mean_spectrum(structures)
         axes = Axes(params.get("own", {}))
         metrics = mixture_metrics.metrics(
             axes.conditions(params.train),

@@ -3,6 +3,7 @@
 from passband import config
 from passband.analysis.profiles import profiles_of_specimens
 from passband.grid import Axes
+from passband.imaging.structures import weighting_structures
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.matrices.matrix import matrices
@@ -21,7 +22,7 @@ def main(snakemake):
             params.specimens,
             [c for side in (params.train, params.test) for c in axes.conditions(side)],
             config.Microscope(**params.microscope),
-            params.waves,
+            weighting_structures(params),
             params.seed,
             params.flat_power,
             params.draws,

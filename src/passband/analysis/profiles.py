@@ -27,6 +27,7 @@ from passband.wave_sets import wave_set
 
 if TYPE_CHECKING:
     from passband.config import Microscope
+    from passband.imaging.structures import Structures
 
 #: Number of radial frequencies of a profile. Distances between profiles with this number of
 #: frequencies differ from those with 2,048 frequencies by less than 2%.
@@ -111,7 +112,7 @@ def profiles_of_specimens(
     specimens: Sequence[str],
     conditions: Iterable[Condition],
     microscope: "Microscope",
-    waves: Mapping[str, Sequence[str]],
+    structures: "Mapping[str, Sequence[Structures]]",
     seed: int,
     flat_power: float,
     draws: int,
@@ -120,18 +121,17 @@ def profiles_of_specimens(
 
     Args:
         conditions: One that occurs several times has one profile.
-        waves: Files with the exit waves of each specimen, see
-            :func:`passband.analysis.spectra.mean_spectrum`. The spectrum of a specimen without
-            files is flat.
-        seed: Study seed, which the files must have.
+        structures: Those of each specimen, see :func:`passband.analysis.spectra.mean_spectrum`.
+            The spectrum of a specimen without structures is flat.
+        seed: Study seed.
         flat_power: Power spectral density of the flat spectrum [Å²].
         draws: Number of draws of the jitter.
     """
     every, result = ordered(set(conditions)), {}
     for specimen in specimens:
         curve = flat_spectrum(flat_power)
-        if files := waves.get(specimen):
-            curve = mean_spectrum(microscope, files, specimen, seed)
+        if of_specimen := structures.get(specimen):
+            curve = mean_spectrum(of_specimen)
         result[specimen] = profiles(every, microscope, SAMPLES, curve, seed, draws)
     return result
 

@@ -6,7 +6,7 @@ densities: that of a beam energy, of a substrate, of a temperature. The integral
 at the band limit of its pixels, because its images do not have higher frequencies.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,11 @@ import numpy as np
 from passband import PassbandError
 from passband.grid import Condition
 from passband.storage import json_text
-from passband.wave_sets import WaveSet, by_set, wave_set
+from passband.wave_sets import wave_set
 
 if TYPE_CHECKING:
     from passband.config import Microscope
+    from passband.imaging.structures import Structures
 
 #: Attribute of a packed or published table of results: the spectra of specimens, as JSON.
 SPECTRUM = "spectrum"
@@ -33,27 +34,21 @@ def flat_spectrum(power: float) -> Curve:
     return np.array([0.0]), np.array([power])
 
 
-def mean_spectrum(
-    microscope: "Microscope", waves: Sequence[str], specimen: str, seed: int
-) -> Spectrum:
-    """Return a specimen's mean spectrum over the structures in files of exit waves.
+def mean_spectrum(structures: "Iterable[Structures]") -> Spectrum:
+    """Return a specimen's mean spectrum over structures, from their files of exit waves.
 
     Args:
-        waves: The files. If they are those of the study's own values only, the result is one curve.
-            The name of a file's folder is the split of its structures.
-        seed: Study seed, which the files must have.
+        structures: Those with the study's own values only give one curve. Each set of exit waves
+            has structures of one split.
 
     Raises:
         StoreError: If a file is missing or damaged, or has other structures.
     """
-    from passband.imaging.structures import Structures
-
     found = {}
-    for id, files in by_set(waves).items():
-        split = str(files[0]).split("/")[-2]
-        under = microscope.under(WaveSet.parse(id))
-        mean = Structures(seed, specimen, split, under, tuple(files)).mean_power()
-        found[id] = mean.q.values, under.sampling.density(mean.values)
+    for of_split in structures:
+        for id, of_set in of_split.sets.items():
+            mean = of_set.mean_power()
+            found[id] = mean.q.values, of_set.microscope.sampling.density(mean.values)
     return found[""] if list(found) == [""] else found
 
 

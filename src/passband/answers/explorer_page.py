@@ -186,7 +186,6 @@ def _spectra(results: Results) -> "dict[str, tuple[np.ndarray, np.ndarray]]":
     study = results.study
     curves = {"flat": spectra.flat_spectrum(study.information.flat_power_A2)}
     for name in study.trained_specimens:
-        if files := results.spectrum_waves(name):
-            found = spectra.mean_spectrum(study.microscope, files, name, study.study.seed)
-            curves[name] = spectra.own_curve(found)
+        if structures := results.spectrum_structures(name):
+            curves[name] = spectra.own_curve(spectra.mean_spectrum(structures))
     return curves

@@ -176,11 +176,11 @@ def spectra(parts: Sequence[Found]) -> dict[str, Spectrum]:
             if (
                 (name in found and needed <= set_ids(found[name]))
                 or part.is_zip
-                or not (files := results.spectrum_waves(name))
+                or not (structures := results.spectrum_structures(name))
             ):
                 continue
             with suppress(StoreError):
-                add(name, mean_spectrum(study.microscope, files, name, study.study.seed))
+                add(name, mean_spectrum(structures))
     return found
 
 

@@ -22,6 +22,7 @@ from passband.answers import fitted_models
 from passband.answers.further_tests import read_extra
 from passband.config import Study
 from passband.grid import Condition, is_condition, of_conditions
+from passband.imaging.structures import Structures
 from passband.matrices import leaving
 from passband.matrices.leaving import by_image, image_dice
 from passband.network_id import NetworkId
@@ -253,19 +254,18 @@ class TestedNetworks:
         return groups
 
     @cached_property
-    def _waves(self) -> list[str]:
-        """The files with the exit waves of the spectrum; empty if one of them is missing."""
-        return self.results.spectrum_waves(self.specimen)
+    def _weighting(self) -> list[Structures]:
+        """The structures of the spectrum; empty if one of their files is missing."""
+        return self.results.spectrum_structures(self.specimen)
 
     def _mean_spectrum(self) -> Spectrum:
         """Return the test specimen's mean power spectral density; flat without exit waves."""
         published = stored_spectra(self.table.attrs, str(self.results))
         if self.specimen in published:
             return published[self.specimen]
-        study = self.study
-        if not self._waves:
-            return flat_spectrum(study.information.flat_power_A2)
-        return mean_spectrum(study.microscope, self._waves, self.specimen, study.study.seed)
+        if not self._weighting:
+            return flat_spectrum(self.study.information.flat_power_A2)
+        return mean_spectrum(self._weighting)
 
     @cached_property
     def _fitted(self) -> tuple[Spectrum, list[np.ndarray], list[gaussian_process.GaussianProcess]]:
@@ -280,7 +280,7 @@ class TestedNetworks:
             [list(map(str, ids)) for _, ids, _ in self.of_groups.values()],
             self.study.digest,
             [SAMPLES, *covariance.DISTANCES],
-            bool(self._waves),  # without exit waves, the spectrum is flat
+            bool(self._weighting),  # without exit waves, the spectrum is flat
         )
 
         models: list[gaussian_process.GaussianProcess] = []

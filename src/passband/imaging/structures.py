@@ -193,6 +193,23 @@ def tested_structures(params: Any) -> dict[str, Structures]:
     }
 
 
+def weighting_structures(params: Any) -> dict[str, list[Structures]]:
+    """Return the structures of each specimen's spectrum in a job, from files in the param `waves`.
+
+    The name of a file's folder is the split of its structures.
+    """
+    found = {}
+    for specimen, files in params.waves.items():
+        by_split: dict[str, list[str]] = {}
+        for file in files:
+            by_split.setdefault(file.split("/")[-2], []).append(file)
+        found[specimen] = [
+            Structures.of_params(params, specimen, split, of_split)
+            for split, of_split in by_split.items()
+        ]
+    return found
+
+
 def digests_of_specimens(sets: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     """Return the digests of test structures by the name that contexts of records have.
 

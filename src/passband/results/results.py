@@ -254,11 +254,12 @@ class Results:
         microscope, seed = self.study.microscope, self.study.study.seed
         return Structures(seed, specimen, split, microscope, tuple(chain.from_iterable(files)))
 
-    def spectrum_waves(self, specimen: str) -> list[str]:
-        """Return the files from which a specimen's spectrum is computed; none if one is missing."""
-        names = wave_layout.spectrum_shards(self.study, specimen)
-        files = [self.folder / name for name in names]
-        return list(map(str, files)) if all(file.exists() for file in files) else []
+    def spectrum_structures(self, specimen: str) -> "list[Structures]":
+        """Return those that a specimen's spectrum is computed from; none if a file is missing."""
+        sets = wave_layout.spectrum_sets(self.study, specimen).items()
+        found = [self.structures(specimen, split, ids) for split, ids in sets]
+        files = chain.from_iterable(structures.files for structures in found)
+        return found if all(Path(file).exists() for file in files) else []
 
     # ── Stores ───────────────────────────────────────────────────────────────────────────────────
 

@@ -26,18 +26,21 @@ def waves_of(conditions: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(wave_set_of(id) for id in conditions))
 
 
-def spectrum_shards(study: Study, specimen: str) -> list[str]:
-    """Return the files with the exit waves that a specimen's spectrum is computed from.
+def spectrum_sets(study: Study, specimen: str) -> dict[str, list[str]]:
+    """Return the ids of the sets of exit waves that a specimen's spectrum has, by split.
 
     Each set of exit waves has its own spectrum: that of the training structures, or that of the
     test structures if no network is trained with these exit waves.
     """
     trained = study.train_waves if study.specimens[specimen].trained else []
     tested = [id for id in study.test_waves if id not in trained]
-    return [
-        *shards(study, specimen, "train", trained),
-        *shards(study, specimen, "test", tested),
-    ]
+    return {split: sets for split, sets in (("train", trained), ("test", tested)) if sets}
+
+
+def spectrum_shards(study: Study, specimen: str) -> list[str]:
+    """Return the files with the exit waves that a specimen's spectrum is computed from."""
+    sets = spectrum_sets(study, specimen).items()
+    return [file for split, ids in sets for file in shards(study, specimen, split, ids)]
 
 
 def specimen_params(study: Study, specimen: str, waves: str) -> dict[str, object]:

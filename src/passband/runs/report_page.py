@@ -207,7 +207,7 @@ def _unfinished(results: Results, table: "xr.Dataset") -> "xr.Dataset | None":
             # The study may have changed since the table was made.
             [*every[0].train, *every[0].test],
             study.microscope,
-            {name: results.spectrum_waves(name) for name in specimens if weighted},
+            {name: results.spectrum_structures(name) for name in specimens if weighted},
             study.study.seed,
             study.information.flat_power_A2,
             study.information.draws,

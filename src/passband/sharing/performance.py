@@ -172,11 +172,10 @@ class Performance:
 
 def _spectrum(results: Results, specimen: str) -> dict[str, str]:
     """Return the attribute with the specimen's spectrum; no attribute without its exit waves."""
-    study = results.study
-    if not (files := results.spectrum_waves(specimen)):
+    if not (structures := results.spectrum_structures(specimen)):
         return {}
     with contextlib.suppress(StoreError):
-        curve = mean_spectrum(study.microscope, files, specimen, study.study.seed)
+        curve = mean_spectrum(structures)
         return {SPECTRUM: json.dumps({specimen: to_json(curve)})}
     return {}
 
