@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from figure_data import (
@@ -19,6 +20,7 @@ from figure_data import (
 )
 from matplotlib.collections import LineCollection
 
+from passband import PassbandError
 from passband.figures import matrix, nested_axes, style
 from passband.grid import Axes, Condition, ordered
 from passband.matrices.matrix import matrices
@@ -194,6 +196,21 @@ def test_a_matrix_draws_itself_as_the_figure_does():
     assert left.get_title("left") == "compact-w4-d2, gold → silver"
     for ax, shown in zip((left, right), panels(matrix.matrix([of], PALETTE)), strict=True):
         np.testing.assert_array_equal(cells(ax), cells(shown))
+
+
+def test_a_matrix_that_draws_itself_leaves_the_style_of_other_figures():
+    plt.rcdefaults()
+    before = dict(plt.rcParams)
+    matrices(metrics=make_ood(ONE))[0].plot()
+    assert dict(plt.rcParams) == before
+
+
+def test_without_conditions_there_is_nothing_to_draw():
+    (of,) = matrices(metrics=make_ood())
+    with pytest.raises(PassbandError, match=r"^compact-w4-d2, gold: there is no training condit"):
+        of.take(train=[]).plot()
+    with pytest.raises(PassbandError, match=r"^compact-w4-d2, gold: there is no test condition"):
+        of.take(test=[]).plot()
 
 
 @pytest.mark.slow

@@ -97,13 +97,19 @@ def test_dice_is_the_mean_over_replicas_as_the_table_has_it(table, matrix):
     assert matrix.dice.train_dose_e_per_A2.values[:2].tolist() == [100, 400]
 
 
-def test_loss_is_against_the_network_trained_there(matrix):
+def test_loss_is_against_the_network_trained_there(table, matrix):
     M = matrix.dice.values
     np.testing.assert_array_equal(matrix.loss, np.diag(M[:4]) - M)
     np.testing.assert_array_equal(matrix.diagonal, np.diag(M[:4]))
-    fewer = matrix.take(train=[0, 1, 4])
+    fewer = matrices(table.isel(train=[0, 1, 4]))[2]
     assert np.isnan(fewer.loss.values[:, 2:]).all()
     np.testing.assert_array_equal(fewer.loss.values[:, :2], matrix.loss.values[[0, 1, 4], :2])
+
+
+def test_the_loss_of_a_part_is_against_all_networks_of_the_whole(matrix):
+    some = matrix.sel(train_defocus_nm=15, test_dose_e_per_A2=100)
+    np.testing.assert_array_equal(some.loss, matrix.loss.values[[2, 3]][:, [0, 2]])
+    np.testing.assert_array_equal(some.take([0], [1]).loss, matrix.loss.values[[2]][:, [2]])
 
 
 def test_loss_without_a_table_is_the_metric(table):

@@ -12,6 +12,7 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from passband import PassbandError
 from passband.figures import nested_axes, style
 from passband.figures.nested_axes import LINE_CM, Strip
 from passband.grid import Condition
@@ -50,8 +51,14 @@ def matrix(matrices: Sequence[Matrix], palette: str, width_cm: float = style.PAG
     Args:
         matrices: Matrices of one study.
         palette: A colour map of matplotlib or seaborn, for M(i, j).
+
+    Raises:
+        PassbandError: If there is no training condition or no test condition.
     """
     first = matrices[0]
+    if not first.train or not first.test:
+        side = "test" if first.train else "training"
+        raise PassbandError(f"{first.label}: there is no {side} condition to draw")
     ordered = [*np.flatnonzero(~first.is_mixture), *np.flatnonzero(first.is_mixture)]
     cells = {
         each.label: {"dice": each.dice.values[ordered], "gap_test": each.loss.values[ordered]}

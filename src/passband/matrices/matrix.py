@@ -188,6 +188,7 @@ class Matrix:
         source: The results that the matrix is from.
         cells: Its part of the table, or of the OOD metrics.
         images: What the table says about images; None without a table.
+        whole: The matrix that this one has a part of, if it is not whole itself.
 
     Example:
         >>> (matrix,) = demo.matrices()
@@ -196,12 +197,18 @@ class Matrix:
     """
 
     def __init__(
-        self, name: MatrixName, source: Source, cells: xr.Dataset, images: Images | None = None
+        self,
+        name: MatrixName,
+        source: Source,
+        cells: xr.Dataset,
+        images: Images | None = None,
+        whole: "Matrix | None" = None,
     ):
         self.name = name
         self.source = source
         self._cells = cells
         self._images = images
+        self._whole = self if whole is None else whole
 
     # ── What it is of ────────────────────────────────────────────────────────────────────────────
 
@@ -327,18 +334,23 @@ class Matrix:
 
     @property
     def diagonal(self) -> np.ndarray:
-        """M(j, j), (test,): NaN if no network was trained under the test condition."""
-        place = {id: row for row, id in enumerate(self.rows)}
-        M = self.dice.values
-        own = [M[place[id], k] if id in place else np.nan for k, id in enumerate(self.columns)]
+        """M(j, j), (test,): NaN if no network was trained under the test condition.
+
+        Networks that were left out by :meth:`sel` or :meth:`take` count, too.
+        """
+        M = self._whole.dice.values
+        rows, columns = (
+            {id: k for k, id in enumerate(ids)} for ids in (self._whole.rows, self._whole.columns)
+        )
+        own = [M[rows[id], columns[id]] if id in rows else np.nan for id in self.columns]
         return np.array(own)
 
     @property
     def loss(self) -> xr.DataArray:
         """M(j, j) − M(i, j), (train, test): what a network loses to one trained under j.
 
-        It is NaN if no network was trained under the test condition. Without a table of results, it
-        is the OOD metric `gap_test`.
+        It is NaN where :attr:`diagonal` is. Without a table of results, it is the OOD metric
+        `gap_test`.
         """
         if self._images is None and "gap_test" in self._cells:
             return self._cells.gap_test.transpose(*_SIDES).rename("loss")
@@ -494,7 +506,7 @@ class Matrix:
         chosen = {d: list(k) for d, k in zip(_SIDES, (train, test), strict=True) if k is not None}
         cells = self._cells.isel(chosen)
         images = self._images and self._images.of(cells)
-        return Matrix(self.name, self.source, cells, images)
+        return Matrix(self.name, self.source, cells, images, self._whole)
 
     def of_conditions(self) -> "Matrix":
         """Return the matrix without the rows of mixtures."""
@@ -502,7 +514,8 @@ class Matrix:
 
     def loaded(self) -> "Matrix":
         """Return the matrix for reading the images of many rows, one after the other."""
-        return Matrix(self.name, self.source, self._cells, self._tests.loaded())
+        images = self._tests.loaded()
+        return Matrix(self.name, self.source, self._cells, images, self._whole)
 
     def sel(self, **values: float | Sequence[float] | slice) -> "Matrix":
         """Return the conditions with some values of axes.
@@ -545,8 +558,10 @@ class Matrix:
         sides = [c for s in _SIDES for c in (s, *(f"{s}_{n}" for n in axes_of(self._cells)))]
         return frame.assign(**self.name._asdict()).loc[:, [*GROUP, *sides, "dice", "loss"]]
 
-    def plot(self, palette: str = "viridis", width_cm: float = 18.0) -> "Figure":
+    def plot(self, palette: str = "viridis", width_cm: float = 17.0) -> "Figure":
         """Return the figure of the matrix and of :attr:`loss`, as the report has it.
+
+        A notebook shows the figure that a cell returns.
 
         Args:
             palette: A colour map of matplotlib or seaborn.
@@ -555,10 +570,10 @@ class Matrix:
 
         from passband.figures.matrix import matrix
 
-        figure = matrix([self], palette, width_cm)
+        with plt.rc_context():  # the theme is that of this figure alone
+            figure = matrix([self], palette, width_cm)
         if "inline" in plt.get_backend():
-            # A notebook shows what a cell returns. It would show an open figure once more.
-            plt.close(figure)
+            plt.close(figure)  # a notebook shows all open figures, and so this one twice
         return figure
 
     def __repr__(self) -> str:
