@@ -13,7 +13,9 @@ from passband.matrices.matrix import GROUP, MatrixName, Source, by_matrix, matri
 from passband.matrices.packed import packed
 from passband.mixtures import MIXTURES
 from passband.network_id import NetworkId
+from passband.results.stores import load_table
 from passband.scores import OUTCOMES, iou
+from passband.storage import StoreError, datasets
 
 CONDITIONS = [Condition(defocus, 1.2, 15, dose) for defocus in (5, 15) for dose in (100, 400)]
 IDS = [condition.id for condition in CONDITIONS]
@@ -138,6 +140,9 @@ def test_images_are_those_of_the_counts_by_index_condition_or_id(table, matrix):
     for row in (2, CONDITIONS[2], IDS[2]):
         np.testing.assert_array_equal(matrix.images(row), expected)
     np.testing.assert_array_equal(matrix.images(2, [1, 3]), expected[:, [1, 3]])
+    for column in (1, CONDITIONS[1], IDS[1]):
+        np.testing.assert_array_equal(matrix.images(2, column), expected[:, [1]])
+        np.testing.assert_array_equal(matrix.images(2, [column, -1]), expected[:, [1, 3]])
     np.testing.assert_array_equal(matrix.images(2, score="iou"), iou(counts))
     assert matrix.images(MIXED).shape == (2, 4, 5)
 
@@ -202,6 +207,21 @@ def test_a_selection_is_a_matrix_of_its_conditions(matrix):
         ({"test_defocus_nm": [5, 7]}, "test_defocus_nm = 7: no condition has this value"),
         ({"defocus_nm": slice(6, 9)}, "train_defocus_nm = 6 to 9: no condition has this value"),
         ({"focus": 7}, "focus: is no axis; must be one of defocus_nm, cs_um, aperture_mrad, dose"),
+        (
+            {"defocus_nm": "five"},
+            "train_defocus_nm = 'five': must be a number, several numbers",
+        ),
+        ({"test_defocus_nm": None}, "test_defocus_nm = None: must be a number, several numbers"),
+        (
+            {"defocus_nm": []},
+            "train_defocus_nm = []: must be a number, several numbers, or",
+        ),
+        ({"defocus_nm": slice("a", 9)}, "train_defocus_nm = slice('a', 9, None): must be a number"),
+        ({"defocus_nm": slice(0, 9, 2)}, "train_defocus_nm = slice(0, 9, 2): must be a number"),
+        (
+            {"defocus_nm": 15, "train_dose_e_per_A2": 400, "cs_um": 3},
+            "train_cs_um = 3: no",
+        ),
     ],
 )
 def test_a_selection_of_what_is_not_there_is_one_clear_line(matrix, values, words):
@@ -212,8 +232,14 @@ def test_a_selection_of_what_is_not_there_is_one_clear_line(matrix, values, word
 
 
 def test_a_row_that_is_not_there_is_one_clear_line(matrix):
-    with pytest.raises(PassbandError, match=r"^train = 9: unet, silver → gold has no such row"):
+    with pytest.raises(PassbandError, match=r"^row = 9: must be from 0 to 4, the rows of unet, si"):
         matrix.images(9)
+    with pytest.raises(PassbandError, match=r"^train = x: unet, silver → gold has no such row"):
+        matrix.home("x")
+    with pytest.raises(PassbandError, match=r"^column = 4: must be from 0 to 3, the columns of un"):
+        matrix.images(0, 4)
+    with pytest.raises(PassbandError, match=r"^test = soft-1c9d04aa: unet, .* has no such column"):
+        matrix.images(0, [MIXED])
 
 
 def test_the_table_of_cells_has_a_row_for_each(matrix):
@@ -233,9 +259,31 @@ def test_the_table_of_cells_has_a_row_for_each(matrix):
 
 
 def test_a_notebook_shows_what_it_is(matrix):
-    words = "Matrix unet, silver → gold: 4 training conditions and 1 mixtures × 4 test conditions"
+    words = "Matrix unet, silver → gold: 4 training conditions and 1 mixture × 4 test conditions"
     assert repr(matrix) == f"<{words}>"
     assert words in matrix._repr_html_()
+    assert repr(matrix.take([1], [0])).endswith(": 1 training condition × 1 test condition>")
+
+
+@pytest.mark.parametrize(
+    ("variable", "read"),
+    [
+        ("dice", lambda matrix: matrix.loss),
+        ("dice", lambda matrix: matrix.ids),
+        ("counts", lambda matrix: matrix.images(0)),
+        ("counts", lambda matrix: matrix.sums(0)),
+        ("own_counts", lambda matrix: matrix.home(3)),
+        ("val_loss", lambda matrix: matrix.training),
+    ],
+)
+def test_a_damaged_table_is_one_clear_line_when_it_is_read(tmp_path, monkeypatch, variable, read):
+    monkeypatch.setattr(datasets, "_opened", {})
+    datasets.write(make_table(own=True), tmp_path / "table.zarr", datasets.TABLE, {})
+    (chunk,) = (tmp_path / f"table.zarr/{variable}").glob("c.*")
+    chunk.write_bytes(chunk.read_bytes()[:-9])
+    (matrix, *_) = matrices(load_table(tmp_path / "table.zarr"))
+    with pytest.raises(StoreError, match=rf"table\.zarr: its {variable} is damaged: .*run again$"):
+        read(matrix)
 
 
 def test_metrics_alone_have_no_images(table):

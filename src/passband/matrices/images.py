@@ -5,8 +5,9 @@ A table has the counts of pixels of every image, or it is packed, see
 is converted, and images are read when they are asked for.
 """
 
+import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -25,6 +26,22 @@ SCORES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 _NETWORK = ("specimen", "architecture", "train", "replica")
 _ORDER = ("replica", "test", "structure")
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Turn the error of a reader, in a block or a function, into one that names the damaged table.
+
+    Raises:
+        StoreError: If a table of results that was opened is damaged.
+    """
+    try:
+        yield
+    except (ValueError, RuntimeError):  # those of Zarr for a damaged chunk
+        from passband.storage import datasets  # zarr takes a second to import
+
+        datasets.check_opened()
+        raise
 
 
 class Images(ABC):
@@ -56,6 +73,7 @@ class Images(ABC):
         """Whether networks were tested under their own training conditions, too."""
         return f"{OWN}{self._variable}" in self.table
 
+    @reading()
     def scores(
         self, row: int | slice, tests: slice | Sequence[int] = slice(None), name: str = "dice"
     ) -> np.ndarray:
@@ -69,6 +87,7 @@ class Images(ABC):
         order = ("train", *_ORDER) if isinstance(row, slice) else _ORDER
         return self._scores(self._cells.isel(train=row, test=tests), order, name)
 
+    @reading()
     def own_scores(self, row: int, name: str = "dice") -> np.ndarray:
         """Return a score under the row's own condition, (replica, structure) float64."""
         return self._scores(self._own.isel(train=row), ("replica", "structure"), name)
@@ -84,6 +103,7 @@ class Images(ABC):
         attrs = {"units": "1", "long_name": f"{name}, mean over structures"}
         return xr.DataArray(np.stack(rows), coords, dims, name, attrs)
 
+    @reading()
     def own_mean(self, row: int) -> np.ndarray:
         """Return the mean Dice under the row's own condition, (replica,) float64."""
         if f"{OWN}dice" not in self.table:
@@ -123,10 +143,12 @@ class CountedImages(Images):
     def loaded(self) -> Images:
         return self
 
+    @reading()
     def sums(self, row: int) -> dict[str, np.ndarray]:
         counts = self._cells.isel(train=row).transpose(*_ORDER, "outcome").values.sum(-2)
         return {name: counts[..., k] for k, name in enumerate(OUTCOMES)}
 
+    @reading()
     def particle_pixels(self, test_specimen: int, own: bool = False) -> np.ndarray:
         kept = "train" if own else "test"
         counts = (self._own if own else self._cells).isel(test_specimen=test_specimen)
@@ -149,10 +171,12 @@ class PackedImages(Images):
     rounding = 0.5 / LARGEST
     _variable = IMAGE_DICE
 
+    @reading()
     def loaded(self) -> Images:
         # A file has many conditions, with a byte for each image.
         return PackedImages(self.table.load())
 
+    @reading()
     def mean_scores(self, name: str = "dice") -> xr.DataArray:
         self._check(name)
         if "dice" in self.table:
@@ -163,10 +187,12 @@ class PackedImages(Images):
         attrs = {"units": "1", "long_name": "Dice, mean over structures"}
         return xr.DataArray(mean, coords, dims, "dice", attrs)
 
+    @reading()
     def sums(self, row: int) -> dict[str, np.ndarray]:
         cells = self.table[["tp", "fp"]].isel(train=row)
         return {name: cells[name].transpose(*_ORDER[:2]).values for name in cells}
 
+    @reading()
     def particle_pixels(self, test_specimen: int, own: bool = False) -> np.ndarray:
         # The network with most true positives has found the particle pixels of all images.
         kept = "train" if own else "test"

@@ -13,12 +13,13 @@ import numpy as np
 import xarray as xr
 
 from passband import PassbandError
-from passband.axes import AXES
 from passband.grid import Axes, Condition, axes_of, is_condition
-from passband.matrices.images import SCORES, Images, images_of
+from passband.matrices.images import SCORES, Images, images_of, reading
+from passband.matrices.selection import Wanted, selected
 from passband.mixtures import MIXTURES, expected_weights
 from passband.network_id import NetworkId
 from passband.storage import json_text
+from passband.words import number_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -373,11 +374,13 @@ class Matrix:
         return found.mean("replica", keep_attrs=True).transpose(*_SIDES)
 
     @cached_property
+    @reading()
     def by_network(self) -> xr.DataArray:
         """The mean Dice of each network, (train, replica, test); NaN if it is missing."""
         return self._tests.mean_scores().transpose("train", "replica", "test").compute()
 
     @property
+    @reading()
     def training(self) -> xr.Dataset:
         """What is known of networks from their training: `val_loss` and `best_epoch`.
 
@@ -385,7 +388,7 @@ class Matrix:
         """
         table = self._tests.table
         names = [name for name in ("val_loss", "best_epoch") if name in table]
-        return table[names].transpose("train", "replica")
+        return table[names].transpose("train", "replica").compute()
 
     @property
     def structures(self) -> int:
@@ -401,7 +404,7 @@ class Matrix:
     def images(
         self,
         row: int | str | Condition | None = None,
-        tests: slice | Sequence[int] = slice(None),
+        tests: int | str | Condition | slice | Sequence[int | str | Condition] = slice(None),
         score: str = "dice",
     ) -> np.ndarray:
         """Return a score of each image of a row's networks, (replica, test, structure) float64.
@@ -409,9 +412,13 @@ class Matrix:
         Args:
             row: Its index, or the training condition or mixture. Without it, the result has all
                 rows, (row, replica, test, structure), which may need much memory.
-            tests: Indices of columns; by default all.
+            tests: A column, or several, as rows are given; by default all.
             score: See :meth:`score`.
         """
+        if isinstance(tests, int | str | Condition):
+            tests = [tests]
+        if not isinstance(tests, slice | np.ndarray):
+            tests = [self.column(each) for each in tests]
         return self._tests.scores(slice(None) if row is None else self.row(row), tests, score)
 
     def sums(self, row: int | str | Condition) -> dict[str, np.ndarray]:
@@ -488,14 +495,27 @@ class Matrix:
 
     def row(self, row: int | str | Condition) -> int:
         """Return the index of a row; PassbandError if there is no such row."""
-        if isinstance(row, int | np.integer) and -len(self.rows) <= row < len(self.rows):
-            return int(row)
-        id = row.id if isinstance(row, Condition) else str(row)
-        if id not in self.rows:
+        return self._place(row, "train", self.rows)
+
+    def column(self, column: int | str | Condition) -> int:
+        """Return the index of a column; PassbandError if there is no such column."""
+        return self._place(column, "test", self.columns)
+
+    def _place(self, given: int | str | Condition, side: str, ids: Sequence[str]) -> int:
+        noun = {"train": "row", "test": "column"}[side]
+        if isinstance(given, int | np.integer):
+            if not -len(ids) <= given < len(ids):
+                raise PassbandError(
+                    f"{noun} = {given}: must be from 0 to {len(ids) - 1}, the {noun}s of "
+                    f"{self.label}"
+                )
+            return int(given)
+        id = given.id if isinstance(given, Condition) else str(given)
+        if id not in ids:
             raise PassbandError(
-                f"train = {id}: {self.label} has no such row; the first is {self.rows[0]}"
+                f"{side} = {id}: {self.label} has no such {noun}; the first is {ids[0]}"
             )
-        return self.rows.index(id)
+        return ids.index(id)
 
     def take(
         self,
@@ -517,7 +537,7 @@ class Matrix:
         images = self._tests.loaded()
         return Matrix(self.name, self.source, self._cells, images, self._whole)
 
-    def sel(self, **values: float | Sequence[float] | slice) -> "Matrix":
+    def sel(self, **values: Wanted) -> "Matrix":
         """Return the conditions with some values of axes.
 
         Mixtures, which have no such values, are left out if training conditions are selected.
@@ -533,23 +553,7 @@ class Matrix:
             >>> noisy = matrix.sel(dose_e_per_A2=100)
             >>> elsewhere = matrix.sel(train_defocus_nm=slice(0, 10), test_defocus_nm=[20, 30])
         """
-        kept = {side: np.ones(self._cells.sizes[side], dtype=bool) for side in _SIDES}
-        for key, wanted in values.items():
-            side, _, axis = key.partition("_")
-            sides = (side,) if side in _SIDES else _SIDES
-            axis = axis if side in _SIDES else key
-            if axis not in axes_of(self._cells):
-                raise PassbandError(
-                    f"{key}: is no axis; must be one of {', '.join(axes_of(self._cells))}, or one "
-                    "of them after train_ or test_"
-                )
-            for each in sides:
-                kept[each] &= _has(self._cells[f"{each}_{axis}"].values, wanted, f"{each}_{axis}")
-        for side, rows in kept.items():
-            if not rows.any():
-                given = ", ".join(values)
-                raise PassbandError(f"{given}: no {side} condition has all these values")
-        return self.take(*(np.flatnonzero(rows) for rows in kept.values()))
+        return self.take(**selected(self._cells, values))
 
     def to_dataframe(self) -> "pd.DataFrame":
         """Return a table with a row for each cell: conditions, their values, Dice and loss."""
@@ -577,11 +581,10 @@ class Matrix:
         return figure
 
     def __repr__(self) -> str:
-        mixed = f" and {len(self.mixtures)} mixtures" if self.mixtures else ""
-        return (
-            f"<Matrix {self.label}: {len(self.train)} training conditions{mixed} × "
-            f"{len(self.test)} test conditions>"
-        )
+        mixed = f" and {number_of(len(self.mixtures), 'mixture')}" if self.mixtures else ""
+        train = number_of(len(self.train), "training condition")
+        test = number_of(len(self.test), "test condition")
+        return f"<Matrix {self.label}: {train}{mixed} × {test}>"
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: a line, and Dice."""
@@ -592,22 +595,3 @@ class Matrix:
         if self._images is None:
             raise PassbandError(f"{self.label}: these are OOD metrics, without a table of results")
         return self._images
-
-
-def _has(values: np.ndarray, wanted: float | Sequence[float] | slice, key: str) -> np.ndarray:
-    """Return which values are wanted; PassbandError if none is, or if a single one is missing."""
-    known = np.unique(values[np.isfinite(values)])
-    canonical = AXES[key.partition("_")[2]].canonical
-    if isinstance(wanted, slice):
-        low = -np.inf if wanted.start is None else wanted.start
-        high = np.inf if wanted.stop is None else wanted.stop
-        found = (values >= low) & (values <= high)
-        missing = [] if found.any() else [f"{low:g} to {high:g}"]
-    else:
-        given = [canonical(float(x)) for x in np.atleast_1d(wanted)]
-        found = np.isin(values, given)
-        missing = [f"{x:g}" for x in given if x not in known]
-    if missing:
-        every = ", ".join(f"{x:g}" for x in known)
-        raise PassbandError(f"{key} = {missing[0]}: no condition has this value; there are {every}")
-    return found

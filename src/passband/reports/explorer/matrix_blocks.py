@@ -92,6 +92,7 @@ def stored(
         if "high" not in kept:
             kept.pop("low", None)  # one end of a range alone is of no use
         left_out = [name for name in cells if name not in kept]
+        training = matrix.training
         dice = matrix.by_network.values
         single = None
         if len(matrix.replicas) > 1:
@@ -110,8 +111,8 @@ def stored(
                 "left_out": left_out,
                 "networks": np.isfinite(dice).any(-1).sum(-1).tolist(),
                 "own": _rounded([metrics["id"].values])[0] if "id" in metrics else [],
-                "val_loss": _rounded(matrix.training["val_loss"].values),
-                "best_epoch": _rounded(matrix.training["best_epoch"].values),
+                "val_loss": _rounded(training["val_loss"].values),
+                "best_epoch": _rounded(training["best_epoch"].values),
                 "single": single,
             }
         )
