@@ -17,7 +17,6 @@ from passband.prediction.matrix.known_dice import (
     has_networks,
     large_enough,
     mean_dice,
-    of_replicas,
 )
 from passband.prediction.matrix.level_scores import ENDS, fit, level_scores
 from passband.prediction.matrix.smoothness import smoothness
@@ -138,10 +137,12 @@ def _of_all(matrix: Matrix, draws: int, confidence: float, seed: int) -> dict[st
 
 def _noise_of_mean(matrix: Matrix) -> float:
     """Return the noise that replicas leave in mean Dice; NaN without several replicas."""
-    D = xr.DataArray(of_replicas(matrix), dims=("train", "replica", "test"))
-    number = D.notnull().sum("replica")
-    of_mean = (D.var("replica", ddof=1) / number).where(number > 1)
-    return float(of_mean.mean()) ** 0.5
+    D = matrix.by_network.values
+    of_mean = np.full((len(matrix.rows), len(matrix.columns)), np.nan)
+    for row in np.flatnonzero(matrix.trained.sum(1) > 1):
+        replicas = D[row, matrix.trained[row]].astype(float)
+        of_mean[row] = replicas.var(0, ddof=1) / len(replicas)
+    return float(np.nanmean(of_mean)) ** 0.5 if np.isfinite(of_mean).any() else np.nan
 
 
 def _true(matrix: Matrix) -> tuple:

@@ -47,11 +47,14 @@ def of_replicas(matrix: Matrix) -> np.ndarray:
 
     A network that was not tested under all conditions is NaN.
     """
-    return np.where(matrix.trained[..., None], matrix.by_network.values.astype(float), np.nan)
+    D = matrix.by_network.values.astype(float)
+    D[~matrix.trained] = np.nan
+    return D
 
 
 def mean_dice(matrix: Matrix) -> np.ndarray:
     """Return the mean of :func:`of_replicas`, (train, test); NaN in rows without networks."""
+    D = matrix.by_network.values
+    sums = np.sum(D, axis=1, dtype=float, where=matrix.trained[..., None])
     number = matrix.trained.sum(1)[:, None]
-    sums = np.nansum(of_replicas(matrix), axis=1)
     return np.divide(sums, number, out=np.full(sums.shape, np.nan), where=number > 0)
