@@ -1,10 +1,12 @@
 """Commands with networks of mixtures: the right answer, or one line that says why not."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
@@ -140,6 +142,28 @@ def test_the_explorer_ranks_and_predicts_mixtures(recommended):
     of_page = ranking(tested.groups, tested.tested, [], D, profile, np.ones(1), "gold", Blocks())
     assert of_page["groups"][0]["train"][-1] == mixture.id
     assert of_page["groups"][0]["networks"] == list(map(str, group.networks))
+
+
+def test_the_page_on_metrics_draws_decay_loss_and_the_row_of_a_mixture(recommended):
+    page = Path(__file__).parents[2] / "docs/metrics.md"
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
+    found = {}
+    exec(code.replace('"demo"', '"config.yaml"'), found)  # the page's code
+    plt.close("all")
+    (mixture,) = recommended.mixtures
+    table = Results(recommended, Path("results/known")).table
+    M = table.dice.isel(specimen=0, architecture=0, test_specimen=0).mean("replica")
+    M = M.transpose("train", "test")
+    decay = [line.get_ydata() for line in found["decay"].lines]
+    np.testing.assert_array_equal(decay, M[:2, :2])
+    loss = M.values[:16].diagonal() - M
+    by_dose = loss.groupby("test_dose_e_per_A2").mean()
+    (mixed,) = found["mixed"].lines
+    np.testing.assert_allclose(mixed.get_ydata(), by_dose.sel(train=mixture.id), rtol=1e-5)
+    bars = [bar.get_height() for bar in found["loss"].patches]
+    by_both = by_dose.isel(train=slice(16)).groupby("train_dose_e_per_A2").mean()
+    by_both = by_both.transpose("test_dose_e_per_A2", "train_dose_e_per_A2")
+    np.testing.assert_allclose(bars, by_both.values.ravel(), rtol=1e-5)
 
 
 def test_next_chooses_among_conditions(recommended, capsys):
