@@ -18,6 +18,7 @@ from passband import cli
 from passband.analysis import ood
 from passband.axes import AXES, MAIN_AXES
 from passband.grid import Axes
+from passband.matrices.matrix import matrices
 from passband.reports import summaries
 from passband.storage import datasets
 
@@ -114,7 +115,7 @@ def test_a_terminal_shows_a_drawn_table_and_a_pipe_markdown(
     datasets.write(metrics, tmp_path / "ood.zarr", datasets.OOD, {"study": "test"})
     assert cli.main([name, str(tmp_path)]) == 0
     piped = capsys.readouterr().out
-    assert piped == f"{summaries.ood(metrics)}\n"
+    assert piped == f"{summaries.ood(matrices(metrics=metrics))}\n"
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert cli.main([name, str(tmp_path)]) == 0
@@ -145,7 +146,7 @@ def test_a_terminal_of_100_columns_shows_each_number_in_one_piece(
     drawn = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
     assert max(map(len, drawn.splitlines())) <= 100
     number = r"-?0\.\d{3} ± 0\.\d{3}"
-    table = summaries.ood(metrics)
+    table = summaries.ood(matrices(metrics=metrics))
     assert len(re.findall(number, drawn)) == len(re.findall(number, table)) > 0
     heads = "networks", "trained at", "conditions", "id", "ood", "worst", "gap_test"
     assert re.match(rf"\s*{' +'.join(heads)}\s*$", drawn.splitlines()[0] or drawn.splitlines()[1])
@@ -155,7 +156,7 @@ def test_a_terminal_of_100_columns_shows_each_number_in_one_piece(
 
 def test_summary_of_two_specimens_has_their_pairs():
     metrics = make_metrics(specimens=("gold", "amber"))
-    _, *body = rows(summaries.ood(metrics))
+    _, *body = rows(summaries.ood(matrices(metrics=metrics)))
     assert len(body) == 4 * 3
     totals = {row[0]: row[3:] for row in body if row[1] == "all doses"}
     for trained in ("gold", "amber"):
@@ -170,12 +171,12 @@ def test_summary_leaves_missing_networks_out_of_its_means():
     whole = metrics.id.values.ravel()
     for name in metrics.data_vars:
         metrics[name][:, :, :, 0] = np.nan
-    *_, total = rows(summaries.ood(metrics))
+    *_, total = rows(summaries.ood(matrices(metrics=metrics)))
     assert total[3] == f"{whole[1:].mean():.3f} ± {whole[1:].std(ddof=1):.3f}"
 
 
 def test_summary_of_one_condition_has_no_spread_and_no_other():
-    *_, total = rows(summaries.ood(make_metrics(IDS[:1])))
+    *_, total = rows(summaries.ood(matrices(metrics=make_metrics(IDS[:1]))))
     assert total[1:3] == ["all doses", "1"]
     assert re.fullmatch(r"0\.\d{3}", total[3])
     assert total[4:] == ["–"] * 3
@@ -185,8 +186,8 @@ def test_summary_of_one_condition_and_several_replicas_says_nothing_of_choosing(
     metrics = make_metrics(IDS[:1])
     for name in ood.SELECTIONS:
         metrics[name] = metrics.dice
-    assert "nan" not in summaries.ood(metrics)
-    assert len(rows(summaries.ood(metrics))) == 1 + 2
+    assert "nan" not in summaries.ood(matrices(metrics=metrics))
+    assert len(rows(summaries.ood(matrices(metrics=metrics)))) == 1 + 2
 
 
 @pytest.mark.parametrize("make", [None, "foreign"], ids=["missing", "foreign"])

@@ -640,9 +640,8 @@ def test_summary_shows_the_effect_of_selection_on_the_mean():
     table["val_loss"] = table.val_loss.copy(
         data=np.reshape([[0.1, 0.2, 0.9], [0.5, 0.4, 0.1]], table.val_loss.shape)
     )
-    *_, empty, line = summaries.ood(
-        ood.metrics(matrices(table), make_information(table), None)
-    ).splitlines()
+    metrics = ood.metrics(matrices(table), make_information(table), None)
+    *_, empty, line = summaries.ood(matrices(metrics=metrics)).splitlines()
     # M(0, 1) and M(1, 0): of all replicas, of the chosen, of the best.
     every = (np.mean(CHOICE[0, :, 1]) + np.mean(CHOICE[1, :, 0])) / 2
     assert empty == ""

@@ -9,10 +9,11 @@ from matrices import GRID, make_metrics, make_table
 from PIL import Image
 
 from passband.config import Study
+from passband.matrices.matrix import Source, matrices
 from passband.network_id import NetworkId
 from passband.reports.page import page
 from passband.reports.page.files import Cost, History
-from passband.reports.page.numbers import numbers
+from passband.reports.page.numbers import Numbers, numbers
 from passband.results import figure_list
 
 ROOT = Path(__file__).parents[2]
@@ -37,11 +38,24 @@ def make_study(**blocks) -> Study:
     return Study.model_validate(given | blocks)
 
 
+def source_of(table, unlearned=None, metrics=None) -> Source:
+    """Return the results of a synthetic study, and set which networks did not learn, if given."""
+    source = Source(table, metrics, make_study())
+    if unlearned is not None:
+        source.unlearned = unlearned
+    return source
+
+
+def numbers_of(table, confidence, unlearned=None) -> Numbers:
+    """Return the numbers of a table of a synthetic study, see :func:`source_of`."""
+    return numbers(source_of(table, unlearned).matrices, confidence)
+
+
 def make_stores(grid, confidence=0.95):
     """Return numbers, OOD metrics and information metrics of a synthetic study."""
     metrics, _ = make_metrics(grid, noise=0.02)
     M = metrics.dice.values[0, 0, 0].clip(0, 1)
-    found = numbers(make_table(grid, M, sd_structure=0.02), confidence)
+    found = numbers_of(make_table(grid, M, sd_structure=0.02), confidence)
     own = np.diag(M)
     dims = metrics.dice.dims
     gap = (own - M)[None, None, None]
@@ -84,7 +98,7 @@ def make_content(grid=GRID, replicas=2, **changes) -> page.Content:
         "revision": "0123456789ab",
         "results": "results/tiny",
         "numbers": found,
-        "metrics": metrics,
+        "matrices": matrices(metrics=metrics),
         "information": information,
         "figures": {name: {"png": picture(60)} for name in figure_list.FIGURES},
         "captions": {p.stem: p.read_text() for p in (ROOT / "workflow/report").glob("*.rst")},

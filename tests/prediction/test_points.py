@@ -8,6 +8,7 @@ from matrices import of_dice
 from passband import PassbandError
 from passband.analysis import table
 from passband.grid import Axes, Condition
+from passband.matrices.matrix import matrices
 from passband.prediction.matrix import level_scores
 from passband.prediction.matrix.smoothness import neighbours
 from passband.reports import summaries
@@ -52,7 +53,8 @@ def test_many_doses_share_the_rows_of_the_summary():
     values = {name: (dims, np.full(shape, 0.5)) for name in ("id", "ood", "worst")}
     gap = ((*dims, "test"), np.zeros((*shape, 40)))
     names = {name: ["gold"] for name in ("specimen", "architecture", "test_specimen")}
-    text = summaries.ood(xr.Dataset(values | {"gap_test": gap}, points.coords | names))
+    metrics = xr.Dataset(values | {"gap_test": gap}, points.coords | names)
+    text = summaries.ood(matrices(metrics=metrics))
     rows = [line.split(" | ") for line in text.splitlines()[2:]]
     assert [row[1] for row in rows] == [
         *("1 to 10 e/Å²", "11 to 20 e/Å²", "21 to 30 e/Å²", "31 to 40 e/Å²"),

@@ -8,6 +8,7 @@ import xarray as xr
 from passband import cli
 from passband.commands import table
 from passband.grid import Axes
+from passband.matrices.matrix import matrices
 from passband.reports import csv_tables
 from passband.storage import datasets
 
@@ -35,7 +36,7 @@ def metrics():
 
 
 def test_a_row_has_the_values_of_its_training_condition(metrics):
-    table = csv_tables.by_training_condition(metrics)
+    table = csv_tables.by_training_condition(matrices(metrics=metrics))
     assert list(table.columns) == [
         "specimen", "architecture", "test_specimen", "train", "train_defocus_nm", "train_cs_um",
         "train_aperture_mrad", "train_dose_e_per_A2", "id", "ood", "ood_low", "ood_high",
@@ -50,7 +51,7 @@ def test_a_row_has_the_values_of_its_training_condition(metrics):
 
 
 def test_a_row_of_a_cell_has_both_conditions(metrics):
-    table = csv_tables.by_cell(metrics)
+    table = csv_tables.by_cell(matrices(metrics=metrics))
     assert len(table) == 2 * 4 * 4
     assert not {"train_specimen", "test_architecture"} & set(table.columns)
     chosen = (table.architecture == "a") & (table.train == IDS[1]) & (table.test == IDS[2])
@@ -71,7 +72,8 @@ def test_the_command_writes_a_file_that_reads_back(metrics, tmp_path, capsys, op
     table = pd.read_csv(file)
     said = f"{rows} rows and {len(table.columns)} columns are in {file}\n"
     assert capsys.readouterr().out == said
-    made = csv_tables.by_cell(metrics) if options else csv_tables.by_training_condition(metrics)
+    table_of = csv_tables.by_cell if options else csv_tables.by_training_condition
+    made = table_of(matrices(metrics=metrics))
     assert len(table) == len(made) == rows
     for name in ("train_defocus_nm", "dice" if options else "ood"):
         np.testing.assert_allclose(table[name], made[name], rtol=1e-5)
@@ -83,7 +85,7 @@ def test_parquet_has_all_digits(metrics, tmp_path, capsys):
     file = tmp_path / "a.parquet"
     assert cli.main(["table", str(tmp_path), "--parquet", str(file)]) == 0
     pd.testing.assert_frame_equal(
-        pd.read_parquet(file), csv_tables.by_training_condition(metrics).reset_index(drop=True)
+        pd.read_parquet(file), csv_tables.by_training_condition(matrices(metrics=metrics))
     )
     assert capsys.readouterr().out.endswith(f" are in {file}\n")
 

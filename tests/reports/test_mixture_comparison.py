@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import xarray as xr
-from report_content import History, make_content, make_stores
+from matrices import make_table
+from report_content import History, make_content, make_stores, numbers_of, source_of
 
 from passband.grid import Axes
+from passband.matrices.matrix import matrices
 from passband.network_id import NetworkId
 from passband.reports import csv_tables, mixture_comparison, summaries
-from passband.reports.page import numbers, page, tables
+from passband.reports.page import page, tables
 
 GRID = {
     "defocus_nm": [5, 20],
@@ -35,7 +37,7 @@ def metrics():
 
 
 def test_a_mixture_is_compared_with_the_best_network_of_one_condition(metrics):
-    found = list(mixture_comparison.comparisons(metrics))
+    found = list(mixture_comparison.comparisons(matrices(metrics=metrics)))
     assert [each.id for each in found] == MIXED
     M = metrics.dice.squeeze().transpose("train", "test").values
     means = M.mean(1)
@@ -43,10 +45,8 @@ def test_a_mixture_is_compared_with_the_best_network_of_one_condition(metrics):
     for each, row in zip(found, (6, 7), strict=True):
         assert each.mean == pytest.approx(means[row])
         assert each.worst == pytest.approx(M[row].min())
-        assert (each.best, each.best_mean) == (
-            metrics.train.values[best],
-            pytest.approx(means[best]),
-        )
+        assert each.best.id == metrics.train.values[best]
+        assert each.best_mean == pytest.approx(means[best])
         assert (each.better, each.specialists) == ((means[:6] > means[row]).sum(), 6)
         assert each.own == pytest.approx(float(metrics.id.squeeze()[row]))
         gap = metrics.gap_test.squeeze().transpose("train", "test").values[row]
@@ -56,24 +56,25 @@ def test_a_mixture_is_compared_with_the_best_network_of_one_condition(metrics):
 def test_missing_networks_are_left_out(metrics):
     lacking = metrics.copy(deep=True)
     lacking.dice.loc[{"train": [MIXED[0], metrics.train.values[0]]}] = np.nan
-    (only,) = mixture_comparison.comparisons(lacking)
+    (only,) = mixture_comparison.comparisons(matrices(metrics=lacking))
     assert (only.id, only.specialists) == (MIXED[1], 5)
     alone = lacking.sel(train=MIXED[1:])
-    (only,) = mixture_comparison.comparisons(alone)
-    assert (only.best, only.specialists) == ("", 0)
-    assert "–" in mixture_comparison.text(alone)
+    (only,) = mixture_comparison.comparisons(matrices(metrics=alone))
+    assert (only.best, only.specialists) == (None, 0)
+    assert "–" in mixture_comparison.text(matrices(metrics=alone))
 
 
 def test_the_table_of_a_study_has_a_table_of_mixtures_and_the_same_rows_before(metrics):
-    conditions = metrics.isel(train=slice(6))
-    text, before = summaries.ood(metrics), summaries.ood(conditions)
+    every = matrices(metrics=metrics)
+    conditions = matrices(metrics=metrics.isel(train=slice(6)))
     assert mixture_comparison.text(conditions) == ""
-    assert text == f"{before}\n\n{mixture_comparison.text(metrics)}"
+    text = summaries.ood(every)
+    assert text == f"{summaries.ood(conditions)}\n\n{mixture_comparison.text(every)}"
     assert all(id in text for id in MIXED)
 
 
 def test_csv_files_have_rows_without_values_of_axes(metrics):
-    rows = csv_tables.by_training_condition(metrics).set_index("train")
+    rows = csv_tables.by_training_condition(matrices(metrics=metrics)).set_index("train")
     assert rows.loc[MIXED, "train_defocus_nm"].isna().all()
     assert np.isfinite(rows.loc[MIXED, "ood"]).all()
     assert rows.train_defocus_nm.notna().sum() == 6
@@ -91,7 +92,7 @@ def test_the_report_compares_mixtures_and_shows_single_conditions_elsewhere(metr
     html = page.render(
         make_content(
             GRID,
-            metrics=metrics,
+            matrices=matrices(metrics=metrics),
             information=content.information.assign_coords(train=metrics.train.values),
             histories=histories,
         )
@@ -104,12 +105,10 @@ def test_the_report_compares_mixtures_and_shows_single_conditions_elsewhere(metr
 
 
 def test_numbers_of_the_report_are_those_of_single_conditions():
-    from matrices import make_table
-
     M = np.random.default_rng(2).uniform(0.3, 0.9, (8, 8))
     whole = make_table(GRID, M)
-    with_mixtures = numbers.numbers(mixed(whole), 0.95)
-    without = numbers.numbers(whole.isel(train=slice(6)), 0.95)
+    with_mixtures = numbers_of(mixed(whole), 0.95)
+    without = numbers_of(whole.isel(train=slice(6)), 0.95)
     assert with_mixtures.train == without.train
     for name in ("own", "other", "loss", "worst", "close", "axes"):
         assert getattr(with_mixtures, name) == getattr(without, name)
@@ -117,7 +116,7 @@ def test_numbers_of_the_report_are_those_of_single_conditions():
 
 def test_the_choices_of_the_report_have_mixtures_that_learned(metrics):
     found = make_content(GRID).numbers
-    found = replace(found, train=found.train[:6], learned={}, unlearned=None)
+    found = replace(found, train=found.train[:6], learned={})
     M = metrics.dice.squeeze().transpose("train", "test").values
     found.learned["gold", "compact"] = M[:6]
     before = [row[1] for row in tables.choice_table(found).rows]
@@ -127,7 +126,7 @@ def test_the_choices_of_the_report_have_mixtures_that_learned(metrics):
     better.dice.loc[{"train": MIXED[0]}] = 0.99
     better.dice.loc[{"train": MIXED[1]}] = 0.0
     better.dice.loc[{"train": MIXED[1], "test": metrics.test.values[0]}] = 1.0
-    rows = tables.choice_table(found, better).rows
+    rows = tables.choice_table(found, matrices(metrics=better)).rows
     assert [row[1] for row in rows] == [second, *[first] * 7]
     assert rows[0][2] == "1.00"
     own = [row[3] for row in tables.choice_table(found).rows]
@@ -135,5 +134,7 @@ def test_the_choices_of_the_report_have_mixtures_that_learned(metrics):
     dims = ("specimen", "architecture", "train", "replica")
     failed = np.isin(metrics.train.values, MIXED[:1])[None, None, :, None]
     coords = {**{name: metrics[name].values for name in dims[:3]}, "replica": [0]}
-    found = replace(found, unlearned=xr.DataArray(failed, coords, dims))
-    assert [row[1] for row in tables.choice_table(found, better).rows] == [second, *before[1:]]
+    table = mixed(make_table(GRID, np.ones((8, 8))))
+    source = source_of(table, xr.DataArray(failed, coords, dims), better)
+    rows = tables.choice_table(found, source.of_metrics).rows
+    assert [row[1] for row in rows] == [second, *before[1:]]

@@ -70,7 +70,6 @@ def _without(results: Results, reason: str) -> str:
 
 def page(results: Results, with_images: bool, progress: Callable[[Iterable], Iterable]) -> str:
     """Return the explorer of a study that has the table of results and the OOD metrics."""
-    from passband.matrices import leaving
     from passband.reports.explorer import content as explorer_content
     from passband.reports.explorer import explorer, matrix_blocks
     from passband.reports.unlearned import sentence
@@ -89,7 +88,7 @@ def page(results: Results, with_images: bool, progress: Callable[[Iterable], Ite
     content["rankings"] = rankings
     content["report"] = layout.REPORT if results.has(layout.REPORT) else None
     content["notes"] += notes
-    remark = sentence(leaving.unlearned(results.table, study))
+    remark = sentence(matrices)
     content["unlearned"] = remark
     content["notes"] += [remark] if remark else []
     if with_images:

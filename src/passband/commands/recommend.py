@@ -155,7 +155,7 @@ def _report_left_out(results: Experiment, tested: "TestedNetworks") -> None:
 def _remark(tested: "TestedNetworks") -> str:
     from passband.reports.unlearned import sentence
 
-    return sentence(tested.unlearned)
+    return sentence(tested.results.matrices())
 
 
 def _single(name: str, given: dict) -> float | None:

@@ -55,14 +55,14 @@ def run(options: argparse.Namespace) -> int:
         check_file(option, file, f".{option[2:]}")
     if options.parquet is not None and importlib.util.find_spec("pyarrow") is None:
         raise PassbandError("--parquet needs pyarrow: pip install 'passband[parquet]'")
-    metrics = Results.find(options.study).existing().ood
+    results = Results.find(options.study).existing()
 
-    from passband.reports import csv_tables  # xarray takes a second to import
+    from passband.matrices.matrix import matrices  # xarray takes a second to import
+    from passband.reports import csv_tables
     from passband.storage import atomic
 
-    rows = (
-        csv_tables.by_cell(metrics) if options.cells else csv_tables.by_training_condition(metrics)
-    )
+    table = csv_tables.by_cell if options.cells else csv_tables.by_training_condition
+    rows = table(matrices(metrics=results.ood))
     for option, file in given.items():
         with atomic.replacing(file) as beside:
             if option == "--csv":
@@ -75,13 +75,14 @@ def run(options: argparse.Namespace) -> int:
 
 def ood(results: Results) -> str:
     """Return the table of the OOD metrics of a finished study, with what did not learn marked."""
-    from passband.matrices import leaving
+    from passband.matrices.matrix import Source
     from passband.reports import summaries
 
-    unlearned = None
+    metrics = results.ood
+    source = Source(metrics=metrics)
     if results.is_known and results.has(layout.TABLE):
-        unlearned = leaving.unlearned(results.table, results.study)
-    return summaries.ood(results.ood, unlearned)
+        source = Source(results.table, metrics, results.study)
+    return summaries.ood(source.of_metrics)
 
 
 def show(results: Results) -> None:

@@ -174,7 +174,7 @@ class PackedImages(Images):
     @reading()
     def loaded(self) -> Images:
         # A file has many conditions, with a byte for each image.
-        return PackedImages(self.table.load())
+        return PackedImages(self.table.compute())
 
     @reading()
     def mean_scores(self, name: str = "dice") -> xr.DataArray:

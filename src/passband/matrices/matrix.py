@@ -145,7 +145,7 @@ class Source:
         """Which networks did not learn, see :func:`passband.matrices.learned.unlearned`."""
         from passband.matrices.learned import unlearned
 
-        if not self.knows_learned:
+        if self._study is None or self.images is None:
             raise PassbandError(
                 "which networks learned is not known without a table of results and its study; "
                 "open the study with passband.open"
@@ -316,8 +316,8 @@ class Matrix:
             PassbandError: If the matrix has no table of results.
         """
         found = self.source.unlearned.sel(specimen=self.specimen, architecture=self.architecture)
-        # OOD metrics may have conditions that a newer table has not.
-        return found.reindex(train=list(self.rows), fill_value=False).values
+        # OOD metrics may have conditions that a newer table has not: NaN, which is not above 0.
+        return found.astype(float).reindex(train=list(self.rows)).values > 0
 
     @property
     def learned(self) -> np.ndarray:

@@ -4,14 +4,13 @@ A network that is trained over many conditions (domain randomisation) is the bas
 specialist must beat.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import xarray as xr
 
-from passband.grid import is_condition
-from passband.matrices.leaving import group_names, groups, specimen_label
+from passband.grid import Condition
+from passband.matrices.matrix import Matrix
 from passband.reports.markdown import number, table
 
 
@@ -23,8 +22,8 @@ class Comparison:
         id: The mixture's id.
         own: Mean Dice over the mixture's own conditions; NaN if it was not measured.
         mean, worst: Mean and lowest Dice over all test conditions.
-        best: Id of the training condition of the specialist with the highest mean Dice over all
-            test conditions, or "" without specialists.
+        best: Training condition of the specialist with the highest mean Dice over all test
+            conditions; None without specialists.
         best_mean: This highest mean Dice.
         better, specialists: The number of specialists with a higher mean Dice than the mixture's,
             and of all.
@@ -38,53 +37,49 @@ class Comparison:
     own: float
     mean: float
     worst: float
-    best: str
+    best: Condition | None
     best_mean: float
     better: int
     specialists: int
     gap: float
 
 
-def comparisons(metrics: xr.Dataset) -> Iterator[Comparison]:
-    """Yield a comparison for each group of networks and each of its mixtures.
+def comparisons(matrices: Sequence[Matrix]) -> Iterator[Comparison]:
+    """Yield a comparison for each mixture of each matrix.
 
     Mixtures without networks are left out.
 
     Args:
-        metrics: OOD metrics, see :func:`passband.analysis.ood.metrics`.
+        matrices: Matrices with OOD metrics.
     """
-    ids = [str(id) for id in metrics.train.values]
-    mixed = [k for k, id in enumerate(ids) if not is_condition(id)]
-    single = [k for k, id in enumerate(ids) if is_condition(id)]
-    if not mixed:
-        return
-    for _, cells in groups(metrics):
-        specimen, architecture, test_specimen = group_names(cells).values()
-        name = f"{specimen_label(specimen, test_specimen)}, {architecture}"
+    for matrix in matrices:
+        if not matrix.mixtures:
+            continue
+        cells = matrix.metrics
         dice = cells.dice.transpose("train", "test").values.astype(float)
         gaps = cells.gap_test.transpose("train", "test").values.astype(float)
         means = dice.mean(1)
-        known = [k for k in single if np.isfinite(means[k])]
+        known = [k for k in np.flatnonzero(~matrix.is_mixture) if np.isfinite(means[k])]
         best = max(known, key=lambda k: means[k], default=None)
-        for row in mixed:
+        for row in np.flatnonzero(matrix.is_mixture):
             if not np.isfinite(means[row]):
                 continue
             finite = gaps[row][np.isfinite(gaps[row])]
             yield Comparison(
-                name,
-                ids[row],
-                float(cells.id.values[row]),
-                float(means[row]),
-                float(dice[row].min()),
-                "" if best is None else ids[best],
-                np.nan if best is None else float(means[best]),
-                sum(bool(means[k] > means[row]) for k in known),
-                len(known),
-                float(finite.mean()) if len(finite) else np.nan,
+                networks=f"{matrix.name.specimens}, {matrix.architecture}",
+                id=matrix.rows[row],
+                own=float(cells.id.values[row]),
+                mean=float(means[row]),
+                worst=float(dice[row].min()),
+                best=None if best is None else matrix.axes.parse(matrix.rows[best]),
+                best_mean=np.nan if best is None else float(means[best]),
+                better=sum(bool(means[k] > means[row]) for k in known),
+                specialists=len(known),
+                gap=float(finite.mean()) if len(finite) else np.nan,
             )
 
 
-def text(metrics: xr.Dataset) -> str:
+def text(matrices: Sequence[Matrix]) -> str:
     """Return the comparisons as a Markdown table with a line about it; "" without mixtures."""
     rows = [
         [
@@ -93,7 +88,7 @@ def text(metrics: xr.Dataset) -> str:
             *(number(v) for v in (each.own, each.mean, each.worst, each.gap, each.best_mean)),
             f"{each.better} of {each.specialists}",
         ]
-        for each in comparisons(metrics)
+        for each in comparisons(matrices)
     ]
     if not rows:
         return ""

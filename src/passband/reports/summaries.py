@@ -3,11 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import xarray as xr
 
 from passband.analysis.ood import SELECTIONS
-from passband.grid import of_conditions
-from passband.matrices.leaving import group_names, groups, specimen_label
+from passband.matrices.matrix import Matrix
 from passband.prediction.matrix.predicted_matrix import PredictedMatrix
 from passband.reports import mixture_comparison
 from passband.reports.markdown import mean_and_deviation, table
@@ -18,7 +16,7 @@ from passband.reports.unlearned import MARK, is_marked, sentence
 _MOST_DOSES, _GROUPS_OF_DOSES = 12, 4
 
 
-def ood(metrics: xr.Dataset, unlearned: xr.DataArray | None = None) -> str:
+def ood(matrices: Sequence[Matrix]) -> str:
     """Return means of the OOD metrics over training conditions, with a row for each dose.
 
     If there are more than 12 doses, each of four rows has training conditions of similar doses.
@@ -26,44 +24,59 @@ def ood(metrics: xr.Dataset, unlearned: xr.DataArray | None = None) -> str:
     The numbers after ± are standard deviations over training conditions (ddof = 1). For a single
     training condition, the standard deviation is left out. A dash means that there is no value. If
     there are several replicas, a line below the table compares the mean Dice out of distribution
-    for different rules to choose one replica. Networks of mixtures have a separate table.
+    for different rules to choose one replica. Networks of mixtures have a separate table. If the
+    matrices know which networks did not learn, rows with such networks have a mark, and a line says
+    which they are.
 
     Args:
-        metrics: OOD metrics, see :func:`passband.analysis.ood.metrics`.
-        unlearned: Which networks did not learn, see :func:`passband.matrices.learned.unlearned`.
-            Rows with such networks have a mark, and a line says which they are.
+        matrices: All matrices of a study, with OOD metrics.
     """
     names = ["id", "ood", "worst", "gap_test"]
-    remark = sentence(unlearned)
-    compared, metrics = mixture_comparison.text(metrics), of_conditions(metrics)
+    remark = sentence(matrices)
+    compared = mixture_comparison.text(matrices)
+    matrices = [matrix.of_conditions() for matrix in matrices]
     rows = []
-    for cells in sorted((c for _, c in groups(metrics)), key=lambda c: [*group_names(c).values()]):
-        specimen, architecture, test_specimen = group_names(cells).values()
-        networks = f"{specimen_label(specimen, test_specimen)}, {architecture}"
+    for matrix in sorted(matrices, key=lambda matrix: matrix.name):
+        cells = matrix.metrics
+        networks = f"{matrix.name.specimens}, {matrix.architecture}"
         values = {name: cells[name].values for name in names[:3]}
-        marked = is_marked(unlearned, cells)
         values["gap_test"] = cells.gap_test.where(cells.train != cells.test).mean("test").values
-        for label, chosen in _by_dose(cells.train_dose_e_per_A2.values):
+        marked = is_marked(matrix)
+        doses = np.array([condition.dose_e_per_A2 for condition in matrix.train])
+        for label, chosen in _by_dose(doses):
             shown = (values[name][chosen] for name in names)
             means = [mean_and_deviation(v[np.isfinite(v)]) for v in shown]
             means[0] += f" {MARK}" * bool(marked[chosen].any())
             rows.append([networks, label, str(chosen.sum()), *means])
     text = table(["networks", "trained at", "conditions", *names], rows)
-    text += f"\n\n{MARK} {remark}" if remark else ""
-    other = metrics.train != metrics.test
-    if unlearned is not None:  # a condition counts if all its replicas have learned
-        other = other & ~unlearned.any("replica").sel(train=metrics.train)
-    if "dice_oracle" in metrics and metrics.dice.where(other).notnull().any():
-        every, chosen, oracle = (
-            float(metrics[name].where(other).mean()) for name in ("dice", *SELECTIONS)
-        )
-        text += (
-            f"\n\nUnder other conditions, the mean Dice is {every:.3f} for all replicas, "
-            f"{chosen:.3f} for the replicas with the lowest validation loss, and {oracle:.3f} for "
-            "the replicas that are best under each test condition. The last value is an oracle: "
-            "this choice uses the test results."
-        )
-    return f"{text}\n\n{compared}" if compared else text
+    parts = [text, f"{MARK} {remark}" if remark else "", _replicas(matrices), compared]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _replicas(matrices: Sequence[Matrix]) -> str:
+    """Return the mean Dice under other conditions for each rule to choose a replica.
+
+    A training condition counts if all its replicas have learned. Returns "" for single replicas.
+    """
+    cells = [matrix.metrics for matrix in matrices]
+    if any("dice_oracle" not in each for each in cells):
+        return ""
+    learned = np.stack([~is_marked(matrix)[:, None] for matrix in matrices])
+    counted = np.stack([(each.train != each.test).values for each in cells]) & learned
+    means = []
+    for name in ("dice", *SELECTIONS):
+        M = np.stack([each[name].transpose("train", "test").values for each in cells])
+        known = counted & np.isfinite(M)
+        means.append(M.mean(where=known) if known.any() else np.nan)
+    every, chosen, oracle = means
+    if np.isnan(every):
+        return ""
+    return (
+        f"Under other conditions, the mean Dice is {every:.3f} for all replicas, {chosen:.3f} for "
+        f"the replicas with the lowest validation loss, and {oracle:.3f} for the replicas that are "
+        "best under each test condition. The last value is an oracle: this choice uses the test "
+        "results."
+    )
 
 
 def _by_dose(doses: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

@@ -1,9 +1,10 @@
 """Words about networks that did not learn, see :mod:`passband.matrices.learned`."""
 
-import numpy as np
-import xarray as xr
+from collections.abc import Sequence
 
-from passband.grid import Axes, is_condition
+import numpy as np
+
+from passband.matrices.matrix import Matrix
 
 #: The mark of networks that did not learn, in tables.
 MARK = "†"
@@ -13,36 +14,38 @@ REMEDY = "train with more steps (training.epochs) or structures (study.structure
 _MOST = 4
 
 
-def sentence(found: xr.DataArray | None) -> str:
+def sentence(matrices: Sequence[Matrix]) -> str:
     """Return which networks did not learn, and what follows; "" if there are none.
 
     Args:
-        found: See :func:`passband.matrices.learned.unlearned`; None if it is not known.
+        matrices: All matrices of a study. If they do not say which networks learned, none failed.
     """
-    if found is None or not found.any():
+    source = matrices[0].source if matrices else None
+    if source is None or not source.knows_learned or not source.unlearned.any():
         return ""
+    found = source.unlearned
     number = int(found.sum())
-    if not found.attrs["learned"]:
+    learned = found.attrs["learned"]
+    if not learned:
         return (
             "No network learned: under its own training condition, none is better than a mask of "
             f"all pixels. So nothing is concluded or recommended: {REMEDY}."
         )
-    ids = [str(id) for id in found.train.values[found.any([*{*found.dims} - {"train"}]).values]]
-    axes = Axes.of(found)
-    words = [axes.parse(id).words if is_condition(id) else id for id in ids]
+    tested = source.matrices[0]
+    failed = np.flatnonzero(found.any([*{*found.dims} - {"train"}]).values)
+    ids = [tested.rows[row] for row in failed]
+    words = [id if id in tested.mixtures else tested.axes.parse(id).words for id in ids]
     named = "; ".join(words[:_MOST])
     more = f"; and {len(ids) - _MOST:,} more conditions" if len(ids) > _MOST else ""
-    which = f"{number:,} of {number + found.attrs['learned']:,} networks did not learn"
     return (
-        f"{which}: under their own training condition, they are no better than a mask of all "
-        f"pixels ({named}{more}). They are left out of all conclusions and recommendations: "
-        f"{REMEDY}."
+        f"{number:,} of {number + learned:,} networks did not learn: under their own training "
+        f"condition, they are no better than a mask of all pixels ({named}{more}). They are left "
+        f"out of all conclusions and recommendations: {REMEDY}."
     )
 
 
-def is_marked(found: xr.DataArray | None, cells: xr.Dataset) -> np.ndarray:
-    """Return which training conditions of a group have a network that did not learn (train,)."""
-    if found is None:
-        return np.zeros(cells.sizes["train"], dtype=bool)
-    place = {name: cells[name].values.item() for name in ("specimen", "architecture")}
-    return found.sel(place | {"train": cells.train}).any("replica").values
+def is_marked(matrix: Matrix) -> np.ndarray:
+    """Return which rows have a network that did not learn, (row,); none if it is not known."""
+    if not matrix.source.knows_learned:
+        return np.zeros(len(matrix.rows), dtype=bool)
+    return matrix.unlearned.any(1)

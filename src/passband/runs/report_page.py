@@ -6,7 +6,7 @@ incomplete study says what is missing, and shows the rest.
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
 
+    from passband.matrices.matrix import Matrix
     from passband.reports.page.page import Content, Example
     from passband.runs.run import Run
 
@@ -87,10 +88,11 @@ def write(results: Results, target: Path) -> list[str]:
 
 def collect(results: Results) -> "Content":
     """Return what the page of a study shows. Parts that are missing are left out."""
-    from passband.matrices.leaving import unlearned
+    from passband.matrices.matrix import Source
     from passband.prediction.matrix.predicted_matrix import predicted_matrices
     from passband.reports.page import files, page
     from passband.reports.page.numbers import Numbers, numbers
+    from passband.reports.unlearned import sentence
     from passband.runs.run import Run
     from passband.runs.run_files import tail
 
@@ -103,23 +105,27 @@ def collect(results: Results) -> "Content":
         lacking = [*_missing(run), *lacking]
     cells = training_jobs.cells_of(study)
     confidence = study.evaluation.confidence if study.evaluation.bootstrap else None
-    found = Numbers()
+    found, unlearned = Numbers(), ""
     predicted = stores[layout.PREDICTION]
     figures = _figures(results)
     if predicted is not None and "smoothness" not in predicted:
         # An earlier version made both, and its figure shows something else.
         figures.pop("prediction", None)
     with _table(results) as table:
+        source = Source(table, stores[layout.OOD], study)
         if table is not None:
-            found = numbers(table, confidence, unlearned(table, study))
-            predicted = _unfinished(results, table) if predicted is None else predicted
+            found = numbers(source.matrices, confidence)
+            unlearned = sentence(source.matrices)
+            predicted = _unfinished(results, source.matrices) if predicted is None else predicted
     return page.Content(
         study=study,
         made=_date(attrs.get("created")),
         revision=attrs.get("git_revision", "").replace("unknown", ""),
         results=str(results),
         numbers=found,
-        metrics=stores[layout.OOD],
+        # Those of the store: the table may be newer, and is closed now.
+        matrices=[] if stores[layout.OOD] is None else source.of_metrics,
+        unlearned=unlearned,
         information=stores[layout.INFORMATION],
         prediction=[] if predicted is None else predicted_matrices(predicted),
         figures=figures,
@@ -186,33 +192,31 @@ def _table(results: Results) -> "Iterator[xr.Dataset | None]":
         yield table
 
 
-def _unfinished(results: Results, table: "xr.Dataset") -> "xr.Dataset | None":
+def _unfinished(results: Results, matrices: "Sequence[Matrix]") -> "xr.Dataset | None":
     """Return what is expected where networks are lacking; None if too many are, or none.
 
     A finished study has this in its store of predictions.
     """
     from passband.analysis.profiles import profiles_of_specimens
-    from passband.matrices.matrix import matrices
     from passband.prediction.matrix.assessment import unfinished
 
     study = results.study
-    specimens = [str(name) for name in table.specimen.values]
+    specimens = list(dict.fromkeys(matrix.specimen for matrix in matrices))
     if not study.predictable or not {*specimens} <= {*study.specimens}:
         return None
-    every = matrices(table)
     weighted = "specimen" in study.information.weights
     with suppress(PassbandError):  # exit waves may be damaged
         profiles = profiles_of_specimens(
             specimens,
             # The study may have changed since the table was made.
-            [*every[0].train, *every[0].test],
+            [*matrices[0].train, *matrices[0].test],
             study.microscope,
             {name: results.spectrum_structures(name) for name in specimens if weighted},
             study.study.seed,
             study.information.flat_power_A2,
             study.information.draws,
         )
-        return unfinished(every, profiles)
+        return unfinished(matrices, profiles)
     return None
 
 

@@ -11,6 +11,7 @@ from report_content import make_content, make_stores
 
 from passband.config import Microscope
 from passband.grid import Condition
+from passband.matrices.matrix import matrices
 from passband.optics import ctf
 from passband.reports.page import data, page
 
@@ -25,14 +26,16 @@ def test_a_table_that_is_too_large_is_not_in_the_page(monkeypatch):
 def test_information_of_other_conditions_is_not_in_the_page():
     """The grid lost a condition, and only `information.zarr` was made again."""
     _, metrics, information = make_stores(GRID)
-    assert data.covers(information, metrics)
+    tested = matrices(metrics=metrics)
+    assert data.covers(information, tested)
     for side in ("train", "test"):
         newer = information.isel({side: slice(1, None)})
-        assert not data.covers(newer, metrics)
+        assert not data.covers(newer, tested)
         text = page.render(make_content(information=newer))
         assert 'id="data-metrics.csv"' not in text
         assert 'id="data-matrix.csv"' in text
-    more = page.render(make_content(metrics=metrics.isel(train=slice(1, None))))
+    fewer = matrices(metrics=metrics.isel(train=slice(1, None)))
+    more = page.render(make_content(matrices=fewer))
     assert 'id="data-metrics.csv"' in more
 
 

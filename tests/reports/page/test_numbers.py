@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import xarray as xr
 from matrices import GRID, make_table
+from report_content import numbers_of
 from scipy.stats import t
 
 from passband.axes import MAIN_AXES
 from passband.grid import Axes, Condition
-from passband.reports.page.numbers import CLOSE, numbers
+from passband.reports.page.numbers import CLOSE
 
 IDS = [c.id for c in Axes.main.conditions(GRID)]
 M = np.random.default_rng(1).uniform(0.2, 0.9, (len(IDS), len(IDS)))
@@ -17,7 +18,7 @@ LOSS = np.diag(M) - M
 
 
 def test_the_five_numbers_are_means_over_pairs_of_different_conditions():
-    found = numbers(make_table(GRID, M), None)
+    found = numbers_of(make_table(GRID, M), None)
     assert found.own.value == pytest.approx(np.diag(M).mean())
     assert found.other.value == pytest.approx(M[OTHER].mean())
     assert found.loss.value == pytest.approx(LOSS[OTHER].mean())
@@ -37,14 +38,14 @@ def test_an_axis_has_the_pairs_that_differ_in_it_alone(axis):
         for j, b in enumerate(parsed)
         if [n for n in MAIN_AXES if getattr(a, n) != getattr(b, n)] == [axis]
     ]
-    found = numbers(make_table(GRID, M), None)
+    found = numbers_of(make_table(GRID, M), None)
     assert found.axes[axis].value == pytest.approx(np.mean(chosen))
 
 
 def test_a_range_is_wide_where_structures_differ_and_contains_the_mean():
-    alike = numbers(make_table(GRID, M), 0.95)
+    alike = numbers_of(make_table(GRID, M), 0.95)
     assert alike.own.low == pytest.approx(alike.own.value)
-    apart = numbers(make_table(GRID, M, sd_structure=0.05, sd_replica=0.02), 0.95)
+    apart = numbers_of(make_table(GRID, M, sd_structure=0.05, sd_replica=0.02), 0.95)
     assert apart.own.low < apart.own.value < apart.own.high
     # The deviation of a mean of 12 structures; the range spans about four deviations.
     assert 0.02 < apart.own.high - apart.own.low < 0.12
@@ -55,7 +56,7 @@ def test_a_range_is_wide_where_structures_differ_and_contains_the_mean():
 def test_missing_networks_are_left_out():
     table = make_table(GRID, M)
     table["counts"] = table.counts.where(table.train != IDS[0])
-    found = numbers(table, 0.95)
+    found = numbers_of(table, 0.95)
     assert found.own.value == pytest.approx(np.diag(M)[1:].mean())
     assert found.other.value == pytest.approx(M[1:][OTHER[1:]].mean())
     losses = np.where(OTHER, LOSS, np.nan)[1:, 1:]  # nobody was trained under the first condition
@@ -65,7 +66,7 @@ def test_missing_networks_are_left_out():
 
 def test_one_condition_has_no_pairs():
     table = make_table(GRID, M).isel(train=[0], test=[0])
-    found = numbers(table, 0.95)
+    found = numbers_of(table, 0.95)
     assert found.own.value == pytest.approx(M[0, 0])
     assert (found.pairs, found.axes) == (0, {})
     assert not found.other
@@ -74,7 +75,7 @@ def test_one_condition_has_no_pairs():
 
 
 def test_test_conditions_that_nobody_was_trained_under_have_no_loss():
-    found = numbers(make_table(GRID, M).isel(train=slice(0, 3), test=slice(3, None)), None)
+    found = numbers_of(make_table(GRID, M).isel(train=slice(0, 3), test=slice(3, None)), None)
     assert found.other.value == pytest.approx(M[:3, 3:].mean())
     assert not found.own
     assert not found.loss
@@ -88,17 +89,17 @@ def test_rows_whose_condition_is_no_column_have_their_own_dice():
     )
     table = table.isel(test=slice(0, 3))
     table["own_counts"] = own
-    found = numbers(table, None)
+    found = numbers_of(table, None)
     (rows,) = found.own_rows.values()
     assert np.isnan(rows[:3]).all()
     np.testing.assert_allclose(rows[3:], np.diag(M)[3:], atol=1e-3)
     assert found.own.value == pytest.approx(np.diag(M).mean(), abs=1e-3)
-    assert not numbers(make_table(GRID, M), None).own_rows
+    assert not numbers_of(make_table(GRID, M), None).own_rows
 
 
 def test_ranges_by_hand_from_one_pair_of_conditions():
     table = make_table(GRID, M, sd_structure=0.05, sd_replica=0.02).isel(train=[0], test=[0])
-    found = numbers(table, 0.9).own
+    found = numbers_of(table, 0.9).own
     tp, fp, fn = np.moveaxis(table.counts.squeeze().values, -1, 0)
     D = 2 * tp / (2 * tp + fp + fn)  # replica, structure
     parts = [(D.mean(1 - k), D.shape[k]) for k in range(2)]
@@ -112,13 +113,13 @@ def test_ranges_by_hand_from_one_pair_of_conditions():
 
 def test_a_single_replica_has_ranges_over_structures_and_a_missing_one_keeps_its_condition():
     table = make_table(GRID, M, sd_structure=0.05, sd_replica=0.02)
-    alone = numbers(table.isel(replica=[0]), 0.95).own
+    alone = numbers_of(table.isel(replica=[0]), 0.95).own
     assert np.isfinite([alone.low, alone.high]).all()
-    assert np.isnan(numbers(table.isel(replica=[0], structure=[0]), 0.95).own.low)
-    both = numbers(table, 0.95).own
+    assert np.isnan(numbers_of(table.isel(replica=[0], structure=[0]), 0.95).own.low)
+    both = numbers_of(table, 0.95).own
     last = (table.train == IDS[0]) & (table.replica > 0)
     table["counts"] = table.counts.where(~last)
-    found = numbers(table, 0.95).own
+    found = numbers_of(table, 0.95).own
     assert found.high - found.low == pytest.approx(both.high - both.low, rel=0.1)
 
 
@@ -136,6 +137,6 @@ def test_ranges_cover_the_mean_over_other_structures_and_replicas():
             table.counts.dims,
             np.stack([tp, 1000 - tp, 1000 - tp], -1)[None, None],
         )
-        found = numbers(table, 0.9).own
+        found = numbers_of(table, 0.9).own
         covered.append(found.low <= 0.6 <= found.high)
     assert 0.84 < np.mean(covered) < 0.97

@@ -15,16 +15,17 @@ import numpy as np
 import pytest
 import xarray as xr
 from matrices import GRID, make_table
-from report_content import PAPER, make_content, make_stores, make_study, picture
+from report_content import PAPER, make_content, make_stores, make_study, numbers_of, picture
 
 from passband.axes import MAIN_AXES
 from passband.config import validate
 from passband.grid import Axes
+from passband.matrices.matrix import matrices
 from passband.prediction.matrix.predicted_matrix import predicted_matrices
 from passband.reports.page import page
 from passband.reports.page import text as page_text
 from passband.reports.page.files import Cost
-from passband.reports.page.numbers import Numbers, numbers
+from passband.reports.page.numbers import Numbers
 from passband.results import figure_list
 
 ROOT = Path(__file__).parents[3]
@@ -186,8 +187,9 @@ def test_only_the_pages_own_script_may_run(whole):
 def test_a_study_of_one_condition_cannot_answer_the_question():
     one = {name: values[:1] for name, values in GRID.items()}
     found, metrics, _ = make_stores(one)
+    tested = matrices(metrics=metrics)
     text = page.render(
-        make_content(one, study=make_study(grid=one), numbers=found, metrics=metrics)
+        make_content(one, study=make_study(grid=one), numbers=found, matrices=tested)
     )
     assert "This study cannot say." in text
     first = text[: text.index('id="trained"')]
@@ -235,11 +237,12 @@ def two_specimens(**changes):
     both = xr.concat([metrics, metrics.assign_coords(specimen=["silver"])], "specimen")
     both = xr.concat([both, both.assign_coords(test_specimen=["silver"])], "test_specimen")
     both_names = [("gold", "compact"), ("silver", "compact")]
-    matrices = dict.fromkeys(both_names, found.matrices["gold", "compact"])
-    two = Numbers(**{**vars(found), "matrices": matrices, "learned": matrices})
+    M = dict.fromkeys(both_names, found.matrices["gold", "compact"])
+    two = Numbers(**{**vars(found), "matrices": M, "learned": M})
     specimens = {"gold": {}, "silver": {"material": "Ag"}}
     study = make_study(specimens=specimens)
-    return page.render(make_content(study=study, metrics=both, numbers=two, **changes))
+    tested = matrices(metrics=both)
+    return page.render(make_content(study=study, matrices=tested, numbers=two, **changes))
 
 
 def test_two_specimens_and_architectures_have_a_row_each():
@@ -457,7 +460,7 @@ def test_the_page_says_what_the_column_of_own_dice_is():
 
 
 def test_a_table_of_networks_that_are_all_missing_has_no_answer():
-    nothing = numbers(make_table(GRID, np.full((24, 24), np.nan)), None)
+    nothing = numbers_of(make_table(GRID, np.full((24, 24), np.nan)), None)
     text = page.render(make_content(numbers=nothing))
     assert "There is no answer yet." in text
     assert "Grey: not tested yet." in text

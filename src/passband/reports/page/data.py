@@ -11,8 +11,8 @@ import xarray as xr
 
 from passband.axes import MAIN_AXES
 from passband.config import Microscope
-from passband.grid import Axes, Condition, axes_of
-from passband.matrices.leaving import group_names, groups
+from passband.grid import Axes, Condition
+from passband.matrices.matrix import Matrix
 from passband.optics import ctf
 from passband.prediction.matrix.predicted_matrix import PredictedMatrix
 from passband.reports.csv_tables import by_cell
@@ -50,21 +50,22 @@ def compressed(name: str, table: pd.DataFrame) -> Data:
     return Data(name, len(table), base64.b64encode(packed).decode("ascii"))
 
 
-def matrix(metrics: xr.Dataset) -> Data:
+def matrix(matrices: Sequence[Matrix]) -> Data:
     """Return the table of ``passband table --csv --cells``, with a row for each pair."""
-    if metrics.dice.size * _FEWEST_COLUMNS > MOST_VALUES:
+    cells = sum(len(each.rows) * len(each.columns) for each in matrices)
+    if cells * _FEWEST_COLUMNS > MOST_VALUES:
         return Data("matrix.csv", 0)
-    return compressed("matrix.csv", by_cell(metrics))
+    return compressed("matrix.csv", by_cell(matrices))
 
 
-def decay(metrics: xr.Dataset) -> Data:
+def decay(matrices: Sequence[Matrix]) -> Data:
     """Return the pairs of conditions that differ in one axis at most, as CSV."""
     # The table of a large matrix would not fit into memory, so only a part of it is made at a time.
-    axes = axes_of(metrics)
-    step = max(1, _CELLS // metrics.sizes["test"])
+    axes, rows = matrices[0].axes.names, range(len(matrices[0].rows))
+    step = max(1, _CELLS // len(matrices[0].columns))
     parts = [
-        _single_changes(by_cell(metrics.isel(train=slice(first, first + step))), axes)
-        for first in range(0, metrics.sizes["train"], step)
+        _single_changes(by_cell([each.take(rows[first : first + step]) for each in matrices]), axes)
+        for first in rows[::step]
     ]
     return compressed("decay.csv", pd.concat(parts))
 
@@ -104,29 +105,34 @@ def transfer(conditions: Sequence[Condition], microscope: Microscope, samples: i
     return compressed("ctf.csv", pd.concat(map(pd.DataFrame, parts)))
 
 
-def covers(store: xr.Dataset, metrics: xr.Dataset) -> bool:
-    """Return whether a store has all conditions of the OOD metrics."""
-    return all({*metrics[side].values} <= {*store[side].values} for side in ("train", "test"))
+def covers(store: xr.Dataset, matrices: Sequence[Matrix]) -> bool:
+    """Return whether a store has all conditions of the matrices."""
+    return all(
+        {*each.rows} <= {*store.train.values.tolist()}
+        and {*each.columns} <= {*store.test.values.tolist()}
+        for each in matrices
+    )
 
 
-def information(metrics: xr.Dataset, store: xr.Dataset) -> Data:
+def information(matrices: Sequence[Matrix], store: xr.Dataset) -> Data:
     """Return Dice and all information metrics of each pair of conditions, as CSV.
 
     Frequency bands are left out. Networks are tested on the specimen of their training, and the
     weight of frequencies is flat, or the spectrum of this specimen.
     """
     names = [str(n) for n, v in store.data_vars.items() if {"train", "test"} <= {*v.dims}]
-    store = store.sel(train=metrics.train.values, test=metrics.test.values)
-    axes = [f"{side}_{axis}" for side in _SIDES for axis in axes_of(metrics)]
+    axes = [f"{side}_{axis}" for side in _SIDES for axis in matrices[0].axes.names]
     head, parts = ["specimen", "architecture", "weight", *axes, "dice", *names], []
-    for _, cells in groups(metrics):
-        specimen, _, test_specimen = group_names(cells).values()
-        if specimen != test_specimen:
+    for each in matrices:
+        if not each.name.is_own:
             continue
-        for weight in [w for w in store.weight.values if w in ("flat", specimen)]:
-            weighted = store[names].sel(weight=weight).transpose(*_SIDES)
-            pairs = cells[["dice"]].assign({n: (_SIDES, weighted[n].values) for n in names})
-            parts.append(pairs.to_dataframe(dim_order=_SIDES).assign(weight=weight)[head])
+        of_matrix = store[names].sel(train=list(each.rows), test=list(each.columns))
+        for weight in [w for w in store.weight.values if w in ("flat", each.specimen)]:
+            weighted = of_matrix.sel(weight=weight).transpose(*_SIDES)
+            pairs = each.metrics[["dice"]].assign({n: (_SIDES, weighted[n].values) for n in names})
+            frame = pairs.to_dataframe(dim_order=_SIDES)
+            of = {"specimen": each.specimen, "architecture": each.architecture, "weight": weight}
+            parts.append(frame.assign(**of)[head])
     return compressed("metrics.csv", pd.concat(parts))
 
 

@@ -6,17 +6,16 @@ The parts of the variance are from a jackknife, which leaves a structure out of 
 replica. The conditions themselves are the same, since the grid is chosen and not drawn.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import xarray as xr
 
 from passband.analysis.bootstrap import NOTHING, Estimate, mean_dice
-from passband.figures import matrix
-from passband.grid import Condition, along, axes_of, of_conditions
+from passband.figures import matrix as figure
+from passband.grid import Condition
 from passband.matrices.crossed_intervals import half_width, jackknife
-from passband.matrices.leaving import by_image, groups, image_dice, own_by_image
-from passband.matrices.matrix import GROUP
+from passband.matrices.matrix import Matrix
 
 #: A network works as well as a network that was trained under the test condition if its Dice is
 #: lower by at most this value.
@@ -39,7 +38,7 @@ class Numbers:
             test).
         learned: The same of the networks that learned, which is NaN where none of the replicas did,
             each (train, test). All other means are over these networks alone.
-        unlearned: Which networks did not learn, see :func:`passband.matrices.learned.unlearned`.
+        unlearned: Number of networks that did not learn, with those of mixtures.
         own_rows: Mean Dice under the own training condition of those rows that have no column for
             it, each (train,); NaN for other rows. Without such results, it is empty.
         train, test: Ids of the conditions.
@@ -56,7 +55,7 @@ class Numbers:
     axes: dict[str, Estimate] = field(default_factory=dict)
     matrices: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     learned: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
-    unlearned: xr.DataArray | None = None
+    unlearned: int = 0
     own_rows: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     train: list[Condition] = field(default_factory=list)
     test: list[Condition] = field(default_factory=list)
@@ -67,63 +66,49 @@ class Numbers:
 
     def losses(self, M: np.ndarray) -> np.ndarray:
         """Return M(j, j) − M(i, j) of a matrix, (train, test); NaN without a network for j."""
-        return matrix.losses(M, self.train, self.test)
+        return figure.losses(M, self.train, self.test)
 
 
-def numbers(
-    table: xr.Dataset,
-    confidence: float | None,
-    unlearned: xr.DataArray | None = None,
-) -> Numbers:
-    """Return the numbers of a table of results.
+def numbers(matrices: Sequence[Matrix], confidence: float | None) -> Numbers:
+    """Return the numbers of a study.
 
     Args:
-        table: See :func:`passband.analysis.table.aggregate`. One training condition is read at a
-            time. Networks of mixtures are left out.
+        matrices: All matrices of the study, with its table of results. One training condition is
+            read at a time. Networks of mixtures are left out.
         confidence: Intended coverage of the ranges, such as 0.95; None: there are no ranges.
-        unlearned: Which networks did not learn, see :func:`passband.matrices.learned.unlearned`.
     """
-    table = of_conditions(table)
-    train, test = ([str(id) for id in table[side].values] for side in ("train", "test"))
-    sums = _Sums(_single_changes(table))
-    samples = _samples(*(table.sizes[name] for name in ("structure", "replica")))
+    failed = sum(int(matrix.unlearned.sum()) for matrix in matrices if matrix.name.is_own)
+    matrices = [matrix.of_conditions() for matrix in matrices]
+    first = matrices[0]
+    structures, replicas = first.structures, len(first.replicas)
+    sums = _Sums(_single_changes(first))
+    samples = _samples(structures, replicas)
     if confidence is None:
         samples = tuple(weights[:1] for weights in samples)
-    place = {id: k for k, id in enumerate(test)}
-    own = [place.get(id) for id in train]
-    matrices, learned, own_rows = {}, {}, {}
-    own_images = own_by_image(table)
-    for index, cells in groups(by_image(table)):
-        specimen, architecture = (str(cells[n].values) for n in ("specimen", "architecture"))
-        if specimen != str(cells.test_specimen.values):
+    every, learned, own_rows = {}, {}, {}
+    for matrix in matrices:
+        if not matrix.name.is_own:
             continue
-        left_out = np.zeros([cells.sizes[name] for name in ("train", "replica")], dtype=bool)
-        if unlearned is not None:
-            of_group = unlearned.isel(dict(zip(GROUP[:2], index[:2], strict=True)))
-            left_out = of_group.sel(train=cells.train).values
-        both = sums.add(cells, own, samples, left_out)
-        matrices[specimen, architecture], learned[specimen, architecture] = both
-        if own_images is not None:
-            place_of_group = dict(zip(GROUP, index, strict=True))
-            own_cells = own_images.isel(place_of_group)
-            found = sums.add_own(own_cells, own, samples, left_out)
-            own_rows[specimen, architecture] = found
+        names = matrix.specimen, matrix.architecture
+        matrix = matrix.loaded()
+        every[names], learned[names] = sums.add(matrix, samples)
+        if matrix.has_home:
+            own_rows[names] = sums.add_own(matrix, samples)
     of_dice, of_losses = ("own", "other", "worst", "close"), ("loss", *sums.single)
-    structures = table.sizes["structure"]
     found = {name: sums.value(name, structures, confidence, 0.0) for name in of_dice}
     found |= {name: sums.value(name, structures, confidence, -1.0) for name in of_losses}
     return Numbers(
         **{name: found[name] for name in (*of_dice, "loss")},
         axes={name: found[name] for name in sums.single},
-        matrices=matrices,
+        matrices=every,
         learned=learned,
-        unlearned=unlearned,
+        unlearned=failed,
         own_rows=own_rows,
-        train=along(table, "train"),
-        test=along(table, "test"),
+        train=list(first.train),
+        test=list(first.test),
         pairs=int(sums.count.get("other", np.zeros(1))[0]),
-        replicas=table.sizes["replica"],
-        structures=table.sizes["structure"],
+        replicas=replicas,
+        structures=structures,
         confidence=confidence,
     )
 
@@ -141,11 +126,12 @@ def _samples(structures: int, replicas: int) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(of_structure)[:number], np.concatenate(of_replica)
 
 
-def _single_changes(table: xr.Dataset) -> dict[str, np.ndarray]:
+def _single_changes(matrix: Matrix) -> dict[str, np.ndarray]:
     """Return, for each axis that varies, whether each pair of conditions differs only in it."""
+    values = {name: one.values for name, one in matrix.coordinates.items()}
     differs = {
-        axis: table[f"train_{axis}"].values[:, None] != table[f"test_{axis}"].values
-        for axis in axes_of(table)
+        axis: values[f"train_{axis}"][:, None] != values[f"test_{axis}"]
+        for axis in matrix.axes.names
     }
     number = sum(mask.astype(int) for mask in differs.values())
     single = {axis: mask & (number == 1) for axis, mask in differs.items()}
@@ -163,23 +149,21 @@ class _Sums:
         self.total: dict[str, np.ndarray] = {}
         self.count: dict[str, np.ndarray] = {}
 
-    def add(
-        self, cells: xr.DataArray, own: list[int | None], samples: tuple, left_out: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Add the pairs of one matrix.
+    def add(self, matrix: Matrix, samples: tuple) -> tuple[np.ndarray, np.ndarray]:
+        """Add the pairs of one matrix, without the networks that did not learn.
 
-        The networks of `left_out` (train, replica) are not added. Returns the mean Dice (train,
-        test) of all networks, and of those that were added.
+        Returns the mean Dice (train, test) of all networks, and of those that were added.
         """
-        ideal = np.full((len(samples[0]), cells.sizes["test"]), np.nan)
-        for i, k in enumerate(own):
+        left_out = matrix.unlearned
+        ideal = np.full((len(samples[0]), len(matrix.columns)), np.nan)
+        for i, k in enumerate(matrix.own):
             if k is not None:
-                D = _without(_dice(cells.isel(train=i, test=[k])), left_out[i])
+                D = _without(matrix.images(i, [k]), left_out[i])
                 ideal[:, k] = _means(D, samples)[:, 0]
-        every = np.full((cells.sizes["train"], cells.sizes["test"]), np.nan)
+        every = np.full((len(matrix.rows), len(matrix.columns)), np.nan)
         M = every.copy()
-        for i, k in enumerate(own):
-            D = _dice(cells.isel(train=i))
+        for i, k in enumerate(matrix.own):
+            D = matrix.images(i)
             row = _means(_without(D, left_out[i]), samples)
             M[i] = every[i] = row[0]
             if left_out[i].any():
@@ -199,17 +183,16 @@ class _Sums:
                 self._accumulate(axis, loss[:, mask[i]])
         return every, M
 
-    def add_own(
-        self, cells: xr.DataArray, own: list[int | None], samples: tuple, left_out: np.ndarray
-    ) -> np.ndarray:
+    def add_own(self, matrix: Matrix, samples: tuple) -> np.ndarray:
         """Add results under training conditions that are no test conditions.
 
         Returns the mean Dice (train,) of all networks, which is NaN for other training conditions.
         """
-        means = np.full(len(own), np.nan)
-        for i, k in enumerate(own):
+        left_out = matrix.unlearned
+        means = np.full(len(matrix.rows), np.nan)
+        for i, k in enumerate(matrix.own):
             if k is None:
-                D = _dice(cells.isel(train=i).expand_dims("test"))
+                D = matrix.home(i)[:, None]
                 self._accumulate("own", _means(_without(D, left_out[i]), samples))
                 means[i] = mean_dice(D)[0]
         return means
@@ -251,8 +234,3 @@ def _means(D: np.ndarray, samples: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
 def _without(D: np.ndarray, left_out: np.ndarray) -> np.ndarray:
     """Return Dice (replica, test, structure), which is NaN for the replicas that are left out."""
     return np.where(left_out[:, None, None], np.nan, D) if left_out.any() else D
-
-
-def _dice(cells: xr.DataArray) -> np.ndarray:
-    """Return Dice (replica, test, structure) of one training condition."""
-    return image_dice(cells, "replica", "test", "structure")

@@ -21,7 +21,7 @@ from passband import __version__
 from passband.axes import AXES
 from passband.config import FEWEST_PREDICTED, Study
 from passband.figures import matrix, style
-from passband.grid import of_conditions
+from passband.matrices.matrix import Matrix
 from passband.prediction.matrix.predicted_matrix import PredictedMatrix
 from passband.prediction.range_of_use import between, ranges
 from passband.reports.page import curves, data, tables, text
@@ -29,7 +29,6 @@ from passband.reports.page.data import Data
 from passband.reports.page.files import Cost, History
 from passband.reports.page.numbers import Numbers
 from passband.reports.page.pictures import SCALE, data_uri, inline, png_uri
-from passband.reports.unlearned import sentence
 from passband.wave_sets import WaveSet
 
 #: A PNG file with more bytes than this is compressed as WebP, with small losses.
@@ -78,7 +77,9 @@ class Content:
         revision: The git revision of the code that made the results, or "".
         results: The study's folder of results, as commands name it.
         numbers: See :func:`passband.reports.page.numbers.numbers`.
-        metrics, information: The stores that exist.
+        matrices: Matrices with OOD metrics; none without them.
+        unlearned: A sentence about networks that did not learn, or "".
+        information: The store, if it exists.
         prediction: What is predicted, if anything is.
         figures: For each figure, its files by format.
         captions: The caption of each figure, as reStructuredText.
@@ -99,7 +100,8 @@ class Content:
     revision: str
     results: str
     numbers: Numbers = field(default_factory=Numbers)
-    metrics: xr.Dataset | None = None
+    matrices: Sequence[Matrix] = ()
+    unlearned: str = ""
     information: xr.Dataset | None = None
     prediction: Sequence[PredictedMatrix] = ()
     figures: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
@@ -124,12 +126,10 @@ def render(content: Content) -> str:
         f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     )
     word, first, second = text.answer(content.numbers)
-    mixtures = tables.mixtures_table(content.metrics)
-    choices = tables.choice_table(content.numbers, content.metrics)
+    mixtures = tables.mixtures_table(content.matrices)
+    choices = tables.choice_table(content.numbers, content.matrices)
     # All other parts are without the rows of mixtures.
-    stores = {"metrics": content.metrics, "information": content.information}
-    stores = {name: of_conditions(store) for name, store in stores.items() if store is not None}
-    content = replace(content, **stores)
+    content = replace(content, matrices=[each.of_conditions() for each in content.matrices])
     return text.template("report.html.j2").render(
         content=content,
         policy=policy,
@@ -139,14 +139,14 @@ def render(content: Content) -> str:
         question=text.QUESTION,
         word=word,
         answer=(first, second),
-        unlearned=sentence(content.numbers.unlearned),
+        unlearned=content.unlearned,
         matrices=_matrices(content),
         cards=_cards(content.numbers),
         figure=partial(_figure, content),
         tables={
             "study": tables.study_table(content.study),
             "axes": tables.axes_table(content.numbers),
-            "groups": tables.groups_table(content.metrics, content.numbers.unlearned),
+            "groups": tables.groups_table(content.matrices),
             "choices": choices,
             "mixtures": mixtures,
             "prediction": tables.prediction_table(content.prediction),
@@ -314,14 +314,14 @@ def _data(content: Content, name: str) -> list[Data]:
         return [data.transfer(content.study.train_conditions, content.study.microscope)]
     if name == "prediction" and content.prediction:
         return data.prediction(content.prediction)
-    if content.metrics is None:
+    if not content.matrices:
         return []
     if name == "metrics" and content.information is not None:
         # After a value of the grid was removed, only the newer store lacks its conditions.
-        whole = data.covers(content.information, content.metrics)
-        return [data.information(content.metrics, content.information)] if whole else []
+        whole = data.covers(content.information, content.matrices)
+        return [data.information(content.matrices, content.information)] if whole else []
     draw = {"matrix": data.matrix, "decay": data.decay}.get(name)
-    return [draw(content.metrics)] if draw else []
+    return [draw(content.matrices)] if draw else []
 
 
 def _shown(formats: Mapping[str, bytes], dpi: float) -> tuple[str, int]:

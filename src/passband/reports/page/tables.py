@@ -5,14 +5,12 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 import yaml
 
 from passband.axes import AXES
 from passband.config import Specimen, Study
 from passband.config.materials import MATERIALS
-from passband.grid import Axes, is_condition
-from passband.matrices.leaving import group_label, groups
+from passband.matrices.matrix import Matrix
 from passband.prediction.matrix.predicted_matrix import PredictedMatrix
 from passband.reports.mixture_comparison import comparisons
 from passband.reports.page.data import Data, compressed
@@ -128,19 +126,19 @@ def axes_table(found: Numbers) -> Table | None:
     return Table(["Only this differs", "Loss of Dice", "Range"], rows)
 
 
-def groups_table(metrics: xr.Dataset | None, unlearned: xr.DataArray | None = None) -> Table | None:
-    """Return means over training conditions for each specimen, architecture and test specimen.
+def groups_table(matrices: Sequence[Matrix]) -> Table | None:
+    """Return means of the OOD metrics over the training conditions of each matrix.
 
-    Groups with networks that did not learn have a mark. Returns None if there is only one group.
+    Matrices with networks that did not learn have a mark. Returns None if there is only one matrix.
     """
-    every = [] if metrics is None else groups(metrics)
-    if len(every) < 2:
+    if len(matrices) < 2:
         return None
     rows = []
-    for _, cells in every:
+    for matrix in matrices:
+        cells = matrix.metrics
         other = cells.train != cells.test
         values = [cells.id, cells.ood, cells.worst, cells.gap_test.where(other)]
-        label = group_label(cells) + f" {MARK}" * bool(is_marked(unlearned, cells).any())
+        label = matrix.label + f" {MARK}" * bool(is_marked(matrix).any())
         rows.append([label, *(number(_mean(v.values)) for v in values)])
     head = ["Networks, specimen", "Own condition", "Other conditions", "Worst condition", "Loss"]
     return Table(head, rows)
@@ -151,17 +149,18 @@ def _mean(values: np.ndarray) -> float:
     return float(finite.mean()) if len(finite) else np.nan
 
 
-def choice_table(found: Numbers, metrics: xr.Dataset | None = None) -> Table | None:
+def choice_table(found: Numbers, matrices: Sequence[Matrix] = ()) -> Table | None:
     """Return the best network for each test condition, and the network that was trained there.
 
-    The best network may be one of a mixture, if `metrics` has the rows of mixtures.
+    The best network may be one of a mixture, if `matrices`, which have OOD metrics, have mixtures.
 
     At most :data:`MOST_CHOICES` conditions are shown, at even intervals; the CSV file has all.
     Returns None if no network has learned.
     """
     rows, records = [], []
     for names, M in found.learned.items():
-        mixed = _of_mixtures(found, metrics, *names)
+        own = (m for m in matrices if m.name.is_own and (m.specimen, m.architecture) == names)
+        mixed = {id: M for matrix in own for id, M in _of_mixtures(matrix).items()}
         trained = [(c.id, tight(c.words)) for c in found.train]
         trained += [(id, f"mixture {id}") for id in mixed]
         M = np.concatenate([M, *(row[None] for row in mixed.values())])
@@ -188,39 +187,28 @@ def choice_table(found: Numbers, metrics: xr.Dataset | None = None) -> Table | N
     )
 
 
-def _of_mixtures(
-    found: Numbers, metrics: xr.Dataset | None, specimen: str, architecture: str
-) -> dict[str, np.ndarray]:
+def _of_mixtures(matrix: Matrix) -> dict[str, np.ndarray]:
     """Return mean Dice (test,) by the mixture's id; of mixtures whose replicas have all learned."""
-    if metrics is None:
-        return {}
-    one = {"specimen": specimen, "architecture": architecture}
-    dice = metrics.dice.sel(one | {"test_specimen": specimen}).transpose("train", "test")
-    rows = {str(id): row for id, row in zip(dice.train.values, dice.values, strict=True)}
-    failed = (
-        set()
-        if found.unlearned is None
-        else {
-            str(id) for id in found.unlearned.train.values[found.unlearned.sel(one).any("replica")]
-        }
-    )
-    return {id: row for id, row in rows.items() if not is_condition(id) and id not in failed}
+    M = matrix.metrics.dice.transpose("train", "test").values
+    kept = np.flatnonzero(matrix.is_mixture & ~is_marked(matrix))
+    return {matrix.rows[row]: M[row] for row in kept}
 
 
-def mixtures_table(metrics: xr.Dataset | None) -> Table | None:
-    """Return networks of mixtures beside the best network of one condition; None without any."""
-    if metrics is None:
-        return None
-    axes = Axes.of(metrics)
+def mixtures_table(matrices: Sequence[Matrix]) -> Table | None:
+    """Return networks of mixtures beside the best network of one condition; None without any.
+
+    Args:
+        matrices: Matrices with OOD metrics.
+    """
     rows = [
         [
             f"{each.id} ({each.networks})",
             *(number(value) for value in (each.own, each.mean, each.worst)),
-            f"{number(each.best_mean)}, {tight(axes.parse(each.best).words)}" if each.best else "–",
+            f"{number(each.best_mean)}, {tight(each.best.words)}" if each.best else "–",
             f"{each.better} of {each.specialists}",
             number(each.gap),
         ]
-        for each in comparisons(metrics)
+        for each in comparisons(matrices)
     ]
     if not rows:
         return None

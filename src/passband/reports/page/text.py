@@ -70,7 +70,7 @@ def answer(found: Numbers) -> tuple[str, str, str]:
             "Run the study, and make this page again with passband report.",
         )
     learned = any(np.isfinite(M).any() for M in found.learned.values())
-    if found.unlearned is not None and found.unlearned.any() and not learned:
+    if found.unlearned and not learned:
         return (
             "No network learned.",
             "Under its own condition, none is better than a mask of all pixels, so nothing is "
