@@ -57,7 +57,7 @@ class Case:
             Microscope(field_px=self.px, pixel_size_A=0.3), "zscore", self.device
         )
 
-    def split(self, camera: Acquisition) -> Split:
+    def loaded(self, camera: Acquisition) -> dict[str, LoadedStructures]:
         """Structures with random waves. A fifth of their pixels belongs to particles."""
         random = torch.Generator().manual_seed(0)
         side = camera.imager.sampling.cropped
@@ -65,17 +65,14 @@ class Case:
         spectra = torch.randn(shape, dtype=torch.complex64, generator=random) / self.px
         spectra[:, :, side // 2, side // 2] = 1
         masks = torch.rand((self.structures, 1, self.px, self.px), generator=random) < 0.2
-        return Split(
-            Structures(0, "gold", "test", camera.microscope),
+        structures = Structures(0, "gold", "test", camera.microscope)
+        split = Split(
+            structures,
             np.arange(self.structures),
             spectra.to(self.device),
             masks.float().to(self.device),
         )
-
-    def structures(self, camera: Acquisition) -> dict[str, LoadedStructures]:
-        """The structures of :meth:`split`, by specimen."""
-        split = self.split(camera)
-        return {"gold": LoadedStructures(split.structures, {"": split})}
+        return {"gold": LoadedStructures(structures, {"": split})}
 
     def networks(self, number: int) -> dict[int, torch.nn.Module]:
         return {r: networks.build(self.architecture, r) for r in range(number)}
@@ -88,12 +85,12 @@ def against_bare(table: Table, case: Case, replicas: int, groups: int = 1) -> No
     conditions.
     """
     camera, device = case.camera, case.device
-    structures, nets = case.structures(camera), case.networks(replicas)
+    loaded, nets = case.loaded(camera), case.networks(replicas)
     precision = backend.precision(Training(), case.architecture, device)
     layout = devices.layout(precision, device)
     bare = [n.to(device, memory_format=layout).eval() for n in case.networks(replicas).values()]
     compiled = backend.predictor(bare, precision, device)
-    split = structures["gold"].under(CONDITIONS[0])
+    split = loaded["gold"].under(CONDITIONS[0])
     images = camera.images(split, CONDITIONS[0]).contiguous(memory_format=layout)
     batches, fresh = images.split(case.batch), cycle(CONDITIONS)
 
@@ -101,9 +98,7 @@ def against_bare(table: Table, case: Case, replicas: int, groups: int = 1) -> No
         # Each call has new conditions, since the time of transfer functions must be included.
         some, shared = list(islice(fresh, TESTS)), evaluation.SharedImages()
         for _ in range(groups):
-            evaluation.evaluate(
-                nets, camera, structures, some, case.batch, precision, shared=shared
-            )
+            evaluation.evaluate(nets, camera, loaded, some, case.batch, precision, shared=shared)
 
     @torch.inference_mode()
     def forward():
@@ -132,13 +127,13 @@ def against_bare(table: Table, case: Case, replicas: int, groups: int = 1) -> No
 def against_counts(table: Table, case: Case, replicas: int) -> None:
     """Compare the time to evaluate networks with the time without the sums of confidence."""
     camera = case.camera
-    structures, nets = case.structures(camera), case.networks(replicas)
+    loaded, nets = case.loaded(camera), case.networks(replicas)
     precision = backend.precision(Training(), case.architecture, case.device)
     zeros = confidence.confidence([torch.zeros(case.batch, 1, 2, 2)] * replicas)
 
     def evaluate():
         some = CONDITIONS[:1]
-        evaluation.evaluate(nets, camera, structures, some, case.batch, precision)
+        evaluation.evaluate(nets, camera, loaded, some, case.batch, precision)
 
     def without():
         with mock.patch.object(confidence, "confidence", return_value=zeros):
@@ -152,12 +147,12 @@ def against_counts(table: Table, case: Case, replicas: int) -> None:
 def growth(table: Table, case: Case) -> None:
     """Compare the time of 2 and 4 networks (or conditions) with 2 and 4 times the time of one."""
     camera = case.camera
-    structures, nets = case.structures(camera), case.networks(4)
+    loaded, nets = case.loaded(camera), case.networks(4)
 
     def run(replicas: int, conditions: int):
         some = dict(islice(nets.items(), replicas))
         return lambda: evaluation.evaluate(
-            some, camera, structures, CONDITIONS[:conditions], case.batch, precision
+            some, camera, loaded, CONDITIONS[:conditions], case.batch, precision
         )
 
     precision = backend.precision(Training(), case.architecture, case.device)
