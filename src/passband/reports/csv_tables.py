@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from passband.analysis.ood import SUMMARIES
-from passband.matrices.matrix import GROUP, Matrix
+from passband.matrices.matrix import Matrix
 
 #: Values of a cell of the matrix, and their units: all are differences or means of Dice.
 _CELL = ("dice", "dice_std", "gap_test", "gap_model", "distance")
@@ -55,6 +55,6 @@ def _table(matrices: Sequence[Matrix], names: Iterable[str], sides: list[str]) -
         places = [c for side in sides for c in (side, *(f"{side}_{axis}" for axis in axes))]
         columns = [c for n in known for c in (n, f"{n}_low", f"{n}_high") if c in chosen]
         frame = chosen.to_dataframe(dim_order=sides).reset_index()
-        frame = frame.assign(**dict(zip(GROUP, matrix.name, strict=True)))
-        frames.append(frame[[*GROUP, *places, *columns]].round(9))
+        frame = frame.assign(**matrix.name._asdict())
+        frames.append(frame[[*matrix.name._fields, *places, *columns]].round(9))
     return pd.concat(frames, ignore_index=True)

@@ -344,6 +344,7 @@ def test_the_prediction_is_said_to_fail_where_its_r2_is_low():
     assert "is 0.850 from T(q) and 0.550 from scaled parameters; noise of replicas" in text
     for cell in ("levels of dose, training", "0.80", "0.50", "0.70", "0.40", "0.96"):
         assert re.search(f"<t[hd][^>]*>{cell}</t[hd]>", text), cell
+    assert "is not predicted" in page.render(make_content())
     assert "is not predicted" not in text
     assert len(saved(text, "prediction.csv")) == 4 * 3 * 2
     rows = saved(text, "predicted.csv")

@@ -8,7 +8,8 @@ from markupsafe import Markup
 
 from passband.axes import MAIN_AXES
 from passband.figures import style
-from passband.grid import Condition, is_condition
+from passband.grid import Condition
+from passband.mixtures import is_mixture
 from passband.reports.page.data import Data, compressed
 from passband.reports.page.files import History
 from passband.reports.page.pictures import inline
@@ -44,11 +45,11 @@ def curves_svg(histories: Sequence[History], palette: str) -> Markup:
 
 def _curves(ax, histories: Sequence[History], palette: str) -> str:
     """Draw a curve for each network, and return the title of the legend."""
-    mixed = [h for h in histories if not is_condition(h.network.condition)]
+    mixed = [h for h in histories if is_mixture(h.network.condition)]
     for history in mixed:
         label = "mixture" if history is mixed[0] else None
         ax.plot(history.epoch + 1, history.dice, color=style.NEUTRAL, lw=1.1, ls="--", label=label)
-    histories = [h for h in histories if is_condition(h.network.condition)]
+    histories = [h for h in histories if not is_mixture(h.network.condition)]
     if not histories:
         return ""
     conditions = [Condition.parse(h.network.condition) for h in histories]
