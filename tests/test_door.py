@@ -1,5 +1,6 @@
 """A study in Python, by `passband.open`."""
 
+import pickle
 import re
 import subprocess
 import sys
@@ -134,6 +135,19 @@ class TestStudy:
             empty.images(CONDITION)
         with pytest.raises(PassbandError, match="the study has no table of results yet; run the"):
             empty.table  # noqa: B018
+        with pytest.raises(PassbandError, match="the study has no table of results yet; run the"):
+            empty.matrices()
+        alone = passband.open("general")
+        with pytest.raises(PassbandError, match="is a network alone, without the results of"):
+            alone.matrices()
+
+    def test_matrices_go_to_another_process(self, study):
+        (matrix,) = study.matrices()
+        study.matrices().clear()  # a list of its own
+        (same,) = pickle.loads(pickle.dumps(study.matrices()))
+        np.testing.assert_array_equal(same.dice, matrix.dice)
+        np.testing.assert_array_equal(same.metrics.dice, matrix.metrics.dice)
+        assert same.ids == matrix.ids
 
 
 @pytest.fixture(scope="module")

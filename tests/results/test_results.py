@@ -118,6 +118,8 @@ def test_a_published_folder_is_found_with_its_study_and_its_table(tmp_path):
     assert results.study == SMALLEST
     with pytest.raises(PassbandError, match=r"the published folder has no table\.zarr\.zip"):
         assert results.table
+    with pytest.raises(PassbandError, match=r"folder has no ood\.zarr; open the network's study$"):
+        assert results.ood
     store(tmp_path / published.TABLE, datasets.TABLE)
     assert results.table.dice.values.tolist() == [1.0, 1.0]
     integrity.write_checksums(tmp_path, tmp_path.iterdir())

@@ -74,7 +74,6 @@ def page(results: Results, with_images: bool, progress: Callable[[Iterable], Ite
     from passband.reports.explorer import explorer, matrix_blocks
     from passband.reports.unlearned import sentence
 
-    results.check_has(layout.OOD)
     study = results.study
     matrices = results.matrices()
     blocks = explorer.Blocks()

@@ -1,7 +1,7 @@
 """A study and its folder of results."""
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -295,13 +295,14 @@ class Results:
         Raises:
             PassbandError: If there is no table of results, or if it is damaged.
         """
-        return self._source.matrices
+        return list(self._source.matrices)
 
     @cached_property
     def _source(self) -> "Source":
         from passband.matrices.matrix import Source
 
-        return Source(self.table, lambda: self.ood, self.study if self.is_known else None)
+        read_ood = partial(getattr, self, "ood")  # which can be pickled, with its matrices
+        return Source(self.table, read_ood, self.study if self.is_known else None)
 
     @cached_property
     def ood(self) -> "xr.Dataset":
@@ -351,6 +352,10 @@ class Results:
     def check_has(self, store: str) -> None:
         """Raise PassbandError if a store does not exist, with the command that makes it."""
         if not self.has(store):
+            if self.is_published:
+                raise PassbandError(
+                    f"{self}: the published folder has no {store}; open the network's study"
+                )
             name = "table of results" if store == layout.TABLE else store
             distances = f"passband distances {self.name}"
             first = distances if store == layout.DISTANCES else "the study"
