@@ -152,8 +152,8 @@ def test_many_networks_are_ranked_by_means_of_replicas(
         f"explorer.rank(0, {asked}).then(found => found.networks.map(n => [n.id, n.dice]))"
     )
     assert len(found) == len(expected) == listed
-    assert [id for id, _ in found[:3]] == [network.id for network in expected[:3]]
-    wanted = {network.id: network.dice.value for network in expected}
+    assert [id for id, _ in found[:3]] == [str(network.id) for network in expected[:3]]
+    wanted = {str(network.id): network.dice.value for network in expected}
     assert all(abs(wanted[id] - value) < 1e-4 for id, value in found)
 
 
@@ -204,8 +204,8 @@ def test_a_lens_that_is_not_round_and_varies_has_the_ranking_of_recommend(tmp_pa
     found = other.evaluate(
         f"explorer.rank(0, {asked}).then(found => found.networks.map(n => [n.id, n.dice]))"
     )
-    assert [id for id, _ in found[:3]] == [network.id for network in expected[:3]]
-    wanted = {network.id: network.dice.value for network in expected}
+    assert [id for id, _ in found[:3]] == [str(network.id) for network in expected[:3]]
+    wanted = {str(network.id): network.dice.value for network in expected}
     assert all(abs(wanted[id] - value) < 1e-4 for id, value in found)
     other.evaluate("explorer.change({cell: [0, 0], tab: 'cell'})")
     drawn = other.evaluate("document.querySelector('#panel-cell .legend').innerText")
