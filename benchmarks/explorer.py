@@ -102,7 +102,7 @@ def _ranking(study, metrics, blocks):
         [Group(*names, networks, model)],
         study.test_conditions,
         [],
-        {names: dice},
+        [dice],
         test,
         study.microscope.response(test.frequency),
         "gold",

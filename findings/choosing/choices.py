@@ -63,10 +63,11 @@ def chosen(results: Results) -> tuple[list[Condition], dict[str, list[str]]]:
     study = results.study
     tested = TestedNetworks.open(results, with_extra=False).of_replicas()
     drawn, _ = microscopes(study, study.evaluation.microscopes, 0)
-    ((train, ids, D),) = tested.of_groups.values()
+    (group,) = tested.of_groups
+    train = group.train
     expected = expected_dice(tested.groups, None, drawn, tested.profiles, tested.doses)
     conditions = tuple(study.axes.parse(id) for id in train)
-    known = Networks(tuple(ids), conditions, D, tuple(tested.tested))
+    known = Networks(group.networks, conditions, group.dice, tuple(tested.tested))
     found = {OURS: expected.mean.argmax(0)} | rules(known, drawn, tested.profiles)
     by_rule = {name: [train[k] for k in found[name]] for name in (OURS, NEAREST, AVERAGE)}
     return drawn, by_rule | {THERE: [condition.id for condition in drawn]}

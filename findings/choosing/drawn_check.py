@@ -21,6 +21,7 @@ from passband import PassbandError
 from passband.answers.further_tests import evaluate_extra
 from passband.answers.tested_networks import TestedNetworks
 from passband.grid import Condition
+from passband.matrices.matrix import matrices
 from passband.matrices.packed import DRAWN, IMAGE_DICE
 from passband.prediction.recommend.microscopes import microscopes
 from passband.prediction.recommend.network_ranking import NetworkDice, expected_dice
@@ -60,7 +61,7 @@ def run(
     """
     study = results.study
     tested = TestedNetworks.open(results, specimen, with_extra=False)
-    if (structures := tested.table.sizes["structure"]) < 2:
+    if (structures := tested.matrices[0].structures) < 2:
         raise PassbandError(
             f"{results}: has one test structure; a check needs 2 or more, since one half of them "
             "chooses networks and the other half judges them"
@@ -88,7 +89,7 @@ def run(
         tuple(study.trained_under(id) for group in table.groups for id in group.train),
         dice,
         tuple(tested.tested),
-        tested.unlearned_ids,
+        tested.unlearned,
     )
     return check(
         networks,
@@ -116,7 +117,7 @@ def learned_from(
         (network, microscope); expected Dice, see
         :func:`passband.prediction.recommend.network_ranking.expected_dice`.
     """
-    D = np.concatenate([D for _, _, D in judged.of_groups.values()])
+    D = np.concatenate([group.dice for group in judged.of_groups])
     every = [condition.id for condition in (*judged.tested, *judged.further)]
     table = replace(judged, extra=None)
     expected = expected_dice(table.groups, None, drawn, table.profiles, table.doses)
@@ -126,21 +127,23 @@ def learned_from(
 
 def first_replicas(tested: TestedNetworks) -> TestedNetworks:
     """Return the first replica of each training condition, if the table has its results."""
-    replicas = [r for r in tested.table.replica.values.tolist() if r == records.FIRST]
-    return replace(tested, table=tested.table.sel(replica=replicas))
+    places = [k for k, r in enumerate(tested.matrices[0].replicas) if r == records.FIRST]
+    return replace(tested, matrices=tuple(m.take(replica=places) for m in tested.matrices))
 
 
 def with_drawn(first: TestedNetworks, drawn: list[Condition]) -> TestedNetworks | None:
     """Return first replicas with their results under microscopes from the table, or None."""
     ids = list(dict.fromkeys(condition.id for condition in drawn))
-    known = set(records.values_along(first.table, records.MICROSCOPE))
+    table = first.results.table
+    known = set(records.values_along(table, records.MICROSCOPE))
     if not set(ids) <= known or not first.of_groups:
         return None
-    here = first.table.sel({records.MICROSCOPE: ids}).rename({records.MICROSCOPE: "test_"})
+    here = table.sel({"test_specimen": [first.specimen], records.MICROSCOPE: ids})
+    here = here.rename({records.MICROSCOPE: "test_"})
     images = IMAGE_DICE if f"{DRAWN}{IMAGE_DICE}" in here else "counts"
     extra = xr.Dataset({images: here[f"{DRAWN}{images}"], "dice": here.microscope_dice})
     extra = extra.reset_coords(drop=True).rename(test_="test").expand_dims(replica=[records.FIRST])
-    judged = replace(first, extra=extra)
+    judged = replace(first, extra=tuple(matrices(extra)))
     return None if _lacking(judged, drawn) else judged
 
 
@@ -154,7 +157,7 @@ def _tell_tests(
     tested: TestedNetworks, drawn: list[Condition], log: Callable[[str], object]
 ) -> None:
     """Say that networks are tested, and why if the table of results has drawn microscopes."""
-    known = set(records.values_along(tested.table, records.MICROSCOPE))
+    known = set(records.values_along(tested.results.table, records.MICROSCOPE))
     if known:
         lacking = sum(condition.id not in known for condition in drawn)
         what = f"{lacking} of the {len(drawn)} microscopes" if lacking else "some first replicas"

@@ -64,15 +64,22 @@ def low() -> Iterator[list[str]]:
 def below(every: TestedNetworks, dose: float, number: int, with_extra: bool) -> list[str]:
     """Return the row of a study whose training and tests have this dose or more [e/Å²]."""
     axes = every.study.axes
-    train = [id for id in map(str, every.table.train.values) if _dose(axes.parse(id)) >= dose]
+    (matrix,) = every.matrices
+    train = [id for id in matrix.rows if _dose(axes.parse(id)) >= dose]
     random = generator("below the tested doses", number)
     train = sorted(random.choice(train, min(number, len(train)), replace=False))
-    tests = [condition.id for condition in every.tested if _dose(condition) >= dose]
-    more = [condition.id for condition in every.further if _dose(condition) >= dose]
+    rows = [matrix.rows.index(id) for id in train]
+    tests = [k for k, condition in enumerate(every.tested) if _dose(condition) >= dose]
+    more = [c.id for c in every.further if _dose(c) >= dose]
+    extra = None
+    if with_extra:
+        (of_extra,) = every.extra
+        columns = [of_extra.columns.index(id) for id in more]
+        extra = (of_extra.take(rows, columns),)
     study = replace(
         every,
-        table=every.table.sel(train=train, test=tests),
-        extra=every.extra.sel(train=train, test=more) if with_extra else None,
+        matrices=(matrix.take(rows, tests),),
+        extra=extra,
         structures=f"from-{dose:g}-{number}",
     )
     doses = study.doses
@@ -83,9 +90,9 @@ def below(every: TestedNetworks, dose: float, number: int, with_extra: bool) -> 
     ]
     (group,) = study.groups
     ids = [condition.id for condition in (*every.tested, *every.further)]
-    ((known, _, D),) = every.of_groups.values()
-    rows = [known.index(id) for id in group.train]
-    true = D[np.ix_(rows, [ids.index(condition.id) for condition in asked])]
+    (own,) = every.of_groups
+    rows = [own.train.index(id) for id in group.train]
+    true = own.dice[np.ix_(rows, [ids.index(condition.id) for condition in asked])]
     alone = group.model.interval(None, study.profiles(asked))
     now = predicted(group.model, None, asked, study.profiles, doses)
     cells = [f"{len(tests) + len(more) * with_extra} from {doses.low:g} e/Å²", f"{len(train)}"]

@@ -19,6 +19,7 @@ from passband.answers.tested_networks import TestedNetworks
 from passband.axes import AXES
 from passband.grid import Axes, Condition
 from passband.learning import network_files
+from passband.matrices.matrix import matrices
 from passband.optics import ctf
 from passband.prediction import gaussian_process
 from passband.prediction.range_of_use import Asked
@@ -72,15 +73,14 @@ def test_a_tested_condition_has_the_measured_mean_and_its_interval(tmp_path):
 
 def test_measured_dice_and_intervals_are_those_of_each_network(tmp_path, monkeypatch):
     tested = open_(tmp_path, replicas=2, without=3)
-    table = tested.table.load()
+    table = tested.results.table.load()
     factor = np.random.default_rng(0).uniform(0.5, 2, table.counts.shape[:-1])
     table["counts"] = table.counts * np.stack([np.ones_like(factor), factor, factor], -1)
     # The last two conditions are further ones.
     own, further = (table.isel(test=part) for part in (slice(0, -2), slice(-2, None)))
-    monkeypatch.setattr(
-        tested_networks, "read_extra", lambda *_: further.expand_dims("test_specimen")
-    )
-    tested = replace(tested, table=own, extra=further[["dice"]])
+    monkeypatch.setattr(tested_networks, "read_extra", lambda *_: further)
+    means = tuple(matrices(further[["dice"]]))
+    tested = replace(tested, matrices=tuple(matrices(own)), extra=means)
     asked = [tested.further[1], Condition(6, 20, 14, 850), *tested.tested[3:5]]
     found = tested.measured(asked)
     assert found.test == tuple(asked)
@@ -164,12 +164,9 @@ def test_a_second_call_fits_nothing_and_gives_the_same_result(tmp_path, monkeypa
         patch.setattr(gaussian_process, "_optimum", None)
         assert again() == first
         # With other results, the models are fitted again.
-        changed = TestedNetworks(
-            tested.results,
-            "gold",
-            tested.table.assign(dice=tested.table.dice * 0.9),
-            None,
-        )
+        table = tested.results.table
+        changed = matrices(table.assign(dice=table.dice * 0.9), study=tested.study)
+        changed = TestedNetworks(tested.results, "gold", tuple(changed))
         with pytest.raises(TypeError, match="not callable"):
             recommend_from(changed, asked)
     file.write_text("damaged")
@@ -244,7 +241,7 @@ def test_a_published_folder_has_one_network(tmp_path, monkeypatch):
     tested = open_(tmp_path)
     folder = tmp_path / "published"
     datasets.write(
-        tested.table.expand_dims("test_specimen").load(),
+        tested.results.table.load(),
         folder / "table.zarr.zip",
         datasets.TABLE,
         {},
@@ -266,8 +263,8 @@ def test_a_published_folder_has_one_network(tmp_path, monkeypatch):
 
 def test_the_table_of_a_published_folder_has_the_spectrum(tmp_path):
     tested = open_(tmp_path)
-    table = tested.table.assign_attrs({SPECTRUM: '{"gold": [[0.0, 1.0], [0.02, 0.01]]}'})
-    q, power = replace(tested, table=table)._mean_spectrum()
+    tested.results.table.attrs[SPECTRUM] = '{"gold": [[0.0, 1.0], [0.02, 0.01]]}'
+    q, power = tested._mean_spectrum()
     assert (q.tolist(), power.tolist()) == ([0.0, 1.0], [0.02, 0.01])
 
 
@@ -384,7 +381,7 @@ def test_the_exit_waves_of_a_condition_may_be_any_of_the_study(tmp_path):
     for energy in (200, 300):
         known = next(c for c in study.test_conditions if c.value("energy_kev") == energy)
         best = recommend_from(tested, asked_of(study, known.values())).networks[0]
-        measured = tested.table.dice.sel(test=known.id)
+        measured = tested.results.table.dice.sel(test=known.id)
         assert best.dice.value == pytest.approx(float(measured.max()), abs=1e-6)
     for value, message in (
         ("200:300", "--energy-kev = '200:300': must be a number, since the study has exit waves"),
@@ -428,8 +425,8 @@ def test_beyond_the_tested_doses_no_answer_follows_the_model(tmp_path):
 def test_a_test_at_a_dose_makes_it_known(tmp_path):
     """After `passband evaluate` at 20 e/Å², Dice is expected there and between."""
     tested = open_(tmp_path)
-    extra = tested.table.load().isel(test=[0])[["dice"]]
+    extra = tested.results.table.load().isel(test=[0])[["dice"]]
     here = replace(tested.tested[0], dose_e_per_A2=20)
-    tested = replace(tested, extra=extra.assign_coords(test=[here.id]))
+    tested = replace(tested, extra=tuple(matrices(extra.assign_coords(test=[here.id]))))
     assert (tested.doses.low, tested.doses.lowest) == (20, 10)
     assert recommend_from(tested, Asked.at(replace(here, defocus_nm=8))).networks

@@ -13,6 +13,7 @@ from passband.answers.recommendation_check import check
 from passband.answers.tested_networks import TestedNetworks
 from passband.config import validate
 from passband.door import Experiment
+from passband.matrices.matrix import matrices
 from passband.results import Results, layout
 from passband.storage import datasets
 
@@ -46,23 +47,23 @@ def test_the_best_network_is_recommended_where_dice_follows_the_transfer(tmp_pat
 
 def test_networks_that_did_not_learn_are_not_chosen(tmp_path, monkeypatch):
     tested = open_(tmp_path)
-    ids = [id for _, of_group, _ in tested.of_groups.values() for id in of_group]
-    monkeypatch.setattr(TestedNetworks, "unlearned_ids", frozenset(ids[:6]))
+    ids = [id for group in tested.of_groups for id in group.networks]
+    monkeypatch.setattr(TestedNetworks, "unlearned", frozenset(ids[:6]))
     found = check(tested)
     assert found.networks == 10
     assert found.trained_there == 10
-    monkeypatch.setattr(TestedNetworks, "unlearned_ids", frozenset(ids))
+    monkeypatch.setattr(TestedNetworks, "unlearned", frozenset(ids))
     with pytest.raises(PassbandError, match="no network of the study has learned, so none is"):
         check(tested)
 
 
 def test_further_tests_are_left_out_too(tmp_path, monkeypatch):
     tested = open_(tmp_path)
-    own, further = (tested.table.load().isel(test=part) for part in (slice(0, -2), slice(-2, None)))
-    monkeypatch.setattr(
-        tested_networks, "read_extra", lambda *_: further.expand_dims("test_specimen")
-    )
-    split = replace(tested, table=own, extra=further[["dice"]])
+    table = tested.results.table.load()
+    own, further = (table.isel(test=part) for part in (slice(0, -2), slice(-2, None)))
+    monkeypatch.setattr(tested_networks, "read_extra", lambda *_: further)
+    means = tuple(matrices(further[["dice"]]))
+    split = replace(tested, matrices=tuple(matrices(own, study=tested.study)), extra=means)
     found, whole = check(split), check(tested)
     assert set(found.conditions) == set(whole.conditions)
     assert found.every.tested.value == pytest.approx(whole.every.tested.value, abs=1e-6)
@@ -93,9 +94,9 @@ def test_a_mixture_is_recommended_and_near_nothing(tmp_path):
     tested = replace(
         TestedNetworks.open(Results(make_study(), tmp_path / "results/known")),
         results=Results(study, tmp_path / "results/known"),
-        table=both.sel(test_specimen="gold"),
+        matrices=tuple(matrices(both)),
     )
-    vars(tested)["unlearned_ids"] = frozenset()
+    vars(tested)["unlearned"] = frozenset()
     found = check(tested)
     assert found.networks == 17
     # It is the best everywhere, and is chosen, and the nearest is none the less a single network.
@@ -105,7 +106,8 @@ def test_a_mixture_is_recommended_and_near_nothing(tmp_path):
 
 def test_one_structure_chooses_and_judges(tmp_path):
     tested = open_(tmp_path)
-    found = check(replace(tested, table=tested.table.isel(structure=[0])))
+    one = matrices(tested.results.table.isel(structure=[0]), study=tested.study)
+    found = check(replace(tested, matrices=tuple(one)))
     assert found.structures == 1
     assert found.every.tested.value == 0
 

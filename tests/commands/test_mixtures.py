@@ -137,7 +137,7 @@ def test_the_explorer_ranks_and_predicts_mixtures(recommended):
     dice = predicted(group, matrix)
     assert dice.shape == (17, 16)
     np.testing.assert_allclose(dice[matrix.row(mixture.id)], 1, atol=0.02)
-    D = {names: D for names, (_, _, D) in tested.of_groups.items()}
+    D = [group.dice for group in tested.of_groups]
     profile = tested.profiles(tested.tested[:1])
     of_page = ranking(tested.groups, tested.tested, [], D, profile, np.ones(1), "gold", Blocks())
     assert of_page["groups"][0]["train"][-1] == mixture.id

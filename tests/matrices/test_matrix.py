@@ -143,6 +143,7 @@ def test_images_are_those_of_the_counts_by_index_condition_or_id(table, matrix):
     for column in (1, CONDITIONS[1], IDS[1]):
         np.testing.assert_array_equal(matrix.images(2, column), expected[:, [1]])
         np.testing.assert_array_equal(matrix.images(2, [column, -1]), expected[:, [1, 3]])
+    np.testing.assert_array_equal(matrix.images(2, structures=(4, 0)), expected[..., [4, 0]])
     np.testing.assert_array_equal(matrix.images(2, score="iou"), iou(counts))
     assert matrix.images(MIXED).shape == (2, 4, 5)
 
@@ -286,9 +287,29 @@ def test_a_damaged_table_is_one_clear_line_when_it_is_read(tmp_path, monkeypatch
         read(matrix)
 
 
+def test_some_replicas_are_a_matrix_too(table, matrix):
+    second = matrix.take(replica=[1])
+    assert (second.replicas, second.rows) == ((1,), matrix.rows)
+    assert {id.replica for id in second.ids} == {1}
+    np.testing.assert_array_equal(second.images(2), matrix.images(2)[[1]])
+
+
+def test_a_matrix_can_be_ordered_like_another(table):
+    other = matrices(table.isel(train=[3, 0], test=[2, 1], replica=[1]))[2]
+    found = matrices(table)[2].like(other)
+    assert (found.rows, found.columns, found.replicas) == (other.rows, other.columns, (1,))
+    np.testing.assert_array_equal(found.images(), other.images())
+
+
+def test_means_have_no_images(table, matrix):
+    assert matrix.has_images
+    assert not matrices(table[["dice"]])[2].has_images
+
+
 def test_metrics_alone_have_no_images(table):
     stored = table[["dice"]].mean("replica", keep_attrs=True)
     (_, _, found, _) = matrices(metrics=stored)
+    assert not found.has_images
     np.testing.assert_array_equal(found.dice, found.metrics.dice)
     with pytest.raises(PassbandError, match=r"these are OOD metrics, without a table of results"):
         found.images(0)
@@ -343,6 +364,8 @@ def test_matrices_of_metrics_keep_their_conditions_and_know_what_the_table_says(
     assert gold.rows == (*IDS, MIXED)
     assert np.argwhere(gold.unlearned).tolist() == [[1, 0]]
     assert not silver.unlearned.any()
+    first = source.matrices[0].take(replica=[1, 0])
+    assert np.argwhere(first.unlearned).tolist() == [[1, 1]]
     assert source.unlearned.attrs["learned"] == 10
     assert not Source(table).knows_learned
 

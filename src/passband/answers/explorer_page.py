@@ -108,11 +108,9 @@ def _models(
         Notes on test specimens without a model.
     """
     from passband.answers.tested_networks import TestedNetworks
-    from passband.matrices.matrix import MatrixName
     from passband.reports.explorer.ranking import MOST_NUMBERS, predicted, ranking
 
     study = results.study
-    matrices = {matrix.name: matrix for matrix in results.matrices()}
     rankings = []
     found = {}
     notes = []
@@ -122,7 +120,7 @@ def _models(
             "waves; passband recommend ranks networks."
         )
         return rankings, found, notes
-    for specimen in dict.fromkeys(name.test_specimen for name in matrices):
+    for specimen in dict.fromkeys(matrix.test_specimen for matrix in results.matrices()):
         try:
             tested = TestedNetworks.open(results, specimen).within_axes()
             tested = tested.covering(_outermost(study))
@@ -143,17 +141,16 @@ def _models(
                     tested.groups,
                     tested.tested,
                     tested.further,
-                    {names: D for names, (_, _, D) in tested.of_groups.items()},
+                    [group.dice for group in tested.of_groups],
                     profile,
                     study.microscope.response(profile.frequency),
                     specimen,
                     blocks,
-                    tested.unlearned_ids,
+                    tested.unlearned,
                 )
             )
-            for group in tested.groups:
-                name = MatrixName(group.specimen, group.architecture, specimen)
-                found[name] = predicted(group, matrices[name])
+            for own, group in zip(tested.of_groups, tested.groups, strict=True):
+                found[own.matrix.name] = predicted(group, own.matrix)
         except PassbandError as error:
             notes.append(f"No networks are ranked for {specimen}: {error}.")
     return rankings, found, notes
@@ -171,7 +168,7 @@ def _outermost(study: "Study") -> list[Condition]:
 
 def _numbers(tested: "TestedNetworks") -> int:
     """Return the number of networks times test conditions."""
-    return sum(D.size for _, _, D in tested.of_groups.values())
+    return sum(group.dice.size for group in tested.of_groups)
 
 
 def _spectra(results: Results) -> "dict[str, tuple[np.ndarray, np.ndarray]]":

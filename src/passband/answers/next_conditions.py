@@ -50,7 +50,7 @@ def next_conditions(
     """
     study = tested.study
     asked = range_of_use(study, given)
-    every = {name: set(train) for name, (train, *_) in tested.of_groups.items()}
+    every = [set(group.train) for group in tested.of_groups]
     test, weights = None, None
     if asked is not None:
         points, weights = asked.points()
@@ -63,19 +63,19 @@ def next_conditions(
         prediction.unknown(
             group.model,
             profiles,
-            np.array([id in every[group.specimen, group.architecture] for id in ids]),
+            np.array([id in trained for id in ids]),
             test,
             weights,
             study.study.replicas,
         )
-        for group in tested.groups
+        for group, trained in zip(tested.groups, every, strict=True)
     ]
     places, errors = prediction.choose(parts, budget, until)
     return Next(
         study.study.name,
         tested.specimen,
         asked,
-        len(set.union(*every.values())),
+        len(set.union(*every)),
         len(candidates),
         tuple(candidates[place] for place in places),
         tuple(errors),
@@ -110,7 +110,7 @@ def candidate_conditions(tested: TestedNetworks, between: int | None = None) -> 
         PassbandError: If there is no candidate.
     """
     study = tested.study
-    in_all = set.intersection(*(set(train) for train, *_ in tested.of_groups.values()))
+    in_all = set.intersection(*(set(group.train) for group in tested.of_groups))
     own = [condition for condition in study.train_conditions if condition.id not in in_all]
     if between is None and own:
         return prediction.thinned(own, study.study.seed)
@@ -132,14 +132,14 @@ def _checked(tested: TestedNetworks) -> float:
     test = profiles([*tested.tested, *tested.further])
     squares = [
         prediction.cross_validated(
-            D,
-            profiles([Condition.parse(id) for id in train]),
+            own.dice,
+            profiles([Condition.parse(id) for id in own.train]),
             test,
             group.model.theta,
             tested.study.study.seed,
         )
         ** 2
-        for (train, _, D), group in zip(tested.of_groups.values(), tested.groups, strict=True)
+        for own, group in zip(tested.of_groups, tested.groups, strict=True)
     ]
     return float(np.sqrt(np.mean(squares)))
 

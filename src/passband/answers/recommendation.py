@@ -52,7 +52,7 @@ def recommend_from(tested: TestedNetworks, asked: Asked) -> Recommendation:
         tested.specimen,
         tested.study.train_axes if tested.ranked is None else None,
         lambda condition: is_allowed(tested.study, condition, "train"),
-        tested.unlearned_ids,
+        tested.unlearned,
     )
     if tested.ranked is None:
         return found

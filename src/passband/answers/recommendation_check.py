@@ -30,14 +30,14 @@ def check(tested: TestedNetworks) -> RecommendationCheck:
         PassbandError: If no network has learned.
     """
     tests = [*tested.tested, *tested.further]
-    ids = [id for _, of_group, _ in tested.of_groups.values() for id in of_group]
-    rows = np.array([k for k, id in enumerate(ids) if id not in tested.unlearned_ids], dtype=int)
+    ids = [id for group in tested.of_groups for id in group.networks]
+    rows = np.array([k for k, id in enumerate(ids) if id not in tested.unlearned], dtype=int)
     if not len(rows):
         raise PassbandError(
             f"{tested.results}: no network of the study has learned, so none is recommended; "
             "docs/ood.md says what to change"
         )
-    structures = tested.table.sizes["structure"]
+    structures = tested.matrices[0].structures
     halves = [tested]
     if structures > 1:
         halves = [tested.of_structures(range(k, structures, 2), f"half-{k + 1}") for k in (0, 1)]
@@ -74,7 +74,7 @@ def check(tested: TestedNetworks) -> RecommendationCheck:
 
 def _dice(tested: TestedNetworks) -> np.ndarray:
     """Return the mean Dice of all networks, (network, test)."""
-    return np.concatenate([D for _, _, D in tested.of_groups.values()])
+    return np.concatenate([group.dice for group in tested.of_groups])
 
 
 def _expected(
@@ -82,10 +82,10 @@ def _expected(
 ) -> LeftOut:
     """Return what the processes of all groups expect under each test condition."""
     found = []
-    for group, (name, (train, _, D)) in zip(tested.groups, tested.of_groups.items(), strict=True):
-        parts = [half.of_groups[name][2] for half in halves]
-        networks = tested.network_profiles(train)
-        found.append(left_out(group.model, D, parts, networks, tests, tested.profiles))
+    for k, (group, own) in enumerate(zip(tested.groups, tested.of_groups, strict=True)):
+        parts = [half.of_groups[k].dice for half in halves]
+        networks = tested.network_profiles(own.train)
+        found.append(left_out(group.model, own.dice, parts, networks, tests, tested.profiles))
     return LeftOut(
         *(np.concatenate([getattr(one, n) for one in found]) for n in ("mean", "low", "high")),
         parts=tuple(map(np.concatenate, zip(*(one.parts for one in found), strict=True))),

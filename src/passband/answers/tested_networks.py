@@ -1,12 +1,11 @@
 """The networks of a finished study, their measured Dice, and the fitted models of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from passband import PassbandError
 from passband.analysis.profiles import SAMPLES, Profiles, profiles
@@ -21,10 +20,9 @@ from passband.analysis.spectra import (
 from passband.answers import fitted_models
 from passband.answers.further_tests import read_extra
 from passband.config import Study
-from passband.grid import Condition, is_condition, of_conditions
+from passband.grid import Condition
 from passband.imaging.structures import Structures
-from passband.matrices import leaving
-from passband.matrices.leaving import by_image, image_dice
+from passband.matrices.matrix import Matrix, matrices
 from passband.network_id import NetworkId
 from passband.prediction import covariance, gaussian_process
 from passband.prediction.range_of_use import TestedDoses
@@ -33,8 +31,32 @@ from passband.prediction.recommend.network_ranking import Group, NetworkDice
 from passband.results import Results, layout
 from passband.words import number_of
 
+_NETWORK = ("specimen", "architecture", "train", "replica")
 #: Smallest number of training conditions, and of test conditions, for a recommendation.
 FEWEST = 4
+
+
+@dataclass(frozen=True)
+class TestedGroup:
+    """The networks of one specimen and architecture, and their Dice.
+
+    Attributes:
+        matrix: Their results under the study's test conditions.
+        is_tested: (row, replica) bool, which networks were tested under all of these conditions.
+        networks: These networks, by row and replica.
+        dice: (network, test) float64, mean Dice under :attr:`TestedNetworks.tested` and
+            :attr:`TestedNetworks.further`; NaN if it was not measured.
+    """
+
+    matrix: Matrix
+    is_tested: np.ndarray
+    networks: tuple[NetworkId, ...]
+    dice: np.ndarray
+
+    @property
+    def train(self) -> list[str]:
+        """The id of each network's training condition or mixture."""
+        return [network.condition for network in self.networks]
 
 
 @dataclass(frozen=True)
@@ -43,13 +65,13 @@ class TestedNetworks:
 
     Attributes:
         results: The study, or the folder of a published network.
-        table: The table of results, for the test specimen.
-        extra: Results under further conditions, for the test specimen, see
-            :func:`passband.answers.further_tests.read_extra`.
+        matrices: The matrices of the test specimen.
+        extra: For each matrix, the same networks under further conditions, see
+            :func:`passband.answers.further_tests.read_extra`; None without any.
         ranked: The networks that are ranked. With None, all networks are ranked.
         means: Whether the Dice of a network is the mean over replicas, see :meth:`of_replicas`.
-        structures: A name for the test structures whose mean the Dice is, see
-            :meth:`of_structures`; "" for all.
+        places: Indices of the test structures whose mean the Dice is; () for all.
+        structures: A name for these structures, see :meth:`of_structures`; "" for all.
         also: Conditions whose lens the profiles must represent too, see :meth:`covering`.
     """
 
@@ -57,10 +79,11 @@ class TestedNetworks:
 
     results: Results
     specimen: str
-    table: xr.Dataset
-    extra: xr.Dataset | None
+    matrices: tuple[Matrix, ...]
+    extra: tuple[Matrix, ...] | None = None
     ranked: tuple[NetworkId, ...] | None = None
     means: bool = False
+    places: tuple[int, ...] = ()
     structures: str = ""
     also: tuple[Condition, ...] = ()
 
@@ -87,27 +110,24 @@ class TestedNetworks:
                 if the specimen is missing or unknown, or if there are too few conditions.
         """
         results.check_names()
-        stored, extra, ranked = results.table, None, None
-        names = [str(name) for name in stored.test_specimen.values]
+        every = results.matrices()
+        names = list(dict.fromkeys(matrix.test_specimen for matrix in every))
         if specimen is None and len(names) > 1:
             raise PassbandError(f"--specimen is missing: must be one of {', '.join(names)}")
         if specimen is not None and specimen not in names:
             raise PassbandError(f"--specimen = {specimen!r}: must be one of {', '.join(names)}")
         specimen = names[0] if specimen is None else specimen
+        matrices = tuple(matrix for matrix in every if matrix.test_specimen == specimen)
         if results.is_published:
             from passband.learning.network_files import open_networks  # torch takes seconds
 
             ranked = tuple(network.id for network in open_networks(results))
-        elif with_extra:
-            extra = read_extra(results, ["dice"])
-        if extra is not None:
-            extra = extra.sel(test_specimen=specimen)
-        of_specimen = stored.sel(test_specimen=specimen)
-        tested = cls(results, specimen, of_specimen, extra, ranked)
-        if results.is_published:
-            tested = tested.without_mixtures()
-        trained = [len(set(filter(is_condition, train))) for train, *_ in tested.of_groups.values()]
-        number = {"training": max(trained, default=0), "test": of_specimen.sizes["test"]}
+            tested = cls(results, specimen, matrices, ranked=ranked).without_mixtures()
+        else:
+            extra = _read_extra(results, specimen, "dice") if with_extra else None
+            tested = cls(results, specimen, matrices, extra)
+        trained = [len(set(group.train) - {*group.matrix.mixtures}) for group in tested.of_groups]
+        number = {"training": max(trained, default=0), "test": len(tested.tested)}
         for which, count in number.items():
             if count < FEWEST:
                 raise PassbandError(
@@ -118,20 +138,16 @@ class TestedNetworks:
 
     def without_mixtures(self) -> "TestedNetworks":
         """Return the networks of single conditions, for what compares training conditions."""
-        extra = None if self.extra is None else of_conditions(self.extra)
-        return replace(self, table=of_conditions(self.table), extra=extra)
+        extra = self.extra and tuple(matrix.of_conditions() for matrix in self.extra)
+        own = tuple(matrix.of_conditions() for matrix in self.matrices)
+        return replace(self, matrices=own, extra=extra)
 
     def of_replicas(self) -> "TestedNetworks":
         """Return the mean Dice of all replicas of each training condition, as one network each.
 
         A study can have more networks than a page can rank. The mean has the id of replica 0.
         """
-
-        def mean(store: xr.Dataset) -> xr.Dataset:
-            return store[["dice"]].mean("replica", keep_attrs=True).expand_dims(replica=[0])
-
-        extra = None if self.extra is None else mean(self.extra)
-        return replace(self, table=mean(self.table), extra=extra, means=True)
+        return replace(self, means=True)
 
     def of_structures(self, places: Sequence[int], name: str) -> "TestedNetworks":
         """Return the same networks with their mean Dice over some test structures.
@@ -140,15 +156,7 @@ class TestedNetworks:
             places: Indices of the structures.
             name: A name for these structures, which the file of fitted models has.
         """
-
-        def mean(store: xr.Dataset, images: xr.DataArray) -> xr.Dataset:
-            dims = store.dice.dims
-            images = images.isel(structure=list(places)).load()
-            return store.assign(dice=(dims, image_dice(images, *dims, "structure").mean(-1)))
-
-        extra = None if self.extra is None else mean(self.extra, self._extra_counts)
-        table = mean(self.table, by_image(self.table))
-        return replace(self, table=table, extra=extra, structures=name)
+        return replace(self, extra=self._extra_images, places=tuple(places), structures=name)
 
     def covering(self, conditions: Iterable[Condition]) -> "TestedNetworks":
         """Return the same networks, with profiles that represent the lens of further conditions.
@@ -164,8 +172,11 @@ class TestedNetworks:
     def within_axes(self) -> "TestedNetworks":
         """Return the same networks, without further conditions on axes that the study lacks."""
         axes = set(self.study.axes.own)
-        lacking = [c.id for c in self.further if not dict(c.further).keys() <= axes]
-        return replace(self, extra=self.extra.drop_sel(test=lacking)) if lacking else self
+        lacking = {c.id for c in self.further if not dict(c.further).keys() <= axes}
+        if not lacking:
+            return self
+        kept = [k for k, id in enumerate(self.extra[0].columns) if id not in lacking]
+        return replace(self, extra=tuple(matrix.take(test=kept) for matrix in self.extra))
 
     @property
     def _grid(self) -> list[Condition]:
@@ -176,7 +187,7 @@ class TestedNetworks:
     @cached_property
     def tested(self) -> list[Condition]:
         """The test conditions of the study."""
-        return [self.study.axes.parse(str(id)) for id in self.table.test.values]
+        return [self.study.axes.parse(id) for id in self.matrices[0].columns]
 
     @cached_property
     def further(self) -> list[Condition]:
@@ -187,29 +198,21 @@ class TestedNetworks:
         if self.extra is None:
             return []
         known = {condition.id for condition in self.tested}
-        trained = self.table.dice.notnull().all("test")
-        every = (self.extra.dice.notnull() | ~trained).all(list(trained.dims))
-        ids = self.extra.test.values[every.values]
-        return [self.study.axes.parse(str(id)) for id in ids if id not in known]
+        everywhere = [
+            (np.isfinite(there) | ~np.isfinite(here).all(-1, keepdims=True)).all((0, 1))
+            for here, there in zip(self._table_dice, self._extra_dice, strict=True)
+        ]
+        ids = [self.extra[0].columns[k] for k in np.flatnonzero(np.all(everywhere, 0))]
+        return [self.study.axes.parse(id) for id in ids if id not in known]
 
     @cached_property
-    def unlearned(self) -> xr.DataArray:
-        """Which networks of the study did not learn, see `learned.unlearned`."""
-        return leaving.unlearned(self.results.table, self.study)
-
-    @cached_property
-    def unlearned_ids(self) -> frozenset[NetworkId]:
+    def unlearned(self) -> frozenset[NetworkId]:
         """The networks that did not learn; of means, if no replica has learned."""
-        found = self.unlearned
-        if self.means:
-            trained = self.results.table.dice.notnull().any(["test_specimen", "test"])
-            found = (found | ~trained).all("replica").expand_dims(replica=[0])
-        order = "specimen", "architecture", "train", "replica"
-        names = [found[name].values.tolist() for name in order]
-        return frozenset(
-            NetworkId(*(values[k] for values, k in zip(names, place, strict=True)))
-            for place in np.argwhere(found.transpose(*order).values)
-        )
+        found: set[NetworkId] = set()
+        for matrix in self.matrices:
+            none = ~matrix.learned.any(1, keepdims=True)
+            found |= {*self._ids(matrix, none if self.means else matrix.unlearned)}
+        return frozenset(found)
 
     @cached_property
     def doses(self) -> TestedDoses:
@@ -222,36 +225,45 @@ class TestedNetworks:
         if self.extra is None:
             return 0
         known = {c.id for c in (*self.tested, *self.further)}
-        return sum(str(id) not in known for id in self.extra.test.values)
+        return sum(id not in known for id in self.extra[0].columns)
 
     @cached_property
-    def of_groups(self) -> dict[tuple[str, str], tuple[list[str], list[NetworkId], np.ndarray]]:
-        """For each specimen and architecture, the networks and their mean Dice.
-
-        The values are the ids of the training conditions (one for each network), the ids of the
-        networks, and Dice (network, test) over the conditions of `tested` and `further`. A Dice
-        that was not measured is NaN.
-        """
-        order = ("specimen", "architecture", "train", "replica", "test")
-        D = self.table.dice.transpose(*order)
-        every = D.values.astype(float)
-        if self.extra is not None:
-            keys = {name: D[name].values for name in order[:-1]}
-            ids = [condition.id for condition in self.further]
-            more = self.extra.dice.reindex(keys | {"test": ids}).transpose(*order)
-            every = np.concatenate([every, more.values.astype(float)], -1)
-        every_train = [str(id) for id in D.train.values]
-        every_replica = [int(replica) for replica in D.replica.values]
-        groups = {}
-        for i, specimen in enumerate(D.specimen.values):
-            for j, architecture in enumerate(D.architecture.values):
-                trained = np.argwhere(np.isfinite(every[i, j, ..., : D.sizes["test"]]).all(-1))
-                name = str(specimen), str(architecture)
-                ids = [NetworkId(*name, every_train[t], every_replica[r]) for t, r in trained]
-                train = [id.condition for id in ids]
-                if any(map(is_condition, train)):
-                    groups[name] = train, ids, every[i, j][tuple(trained.T)]
+    def of_groups(self) -> list[TestedGroup]:
+        """The networks of each specimen and architecture that has any of a single condition."""
+        places = [self.extra[0].columns.index(condition.id) for condition in self.further]
+        groups = []
+        for k, matrix in enumerate(self.matrices):
+            dice = self._table_dice[k]
+            is_tested = np.isfinite(dice).all(-1)
+            if places:
+                dice = np.concatenate([dice, self._extra_dice[k][..., places]], -1)
+            if is_tested[~matrix.is_mixture].any():
+                ids = tuple(self._ids(matrix, is_tested))
+                groups.append(TestedGroup(matrix, is_tested, ids, dice[is_tested]))
         return groups
+
+    @cached_property
+    def _table_dice(self) -> list[np.ndarray]:
+        return [self._dice(matrix) for matrix in self.matrices]
+
+    @cached_property
+    def _extra_dice(self) -> list[np.ndarray]:
+        return [self._dice(matrix) for matrix in self.extra or ()]
+
+    def _dice(self, matrix: Matrix) -> np.ndarray:
+        """Return the mean Dice of a matrix's networks, (row, replica, test) float64."""
+        if self.places:
+            return matrix.images(structures=self.places).mean(-1)
+        found = matrix.by_network
+        if self.means:
+            found = found.mean("replica").expand_dims("replica", 1)
+        return found.values.astype(float)
+
+    def _ids(self, matrix: Matrix, which: np.ndarray) -> Iterator[NetworkId]:
+        """Yield the ids of some networks, (row, replica) bool."""
+        replicas = [0] if self.means else matrix.replicas
+        for row, place in np.argwhere(which):
+            yield NetworkId(matrix.specimen, matrix.architecture, matrix.rows[row], replicas[place])
 
     @cached_property
     def _weighting(self) -> list[Structures]:
@@ -260,7 +272,7 @@ class TestedNetworks:
 
     def _mean_spectrum(self) -> Spectrum:
         """Return the test specimen's mean power spectral density; flat without exit waves."""
-        published = stored_spectra(self.table.attrs, str(self.results))
+        published = stored_spectra(self.results.table.attrs, str(self.results))
         if self.specimen in published:
             return published[self.specimen]
         if not self._weighting:
@@ -275,9 +287,9 @@ class TestedNetworks:
         known.
         """
         key = fitted_models.key(
-            [D for _, _, D in self.of_groups.values()],
+            [group.dice for group in self.of_groups],
             [condition.id for condition in (*self.tested, *self.further)],
-            [list(map(str, ids)) for _, ids, _ in self.of_groups.values()],
+            [list(map(str, group.networks)) for group in self.of_groups],
             self.study.digest,
             [SAMPLES, *covariance.DISTANCES],
             bool(self._weighting),  # without exit waves, the spectrum is flat
@@ -304,7 +316,7 @@ class TestedNetworks:
         # Models that know only the table, as in a check, and models of means have their own files.
         name = self.specimen + "-table" * (self.extra is None) + "-means" * self.means
         name += f"-{self.structures}" * bool(self.structures)
-        name += "-mixtures" * (not all(map(is_condition, map(str, self.table.train.values))))
+        name += "-mixtures" * any(matrix.mixtures for matrix in self.matrices)
         file = self.results.path_to_write(layout.FITTED, name=name)
         return *fitted_models.kept(file, key, make, parse), models
 
@@ -314,13 +326,14 @@ class TestedNetworks:
         """Return the model of each group, fitted or with known parameters."""
         of_tests = self._profiles([*self.tested, *self.further], spectrum)
         models = []
-        for (train, _, D), known in zip(self.of_groups.values(), theta, strict=True):
-            of_networks = self._network_profiles(train, spectrum)
-            models.append(gaussian_process.fit(D, of_networks, of_tests, theta=known))
+        for group, known in zip(self.of_groups, theta, strict=True):
+            of_networks = self._network_profiles(group.train, spectrum)
+            models.append(gaussian_process.fit(group.dice, of_networks, of_tests, theta=known))
         return models
 
     def _network_profiles(self, train: Sequence[str], spectrum: Spectrum) -> Profiles:
-        conditions = [Condition.parse(id) for id in dict.fromkeys(train) if is_condition(id)]
+        mixtures = {id for matrix in self.matrices for id in matrix.mixtures}
+        conditions = [Condition.parse(id) for id in dict.fromkeys(train) if id not in mixtures]
         return self._profiles(conditions, spectrum).of(train)
 
     def _profiles(self, conditions: Sequence[Condition], spectrum: Spectrum) -> Profiles:
@@ -329,12 +342,12 @@ class TestedNetworks:
         return profiles(conditions, *of_study, grid=self._grid)
 
     @cached_property
-    def _extra_counts(self) -> xr.DataArray:
-        """The results of each image under further conditions."""
-        if self.extra.data_vars.keys() > {"dice"}:
-            return by_image(self.extra)
-        extra = read_extra(self.results, ["counts"])
-        return extra.counts.sel(test_specimen=self.specimen)
+    def _extra_images(self) -> tuple[Matrix, ...] | None:
+        """The results of each image under further conditions, which are read when needed."""
+        if self.extra is None or self.extra[0].has_images:
+            return self.extra
+        found = {each.name: each for each in _read_extra(self.results, self.specimen, "counts")}
+        return tuple(found[means.name].like(means) for means in self.extra)
 
     def profiles(self, conditions: Sequence[Condition]) -> Profiles:
         """Return the profiles of conditions, see :func:`passband.analysis.profiles.profiles`."""
@@ -349,28 +362,25 @@ class TestedNetworks:
 
         The interval of the mean over structures is the one of Student's t distribution.
         """
-        known = {condition.id: k for k, condition in enumerate((*self.tested, *self.further))}
-        own_tests = set(self.table.test.values)
+        every = [condition.id for condition in (*self.tested, *self.further)]
         ids = [condition.id for condition in conditions]
-        own = [k for k, id in enumerate(ids) if id in known and id in own_tests]
-        further = [k for k, id in enumerate(ids) if id in known and id not in own_tests]
+        own = [k for k, id in enumerate(ids) if id in every[: len(self.tested)]]
+        further = [k for k, id in enumerate(ids) if id in every[len(self.tested) :]]
         values = []
-        for (specimen, architecture), (train, of_group, D) in self.of_groups.items():
-            replicas = [id.replica for id in of_group]
-            each = xr.Dataset({"train": ("network", train), "replica": ("network", replicas)})
-            found = np.full((3, len(of_group), len(ids)), np.nan)
-            for here in filter(len, (own, further)):
-                images = by_image(self.table) if here is own else self._extra_counts
-                chosen = {"test": [ids[k] for k in here], "specimen": specimen}
-                cells = images.sel(chosen | {"architecture": architecture}).load()
-                of_networks = cells.sel(train=each.train, replica=each.replica)
-                half = _half_widths(image_dice(of_networks, "network", "test", "structure"))
-                mean = D[:, [known[ids[k]] for k in here]]
+        for group in self.of_groups:
+            found = np.full((3, len(group.networks), len(ids)), np.nan)
+            for here in filter(None, (own, further)):
+                matrix = group.matrix
+                if here is further:
+                    matrix = self._extra_images[self.matrices.index(matrix)]
+                images = matrix.images(tests=[ids[k] for k in here])[group.is_tested]
+                half = _half_widths(images)
+                mean = group.dice[:, [every.index(ids[k]) for k in here]]
                 found[:, :, here] = mean, mean - half, mean + half
             values.append(found)
         mean, low, high = np.concatenate(values, axis=1)
         return NetworkDice(
-            networks=tuple(id for _, of_group, _ in self.of_groups.values() for id in of_group),
+            networks=tuple(id for group in self.of_groups for id in group.networks),
             test=tuple(conditions),
             mean=mean,
             low=low,
@@ -393,11 +403,22 @@ class TestedNetworks:
         spectrum, theta, models = self._fitted
         models = models or self._models(spectrum, theta)
         return [
-            Group(specimen, architecture, tuple(ids), model)
-            for ((specimen, architecture), (_, ids, _)), model in zip(
-                self.of_groups.items(), models, strict=True
-            )
+            Group(group.matrix.specimen, group.matrix.architecture, group.networks, model)
+            for group, model in zip(self.of_groups, models, strict=True)
         ]
+
+
+def _read_extra(results: Results, specimen: str, variable: str) -> tuple[Matrix, ...] | None:
+    """Return the results of the table's networks under further conditions, or None.
+
+    Args:
+        variable: ``dice``, or ``counts``, which need more memory.
+    """
+    found = read_extra(results, [variable])
+    if found is None:
+        return None
+    of_table = {name: results.table[name].values for name in _NETWORK}
+    return tuple(matrices(found.sel(test_specimen=[specimen]).reindex(of_table, copy=False)))
 
 
 def _half_widths(scores: np.ndarray) -> np.ndarray:

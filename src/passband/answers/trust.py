@@ -163,17 +163,21 @@ def expected_left_out(found: Measured, networks: Sequence[Network]) -> np.ndarra
         PassbandError: If there is no table of results, or if it has too few conditions.
     """
     tested = _tested(networks)
-    kind = found.networks[0].specimen, found.networks[0].architecture
-    train, ids, D = tested.of_groups[kind]
-    (group,) = (g for g in tested.groups if (g.specimen, g.architecture) == kind)
-    of_networks = tested.profiles([Condition.parse(id) for id in train])
+    ((own, model),) = (
+        (own, group.model)
+        for own, group in zip(tested.of_groups, tested.groups, strict=True)
+        if found.networks[0] in own.networks
+    )
+    of_networks = tested.profiles([Condition.parse(id) for id in own.train])
     known = [condition.id for condition in tested.tested]
-    rows = [ids.index(id) for id in found.networks]
+    rows = [own.networks.index(id) for id in found.networks]
     expected = {}
     for left in dict.fromkeys(id for _, id, _ in found.places):
         others = [k for k, id in enumerate(known) if id != left]
         of_others = tested.profiles([Condition.parse(known[k]) for k in others])
-        model = gaussian_process.fit(D[:, others], of_networks, of_others, theta=group.model.theta)
-        mean, _ = model.predict(None, tested.profiles([Condition.parse(left)]))
+        process = gaussian_process.fit(
+            own.dice[:, others], of_networks, of_others, theta=model.theta
+        )
+        mean, _ = process.predict(None, tested.profiles([Condition.parse(left)]))
         expected[left] = float(mean[rows, 0].mean())
     return np.array([expected[id] for _, id, _ in found.places])

@@ -100,7 +100,7 @@ def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
         tested = results.tested(options.specimen).without_mixtures()
         if candidates is None:
             candidates = answers.candidate_conditions(tested, options.between)
-        trained = {id for train, *_ in tested.of_groups.values() for id in train}
+        trained = {id for group in tested.of_groups for id in group.train}
         batch = min(left, max(1, len(trained) // 2))
         found = answers.next_conditions(tested, batch, given, candidates, options.until)
         print(

@@ -123,7 +123,7 @@ def _expected(
         raise
     except PassbandError:  # no table yet, too few conditions, or not tested on this specimen
         return None
-    if not any(network.id in ids for _, ids, _ in tested.of_groups.values()):
+    if not any(network.id in group.networks for group in tested.of_groups):
         return None
     return lambda conditions: tested.expected(conditions).of(network.id).mean[0]
 

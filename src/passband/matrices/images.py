@@ -60,7 +60,7 @@ class Images(ABC):
 
     @cached_property
     def _cells(self) -> xr.DataArray:
-        if self._variable not in self.table:
+        if not self.has_any:
             raise PassbandError("the results have means alone, and no images")
         return self.table[self._variable]
 
@@ -69,13 +69,22 @@ class Images(ABC):
         return self.table[f"{OWN}{self._variable}"]
 
     @property
+    def has_any(self) -> bool:
+        """Whether the table has images, and not means alone."""
+        return self._variable in self.table
+
+    @property
     def has_own(self) -> bool:
         """Whether networks were tested under their own training conditions, too."""
         return f"{OWN}{self._variable}" in self.table
 
     @reading()
     def scores(
-        self, row: int | slice, tests: slice | Sequence[int] = slice(None), name: str = "dice"
+        self,
+        row: int | slice,
+        tests: slice | Sequence[int] = slice(None),
+        name: str = "dice",
+        structures: slice | Sequence[int] = slice(None),
     ) -> np.ndarray:
         """Return a score of each image, (replica, test, structure) float64.
 
@@ -83,9 +92,13 @@ class Images(ABC):
             row: Index along `train`; a slice gives the rows as a first dimension.
             tests: Indices along `test`.
             name: One of :data:`SCORES`.
+            structures: Indices along `structure`.
         """
         order = ("train", *_ORDER) if isinstance(row, slice) else _ORDER
-        return self._scores(self._cells.isel(train=row, test=tests), order, name)
+        # A tuple would be a variable to xarray.
+        tests, structures = (x if isinstance(x, slice) else list(x) for x in (tests, structures))
+        cells = self._cells.isel(train=row, test=tests, structure=structures)
+        return self._scores(cells, order, name)
 
     @reading()
     def own_scores(self, row: int, name: str = "dice") -> np.ndarray:

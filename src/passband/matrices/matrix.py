@@ -316,6 +316,8 @@ class Matrix:
             PassbandError: If the matrix has no table of results.
         """
         found = self.source.unlearned.sel(specimen=self.specimen, architecture=self.architecture)
+        if self._images is not None:
+            found = found.sel(replica=list(self.replicas))
         # OOD metrics may have conditions that a newer table has not: NaN, which is not above 0.
         return found.astype(float).reindex(train=list(self.rows)).values > 0
 
@@ -406,6 +408,7 @@ class Matrix:
         row: int | str | Condition | None = None,
         tests: int | str | Condition | slice | Sequence[int | str | Condition] = slice(None),
         score: str = "dice",
+        structures: slice | Sequence[int] = slice(None),
     ) -> np.ndarray:
         """Return a score of each image of a row's networks, (replica, test, structure) float64.
 
@@ -414,12 +417,14 @@ class Matrix:
                 rows, (row, replica, test, structure), which may need much memory.
             tests: A column, or several, as rows are given; by default all.
             score: See :meth:`score`.
+            structures: Indices of test structures; by default all.
         """
         if isinstance(tests, int | str | Condition):
             tests = [tests]
         if not isinstance(tests, slice | np.ndarray):
             tests = [self.column(each) for each in tests]
-        return self._tests.scores(slice(None) if row is None else self.row(row), tests, score)
+        rows = slice(None) if row is None else self.row(row)
+        return self._tests.scores(rows, tests, score, structures)
 
     def sums(self, row: int | str | Condition) -> dict[str, np.ndarray]:
         """Return the pixels of each outcome, summed over images, each (replica, test).
@@ -427,6 +432,11 @@ class Matrix:
         They are `tp`, `fp` and `fn`; of a packed table, `tp` and `fp`.
         """
         return self._tests.sums(self.row(row))
+
+    @property
+    def has_images(self) -> bool:
+        """Whether the results have images, and not means alone."""
+        return self._images is not None and self._images.has_any
 
     @property
     def has_home(self) -> bool:
@@ -521,9 +531,11 @@ class Matrix:
         self,
         train: Sequence[int] | np.ndarray | None = None,
         test: Sequence[int] | np.ndarray | None = None,
+        replica: Sequence[int] | np.ndarray | None = None,
     ) -> "Matrix":
-        """Return the matrix of some rows and columns, by their indices."""
-        chosen = {d: list(k) for d, k in zip(_SIDES, (train, test), strict=True) if k is not None}
+        """Return the matrix of some rows, columns and replicas, by their indices."""
+        given = {"train": train, "test": test, "replica": replica}
+        chosen = {name: list(places) for name, places in given.items() if places is not None}
         cells = self._cells.isel(chosen)
         images = self._images and self._images.of(cells)
         return Matrix(self.name, self.source, cells, images, self._whole)
@@ -531,6 +543,19 @@ class Matrix:
     def of_conditions(self) -> "Matrix":
         """Return the matrix without the rows of mixtures."""
         return self.take(np.flatnonzero(~self.is_mixture)) if self.mixtures else self
+
+    def like(self, other: "Matrix") -> "Matrix":
+        """Return the rows, columns and replicas that another matrix has, in its order."""
+        sides = (
+            (self.rows, other.rows),
+            (self.columns, other.columns),
+            (self.replicas, other.replicas),
+        )
+        chosen = []
+        for own, wanted in sides:
+            place = {each: k for k, each in enumerate(own)}
+            chosen.append([place[each] for each in wanted])
+        return self.take(*chosen)
 
     def loaded(self) -> "Matrix":
         """Return the matrix for reading the images of many rows, one after the other."""

@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from passband.analysis import table
 from passband.analysis.spectra import SPECTRUM, mean_spectrum, to_json
 from passband.axes import AXES
 from passband.grid import Axes, Condition, axes_of
 from passband.groups import may_have
 from passband.learning.network_files import Network
+from passband.matrices.matrix import Matrix, matrices
+from passband.network_id import NetworkId
 from passband.results import Results, layout
-from passband.scores import dice
 from passband.storage import StoreError, datasets, records
 from passband.words import span
 
@@ -66,17 +66,17 @@ class Performance:
         network, results = self.network, self.results
         if results is None:
             return None, "the study's results were not at hand"
-        row, source = self._row
-        if row is None:
+        found, source = self._tests
+        if not found:
             return None, source
         # The networks may have been trained again since they were tested.
         loss = network.metadata.best[network.replica].val_loss
-        if not np.isclose(float(row.val_loss), loss, rtol=1e-5, atol=0):
+        if not np.isclose(found[0].training.val_loss.values.item(), loss, rtol=1e-5, atol=0):
             return None, f"{source} was made with other weights: the validation loss differs"
-        each = dice(row.counts.transpose("test_specimen", "test", "structure", "outcome").values)
-        images, ids = each.shape[-1], row.test.values
-        if not (own := Axes.of(row).own):
-            seen = (network.condition, *map(Condition.parse, ids))
+        each = np.stack([matrix.images(0)[0] for matrix in found])
+        images, ids = each.shape[-1], found[0].columns
+        if not (own := found[0].axes.own):
+            seen = (network.condition, *found[0].test)
             named = {name for condition in seen for name, _ in condition.further}
             axes = results.study.axes  # a record does not have the study's own values
             own = {name: x for name, x in (axes.own | axes.others).items() if name in named}
@@ -86,39 +86,36 @@ class Performance:
         return xr.Dataset(
             {"dice": (dims, each.mean(-1)), "standard_error": (dims, error)},
             {
-                "test_specimen": row.test_specimen.values,
-                "test": ids,
+                "test_specimen": [matrix.test_specimen for matrix in found],
+                "test": list(ids),
                 **Axes(own).coordinates(ids, "test"),
             },
             {"images": images},
         ), source
 
     @property
-    def _row(self) -> tuple[xr.Dataset | None, str]:
-        """The counts and the validation loss of the network, and their file or a reason.
+    def _tests(self) -> tuple[list[Matrix], str]:
+        """The matrices of the network alone and the file that has them; or none, and a reason.
 
         If there is no table of results, the record of the network's training job is read.
         """
         id, path, results = self.network.id, self.network.path, self.results
         if results.has(layout.TABLE):
-            names = ("specimen", "architecture", "train", "replica")
-            opened = results.table[["counts", "val_loss", "status"]]
-            place = dict(zip(names, astuple(id), strict=True))
-            if all(value in opened[name].values for name, value in place.items()):
-                row = opened.sel(place)
-                if int(row.status) == table.STATUS["done"]:
-                    return row.load(), f"{results.name}/{layout.TABLE}"
+            found = _of_network(results.matrices(), id)
+            if found and found[0].trained.all():
+                return found, f"{results.name}/{layout.TABLE}"
         # A job with several training conditions has one record for all of them.
         group = path.parent.name if may_have(path.parent.name, id.condition) else id.condition
         job = (id.specimen, id.architecture, group, path.stem)
         job = dict(zip(layout.JOB_WILDCARDS, job, strict=True))
         record = results.path(layout.RECORD, **job)
         if record.exists():
-            opened = records.read(record, id.condition, ["counts", "val_loss"])
-            if id.replica in opened.replica.values:
-                found = f"{results.name}/{record.relative_to(results.folder).as_posix()}"
-                return opened.sel(replica=id.replica), found
-        return None, f"the study {results.name} has not tested this network"
+            opened = records.read(record, id.condition, ["counts", "val_loss"]).expand_dims(
+                specimen=[id.specimen], architecture=[id.architecture], train=[id.condition]
+            )
+            if found := _of_network(matrices(opened), id):
+                return found, f"{results.name}/{record.relative_to(results.folder).as_posix()}"
+        return [], f"the study {results.name} has not tested this network"
 
     @cached_property
     def alike(self) -> xr.DataArray | None:
@@ -168,6 +165,17 @@ class Performance:
         part = part.drop_encoding()
         datasets.write(part, path, datasets.TABLE, _spectrum(self.results, of.specimen))
         return True
+
+
+def _of_network(every: Sequence[Matrix], id: NetworkId) -> list[Matrix]:
+    """Return the matrix of one network alone on each test specimen; none if it is not there."""
+    return [
+        matrix.take(train=[matrix.row(id.condition)], replica=[matrix.replicas.index(id.replica)])
+        for matrix in every
+        if (matrix.specimen, matrix.architecture) == (id.specimen, id.architecture)
+        and id.condition in matrix.rows
+        and id.replica in matrix.replicas
+    ]
 
 
 def _spectrum(results: Results, specimen: str) -> dict[str, str]:

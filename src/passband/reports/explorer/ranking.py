@@ -43,7 +43,7 @@ def ranking(
     groups: Sequence[Group],
     tested: Sequence[Condition],
     further: Sequence[Condition],
-    measured: Mapping[tuple[str, str], np.ndarray],
+    measured: Sequence[np.ndarray],
     profile: Profiles,
     response: np.ndarray,
     specimen: str,
@@ -56,8 +56,8 @@ def ranking(
         groups: All networks, with their fitted models.
         tested, further: The study's test conditions, and further conditions under which networks
             were tested. These must have no other axes than the study.
-        measured: Mean Dice of the networks of a specimen and architecture, over the conditions of
-            `tested` and `further`, each (network, test); NaN where a network was not tested.
+        measured: Mean Dice of the networks of each group, over the conditions of `tested` and
+            `further`, each (network, test); NaN where a network was not tested.
         profile: The profile of any condition, with the frequencies and the spectrum of all
             profiles.
         response: (frequency,), transfer of vibration and detector at the frequencies of `profile`,
@@ -85,8 +85,7 @@ def ranking(
         },
         "unlearned": sorted(map(str, unlearned)),
         "groups": [
-            _group(group, measured[group.specimen, group.architecture], blocks, every)
-            for group in groups
+            _group(group, dice, blocks, every) for group, dice in zip(groups, measured, strict=True)
         ],
     }
 
