@@ -1,28 +1,31 @@
 """Measure the error of exit waves for several pixel sizes of multislice and slice thicknesses.
 
-The reference wave is computed with the same slices and with pixels of 0.04 Å. A wave of abTEM with
-pixels of 0.05 Å is compared with the reference wave too. The error of a wave ψ is rms|Δψ| / rms|ψ −
+The reference wave is computed with the same slices and with pixels of 0.04 Å. Waves of abTEM on
+several pixels are compared with the reference wave too. The error of a wave ψ is rms|Δψ| / rms|ψ −
 mean ψ| over spatial frequencies from 0 to an aperture. The table shows, for each material, the
-largest error of its structures.
+largest error of its structures, and the mean time of a wave. Then it shows the error of the
+structure that needs the smallest pixels, at several energies and up to the image's cutoff.
 
     python docs/scripts/convergence.py --figure docs/images/convergence.png
 """
 
 import argparse
+import time
 from pathlib import Path
 
-import abtem
 import numpy as np
 from matplotlib.figure import Figure
 
 from passband import seeds
-from passband.config import Diameter, Microscope, Specimen
+from passband.config import Diameter, Microscope, Orientation, Particles, Specimen
 from passband.figures import style
 from passband.optics import ctf
 from passband.optics.sampling import Sampling
 from passband.reports import markdown
 from passband.specimens import multislice
 from passband.specimens import structures as specimen
+from passband.specimens.abtem_engine import AbtemMultislice
+from passband.specimens.exit_waves import engine
 from passband.specimens.multislice import Multislice
 
 MATERIALS = ("Au", "Pt", "CeO2")
@@ -33,6 +36,11 @@ REFERENCE_A, REFERENCE_SLICE_A = 0.04, 0.125
 ENERGY_EV = 300e3
 APERTURES_MRAD = (10, 18)
 GOAL = 0.02
+ENGINES = ("passband", "abtem")
+#: Pixels of abTEM besides those of `auto` [Å].
+ABTEM_A = (0.05, 0.09, 0.3)
+#: Energies at which a column of atoms along the beam is measured, and its reference [Å].
+COLUMN_KEV, COLUMN_REFERENCE_A = (60, 80, 200, 300, 1000), 0.025
 
 
 def structures(material: str, grid: Sampling, number: int, diameter: Diameter) -> list:
@@ -69,13 +77,62 @@ def with_slices(grid: Sampling, thickness_A: float, atoms) -> np.ndarray:
         multislice.SLICE_A = before
 
 
-def abtems(atoms, pixel_A: float) -> np.ndarray:
-    """Return abTEM's exit wave with the same slices."""
-    potential = abtem.Potential(
-        atoms, sampling=pixel_A, slice_thickness=multislice.SLICE_A, projection="infinite"
+class Timed:
+    """An engine that computes waves, and the processor time that they took.
+
+    The first wave is computed twice, since engines keep what they computed for an element.
+    """
+
+    def __init__(self, engine: Multislice | AbtemMultislice):
+        self.engine = engine
+        self.seconds: list[float] = []
+
+    def wave(self, atoms) -> np.ndarray:
+        """Return a wave."""
+        if not self.seconds:
+            self.engine.wave(atoms)
+        began = time.process_time()
+        wave = self.engine.wave(atoms)
+        self.seconds.append(time.process_time() - began)
+        return wave
+
+
+def timed(grid: Sampling) -> dict[str, Timed]:
+    """Return both engines at `auto`, and abTEM on other pixels, by name."""
+    found = {}
+    for name in ENGINES:
+        auto = engine(Microscope(field_px=grid.px, pixel_size_A=grid.pixel_A, engine=name), "cpu")
+        found[f"{name} at auto, {auto.sampling.pixel_A:.2f} Å"] = Timed(auto)
+    for pixel in ABTEM_A:
+        coarser = AbtemMultislice(grid.finer(pixel), ENERGY_EV)
+        found[f"abtem, {pixel:g} Å"] = Timed(coarser)
+    return found
+
+
+def column_rows(quick: bool) -> list[tuple[str, str, float]]:
+    """Return rows of the table for a platinum particle at rest, with ⟨110⟩ along the beam."""
+    mean, px = (0.8, 48) if quick else (2.0, 96)
+    along = Specimen(
+        material="Pt",
+        diameter_nm=Diameter(mean=mean, std=0.05, min=mean - 0.2, max=mean + 0.2),
+        particles=Particles(min=1, max=1),
+        orientation=Orientation(zone=[1, 1, 0], within_deg=0.0),
     )
-    with abtem.config.set({"fft": "numpy"}):
-        return abtem.PlaneWave(energy=ENERGY_EV).multislice(potential, lazy=False).array
+    grid = Microscope(field_px=px).sampling
+    atoms = specimen.draw(along, grid, seeds.generator("test", 2)).atoms
+    q, _ = grid.frequencies()
+    within = (q > 0) & grid.band
+    rows = []
+    for kev in (300,) if quick else COLUMN_KEV:
+        reference = Multislice(grid.finer(COLUMN_REFERENCE_A), 1e3 * kev).wave(atoms)
+        true = grid.crop(reference)[within]
+        for name in ENGINES:
+            auto = engine(Microscope(field_px=px, energy_kev=kev, engine=name), "cpu")
+            found = grid.crop(auto.wave(atoms))[within]
+            value = float(np.linalg.norm(found - true) / np.linalg.norm(true))
+            what = f"Pt ⟨110⟩, {mean:g} nm, {kev} kV: error of {name} at auto"
+            rows.append((f"{what}, {auto.sampling.pixel_A:.3f} Å [%]", "", value))
+    return rows
 
 
 def draw(pixels: dict, slices: dict, auto_A: float, path: Path) -> None:
@@ -124,7 +181,9 @@ def main() -> None:
         pixels[material] = dict.fromkeys(PIXELS_A[:: 3 if quick else 1], 0.0)
         slices[material] = dict.fromkeys(SLICES_A[:: 2 if quick else 1], 0.0)
         worst = dict.fromkeys(APERTURES_MRAD, 0.0)
-        contrast = change = of_abtem = before = 0.0
+        contrast = change = 0.0
+        engines = timed(grid)
+        of_engines = dict.fromkeys(engines, 0.0)
         alpha = APERTURES_MRAD[-1]
         for atoms in structures(material, grid, number, diameter):
             reference = grid.crop(Multislice(grid.finer(REFERENCE_A), ENERGY_EV).wave(atoms))
@@ -134,8 +193,9 @@ def main() -> None:
             seen, true = image(found, grid, alpha), image(reference, grid, alpha)
             contrast = max(contrast, abs(seen.std() / true.std() - 1))
             change = max(change, float(np.sqrt(np.mean((seen - true) ** 2)) / true.std()))
-            of_abtem = max(of_abtem, error(grid.crop(abtems(atoms, 0.05)), reference, grid, alpha))
-            before = max(before, error(grid.crop(abtems(atoms, 0.3)), reference, grid, alpha))
+            for name, one in engines.items():
+                value = error(grid.crop(one.wave(atoms)), reference, grid, alpha)
+                of_engines[name] = max(of_engines[name], value)
             for pixel, known in pixels[material].items():
                 wave = Multislice(grid.finer(pixel), ENERGY_EV).wave(atoms)
                 pixels[material][pixel] = max(known, error(grid.crop(wave), reference, grid, alpha))
@@ -150,11 +210,18 @@ def main() -> None:
         rows.append((f"{where}: rms ΔI / std(I) [%]", "", change))
         thick = slices[material][1.0]
         rows.append((f"{where}: error with slices of 1 Å, relative to 0.125 Å [%]", "", thick))
-        rows.append((f"{material}: error of abTEM with pixels of 0.05 Å [%]", "", of_abtem))
-        rows.append((f"{material}: error of abTEM with pixels of 0.3 Å [%]", "", before))
+        for name, value in of_engines.items():
+            most = goal if "auto" in name else ""
+            rows.append((f"{material}: error of {name} up to {alpha} mrad [%]", most, value))
+            seconds = float(np.mean(engines[name].seconds))
+            rows.append((f"{material}: time of {name} [s]", "", seconds))
         for pixel, value in pixels[material].items():
             rows.append((f"{material}, {pixel:g} Å: error up to {alpha} mrad [%]", "", value))
-    printed = [(what, most, f"{100 * value:.3g}") for what, most, value in rows]
+    rows += column_rows(quick)
+    printed = [
+        (what, most, f"{100 * value if what.endswith('[%]') else value:.3g}")
+        for what, most, value in rows
+    ]
     print(markdown.table(["what", "goal", "measured"], printed))
     if options.figure:
         draw(pixels, slices, auto.pixel_A, options.figure)

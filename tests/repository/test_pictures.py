@@ -78,9 +78,13 @@ def measured(script):
 @pytest.mark.slow
 def test_convergence_meets_its_goals_on_a_small_structure():
     found = measured("convergence.py")
-    assert sum(bool(goal) for goal, _ in found.values()) == 3
-    assert found["Au: error of abTEM with pixels of 0.3 Å [%]"][1] > 5
-    assert found["Au: error of abTEM with pixels of 0.05 Å [%]"][1] < 2
+    assert sum(bool(goal) for goal, _ in found.values()) == 5
+    assert found["Au: error of abtem, 0.3 Å up to 18 mrad [%]"][1] > 5
+    assert found["Au: error of abtem, 0.05 Å up to 18 mrad [%]"][1] < 2
+    assert found["Au: time of abtem at auto, 0.02 Å [s]"][1] > 0
+    column = "Pt ⟨110⟩, 0.8 nm, 300 kV: error of"
+    assert found[f"{column} passband at auto, 0.090 Å [%]"][1] < 2
+    assert found[f"{column} abtem at auto, 0.020 Å [%]"][1] < 2
 
 
 @pytest.mark.slow

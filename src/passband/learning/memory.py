@@ -50,7 +50,7 @@ FORMED = 64
 #: By engine: memory of multislice for each pixel of the multislice grid [bytes], and time of
 #: multislice on a slow core for each pixel and each Å of a structure's height [s].
 _GRID_BYTES = {"passband": 80, "abtem": 130}
-_GRID_SECONDS = {"passband": 1e-7, "abtem": 4e-7}
+_GRID_SECONDS = {"passband": 1e-7, "abtem": 6e-7}
 
 
 def wave_bytes(structures: int, configurations: int, cropped: int, px: int) -> int:
