@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
-import xarray as xr
 
 from findings.choosing.rules import Networks
 from findings.choosing.scores import Check, Half, check, text
@@ -22,7 +21,7 @@ from passband.answers.further_tests import evaluate_extra
 from passband.answers.tested_networks import TestedNetworks
 from passband.grid import Condition
 from passband.matrices.matrix import matrices
-from passband.matrices.packed import DRAWN, IMAGE_DICE
+from passband.matrices.packed import DRAWN
 from passband.prediction.recommend.microscopes import microscopes
 from passband.prediction.recommend.network_ranking import NetworkDice, expected_dice
 from passband.results import Results
@@ -140,8 +139,8 @@ def with_drawn(first: TestedNetworks, drawn: list[Condition]) -> TestedNetworks 
         return None
     here = table.sel({"test_specimen": [first.specimen], records.MICROSCOPE: ids})
     here = here.rename({records.MICROSCOPE: "test_"})
-    images = IMAGE_DICE if f"{DRAWN}{IMAGE_DICE}" in here else "counts"
-    extra = xr.Dataset({images: here[f"{DRAWN}{images}"], "dice": here.microscope_dice})
+    names = [str(name) for name in here.data_vars if str(name).startswith(DRAWN)]
+    extra = here[names].rename({name: name.removeprefix(DRAWN) for name in names})
     extra = extra.reset_coords(drop=True).rename(test_="test").expand_dims(replica=[records.FIRST])
     judged = replace(first, extra=tuple(matrices(extra)))
     return None if _lacking(judged, drawn) else judged
