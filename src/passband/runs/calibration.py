@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from passband.config import Study
+from passband.wave_sets import wave_set
 
 # The imports of a job's two processes. These imports take most of a small job's time.
 _PROCESSES = (
@@ -139,7 +140,7 @@ def _calibrate(
     import torch
 
     from passband.imaging.acquisition import Acquisition
-    from passband.imaging.splits import Split
+    from passband.imaging.splits import LoadedStructures, Split
     from passband.imaging.structures import Structures
     from passband.learning import backend, devices, evaluation, memory, networks
     from passband.learning.batches import Images
@@ -243,9 +244,9 @@ def _calibrate(
         precision = backend.precision(training, name, device)
 
         def test_it(number: int, network=network, precision=precision):
-            chosen = [next(conditions)]
-            splits = {"": several(number)}
-            evaluation.evaluate({0: network}, camera, splits, chosen, number, precision)
+            chosen = next(conditions)
+            loaded = LoadedStructures(structures, {wave_set(chosen): several(number)})
+            evaluation.evaluate({0: network}, camera, {"": loaded}, [chosen], number, precision)
 
         say(f"tests with {name}")
         both = per_item(test_it, tested, share(0.25, kinds), clock)
