@@ -21,7 +21,7 @@ import numpy as np
 from harness import Table
 
 from passband.analysis.profiles import SAMPLES, flat_spectrum, profiles
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.network_id import NetworkId
 from passband.prediction import gaussian_process
 from passband.prediction.covariance import PROFILES

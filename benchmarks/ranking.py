@@ -26,7 +26,7 @@ from passband.analysis.spectra import flat_spectrum
 from passband.axes import AXES
 from passband.config import Study, load
 from passband.grid import Axes, Condition
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.matrices.packed import LARGEST, MISSING, packed_mean
 from passband.results import layout
 from passband.storage import datasets

@@ -27,7 +27,7 @@ from passband.config import Study, load
 from passband.grid import batches
 from passband.jobs import job as jobs
 from passband.learning import confidence
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.results.stores import load_table
 from passband.scores import OUTCOMES
 from passband.storage import datasets, provenance

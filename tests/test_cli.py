@@ -18,7 +18,7 @@ from passband import cli
 from passband.analysis import ood
 from passband.axes import AXES, MAIN_AXES
 from passband.grid import Axes
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.reports import summaries
 from passband.storage import datasets
 

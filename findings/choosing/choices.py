@@ -31,7 +31,7 @@ from passband.answers.tested_networks import TestedNetworks
 from passband.axes import MAIN_AXES
 from passband.config import load
 from passband.grid import Condition
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.matrices.packed import DRAWN, IMAGE_DICE, LARGEST
 from passband.prediction.range_of_use import ranges
 from passband.prediction.recommend.microscopes import microscopes

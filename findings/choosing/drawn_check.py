@@ -20,7 +20,7 @@ from passband import PassbandError
 from passband.answers.further_tests import evaluate_extra
 from passband.answers.tested_networks import TestedNetworks
 from passband.grid import Condition
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.matrices.packed import DRAWN
 from passband.prediction.recommend.microscopes import microscopes
 from passband.prediction.recommend.network_ranking import NetworkDice, expected_dice

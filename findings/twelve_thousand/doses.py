@@ -16,7 +16,8 @@ from findings.twelve_thousand.results import CONFIDENCE, DOSE, DRAWS, LENS, Cond
 from passband import scores
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.config import validate
-from passband.matrices.matrix import Matrix, matrices
+from passband.matrices.matrix import Matrix
+from passband.matrices.of_study import matrices
 from passband.reports import markdown
 from passband.results import layout
 from passband.results.stores import load_table

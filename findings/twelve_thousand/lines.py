@@ -23,7 +23,7 @@ from passband.analysis.profiles import SAMPLES, Profiles, profiles
 from passband.analysis.spectra import SPECTRUM, from_json
 from passband.axes import MAIN_AXES
 from passband.config import validate
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.prediction.matrix import interaction
 from passband.prediction.matrix.level_scores import ENDS, ROWS, left_out
 from passband.results import layout

@@ -34,7 +34,7 @@ from passband.analysis.profiles import SAMPLES, Profiles, profiles
 from passband.axes import MAIN_AXES
 from passband.config import Study, load, study_file
 from passband.grid import Condition
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.prediction import gaussian_process
 from passband.prediction.gaussian_process import Z90, GaussianProcess
 from passband.results import layout

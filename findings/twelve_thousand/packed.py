@@ -7,7 +7,8 @@ import xarray as xr
 
 from findings.twelve_thousand.parts import DATA
 from passband import PassbandError
-from passband.matrices.matrix import Matrix, matrices
+from passband.matrices.matrix import Matrix
+from passband.matrices.of_study import matrices
 from passband.storage import datasets
 
 

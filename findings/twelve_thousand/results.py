@@ -15,7 +15,7 @@ import xarray as xr
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.axes import MAIN_AXES
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 
 DRAWS, CONFIDENCE = 200, 0.95
 DOSE = "dose_e_per_A2"

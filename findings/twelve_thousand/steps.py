@@ -30,7 +30,7 @@ from findings.twelve_thousand.scherzer import ABROAD
 from findings.twelve_thousand.studies import STUDIES, dice_table, old_tests, write
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.config import load
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 
 TABLE = DATA / "steps.csv"
 #: The studies by their number of steps. The networks of 192 steps are in the packed parts.

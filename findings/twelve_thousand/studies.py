@@ -18,7 +18,8 @@ from findings.twelve_thousand.parts import FOLDER, append, joined, read, run
 from passband import PassbandError
 from passband.axes import MAIN_AXES
 from passband.config import load, study_file
-from passband.matrices.matrix import Matrix, matrices
+from passband.matrices.matrix import Matrix
+from passband.matrices.of_study import matrices
 from passband.results import layout
 from passband.results.stores import load_table
 

@@ -9,7 +9,7 @@ import xarray as xr
 from passband.analysis import information, mixture_metrics, ood
 from passband.config import Microscope, Spread
 from passband.grid import Axes, Condition
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.mixtures import MIXTURES, Mixture
 from passband.scores import OUTCOMES
 

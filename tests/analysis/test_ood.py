@@ -14,7 +14,7 @@ from passband.analysis import ood
 from passband.analysis.information import metrics
 from passband.config import Microscope, Spread, load
 from passband.grid import Axes, Condition
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.optics import ctf
 from passband.reports import summaries
 

@@ -9,7 +9,7 @@ import xarray as xr
 
 from passband.analysis import ood, table
 from passband.grid import Axes, Condition
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.results.stores import load_table
 from passband.scores import OUTCOMES, dice
 from passband.storage import DamagedError, datasets

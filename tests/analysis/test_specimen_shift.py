@@ -9,7 +9,7 @@ from specimen_pairs import DOSE, GRID, SPECIMENS, of_specimens, study
 from passband import PassbandError
 from passband.analysis import specimen_shift as structure
 from passband.figures import specimen_shift as figures
-from passband.matrices.matrix import MatrixName
+from passband.matrices.stored import MatrixName
 
 
 def of_conditions(a, b, i, j):

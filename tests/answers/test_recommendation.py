@@ -19,7 +19,7 @@ from passband.answers.tested_networks import TestedNetworks
 from passband.axes import AXES
 from passband.grid import Axes, Condition
 from passband.learning import network_files
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.optics import ctf
 from passband.prediction import gaussian_process
 from passband.prediction.range_of_use import Asked

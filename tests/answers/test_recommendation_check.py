@@ -13,7 +13,7 @@ from passband.answers.recommendation_check import check
 from passband.answers.tested_networks import TestedNetworks
 from passband.config import validate
 from passband.door import Experiment
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.results import Results, layout
 from passband.storage import datasets
 

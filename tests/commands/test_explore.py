@@ -20,7 +20,7 @@ from passband.axes import MAIN_AXES
 from passband.config import validate
 from passband.grid import Axes
 from passband.matrices import learned
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.prediction.range_of_use import Asked
 from passband.prediction.recommend.microscopes import microscopes
 from passband.reports.explorer import content as explorer_content

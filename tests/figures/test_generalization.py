@@ -30,7 +30,7 @@ from passband.figures import ctf as transfer_figures
 from passband.figures import generalization, style
 from passband.figures import images as image_figures
 from passband.grid import Axes, Condition
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.optics import ctf
 
 # Names and files

@@ -23,7 +23,7 @@ from matplotlib.collections import LineCollection
 from passband import PassbandError
 from passband.figures import matrix, nested_axes, style
 from passband.grid import Axes, Condition, ordered
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 
 
 def cells(ax):
@@ -220,7 +220,7 @@ def test_a_notebook_shows_a_matrix_once():
     make = (
         f"import sys; sys.path.insert(0, {helpers!r})\n"
         "from figure_data import make_ood\n"
-        "from passband.matrices.matrix import matrices\n"
+        "from passband.matrices.of_study import matrices\n"
         "matrix = matrices(metrics=make_ood())[0]"
     )
     code = [make, "matrix.plot()", "figure = matrix.plot()", "figure"]

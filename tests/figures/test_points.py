@@ -8,7 +8,7 @@ from figure_data import PALETTE, WIDTHS, check, make_ood
 from passband.config import Microscope
 from passband.figures import ctf, generalization, matrix, nested_axes
 from passband.grid import Axes, Condition
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 
 RANDOM = np.random.default_rng(5)
 POINTS = sorted(

@@ -7,7 +7,8 @@ from recommended import make_results
 from passband.analysis import information, ood, profiles
 from passband.config import Study
 from passband.grid import Axes
-from passband.matrices.matrix import GROUP, matrices
+from passband.matrices.of_study import matrices
+from passband.matrices.stored import GROUP
 from passband.storage import datasets
 
 

@@ -6,7 +6,8 @@ import xarray as xr
 from passband.analysis.profiles import Profiles
 from passband.axes import MAIN_AXES
 from passband.grid import Axes, Condition
-from passband.matrices.matrix import GROUP, matrices
+from passband.matrices.of_study import matrices
+from passband.matrices.stored import GROUP
 
 GRID = {
     "defocus_nm": [5, 15, 25],

@@ -9,7 +9,7 @@ from matrices import GRID, make_metrics, make_table
 from PIL import Image
 
 from passband.config import Study
-from passband.matrices.matrix import Source, matrices
+from passband.matrices.of_study import StudyMatrices, matrices
 from passband.network_id import NetworkId
 from passband.reports.page import page
 from passband.reports.page.files import Cost, History
@@ -38,9 +38,9 @@ def make_study(**blocks) -> Study:
     return Study.model_validate(given | blocks)
 
 
-def source_of(table, unlearned=None, metrics=None) -> Source:
+def source_of(table, unlearned=None, metrics=None) -> StudyMatrices:
     """Return the results of a synthetic study, and set which networks did not learn, if given."""
-    source = Source(table, metrics, make_study())
+    source = StudyMatrices(table, metrics, make_study())
     if unlearned is not None:
         source.unlearned = unlearned
     return source

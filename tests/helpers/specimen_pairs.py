@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from passband.grid import Axes, Condition
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 
 SPECIMENS = ["gold", "copper", "cubes", "thick"]
 GRID = [Condition(f, 1.2, a, d).id for f in (5, 10, 30) for a in (9, 15) for d in (100, 800)]

@@ -10,7 +10,7 @@ from passband.analysis import ood
 from passband.config import Study, validate
 from passband.grid import Axes, Condition
 from passband.matrices import images, learned, packed
-from passband.matrices.matrix import Source, matrices
+from passband.matrices.of_study import StudyMatrices, matrices
 from passband.mixtures import MIXTURES
 from passband.scores import OUTCOMES, dice
 
@@ -59,7 +59,7 @@ def make(of_network, train=IDS, test=IDS, replicas=2, specimens=("gold",), attrs
 
 def unlearned(table, study):
     """Return which networks of a table did not learn."""
-    return Source(table, study=study).unlearned
+    return StudyMatrices(table, study=study).unlearned
 
 
 def at_home(good, bad):

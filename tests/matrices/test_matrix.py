@@ -9,8 +9,9 @@ import xarray as xr
 from passband import PassbandError
 from passband.config import Study
 from passband.grid import Axes, Condition
-from passband.matrices.matrix import GROUP, MatrixName, Source, by_matrix, matrices, together
+from passband.matrices.of_study import StudyMatrices, matrices
 from passband.matrices.packed import packed
+from passband.matrices.stored import GROUP, MatrixName, by_matrix, together
 from passband.mixtures import MIXTURES
 from passband.network_id import NetworkId
 from passband.results.stores import load_table
@@ -358,7 +359,7 @@ def test_matrices_of_metrics_keep_their_conditions_and_know_what_the_table_says(
     table.counts[0, 0, 1, 0, 0] = [0, 9, 99]
     table.dice[0, 0, 1, 0, 0] = 0
     M = table.dice.mean("replica").transpose(*GROUP, "train", "test")
-    source = Source(table.isel(train=[0, 1, 2]), xr.Dataset({"dice": M}), study)
+    source = StudyMatrices(table.isel(train=[0, 1, 2]), xr.Dataset({"dice": M}), study)
     gold, _, silver, _ = source.of_metrics
     assert source.matrices[0].rows == tuple(IDS[:3])
     assert gold.rows == (*IDS, MIXED)
@@ -367,7 +368,7 @@ def test_matrices_of_metrics_keep_their_conditions_and_know_what_the_table_says(
     first = source.matrices[0].take(replica=[1, 0])
     assert np.argwhere(first.unlearned).tolist() == [[1, 1]]
     assert source.unlearned.attrs["learned"] == 10
-    assert not Source(table).knows_learned
+    assert not StudyMatrices(table).knows_learned
 
 
 def test_results_of_matrices_are_stored_together_and_taken_apart():

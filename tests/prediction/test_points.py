@@ -8,7 +8,7 @@ from matrices import of_dice
 from passband import PassbandError
 from passband.analysis import table
 from passband.grid import Axes, Condition
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.prediction.matrix import level_scores
 from passband.prediction.matrix.smoothness import neighbours
 from passband.reports import summaries

@@ -8,7 +8,7 @@ import xarray as xr
 from passband import cli
 from passband.commands import table
 from passband.grid import Axes
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.reports import csv_tables
 from passband.storage import datasets
 

@@ -9,7 +9,7 @@ from matrices import make_table
 from report_content import History, make_content, make_stores, numbers_of, source_of
 
 from passband.grid import Axes
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.network_id import NetworkId
 from passband.reports import csv_tables, mixture_comparison, summaries
 from passband.reports.page import page, tables

@@ -7,7 +7,7 @@ import xarray as xr
 from matrices import GRID, make_table
 from report_content import make_content, make_stores, numbers_of, source_of
 
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.reports import summaries
 from passband.reports.page import page
 from passband.reports.unlearned import MARK, REMEDY, sentence

@@ -25,7 +25,7 @@ from passband import cli
 from passband.analysis import table
 from passband.config import Study
 from passband.grid import Axes, Condition, batches
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.micrographs.images import readers
 from passband.reports import summaries
 from passband.results import layout, published

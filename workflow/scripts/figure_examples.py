@@ -7,7 +7,8 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Structures
 from passband.jobs import job as jobs
 from passband.learning import devices, evaluation, networks
-from passband.matrices.matrix import MatrixName, matrices
+from passband.matrices.of_study import matrices
+from passband.matrices.stored import MatrixName
 from passband.results import training_jobs
 from passband.storage import datasets
 

@@ -2,7 +2,7 @@
 
 from passband.figures import generalization, matrix, prediction, specimen_shift, style
 from passband.jobs import job as jobs
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.prediction.matrix.predicted_matrix import predicted_matrices
 from passband.storage import datasets
 

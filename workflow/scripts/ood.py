@@ -3,7 +3,7 @@
 from passband.analysis import ood
 from passband.jobs import job as jobs
 from passband.jobs import reuse
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.storage import datasets
 
 

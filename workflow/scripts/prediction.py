@@ -6,7 +6,7 @@ from passband.grid import Axes
 from passband.imaging.structures import weighting_structures
 from passband.jobs import job as jobs
 from passband.jobs import reuse
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.prediction.matrix.assessment import assess
 from passband.prediction.matrix.predicted_matrix import predicted_matrices
 from passband.reports import summaries

@@ -8,7 +8,7 @@ import xarray as xr
 from findings.twelve_thousand import doses
 from passband import scores
 from passband.grid import Axes, Condition
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.matrices.packed import packed
 from passband.storage import datasets
 

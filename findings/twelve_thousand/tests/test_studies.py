@@ -13,7 +13,7 @@ from findings.twelve_thousand import scherzer, steps, studies
 from passband.axes import MAIN_AXES
 from passband.config import load
 from passband.grid import Condition
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 
 ROOT = Path(__file__).parents[3]
 STUDIES = ROOT / "findings" / "twelve_thousand" / "studies"

@@ -11,7 +11,8 @@ import numpy as np
 import xarray as xr
 
 from passband.matrices.crossed_intervals import Part, half_width, moderated, variance
-from passband.matrices.matrix import Matrix, group_coordinates, together
+from passband.matrices.matrix import Matrix
+from passband.matrices.stored import group_coordinates, together
 
 #: OOD metrics of a training condition (`SUMMARIES`), and of a pair of conditions (`MATRICES`).
 SUMMARIES: dict[str, str] = {

@@ -15,7 +15,8 @@ from scipy.stats import rankdata
 from passband import PassbandError
 from passband.analysis.bootstrap import percentile_interval, resample
 from passband.analysis.correlation import centred, correlation
-from passband.matrices.matrix import Matrix, MatrixName, by_matrix, group_coordinates, together
+from passband.matrices.matrix import Matrix
+from passband.matrices.stored import MatrixName, by_matrix, group_coordinates, together
 
 #: The shifts: what differs between training and test.
 SHIFTS: dict[str, str] = {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from passband.answers.tested_networks import TestedNetworks
     from passband.config import Study
-    from passband.matrices.matrix import MatrixName
+    from passband.matrices.stored import MatrixName
     from passband.reports.explorer.explorer import Blocks
 
 

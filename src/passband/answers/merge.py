@@ -34,7 +34,7 @@ from passband.axes import AXES
 from passband.config import ConfigError, Study, validate_stored
 from passband.config.mixture_block import configuration_of
 from passband.grid import Condition, along
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.matrices.packed import DRAWN, IMAGE_DICE, OWN, packed
 from passband.mixtures import MIXTURES, Mixture, attributes
 from passband.network_id import NetworkId

@@ -22,7 +22,8 @@ from passband.answers.further_tests import read_extra
 from passband.config import Study
 from passband.grid import Condition
 from passband.imaging.structures import Structures
-from passband.matrices.matrix import Matrix, matrices
+from passband.matrices.matrix import Matrix
+from passband.matrices.of_study import matrices
 from passband.network_id import NetworkId
 from passband.prediction import covariance, gaussian_process
 from passband.prediction.range_of_use import TestedDoses

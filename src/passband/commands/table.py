@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         raise PassbandError("--parquet needs pyarrow: pip install 'passband[parquet]'")
     results = Results.find(options.study).existing()
 
-    from passband.matrices.matrix import matrices  # xarray takes a second to import
+    from passband.matrices.of_study import matrices  # xarray takes a second to import
     from passband.reports import csv_tables
     from passband.storage import atomic
 
@@ -75,13 +75,13 @@ def run(options: argparse.Namespace) -> int:
 
 def ood(results: Results) -> str:
     """Return the table of the OOD metrics of a finished study, with what did not learn marked."""
-    from passband.matrices.matrix import Source
+    from passband.matrices.of_study import StudyMatrices
     from passband.reports import summaries
 
     metrics = results.ood
-    source = Source(metrics=metrics)
+    source = StudyMatrices(metrics=metrics)
     if results.is_known and results.has(layout.TABLE):
-        source = Source(results.table, metrics, results.study)
+        source = StudyMatrices(results.table, metrics, results.study)
     return summaries.ood(source.of_metrics)
 
 

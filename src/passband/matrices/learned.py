@@ -15,12 +15,13 @@ from passband.matrices.crossed_intervals import half_width, of_mean
 from passband.matrices.images import Images
 
 if TYPE_CHECKING:
-    from passband.matrices.matrix import Matrix, Source
+    from passband.matrices.matrix import Matrix
+    from passband.matrices.of_study import StudyMatrices
 
 _NETWORK = ("specimen", "architecture", "train", "replica")
 
 
-def unlearned(source: "Source", study: Study) -> xr.DataArray:
+def unlearned(source: "StudyMatrices", study: Study) -> xr.DataArray:
     """Return which networks did not learn, bool (specimen, architecture, train, replica).
 
     The attribute `learned` is the number of the other networks with results.

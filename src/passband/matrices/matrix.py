@@ -1,21 +1,18 @@
-"""M(i, j): the Dice of networks of one specimen and architecture on one test specimen.
-
-Results of many matrices are stored together, along :data:`GROUP`. :func:`by_matrix` and
-:func:`together` go from one to the other.
-"""
+"""M(i, j): the Dice of networks of one specimen and architecture on one test specimen."""
 
 import html
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from passband import PassbandError
 from passband.grid import Axes, Condition, axes_of, is_condition
-from passband.matrices.images import SCORES, Images, images_of, reading
+from passband.matrices.images import SCORES, Images, reading
 from passband.matrices.selection import Wanted, selected
+from passband.matrices.stored import GROUP, MatrixName
 from passband.mixtures import MIXTURES, expected_weights
 from passband.network_id import NetworkId
 from passband.storage import json_text
@@ -25,161 +22,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from passband.config import Study
+    from passband.matrices.of_study import StudyMatrices
 
-#: Dimensions along which the matrices of a study are stored together.
-GROUP = ("specimen", "architecture", "test_specimen")
 _SIDES = ("train", "test")
-
-Data = TypeVar("Data", xr.Dataset, xr.DataArray)
-
-
-class MatrixName(NamedTuple):
-    """Which matrix of a study it is.
-
-    Attributes:
-        specimen, architecture: What the networks were trained with.
-        test_specimen: What they are tested on.
-    """
-
-    specimen: str
-    architecture: str
-    test_specimen: str
-
-    @property
-    def is_own(self) -> bool:
-        """Whether networks are tested on the specimen of their training."""
-        return self.specimen == self.test_specimen
-
-    @property
-    def specimens(self) -> str:
-        """``gold``, or ``gold → silver`` for networks that are tested on another specimen."""
-        return self.specimen if self.is_own else f"{self.specimen} → {self.test_specimen}"
-
-    @property
-    def label(self) -> str:
-        """The matrix's name for figures and reports, such as ``unet, gold → silver``."""
-        return f"{self.architecture}, {self.specimens}"
-
-
-def by_matrix(data: Data) -> dict[MatrixName, Data]:
-    """Return stored results by their matrix, each without the dimensions of :data:`GROUP`.
-
-    Data on disk are not read.
-    """
-    names = [[str(name) for name in data.get_index(dimension)] for dimension in GROUP]
-    return {
-        MatrixName(*(of[k] for of, k in zip(names, index, strict=True))): data.isel(
-            dict(zip(GROUP, index, strict=True))
-        )
-        for index in np.ndindex(*map(len, names))
-    }
-
-
-def together(
-    names: Sequence[MatrixName], parts: Iterable[Mapping[str, xr.Variable]]
-) -> dict[str, xr.Variable]:
-    """Return the variables of matrices as one store has them, along :data:`GROUP`.
-
-    They are NaN for a matrix that is not there, or that a variable is missing of.
-
-    Args:
-        names: The matrices.
-        parts: The variables of each; one part is in memory at a time.
-    """
-    coordinates = group_coordinates(names)
-    shape = tuple(map(len, coordinates.values()))
-    found: dict[str, xr.Variable] = {}
-    for name, part in zip(names, parts, strict=True):
-        place = tuple(coordinates[d].index(n) for d, n in zip(GROUP, name, strict=True))
-        for key, variable in part.items():
-            if key not in found:
-                empty = np.full(shape + variable.shape, np.nan, variable.dtype)
-                found[key] = xr.Variable((*GROUP, *variable.dims), empty, variable.attrs)
-            found[key].values[place] = variable.values
-    return found
-
-
-def group_coordinates(names: Iterable[MatrixName]) -> dict[str, list[str]]:
-    """Return the names along each dimension of :data:`GROUP`, in the order of the matrices."""
-    return {
-        dimension: list(dict.fromkeys(each))
-        for dimension, each in zip(GROUP, zip(*names, strict=True), strict=True)
-    }
-
-
-class Source:
-    """The results that the matrices of a study come from.
-
-    Args:
-        table: The table of results, packed or not.
-        metrics: The OOD metrics, or what reads them.
-        study: The configuration, which :attr:`Matrix.learned` needs.
-    """
-
-    def __init__(
-        self,
-        table: xr.Dataset | None = None,
-        metrics: xr.Dataset | Callable[[], xr.Dataset] | None = None,
-        study: "Study | None" = None,
-    ):
-        self.images = None if table is None else images_of(table)
-        self._metrics = metrics
-        self._study = study
-
-    @cached_property
-    def metrics(self) -> dict[MatrixName, xr.Dataset]:
-        """The OOD metrics of each matrix."""
-        found = self._metrics() if callable(self._metrics) else self._metrics
-        if found is None:
-            raise PassbandError("the matrices have no OOD metrics; run the study first")
-        return by_matrix(found)
-
-    @property
-    def knows_learned(self) -> bool:
-        """Whether it is known which networks learned, from a table of results and its study."""
-        return self._study is not None and self.images is not None
-
-    @cached_property
-    def unlearned(self) -> xr.DataArray:
-        """Which networks did not learn, see :func:`passband.matrices.learned.unlearned`."""
-        from passband.matrices.learned import unlearned
-
-        if self._study is None or self.images is None:
-            raise PassbandError(
-                "which networks learned is not known without a table of results and its study; "
-                "open the study with passband.open"
-            )
-        return unlearned(self, self._study)
-
-    @cached_property
-    def of_metrics(self) -> "list[Matrix]":
-        """The matrices of the OOD metrics alone, whose table may have other conditions."""
-        return [Matrix(name, self, cells) for name, cells in self.metrics.items()]
-
-    @cached_property
-    def matrices(self) -> "list[Matrix]":
-        """All matrices."""
-        if self.images is None:
-            return self.of_metrics
-        tables = by_matrix(self.images.table)
-        return [Matrix(name, self, cells, self.images.of(cells)) for name, cells in tables.items()]
-
-
-def matrices(
-    table: xr.Dataset | None = None,
-    metrics: xr.Dataset | Callable[[], xr.Dataset] | None = None,
-    study: "Study | None" = None,
-) -> "list[Matrix]":
-    """Return the matrix of each specimen, architecture and test specimen, see :class:`Source`.
-
-    Matrices without a table have no images, and their Dice is that of the OOD metrics.
-    """
-    return Source(table, metrics, study).matrices
 
 
 class Matrix:
-    """M(i, j) of one specimen, architecture and test specimen, from :func:`matrices`.
+    """M(i, j) of one specimen, architecture and test specimen, from `passband.open(…).matrices()`.
 
     Row i has the networks that were trained under a condition or a mixture of conditions, and
     column j has a test condition. Results are read when they are used.
@@ -200,7 +49,7 @@ class Matrix:
     def __init__(
         self,
         name: MatrixName,
-        source: Source,
+        source: "StudyMatrices",
         cells: xr.Dataset,
         images: Images | None = None,
         whole: "Matrix | None" = None,

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from passband.imaging.structures import Structures
-    from passband.matrices.matrix import Matrix, Source
+    from passband.matrices.matrix import Matrix
+    from passband.matrices.of_study import StudyMatrices
 
 
 class Results:
@@ -298,11 +299,11 @@ class Results:
         return list(self._source.matrices)
 
     @cached_property
-    def _source(self) -> "Source":
-        from passband.matrices.matrix import Source
+    def _source(self) -> "StudyMatrices":
+        from passband.matrices.of_study import StudyMatrices
 
         read_ood = partial(getattr, self, "ood")  # which can be pickled, with its matrices
-        return Source(self.table, read_ood, self.study if self.is_known else None)
+        return StudyMatrices(self.table, read_ood, self.study if self.is_known else None)
 
     @cached_property
     def ood(self) -> "xr.Dataset":

@@ -88,7 +88,7 @@ def write(results: Results, target: Path) -> list[str]:
 
 def collect(results: Results) -> "Content":
     """Return what the page of a study shows. Parts that are missing are left out."""
-    from passband.matrices.matrix import Source
+    from passband.matrices.of_study import StudyMatrices
     from passband.prediction.matrix.predicted_matrix import predicted_matrices
     from passband.reports.page import files, page
     from passband.reports.page.numbers import Numbers, numbers
@@ -112,7 +112,7 @@ def collect(results: Results) -> "Content":
         # An earlier version made both, and its figure shows something else.
         figures.pop("prediction", None)
     with _table(results) as table:
-        source = Source(table, stores[layout.OOD], study)
+        source = StudyMatrices(table, stores[layout.OOD], study)
         if table is not None:
             found = numbers(source.matrices, confidence)
             unlearned = sentence(source.matrices)

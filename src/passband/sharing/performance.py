@@ -17,7 +17,8 @@ from passband.axes import AXES
 from passband.grid import Axes, Condition, axes_of
 from passband.groups import may_have
 from passband.learning.network_files import Network
-from passband.matrices.matrix import Matrix, matrices
+from passband.matrices.matrix import Matrix
+from passband.matrices.of_study import matrices
 from passband.network_id import NetworkId
 from passband.results import Results, layout
 from passband.storage import StoreError, datasets, records

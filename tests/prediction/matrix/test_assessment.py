@@ -6,7 +6,8 @@ import xarray as xr
 from matrices import GRID, make_metrics, make_profiles, make_table
 
 from passband.config import FEWEST_PREDICTED, load
-from passband.matrices.matrix import GROUP, matrices
+from passband.matrices.of_study import matrices
+from passband.matrices.stored import GROUP
 from passband.prediction import gaussian_process
 from passband.prediction.matrix import assessment
 from passband.prediction.matrix.known_dice import TooFewError

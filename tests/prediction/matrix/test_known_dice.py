@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from matrices import GRID, make_table
 
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.prediction.matrix.known_dice import (
     has_networks,
     large_enough,

@@ -5,7 +5,7 @@ import pytest
 from matrices import make_metrics, make_profiles, make_table, matrix
 from sklearn.metrics import r2_score
 
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.prediction import gaussian_process
 from passband.prediction.covariance import PROFILES
 from passband.prediction.matrix import level_scores

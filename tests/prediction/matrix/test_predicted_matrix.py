@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from passband.matrices.matrix import GROUP, MatrixName
+from passband.matrices.stored import GROUP, MatrixName
 from passband.prediction.matrix.predicted_matrix import LeftOut, predicted_matrices
 
 

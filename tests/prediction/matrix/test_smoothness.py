@@ -6,7 +6,7 @@ import xarray as xr
 from matrices import GRID, make_metrics, of_dice
 
 from passband.grid import Axes, Condition
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.prediction.matrix.smoothness import neighbours, smoothness
 
 

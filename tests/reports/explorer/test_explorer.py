@@ -11,7 +11,7 @@ from explored import large_results, large_study
 
 from passband.config import Microscope, Specimen
 from passband.grid import Condition
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.optics import ctf
 from passband.reports.explorer import explorer, lens, matrix_blocks
 

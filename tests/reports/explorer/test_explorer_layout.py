@@ -13,7 +13,7 @@ from PIL import Image
 from recommended import make_study
 
 from passband import cli
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.reports.explorer import content, explorer
 
 pytestmark = pytest.mark.slow

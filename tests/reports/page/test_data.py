@@ -11,7 +11,7 @@ from report_content import make_content, make_stores
 
 from passband.config import Microscope
 from passband.grid import Condition
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.optics import ctf
 from passband.reports.page import data, page
 

@@ -20,7 +20,7 @@ from report_content import PAPER, make_content, make_stores, make_study, numbers
 from passband.axes import MAIN_AXES
 from passband.config import validate
 from passband.grid import Axes
-from passband.matrices.matrix import matrices
+from passband.matrices.of_study import matrices
 from passband.prediction.matrix.predicted_matrix import predicted_matrices
 from passband.reports.page import page
 from passband.reports.page import text as page_text

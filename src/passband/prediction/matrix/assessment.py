@@ -11,7 +11,8 @@ import xarray as xr
 
 from passband.analysis.bootstrap import interval_edges, percentile_interval, with_interval
 from passband.analysis.profiles import Profiles
-from passband.matrices.matrix import Matrix, group_coordinates, together
+from passband.matrices.matrix import Matrix
+from passband.matrices.stored import group_coordinates, together
 from passband.prediction.matrix.known_dice import (
     TooFewError,
     has_networks,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from passband.matrices.matrix import MatrixName, by_matrix
+from passband.matrices.stored import MatrixName, by_matrix
 
 #: Distances of the process: the predictor of Passband, and its rival.
 PREDICTOR = "T(q)"

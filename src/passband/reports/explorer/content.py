@@ -11,7 +11,8 @@ import xarray as xr
 from passband import __version__
 from passband.config import Study
 from passband.figures.matrix import losses, outermost
-from passband.matrices.matrix import Matrix, MatrixName
+from passband.matrices.matrix import Matrix
+from passband.matrices.stored import MatrixName
 from passband.reports.explorer import lens as explorer_lens
 from passband.reports.explorer import matrix_blocks
 from passband.reports.explorer.explorer import Blocks

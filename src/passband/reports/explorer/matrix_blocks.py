@@ -10,7 +10,8 @@ from passband.analysis.information import PAIR
 from passband.analysis.ood import MATRICES, SELECTIONS
 from passband.axes import AXES
 from passband.grid import Condition
-from passband.matrices.matrix import Matrix, MatrixName
+from passband.matrices.matrix import Matrix
+from passband.matrices.stored import MatrixName
 from passband.reports.explorer.explorer import Blocks
 
 #: Metrics of transfer functions that are stored if the page cannot compute them.
