@@ -85,7 +85,8 @@ def against_bare(table: Table, case: Case, replicas: int, groups: int = 1) -> No
     conditions.
     """
     camera, device = case.camera, case.device
-    loaded, nets = case.loaded(camera), case.networks(replicas)
+    loaded = case.loaded(camera)
+    nets = case.networks(replicas)
     precision = backend.precision(Training(), case.architecture, device)
     layout = devices.layout(precision, device)
     bare = [n.to(device, memory_format=layout).eval() for n in case.networks(replicas).values()]
@@ -127,7 +128,8 @@ def against_bare(table: Table, case: Case, replicas: int, groups: int = 1) -> No
 def against_counts(table: Table, case: Case, replicas: int) -> None:
     """Compare the time to evaluate networks with the time without the sums of confidence."""
     camera = case.camera
-    loaded, nets = case.loaded(camera), case.networks(replicas)
+    loaded = case.loaded(camera)
+    nets = case.networks(replicas)
     precision = backend.precision(Training(), case.architecture, case.device)
     zeros = confidence.confidence([torch.zeros(case.batch, 1, 2, 2)] * replicas)
 
@@ -147,7 +149,8 @@ def against_counts(table: Table, case: Case, replicas: int) -> None:
 def growth(table: Table, case: Case) -> None:
     """Compare the time of 2 and 4 networks (or conditions) with 2 and 4 times the time of one."""
     camera = case.camera
-    loaded, nets = case.loaded(camera), case.networks(4)
+    loaded = case.loaded(camera)
+    nets = case.networks(4)
 
     def run(replicas: int, conditions: int):
         some = dict(islice(nets.items(), replicas))

@@ -40,7 +40,8 @@ ENGINES = ("passband", "abtem")
 #: Pixels of abTEM besides those of `auto` [Å].
 ABTEM_A = (0.05, 0.09, 0.3)
 #: Energies at which a column of atoms along the beam is measured, and its reference [Å].
-COLUMN_KEV, COLUMN_REFERENCE_A = (60, 80, 200, 300, 1000), 0.025
+COLUMN_KEV = (60, 80, 200, 300, 1000)
+COLUMN_REFERENCE_A = 0.025
 
 
 def structures(material: str, grid: Sampling, number: int, diameter: Diameter) -> list:

@@ -103,7 +103,8 @@ class ToldImages(MixedImages):
 
     def _drawn(self, places, draw, owners, turns):
         images, masks = super()._drawn(places, draw, owners, turns)
-        indices, structures = self._source.indices[places], self._source.structures
+        indices = self._source.indices[places]
+        structures = self._source.structures
         drawn = [
             mixture_images.drawn(self._condition, structures, int(index), draw, owner)
             for index, owner in zip(indices, owners or [None] * len(indices), strict=True)

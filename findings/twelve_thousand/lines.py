@@ -126,7 +126,8 @@ def share(
         thetas: The parameters of both lines.
     """
     rows = np.sort(generator(0, "rows").permutation(len(Y))[:ROWS])
-    Y, ends = Y[rows], (ends[0][rows], ends[1])
+    Y = Y[rows]
+    ends = (ends[0][rows], ends[1])
     of_level = ends[side].parameters[axis]
     apart, missed = [], []
     for level in np.unique(of_level):

@@ -23,7 +23,8 @@ def test_a_gap_is_to_the_network_of_the_test_specimen_and_condition():
     gold_on_cubes, cubes = (MatrixName(name, "u", "cubes") for name in ("gold", "cubes"))
     found = structure.gaps(every)
     assert [*found] == [*of]
-    i, j = 1, 4
+    i = 1
+    j = 4
     expected = of[cubes].dice.values[j, j] - of[gold_on_cubes].dice.values[i, j]
     assert found[gold_on_cubes][i, j] == expected
 

@@ -139,7 +139,8 @@ def test_only_exit_waves_depend_on_the_engine_and_the_default_is_in_no_params():
     assert other.lens_params() == Microscope().lens_params()
     # On the same pixels, the waves are others.
     same = {"multislice_pixel_A": 0.05}
-    ours, theirs = Microscope(**same), Microscope(**same, engine="abtem")
+    ours = Microscope(**same)
+    theirs = Microscope(**same, engine="abtem")
     assert ours.multislice == theirs.multislice
     assert ours.exit_wave_params() != theirs.exit_wave_params()
 

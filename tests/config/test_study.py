@@ -798,7 +798,8 @@ def test_pixels_too_coarse_for_abtem_are_refused(oversampling, least):
         validate({"microscope": given | {"multislice_pixel_A": 0.3 / oversampling}})
     kept = validate({"microscope": given | {"multislice_pixel_A": least}}).microscope
     # From there on, abTEM's aperture is 1 up to the cutoff of the image, see `abtem.antialias`.
-    taper, cutoff = 0.01, 1 / 3
+    taper = 0.01
+    cutoff = 1 / 3
     assert (cutoff - taper) / kept.multislice.pixel_A >= kept.wave_sampling.cutoff
 
 

@@ -609,7 +609,9 @@ def outlines(ax):
 def test_examples_are_of_the_training_condition_and_the_worst_at_its_dose_and_of_all():
     grid = ONE | {"defocus_nm": [5.0, 10.0, 20.0], "dose_e_per_A2": [100.0, 1000.0]}
     data = make_ood(grid)
-    low, high = [0.5, 0.4, 0.7], [0.9, 0.8, 0.6]  # by defocus, at each dose
+    # by defocus, at each dose
+    low = [0.5, 0.4, 0.7]
+    high = [0.9, 0.8, 0.6]
     data.dice[..., 3, :] = np.stack([low, high], -1).ravel()
     (of,) = matrices(metrics=data)
     own = of.train[3]

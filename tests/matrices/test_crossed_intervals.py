@@ -29,7 +29,8 @@ def test_two_parts_have_satterthwaites_degrees_of_freedom():
 
 
 def test_an_unknown_part_is_left_out_and_without_any_there_is_no_interval():
-    known, unknown = Part(np.array([0.01, 0.0]), np.array(4.0)), Part(np.full(2, np.nan), 0.0)
+    known = Part(np.array([0.01, 0.0]), np.array(4.0))
+    unknown = Part(np.full(2, np.nan), 0.0)
     expected = [0.1 * stats.t.ppf(0.975, 4), 0]
     np.testing.assert_allclose(half_width(0.95, known, unknown), expected)
     assert np.isnan(half_width(0.95, unknown, unknown)).all()
@@ -39,7 +40,9 @@ def test_an_unknown_part_is_left_out_and_without_any_there_is_no_interval():
 def test_known_components_of_a_balanced_study():
     """With thousands of degrees of freedom, the width is that of a normal distribution."""
     random = np.random.default_rng(1)
-    a, b, e = 0.03 * random.normal(size=(3000, 1)), 0.05 * random.normal(size=3000), 0.02
+    a = 0.03 * random.normal(size=(3000, 1))
+    b = 0.05 * random.normal(size=3000)
+    e = 0.02
     Y = a + b + e * random.normal(size=(3000, 3000))
     half = half_width(0.95, of_mean(Y.mean(1)), of_mean(Y.mean(0)))
     expected = np.sqrt((0.03**2 + 0.05**2) / 3000)
@@ -49,7 +52,8 @@ def test_known_components_of_a_balanced_study():
 def test_jackknife_of_a_mean_is_its_standard_error():
     samples = np.random.default_rng(2).normal(size=7)
     without = np.array([np.delete(samples, k).mean() for k in range(7)])
-    found, expected = jackknife(without), of_mean(samples)
+    found = jackknife(without)
+    expected = of_mean(samples)
     assert found.variance == pytest.approx(expected.variance)
     assert found.freedom == expected.freedom
     assert np.isnan(jackknife(np.empty(0)).variance)
@@ -93,8 +97,10 @@ def test_a_condition_alone_keeps_its_own_variance():
 
 def test_single_replicas_have_what_the_others_lead_to_expect():
     _, found, level = drawn(400, 3, 6)
-    freedom, missing = np.full(400, 2.0), np.arange(0, 400, 4)
-    freedom[missing], found[missing] = 0, np.nan
+    freedom = np.full(400, 2.0)
+    missing = np.arange(0, 400, 4)
+    freedom[missing] = 0
+    found[missing] = np.nan
     part = moderated(found, freedom, level)
     assert np.isfinite(part.variance).all()
     np.testing.assert_allclose(part.freedom[1] - part.freedom[0], 2, rtol=0.2)
@@ -104,7 +110,8 @@ def test_single_replicas_have_what_the_others_lead_to_expect():
 
 def test_order_changes_nothing_and_cells_that_do_not_count_tell_nothing():
     _, found, level = drawn(50, 3, 6)
-    freedom, order = np.full(50, 2.0), np.random.default_rng(5).permutation(50)
+    freedom = np.full(50, 2.0)
+    order = np.random.default_rng(5).permutation(50)
     part, turned = (moderated(found[k], freedom, level[k]) for k in (slice(None), order))
     np.testing.assert_allclose(turned.variance, part.variance[order])
     np.testing.assert_allclose(turned.freedom, part.freedom[order])

@@ -35,7 +35,8 @@ def study() -> Study:
 
 def predicting(found: float, wrong: float) -> np.ndarray:
     """Return counts (structure, outcome) of a network, as shares of particle and other pixels."""
-    tp, fp = np.round(found * TRUE), np.round(wrong * (PIXELS - TRUE))
+    tp = np.round(found * TRUE)
+    fp = np.round(wrong * (PIXELS - TRUE))
     return np.stack([tp, fp, TRUE - tp], -1)
 
 
@@ -67,7 +68,9 @@ def at_home(good, bad):
     return lambda train, replica, test: bad.get((train, replica), good) if train == test else good
 
 
-GOOD, ALL, NOTHING = predicting(0.9, 0.02), predicting(1, 1), predicting(0, 0)
+GOOD = predicting(0.9, 0.02)
+ALL = predicting(1, 1)
+NOTHING = predicting(0, 0)
 
 
 def test_a_mask_of_all_pixels_or_of_none_is_not_learned_and_each_replica_counts(study):

@@ -28,7 +28,8 @@ SPECIMENS = ["gold", "silver"]
 def make_table(own=False) -> xr.Dataset:
     """Return a table of two specimens whose last training condition is no test condition."""
     random = np.random.default_rng(0)
-    rows, tests = [*IDS, MIXED], IDS[:3] if own else IDS
+    rows = [*IDS, MIXED]
+    tests = IDS[:3] if own else IDS
     counts = random.integers(1, 99, (2, 1, len(rows), 2, 2, len(tests), 5, 3)).astype(float)
     counts[0, 0, 1, 1] = np.nan
     network = ("specimen", "architecture", "train", "replica")

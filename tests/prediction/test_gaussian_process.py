@@ -105,7 +105,8 @@ def case(request, grid):
     rows = np.arange(0, 24, 3)
     if request.param in ("replicas", "missing cells"):
         rows = random.permutation([*rows, *rows[:4], rows[0]])  # one, two or three replicas
-    train, test = grid[rows], grid[:24:4]
+    train = grid[rows]
+    test = grid[:24:4]
     Y = smooth(train, test) + 0.03 * random.normal(size=(len(rows), 6))
     Y += 0.03 * random.normal(size=(len(rows), 1))
     if request.param == "missing cells":
@@ -165,7 +166,8 @@ def lens_and_dose(a, b):
 def test_other_distances_make_another_process(case, between):
     kernel = Kernel(("defocus", "dose"), (10.0, 0.3), lens_and_dose)
     process = fit(*case, kernel=kernel)
-    block, few = process._block, between[:5]
+    block = process._block
+    few = between[:5]
     assert len(process.theta) == 2 * 4 + 4
     theta = process.theta + 0.1
     steps = 1e-5 * np.eye(len(theta))
@@ -175,7 +177,9 @@ def test_other_distances_make_another_process(case, between):
     ]
     np.testing.assert_allclose(block.objective(theta)[1], numeric, rtol=1e-5, atol=1e-5)
     known = np.isfinite(case[0]).any(1)
-    Y, train, test = case[0][known], case[1][known], case[2]
+    Y = case[0][known]
+    train = case[1][known]
+    test = case[2]
     expected = dense(process, Y, train, test, few, test)
     np.testing.assert_allclose(process._logits(few, test)[0], expected[0], rtol=1e-6)
     # What the distances do not see cannot matter.

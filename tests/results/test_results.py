@@ -58,7 +58,8 @@ def test_structures_have_the_files_of_their_sets(tmp_path):
     assert found.names == (SMALLEST.study.seed, "gold", "train")
     assert found.microscope == SMALLEST.microscope
     assert list(found.files) == results.waves("gold", "train")
-    sets, size = ["", "en0200.00"], SMALLEST.study.structures_per_shard
+    sets = ["", "en0200.00"]
+    size = SMALLEST.study.structures_per_shard
     every = results.structures("gold", "train", sets).sets
     assert {id: list(each.files) for id, each in every.items()} == {
         id: results.waves("gold", "train", [id]) for id in sets

@@ -19,7 +19,8 @@ def main(snakemake):
         # If jobs have several training conditions, the file's condition is a param.
         one, there = params.get("condition"), {}
         network, found = networks.load_first(input.weights[0], one and {"condition": one})
-        specimen, device = found.specimen, devices.device()
+        specimen = found.specimen
+        device = devices.device()
         structures = Structures.of_params(params, specimen, "test", input.waves)
         microscope = structures.microscope
         acquired = Acquisition.from_microscope(microscope, found.normalisation, device)

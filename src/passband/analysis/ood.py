@@ -76,7 +76,8 @@ def selections(matrix: Matrix) -> dict[str, xr.Variable]:
         Each of :data:`SELECTIONS`, (train, test). Missing replicas are ignored. The Dice is NaN if
         all replicas are missing.
     """
-    dice, losses = matrix.by_network, matrix.training.val_loss.compute()
+    dice = matrix.by_network
+    losses = matrix.training.val_loss.compute()
     chosen = dice.isel(replica=losses.fillna(np.inf).argmin("replica"))
     rules = ("lowest validation loss on the training condition", "oracle: by the test condition")
     choices = {}

@@ -118,7 +118,8 @@ def _with_the_same_masks(study: Study, structures: LoadedStructures) -> list[Con
     tests = study.test_conditions
     middle = study.middle_condition
     middle = middle if middle in tests else tests[0]
-    masks, pixels = structures.under(middle).masks, study.microscope.under(middle).pixel_size_A
+    masks = structures.under(middle).masks
+    pixels = study.microscope.under(middle).pixel_size_A
     same: dict[str, bool] = {}
     for condition in tests:
         if (id := wave_set(condition)) not in same:

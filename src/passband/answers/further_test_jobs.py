@@ -75,7 +75,8 @@ class Work:
     @cached_property
     def structures(self) -> dict[str, LoadedStructures]:
         """The test structures by specimen. All training jobs of a process share them."""
-        study, device = self.results.study, devices.device()
+        study = self.results.study
+        device = devices.device()
         return {
             name: self.results.structures(name, "test", study.test_waves).load(device)
             for name in study.specimens

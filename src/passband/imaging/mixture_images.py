@@ -93,7 +93,8 @@ def _intensities(
     groups: dict[tuple[str, Optics], list[int]] = {}
     lenses, doses = [], []
     for place, condition in enumerate(conditions):
-        microscope, index = acquisition.microscope.under(condition), int(split.indices[place])
+        microscope = acquisition.microscope.under(condition)
+        index = int(split.indices[place])
         optics = acquisition.microscope.optics(condition)
         lens, dose = acquisition.lens(optics, split.structures, index, condition, draw)
         lenses.append(lens)

@@ -28,7 +28,8 @@ def noise_seeds(
             validation and test images, which all networks share.
     """
     # The id is made once, since making it takes longer than making a seed.
-    names, id = structures.names, condition.id
+    names = structures.names
+    id = condition.id
     owner = () if replica is None else ("replica", replica)
     return [seed(*names, int(i), id, "noise", *owner, draw) for i in indices]
 

@@ -121,7 +121,8 @@ class LoadedStructures:
         """
         id = wave_set(condition)
         if id not in self.sets:
-            of, values = self.structures, id or "the study's own values"
+            of = self.structures
+            values = id or "the study's own values"
             raise StoreError(f"{of.specimen}, {of.split}: there are no exit waves with {values}")
         return self.sets[id]
 

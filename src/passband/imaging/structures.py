@@ -82,7 +82,8 @@ class Structures:
         _, rows = self.open()
 
         def arrays() -> Iterable[tuple[int, np.ndarray, np.ndarray]]:
-            open_shard, waves = None, None
+            open_shard = None
+            waves = None
             for index, shard, place in rows:
                 if shard != open_shard:  # the structures of a shard follow each other
                     open_shard = shard

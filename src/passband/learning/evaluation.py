@@ -194,7 +194,9 @@ def evaluate(
     arrays = {name: variable.values for name, variable in record.data_vars.items()}
     for s, specimen, k in progress(missing):
         split = structures[specimen].under(conditions[k])
-        start, outcomes, parts = 0, [], []
+        start = 0
+        outcomes = []
+        parts = []
         for images in shared.batches(acquisition, split, conditions[k], batch_size):
             images = images.contiguous(memory_format=layout)
             masks = split.truth[start : start + len(images)]

@@ -53,7 +53,9 @@ class ReplicaJob:
         host_bytes: float,
         log: Callable[[str], object],
     ):
-        self.specimen, self.architecture, self._log = splits[0].specimen, architecture, log
+        self.specimen = splits[0].specimen
+        self.architecture = architecture
+        self._log = log
         self._waves: str | None = None
         self.device = devices.device()
         self._host_bytes = host_bytes

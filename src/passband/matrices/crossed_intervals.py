@@ -86,7 +86,8 @@ def moderated(
     scatter = np.log(found[used]) - digamma(half) + np.log(half)
     different = int(used.sum(networks).max())
     power = min(1, (different - 1) // 4)
-    middle, width = level[used].mean(), np.ptp(level[used]) or 1.0
+    middle = level[used].mean()
+    width = np.ptp(level[used]) or 1.0
     # Beyond the other cells, the line may be anywhere.
     x = (np.clip(level, level[used].min(), level[used].max()) - middle) / width
     terms = x[..., None] ** np.arange(power + 1)

@@ -40,7 +40,8 @@ def unlearned(source: "StudyMatrices", study: Study) -> xr.DataArray:
         {n: c.variable for n, c in table.coords.items() if {*c.dims} <= {*_NETWORK}},
         _NETWORK,
     )
-    evaluation, pixels = study.evaluation, study.microscope.field_px**2
+    evaluation = study.evaluation
+    pixels = study.microscope.field_px**2
     several = evaluation.bootstrap > 0 and table.sizes["structure"] > 1
     confidence = evaluation.confidence if several else None
     for matrix in source.matrices:

@@ -11,8 +11,10 @@ import xarray as xr
 from passband.scores import OUTCOMES, STATISTICS, dice
 from passband.storage.records import MICROSCOPE
 
-#: Largest value of a packed score, which is a score of 1; and the value of a missing score.
-LARGEST, MISSING = 254, 255
+#: Largest value of a packed score, which is a score of 1.
+LARGEST = 254
+#: The value of a missing score.
+MISSING = 255
 #: The variable with the Dice of images, which only packed tables have.
 IMAGE_DICE = "image_dice"
 #: The beginning of the names of variables under each network's own training condition.

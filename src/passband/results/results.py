@@ -252,7 +252,8 @@ class Results:
         if first is not None:
             shards = -(-first // self.study.study.structures_per_shard)
             files = [of_set[:shards] for of_set in files]
-        microscope, seed = self.study.microscope, self.study.study.seed
+        microscope = self.study.microscope
+        seed = self.study.study.seed
         return Structures(seed, specimen, split, microscope, tuple(chain.from_iterable(files)))
 
     def spectrum_structures(self, specimen: str) -> "list[Structures]":

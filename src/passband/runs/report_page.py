@@ -105,7 +105,8 @@ def collect(results: Results) -> "Content":
         lacking = [*_missing(run), *lacking]
     cells = training_jobs.cells_of(study)
     confidence = study.evaluation.confidence if study.evaluation.bootstrap else None
-    found, unlearned = Numbers(), ""
+    found = Numbers()
+    unlearned = ""
     predicted = stores[layout.PREDICTION]
     figures = _figures(results)
     if predicted is not None and "smoothness" not in predicted:

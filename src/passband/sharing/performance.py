@@ -75,7 +75,8 @@ class Performance:
         if not np.isclose(found[0].training.val_loss.values.item(), loss, rtol=1e-5, atol=0):
             return None, f"{source} was made with other weights: the validation loss differs"
         each = np.stack([matrix.images(0)[0] for matrix in found])
-        images, ids = each.shape[-1], found[0].columns
+        images = each.shape[-1]
+        ids = found[0].columns
         if not (own := found[0].axes.own):
             seen = (network.condition, *found[0].test)
             named = {name for condition in seen for name, _ in condition.further}

@@ -44,7 +44,9 @@ class AbtemMultislice:
     """
 
     def __init__(self, sampling: Sampling, energy: float, device: str = "cpu"):
-        self.sampling, self.energy, self._device = sampling, energy, device
+        self.sampling = sampling
+        self.energy = energy
+        self._device = device
         self._abtem = _imported()
 
     def wave(self, atoms: Atoms) -> np.ndarray:
@@ -54,7 +56,8 @@ class AbtemMultislice:
             PassbandError: If the cell of the atoms is not the field, or if the memory of the
                 machine or of the GPU is not sufficient.
         """
-        px, field_A = self.sampling.px, self.sampling.field_A
+        px = self.sampling.px
+        field_A = self.sampling.field_A
         if not np.allclose(sides := atoms.cell.lengths()[:2], field_A):
             raise PassbandError(
                 f"a structure of {sides[0]:g} × {sides[1]:g} Å: must fill the multislice grid, "

@@ -125,7 +125,8 @@ def simulate(
             :func:`passband.specimens.structures.draw`; or if abTEM cannot compute, see
             :class:`passband.specimens.abtem_engine.AbtemMultislice`.
     """
-    sampling, waves = microscope.sampling, microscope.wave_sampling
+    sampling = microscope.sampling
+    waves = microscope.wave_sampling
     multislice = engine(microscope, device)
     shape = len(indices), specimen.thermal.configurations, waves.cropped, waves.cropped
     spectrum = np.empty(shape, np.complex64)

@@ -49,7 +49,9 @@ def test_networks_that_are_left_out_have_the_same_test_images(known):
 
 def test_parameters_are_found_from_a_part_of_many_rows(known, monkeypatch):
     Y, profiles = known
-    out, sizes, fit = profiles.parameters["defocus_nm"] == 15, [], gaussian_process.fit
+    out = profiles.parameters["defocus_nm"] == 15
+    sizes = []
+    fit = gaussian_process.fit
     monkeypatch.setattr(level_scores, "ROWS", 9)
     monkeypatch.setattr(
         gaussian_process,

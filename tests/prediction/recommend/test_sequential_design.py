@@ -90,7 +90,8 @@ def test_each_choice_is_the_one_that_reduces_the_variance_most(known, monkeypatc
 def test_further_test_conditions_have_the_variance_of_the_model(known):
     """The variance of a cell is that of `predict`, for test conditions that were not fitted."""
     model, profiles, _ = known
-    hidden, test = profiles[[1, 2, 3]], profiles[[4, 8]]
+    hidden = profiles[[1, 2, 3]]
+    test = profiles[[4, 8]]
     modes = model.modes(hidden, test)
     variance = np.einsum("kii,jk->ij", modes.covariance, modes.projection)
     variance += modes.rest + modes.noise

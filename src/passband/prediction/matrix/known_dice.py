@@ -22,7 +22,8 @@ def large_enough(matrices: Iterable[Matrix]) -> list[Matrix]:
     Raises:
         TooFewError: If no matrix is left.
     """
-    found, most = [], 0
+    found = []
+    most = 0
     for matrix in matrices:
         matrix = matrix.of_conditions()
         fewest = min(int(has_networks(matrix).sum()), len(matrix.columns))

@@ -24,7 +24,8 @@ _BYTES = 5_800_000
 #: base64: with 16 bits, and with 8 bits. With more, they are left out.
 _SINGLE_BYTES = {"u2": 1_000_000, "u1": 2_500_000}
 #: Steps of stored Dice, and of stored numbers that are not compared with each other.
-_FINE, _COARSE = 2e-5, 1e-4
+_FINE = 2e-5
+_COARSE = 1e-4
 
 #: Sentences on metrics that the page derives from Dice, and on other metrics.
 DERIVED = {

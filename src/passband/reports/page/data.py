@@ -61,7 +61,8 @@ def matrix(matrices: Sequence[Matrix]) -> Data:
 def decay(matrices: Sequence[Matrix]) -> Data:
     """Return the pairs of conditions that differ in one axis at most, as CSV."""
     # The table of a large matrix would not fit into memory, so only a part of it is made at a time.
-    axes, rows = matrices[0].axes.names, range(len(matrices[0].rows))
+    axes = matrices[0].axes.names
+    rows = range(len(matrices[0].rows))
     step = max(1, _CELLS // len(matrices[0].columns))
     parts = [
         _single_changes(by_cell([each.take(rows[first : first + step]) for each in matrices]), axes)

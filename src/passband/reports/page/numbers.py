@@ -80,12 +80,15 @@ def numbers(matrices: Sequence[Matrix], confidence: float | None) -> Numbers:
     failed = sum(int(matrix.unlearned.sum()) for matrix in matrices if matrix.name.is_own)
     matrices = [matrix.of_conditions() for matrix in matrices]
     first = matrices[0]
-    structures, replicas = first.structures, len(first.replicas)
+    structures = first.structures
+    replicas = len(first.replicas)
     sums = _Sums(_single_changes(first))
     samples = _samples(structures, replicas)
     if confidence is None:
         samples = tuple(weights[:1] for weights in samples)
-    every, learned, own_rows = {}, {}, {}
+    every = {}
+    learned = {}
+    own_rows = {}
     for matrix in matrices:
         if not matrix.name.is_own:
             continue
