@@ -92,15 +92,17 @@ def _auto_or_pixel(value: Any) -> Any:
 
 
 def _converged_A(microscope: "Microscope") -> float:
-    """Return the pixel size of multislice that gives exit waves with an error below 2% [Å].
+    """Return the pixel size of multislice with which exit waves have a small error [Å].
 
-    The formulas are from trials at 60 to 2,000 kV with the specimen that needs the smallest pixels:
-    a platinum particle at rest, with ⟨110⟩ along the beam. The error of an exit wave is the error
-    at spatial frequencies up to the cutoff. Electrons that are scattered beyond an angle
-    proportional to √λ lose their phase relation along a column of atoms and do not return to small
-    angles. Slow electrons are scattered more. docs/scripts/convergence.py measures the error.
+    The error is below 2%, or below 3% under 200 kV. The formulas are from trials at 60 to 2,000 kV
+    with the specimen that needs the smallest pixels: a platinum particle at rest, with ⟨110⟩ along
+    the beam. The error of an exit wave is the error at spatial frequencies up to the cutoff.
+    Electrons that are scattered beyond an angle proportional to √λ lose their phase relation along
+    a column of atoms and do not return to small angles. Slow electrons are scattered more.
+    docs/scripts/convergence.py measures the error.
 
     abTEM distributes an atom over four pixels, which blurs all atoms of a column in the same way.
+    So its pixels do not depend on the energy.
     """
     if microscope.engine == "abtem":
         return round(min(0.02, 0.1 * microscope.wave_sampling.pixel_A), 4)
@@ -150,16 +152,16 @@ class Microscope(Block):
     )
     engine: Literal["passband", "abtem"] = key(
         "passband",
-        "What computes exit waves: Passband's multislice, or that of abTEM, which takes many times "
-        "as long for the same error, see docs/specimens.md.",
+        "What computes exit waves: Passband's multislice, or that of abTEM, which takes a hundred "
+        "times as long for the same error, see docs/specimens.md.",
         since="0.3.0",
     )
     multislice_pixel_A: AutoPixel = key(
         "auto",
         "Largest side of a pixel of the multislice grid, at most `pixel_size_A`. Exit waves are "
         "computed on the multislice grid, and cropped in Fourier space to the frequencies of the "
-        "image. `auto` gives exit waves with an error below 2%, see docs/specimens.md; it is "
-        "smaller for abTEM. With larger pixels, multislice is faster.",
+        "image. `auto` gives exit waves with an error below 2%, or below 3% under 200 kV, see "
+        "docs/specimens.md; it is smaller for abTEM. With larger pixels, multislice is faster.",
         "Å",
     )
     coherence: Literal["focal-series", "quasi-coherent"] = key(
