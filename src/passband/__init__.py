@@ -7,9 +7,9 @@ package:
 >>> import passband
 >>> demo = passband.open("demo")  # a study by its name, its file or its folder
 
-Its results are a matrix M(i, j), the mean Dice of networks that were trained under condition i and
-tested under condition j, of each specimen, architecture and test specimen. This draws how Dice
-decays with the distance of the test condition from the training condition:
+Its results are matrices, one for each specimen, architecture and test specimen: M(i, j) is the mean
+Dice of networks that were trained under condition i and tested under condition j. This draws how
+Dice decays with the distance of the test condition from the training condition:
 
 >>> (matrix,) = demo.matrices()
 >>> points = matrix.metrics.plot.scatter(x="distance", y="dice")

@@ -61,9 +61,9 @@ def open(noun: str | Path) -> "Experiment":
 class Experiment(Results):
     """A study with its results, its networks and its images.
 
-    :meth:`matrices` has M(i, j) of each specimen, architecture and test specimen. Stores are opened
-    when they are first used: `table` (Dice and counts of every network on every test image), `ood`,
-    `information`, `prediction` and `distances` are xarray Datasets, which docs/metrics.md
+    :meth:`matrices` returns M(i, j) of each specimen, architecture and test specimen. Stores are
+    opened when they are first used: `table` (Dice and counts of every network on every test image),
+    `ood`, `information`, `prediction` and `distances` are xarray Datasets, which docs/metrics.md
     describes. `study` is the configuration.
 
     Example:

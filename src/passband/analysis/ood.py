@@ -1,4 +1,4 @@
-"""Out-of-distribution (OOD) metrics, computed from the table of results.
+"""Out-of-distribution (OOD) metrics of matrices.
 
 M(i, j) is the mean Dice, over test structures and replicas, of networks that were trained under
 condition i and are tested under condition j.

@@ -40,7 +40,7 @@ DRAWS = 32
 class Profiles:
     """The profiles of conditions, which all have the same frequencies.
 
-    A mixture of conditions has no profile. Where one stands in its place, its numbers are NaN.
+    A mixture of conditions has no profile. If its id is among `ids`, its numbers are NaN.
 
     Attributes:
         ids: (condition,) of str. An id may occur several times.

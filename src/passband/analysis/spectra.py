@@ -38,8 +38,8 @@ def mean_spectrum(structures: "Iterable[Structures]") -> Spectrum:
     """Return a specimen's mean spectrum over structures, from their files of exit waves.
 
     Args:
-        structures: Those with the study's own values only give one curve. Each set of exit waves
-            has structures of one split.
+        structures: Structures of one split or several, with different sets of exit waves. If the
+            only set is that of the study's own values, the result is one curve.
 
     Raises:
         StoreError: If a file is missing or damaged, or has other structures.

@@ -66,8 +66,9 @@ class TestedNetworks:
 
     Attributes:
         results: The study, or the folder of a published network.
+        specimen: The test specimen.
         matrices: The matrices of the test specimen.
-        extra: For each matrix, the same networks under further conditions, see
+        extra: The matrices of the same networks under further conditions, in the same order, see
             :func:`passband.answers.further_tests.read_extra`; None without any.
         ranked: The networks that are ranked. With None, all networks are ranked.
         means: Whether the Dice of a network is the mean over replicas, see :meth:`of_replicas`.
@@ -230,7 +231,7 @@ class TestedNetworks:
 
     @cached_property
     def of_groups(self) -> list[TestedGroup]:
-        """The networks of each specimen and architecture that has any of a single condition."""
+        """The networks of each matrix that has some of a single training condition."""
         places = [self.extra[0].columns.index(condition.id) for condition in self.further]
         groups = []
         for k, matrix in enumerate(self.matrices):

@@ -121,8 +121,8 @@ class Structures:
     def open(self) -> tuple[list[xr.Dataset], list[tuple[int, int, int]]]:
         """Return the metadata of a single set's shards, and where each structure is.
 
-        Each row has the structure's index within the split, its shard, and its position in the
-        shard. Rows are sorted by the index. Errors are those of :meth:`load`.
+        For each structure: its index within the split, the index of its shard, and its position in
+        the shard, sorted by the first. Errors are those of :meth:`load`.
         """
         shards = [datasets.read_metadata(path, datasets.WAVES) for path in self.files]
         datasets.check_many(shards, self.files, "structure", self._attributes)

@@ -1,1 +1,1 @@
-"""M(i, j), the Dice of networks under conditions, and what a table of results says of it."""
+"""M(i, j), the Dice of networks under conditions, from a table of results or OOD metrics."""

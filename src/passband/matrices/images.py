@@ -1,8 +1,8 @@
-"""What a table of results says about images: one face for its two formats.
+"""The images of a table of results, whichever of the two formats it has.
 
 A table has the counts of pixels of every image, or it is packed, see
-:mod:`passband.matrices.packed`. :func:`images_of` tells them apart, and nothing else does. Nothing
-is converted, and images are read when they are asked for.
+:mod:`passband.matrices.packed`. Only :func:`images_of` tells them apart. Nothing is converted, and
+images are read when they are asked for.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ class Images(ABC):
 
     Attributes:
         table: The table of results, or those of its cells that belong to a matrix.
-        rounding: Differences of Dice that come from rounding alone.
+        rounding: The largest error that rounding causes in the Dice of an image.
     """
 
     rounding: float
@@ -106,7 +106,7 @@ class Images(ABC):
         return self._scores(self._own.isel(train=row), ("replica", "structure"), name)
 
     def mean_scores(self, name: str = "dice") -> xr.DataArray:
-        """Return a mean score over images, (train, replica, test)."""
+        """Return the mean of a score over images; `train`, `replica`, `test` are in any order."""
         found = self.table.dice
         if name == "dice":
             return found
@@ -124,12 +124,12 @@ class Images(ABC):
         return self.table[f"{OWN}dice"].isel(train=row).values.astype(float)
 
     def of(self, table: xr.Dataset) -> "Images":
-        """Return the same for some cells of the table."""
+        """Return the images of some cells of the table, which are given as a table."""
         return type(self)(table)
 
     @abstractmethod
     def loaded(self) -> "Images":
-        """Return images to read one row after the other, which may be in memory."""
+        """Return the same images, for reading all rows in turn; they may be in memory."""
 
     @abstractmethod
     def sums(self, row: int) -> dict[str, np.ndarray]:
@@ -139,8 +139,13 @@ class Images(ABC):
     def particle_pixels(self, test_specimen: int, own: bool = False) -> np.ndarray:
         """Return the particle pixels of images that all networks have in common, float64.
 
-        They are (test, structure), or (train, structure) under own conditions. A packed table has
-        their mean over images alone, as if there were one structure.
+        Args:
+            test_specimen: Index along `test_specimen`.
+            own: Whether images are under the networks' own conditions.
+
+        Returns:
+            (test, structure), or (train, structure) under own conditions. A packed table has their
+            mean over images alone, as if there were one structure.
         """
 
     @abstractmethod
@@ -186,7 +191,7 @@ class PackedImages(Images):
 
     @reading()
     def loaded(self) -> Images:
-        # A file has many conditions, with a byte for each image.
+        # A chunk on disk has many rows, and an image is one byte.
         return PackedImages(self.table.compute())
 
     @reading()

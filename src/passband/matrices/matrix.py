@@ -35,10 +35,10 @@ class Matrix:
 
     Args:
         name: Specimen, architecture and test specimen.
-        source: The results that the matrix is from.
-        cells: Its part of the table, or of the OOD metrics.
-        images: What the table says about images; None without a table.
-        whole: The matrix that this one has a part of, if it is not whole itself.
+        source: The results of the study.
+        cells: The matrix's part of the table, or of the OOD metrics.
+        images: The images of this part of the table; None without a table.
+        whole: The matrix that this one is a part of; None if it is whole.
 
     Example:
         >>> (matrix,) = demo.matrices()
@@ -60,7 +60,7 @@ class Matrix:
         self._images = images
         self._whole = self if whole is None else whole
 
-    # ── What it is of ────────────────────────────────────────────────────────────────────────────
+    # ── Conditions ────────────────────────────────────────────────────────────────────────────────
 
     @property
     def specimen(self) -> str:
@@ -137,7 +137,7 @@ class Matrix:
             if self.is_mixture[row]
         }
 
-    # ── Networks ─────────────────────────────────────────────────────────────────────────────────
+    # ── Networks ──────────────────────────────────────────────────────────────────────────────────
 
     @cached_property
     def replicas(self) -> tuple[int, ...]:
@@ -175,7 +175,7 @@ class Matrix:
         """Which networks have results and learned, (row, replica) bool, see :attr:`unlearned`."""
         return self.trained & ~self.unlearned
 
-    # ── Dice ─────────────────────────────────────────────────────────────────────────────────────
+    # ── Dice ──────────────────────────────────────────────────────────────────────────────────────
 
     @cached_property
     def dice(self) -> xr.DataArray:
@@ -289,7 +289,7 @@ class Matrix:
 
     @property
     def has_home(self) -> bool:
-        """Whether networks were tested under their own conditions, besides the columns."""
+        """Whether networks were tested under their own conditions, apart from the columns."""
         return self._tests.has_own
 
     def home(
@@ -350,7 +350,7 @@ class Matrix:
                 )
         return stored.sel(places)
 
-    # ── Parts ────────────────────────────────────────────────────────────────────────────────────
+    # ── Parts ─────────────────────────────────────────────────────────────────────────────────────
 
     def row(self, row: int | str | Condition) -> int:
         """Return the index of a row; PassbandError if there is no such row."""
@@ -407,12 +407,12 @@ class Matrix:
         return self.take(*chosen)
 
     def loaded(self) -> "Matrix":
-        """Return the matrix for reading the images of many rows, one after the other."""
+        """Return the same matrix, for reading the images of all rows in turn."""
         images = self._tests.loaded()
         return Matrix(self.name, self.source, self._cells, images, self._whole)
 
     def sel(self, **values: Wanted) -> "Matrix":
-        """Return the conditions with some values of axes.
+        """Return the matrix of the conditions with some values of axes.
 
         Mixtures, which have no such values, are left out if training conditions are selected.
 

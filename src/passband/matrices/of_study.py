@@ -20,7 +20,7 @@ class StudyMatrices:
 
     Args:
         table: The table of results, packed or not.
-        metrics: The OOD metrics, or what reads them.
+        metrics: The OOD metrics, or a function that reads them.
         study: The configuration, which :attr:`Matrix.learned` needs.
     """
 

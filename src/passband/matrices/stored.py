@@ -1,6 +1,6 @@
-"""Results of many matrices, which are stored together along :data:`GROUP`: taken apart, and joined.
+"""Results of many matrices, which stores have together along :data:`GROUP`.
 
-:func:`by_matrix` and :func:`together` go from one to the other.
+:func:`by_matrix` takes them apart, and :func:`together` joins them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -62,7 +62,7 @@ def together(
 ) -> dict[str, xr.Variable]:
     """Return the variables of matrices as one store has them, along :data:`GROUP`.
 
-    They are NaN for a matrix that is not there, or that a variable is missing of.
+    Values are NaN where there is no matrix of these names, or a matrix lacks the variable.
 
     Args:
         names: The matrices.

@@ -244,7 +244,7 @@ class Results:
 
         Args:
             sets: The ids of their sets of exit waves.
-            first: Only the files that have the first structures, so many of them. By default, all.
+            first: Number of structures; files without any of these first ones are left out.
         """
         from passband.imaging.structures import Structures  # zarr takes a second to import
 
@@ -257,7 +257,7 @@ class Results:
         return Structures(seed, specimen, split, microscope, tuple(chain.from_iterable(files)))
 
     def spectrum_structures(self, specimen: str) -> "list[Structures]":
-        """Return those that a specimen's spectrum is computed from; none if a file is missing."""
+        """Return the structures of a specimen's spectrum, by split; none if a file is missing."""
         sets = wave_layout.spectrum_sets(self.study, specimen).items()
         found = [self.structures(specimen, split, ids) for split, ids in sets]
         files = chain.from_iterable(structures.files for structures in found)

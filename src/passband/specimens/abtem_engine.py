@@ -1,12 +1,12 @@
-"""Multislice by abTEM: the electron wave behind a structure, as the field's engine computes it.
+"""Multislice by abTEM: the electron wave behind a structure.
 
-abTEM (Madsen & Susi, *Open Research Europe* 1, 24, 2021) has the same atoms as
-:mod:`passband.specimens.multislice`, and the same slices, each with the whole projected potential
-of the atoms in it. Two things differ, and need smaller pixels:
+abTEM (Madsen & Susi, *Open Research Europe* 1, 24, 2021) is given the atoms, the potentials and the
+slices of :mod:`passband.specimens.multislice`: the whole projected potential of an atom is in the
+slice that has its nucleus. Two things differ, and need smaller pixels:
 
 - An atom is distributed over the four nearest pixels, which blurs it.
 - All frequencies beyond 2/3 of the Nyquist frequency of the multislice grid are removed, from the
-  wave and from the transmission function, and electrons that are scattered there are lost.
+  wave and from the transmission functions. Electrons that are scattered there are lost.
 """
 
 import importlib
@@ -19,8 +19,8 @@ from passband import PassbandError
 from passband.optics.sampling import Sampling
 from passband.specimens.multislice import SLICE_A
 
-#: Settings of abTEM while it computes. Its defaults can be changed by files and environment
-#: variables of the user; and FFTW would try several algorithms, and choose another one each time.
+#: Settings of abTEM while it computes, since a user's files and environment variables can change
+#: its defaults. FFTW would choose algorithms by their time, so that the last bits would vary.
 _SETTINGS = {
     "fft": "numpy",
     "precision": "float32",
@@ -32,10 +32,10 @@ _SETTINGS = {
 
 
 class AbtemMultislice:
-    """Propagates a plane wave through structures, as `Multislice` does, by abTEM.
+    """Propagates a plane wave through structures by abTEM, in place of `Multislice`.
 
     Args:
-        sampling: The multislice grid. The field of the grid is the side of the structures' cells.
+        sampling: The multislice grid, whose field is the side of the structures' cells.
         energy: Beam energy [eV].
         device: `cpu` or `gpu`.
 

@@ -61,7 +61,7 @@ def answer(found: Numbers) -> tuple[str, str, str]:
     """Return the answer in a word, and in two sentences.
 
     The word follows from the share of pairs of different conditions in which the network is as good
-    as one that was trained under the test condition, see :data:`page_numbers.CLOSE`.
+    as one that was trained under the test condition, see :data:`CLOSE`.
     """
     if not any(np.isfinite(M).any() for M in found.matrices.values()):
         return (
