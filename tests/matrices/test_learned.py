@@ -182,13 +182,14 @@ def test_a_packed_table_gives_the_same_networks(study):
     assert found.attrs["learned"] == 6
 
 
-def test_dice_that_is_rounded_up_in_a_packed_table_is_not_learned(study, monkeypatch):
+def test_dice_that_is_rounded_up_in_a_packed_table_is_not_learned(monkeypatch):
     pixels = np.arange(900, 1500)
     eighths = packed.LARGEST * 2 * pixels / (pixels + PIXELS)
     monkeypatch.setitem(globals(), "TRUE", pixels[eighths % 1 > 0.6][:5])
     small = packed.packed(make(lambda *_: predicting(1, 1)))
     small["dice"] = packed.packed_mean(small)
-    assert unlearned(small, study).all()
+    # Without intervals over images, only the rounding of Dice leaves a doubt.
+    assert unlearned(small, configuration(64, bootstrap=0)).all()
 
 
 def test_a_table_of_larger_images_judges_nothing(study):
