@@ -64,6 +64,7 @@ def test_a_packed_table_has_the_dice_of_each_image():
     np.testing.assert_array_equal(found[:, :, there], np.rint(254 * exact[:, :, there]))
     assert (found[:, :, 1] == MISSING).all()
     np.testing.assert_array_equal(small.microscope_dose_e_per_A2, [333] * 4)
+    assert packed(small) is small
     mean = packed_mean(small, DRAWN)
     np.testing.assert_allclose(
         mean[:, :, there], whole.microscope_dice[:, :, there], atol=0.5 / 254

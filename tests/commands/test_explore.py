@@ -21,6 +21,7 @@ from passband.config import validate
 from passband.grid import Axes
 from passband.matrices import learned
 from passband.matrices.of_study import matrices
+from passband.matrices.stored import NETWORK
 from passband.prediction.range_of_use import Asked
 from passband.prediction.recommend.microscopes import microscopes
 from passband.reports.explorer import content as explorer_content
@@ -160,7 +161,7 @@ def test_many_networks_are_ranked_by_means_of_replicas(
 def test_networks_that_did_not_learn_are_not_ranked(tmp_path, capsys, other, monkeypatch):
     results = make_explored(make_study(), tmp_path)
     stored = datasets.read(results / "table.zarr", datasets.TABLE)
-    coords = {name: stored[name].values for name in learned._NETWORK}
+    coords = {name: stored[name].values for name in NETWORK}
     ranked = []
     for number in (1, 16):
         failed = (np.arange(16) < number).reshape(1, 1, 16, 1)

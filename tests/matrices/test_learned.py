@@ -9,8 +9,9 @@ import xarray as xr
 from passband.analysis import ood
 from passband.config import Study, validate
 from passband.grid import Axes, Condition
-from passband.matrices import images, learned, packed
+from passband.matrices import images, packed
 from passband.matrices.of_study import StudyMatrices, matrices
+from passband.matrices.stored import NETWORK
 from passband.mixtures import MIXTURES
 from passband.scores import OUTCOMES, dice
 
@@ -47,7 +48,7 @@ def make(of_network, train=IDS, test=IDS, replicas=2, specimens=("gold",), attrs
     counts = np.full(shape, np.nan)
     for i, r, j in np.ndindex(len(train), replicas, len(test)):
         counts[:, 0, i, r, :, j] = of_network(train[i], r, test[j])
-    dims = (*learned._NETWORK, "test_specimen", "test", "structure", "outcome")
+    dims = (*NETWORK, "test_specimen", "test", "structure", "outcome")
     means = np.where(np.isnan(counts).any((-1, -2)), np.nan, dice(np.nan_to_num(counts)).mean(-1))
     return xr.Dataset(
         {"counts": (dims, counts), "dice": (dims[:-2], means.astype("float32"))},

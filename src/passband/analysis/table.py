@@ -18,6 +18,7 @@ from passband import PassbandError
 from passband.analysis.cell_means import TableMeans
 from passband.grid import Axes, Condition, axes_of, of_conditions
 from passband.groups import conditions_per_file
+from passband.matrices.stored import NETWORK
 from passband.scores import OUTCOMES, dice
 from passband.storage import DamagedError, atomic, datasets, integrity, records
 from passband.storage.records import MICROSCOPE
@@ -26,7 +27,6 @@ from passband.storage.records import MICROSCOPE
 #: as 0 ("missing").
 STATUS = {"missing": 0, "done": 1}
 
-_NETWORK = ("specimen", "architecture", "train", "replica")
 _NO_COUNT = 2**32 - 1
 #: Largest number of combinations of values that :func:`hypercube` makes from fewer conditions.
 _LARGEST_CUBE = 10_000
@@ -178,7 +178,7 @@ def storage(sizes: Mapping[str, list]) -> tuple[dict[str, int], dict[str, int] |
     A chunk has one training condition. If there are many training conditions, a file has several
     chunks, so that a variable has at most about :data:`passband.groups.MOST_FILES` files.
     """
-    chunks = dict.fromkeys(_NETWORK[:3], 1)
+    chunks = dict.fromkeys(NETWORK[:3], 1)
     together = conditions_per_file(len(sizes["train"]))
     return chunks, None if together == 1 else {**chunks, "train": together}
 
@@ -216,14 +216,14 @@ def _template(
             f"{before}dice": full(dims, "float32", units="1", long_name=dice, **attrs),
         }
 
-    cell, variables = (*_NETWORK, "test_specimen", "test"), {}
+    cell, variables = (*NETWORK, "test_specimen", "test"), {}
     # The results that are no columns of the matrix come first.
     if test_own:
         where = "under the network's own training condition"
         variables |= both("own_", cell[:-1], f"pixels by outcome {where}", f"Dice {where}")
     if microscopes:
         where = "of the first replica under drawn microscopes"
-        of_first = (*_NETWORK[:3], "test_specimen", MICROSCOPE)
+        of_first = (*NETWORK[:3], "test_specimen", MICROSCOPE)
         variables |= both("microscope_", of_first, f"pixels by outcome {where}", f"Dice {where}")
     variables |= both(
         *("", cell, "pixels by outcome: true and false positives, false negatives", "Dice"),
@@ -264,10 +264,10 @@ def _networks(sizes: dict[str, list]) -> xr.Dataset:
             },
         ),
     }
-    shape = [len(sizes[dimension]) for dimension in _NETWORK]
+    shape = [len(sizes[dimension]) for dimension in NETWORK]
     return xr.Dataset(
         {
-            name: (_NETWORK, np.full(shape, value, dtype), attrs)
+            name: (NETWORK, np.full(shape, value, dtype), attrs)
             for name, (value, dtype, attrs) in described.items()
         }
     )
@@ -307,7 +307,7 @@ def _record(
 
 def _counts(of_row: Sequence[xr.Dataset], sizes: dict[str, list]) -> np.ndarray:
     """Return the counts in the records of one training condition in their stored form."""
-    shape = [len(values) for name, values in sizes.items() if name not in _NETWORK[:3]]
+    shape = [len(values) for name, values in sizes.items() if name not in NETWORK[:3]]
     counts = np.full(shape, _NO_COUNT, "uint32")
     for record in of_row:
         where = [sizes["replica"].index(replica) for replica in record.replica.values]

@@ -16,6 +16,7 @@ from passband.analysis.table import STATUS
 from passband.grid import Axes
 from passband.matrices.images import images_of
 from passband.matrices.packed import DRAWN, IMAGE_DICE, OWN, packed, packed_mean
+from passband.matrices.stored import NETWORK
 from passband.network_id import NetworkId
 from passband.storage import atomic, datasets
 from passband.storage.records import FIRST, MICROSCOPE, values_along
@@ -26,7 +27,6 @@ TOLERANCE = 0.02
 #: The variable with the part that each network comes from, and the attribute with all parts.
 PART, PARTS = "part", "parts"
 
-_NETWORK = ("specimen", "architecture", "train", "replica")
 # The value that is stored in place of the counts of a missing network, see `analysis.table`.
 _NO_COUNT = 2**32 - 1
 # The dimensions along which parts must agree, each with what to do if they do not.
@@ -128,10 +128,10 @@ def sources(parts: Sequence[Part]) -> dict[NetworkId, Source]:
             more than :data:`TOLERANCE`; if a network has no Dice; or if no part has a network.
     """
     found: dict[NetworkId, Source] = {}
-    means = [images_of(part.table).mean_scores().transpose(*_NETWORK, ...).values for part in parts]
+    means = [images_of(part.table).mean_scores().transpose(*NETWORK, ...).values for part in parts]
     for number, part in enumerate(parts):
-        names = [part.table[dimension].values.tolist() for dimension in _NETWORK]
-        status = part.table.status.transpose(*_NETWORK).values
+        names = [part.table[dimension].values.tolist() for dimension in NETWORK]
+        status = part.table.status.transpose(*NETWORK).values
         for place in map(tuple, np.argwhere(status == STATUS["done"])):
             key = NetworkId(*(values[k] for values, k in zip(names, place, strict=True)))
             if not np.isfinite(means[number][place]).any():
@@ -174,9 +174,7 @@ def alike(parts: Sequence[Part]) -> tuple[list[Part], list[str]]:
     so are those of pairs of replicas, if the parts have other pairs.
     """
     if any(IMAGE_DICE in part.table for part in parts):
-        tables = [p.table if IMAGE_DICE in p.table else packed(p.table) for p in parts]
-        pairs = zip(parts, tables, strict=True)
-        parts = [replace(part, table=_with_means(table)) for part, table in pairs]
+        parts = [replace(part, table=_with_means(packed(part.table))) for part in parts]
     names = [set(part.table.data_vars) - {PART} for part in parts]
     shared = set.intersection(*names)
     pairs = [
@@ -230,15 +228,13 @@ def merge(
     provenance = [each for part in parts for each in part.provenance]
     first = np.cumsum([0, *(len(part.provenance) for part in parts)])
     origin = np.full([len(values) for values in sizes.values()], -1, np.int16)
-    index = {name: {value: k for k, value in enumerate(sizes[name])} for name in _NETWORK}
+    index = {name: {value: k for k, value in enumerate(sizes[name])} for name in NETWORK}
     merged_before = [
-        part.table[PART].transpose(*_NETWORK).values if PART in part.table else None
+        part.table[PART].transpose(*NETWORK).values if PART in part.table else None
         for part in parts
     ]
     for key, source in found.items():
-        place = tuple(
-            index[name][value] for name, value in zip(_NETWORK, astuple(key), strict=True)
-        )
+        place = tuple(index[name][value] for name, value in zip(NETWORK, astuple(key), strict=True))
         numbers = merged_before[source.part]
         origin[place] = first[source.part]
         origin[place] += 0 if numbers is None else numbers[source.place]
@@ -247,7 +243,7 @@ def merge(
     rows = _PACKED_ROWS if is_packed else 1
     attrs = {**attrs, PARTS: json.dumps(provenance), "kind": datasets.TABLE}
     words = f"number of the part that the network comes from, see the attribute {PARTS}"
-    networks = xr.Dataset({PART: (_NETWORK, origin, {"long_name": words, "missing": -1})})
+    networks = xr.Dataset({PART: (NETWORK, origin, {"long_name": words, "missing": -1})})
     with atomic.replacing(path) as beside:
         empty = _template(template, sizes, axes)
         chunks = {"specimen": 1, "architecture": 1, "train": rows}
@@ -282,9 +278,9 @@ def _template(table: xr.Dataset, sizes: Mapping[str, list], axes: Axes) -> xr.Da
     coords = {
         name: coordinate.variable
         for name, coordinate in table.coords.items()
-        if not {*_NETWORK} & {*coordinate.dims}
+        if not {*NETWORK} & {*coordinate.dims}
     }
-    own = {name: sizes[name] for name in _NETWORK}
+    own = {name: sizes[name] for name in NETWORK}
     for side, ids in (("train", sizes["train"]), ("test", table.test.values.tolist())):
         own |= axes.coordinates(ids, side)
     return xr.Dataset(variables, coords | own).drop_encoding()
@@ -292,7 +288,7 @@ def _template(table: xr.Dataset, sizes: Mapping[str, list], axes: Axes) -> xr.Da
 
 def _ordered(variable: xr.DataArray) -> list[str]:
     """Return the dimensions of a variable, those of networks first."""
-    own = [name for name in _NETWORK if name in variable.dims]
+    own = [name for name in NETWORK if name in variable.dims]
     return own + [name for name in variable.dims if name not in own]
 
 
@@ -312,7 +308,7 @@ def _rows(
     """Return the stored values of a variable for several training conditions."""
     dims = _ordered(like)
     by_replica = "replica" in dims
-    rest = [like.sizes[d] for d in dims if d not in _NETWORK]
+    rest = [like.sizes[d] for d in dims if d not in NETWORK]
     shape = [len(rows), *([replicas] if by_replica else []), *rest]
     values = np.full(shape, _missing(like), like.dtype)
     for k, row in enumerate(rows):

@@ -36,6 +36,7 @@ from passband.config.mixture_block import configuration_of
 from passband.grid import Condition, along
 from passband.matrices.of_study import matrices
 from passband.matrices.packed import DRAWN, IMAGE_DICE, OWN, packed
+from passband.matrices.stored import NETWORK
 from passband.mixtures import MIXTURES, Mixture, attributes
 from passband.network_id import NetworkId
 from passband.prediction.range_of_use import ranges
@@ -49,22 +50,21 @@ from passband.storage.records import MICROSCOPE
 _PROVENANCE = ("study", "config_digest", "passband_version", "git_revision", "command", "created")
 
 #: The variables of a table, and of a packed table, with the kinds of their types and dimensions.
-_NETWORK = ("specimen", "architecture", "train", "replica")
-_CELL = (*_NETWORK, "test_specimen", "test")
+_CELL = (*NETWORK, "test_specimen", "test")
 _WHOLE = {
-    "status": ("iu", _NETWORK),
+    "status": ("iu", NETWORK),
     "counts": ("f", (*_CELL, "structure", "outcome")),
     "dice": ("f", _CELL),
 }
 _PACKED = {
-    "status": ("iu", _NETWORK),
+    "status": ("iu", NETWORK),
     IMAGE_DICE: ("u", (*_CELL, "structure")),
     "tp": ("u", _CELL),
     "fp": ("u", _CELL),
 }
 _OPTIONAL = {
-    "best_epoch": ("iuf", _NETWORK),
-    "val_loss": ("f", _NETWORK),
+    "best_epoch": ("iuf", NETWORK),
+    "val_loss": ("f", NETWORK),
     "soft_dice": ("u", _CELL),
     f"{OWN}{IMAGE_DICE}": ("u", (*_CELL[:-1], "structure")),
     f"{DRAWN}{IMAGE_DICE}": ("u", (*_CELL[:3], "test_specimen", MICROSCOPE, "structure")),
@@ -374,14 +374,8 @@ def pack(noun: str | Path, folder: Path, most_bytes: int) -> list[Path]:
     if there := sorted(folder.glob(f"{name}.zarr.zip")) + sorted(folder.glob(f"{name}-*.zarr.zip")):
         raise PassbandError(f"{there[0]}: exists; delete it, or give another folder with --into")
     whole = open_part(found).table
-    small = whole if IMAGE_DICE in whole else packed(whole)
-    small = (
-        small.drop_vars(
-            [table_union.PART, *(f"{n}dice" for n in ("", OWN, DRAWN))], errors="ignore"
-        )
-        .load()
-        .drop_encoding()
-    )
+    of_merged = [table_union.PART, *(f"{name}dice" for name in ("", OWN, DRAWN))]
+    small = packed(whole).drop_vars(of_merged, errors="ignore").load().drop_encoding()
     kept = *_PROVENANCE, "configuration", MIXTURES
     attrs = {n: whole.attrs[n] for n in kept if n in whole.attrs}
     attrs |= _spectrum_attribute(spectra([found]))

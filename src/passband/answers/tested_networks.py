@@ -24,6 +24,7 @@ from passband.grid import Condition
 from passband.imaging.structures import Structures
 from passband.matrices.matrix import Matrix
 from passband.matrices.of_study import matrices
+from passband.matrices.stored import NETWORK
 from passband.network_id import NetworkId
 from passband.prediction import covariance, gaussian_process
 from passband.prediction.range_of_use import TestedDoses
@@ -32,7 +33,6 @@ from passband.prediction.recommend.network_ranking import Group, NetworkDice
 from passband.results import Results, layout
 from passband.words import number_of
 
-_NETWORK = ("specimen", "architecture", "train", "replica")
 #: Smallest number of training conditions, and of test conditions, for a recommendation.
 FEWEST = 4
 
@@ -419,7 +419,7 @@ def _read_extra(results: Results, specimen: str, variable: str) -> tuple[Matrix,
     found = read_extra(results, [variable])
     if found is None:
         return None
-    of_table = {name: results.table[name].values for name in _NETWORK}
+    of_table = {name: results.table[name].values for name in NETWORK}
     return tuple(matrices(found.sel(test_specimen=[specimen]).reindex(of_table, copy=False)))
 
 

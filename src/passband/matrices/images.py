@@ -14,7 +14,8 @@ import numpy as np
 import xarray as xr
 
 from passband import PassbandError
-from passband.matrices.packed import IMAGE_DICE, LARGEST, MISSING, OWN
+from passband.matrices.packed import IMAGE_DICE, LARGEST, OWN, packed_mean, unpacked
+from passband.matrices.stored import NETWORK
 from passband.scores import OUTCOMES, dice, iou, precision, recall
 
 #: Scores of an image that counts of pixels give. A packed table has the first one alone.
@@ -24,7 +25,6 @@ SCORES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "precision": precision,
     "recall": recall,
 }
-_NETWORK = ("specimen", "architecture", "train", "replica")
 _ORDER = ("replica", "test", "structure")
 
 
@@ -172,8 +172,8 @@ class CountedImages(Images):
         counts = (self._own if own else self._cells).isel(test_specimen=test_specimen)
         if not own:  # any network, since all have the same images
             done = np.isfinite(self.table.dice.isel(test_specimen=test_specimen, test=0))
-            first = np.argwhere(done.transpose(*_NETWORK).values)[0]
-            counts = counts.isel(dict(zip(_NETWORK, first, strict=True)))
+            first = np.argwhere(done.transpose(*NETWORK).values)[0]
+            counts = counts.isel(dict(zip(NETWORK, first, strict=True)))
         tp, fn = (counts.isel(outcome=OUTCOMES.index(name)) for name in ("tp", "fn"))
         true = tp + fn
         true = true.max([name for name in true.dims if name not in (kept, "structure")])
@@ -197,13 +197,7 @@ class PackedImages(Images):
     @reading()
     def mean_scores(self, name: str = "dice") -> xr.DataArray:
         self._check(name)
-        if "dice" in self.table:
-            return self.table.dice
-        dims = tuple(name for name in self._cells.dims if name != "structure")
-        mean = self._scores(self._cells, (*dims, "structure"), name).mean(-1).astype(np.float32)
-        coords = {n: c.variable for n, c in self.table.coords.items() if {*c.dims} <= {*dims}}
-        attrs = {"units": "1", "long_name": "Dice, mean over structures"}
-        return xr.DataArray(mean, coords, dims, "dice", attrs)
+        return self.table.dice if "dice" in self.table else packed_mean(self.table)
 
     @reading()
     def sums(self, row: int) -> dict[str, np.ndarray]:
@@ -220,8 +214,7 @@ class PackedImages(Images):
 
     def _scores(self, cells: xr.DataArray, order: tuple[str, ...], name: str) -> np.ndarray:
         self._check(name)
-        values = cells.transpose(*order).values
-        return np.where(values == MISSING, np.nan, values / LARGEST)
+        return unpacked(cells.transpose(*order).values)
 
     def _check(self, name: str) -> None:
         if name != "dice":

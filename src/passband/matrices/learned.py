@@ -13,12 +13,11 @@ import xarray as xr
 from passband.config import Study
 from passband.matrices.crossed_intervals import half_width, of_mean
 from passband.matrices.images import Images
+from passband.matrices.stored import NETWORK
 
 if TYPE_CHECKING:
     from passband.matrices.matrix import Matrix
     from passband.matrices.of_study import StudyMatrices
-
-_NETWORK = ("specimen", "architecture", "train", "replica")
 
 
 def unlearned(source: "StudyMatrices", study: Study) -> xr.DataArray:
@@ -36,9 +35,9 @@ def unlearned(source: "StudyMatrices", study: Study) -> xr.DataArray:
     """
     table = source.images.table
     found = xr.DataArray(
-        np.zeros([table.sizes[dimension] for dimension in _NETWORK], dtype=bool),
-        {n: c.variable for n, c in table.coords.items() if {*c.dims} <= {*_NETWORK}},
-        _NETWORK,
+        np.zeros([table.sizes[dimension] for dimension in NETWORK], dtype=bool),
+        {n: c.variable for n, c in table.coords.items() if {*c.dims} <= {*NETWORK}},
+        NETWORK,
     )
     evaluation = study.evaluation
     pixels = study.microscope.field_px**2

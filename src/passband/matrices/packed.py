@@ -8,6 +8,7 @@ of a megabyte, from which all OOD metrics and their intervals can be computed.
 import numpy as np
 import xarray as xr
 
+from passband.matrices.stored import NETWORK
 from passband.scores import OUTCOMES, STATISTICS, dice
 from passband.storage.records import MICROSCOPE
 
@@ -22,13 +23,13 @@ OWN = "own_"
 #: The beginning of the names of variables of first replicas under drawn microscopes.
 DRAWN = "microscope_"
 
-_CELL = ("specimen", "architecture", "train", "replica", "test_specimen", "test")
+_CELL = (*NETWORK, "test_specimen", "test")
 # The dimensions of cells, by the beginning of the names of variables.
 _CELLS = {"": _CELL, OWN: _CELL[:-1], DRAWN: (*_CELL[:3], "test_specimen", MICROSCOPE)}
 
 
 def packed(table: xr.Dataset) -> xr.Dataset:
-    """Return a table of results in packed form, without attributes.
+    """Return a table of results in packed form, without attributes; a packed table as it is.
 
     Args:
         table: The table of results, see :func:`passband.analysis.table.aggregate`.
@@ -48,6 +49,8 @@ def packed(table: xr.Dataset) -> xr.Dataset:
           structure).
         - `val_loss`, `best_epoch` and `status` of each network, as in the table.
     """
+    if IMAGE_DICE in table:
+        return table
     variables, sums, is_missing = _scores(table.counts, _CELL)
     if f"{OWN}counts" in table:
         own, *_ = _scores(table[f"{OWN}counts"], _CELLS[OWN])
@@ -63,7 +66,7 @@ def packed(table: xr.Dataset) -> xr.Dataset:
         variables["soft_dice"] = (_CELL, _eight_bits(np.nan_to_num(soft), missing), attrs)
     for name in ("val_loss", "best_epoch", "status"):
         if name in table:
-            variables[name] = table[name].transpose(*_CELL[:4]).load().drop_encoding()
+            variables[name] = table[name].transpose(*NETWORK).load().drop_encoding()
     coords = {
         name: values
         for name, values in table.coords.items()
@@ -107,15 +110,20 @@ def _eight_bits(scores: np.ndarray, is_missing: np.ndarray) -> np.ndarray:
     return np.where(is_missing, MISSING, np.rint(LARGEST * scores)).astype(np.uint8)
 
 
+def unpacked(scores: np.ndarray) -> np.ndarray:
+    """Return scores in eight bits as float64, NaN if missing."""
+    return np.where(scores == MISSING, np.nan, scores / LARGEST)
+
+
 def packed_mean(table: xr.Dataset, before: str = "") -> xr.DataArray:
-    """Return each cell's mean Dice of a packed table, NaN if missing.
+    """Return each cell's mean Dice of a packed table, or of one matrix of it, NaN if missing.
 
     With `before` = :data:`OWN`, it is that under each network's own condition, and with
     :data:`DRAWN` that of first replicas under drawn microscopes.
     """
-    cell = _CELLS[before]
-    values = table[f"{before}{IMAGE_DICE}"].transpose(*cell, "structure").values
-    mean = np.where(values == MISSING, np.nan, values / LARGEST).mean(-1).astype(np.float32)
+    images = table[f"{before}{IMAGE_DICE}"]
+    cell = [name for name in _CELLS[before] if name in images.dims]
+    mean = unpacked(images.transpose(*cell, "structure").values).mean(-1).astype(np.float32)
     attrs = {"units": "1", "long_name": "Dice, mean over structures"}
-    coords = {name: c for name, c in table.coords.items() if set(c.dims) <= {*cell}}
+    coords = {name: c.variable for name, c in table.coords.items() if {*c.dims} <= {*cell}}
     return xr.DataArray(mean, coords, cell, f"{before}dice", attrs)

@@ -11,6 +11,8 @@ import xarray as xr
 
 #: Dimensions along which the matrices of a study are stored together.
 GROUP = ("specimen", "architecture", "test_specimen")
+#: Dimensions along which a table of results has networks.
+NETWORK = ("specimen", "architecture", "train", "replica")
 
 Data = TypeVar("Data", xr.Dataset, xr.DataArray)
 
