@@ -10,7 +10,7 @@ from passband import PassbandError
 from passband.config import Study
 from passband.grid import Axes, Condition
 from passband.matrices.of_study import StudyMatrices, matrices
-from passband.matrices.packed import packed
+from passband.matrices.packed import packed, packed_mean
 from passband.matrices.stored import GROUP, MatrixName, by_matrix, together
 from passband.mixtures import MIXTURES
 from passband.network_id import NetworkId
@@ -142,9 +142,10 @@ def test_images_are_those_of_the_counts_by_index_condition_or_id(table, matrix):
     for row in (2, CONDITIONS[2], IDS[2]):
         np.testing.assert_array_equal(matrix.images(row), expected)
     np.testing.assert_array_equal(matrix.images(2, [1, 3]), expected[:, [1, 3]])
-    for column in (1, CONDITIONS[1], IDS[1]):
+    for column in (1, np.int64(1), CONDITIONS[1], IDS[1]):
         np.testing.assert_array_equal(matrix.images(2, column), expected[:, [1]])
         np.testing.assert_array_equal(matrix.images(2, [column, -1]), expected[:, [1, 3]])
+    np.testing.assert_array_equal(matrix.images(2, np.array(IDS)[[1, 3]]), expected[:, [1, 3]])
     np.testing.assert_array_equal(matrix.images(2, structures=(4, 0)), expected[..., [4, 0]])
     np.testing.assert_array_equal(matrix.images(2, score="iou"), iou(counts))
     assert matrix.images(MIXED).shape == (2, 4, 5)
@@ -169,7 +170,9 @@ def test_home_is_the_own_column_the_own_test_or_the_expectation(table, matrix):
     D = matrix.images(MIXED)
     expected = 0.25 * D[:, 0] + 0.75 * D[:, 3]
     np.testing.assert_allclose(matrix.home(MIXED), expected)
-    np.testing.assert_allclose(matrix.home_mean(4), expected.mean(-1), rtol=1e-6)
+    np.testing.assert_allclose(matrix.home(-1), expected)
+    for row in (4, -1, MIXED):
+        np.testing.assert_allclose(matrix.home_mean(row), expected.mean(-1), rtol=1e-6)
     assert matrix.take(test=[0, 1]).home(MIXED) is None
     (_, _, own, _) = matrices(make_table(own=True))
     counts = make_table(own=True).own_counts.values[1, 0, 3, :, 0]
@@ -188,6 +191,10 @@ def test_a_packed_table_has_the_same_face(table, matrix):
     np.testing.assert_allclose(small.dice, matrix.dice, atol=0.5 / 254)
     both = small.sums(1), matrix.sums(1)
     np.testing.assert_array_equal(both[0]["fp"], both[1]["fp"])
+    np.testing.assert_array_equal(
+        small.by_network,
+        packed_mean(packed(table)).values[1, 0, :, :, 0],
+    )
     with pytest.raises(PassbandError, match=r"^score = 'iou': a packed table has the dice"):
         small.images(0, score="iou")
 
@@ -234,6 +241,14 @@ def test_a_selection_of_what_is_not_there_is_one_clear_line(matrix, values, word
     assert "\n" not in str(caught.value)
 
 
+def test_mixtures_alone_have_no_condition_to_select(matrix):
+    with pytest.raises(PassbandError) as caught:
+        matrix.take(train=[4]).sel(train_defocus_nm=5)
+    assert str(caught.value) == (
+        "train_defocus_nm = 5: no condition has this value; there are none"
+    )
+
+
 def test_a_row_that_is_not_there_is_one_clear_line(matrix):
     with pytest.raises(PassbandError, match=r"^row = 9: must be from 0 to 4, the rows of unet, si"):
         matrix.images(9)
@@ -243,6 +258,10 @@ def test_a_row_that_is_not_there_is_one_clear_line(matrix):
         matrix.images(0, 4)
     with pytest.raises(PassbandError, match=r"^test = soft-1c9d04aa: unet, .* has no such column"):
         matrix.images(0, [MIXED])
+    with pytest.raises(PassbandError, match=r"^column = 9: must be from 0 to 3"):
+        matrix.images(0, np.array([9]))
+    with pytest.raises(PassbandError, match=rf"^train = {MIXED}: .* has no such row$"):
+        matrix.take(train=[]).images(MIXED)
 
 
 def test_the_table_of_cells_has_a_row_for_each(matrix):
@@ -287,6 +306,15 @@ def test_a_damaged_table_is_one_clear_line_when_it_is_read(tmp_path, monkeypatch
     (matrix, *_) = matrices(load_table(tmp_path / "table.zarr"))
     with pytest.raises(StoreError, match=rf"table\.zarr: its {variable} is damaged: .*run again$"):
         read(matrix)
+
+
+def test_a_packed_matrix_is_in_memory_after_it_is_loaded_and_no_other_is_read_twice(table, matrix):
+    assert matrix.loaded() is matrix
+    (_, _, small, _) = matrices(packed(table).chunk())
+    few = small.loaded().take([0, 3])
+    assert few.training.chunks == {}
+    assert few._images.table.chunks == {}
+    np.testing.assert_array_equal(few.images(1), small.images(3))
 
 
 def test_some_replicas_are_a_matrix_too(table, matrix):
@@ -366,6 +394,8 @@ def test_matrices_of_metrics_keep_their_conditions_and_know_what_the_table_says(
     assert gold.rows == (*IDS, MIXED)
     assert np.argwhere(gold.unlearned).tolist() == [[1, 0]]
     assert not silver.unlearned.any()
+    fewer = StudyMatrices(table.isel(specimen=[0]), xr.Dataset({"dice": M}), study)
+    assert not fewer.of_metrics[3].unlearned.any()
     first = source.matrices[0].take(replica=[1, 0])
     assert np.argwhere(first.unlearned).tolist() == [[1, 1]]
     assert source.unlearned.attrs["learned"] == 10

@@ -77,7 +77,7 @@ def selections(matrix: Matrix) -> dict[str, xr.Variable]:
         all replicas are missing.
     """
     dice = matrix.by_network
-    losses = matrix.training.val_loss.compute()
+    losses = matrix.training.val_loss
     chosen = dice.isel(replica=losses.fillna(np.inf).argmin("replica"))
     rules = ("lowest validation loss on the training condition", "oracle: by the test condition")
     choices = {}

@@ -11,8 +11,8 @@ import xarray as xr
 from passband import PassbandError
 from passband.grid import Axes, Condition, axes_of, is_condition
 from passband.matrices.images import SCORES, Images, reading
-from passband.matrices.selection import Wanted, selected
-from passband.matrices.stored import GROUP, MatrixName
+from passband.matrices.selection import Place, Wanted, index_of, selected
+from passband.matrices.stored import GROUP, NETWORK, MatrixName
 from passband.mixtures import MIXTURES, expected_weights
 from passband.network_id import NetworkId
 from passband.storage import json_text
@@ -164,11 +164,16 @@ class Matrix:
         Raises:
             PassbandError: If the matrix has no table of results.
         """
-        found = self.source.unlearned.sel(specimen=self.specimen, architecture=self.architecture)
+        of: dict[str, list] = {
+            "specimen": [self.specimen],
+            "architecture": [self.architecture],
+            "train": list(self.rows),
+        }
         if self._images is not None:
-            found = found.sel(replica=list(self.replicas))
-        # OOD metrics may have conditions that a newer table has not: NaN, which is not above 0.
-        return found.astype(float).reindex(train=list(self.rows)).values > 0
+            of["replica"] = list(self.replicas)
+        # OOD metrics may have networks that a newer table has not: NaN, which is not above 0.
+        found = self.source.unlearned.astype(float).reindex(of)
+        return found.transpose(*NETWORK).values[0, 0] > 0
 
     @property
     def learned(self) -> np.ndarray:
@@ -254,8 +259,8 @@ class Matrix:
 
     def images(
         self,
-        row: int | str | Condition | None = None,
-        tests: int | str | Condition | slice | Sequence[int | str | Condition] = slice(None),
+        row: Place | None = None,
+        tests: Place | slice | Sequence[Place] | np.ndarray = slice(None),
         score: str = "dice",
         structures: slice | Sequence[int] = slice(None),
     ) -> np.ndarray:
@@ -268,14 +273,14 @@ class Matrix:
             score: See :meth:`score`.
             structures: Indices of test structures; by default all.
         """
-        if isinstance(tests, int | str | Condition):
+        if isinstance(tests, Place | np.integer):
             tests = [tests]
-        if not isinstance(tests, slice | np.ndarray):
+        if not isinstance(tests, slice):
             tests = [self.column(each) for each in tests]
         rows = slice(None) if row is None else self.row(row)
         return self._tests.scores(rows, tests, score, structures)
 
-    def sums(self, row: int | str | Condition) -> dict[str, np.ndarray]:
+    def sums(self, row: Place) -> dict[str, np.ndarray]:
         """Return the pixels of each outcome, summed over images, each (replica, test).
 
         They are `tp`, `fp` and `fn`; of a packed table, `tp` and `fp`.
@@ -292,9 +297,7 @@ class Matrix:
         """Whether networks were tested under their own conditions, apart from the columns."""
         return self._tests.has_own
 
-    def home(
-        self, row: int | str | Condition, images: np.ndarray | None = None
-    ) -> np.ndarray | None:
+    def home(self, row: Place, images: np.ndarray | None = None) -> np.ndarray | None:
         """Return the Dice of each image under a row's own condition, (replica, structure) float64.
 
         It is that of the row's own column, or of the network's own test, or for a mixture the
@@ -314,8 +317,9 @@ class Matrix:
             return None
         return np.einsum("t,rts->rs", weights, self.images(row) if images is None else images)
 
-    def home_mean(self, row: int) -> np.ndarray | None:
+    def home_mean(self, row: Place) -> np.ndarray | None:
         """Return the mean of :meth:`home` over images, (replica,) float64, from means alone."""
+        row = self.row(row)
         own = self.own[row]
         if own is None and self.has_home:
             return self._tests.own_mean(row)
@@ -352,29 +356,13 @@ class Matrix:
 
     # ── Parts ─────────────────────────────────────────────────────────────────────────────────────
 
-    def row(self, row: int | str | Condition) -> int:
+    def row(self, row: Place) -> int:
         """Return the index of a row; PassbandError if there is no such row."""
-        return self._place(row, "train", self.rows)
+        return index_of(row, "train", self.rows, self.label)
 
-    def column(self, column: int | str | Condition) -> int:
+    def column(self, column: Place) -> int:
         """Return the index of a column; PassbandError if there is no such column."""
-        return self._place(column, "test", self.columns)
-
-    def _place(self, given: int | str | Condition, side: str, ids: Sequence[str]) -> int:
-        noun = {"train": "row", "test": "column"}[side]
-        if isinstance(given, int | np.integer):
-            if not -len(ids) <= given < len(ids):
-                raise PassbandError(
-                    f"{noun} = {given}: must be from 0 to {len(ids) - 1}, the {noun}s of "
-                    f"{self.label}"
-                )
-            return int(given)
-        id = given.id if isinstance(given, Condition) else str(given)
-        if id not in ids:
-            raise PassbandError(
-                f"{side} = {id}: {self.label} has no such {noun}; the first is {ids[0]}"
-            )
-        return ids.index(id)
+        return index_of(column, "test", self.columns, self.label)
 
     def take(
         self,
@@ -409,7 +397,9 @@ class Matrix:
     def loaded(self) -> "Matrix":
         """Return the same matrix, for reading the images of all rows in turn."""
         images = self._tests.loaded()
-        return Matrix(self.name, self.source, self._cells, images, self._whole)
+        if images is self._images:
+            return self
+        return Matrix(self.name, self.source, images.table, images, self._whole)
 
     def sel(self, **values: Wanted) -> "Matrix":
         """Return the matrix of the conditions with some values of axes.

@@ -1,4 +1,4 @@
-"""Which conditions of a matrix have some values of axes."""
+"""Which rows and columns of a matrix somebody means, by names, or by values of axes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,12 +7,40 @@ import xarray as xr
 
 from passband import PassbandError
 from passband.axes import AXES
-from passband.grid import axes_of
+from passband.grid import Condition, axes_of
 
+#: What names a row or a column: its index, its id, or its condition.
+Place = int | str | Condition
 #: What chooses conditions by an axis: a value, several, or a slice, whose ends belong to it.
 Wanted = float | Sequence[float] | slice
 
 _SIDES = ("train", "test")
+
+
+def index_of(given: Place, side: str, ids: Sequence[str], label: str) -> int:
+    """Return the index of a row or a column.
+
+    Args:
+        given: An index may count from the end, as a negative number.
+        side: ``train`` for a row, or ``test`` for a column.
+        ids: Ids of all rows, or of all columns.
+        label: The matrix, for an error's message.
+
+    Raises:
+        PassbandError: If there is no such row or column.
+    """
+    noun = {"train": "row", "test": "column"}[side]
+    if isinstance(given, int | np.integer):
+        if not -len(ids) <= given < len(ids):
+            raise PassbandError(
+                f"{noun} = {given}: must be from 0 to {len(ids) - 1}, the {noun}s of {label}"
+            )
+        return int(given) % len(ids)
+    id = given.id if isinstance(given, Condition) else str(given)
+    if id not in ids:
+        first = f"; the first is {ids[0]}" if ids else ""
+        raise PassbandError(f"{side} = {id}: {label} has no such {noun}{first}")
+    return ids.index(id)
 
 
 def selected(cells: xr.Dataset, values: Mapping[str, Wanted]) -> dict[str, np.ndarray]:
@@ -58,7 +86,7 @@ def _has(values: np.ndarray, wanted: Wanted, key: str) -> np.ndarray:
         found = np.isin(values, given)
         missing = [f"{number:g}" for number in given if number not in known]
     if missing:
-        every = ", ".join(f"{number:g}" for number in known)
+        every = ", ".join(f"{number:g}" for number in known) or "none"
         raise PassbandError(f"{key} = {missing[0]}: no condition has this value; there are {every}")
     return found
 
