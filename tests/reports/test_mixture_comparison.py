@@ -138,3 +138,14 @@ def test_the_choices_of_the_report_have_mixtures_that_learned(metrics):
     source = source_of(table, xr.DataArray(failed, coords, dims), better)
     rows = tables.choice_table(found, source.of_metrics).rows
     assert [row[1] for row in rows] == [second, *before[1:]]
+
+
+def test_the_choices_know_mixtures_of_metrics_that_are_older_than_the_table(metrics):
+    """The table may have a test condition more, until the metrics are made again."""
+    found = make_content(GRID).numbers
+    better = metrics.copy(deep=True)
+    better.dice.loc[{"train": MIXED[0]}] = 0.99
+    older = better.isel(test=[6, 5, 4, 3, 2, 1, 0])
+    rows = tables.choice_table(found, matrices(metrics=older)).rows
+    assert [row[1] for row in rows[:-1]] == [f"mixture {MIXED[0]}"] * 7
+    assert rows[-1] == tables.choice_table(found).rows[-1]

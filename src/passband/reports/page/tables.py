@@ -11,6 +11,7 @@ from passband.axes import AXES
 from passband.config import Specimen, Study
 from passband.config.materials import MATERIALS
 from passband.matrices.matrix import Matrix
+from passband.matrices.stored import MatrixName
 from passband.prediction.matrix.predicted_matrix import PredictedMatrix
 from passband.reports.mixture_comparison import comparisons
 from passband.reports.page.data import Data, compressed
@@ -159,8 +160,7 @@ def choice_table(found: Numbers, matrices: Sequence[Matrix] = ()) -> Table | Non
     """
     rows, records = [], []
     for names, M in found.learned.items():
-        own = (m for m in matrices if m.name.is_own and (m.specimen, m.architecture) == names)
-        mixed = {id: M for matrix in own for id, M in _of_mixtures(matrix).items()}
+        mixed = _of_mixtures(found, matrices, *names)
         trained = [(c.id, tight(c.words)) for c in found.train]
         trained += [(id, f"mixture {id}") for id in mixed]
         M = np.concatenate([M, *(row[None] for row in mixed.values())])
@@ -187,11 +187,20 @@ def choice_table(found: Numbers, matrices: Sequence[Matrix] = ()) -> Table | Non
     )
 
 
-def _of_mixtures(matrix: Matrix) -> dict[str, np.ndarray]:
+def _of_mixtures(
+    found: Numbers, matrices: Sequence[Matrix], specimen: str, architecture: str
+) -> dict[str, np.ndarray]:
     """Return mean Dice (test,) by the mixture's id; of mixtures whose replicas have all learned."""
-    M = matrix.metrics.dice.transpose("train", "test").values
-    kept = np.flatnonzero(matrix.is_mixture & ~is_marked(matrix))
-    return {matrix.rows[row]: M[row] for row in kept}
+    # The table may be newer than the OOD metrics, and have other test conditions.
+    ids = [condition.id for condition in found.test]
+    name = MatrixName(specimen, architecture, specimen)
+    mixed = {}
+    for matrix in matrices:
+        if matrix.name == name:
+            M = matrix.metrics.dice.reindex(test=ids).transpose("train", "test").values
+            kept = np.flatnonzero(matrix.is_mixture & ~is_marked(matrix))
+            mixed |= {matrix.rows[row]: M[row] for row in kept}
+    return mixed
 
 
 def mixtures_table(matrices: Sequence[Matrix]) -> Table | None:
