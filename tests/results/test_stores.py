@@ -5,6 +5,7 @@ import xarray as xr
 
 from passband import PassbandError
 from passband.config import validate
+from passband.grid import Axes
 from passband.results import Results, layout
 from passband.storage import datasets
 
@@ -67,3 +68,16 @@ def test_the_table_is_checked_too(tmp_path):
     datasets.write(store(specimen=["lead"]), tmp_path / layout.TABLE, datasets.TABLE, {})
     with pytest.raises(PassbandError, match=r"table\.zarr: has specimen = lead"):
         _ = Results(STUDY, tmp_path).table
+
+
+def test_a_store_can_be_plotted_by_its_ids(tmp_path):
+    ids = NAMES["train"]
+    coords = {"train": ids, **Axes.main.coordinates(ids, "train")}
+    stored = store().assign_coords(coords).assign_attrs(note="kept")
+    datasets.write(stored, tmp_path / layout.OOD, datasets.OOD, {})
+    found = Results(STUDY, tmp_path).ood
+    assert found.train.dtype.kind == found.specimen.dtype.kind == "U"
+    assert found.attrs["note"] == "kept"
+    assert found.train_defocus_nm.attrs["long_name"] == "training defocus"
+    (line,) = found.dice.isel(specimen=0, architecture=0, test_specimen=0, replica=0).plot()
+    assert line.get_xdata().tolist() == ids

@@ -349,7 +349,7 @@ class Results:
         found = datasets.read(self.path(store), kinds[store], variables)
         if self.is_known:
             stores.check_of_study(self.path(store), found, self.study, whole=variables is None)
-        return found
+        return stores.plottable(found)
 
     def check_has(self, store: str) -> None:
         """Raise PassbandError if a store does not exist, with the command that makes it."""

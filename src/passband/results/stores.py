@@ -18,14 +18,21 @@ from passband.storage import datasets, json_text
 def load_table(path: str | Path) -> xr.Dataset:
     """Open a study's table of results. Each variable is read from disk when it is used.
 
-    Text has a fixed width, since xarray cannot plot text of variable width. In long names, the axes
-    of training and test conditions differ. Code that writes the table to another store opens it
-    with :func:`passband.storage.datasets.open_folder`, so that the attributes stay.
+    Code that writes the table to another store opens it with
+    :func:`passband.storage.datasets.open_folder`, so that the attributes stay.
 
     Raises:
         StoreError: If there is no table of results at the path, or if the table is damaged.
     """
-    opened = datasets.open_folder(path, datasets.TABLE)
+    return plottable(datasets.open_folder(path, datasets.TABLE))
+
+
+def plottable(opened: xr.Dataset) -> xr.Dataset:
+    """Return a store that xarray can plot along any dimension.
+
+    Text has a fixed width, since xarray cannot plot text of variable width. In long names, the axes
+    of training and test conditions differ.
+    """
     coords = {
         name: (c.dims, np.array(c.values.tolist(), dtype=str), c.attrs)
         for name, c in opened.coords.items()
