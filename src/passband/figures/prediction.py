@@ -14,7 +14,7 @@ from passband.prediction.matrix.predicted_matrix import (
     ALL,
     CONDITIONS,
     LENS,
-    LeftOut,
+    LeftOutLevel,
     PredictedMatrix,
 )
 
@@ -78,7 +78,7 @@ def prediction(
     return figure
 
 
-def _rows(matrix: PredictedMatrix) -> list[LeftOut]:
+def _rows(matrix: PredictedMatrix) -> list[LeftOutLevel]:
     """Return the axes and sides with a row, whose levels were left out."""
     return [each for each in matrix.left_out if each.level == ALL and each.axis != LENS]
 
@@ -119,7 +119,7 @@ def _parity(ax: Axes, matrix: PredictedMatrix, palette: str) -> None:
 
 
 def _draw_scores(
-    ax: Axes, matrix: PredictedMatrix, rows: Sequence[LeftOut], name: str, named: bool
+    ax: Axes, matrix: PredictedMatrix, rows: Sequence[LeftOutLevel], name: str, named: bool
 ) -> None:
     """Draw a score with a row for each axis and side, and its ceiling as a line."""
     low = 1.0
@@ -142,7 +142,7 @@ def _draw_scores(
     ax.tick_params(axis="y", length=0)
 
 
-def _words(left_out: LeftOut) -> str:
+def _words(left_out: LeftOutLevel) -> str:
     label = AXES[left_out.axis].label if left_out.axis in AXES else "groups"
     return f"{label}, {_ENDS[left_out.end]}"
 

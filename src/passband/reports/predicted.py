@@ -10,8 +10,8 @@ from passband.prediction.matrix.predicted_matrix import (
     CONDITIONS,
     LENS,
     PREDICTOR,
+    LevelScore,
     PredictedMatrix,
-    Score,
 )
 from passband.reports.markdown import interval
 
@@ -34,8 +34,8 @@ class LevelRow:
     matrix: str
     axis: str
     end: str
-    r2: Score
-    interaction: Score
+    r2: LevelScore
+    interaction: LevelScore
     rmse_replicas: float
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from passband.matrices.stored import GROUP, MatrixName
-from passband.prediction.matrix.predicted_matrix import LeftOut, predicted_matrices
+from passband.prediction.matrix.predicted_matrix import LeftOutLevel, predicted_matrices
 
 
 def make_store():
@@ -38,7 +38,10 @@ def test_matrices_that_were_too_small_are_not_predicted():
 
 def test_noise_limits_scores_of_new_networks_alone():
     (matrix,) = predicted_matrices(make_store())
-    assert matrix.left_out == [LeftOut("defocus_nm", "train", "20"), LeftOut("lens", "test", "all")]
+    assert matrix.left_out == [
+        LeftOutLevel("defocus_nm", "train", "20"),
+        LeftOutLevel("lens", "test", "all"),
+    ]
     networks, tests = (matrix.score("r2", each) for each in matrix.left_out)
     np.testing.assert_allclose(networks, (0.9, 0.6, 0.95))
     np.testing.assert_allclose(tests, (0.8, 0.5, np.nan))

@@ -17,7 +17,7 @@ from passband.prediction.matrix.predicted_matrix import (
     LENS,
     PREDICTOR,
     RIVAL,
-    LeftOut,
+    LeftOutLevel,
 )
 from passband.seeds import generator
 
@@ -136,7 +136,7 @@ def level_scores(
         found = [interaction.squares(true, x, dose, own) for x in both.values()]
         is_lens = axis not in ("dose_e_per_A2", CONDITIONS)
         for of, which in ((axis, f"{level:g}"), (axis, ALL), *[(LENS, ALL)] * is_lens):
-            name = str(LeftOut(of, ENDS[side], which))
+            name = str(LeftOutLevel(of, ENDS[side], which))
             squares.setdefault(name, []).append(np.stack(found))
             ceilings.setdefault(name, []).append(interaction.ceiling(own, true))
         shape = len(ENDS), len(matrix.rows), len(matrix.columns)

@@ -23,7 +23,7 @@ CONDITIONS = "conditions"
 _CEILINGS = {"r2": "level_r2_ceiling", "interaction": "level_ceiling"}
 
 
-class LeftOut(NamedTuple):
+class LeftOutLevel(NamedTuple):
     """What is left out.
 
     Attributes:
@@ -40,7 +40,7 @@ class LeftOut(NamedTuple):
         return "/".join(self)
 
 
-class Score(NamedTuple):
+class LevelScore(NamedTuple):
     """A score from T(q), from scaled parameters, and the largest that noise of replicas allows.
 
     Each is NaN where it is not defined. Noise limits predictions of new networks only. If tests are
@@ -67,12 +67,12 @@ class PredictedMatrix:
         self.results = results
 
     @property
-    def left_out(self) -> list[LeftOut]:
+    def left_out(self) -> list[LeftOutLevel]:
         """What was left out, in the order of the store; none for a store without such scores."""
         levels = self.results.level.values if "level" in self.results.dims else ()
-        return [LeftOut(*str(level).split("/")) for level in levels]
+        return [LeftOutLevel(*str(level).split("/")) for level in levels]
 
-    def score(self, name: str, left_out: LeftOut) -> Score:
+    def score(self, name: str, left_out: LeftOutLevel) -> LevelScore:
         """Return R² with something left out.
 
         Args:
@@ -82,7 +82,7 @@ class PredictedMatrix:
         both = (float(of[f"level_{name}"].sel(distances=each)) for each in (PREDICTOR, RIVAL))
         # Earlier versions may lack it.
         limited = left_out.end == "train" and _CEILINGS[name] in of
-        return Score(*both, float(of[_CEILINGS[name]].min()) if limited else np.nan)
+        return LevelScore(*both, float(of[_CEILINGS[name]].min()) if limited else np.nan)
 
     def has(self, name: str) -> bool:
         """Return whether a variable is there, with a value."""
