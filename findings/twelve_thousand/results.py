@@ -89,7 +89,7 @@ class Scores:
                 conditions.
         """
         (matrix,) = matrices(table)
-        if not matrix.has_home:
+        if not matrix.has_own_tests:
             raise PassbandError("the table has no own_image_dice; set evaluation.test_own: true")
         # A row at a time: all values in float64 would take much memory.
         images = np.stack([matrix.images(row).astype(np.float32) for row in matrix.rows])

@@ -55,7 +55,7 @@ def dice_table(
     values = {name: matrix.coordinates[f"train_{name}"].values.copy() for name in MAIN_AXES}
     of_test = {name: matrix.coordinates[f"test_{name}"].values for name in MAIN_AXES}
     for k, id in enumerate(matrix.rows):
-        if matrix.has_home:
+        if matrix.has_own_tests:
             columns["home"][k] = matrix.home(k)
         if lens := lenses.get(id.rpartition("-")[0]):
             for name, value in lens.items():

@@ -9,7 +9,7 @@ import xarray as xr
 from passband.analysis import ood
 from passband.config import Study, validate
 from passband.grid import Axes, Condition
-from passband.matrices import images, packed
+from passband.matrices import packed, table_images
 from passband.matrices.of_study import StudyMatrices, matrices
 from passband.matrices.stored import NETWORK
 from passband.mixtures import MIXTURES
@@ -111,9 +111,9 @@ def test_the_interval_is_the_one_of_the_oods_metric_id(draws):
 
 def test_only_networks_in_doubt_are_read(study, monkeypatch):
     read = []
-    of = images.CountedImages.scores
+    of = table_images.CountedImages.scores
     monkeypatch.setattr(
-        images.CountedImages,
+        table_images.CountedImages,
         "scores",
         lambda of_matrix, row, *given: read.append(IDS[row]) or of(of_matrix, row, *given),
     )

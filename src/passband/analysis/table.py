@@ -216,7 +216,8 @@ def _template(
             f"{before}dice": full(dims, "float32", units="1", long_name=dice, **attrs),
         }
 
-    cell, variables = (*NETWORK, "test_specimen", "test"), {}
+    cell = (*NETWORK, "test_specimen", "test")
+    variables = {}
     # The results that are no columns of the matrix come first.
     if test_own:
         where = "under the network's own training condition"

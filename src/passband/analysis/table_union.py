@@ -14,9 +14,9 @@ import zarr
 from passband import PassbandError
 from passband.analysis.table import STATUS
 from passband.grid import Axes
-from passband.matrices.images import images_of
 from passband.matrices.packed import DRAWN, IMAGE_DICE, OWN, packed, packed_mean
 from passband.matrices.stored import NETWORK
+from passband.matrices.table_images import images_of
 from passband.network_id import NetworkId
 from passband.storage import atomic, datasets
 from passband.storage.records import FIRST, MICROSCOPE, values_along

@@ -12,8 +12,8 @@ import xarray as xr
 
 from passband.config import Study
 from passband.matrices.crossed_intervals import half_width, of_mean
-from passband.matrices.images import Images
 from passband.matrices.stored import NETWORK
+from passband.matrices.table_images import Images
 
 if TYPE_CHECKING:
     from passband.matrices.matrix import Matrix
@@ -103,7 +103,7 @@ def _of_all_pixels(matrix: "Matrix", every: Images, pixels: int) -> np.ndarray:
         return np.where(true <= pixels, 2 * true / (true + pixels), np.nan).mean(-1)
 
     of_tests = dice(every.particle_pixels(test_specimen))
-    if matrix.has_home:
+    if matrix.has_own_tests:
         found = dice(every.particle_pixels(test_specimen, own=True))
     else:
         weights = (matrix.expectations.get(row) for row in range(len(matrix.rows)))

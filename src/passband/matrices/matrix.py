@@ -10,9 +10,9 @@ import xarray as xr
 
 from passband import PassbandError
 from passband.grid import Axes, Condition, axes_of, is_condition
-from passband.matrices.images import SCORES, Images, reading
 from passband.matrices.selection import Place, Wanted, index_of, selected
 from passband.matrices.stored import GROUP, NETWORK, MatrixName
+from passband.matrices.table_images import SCORES, Images, reading
 from passband.mixtures import MIXTURES, expected_weights
 from passband.network_id import NetworkId
 from passband.storage import json_text
@@ -293,7 +293,7 @@ class Matrix:
         return self._images is not None and self._images.has_any
 
     @property
-    def has_home(self) -> bool:
+    def has_own_tests(self) -> bool:
         """Whether networks were tested under their own conditions, apart from the columns."""
         return self._tests.has_own
 
@@ -310,7 +310,7 @@ class Matrix:
         own = self.own[row]
         if own is not None:
             return self.images(row, [own])[:, 0] if images is None else images[:, own]
-        if self.has_home:
+        if self.has_own_tests:
             return self._tests.own_scores(row)
         weights = self.expectations.get(row)
         if weights is None:
@@ -321,7 +321,7 @@ class Matrix:
         """Return the mean of :meth:`home` over images, (replica,) float64, from means alone."""
         row = self.row(row)
         own = self.own[row]
-        if own is None and self.has_home:
+        if own is None and self.has_own_tests:
             return self._tests.own_mean(row)
         means = self.by_network.isel(train=row).values.astype(float)
         if own is not None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from passband import PassbandError
-from passband.matrices.images import images_of
 from passband.matrices.matrix import Matrix
 from passband.matrices.stored import MatrixName, by_matrix
+from passband.matrices.table_images import images_of
 
 if TYPE_CHECKING:
     from passband.config import Study

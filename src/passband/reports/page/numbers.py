@@ -95,7 +95,7 @@ def numbers(matrices: Sequence[Matrix], confidence: float | None) -> Numbers:
         names = matrix.specimen, matrix.architecture
         matrix = matrix.loaded()
         every[names], learned[names] = sums.add(matrix, samples)
-        if matrix.has_home:
+        if matrix.has_own_tests:
             own_rows[names] = sums.add_own(matrix, samples)
     of_dice, of_losses = ("own", "other", "worst", "close"), ("loss", *sums.single)
     found = {name: sums.value(name, structures, confidence, 0.0) for name in of_dice}
