@@ -112,7 +112,8 @@ def timed(grid: Sampling) -> dict[str, Timed]:
 
 def column_rows(quick: bool) -> list[tuple[str, str, float]]:
     """Return rows of the table for a platinum particle at rest, with ⟨110⟩ along the beam."""
-    mean, px = (0.8, 48) if quick else (2.0, 96)
+    mean = 0.8 if quick else 2.0
+    px = 48 if quick else 96
     along = Specimen(
         material="Pt",
         diameter_nm=Diameter(mean=mean, std=0.05, min=mean - 0.2, max=mean + 0.2),

@@ -138,7 +138,8 @@ def write(
     D = matrix.images()[..., opened.study.study.structures.test :].mean(1)
     (mixture,) = matrix.mixtures
     by_rule = by_rule | {MIXTURE: [mixture] * len(drawn)}
-    rows, columns = ({id: k for k, id in enumerate(ids)} for ids in (matrix.rows, matrix.columns))
+    rows = {id: k for k, id in enumerate(matrix.rows)}
+    columns = {id: k for k, id in enumerate(matrix.columns)}
     with atomic.replacing(folder / "choices.csv") as beside, beside.open("w", newline="") as file:
         lines = csv.writer(file, lineterminator="\n")
         first = opened.study.study.structures.test

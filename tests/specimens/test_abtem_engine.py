@@ -69,10 +69,8 @@ def test_both_engines_give_the_same_waves_of_eight_structures(material):
 
     Of eight structures, this material has every third, with two frozen configurations each.
     """
-    spec, which = (
-        tiny(material, **MATERIALS[material]),
-        range(8)[list(MATERIALS).index(material) :: 3],
-    )
+    spec = tiny(material, **MATERIALS[material])
+    which = range(8)[list(MATERIALS).index(material) :: 3]
     ours, theirs = (
         exit_waves.simulate(material, spec, microscope, 7, "train", which, "cpu")
         for microscope in (Microscope(field_px=48), MICROSCOPE)

@@ -40,8 +40,8 @@ def main(snakemake):
         measured = distances.distances(load, wildcards.specimen, *grid, job.progress)
         attrs |= {"specimen": wildcards.specimen, "architecture": architecture}
         datasets.write(measured, snakemake.output[0], datasets.DISTANCES, attrs)
-        pairs, number = measured.spectral.size, measured.attrs["structures"]
-        job.result = f"{pairs} pairs of {number} structures in {snakemake.output[0]}"
+        what = f"{measured.spectral.size} pairs of {measured.attrs['structures']} structures"
+        job.result = f"{what} in {snakemake.output[0]}"
 
 
 if "snakemake" in globals():

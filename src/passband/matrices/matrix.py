@@ -195,12 +195,10 @@ class Matrix:
 
         Networks that were left out by :meth:`sel` or :meth:`take` count, too.
         """
-        M = self._whole.dice.values
-        rows, columns = (
-            {id: k for k, id in enumerate(ids)} for ids in (self._whole.rows, self._whole.columns)
-        )
-        own = [M[rows[id], columns[id]] if id in rows else np.nan for id in self.columns]
-        return np.array(own)
+        whole = self._whole
+        M = whole.dice.values
+        own = {whole.columns[k]: M[row, k] for row, k in enumerate(whole.own) if k is not None}
+        return np.array([own.get(id, np.nan) for id in self.columns])
 
     @property
     def loss(self) -> xr.DataArray:

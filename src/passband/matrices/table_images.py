@@ -95,9 +95,10 @@ class Images(ABC):
             structures: Indices along `structure`.
         """
         order = ("train", *_ORDER) if isinstance(row, slice) else _ORDER
+        given = {"test": tests, "structure": structures}
         # A tuple would be a variable to xarray.
-        tests, structures = (x if isinstance(x, slice) else list(x) for x in (tests, structures))
-        cells = self._cells.isel(train=row, test=tests, structure=structures)
+        places = {name: x if isinstance(x, slice) else list(x) for name, x in given.items()}
+        cells = self._cells.isel(train=row, **places)
         return self._scores(cells, order, name)
 
     @reading()
@@ -174,8 +175,8 @@ class CountedImages(Images):
             done = np.isfinite(self.table.dice.isel(test_specimen=test_specimen, test=0))
             first = np.argwhere(done.transpose(*NETWORK).values)[0]
             counts = counts.isel(dict(zip(NETWORK, first, strict=True)))
-        tp, fn = (counts.isel(outcome=OUTCOMES.index(name)) for name in ("tp", "fn"))
-        true = tp + fn
+        of = {name: counts.isel(outcome=place) for place, name in enumerate(OUTCOMES)}
+        true = of["tp"] + of["fn"]
         true = true.max([name for name in true.dims if name not in (kept, "structure")])
         return true.transpose(kept, "structure").values
 
