@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from passband import units
-from passband.config import Diameter, Microscope, Particles, Specimen, Substrate, validate
+from passband.config import Diameter, Microscope, Particles, Specimen, Substrate, validate_stored
 from passband.figures import gallery, images, style
 from passband.figures.images import scale_bar
 from passband.grid import Condition
@@ -92,7 +92,7 @@ def overview(results: Path) -> Figure:
     axis. The networks were trained with lens A, at the highest dose and at the lowest dose.
     """
     metrics = datasets.read(results / layout.OOD, datasets.OOD)
-    study = validate(json.loads(metrics.attrs["configuration"]))
+    study = validate_stored(json.loads(metrics.attrs["configuration"]))
     example = shown_networks.example_cell(study, lambda record: True)
     axes = study.train_axes
     a = Condition.parse(example.condition)

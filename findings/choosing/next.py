@@ -20,7 +20,7 @@ import numpy as np
 
 from findings.choosing.far_apart import farthest_points
 from passband.analysis.profiles import SAMPLES, flat_spectrum, profiles
-from passband.config import validate
+from passband.config import validate_stored
 from passband.grid import Condition
 from passband.prediction import gaussian_process
 from passband.prediction.recommend import sequential_design
@@ -41,7 +41,7 @@ class Matrix:
 
     def __init__(self, path: Path, specimen: str):
         metrics = datasets.read(path, datasets.OOD)
-        study = validate(json.loads(metrics.attrs["configuration"]), str(path))
+        study = validate_stored(json.loads(metrics.attrs["configuration"]), str(path))
         cells = metrics.dice.isel(specimen=0, architecture=0).sel(test_specimen=specimen)
         self.dice = cells.transpose("train", "test").values.astype(float)
         # The spectrum is flat, since the exit waves are not stored with the matrix.

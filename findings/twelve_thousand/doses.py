@@ -15,7 +15,7 @@ from findings.twelve_thousand.parts import DATA
 from findings.twelve_thousand.results import CONFIDENCE, DOSE, DRAWS, LENS, Conditions, Estimate
 from passband import scores
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
-from passband.config import validate
+from passband.config import validate_stored
 from passband.matrices.matrix import Matrix
 from passband.matrices.of_study import matrices
 from passband.reports import markdown
@@ -121,7 +121,7 @@ def computed(results: Path) -> pd.DataFrame:
         results: The folder of the merged results.
     """
     table = load_table(results / layout.TABLE)
-    study = validate(json.loads(table.attrs["configuration"]), str(results))
+    study = validate_stored(json.loads(table.attrs["configuration"]), str(results))
     (matrix,) = matrices(table)
     return by_dose(matrix, study.microscope.field_px**2)
 

@@ -22,7 +22,7 @@ from passband.analysis.bootstrap import interval_edges, percentile_interval, res
 from passband.analysis.profiles import SAMPLES, Profiles, profiles
 from passband.analysis.spectra import SPECTRUM, from_json
 from passband.axes import MAIN_AXES
-from passband.config import validate
+from passband.config import validate_stored
 from passband.matrices.of_study import matrices
 from passband.prediction.matrix import interaction
 from passband.prediction.matrix.level_scores import ENDS, ROWS, left_out
@@ -59,7 +59,7 @@ class Cells:
         with datasets.open_checked(results / layout.TABLE, datasets.TABLE) as table:
             (matrix,) = matrices(table)
             dice = matrix.by_network
-            study = validate(json.loads(table.attrs["configuration"]), str(results))
+            study = validate_stored(json.loads(table.attrs["configuration"]), str(results))
             spectrum = from_json(json.loads(table.attrs[SPECTRUM])[matrix.specimen])
         information = datasets.read(results / layout.INFORMATION, datasets.INFORMATION)
         information = information.sel(train=dice.train.values, test=dice.test.values)

@@ -6,7 +6,14 @@ Each block of the configuration is a pydantic model. Related models are in one f
 
 from passband.config.analysis import FEWEST_PREDICTED, FIGURES_OF_PREDICTION
 from passband.config.base import SPLITS, Block, block_of
-from passband.config.loading import MOST_LINES, SOURCE, load, validate, validate_stored
+from passband.config.loading import (
+    MOST_LINES,
+    SOURCE,
+    load,
+    load_stored,
+    validate,
+    validate_stored,
+)
 from passband.config.microscope import Aberrations, Detector, Microscope, Spread
 from passband.config.specimen import MOST_IN_PARTICLE, Specimen, too_many_atoms
 from passband.config.specimen_blocks import (

@@ -7,7 +7,6 @@ conditions are checked before conditions are made.
 import difflib
 import re
 from collections.abc import Hashable, Sequence
-from copy import deepcopy
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -15,6 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import ValidationError
 
 from passband.axes import AXES, FURTHER_AXES
+from passband.config import removed_keys
 from passband.config.base import Block, block_of, blocks_of, number_hint, remove, short
 from passband.config.grid_blocks import Range
 from passband.config.microscope import Microscope
@@ -34,31 +34,37 @@ def validate(config: dict, source: str = "config") -> Study:
     """Return the study that the content of a YAML file describes.
 
     `source` names the study's file in error messages. Paths in the configuration are relative to
-    the folder of this file, or of the file that the key :data:`SOURCE` names.
+    the folder of this file, or of the file that the key :data:`SOURCE` names. Removed keys are
+    dropped if they have their defaults, and are mistakes otherwise.
     """
-    config = dict(config)
+    config, dropped = removed_keys.drop(config)
+    mistakes = [each.refusal for each in dropped if not each.has_default]
     folder = Path(config.pop(SOURCE, source)).parent
     objections: list[str] = []
+    study = None
     try:
         study = Study.model_validate(config, context={"folder": folder, "objections": objections})
-        study._objections += objections
-        return study
     except ValidationError as error:
-        mistakes = error.errors(include_url=False)
-        lines = dict.fromkeys(f"{source}: {_line(each)}" for each in mistakes[:MOST_LINES])
+        mistakes += map(_line, error.errors(include_url=False))
+    if mistakes or study is None:
+        lines = dict.fromkeys(f"{source}: {line}" for line in mistakes[:MOST_LINES])
         if more := len(mistakes[MOST_LINES:]):
             lines[f"{source}: and {number_of(more, 'more mistake')}"] = None
-        raise ConfigError(*lines) from None
+        raise ConfigError(*lines)
+    study._objections += objections
+    study._dropped += dropped
+    return study
 
 
 def validate_stored(config: dict, source: str = "config") -> Study:
     """Return the study whose configuration is stored with results, see :func:`validate`.
 
+    Removed keys are dropped, whatever their values.
     Earlier versions also stored the defaults of keys that the study's file did not have. If it is
     the key of a further axis that leaves the default out, :func:`validate` would refuse it. Such
     keys are removed, which leaves the study the same.
     """
-    config = deepcopy(config)
+    config, _ = removed_keys.drop(config)
     specimens = config.get("specimens")
     for axis in FURTHER_AXES.values():
         if axis.block == "microscope":
@@ -73,6 +79,11 @@ def load(path: str | Path, changes: Sequence[str] = ()) -> Study:
     """Return the study in a YAML file, after changes such as ``training.epochs=3``."""
     source = f"{path} with --set" if changes else str(path)
     return validate(change(read(path), changes), source)
+
+
+def load_stored(path: str | Path) -> Study:
+    """Return the study in the YAML file of a published folder, see :func:`validate_stored`."""
+    return validate_stored(read(path), str(path))
 
 
 #: Description of the values that ``Name`` allows.

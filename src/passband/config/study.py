@@ -8,7 +8,7 @@ from pydantic import ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 from passband import wave_sets
 from passband.axes import FURTHER_AXES, MAIN_AXES, Axis
-from passband.config import grid_blocks, study_checks
+from passband.config import grid_blocks, removed_keys, study_checks
 from passband.config.analysis import (
     FEWEST_PREDICTED,
     FIGURES,
@@ -60,6 +60,7 @@ class Study(Block):
     figures: Figures = key(Figures, "How figures look.")
 
     _objections: list[str] = PrivateAttr(default_factory=list)
+    _dropped: list[removed_keys.Dropped] = PrivateAttr(default_factory=list)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -162,7 +163,8 @@ class Study(Block):
     @property
     def remarks(self) -> list[str]:
         """Warnings about the configuration, one line each."""
-        return [
+        removed = [removed_keys.remark(self._dropped)] if self._dropped else []
+        return removed + [
             f"specimens.{name}.material = {specimen.material!r}: found in the working directory; "
             "write the path relative to the study's folder, so that it is found from any folder"
             for name, specimen in self.specimens.items()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from passband import PassbandError
-from passband.config import ConfigError, Study, load
+from passband.config import ConfigError, Study, load, load_stored
 from passband.results import layout, listing, locate, published, training_jobs, wave_layout
 from passband.results.training_jobs import TrainingCell, TrainingJob
 
@@ -83,7 +83,7 @@ class Results:
             return self._given
         if self.is_published:
             published.check(self.folder)
-            return load(self.folder / published.STUDY)
+            return load_stored(self.folder / published.STUDY)
         if self._found is not None:
             study = load(self._found)
             Results(study, self.folder).check_new(self._found)
