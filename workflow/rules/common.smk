@@ -21,6 +21,7 @@ from passband.runs import interrupt, locks
 from passband.config import SOURCE, validate
 from passband.config.base import UNQUOTED
 from passband.grid import batches
+from passband.store.recipe import Recipes
 
 console.prepare()
 try:
@@ -70,6 +71,8 @@ if STUDY.study.conditions_per_job > 1:
     GROUPED = {"groups": {group: list(ids) for group, ids in GROUPS.items()}}
 TESTED_WAVES = STUDY.tested_waves
 TRAINED = list(STUDY.trained_specimens)
+# What exit waves, networks and results depend on, as params of the rules that make them.
+RECIPES = Recipes(STUDY)
 PATTERNS = wildcard_patterns.of_study(STUDY)
 
 

@@ -29,7 +29,7 @@ rule evaluate:
         microscope=STUDY.microscope.imaging_params(),
         # Only new cells of the record are computed. The output has no update(…): after a job has
         # failed, Snakemake (9.27) would accept the old record as the new one.
-        cache=f"{RESULTS}/{layout.cache(layout.RECORD)}",
+        cache=f"{RESULTS}/{layout.stored(layout.RECORD)}",
         waves=evaluated_shards,
     script:
         "../scripts/evaluate.py"

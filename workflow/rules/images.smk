@@ -1,5 +1,3 @@
-from passband.wave_sets import folder_of
-
 # The condition of the images on contact sheets.
 MIDDLE = STUDY.middle_condition.id
 
@@ -65,9 +63,9 @@ rule gallery_sheet:
     params:
         version=STAGES["figures"],
         seed=STUDY.study.seed,
-        specimen=lambda wildcards: wave_layout.specimen_params(
-            STUDY, wildcards.specimen, folder_of(wave_layout.waves_of([MIDDLE])[0])
-        ),
+        recipe=lambda wildcards: RECIPES.waves(
+            wildcards.specimen, "test", *wave_layout.waves_of([MIDDLE])
+        ).digest,
         microscope=STUDY.microscope.imaging_params(),
         condition=MIDDLE,
         dpi=STUDY.figures.dpi,

@@ -1,5 +1,4 @@
 from passband.learning import memory
-from passband.wave_sets import WaveSet
 
 # Memory [MB] and time [min] that a `simulate` job requests.
 SIMULATE_MB = memory.simulate_mb(STUDY)
@@ -20,19 +19,11 @@ rule simulate:
         mem_mb=lambda wildcards, attempt: SIMULATE_MB * attempt,
         runtime=lambda wildcards, attempt: SIMULATE_MINUTES * attempt,
     params:
-        version=STAGES["simulate"],
-        seed=STUDY.study.seed,
-        specimen=lambda wildcards: wave_layout.specimen_params(
-            STUDY, wildcards.specimen, wildcards.waves
+        recipe=lambda wildcards: RECIPES.waves(
+            wildcards.specimen, wildcards.split, wildcards.waves.rstrip("/")
+        ).digest,
+        structures=lambda wildcards: list(
+            wave_layout.structures_of_shard(STUDY, wildcards.split, wildcards.shard)
         ),
-        # The digest of the crystal file's content. The file's path and date do not show a change.
-        crystal=lambda wildcards: STUDY.specimens[wildcards.specimen].content,
-        microscope=lambda wildcards: STUDY.microscope.under(
-            WaveSet.parse(wildcards.waves.rstrip("/"))
-        ).exit_wave_params(),
-        structures=lambda wildcards: wave_layout.structures_of_shard(
-            STUDY, wildcards.split, wildcards.shard
-        ),
-        cache=f"{RESULTS}/{layout.cache(layout.WAVES)}",
     script:
         "../scripts/simulate.py"

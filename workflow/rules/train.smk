@@ -24,17 +24,10 @@ rule train:
         mem_mb=lambda wildcards, attempt: TRAIN_MB[wildcards.architecture] * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
-        **OWN_CONDITIONS,
-        # With a lens that is not round, structures are turned, and not images.
-        version=lambda wildcards: training_jobs.train_version(
-            STUDY, GROUPS[wildcards.condition], STAGES["train"]
-        ),
-        seed=STUDY.study.seed,
-        microscope=STUDY.microscope.imaging_params(),
-        training=STUDY.training.params(STUDY.study.replicas_per_job),
+        recipes=lambda wildcards: [
+            RECIPES.networks(wildcards.specimen, wildcards.architecture, id).digest
+            for id in GROUPS[wildcards.condition]
+        ],
         replicas=lambda wildcards: BATCHES[wildcards.batch],
-        cache=f"{RESULTS}/{layout.cache(layout.WEIGHTS)}",
-        # The saved state of an interrupted job. It is no output, since Snakemake would delete it.
-        checkpoints=f"{RESULTS}/{layout.CHECKPOINTS}",
     script:
         "../scripts/train.py"

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from passband.cache import regrouping
-from passband.cache.record_job import RecordJob
 from passband.grid import Axes
 from passband.imaging.structures import tested_structures
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.prediction.recommend import microscopes
 from passband.storage.records import with_own
+from passband.store import networks
+from passband.store.record_job import RecordJob
 
 
 def main(snakemake):
@@ -18,7 +18,7 @@ def main(snakemake):
     with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
         of = {key: wildcards[key] for key in ("specimen", "architecture")}
         trained = params.get("conditions", [wildcards.condition])
-        parts = regrouping.trained(snakemake.input.weights, of, trained)
+        parts = networks.trained(snakemake.input.weights, of, trained)
         structures = tested_structures(params)
         splits = {specimen: each.digests for specimen, each in structures.items()}
         test = [condition.id for condition in Axes(params.get("own", {})).conditions(params.test)]

@@ -22,6 +22,7 @@ from passband import STAGES, PassbandError
 from passband.answers import further_test_store
 from passband.grid import Condition
 from passband.imaging.splits import LoadedStructures
+from passband.imaging.structures import digests_of_specimens
 from passband.jobs import job as running
 from passband.learning import devices, memory, networks
 from passband.learning.replicas import TrainedReplicas
@@ -33,9 +34,11 @@ from passband.storage import (
     json_text,
     provenance,
     records,
+    weights,
 )
 from passband.storage.integrity import check_attributes
 from passband.storage.weights import Part, load_parts
+from passband.store.record_job import record_contexts
 
 #: Number of images for which a further process is worth the time that it takes to start.
 _WORTH_A_PROCESS = 10_000
@@ -114,7 +117,8 @@ class Work:
         states, metadata = part.weights, part.metadata
         trained = TrainedReplicas(states, metadata, self.structures, devices.device())
         params = f"evaluate {STAGES['evaluate']}", study.microscope.imaging_params()
-        contexts = trained.contexts(*params, any_device=True)
+        splits = digests_of_specimens({name: x.digests for name, x in self.structures.items()})
+        contexts = record_contexts(params, metadata, weights.fingerprint(states), splits, None)
         fingerprints, path = further_test_store.fingerprints(states), results.extra(cell)
         pieces = [p for piece in pieces for p in _confirmed(piece, fingerprints, contexts)]
         if not pieces and path.exists() and (before := read(path)) is not None:

@@ -149,7 +149,7 @@ class Training(Block):
         le=86_400,
     )
 
-    def params(self, replicas_per_job: int) -> dict[str, Any]:
+    def params(self) -> dict[str, Any]:
         """Return the keys of `training` that the networks of a train job depend on."""
         # The values of the recipe are in the other keys. The architecture is a separate param of
         # the rule, since a job has only one architecture.
@@ -158,8 +158,7 @@ class Training(Block):
             without.append("decay")
         if self.optimizer != "sgd":
             without.append("momentum")
-        if replicas_per_job == 1:
-            without.append("replicas_together")
+        without.append("replicas_together")
         return self.identity(without=without)
 
     @model_validator(mode="before")

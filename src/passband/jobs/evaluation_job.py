@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 import xarray as xr
 
-from passband.cache.record_job import RecordJob
 from passband.grid import Condition
 from passband.imaging.structures import Structures
 from passband.jobs.failures import Failures
@@ -18,6 +17,7 @@ from passband.learning import devices
 from passband.learning.evaluation import SharedImages
 from passband.learning.replicas import TrainedReplicas
 from passband.mixtures import of_id
+from passband.store.record_job import RecordJob
 
 
 def complete(

@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,8 +23,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from passband import PassbandError, console, log_lines
-from passband.config import SOURCE, Specimen, Study, validate
-from passband.optics.sampling import Sampling
+from passband.config import validate
 from passband.results import Results, layout, snapshot
 from passband.storage import DamagedError, FullError, integrity, lease, provenance
 
@@ -47,20 +46,22 @@ class Job:
     Attributes:
         terminal: Whether standard error is a terminal, so that somebody may read it.
         study: The whole configuration, which is stored with the output for provenance. A job's
-            result depends only on its params.
+            result depends only on its recipe, or on its params.
+        results: The study with its folder.
         deadline: The time when the job must have ended [s of ``time.monotonic``]; None without a
             time limit.
         result: The job's result in words, for the last line of the job's log. The job sets this
             attribute.
     """
 
-    def __init__(self, name: str, config: dict, seconds: float | None = None):
+    def __init__(self, name: str, config: dict, logfile: Path, seconds: float | None = None):
         self.name = name
         self.terminal = sys.stderr.isatty()
         self.deadline = None if seconds is None else time.monotonic() + seconds
         if before := os.environ.pop(_DEADLINE, None):
             self.deadline = float(before)
-        self.study, self._source = validate(config), config.get(SOURCE, "")
+        self.study = validate(config)
+        self.results = Results(self.study, layout.results_of(logfile) or Path())
         self.result = ""
         self.log = logger.info
 
@@ -68,23 +69,6 @@ class Job:
     def seconds_left(self) -> float | None:
         """Seconds until the deadline; None if the job has no deadline."""
         return None if self.deadline is None else self.deadline - time.monotonic()
-
-    def specimen(self, values: dict) -> Specimen:
-        """Return a rule's param as a specimen; crystal files are relative to the study's file."""
-        return Specimen.model_validate(values, context={"folder": Path(self._source).parent})
-
-    def specimens(
-        self, values: Mapping, field_px: int
-    ) -> tuple[Specimen, tuple[Specimen, Sampling] | None]:
-        """Return the specimen of a rule's param, and the study's own specimen and pixels or None.
-
-        See :func:`passband.results.wave_layout.specimen_params`.
-        """
-        own = {name: values[name] for name in ("own", "own_pixel_A") if name in values}
-        specimen = self.specimen({name: x for name, x in values.items() if name not in own})
-        if not own:
-            return specimen, None
-        return specimen, (self.specimen(own["own"]), Sampling(field_px, own["own_pixel_A"]))
 
     def finish_early(self, result: str) -> NoReturn:
         """End the job successfully now, because an earlier job has made `result`."""
@@ -160,13 +144,13 @@ def job(
         try:
             cap_threads(threads)
             keep_memory()
-            running = Job(name, config, runtime and budget(runtime))
-            if changed := _changed(running.study, logfile):
+            running = Job(name, config, logfile, runtime and budget(runtime))
+            if changed := _changed(running.results):
                 raise PassbandError(f"{changed}; run Snakemake's command again")
             with lease.held(logfile.with_suffix(layout.LEASE), running.deadline):
                 # While this job waited, another job may have made what the changed study needs.
                 # Snakemake would delete that output if this job failed.
-                if changed := _changed(running.study, logfile):
+                if changed := _changed(running.results):
                     raise _Done(f"nothing, since {changed},")
                 begun = True
                 yield running
@@ -202,10 +186,9 @@ def _begin_again(deadline: float | None) -> NoReturn:
     os.execv(sys.executable, sys.orig_argv)
 
 
-def _changed(study: Study, logfile: Path) -> str:
+def _changed(results: Results) -> str:
     """Return a message if the study changed after the job was submitted, otherwise ""."""
-    folder = layout.results_of(logfile)
-    if folder is None or not snapshot.changed(Results(study, folder)):
+    if not snapshot.changed(results):
         return ""
     return "the study or one of its crystal files was changed after this job was submitted"
 

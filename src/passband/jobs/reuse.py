@@ -1,125 +1,69 @@
-"""Reuse of results: a job ends without work if an earlier job has made the same file.
-
-Snakemake deletes a job's outputs before the job starts and after it fails. A file that takes long
-to make is therefore written to the study's cache, and the job's output is a hard link to the file
-in the cache. Each file has an attribute `context`, which is a digest of all values that the file
-was made from. If the cache has a file with the context of a later job, the later job links its
-output to that file and ends.
+"""Ends a job without work if what it would make is in the study's store, see `passband.store`.
 
 A job fails with NewerError if a newer version of Passband wrote its file, which must not be
-overwritten, and with UnreachableError if a file in the cache cannot be read now.
+overwritten, and with UnreachableError if a file in the store cannot be read now.
 """
 
 import contextlib
-import csv
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from passband.cache import regrouping
-from passband.cache.record_job import RecordJob
-from passband.cache.regrouping import NetworkJob, Parts, Shard
 from passband.jobs.job import Job
-from passband.learning.checkpoints import clear
 from passband.seeds import digest
-from passband.storage import atomic, datasets
-from passband.storage.weights import Part, save_parts
+from passband.storage import atomic
+from passband.storage.weights import Part
+from passband.store import files
+from passband.store.networks import StoredNetworks
+from passband.store.record_job import RecordJob
+from passband.store.waves import StoredWaves
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-def exit_waves(job: Job, shard: Shard, output: str, attrs: Mapping[str, str]) -> "list[xr.Dataset]":
-    """End the job if the cache has the exit waves that the job would make.
+def exit_waves(job: Job, stored: StoredWaves, structures: range, output: str) -> "list[xr.Dataset]":
+    """End the job if the store has the exit waves of these structures.
 
-    Otherwise return those that are in the cache, see :meth:`Shard.find`.
+    Otherwise return those that are in the store, see :meth:`StoredWaves.find`.
     """
-    if datasets.has_context(shard.own, datasets.WAVES, shard.context()):
-        atomic.link(shard.own, output)
+    if path := stored.whole(structures):
+        atomic.link(path, output)
         job.finish_early(f"exit waves in {output}")
-    found = shard.find()
-    if sum(waves.sizes["structure"] for waves in found) == len(shard.structures):
-        shard.write(found, output, attrs)
-        job.finish_early(f"exit waves in {output}")
+    found = stored.find(structures)
+    if sum(waves.sizes["structure"] for waves in found) == len(structures):
+        hand_over_waves(job, stored, structures, found, output)
+        job.finish_early(job.result)
     return found
 
 
-@dataclass(frozen=True)
-class NetworkFiles:
-    """The networks that a `train` job trains, and its files.
+def hand_over_waves(
+    job: Job,
+    stored: StoredWaves,
+    structures: range,
+    parts: "Sequence[xr.Dataset]",
+    output: str,
+) -> None:
+    """Write the exit waves of a job to the store, and make its output from them."""
+    path = stored.put(structures, parts, job.provenance(output))
+    atomic.link(path, output)
+    particles = sum(int(part.particles.sum()) for part in parts) / len(structures)
+    job.result = f"{len(structures)} exit waves of {particles:.1f} particles in {output}"
 
-    Attributes:
-        networks: The networks, and their file in the cache.
-        weights, history: The outputs for the networks, and for the history of their training, a
-            table as CSV.
-        checkpoints: Folder of the saved states.
+
+def networks(job: Job, stored: StoredNetworks) -> dict[str, list[Part]]:
+    """End the job if the store has all networks that the job would train.
+
+    Otherwise return the networks that are in the store, see :meth:`StoredNetworks.find`.
     """
-
-    networks: NetworkJob
-    weights: str
-    history: str
-    checkpoints: str
-
-    @property
-    def result(self) -> str:
-        """The job's result in words."""
-        return f"{len(self.networks)} network(s) in {self.weights}"
-
-    def write_single(self, condition: str, part: Part, provenance: Mapping) -> None:
-        """Write the networks of one condition of a job of several to the cache."""
-        path = regrouping.single(self.networks.own, condition)
-        regrouping.write_single(partial(save_parts, {condition: part}, path, provenance))
-
-    def hand_over(self, parts: Parts, provenance: Mapping | None = None) -> None:
-        """Make the outputs of the job, and remove its saved states.
-
-        Args:
-            parts: The networks by training condition.
-            provenance: The provenance of the file in the cache, which is written first. Without it,
-                the file is in the cache already.
-        """
-        own = self.networks.own
-        if provenance is not None:
-            save_parts(parts, own, provenance)
-        atomic.link(own, self.weights)
-        with atomic.replacing(self.history) as beside:
-            _write_history(parts, beside)
-        if len(parts) > 1:
-            regrouping.remove_single(regrouping.single(own, condition) for condition in parts)
-        clear(Path(self.checkpoints))
-
-
-def _write_history(parts: Mapping[str, Part], path: Path) -> None:
-    """Write the history of training. With several conditions, the first column is the condition."""
-    rows = [
-        ({"condition": id} if len(parts) > 1 else {}) | row
-        for id, part in parts.items()
-        for row in part.metadata.history_rows()
-    ]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            # A loss of NaN is an empty field.
-            writer.writerow({key: "" if value != value else value for key, value in row.items()})
-
-
-def networks(job: Job, files: NetworkFiles) -> dict[str, list[Part]]:
-    """End the job if the cache has all networks that the job would train.
-
-    Otherwise return the networks that are in the cache, see :meth:`NetworkJob.find`.
-    """
-    if parts := files.networks.whole():
-        files.hand_over(parts)
-        job.finish_early(files.result)
-    found = files.networks.find()
-    if sum(len(part.weights) for parts in found.values() for part in parts) == len(files.networks):
-        parts = {id: files.networks.joined(id, of_id) for id, of_id in found.items()}
-        files.hand_over(parts, job.provenance(files.weights))
-        job.finish_early(files.result)
+    if parts := stored.whole():
+        stored.hand_over(parts)
+        job.finish_early(stored.result)
+    found = stored.find()
+    if sum(len(part.weights) for parts in found.values() for part in parts) == len(stored):
+        parts = {id: stored.joined(of_id) for id, of_id in found.items()}
+        stored.put(parts, job.provenance(str(job.results.weights(stored.job))))
+        job.finish_early(stored.result)
     return found
 
 
@@ -149,7 +93,7 @@ def attributes(job: Job, snakemake, kind: str) -> dict[str, str]:
     for path in snakemake.input:
         with contextlib.suppress(FileNotFoundError):
             times[path] = os.stat(path).st_mtime_ns
-    context = digest(dict(snakemake.params.items()), times)
-    if datasets.has_context(target, kind, context):
+    recipe = digest(dict(snakemake.params.items()), times)
+    if files.has_digest(target, kind, recipe):
         job.finish_early(target)
-    return job.provenance(target) | {"context": context}
+    return job.provenance(target) | {files.DIGEST: recipe}

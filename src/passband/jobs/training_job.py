@@ -1,23 +1,21 @@
 """Trains the networks that a `train` job lacks, under one condition after another.
 
-The networks of a condition are written to the study's cache as soon as they are trained. So a
+The networks of a condition are written to the study's store as soon as they are trained. So a
 job that is killed, or that reaches its time limit, loses no finished network. If the training under
 one condition fails, the job trains the networks of the other conditions before it fails.
 """
 
-from pathlib import Path
-
 from passband.jobs.failures import Failures
 from passband.jobs.job import Job
-from passband.jobs.reuse import NetworkFiles
 from passband.learning.deadline import StopCondition
 from passband.learning.replicas import ReplicaJob
 from passband.storage.weights import Part
+from passband.store.networks import StoredNetworks
 from passband.wave_sets import wave_set_of
 
 
 def complete(
-    job: Job, files: NetworkFiles, found: dict[str, list[Part]], trainer: ReplicaJob
+    job: Job, stored: StoredNetworks, found: dict[str, list[Part]], trainer: ReplicaJob
 ) -> dict[str, Part]:
     """Train the networks that are missing, and return all networks of the job by condition.
 
@@ -32,32 +30,34 @@ def complete(
     """
     # The interval between saves does not change results, so it is not a param of the rule.
     stop = StopCondition(job.study.training.save_every_s, job.seconds_left)
-    networks, parts, failures = files.networks, {}, Failures(len(found))
-    provenance = job.provenance(files.weights)
+    parts: dict[str, Part] = {}
+    failures = Failures(len(found))
+    provenance = job.provenance(str(job.results.weights(stored.job)))
+    replicas = stored.job.replicas
     # The networks that need the same exit waves follow each other.
     in_order = sorted(found, key=wave_set_of)
     for number, condition in enumerate(in_order, 1):
         known = found[condition]
-        folder = Path(files.checkpoints)
+        folder = stored.checkpoints
         if len(found) > 1:
             folder /= condition
         # A file's networks are tested in one precision.
         kept = [part for part in known if part.metadata.precision == trainer.precision]
-        if sum(len(part.weights) for part in known) == len(networks.replicas):
+        if sum(len(part.weights) for part in known) == len(replicas):
             kept = known
         have = {replica for part in kept for replica in part.weights}
-        missing = [replica for replica in networks.replicas if replica not in have]
+        missing = [replica for replica in replicas if replica not in have]
         with failures.collected(condition):
             if missing:
                 if len(found) > 1:
                     job.log(f"condition {number} of {len(found)}: {condition}")
-                seeds = networks.contexts.seeds(condition, missing)
-                context = networks.contexts.context(condition, missing)
+                seeds = stored.seeds(condition, missing)
+                recipe = stored.recipes[condition].digest
                 under = job.study.trained_under(condition)
-                kept.append(trainer.train(under, seeds, context, folder, stop, job.terminal))
-            part = networks.joined(condition, kept)
+                kept.append(trainer.train(under, seeds, recipe, folder, stop, job.terminal))
+            part = stored.joined(kept)
             if missing and len(found) > 1:
-                files.write_single(condition, part, provenance)
+                stored.put_single(condition, part, provenance)
             parts[condition] = part
     failures.check("networks")
     return {condition: parts[condition] for condition in found}

@@ -13,18 +13,17 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from passband.cache.identities import record_contexts
 from passband.config import Microscope, Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import LoadedStructures
-from passband.imaging.structures import Structures, digests_of_specimens
+from passband.imaging.structures import Structures
 from passband.learning import backend, devices, evaluation, memory, networks, streaming
 from passband.learning.deadline import StopCondition
 from passband.mixtures import Mixture
 from passband.seeds import digest
 from passband.storage import records
-from passband.storage.weights import Part, WeightsMetadata, as_array, fingerprint
+from passband.storage.weights import Part, WeightsMetadata, as_array
 from passband.wave_sets import wave_set
 
 
@@ -92,7 +91,7 @@ class ReplicaJob:
         self,
         condition: Condition | Mixture,
         seeds: Mapping[int, int],
-        context: str,
+        recipe: str,
         folder: Path,
         stop: StopCondition,
         progress: bool = False,
@@ -104,9 +103,8 @@ class ReplicaJob:
             seeds: The seed of initial weights and dropout, by replica number. Noise, order and
                 augmentation of the images depend on the replica's number and not on the
                 architecture.
-            context: Digest of everything that the networks depend on, see
-                :class:`passband.cache.identities.NetworkContexts`. A saved state is valid only
-                on the same kind of device.
+            recipe: The digest of the networks' recipe, see :mod:`passband.store.recipe`. A saved
+                state is valid only for the same seeds on the same kind of device.
 
         Returns:
             The trained networks and their metadata, without provenance.
@@ -135,7 +133,7 @@ class ReplicaJob:
             seeds,
             hold=self._hold,
             folder=folder,
-            context=digest(context, description),
+            context=digest(recipe, dict(seeds), description),
             stop=stop,
             progress=progress,
         )
@@ -144,7 +142,7 @@ class ReplicaJob:
             self._log(f"replica {replica}: val_loss {best.val_loss:.4f}, Dice {best.val_dice:.3f}")
         metadata = WeightsMetadata(
             **description,
-            context=context,
+            recipe=recipe,
             best={replica: network.best for replica, network in trained.items()},
             history={replica: tuple(network.history) for replica, network in trained.items()},
             vectorized=next(iter(trained.values())).vectorized,
@@ -176,17 +174,6 @@ class TrainedReplicas:
     def microscope(self) -> Microscope:
         """The microscope of the test structures, with the study's own values."""
         return next(iter(self.structures.values())).structures.microscope
-
-    def contexts(self, *params: object, any_device: bool = False) -> dict[str, str]:
-        """Return the digests of :func:`passband.cache.identities.record_contexts`.
-
-        `params` are further values that they include, in addition to the networks and the
-        structures. With `any_device`, they are the same on all kinds of device.
-        """
-        digests = {name: each.digests for name, each in self.structures.items()}
-        splits = digests_of_specimens(digests)
-        device = None if any_device else devices.describe(self.device)
-        return record_contexts(params, self.metadata, fingerprint(self.weights), splits, device)
 
     def evaluate(
         self,

@@ -47,12 +47,12 @@ EXTRA_LEASE = f"{EXTRAS}/evaluate.lease"
 
 #: The folder with second names (hard links) of those files that take long to make. A second name is
 #: necessary because Snakemake deletes a job's outputs before the job starts and after it fails. See
-#: :mod:`passband.jobs.reuse`.
-CACHE = "cache"
+#: :mod:`passband.store.files`.
+STORE = "store"
 #: The parameters of fitted models of Dice, see :mod:`passband.answers.fitted_models`; and how
 #: networks do on images that they have never seen, see :mod:`passband.answers.trust`.
-FITTED = f"{CACHE}/recommend/{{name}}.json"
-LIKENESS = f"{CACHE}/likeness/{{specimen}}/{{architecture}}/{{condition}}_{{replicas}}.json"
+FITTED = f"{STORE}/recommend/{{name}}.json"
+LIKENESS = f"{STORE}/likeness/{{specimen}}/{{architecture}}/{{condition}}_{{replicas}}.json"
 #: The saved state from which an interrupted training job continues. The saved state is not an
 #: output of the rule, since Snakemake would delete it.
 CHECKPOINTS = "checkpoints/" + TRAINING_JOB.replace("/", "_")
@@ -95,9 +95,9 @@ def benchmark(name: str) -> str:
     return f"{BENCHMARKS}/{name}.tsv"
 
 
-def cache(path: str) -> str:
-    """Return the path of a file's second name, which is a hard link."""
-    return f"{CACHE}/{path}"
+def stored(path: str) -> str:
+    """Return the path of the file in the store of which an output is a second name."""
+    return f"{STORE}/{path}"
 
 
 #: The folders whose files show the state of jobs.
@@ -110,7 +110,7 @@ FOLDERS = (
 WRITTEN = (
     *FOLDERS,
     *(path.split("/")[0] for path in (CONFIGURATION, CHECKPOINTS)),
-    *(CACHE, BENCHMARKS, EXTRAS),
+    *(STORE, BENCHMARKS, EXTRAS),
     *(INFORMATION, TABLE, OOD, DISTANCES, PREDICTION),
     *(PREFLIGHT, STUDY, REPORT, SNAKEMAKE_REPORT, EXPLORER),
 )

@@ -8,7 +8,6 @@ from passband import PassbandError
 from passband.config import Study
 from passband.grid import batches
 from passband.groups import grouped
-from passband.mixtures import extremes
 from passband.network_id import NetworkId
 from passband.results.layout import EXTRA, JOB_WILDCARDS, RECORD
 
@@ -123,16 +122,12 @@ def cells_of(study: Study) -> Iterator[TrainingCell]:
         yield from job.cells
 
 
-def train_version(study: Study, conditions: Sequence[str], version: str) -> str | list[str]:
-    """Return the param with the stage's version of the training under a job's conditions.
-
-    Networks of earlier versions are valid if the lens is round, or without augmentation. If the
-    conditions of a job have different versions, the param is a list with the version of each.
-    """
-    seen = (map(study.microscope.optics, extremes(study.trained_under(id))) for id in conditions)
-    turned = [study.training.augment and not all(lens.round for lens in of) for of in seen]
-    versions = [f"{version}, structures turned" if each else version for each in turned]
-    return versions[0] if len(set(versions)) == 1 else versions
+def job_of(study: Study, wildcards: Mapping[str, str]) -> TrainingJob:
+    """Return the training job of a study with these values of Snakemake's wildcards."""
+    given = {name: wildcards[name] for name in JOB_WILDCARDS}
+    replicas = batches(study.study.replicas, study.study.replicas_per_job)[given["batch"]]
+    conditions = groups_of(study)[given["condition"]]
+    return TrainingJob(**given, replicas=tuple(replicas), conditions=conditions)
 
 
 def counted_records(study: Study, is_counted: Callable[[str], bool]) -> list[str]:

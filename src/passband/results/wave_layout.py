@@ -6,7 +6,8 @@ module imports no numerical library. :mod:`passband.wave_sets` explains the sets
 
 from collections.abc import Iterable
 
-from passband.config import Study
+from passband.config import Microscope, Specimen, Study
+from passband.optics.sampling import Sampling
 from passband.results.layout import WAVES
 from passband.wave_sets import WaveSet, folder_of, wave_set_of
 
@@ -43,25 +44,25 @@ def spectrum_shards(study: Study, specimen: str) -> list[str]:
     return [file for split, ids in sets for file in shards(study, specimen, split, ids)]
 
 
-def specimen_params(study: Study, specimen: str, waves: str) -> dict[str, object]:
-    """Return the param of the rule `simulate` with the specimen of a set of exit waves.
+def simulated(
+    study: Study, specimen: str, waves: str
+) -> tuple[Specimen, Microscope, tuple[Specimen, Sampling] | None]:
+    """Return the specimen and the microscope of a set of exit waves, and whose particles it has.
 
-    Structures keep the particles of the study's own specimen, so for another set the param has the
-    keys ``own`` and ``own_pixel_A``, too.
+    Structures keep the particles of the study's own specimen and pixels, which are returned third
+    for another set than the study's own.
 
     Args:
-        waves: Value of Snakemake's wildcard: the folder of the set.
+        waves: Id of the set.
     """
     own = study.specimens[specimen]
-    if not waves:
-        return own.params()
-    under = own.under(WaveSet.parse(waves.rstrip("/")))
-    pixel = study.microscope.pixel_size_A
-    return {**under.params(), "own": own.params(), "own_pixel_A": pixel}
+    under = WaveSet.parse(waves)
+    drawn = (own, study.microscope.sampling) if waves else None
+    return own.under(under), study.microscope.under(under), drawn
 
 
-def structures_of_shard(study: Study, split: str, shard: str) -> list[int]:
-    """Return the number of a shard's first structure, and the number after its last structure."""
+def structures_of_shard(study: Study, split: str, shard: str) -> range:
+    """Return the indices of a shard's structures within the split."""
     first = int(shard) * study.study.structures_per_shard
     number = getattr(study.study.structures, split)
-    return [first, min(first + study.study.structures_per_shard, number)]
+    return range(first, min(first + study.study.structures_per_shard, number))

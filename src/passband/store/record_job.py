@@ -1,6 +1,6 @@
 """Finds the results of an `evaluate` job in the records of earlier jobs, and writes its record.
 
-See :mod:`passband.cache.regrouping`, also for its errors. This module does not import torch.
+See :mod:`passband.store.files`, also for its errors. This module does not import torch.
 """
 
 import json
@@ -12,15 +12,17 @@ from pathlib import Path
 
 import xarray as xr
 
-from passband.cache import regrouping
-from passband.cache.identities import record_contexts, usual_devices
-from passband.cache.regrouping import Parts
 from passband.imaging.structures import digests_of_specimens
 from passband.results import layout
 from passband.seeds import digest
 from passband.storage import atomic, json_text, records
 from passband.storage.integrity import read_if_valid
-from passband.storage.weights import fingerprint, load_parts
+from passband.storage.weights import WeightsMetadata, fingerprint, load_parts
+from passband.store import files
+from passband.store.networks import Parts
+
+#: Kinds of CPU, in the words of :func:`passband.learning.devices.describe`.
+_CPUS = tuple(f"cpu ({name})" for name in ("DEFAULT", "AVX2", "AVX512"))
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class RecordJob:
         # The replicas without a record that lacks nothing.
         missing = {id: set(self.parts[id].weights) for id in conditions}
         found: dict[str, list[xr.Dataset]] = {id: [] for id in conditions}
-        for path in regrouping.files(self.own, missing):
+        for path in files.of_networks(self.own, missing):
             stored = read_if_valid(records.parts, path) or {}
             networks = cache(partial(_networks_of, path))
             for id in missing.keys() & stored.keys():
@@ -169,14 +171,14 @@ class RecordJob:
         """Link the output to the job's record, and remove the records of its single conditions."""
         atomic.link(self.own, output)
         if len(parts) > 1:
-            single = {regrouping.single(self.own, id): {id: part} for id, part in parts.items()}
-            regrouping.remove_single(path for path in single if not others(path, single[path]))
+            single = {files.of_single(self.own, id): {id: part} for id, part in parts.items()}
+            files.remove_single(path for path in single if not others(path, single[path]))
 
     def write_single(self, condition: str, record: xr.Dataset, attrs: Mapping[str, str]) -> None:
         """Write the record of one condition of the job to the cache."""
-        path, part = regrouping.single(self.own, condition), {condition: record}
+        path, part = files.of_single(self.own, condition), {condition: record}
         keep_others(path, part)
-        regrouping.write_single(partial(records.write, part, path, attrs))
+        files.write_single(partial(records.write, part, path, attrs))
 
     def _selected(self, condition: str, found: Sequence[xr.Dataset]) -> xr.Dataset:
         """Return one record with exactly the job's results from records of some replicas each."""
@@ -270,3 +272,33 @@ def _results(record: xr.Dataset) -> set[tuple[str, ...]]:
         for dimension in ("test", records.MICROSCOPE)
         for each in product(specimens, [dimension], records.values_along(record, dimension))
     }
+
+
+def record_contexts(
+    params: Sequence[object],
+    metadata: WeightsMetadata,
+    networks_digest: str,
+    splits: Mapping[str, str],
+    device: str | None,
+) -> dict[str, str]:
+    """Return the digests of everything that the counts depend on, by the names of `splits`.
+
+    Args:
+        params: Further values that the digest includes.
+        networks_digest: The fingerprint of the networks' weights.
+        splits: The digest of the test structures, see
+            :func:`passband.imaging.structures.digests_of_specimens`.
+        device: The kind of device, from :func:`passband.learning.devices.describe`. With None, the
+            digest is the same on all kinds of device. The counts of two kinds of device differ by
+            rounding, and by the random numbers of the noise.
+    """
+    training = {
+        key: getattr(metadata, key) for key in ("architecture", "normalisation", "precision")
+    }
+    common = [*params, training, *([] if device is None else [device])]
+    return {specimen: digest(common, networks_digest, split) for specimen, split in splits.items()}
+
+
+def usual_devices(metadata: WeightsMetadata) -> list[str]:
+    """Return the kinds of device on which earlier jobs probably tested the networks."""
+    return list(dict.fromkeys([metadata.device, *_CPUS]))

@@ -10,8 +10,8 @@ import pytest
 import xarray as xr
 from synthetic import weights_metadata
 
-from passband.cache import record_job
-from passband.cache.record_job import RecordJob, keep_others, others
+from passband.store import record_job
+from passband.store.record_job import RecordJob, keep_others, others
 from passband.grid import Condition
 from passband.groups import group_name
 from passband.scores import pairs

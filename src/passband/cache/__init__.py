@@ -1,1 +1,0 @@
-"""Finds the results that a job needs, whatever job made them."""

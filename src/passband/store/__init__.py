@@ -1,0 +1,1 @@
+"""What jobs have made and keep: exit waves, networks, results, and what these depend on."""

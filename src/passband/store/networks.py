@@ -1,0 +1,182 @@
+"""Networks in the store: a file for each job, in which a later job finds each network it needs."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+
+from passband.learning.checkpoints import clear
+from passband.results import Results, layout
+from passband.results.training_jobs import TrainingJob
+from passband.seeds import seed
+from passband.storage import atomic
+from passband.storage.integrity import check_attributes, read_if_valid
+from passband.storage.weights import Part, load_parts, save_parts
+from passband.store import files
+from passband.store.recipe import Recipe, Recipes
+
+#: Networks by training condition.
+Parts = dict[str, Part]
+
+
+@dataclass(frozen=True)
+class StoredNetworks:
+    """The networks of a training job: the same replicas under each of its conditions.
+
+    Attributes:
+        results: The study, with its folder.
+        job: The job.
+    """
+
+    results: Results
+    job: TrainingJob
+
+    def __len__(self) -> int:
+        return self.job.networks
+
+    @property
+    def own(self) -> Path:
+        """The job's own file in the store, which need not exist."""
+        return self.results.path(layout.stored(self.job.path(layout.WEIGHTS)))
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the saved states of an interrupted job."""
+        return self.results.path(self.job.path(layout.CHECKPOINTS))
+
+    @cached_property
+    def recipes(self) -> dict[str, Recipe]:
+        """The recipe of the networks of each training condition, by its id."""
+        recipes = Recipes(self.results.study)
+        of = self.job.specimen, self.job.architecture
+        return {id: recipes.networks(*of, id) for id in self.job.conditions}
+
+    @property
+    def result(self) -> str:
+        """The job's result in words."""
+        return f"{len(self)} network(s) in {self.results.weights(self.job)}"
+
+    def seeds(self, condition: str, replicas: Iterable[int]) -> dict[int, int]:
+        """Return the seed of initial weights and dropout of each replica."""
+        of = self.results.study.study.seed, self.job.specimen, self.job.architecture, condition
+        return {replica: seed(*of, replica) for replica in replicas}
+
+    def whole(self) -> Parts | None:
+        """Return the networks in the job's own file if it is undamaged and has exactly these.
+
+        Raises:
+            NewerError: If a newer version of Passband wrote the file, which must not be
+                overwritten.
+        """
+        found = read_if_valid(load_parts, self.own, newer=True) or {}
+        valid = list(found) == list(self.job.conditions) and all(
+            part.metadata.recipe == self.recipes[id].digest
+            and list(part.weights) == list(self.job.replicas)
+            for id, part in found.items()
+        )
+        return found if valid else None
+
+    def find(self) -> dict[str, list[Part]]:
+        """Return the finished networks, whatever job trained them, by training condition.
+
+        Returns:
+            For each condition, parts of several files. All parts of a condition have the same
+            precision, and no network is in two of them. Networks that are not found are left out.
+        """
+        missing = {id: set(self.job.replicas) for id in self.job.conditions}
+        found: dict[str, list[Part]] = {id: [] for id in self.job.conditions}
+        for path in files.of_networks(self.own, missing):
+            parts = read_if_valid(load_parts, path) or {}
+            for id in missing.keys() & parts.keys():
+                part = parts[id]
+                chosen = [replica for replica in part.weights if replica in missing[id]]
+                alike = not found[id] or found[id][0].metadata.precision == part.metadata.precision
+                if chosen and alike and part.metadata.recipe == self.recipes[id].digest:
+                    found[id].append(_with_replicas(part, chosen))
+                    missing[id] -= set(chosen)
+            if not any(missing.values()):
+                break
+        return found
+
+    def joined(self, parts: Sequence[Part]) -> Part:
+        """Return the networks of one condition from parts that have all of them."""
+        every = [part.metadata for part in parts]
+        weights = {r: state for part in parts for r, state in part.weights.items()}
+        metadata = replace(
+            every[0],
+            device=", ".join(sorted({each.device for each in every})),
+            vectorized=any(each.vectorized for each in every),
+            best={r: record for each in every for r, record in each.best.items()},
+            history={r: rows for each in every for r, rows in each.history.items()},
+        )
+        return _with_replicas(Part(weights, metadata), sorted(weights))
+
+    def put_single(self, condition: str, part: Part, provenance: Mapping) -> None:
+        """Write the networks of one condition of a job of several."""
+        path = files.of_single(self.own, condition)
+        recipe = {files.RECIPE: self.recipes[condition].text}
+        files.write_single(partial(save_parts, {condition: part}, path, {**provenance, **recipe}))
+
+    def put(self, parts: Parts, provenance: Mapping) -> None:
+        """Write all networks of the job to its file, and hand them over.
+
+        Args:
+            parts: The networks by training condition, in the job's order.
+        """
+        first, *_ = self.recipes.values()
+        save_parts(parts, self.own, {**provenance, files.RECIPE: first.text})
+        self.hand_over(parts)
+
+    def hand_over(self, parts: Parts) -> None:
+        """Make the outputs of the job from its file, and remove its saved states."""
+        atomic.link(self.own, self.results.weights(self.job))
+        with atomic.replacing(self.results.history(self.job)) as beside:
+            _write_history(parts, beside)
+        if len(parts) > 1:
+            files.remove_single(files.of_single(self.own, condition) for condition in parts)
+        clear(self.checkpoints)
+
+
+def trained(path: str | Path, of: Mapping[str, str], conditions: Sequence[str]) -> Parts:
+    """Return the networks in the output of a `train` job.
+
+    Args:
+        of: The expected specimen and architecture.
+        conditions: The expected training conditions.
+
+    Raises:
+        StoreError: If the file is missing or damaged, or has other networks.
+    """
+    parts = load_parts(path)
+    for part, condition in zip(parts.values(), conditions, strict=False):
+        check_attributes(path, vars(part.metadata), {**of, "condition": condition})
+    check_attributes(path, {"conditions": len(parts)}, {"conditions": len(conditions)})
+    return parts
+
+
+def _write_history(parts: Mapping[str, Part], path: Path) -> None:
+    """Write the history of training. With several conditions, the first column is the condition."""
+    rows = [
+        ({"condition": id} if len(parts) > 1 else {}) | row
+        for id, part in parts.items()
+        for row in part.metadata.history_rows()
+    ]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            # A loss of NaN is an empty field.
+            writer.writerow({key: "" if value != value else value for key, value in row.items()})
+
+
+def _with_replicas(part: Part, replicas: Sequence[int]) -> Part:
+    metadata = part.metadata
+    return Part(
+        {replica: part.weights[replica] for replica in replicas},
+        replace(
+            metadata,
+            best={replica: metadata.best[replica] for replica in replicas},
+            history={replica: metadata.history[replica] for replica in replicas},
+        ),
+    )

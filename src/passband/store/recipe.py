@@ -1,0 +1,197 @@
+"""What a result depends on, said once for each kind of thing that is made.
+
+A :class:`Recipe` follows from the study alone, so no file is read to know whether a result that is
+there is still valid: its file has the digest of the recipe that it was made by. The exception is
+the results of networks, which also depend on the weights themselves, see
+:mod:`passband.store.results`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Self
+
+from passband import STAGES
+from passband.config import Study
+from passband.seeds import digest
+from passband.storage import json_text
+from passband.wave_sets import WaveSet, wave_set_of
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a result depends on, except the device that it is made on.
+
+    Attributes:
+        stage: The name of the stage that makes it.
+        leaves: Values by name. The name of a key of the study is its path, such as
+            ``training.epochs``.
+        inputs: The recipes of what it is made from.
+        number: The stage's number, see :data:`passband.STAGES`.
+    """
+
+    stage: str
+    leaves: Mapping[str, Any]
+    inputs: "Mapping[str, Recipe]" = field(default_factory=dict)
+    number: int = -1
+
+    def __post_init__(self) -> None:
+        if self.number < 0:
+            object.__setattr__(self, "number", STAGES[self.stage])
+
+    @cached_property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that are the same for the same recipe only."""
+        inputs = {name: recipe.digest for name, recipe in self.inputs.items()}
+        return digest(self.stage, self.number, dict(self.leaves), inputs)
+
+    def differs(self, other: Self) -> list[str]:
+        """Return what is different in another recipe, such as ``training.epochs = 12 → 20``.
+
+        Returns:
+            A line for each difference, with the value here before that of `other`. Differences of
+            the inputs are among them, but each is there once.
+        """
+        found: dict[str, None] = {}
+        if self.number != other.number:
+            found[f"stage {self.stage} = {self.number} → {other.number}"] = None
+        names = [*self.leaves, *(name for name in other.leaves if name not in self.leaves)]
+        for name in names:
+            before, now = (_shown(recipe.leaves, name) for recipe in (self, other))
+            if before != now:
+                found[f"{name} = {before} → {now}"] = None
+        for name in self.inputs.keys() & other.inputs.keys():
+            found |= dict.fromkeys(self.inputs[name].differs(other.inputs[name]))
+        return list(found)
+
+    @property
+    def text(self) -> str:
+        """The recipe as JSON, for the attributes of a file."""
+        return json.dumps(self._values())
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the recipe that :attr:`text` describes.
+
+        Raises:
+            ValueError: If the text is not that of a recipe.
+        """
+        try:
+            return cls._of(json_text.parse(text))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"is not a recipe: {error}") from None
+
+    def _values(self) -> dict[str, Any]:
+        inputs = {name: recipe._values() for name, recipe in self.inputs.items()}
+        return {
+            "stage": self.stage,
+            "number": self.number,
+            "leaves": dict(self.leaves),
+            "inputs": inputs,
+        }
+
+    @classmethod
+    def _of(cls, values: Mapping[str, Any]) -> Self:
+        inputs = {name: cls._of(each) for name, each in values["inputs"].items()}
+        return cls(values["stage"], dict(values["leaves"]), inputs, values["number"])
+
+
+def _shown(leaves: Mapping[str, Any], name: str) -> str:
+    return json.dumps(leaves[name], ensure_ascii=False) if name in leaves else "none"
+
+
+# ── The recipes of a study ───────────────────────────────────────────────────────────────────────
+
+
+class Recipes:
+    """The recipes of what a study makes. Each is put together once."""
+
+    def __init__(self, study: Study):
+        self._study = study
+        self._waves: dict[tuple[str, str, str], Recipe] = {}
+        self._results: dict[tuple[str, str], Recipe] = {}
+
+    def waves(self, specimen: str, split: str, waves: str = "") -> Recipe:
+        """Return the recipe of the exit waves of each structure of a split.
+
+        Args:
+            waves: Id of the set of exit waves, see :mod:`passband.wave_sets`.
+        """
+        key = specimen, split, waves
+        if key not in self._waves:
+            self._waves[key] = _of_waves(self._study, *key)
+        return self._waves[key]
+
+    def networks(self, specimen: str, architecture: str, condition: str) -> Recipe:
+        """Return the recipe of each network of a training condition, whatever its replica.
+
+        Args:
+            condition: Id of the training condition or of the mixture.
+        """
+        waves = wave_set_of(condition)
+        inputs = {split: self.waves(specimen, split, waves) for split in ("train", "val")}
+        leaves = {"specimen": specimen, "architecture": architecture, "condition": condition}
+        return Recipe("train", leaves, {"settings": self._training, **inputs})
+
+    def results(self, test_specimen: str, waves: str = "") -> Recipe:
+        """Return the recipe of results on the test structures of a specimen, of any network.
+
+        Args:
+            waves: Id of the set of exit waves of the test conditions.
+        """
+        key = test_specimen, waves
+        if key not in self._results:
+            inputs = {"settings": self._testing, "test": self.waves(test_specimen, "test", waves)}
+            self._results[key] = Recipe("evaluate", {"test specimen": test_specimen}, inputs)
+        return self._results[key]
+
+    @cached_property
+    def _training(self) -> Recipe:
+        study = self._study
+        numbers = {name: getattr(study.study.structures, name) for name in ("train", "val")}
+        return Recipe(
+            "train", _settings(study, **numbers) | _flat("training", study.training.params())
+        )
+
+    @cached_property
+    def _testing(self) -> Recipe:
+        return Recipe("evaluate", _settings(self._study, test=self._study.study.structures.test))
+
+
+def _settings(study: Study, **structures: int) -> dict[str, Any]:
+    """Return the seed, numbers of structures by split, and what images depend on."""
+    return {
+        "study.seed": study.study.seed,
+        **{f"study.structures.{split}": number for split, number in structures.items()},
+        **_flat("microscope", study.microscope.imaging_params()),
+    }
+
+
+def _of_waves(study: Study, specimen: str, split: str, waves: str) -> Recipe:
+    own = study.specimens[specimen]
+    under = WaveSet.parse(waves)
+    place = f"specimens.{specimen}"
+    leaves = {
+        "specimen": specimen,
+        "split": split,
+        "study.seed": study.study.seed,
+        **_flat("microscope", study.microscope.under(under).exit_wave_params()),
+        **_flat(place, own.under(under).params()),
+    }
+    if own.content:
+        leaves[f"content of {place}.material"] = own.content
+    if waves:  # structures keep the particles of the study's own specimen
+        kept = {"microscope.pixel_size_A": study.microscope.pixel_size_A}
+        kept |= _flat(place, own.params())
+        leaves |= {f"own {name}": x for name, x in kept.items() if leaves.get(name) != x}
+    return Recipe("simulate", leaves)
+
+
+def _flat(place: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a block, and of the blocks inside it, by the paths of their keys."""
+    found = {}
+    for name, value in values.items():
+        path = f"{place}.{name}"
+        found |= _flat(path, value) if isinstance(value, dict) else {path: value}
+    return found

@@ -1,0 +1,80 @@
+"""Exit waves in the store: a file for each range of structures that a job made."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import xarray as xr
+
+from passband.results import Results, layout
+from passband.storage import datasets
+from passband.storage.integrity import read_if_valid
+from passband.store import files
+from passband.store.recipe import Recipe, Recipes
+from passband.wave_sets import folder_of
+
+
+@dataclass(frozen=True)
+class StoredWaves:
+    """The exit waves of one split of a specimen, of one set of exit waves.
+
+    Attributes:
+        folder: The folder of the files. It need not exist.
+        recipe: What each of the exit waves depends on, apart from the index of its structure.
+    """
+
+    folder: Path
+    recipe: Recipe
+
+    @classmethod
+    def of(cls, results: Results, specimen: str, split: str, waves: str = "") -> "StoredWaves":
+        """Return those of a study; `waves` is the id of the set of exit waves."""
+        of = {"specimen": specimen, "waves": folder_of(waves), "split": split}
+        path = results.path(layout.stored(layout.WAVES), **of, shard="")
+        return cls(path.parent, Recipes(results.study).waves(specimen, split, waves))
+
+    def whole(self, structures: range) -> Path | None:
+        """Return the file with exactly these structures, if there is one.
+
+        Raises:
+            NewerError: If a newer version of Passband wrote the file.
+        """
+        path = self._file(structures)
+        return path if files.has_digest(path, datasets.WAVES, self.recipe.digest) else None
+
+    def find(self, structures: range) -> list[xr.Dataset]:
+        """Return exit waves of these structures, whatever jobs made them.
+
+        No structure is in two of the data sets. Structures that are not found are left out.
+        """
+        missing = set(structures)
+        found = []
+        for path in files.listed(self.folder):
+            if missing.isdisjoint(_structures_of(path)):
+                continue
+            waves = read_if_valid(datasets.read, path, datasets.WAVES)
+            if waves is None or waves.attrs.get(files.DIGEST) != self.recipe.digest:
+                continue
+            if chosen := missing.intersection(waves.structure.values.tolist()):
+                found.append(waves.sel(structure=sorted(chosen)))
+                missing -= chosen
+        return found
+
+    def put(self, structures: range, parts: Sequence[xr.Dataset], attrs: Mapping[str, str]) -> Path:
+        """Write the exit waves of these structures, wholly or not at all, and return their file."""
+        waves = datasets.concatenated(parts, "structure")
+        path = self._file(structures)
+        attrs = {**attrs, files.DIGEST: self.recipe.digest, files.RECIPE: self.recipe.text}
+        datasets.write(waves, path, datasets.WAVES, attrs, {"structure": 1})
+        return path
+
+    def _file(self, structures: range) -> Path:
+        return self.folder / f"{structures.start:05d}-{structures.stop - 1:05d}.zarr.zip"
+
+
+def _structures_of(path: Path) -> range:
+    """Return the structures in a file from its name; none if it is no file of exit waves."""
+    first, dash, last = path.name.removesuffix(".zarr.zip").partition("-")
+    if not (dash and first.isdecimal() and last.isdecimal()):
+        return range(0)
+    return range(int(first), int(last) + 1)
