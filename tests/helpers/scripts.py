@@ -8,8 +8,8 @@ from snakemake.iocontainers import Namedlist
 
 from passband import STAGES
 from passband.config import Study
-from passband.results import Results, layout, wave_layout
-from passband.results.training_jobs import TrainingJob, train_version
+from passband.results import Results, layout
+from passband.results.training_jobs import TrainingJob
 
 FOLDER = Path(__file__).parents[2] / "workflow" / "scripts"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
@@ -74,12 +74,10 @@ def run(
     return log.read_text().splitlines()[-1]
 
 
-def train(
-    study: Study, results: Path, job: TrainingJob, log: Path | None = None, **changed: object
-) -> str:
+def train(study: Study, results: Path, job: TrainingJob, log: Path | None = None) -> str:
     """Run a `train` job of a study, and return the last line of its log.
 
-    Its outputs are removed before, as Snakemake does. `changed` has other values of params.
+    Its outputs are removed before, as Snakemake does. The log must be below ``results/logs``.
     """
     output = {
         "weights": str(results / job.path(layout.WEIGHTS)),
@@ -87,24 +85,12 @@ def train(
     }
     for path in output.values():
         Path(path).unlink(missing_ok=True)
-    sets = wave_layout.waves_of(job.conditions)
-    waves = {
-        split: Results(study, results).waves(job.specimen, split, sets)
-        for split in ("train", "val")
-    }
-    params = {
-        "version": train_version(study, job.conditions, f"train {STAGES['train']}"),
-        "training": study.training.params(study.study.replicas_per_job),
-        "replicas": list(job.replicas),
-        "cache": str(results / layout.cache(job.path(layout.WEIGHTS))),
-        "checkpoints": str(results / job.path(layout.CHECKPOINTS)),
-    }
     return run(
         "train",
         log or results / "logs/train.log",
-        input=waves,
         output=output,
-        **_of_job(study, job, params | changed),
+        wildcards=job.wildcards,
+        config=study.model_dump(mode="json"),
     )
 
 
@@ -117,7 +103,7 @@ def evaluate(
     params = {
         "version": f"evaluate {STAGES['evaluate']}",
         **study.condition_params("test"),
-        "cache": str(results / layout.cache(job.path(layout.RECORD))),
+        "cache": str(results / layout.stored(job.path(layout.RECORD))),
         "waves": {
             name: Results(study, results).waves(name, "test", study.tested_waves)
             for name in study.specimens

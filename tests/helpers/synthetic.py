@@ -64,7 +64,7 @@ def weights_metadata(replicas=(0,), **changes) -> WeightsMetadata:
         "normalisation": "zscore",
         "precision": "float32",
         "device": "cpu (AVX2)",
-        "context": "x",
+        "recipe_digest": "x",
         "vectorized": False,
         "best": dict.fromkeys(replicas, record),
         "history": dict.fromkeys(replicas, (record,)),

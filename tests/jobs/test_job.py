@@ -23,6 +23,7 @@ from passband.config import validate
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.storage import DamagedError, StoreError, atomic, datasets, integrity, lease
+from passband.store import files
 
 CONFIG = {"study": {"name": "pilot"}}
 
@@ -339,9 +340,11 @@ def test_store_of_a_newer_format_is_kept(log, tmp_path, capsys, monkeypatch):
     path = tmp_path / "a.zarr.zip"
     with monkeypatch.context() as patch:
         patch.setattr(integrity, "FORMAT", 2)
-        datasets.write(xr.Dataset({"a": ("x", [1, 2])}), path, datasets.WAVES, {"context": "c"})
+        datasets.write(
+            xr.Dataset({"a": ("x", [1, 2])}), path, datasets.WAVES, {"recipe_digest": "c"}
+        )
     with pytest.raises(SystemExit), jobs.job("simulate", log, 1, CONFIG):
-        datasets.has_context(path, datasets.WAVES, "c")
+        files.has_digest(path, datasets.WAVES, "c")
     (line,) = capsys.readouterr().err.splitlines()
     assert f"error: simulate: {path}: its format is 2, and this Passband reads up to 1" in line
     assert path.exists()

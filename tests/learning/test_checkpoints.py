@@ -70,7 +70,7 @@ def test_damage_is_noticed(path, what):
 
 def test_weights_of_something_else_are_no_state(tmp_path):
     path = tmp_path / "000.safetensors"
-    weights.save({0: {"a": torch.ones(2)}}, path, weights_metadata(context="context"))
+    weights.save({0: {"a": torch.ones(2)}}, path, weights_metadata(recipe_digest="x"))
     assert checkpoints.load(path, "context") is None
 
 

@@ -439,7 +439,7 @@ def test_damage_is_distinguished_from_a_store_that_cannot_be_read(full, monkeypa
             with pytest.raises(UnreachableError, match=r"cannot be read: .*; run again"):
                 datasets.read(full, KIND)
             with pytest.raises(UnreachableError):
-                datasets.has_context(full, KIND, "x")
+                integrity.read_if_valid(datasets.read, full, KIND)
     with monkeypatch.context() as patch:
         patch.setattr(xr, "open_zarr", lambda *_, **__: (_ for _ in ()).throw(MemoryError))
         with pytest.raises(UnreachableError, match="it does not fit into memory"):
@@ -483,7 +483,7 @@ def edited(name, **changes):
 
 def test_a_chunk_that_is_gone_from_a_zip_is_missed(tmp_path):
     path = tmp_path / "waves.zarr.zip"
-    datasets.write(dataset(), path, KIND, {"context": "a"}, {"structure": 1})
+    datasets.write(dataset(), path, KIND, {}, {"structure": 1})
     repacked(path, lambda content: None)
     xr.testing.assert_equal(datasets.read(path, KIND), dataset())
     repacked(path, lambda content: content.pop("spectrum/c.2.0.0"))
@@ -493,7 +493,6 @@ def test_a_chunk_that_is_gone_from_a_zip_is_missed(tmp_path):
         lambda *args: datasets.read_selection(*args, ["spectrum"], {"structure": np.array([0])}),
     ):
         assert re.search(r"not a whole store .*: \d+ of \d+ files", refusal(path, read=read))
-    assert not datasets.has_context(path, KIND, "a")
 
 
 def test_a_zip_of_an_earlier_version_is_read(tmp_path):
@@ -546,11 +545,11 @@ def test_a_newer_format_is_refused_and_kept(tmp_path, form, monkeypatch):
     path = tmp_path / form
     with monkeypatch.context() as patch:
         patch.setattr(integrity, "FORMAT", 2)
-        datasets.write(dataset(), path, KIND, {"context": "a"})
+        datasets.write(dataset(), path, KIND, {})
         datasets.read(path, KIND)
 
     def holds(path, kind):
-        return datasets.has_context(path, kind, "a")
+        return integrity.read_if_valid(datasets.read, path, kind, newer=True)
 
     for read in (
         datasets.read,
@@ -654,21 +653,6 @@ def test_a_store_that_is_set_aside_is_kept_under_a_new_name(tmp_path):
         assert not path.exists()
     assert [aside.name for aside in asides] == [f"waves.zarr.damaged{n}" for n in ("", 2, 3)]
     assert [names(aside) for aside in asides] == [["first"], ["second"], ["third"]]
-
-
-@form
-def test_a_store_is_known_by_its_context(tmp_path, form):
-    path = tmp_path / form
-    assert not datasets.has_context(path, KIND, "a")
-    datasets.write(dataset(), path, KIND, {"context": "a"})
-    assert datasets.has_context(path, KIND, "a")
-    assert not datasets.has_context(path, KIND, "b")
-    assert not datasets.has_context(path, "record", "a")
-    if path.is_dir():
-        (path / "spectrum" / "c.0.0.0").unlink()
-    else:
-        path.write_bytes(path.read_bytes()[:-1])
-    assert not datasets.has_context(path, KIND, "a")
 
 
 # Second names

@@ -10,13 +10,13 @@ import pytest
 import xarray as xr
 from synthetic import weights_metadata
 
-from passband.store import record_job
-from passband.store.record_job import RecordJob, keep_others, others
 from passband.grid import Condition
 from passband.groups import group_name
 from passband.scores import pairs
 from passband.storage import UnreachableError, records
 from passband.storage.weights import Part, save_parts
+from passband.store import record_job
+from passband.store.record_job import RecordJob, keep_others, others
 
 DEVICE = "cpu (AVX2)"
 TEST = tuple(Condition(defocus, 1.2, 10, 100) for defocus in (5, 10, 15))

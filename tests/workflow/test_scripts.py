@@ -13,7 +13,7 @@ import scripts
 import torch
 import xarray as xr
 
-from passband.config import load
+from passband.config import load, validate
 from passband.figures import images
 from passband.learning import networks
 from passband.results import Results, layout, shown_networks, training_jobs
@@ -34,17 +34,19 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("restored_threads")]
 
 @pytest.fixture
 def results(unpacked, tmp_path) -> Path:
-    """A copy of the finished study's results, which the test may change."""
-    return Path(shutil.copytree(unpacked, tmp_path / "results"))
+    """A copy of the finished study's results, which the test may change, as the study too."""
+    copied = Path(shutil.copytree(unpacked, tmp_path / "results"))
+    shutil.rmtree(copied / "configuration")
+    return copied
 
 
 def waves(results: Path, split: str) -> list[str]:
     return Results(STUDY, results).waves("gold", split)
 
 
-def train(results: Path, log: Path, **changed: object) -> str:
-    settings = STUDY.training.model_dump() | {"epochs": 1} | changed
-    return scripts.train(STUDY, results, JOB, log, version="train 0", training=settings)
+def train(results: Path, **changed: object) -> str:
+    study = validate(CONFIG | {"training": CONFIG["training"] | {"epochs": 1} | changed})
+    return scripts.train(study, results, JOB)
 
 
 def evaluate(results: Path, log: Path, test: dict) -> str:
@@ -76,7 +78,7 @@ def test_jobs_without_work_import_no_heavy_library():
         check=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "tests/helpers"), *sys.path])},
     ).stdout.split()
-    assert "passband.cache.regrouping" in loaded
+    assert "passband.store.networks" in loaded
     assert not {"torch", "abtem", "ase", "scipy", "numba", "lightning"} & {*loaded}
 
 
@@ -94,32 +96,25 @@ def simulate(results, tmp_path, monkeypatch):
         parts = [one.assign(spectrum=one.spectrum * 0 + k, structure=k) for k in indices]
         return xr.concat(parts, "structure")
 
-    def run(shard: int, structures: list[int], **changed: object) -> tuple[str, list[int]]:
-        output = tmp_path / f"made/{shard:05d}.zarr.zip"
+    def run(shard: int, size: int, number: int = 8, seed: int = 7) -> tuple[str, list[int]]:
+        """Make a shard of a size; the split has a number of structures."""
+        numbers = {"train": 12, "val": 4, "test": number}
+        changed = {"structures": numbers, "structures_per_shard": size, "seed": seed}
+        wildcards = {"specimen": "gold", "waves": "", "split": "test", "shard": f"{shard:05d}"}
+        output = tmp_path / layout.WAVES.format(**wildcards)
         output.unlink(missing_ok=True)
         line = scripts.run(
             "simulate",
             tmp_path / "logs/simulate.log",
             output=[str(output)],
-            wildcards={"specimen": "gold", "split": "test", "shard": f"{shard:05d}"},
-            config=CONFIG,
-            params={
-                "version": "simulate 0",
-                "seed": 7,
-                "specimen": STUDY.specimens["gold"].model_dump(),
-                "crystal": "",
-                "microscope": MICROSCOPE,
-                "structures": structures,
-                "cache": str(tmp_path / f"cache/{shard:05d}.zarr.zip"),
-                **changed,
-            },
+            wildcards=wildcards,
+            config=CONFIG | {"study": CONFIG["study"] | changed},
         )
+        wanted = list(range(shard * size, min(shard * size + size, number)))
         stored = datasets.read(output, datasets.WAVES)
-        assert stored.structure.values.tolist() == list(range(*structures))
-        values = stored.spectrum.transpose("structure", ...).values.reshape(
-            len(stored.structure), -1
-        )
-        assert (values == np.arange(*structures)[:, None]).all()
+        assert stored.structure.values.tolist() == wanted
+        values = stored.spectrum.transpose("structure", ...).values.reshape(len(wanted), -1)
+        assert (values == np.array(wanted)[:, None]).all()
         return line
 
     monkeypatch.setattr(exit_waves, "simulate", simulated)
@@ -128,14 +123,11 @@ def simulate(results, tmp_path, monkeypatch):
 
 def test_exit_waves_are_simulated_once(simulate, tmp_path):
     run, made = simulate
-    assert f" simulate gold test 00000: 4 exit waves of 1.0 particles in {tmp_path}" in run(
-        0, [0, 4]
-    )
-    assert f" exit waves in {tmp_path}/made/00000.zarr.zip, made by an earlier job, in " in run(
-        0, [0, 4]
-    )
+    output = tmp_path / "waves/gold/test/00000.zarr.zip"
+    assert f" simulate gold test 00000: 4 exit waves of 1.0 particles in {output}" in run(0, 4)
+    assert f" exit waves in {output}, made by an earlier job, in " in run(0, 4)
     assert made == [[0, 1, 2, 3]]
-    run(0, [0, 4], seed=8)
+    run(0, 4, seed=8)
     assert made[1:] == [[0, 1, 2, 3]]
 
 
@@ -143,32 +135,31 @@ def test_exit_waves_are_simulated_once(simulate, tmp_path):
     "order", [(0, 1, 2), *(pytest.param(o, marks=pytest.mark.slow) for o in ((2, 1, 0), (1, 0, 2)))]
 )
 def test_another_size_of_shards_simulates_nothing(simulate, order):
-    """In any order of the jobs, since each job keeps the structures of the file it replaces."""
     run, made = simulate
-    for shard, structures in enumerate(([0, 3], [3, 6], [6, 8])):
-        run(shard, structures)
+    for shard in range(3):
+        run(shard, 3)
     made.clear()
     for size in (4, 2, 8, 3):
-        shards = [[first, min(first + size, 8)] for first in range(0, 8, size)]
-        for shard in [k for k in (*order, 3) if k < len(shards)]:
-            assert ", made by an earlier job, in " in run(shard, shards[shard])
+        for shard in [k for k in (*order, 3) if k * size < 8]:
+            assert ", made by an earlier job, in " in run(shard, size)
     assert made == []
 
 
 def test_further_structures_of_a_shard_are_the_only_ones_simulated(simulate, tmp_path):
     run, made = simulate
-    run(0, [0, 3])
-    run(0, [0, 5])
+    run(0, 3, number=3)
+    run(0, 5, number=5)
     assert made == [[0, 1, 2], [3, 4]]
-    (tmp_path / "cache/00000.zarr.zip").write_bytes(b"damaged")
-    run(1, [4, 6])
-    assert made[2:] == [[4, 5]]
+    (tmp_path / "store/waves/gold/test/00003-00004.zarr.zip").unlink(missing_ok=True)
+    (tmp_path / "store/waves/gold/test/00000-00004.zarr.zip").write_bytes(b"damaged")
+    run(0, 5, number=5)
+    assert made[2:] == [[3, 4]]
 
 
-def test_networks_are_trained_once(results, tmp_path):
+def test_networks_are_trained_once(results):
     """New networks are trained only for changed settings. A lost output is linked again."""
-    log = tmp_path / "logs/train.log"
-    assert f": 2 network(s) in {results / JOB.path(layout.WEIGHTS)} in " in train(results, log)
+    log = results / "logs/train.log"
+    assert f": 2 network(s) in {results / JOB.path(layout.WEIGHTS)} in " in train(results)
     weights, metadata = networks.load(results / JOB.path(layout.WEIGHTS), CELL)
     history = pd.read_csv(results / JOB.path(layout.HISTORY))
     assert list(weights) == [0, 1]
@@ -177,12 +168,12 @@ def test_networks_are_trained_once(results, tmp_path):
     assert "replica 0: val_loss " in log.read_text()
     assert "exit waves and masks" in log.read_text()
 
-    assert ", made by an earlier job, in " in train(results, log)
+    assert ", made by an earlier job, in " in train(results)
     again, _ = networks.load(results / JOB.path(layout.WEIGHTS), CELL)
     assert all(torch.equal(again[1][name], tensor) for name, tensor in weights[1].items())
     pd.testing.assert_frame_equal(pd.read_csv(results / JOB.path(layout.HISTORY)), history)
 
-    assert "made by an earlier job" not in train(results, log, learning_rate=1e-5)
+    assert "made by an earlier job" not in train(results, learning_rate=1e-5)
     other, _ = networks.load(results / JOB.path(layout.WEIGHTS), CELL)
     assert not all(torch.equal(other[1][name], tensor) for name, tensor in weights[1].items())
 

@@ -142,7 +142,7 @@ class ReplicaJob:
             self._log(f"replica {replica}: val_loss {best.val_loss:.4f}, Dice {best.val_dice:.3f}")
         metadata = WeightsMetadata(
             **description,
-            recipe=recipe,
+            recipe_digest=recipe,
             best={replica: network.best for replica, network in trained.items()},
             history={replica: tuple(network.history) for replica, network in trained.items()},
             vectorized=next(iter(trained.values())).vectorized,

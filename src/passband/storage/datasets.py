@@ -21,7 +21,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 from passband.storage import integrity, metadata
 from passband.storage.atomic import remove, replacing, wait_for_writes
-from passband.storage.integrity import DamagedError, StoreError, UnreachableError, read_if_valid
+from passband.storage.integrity import DamagedError, StoreError, UnreachableError
 
 #: The kinds of the folders that this process has opened, see :func:`check_opened`.
 _opened: dict[Path, str] = {}
@@ -360,18 +360,6 @@ def check_many(
         if shared := earlier & values:
             raise DamagedError(path, f"its {dimension} {min(shared)} is in another store too")
         earlier |= values
-
-
-def has_context(path: str | Path, kind: str, context: str) -> bool:
-    """Return whether a store exists, is complete and has the given value of `context`.
-
-    Raises:
-        NewerError: If a newer Passband wrote the store, which must not be overwritten.
-        UnreachableError: If the store cannot be read now.
-    """
-    opened = read_metadata if Path(path).suffix == ".zip" else open_folder
-    found = read_if_valid(opened, path, kind, newer=True)
-    return found is not None and found.attrs.get("context") == context
 
 
 def read_metadata(path: str | Path, kind: str) -> xr.Dataset:

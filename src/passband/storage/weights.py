@@ -77,7 +77,7 @@ _TEXTS = (
     "normalisation",
     "precision",
     "device",
-    "recipe",
+    "recipe_digest",
 )
 
 
@@ -92,7 +92,7 @@ class WeightsMetadata:
             :func:`passband.imaging.noise.normalise`.
         precision, device: The precision of the training, and the kind of device that the networks
             were trained on.
-        recipe: The digest of the networks' recipe, see :mod:`passband.store.recipe`.
+        recipe_digest: The digest of the networks' recipe, see :mod:`passband.store.recipe`.
         vectorized: Whether the replicas were trained together by `torch.func.vmap`. In a weights
             file, the name of this value is `stacked`.
         best: For each replica, the epoch whose network weights are in the file.
@@ -107,7 +107,7 @@ class WeightsMetadata:
     normalisation: str
     precision: str
     device: str
-    recipe: str
+    recipe_digest: str
     vectorized: bool
     best: dict[int, EpochRecord]
     history: dict[int, tuple[EpochRecord, ...]]
@@ -141,7 +141,7 @@ class WeightsMetadata:
         """
         rest = dict(values)
         if "context" in rest:  # written by Passband 0.2, which had other digests
-            rest["recipe"] = rest.pop("context")
+            rest["recipe_digest"] = rest.pop("context")
         try:
             texts = {name: rest.pop(name) for name in _TEXTS}
             for name, text in texts.items():

@@ -71,7 +71,7 @@ class StoredNetworks:
         """
         found = read_if_valid(load_parts, self.own, newer=True) or {}
         valid = list(found) == list(self.job.conditions) and all(
-            part.metadata.recipe == self.recipes[id].digest
+            part.metadata.recipe_digest == self.recipes[id].digest
             and list(part.weights) == list(self.job.replicas)
             for id, part in found.items()
         )
@@ -92,7 +92,7 @@ class StoredNetworks:
                 part = parts[id]
                 chosen = [replica for replica in part.weights if replica in missing[id]]
                 alike = not found[id] or found[id][0].metadata.precision == part.metadata.precision
-                if chosen and alike and part.metadata.recipe == self.recipes[id].digest:
+                if chosen and alike and part.metadata.recipe_digest == self.recipes[id].digest:
                     found[id].append(_with_replicas(part, chosen))
                     missing[id] -= set(chosen)
             if not any(missing.values()):

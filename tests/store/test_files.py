@@ -1,4 +1,4 @@
-"""Files of single conditions in the cache, while other jobs write and remove theirs."""
+"""Files of the store: which are valid, and those that other jobs write and remove meanwhile."""
 
 import contextlib
 import random
@@ -9,9 +9,9 @@ import pytest
 import xarray as xr
 from synthetic import weights_metadata
 
-from passband.cache import regrouping
-from passband.storage import records
+from passband.storage import datasets, records
 from passband.storage.weights import Part, load_parts, save_parts
+from passband.store import files
 
 
 @pytest.fixture
@@ -40,11 +40,11 @@ def test_a_folder_that_another_job_removes_is_made_again(vanishing):
     record = xr.Dataset({"a": ("replica", [1.0])}, attrs={"contexts": "{}"})
     results = vanishing / "r000-000.zarr.zip"
     for _ in range(200):
-        regrouping.write_single(lambda: save_parts({"a": part}, networks, {}))
+        files.write_single(lambda: save_parts({"a": part}, networks, {}))
         assert list(load_parts(networks)) == ["a"]
         networks.unlink()
     for _ in range(5):
-        regrouping.write_single(lambda: records.write({"a": record}, results, {}))
+        files.write_single(lambda: records.write({"a": record}, results, {}))
         assert list(records.parts(results)) == ["a"]
         results.unlink()
 
@@ -52,4 +52,20 @@ def test_a_folder_that_another_job_removes_is_made_again(vanishing):
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "else")
     with pytest.raises(OSError, match="link"):
-        regrouping.write_single((tmp_path / "link").mkdir)
+        files.write_single((tmp_path / "link").mkdir)
+
+
+@pytest.mark.parametrize("form", ["waves.zarr", "waves.zarr.zip"])
+def test_a_store_is_known_by_the_digest_of_its_recipe(tmp_path, form):
+    path = tmp_path / form
+    made = xr.Dataset({"a": ("x", [1.0, 2.0])})
+    assert not files.has_digest(path, datasets.WAVES, "a")
+    datasets.write(made, path, datasets.WAVES, {files.DIGEST: "a"})
+    assert files.has_digest(path, datasets.WAVES, "a")
+    assert not files.has_digest(path, datasets.WAVES, "b")
+    assert not files.has_digest(path, datasets.OOD, "a")
+    if path.is_dir():
+        (path / "a" / "c.0").unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1])
+    assert not files.has_digest(path, datasets.WAVES, "a")

@@ -1,0 +1,134 @@
+"""A recipe has everything that a result depends on, and nothing else."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from passband import STAGES
+from passband.config import Study, load, validate
+from passband.results import training_jobs
+from passband.store.recipe import Recipe, Recipes
+
+STUDY = load(Path(__file__).parents[1] / "data" / "smallest.yaml")
+CONDITION = STUDY.train_conditions[0].id
+ARCHITECTURE = STUDY.training.architectures[0]
+# One value of each kind that a user may change, and what is made again.
+WAVES, NETWORKS, RESULTS = "exit waves", "networks", "results"
+EDITS = {
+    "study.seed": (1, {WAVES, NETWORKS, RESULTS}),
+    "study.structures.train": (13, {NETWORKS}),
+    "study.structures.test": (5, {RESULTS}),
+    "study.structures_per_shard": (4, set()),
+    "study.replicas": (3, set()),
+    "study.replicas_per_job": (1, set()),
+    "study.conditions_per_job": (2, set()),
+    "microscope.field_px": (80, {WAVES, NETWORKS, RESULTS}),
+    "microscope.energy_kev": (200.0, {WAVES, NETWORKS, RESULTS}),
+    "microscope.detector.gain": (2.0, {NETWORKS, RESULTS}),
+    "microscope.engine": ("abtem", {WAVES, NETWORKS, RESULTS}),
+    "specimens.gold.roughness": (0.1, {WAVES, NETWORKS, RESULTS}),
+    "grid.defocus_nm": ([5.0, 20.0, 30.0], set()),
+    "training.epochs": (3, {NETWORKS}),
+    "training.noise": ("fixed", {NETWORKS}),
+    "evaluation.bootstrap": (30, set()),
+    "evaluation.batch_size": (8, set()),
+    "figures.dpi": (90, set()),
+}
+
+
+def edited(path: str, value: object) -> Study:
+    """Return the study with another value of a key."""
+    config = STUDY.model_dump(mode="json")
+    block = config
+    *blocks, last = path.split(".")
+    for name in blocks:
+        block = block[name]
+    assert last in block
+    block[last] = value
+    return validate(config)
+
+
+def recipes_of(study: Study) -> dict[str, Recipe]:
+    recipes = Recipes(study)
+    return {
+        WAVES: recipes.waves("gold", "train"),
+        NETWORKS: recipes.networks("gold", ARCHITECTURE, CONDITION),
+        RESULTS: recipes.results("gold"),
+    }
+
+
+@pytest.mark.parametrize("path", EDITS)
+def test_an_edit_changes_what_depends_on_it_and_is_named_alone(path):
+    value, expected = EDITS[path]
+    before = recipes_of(STUDY)
+    after = recipes_of(edited(path, value))
+    assert {name for name in before if before[name].digest != after[name].digest} == expected
+    for name in before:
+        differences = before[name].differs(after[name])
+        named = [line for line in differences if line.startswith(f"{path} = ")]
+        assert len(named) == (name in expected)
+        # `multislice_pixel_A` is `auto`, so the grid of atoms depends on energy, field and engine.
+        others = {line.partition(" = ")[0] for line in differences} - {path}
+        assert others <= {"microscope.multislice_pixel_A"}
+
+
+def test_a_difference_has_the_value_before_and_the_value_now():
+    before = Recipes(STUDY).networks("gold", ARCHITECTURE, CONDITION)
+    after = Recipes(edited("training.epochs", 20)).networks("gold", ARCHITECTURE, CONDITION)
+    assert before.differs(after) == ["training.epochs = 2 → 20"]
+    assert after.differs(before) == ["training.epochs = 20 → 2"]
+    assert before.differs(before) == []
+
+
+def test_a_stage_with_another_number_is_another_recipe(monkeypatch):
+    before = recipes_of(STUDY)
+    monkeypatch.setitem(STAGES, "simulate", STAGES["simulate"] + 1)
+    after = recipes_of(STUDY)
+    for name in before:
+        assert before[name].digest != after[name].digest
+        assert before[name].differs(after[name]) == ["stage simulate = 3 → 4"]
+
+
+def test_networks_and_sets_of_exit_waves_have_recipes_of_their_own():
+    recipes = Recipes(STUDY)
+    others = [
+        recipes.networks("gold", ARCHITECTURE, other.id) for other in STUDY.train_conditions
+    ] + [
+        recipes.networks("gold", "compact-w4-d3", CONDITION),
+        recipes.waves("gold", "train"),
+        recipes.waves("gold", "val"),
+        recipes.waves("gold", "val", "en0200.00"),
+        recipes.results("gold"),
+        recipes.results("gold", "en0200.00"),
+    ]
+    assert len({recipe.digest for recipe in others}) == len(others)
+
+
+def test_other_exit_waves_do_not_depend_on_the_studys_own_value_of_their_axis():
+    """But on the particles of the study's own specimen, which they keep."""
+    low = Recipes(edited("microscope.energy_kev", 80.0))
+    assert low.waves("gold", "val", "en0200.00") == Recipes(STUDY).waves("gold", "val", "en0200.00")
+    rough = Recipes(edited("specimens.gold.roughness", 0.1)).waves("gold", "val", "rg0.200")
+    smooth = Recipes(STUDY).waves("gold", "val", "rg0.200")
+    assert smooth.differs(rough) == ["own specimens.gold.roughness = 0.0 → 0.1"]
+
+
+def test_the_text_of_a_recipe_is_read_again():
+    for recipe in recipes_of(STUDY).values():
+        again = Recipe.parse(recipe.text)
+        assert again.digest == recipe.digest
+        assert again.differs(recipe) == []
+    for text in ("", "[]", "{}", '{"stage": "train"}', "1"):
+        with pytest.raises(ValueError, match=r"."):
+            Recipe.parse(text)
+
+
+def test_recipes_of_thousands_of_networks_take_little_time():
+    """The workflow asks for the digest of each network whenever it starts."""
+    recipes = Recipes(STUDY)
+    (job, *_) = training_jobs.jobs_of(STUDY)
+    started = time.process_time()
+    for _ in range(12_096):
+        recipes.networks(job.specimen, job.architecture, STUDY.axes.parse(CONDITION).id).digest  # noqa: B018
+    assert time.process_time() - started < 2
