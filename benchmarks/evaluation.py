@@ -5,8 +5,7 @@
 
 The two times of a ratio are measured in turns within one process. On a CPU, times are the processor
 time of one thread, since an evaluate job has one thread. Bare forward passes run each network on
-batches that are in memory. An evaluation also forms the images, counts pixels, and adds the terms
-of the networks' confidence.
+batches that are in memory. An evaluation also forms the images and counts pixels.
 """
 
 import argparse
@@ -14,7 +13,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import cycle, islice, product
-from unittest import mock
 
 import numpy as np
 import torch
@@ -26,7 +24,7 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import LoadedStructures, Split
 from passband.imaging.structures import Structures
 from passband.jobs import job as jobs
-from passband.learning import backend, confidence, devices, evaluation, networks
+from passband.learning import backend, devices, evaluation, networks
 
 CONDITIONS = [
     Condition(defocus, 1.2, 16, dose) for defocus, dose in product(range(5, 21), (200, 1000))
@@ -125,27 +123,6 @@ def against_bare(table: Table, case: Case, replicas: int, groups: int = 1) -> No
     table.row(f"    a network under a condition, {case.structures} images [ms]", None, cell)
 
 
-def against_counts(table: Table, case: Case, replicas: int) -> None:
-    """Compare the time to evaluate networks with the time without the sums of confidence."""
-    camera = case.camera
-    loaded = case.loaded(camera)
-    nets = case.networks(replicas)
-    precision = backend.precision(Training(), case.architecture, case.device)
-    zeros = confidence.confidence([torch.zeros(case.batch, 1, 2, 2)] * replicas)
-
-    def evaluate():
-        some = CONDITIONS[:1]
-        evaluation.evaluate(nets, camera, loaded, some, case.batch, precision)
-
-    def without():
-        with mock.patch.object(confidence, "confidence", return_value=zeros):
-            evaluate()
-
-    whole, counts = side_by_side(3 * case.rounds, evaluate, without, clock=case.clock)
-    what = f"{replicas} × {case.architecture} at {case.px}²"
-    table.row(f"evaluation / evaluation that only counts, {what}", 1.05, whole / counts)
-
-
 def growth(table: Table, case: Case) -> None:
     """Compare the time of 2 and 4 networks (or conditions) with 2 and 4 times the time of one."""
     camera = case.camera
@@ -191,7 +168,6 @@ def main() -> None:
     against_bare(table, small, 1, groups=4)
     for case, replicas in ((small, 1), (small, 4), *([] if quick else [(large, 1)])):
         against_bare(table, case, replicas)
-        against_counts(table, case, replicas)
     growth(table, small)
 
 

@@ -26,7 +26,6 @@ from passband.analysis import information, ood, table
 from passband.config import Study, load
 from passband.grid import batches
 from passband.jobs import job as jobs
-from passband.learning import confidence
 from passband.matrices.of_study import matrices
 from passband.results.stores import load_table
 from passband.scores import OUTCOMES
@@ -55,12 +54,7 @@ def record(study: Study, replicas: tuple[int, ...], random: np.random.Generator)
     found = random.binomial(pixels, random.uniform(0.3, 0.98, (*shape[:-1], 1)), size=shape)
     false = random.poisson(0.1 * pixels, size=shape)
     counts = np.stack([found, false, pixels - found], -1).astype(np.uint32)
-    sums = confidence.missing(replicas, *shape[1:])
-    for name in ("confidence", "agreement"):
-        if name in sums:
-            sums[name].values[:] = random.lognormal(5, 1, sums[name].shape)
-    sums.histogram.values[:] = random.integers(0, 2**16, sums.histogram.shape)
-    counted = xr.Dataset(
+    return xr.Dataset(
         {
             "counts": (("replica", "test_specimen", "test", "structure", "outcome"), counts),
             "val_loss": ("replica", random.uniform(0.1, 0.9, len(replicas))),
@@ -73,7 +67,6 @@ def record(study: Study, replicas: tuple[int, ...], random: np.random.Generator)
             "outcome": list(OUTCOMES),
         },
     )
-    return counted.merge(sums)
 
 
 def write(study: Study, folder: Path) -> None:

@@ -50,9 +50,9 @@ __version__ = version("passband")
 STAGES = {
     "simulate": 3,
     "train": 6,
-    "evaluate": 3,
+    "evaluate": 4,
     "information": 3,
-    "aggregate": 3,
+    "aggregate": 4,
     "ood": 5,
     "distances": 1,
     "prediction": 5,

@@ -1,28 +1,10 @@
-"""Scores of segmentations, such as Dice, computed from counts of pixels; names of other sums."""
-
-from collections.abc import Iterable
-from itertools import combinations
+"""Scores of segmentations, such as Dice, computed from counts of pixels."""
 
 import numpy as np
 
 #: Order of the counts of pixels along the dimension `outcome`: true positives, false positives and
 #: false negatives.
 OUTCOMES = ("tp", "fp", "fn")
-#: Order of the sums of :mod:`passband.learning.confidence` along the dimension `statistic`.
-STATISTICS = ("p", "p2", "p_predicted", "p_max", "entropy")
-#: Order of the sums of products of two replicas along the dimension `product`.
-PRODUCTS = ("p", "predicted")
-#: Number of bins of the histogram of p. All bins have the same width.
-BINS = 8
-
-
-def pairs(replicas: Iterable[int]) -> list[tuple[int, int]]:
-    """Return all pairs of replicas, each in ascending order.
-
-    The order of the pairs is that of :attr:`passband.learning.confidence.Confidence.products` for
-    networks in the order of `replicas`.
-    """
-    return [(min(pair), max(pair)) for pair in combinations(replicas, 2)]
 
 
 def dice(counts: np.ndarray) -> np.ndarray:

@@ -13,7 +13,6 @@ from matplotlib import pyplot
 from passband.analysis import table
 from passband.axes import MAIN_AXES
 from passband.grid import Axes, Condition, batches
-from passband.learning import confidence
 from passband.results.stores import load_table
 from passband.scores import OUTCOMES, dice
 from passband.storage import DamagedError, StoreError, datasets
@@ -264,7 +263,7 @@ def test_a_table_of_any_size_is_laid_out(tmp_path):
     }
     chunks = {"specimen": 1, "architecture": 1, "train": 1}
     template = table._template(sizes, Axes.main, False, ())
-    datasets.create(template, tmp_path / "table.zarr", chunks, 2**32 - 1)
+    datasets.create(template, tmp_path / "table.zarr", chunks, table.counts_of(template))
     laid = xr.open_zarr(tmp_path / "table.zarr", consolidated=False)
     assert laid.counts.shape == (1, 1, 625, 21, 1, 625, 32, 3)
     assert laid.counts.encoding["chunks"] == (1, 1, 1, 21, 1, 625, 32, 3)
@@ -446,64 +445,3 @@ def test_hypercube_is_nan_where_the_grid_has_no_condition(whole):
     where = {f"test_{name}": getattr(gap, name) for name in MAIN_AXES}
     assert np.isnan(cube.sel(where)).all()
     assert np.isnan(cube).sum() == cube.sel(where).size
-
-
-# Means of the sums of confidence
-
-
-@pytest.fixture(scope="module")
-def mixed(written, tmp_path_factory):
-    """Records, their table, and the sums of confidence, which every second record has."""
-    folder = tmp_path_factory.mktemp("mixed")
-    random, cells, made = np.random.default_rng(1), [], {}
-    for number, cell in enumerate(written[1][:6]):
-        record = datasets.read(cell.path, datasets.RECORD)
-        attrs = dict(record.attrs)
-        if number % 2 == 0:
-            sums = confidence.missing(cell.replicas, 2, len(TEST), STRUCTURES)
-            for name in ("confidence", "agreement"):
-                if name in sums:
-                    sums[name].values[:] = random.lognormal(5, 1, sums[name].shape)
-            sums.histogram.values[:] = random.integers(0, 2**16, sums.histogram.shape)
-            sums.confidence.values[0, 1, 2] = np.nan  # a cell of an earlier version
-            record = made[cell] = record.merge(sums)
-        path = str(folder / Path(cell.path).relative_to(written[0]))
-        datasets.write(record, path, datasets.RECORD, attrs)
-        cells.append(table.Cell(cell.specimen, cell.architecture, cell.train, cell.replicas, path))
-    return gather(cells, folder / "table.zarr"), made
-
-
-def test_table_has_the_means_of_the_sums(mixed):
-    found, made = mixed
-    assert found.confidence.dims[-3:] == ("test_specimen", "test", "statistic")
-    assert found.histogram.dtype == np.uint16
-    assert found.confidence.dtype == found.agreement.dtype == np.float32
-    # Batches of replicas 0 and 1, and of replica 2: one pair.
-    assert (found["first"].values.tolist(), found["second"].values.tolist()) == ([0], [1])
-    for cell, record in made.items():
-        place = {"specimen": cell.specimen, "architecture": cell.architecture, "train": cell.train}
-        row = found.sel(place)
-        of = {"replica": list(cell.replicas)}
-        expected = record.confidence.values.astype(float).mean(3)
-        np.testing.assert_allclose(row.confidence.sel(of), expected, rtol=1e-6)
-        assert np.isnan(row.confidence.sel(of).values[0, 1, 2]).all()
-        np.testing.assert_array_equal(row.histogram.sel(of), record.histogram)
-        if "agreement" in record:
-            expected = record.agreement.values.astype(float).mean(3)
-            np.testing.assert_allclose(row.agreement, expected, rtol=1e-6)
-
-
-def test_means_are_missing_where_a_record_has_no_sums(mixed, written):
-    found, made = mixed
-    for cell in written[1][:6]:
-        if cell not in made:
-            row = found.sel(architecture=cell.architecture, train=cell.train)
-            row = row.sel(specimen=cell.specimen, replica=list(cell.replicas))
-            assert np.isnan(row.confidence).all()
-            assert not row.histogram.any()
-            assert not np.isnan(row.counts).any()
-
-
-def test_table_of_old_records_has_no_means(whole):
-    assert {"counts", "dice", "val_loss", "best_epoch", "status"} == set(whole.data_vars)
-    assert "statistic" not in whole.coords

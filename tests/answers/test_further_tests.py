@@ -9,7 +9,6 @@ import time
 
 import numpy as np
 import pytest
-import xarray as xr
 from finished_study import small_study, write_finished, write_networks
 
 from passband import PassbandError
@@ -20,7 +19,7 @@ from passband.learning import devices, networks
 from passband.learning.replicas import TrainedReplicas
 from passband.results import Results, layout, training_jobs
 from passband.scores import dice
-from passband.storage import StoreError, datasets, lease, records
+from passband.storage import StoreError, datasets, lease
 from passband.storage.weights import Part, load_parts, save_parts
 
 pytestmark = pytest.mark.slow
@@ -422,78 +421,18 @@ def test_results_of_networks_that_are_replaced_meanwhile_are_not_valid(study, re
 def test_a_file_of_several_conditions_is_read_once(study, tmp_path, monkeypatch):
     write_finished(study, tmp_path)
     other = regrouped(study, tmp_path, 2, 2)
-    opened = []
+    opened, real = [], further_test_jobs.load_parts
 
-    def watch(read):
-        def watched(path, *args, **options):
-            opened.append(str(path.relative_to(tmp_path)))
-            return read(path, *args, **options)
+    def watched(path, *args, **options):
+        opened.append(str(path.relative_to(tmp_path)))
+        return real(path, *args, **options)
 
-        return watched
-
-    for module, name in ((further_test_jobs, "load_parts"), (further_test_jobs.records, "parts")):
-        monkeypatch.setattr(module, name, watch(getattr(module, name)))
+    monkeypatch.setattr(further_test_jobs, "load_parts", watched)
     (job,) = training_jobs.jobs_of(other)
-    (tmp_path / job.path(layout.RECORD)).parent.mkdir(parents=True)
-    dims = ("replica", "test_specimen", "test", "structure", "outcome")
-    record = xr.Dataset(
-        {"counts": (dims, np.ones([2, 1, 2, 3, 3], "uint16"))},
-        {"replica": [0, 1], "test_specimen": ["gold"], "test": IDS},
-        {"contexts": "{}"},
-    )
-    records.write(dict.fromkeys(job.conditions, record), tmp_path / job.path(layout.RECORD), {})
-    further_tests.evaluate_extra(Results(other, tmp_path), CONDITIONS, confidence=True)
-    assert sorted(opened) == sorted([job.path(layout.WEIGHTS), job.path(layout.RECORD)])
+    further_tests.evaluate_extra(Results(other, tmp_path), CONDITIONS)
+    assert opened == [job.path(layout.WEIGHTS)]
 
 
-# Sums of confidence
-
-
-def test_sums_of_confidence_are_read_on_request(study, made):
-    found = further_tests.read_extra(
-        Results(study, made), ["dice", "confidence", "histogram", "agreement"]
-    )
-    assert set(found.data_vars) == {"dice", "confidence", "histogram", "agreement"}
-    for cell in training_jobs.cells_of(study):
-        record = datasets.read(made / cell.extra, datasets.RECORD)
-        row = found.sel(specimen="gold", architecture=cell.id.architecture, train=cell.condition)
-        np.testing.assert_allclose(row.confidence, record.confidence.mean("structure"), rtol=1e-6)
-        np.testing.assert_allclose(row.agreement, record.agreement.mean("structure"), rtol=1e-6)
-        np.testing.assert_array_equal(row.histogram, record.histogram)
-    assert found["second"].values.tolist() == [1]
-    with pytest.raises(ValueError, match="loss: must be counts, dice, confidence"):
+def test_what_has_no_results_cannot_be_read(study, made):
+    with pytest.raises(ValueError, match="loss: must be counts or dice"):
         further_tests.read_extra(Results(study, made), ["loss"])
-
-
-def test_only_replicas_of_one_job_make_pairs(study):
-    replicas = {"replicas": 4, "replicas_per_job": 2}
-    other = small_study(study=study.study.model_dump() | replicas)
-    found = further_test_store.gathered(other, [], ["agreement"])
-    assert [*zip(found["first"].values, found["second"].values, strict=True)] == [(0, 1), (2, 3)]
-
-
-def test_confidence_fills_only_what_the_records_lack(study, results, computed):
-    """The first record is of an earlier version, and the second record has all sums."""
-    first, second = training_jobs.cells_of(study)
-    test = [condition.id for condition in study.test_conditions]
-    further_tests.evaluate_extra(Results(study, results), study.test_conditions)
-    whole = datasets.read(results / first.extra, datasets.RECORD).sel(test=test)
-    shutil.rmtree(results / "extra")
-    datasets.write(whole[["counts"]], results / first.job.path(layout.RECORD), datasets.RECORD, {})
-    path, own = results / second.job.path(layout.RECORD), {"condition": second.condition}
-    datasets.write(whole, path, datasets.RECORD, own)
-    records = {path: path.read_bytes() for path in (results / "records").rglob("*.zip")}
-    computed.clear()
-    further_tests.evaluate_extra(Results(study, results), [], confidence=True)
-    assert computed == test
-    found = further_tests.read_extra(Results(study, results), ["confidence"])
-    assert found.test.values.tolist() == test
-    assert not np.isnan(found.confidence.isel(train=0)).any()
-    assert np.isnan(found.confidence.isel(train=1)).all()
-    assert records == {path: path.read_bytes() for path in (results / "records").rglob("*.zip")}
-    # A record with a new test condition has sums for this condition only.
-    whole.confidence.loc[{"test": test[0]}] = np.nan
-    datasets.write(whole, results / second.job.path(layout.RECORD), datasets.RECORD, own)
-    computed.clear()
-    further_tests.evaluate_extra(Results(study, results), [], confidence=True)
-    assert computed == test[:1]

@@ -17,12 +17,12 @@ from passband.analysis import table_union
 from passband.answers import merge
 from passband.config import validate
 from passband.grid import Axes, Condition
-from passband.matrices.packed import packed, soft_dice
+from passband.matrices.packed import packed
 from passband.mixtures import MIXTURES, is_mixture
 from passband.prediction.recommend.microscopes import first_replica_microscopes
 from passband.results import parts
 from passband.results.stores import load_table
-from passband.scores import OUTCOMES, STATISTICS, dice
+from passband.scores import dice
 from passband.seeds import digest
 from passband.storage import datasets, integrity
 from passband.storage.records import MICROSCOPE
@@ -458,9 +458,6 @@ def test_a_packed_part_has_the_dice_of_every_image(whole):
     for name in ("tp", "fp"):
         own = opened.counts.sel(outcome=name).sum("structure")
         np.testing.assert_array_equal(small[name], own)
-    assert "soft_dice" in small
-    # An early table has no sums of confidence.
-    assert "soft_dice" not in packed(opened.drop_vars("confidence"))
 
 
 def test_missing_networks_stay_missing_in_a_packed_part(whole):
@@ -470,25 +467,6 @@ def test_missing_networks_stay_missing_in_a_packed_part(whole):
     assert (small.image_dice[0, 0, 1, 0] == 255).all()
     assert (small.tp[0, 0, 1, 0] == 0).all()
     np.testing.assert_array_equal(small.image_dice == 255, np.isnan(opened.counts.values[..., 0]))
-
-
-def test_soft_dice_is_that_of_all_pixels():
-    """Two images of four pixels, with known probabilities."""
-    p = np.array([[0.9, 0.6, 0.2, 0.1], [0.7, 0.4, 0.4, 0.1]])
-    predicted = p > 0.5
-    sums = {"p": p.sum(1), "p_predicted": (p * predicted).sum(1)}
-    means = [np.mean(sums[n]) if n in sums else 0.0 for n in STATISTICS]
-    cell = ("specimen", "architecture", "train", "replica", "test_specimen", "test")
-    made = xr.Dataset(
-        {
-            "confidence": ((*cell, "statistic"), np.reshape(means, (1,) * 6 + (-1,))),
-            "counts": ((*cell, "structure", "outcome"), np.zeros((1,) * 6 + (2, 3))),
-        },
-        {"outcome": list(OUTCOMES)},
-    )
-    counts = np.array([2.0, 1.0, 0.0]).reshape((1,) * 6 + (3,))
-    expected = 2 * (p * predicted).sum() / (p.sum() + predicted.sum())
-    assert soft_dice(made, counts).item() == pytest.approx(expected)
 
 
 def test_packed_parts_give_the_metrics_and_their_intervals(place, whole, capsys):
@@ -706,13 +684,49 @@ def test_conditions_are_a_product_or_points():
     assert [Condition(**point) for point in points] == given[:3]
 
 
-def test_variables_that_a_part_lacks_are_left_out(whole):
-    extra = loaded(whole)
-    opened = extra.drop_vars("confidence")
-    parts = [table_union.Part(name, each, ({},)) for name, each in (("a", extra), ("b", opened))]
-    kept, left_out = table_union.alike(parts)
-    assert left_out == ["confidence"]
-    assert set(kept[0].table) == set(opened)
+def with_unknown(table: xr.Dataset, pairs=((0, 1),)) -> xr.Dataset:
+    """Return a table with variables that no code names, one along a dimension of its own."""
+    random = np.random.default_rng(5)
+    row = ["specimen", "architecture", "train"]
+    image = [*row, "replica", "test_specimen", "test", "structure"]
+    first, second = np.array(pairs).T
+    return table.assign(
+        unknown=(image, random.random([table.sizes[d] for d in image])),
+        couples=([*row, "pair"], random.random([*(table.sizes[d] for d in row), len(pairs)])),
+    ).assign_coords(first=("pair", first), second=("pair", second))
+
+
+def test_variables_that_no_code_names_are_merged(place, whole):
+    opened = with_unknown(loaded(whole))
+    for name, rows in (("a", [0, 2]), ("b", [1, 3])):
+        table = opened.isel(train=rows).drop_encoding()
+        datasets.write(table, f"results/{name}/table.zarr", datasets.TABLE, opened.attrs)
+    assert merge.merge(["a", "b"], Path("results/ab")).left_out == ()
+    made = load_table("results/ab/table.zarr").load()
+    for name in ("unknown", "couples"):
+        assert made[name].dims == opened[name].dims
+        assert made[name].coords.equals(opened[name].coords)
+        np.testing.assert_array_equal(made[name], opened[name])
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda table: table.drop_vars("unknown"), ["unknown"]),
+        (lambda table: with_unknown(table, [(0, 2)]), ["couples"]),
+        (lambda table: with_unknown(table.drop_dims("pair"), [(0, 1), (0, 2)]), ["couples"]),
+        (lambda table: table.assign(unknown=table.status), ["unknown"]),
+        (lambda table: table.assign(unknown=table.unknown.isel(train=0)), ["unknown"]),
+    ],
+)
+def test_variables_that_parts_have_in_another_way_are_left_out(whole, change, expected):
+    one = with_unknown(loaded(whole)[["counts", "status"]])
+    parts = [table_union.Part(name, each, ({},)) for name, each in (("a", one), ("b", change(one)))]
+    for given in (parts, parts[::-1]):
+        kept, left_out = table_union.alike(given)
+        assert left_out == expected
+        for part in kept:
+            assert {*part.table.data_vars} == {*one.data_vars} - {*expected}
 
 
 def test_sums_of_several_widths_keep_their_values(whole):

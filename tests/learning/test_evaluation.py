@@ -12,8 +12,8 @@ from passband.config import Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import normalise
-from passband.learning import confidence, devices, evaluation, networks, training
-from passband.scores import STATISTICS, dice
+from passband.learning import devices, evaluation, networks, training
+from passband.scores import dice
 from passband.storage import DamagedError, NewerError, datasets, integrity, records
 from passband.storage import weights as files
 
@@ -336,39 +336,3 @@ def test_network_sees_counts_normalised_by_the_conditions_dose(camera, splits, m
     ]
     assert seen["means"] == pytest.approx(expected)
     assert abs(expected[0] - expected[1]) < 0.02
-
-
-# Sums of confidence
-
-
-def test_record_has_the_sums_of_each_image(replicas, camera, splits, record):
-    for s, (specimen, split) in enumerate(splits.items()):
-        for k, condition in enumerate(CONDITIONS):
-            images = camera.images(split, condition)
-            logits = [evaluation.predict(n, images, "float32") for n in replicas.values()]
-            made = confidence.confidence(logits)
-            cell = record.sel(test_specimen=specimen, test=condition.id)
-            np.testing.assert_allclose(cell.confidence, made.sums, rtol=1e-5)
-            np.testing.assert_allclose(cell.agreement, made.products, rtol=1e-5)
-            histogram = made.histogram.sum(1).numpy()
-            np.testing.assert_allclose(
-                record.histogram.values[:, s, k] / 65535,
-                histogram / histogram.sum(-1, keepdims=True),
-                atol=1e-3,
-            )
-    assert record.confidence.attrs["statistic"] == " ".join(STATISTICS)
-    assert record.agreement.attrs["pair"] == "3-8"
-
-
-def test_cells_of_an_old_record_keep_their_counts_and_lack_the_sums(
-    replicas, camera, splits, record, formed
-):
-    old = record[["counts"]].sel(test=IDS[1:3])
-    merged = run(replicas, camera, splits, known=old)
-    assert sorted(formed) == sorted((s, id) for s in splits for id in (IDS[0], IDS[3]))
-    assert merged.counts.identical(record.counts)
-    assert np.isnan(merged.confidence.sel(test=IDS[1:3])).all()
-    assert np.isnan(merged.agreement.sel(test=IDS[1:3])).all()
-    assert not merged.histogram.sel(test=IDS[1:3]).any()
-    new = [IDS[0], IDS[3]]
-    assert merged.sel(test=new).identical(record.sel(test=new))

@@ -357,7 +357,7 @@ def test_an_empty_word_is_no_study(capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["report", "status", "table", "evaluate --confidence", "recommend --check"]
+    "command", ["report", "status", "table", f"evaluate {MICROSCOPE}", "recommend --check"]
 )
 def test_commands_that_need_a_study_refuse_a_published_folder(capsys, command):
     Path("mine").mkdir()

@@ -165,19 +165,17 @@ def test_create_lays_out_for_writing_by_region(tmp_path):
     missing = xr.Dataset(
         {
             "counts": (("train", "x"), da.full((3, 2), np.nan, chunks=2)),
-            "dice": (("train",), da.full(3, np.nan, dtype="float32", chunks=2)),
+            "dice": (("train",), da.full(3, np.nan, chunks=2)),
         },
         {"train": ["a", "b", "c"]},
     )
-    datasets.create(missing.assign_attrs(kind="table"), path, {"train": 1}, fill=2**32 - 1)
-    row = xr.Dataset(
-        {"counts": (("train", "x"), [[5.0, np.nan]]), "dice": ("train", np.float32([0]))}
-    )
+    datasets.create(missing.assign_attrs(kind="table"), path, {"train": 1}, {"counts": 2**32 - 1})
+    row = xr.Dataset({"counts": (("train", "x"), [[5.0, np.nan]]), "dice": ("train", [0.5])})
     row.to_zarr(path, region={"train": slice(1, 2)}, consolidated=False)
     datasets.consolidate(path)
     found = datasets.read(path, "table")
     np.testing.assert_array_equal(found.counts, [[np.nan] * 2, [5, np.nan], [np.nan] * 2])
-    np.testing.assert_array_equal(found.dice, [np.nan, 0, np.nan])
+    np.testing.assert_array_equal(found.dice, [np.nan, 0.5, np.nan])
     assert zarr.open_group(path, mode="r")["counts"].dtype == np.uint32
 
 

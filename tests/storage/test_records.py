@@ -5,6 +5,9 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from passband.grid import Condition
 from passband.storage import datasets, records
@@ -87,6 +90,57 @@ def test_only_the_first_replica_has_results_under_microscopes():
     assert not records.covers(records.selected(whole, ["gold"], [], ["y"]), *every)
     assert "microscope" not in records.selected(whole, ["gold"], TEST, []).coords
     assert records.selected(whole, ["gold"], TEST, ["y"]).microscope.values.tolist() == ["y"]
+
+
+# Variables that no code names
+
+SIZES = {"replica": 3, "test_specimen": 2, "test": 2, "structure": 3, "instance": 2}
+
+
+@st.composite
+def variables(draw) -> dict[str, tuple]:
+    """Return variables along any dimensions of a record, and one that no record has."""
+    names = draw(st.lists(st.sampled_from(["a", "agreement", "histogram", "counts", "pair"])))
+    found = {}
+    for name in names:
+        dims = draw(st.lists(st.sampled_from(list(SIZES)), unique=True))
+        dtype = draw(st.sampled_from(["u1", "i4", "f4", "f8", "?"]))
+        found[name] = dims, draw(arrays.arrays(dtype, [SIZES[d] for d in dims]))
+    return found
+
+
+@settings(max_examples=25)
+@given(variables(), st.permutations(range(SIZES["replica"])), st.sampled_from([1, 2]))
+def test_any_variable_is_carried_by_its_dimensions(tmp_path_factory, found, order, cut):
+    dims = "replica", "test_specimen", "test", "structure"
+    values = np.random.default_rng(0).random([SIZES[d] for d in dims])
+    whole = xr.Dataset(
+        {"unknown": (dims, values), **found},
+        {"replica": [0, 1, 4], "test_specimen": ["gold", "silver"], "test": TEST},
+    )
+    path = tmp_path_factory.mktemp("records") / "record.zarr.zip"
+    written = {id: whole.assign_attrs(contexts="{}") for id in ("c", "d")}
+    records.write(written, path, ATTRS)
+    for record in records.parts(path).values():
+        xr.testing.assert_equal(record.compute(), whole)
+        chosen = [whole.replica.values[sorted(part)] for part in (order[:cut], order[cut:])]
+        pieces = [records.with_replicas(record, part.tolist()) for part in chosen]
+        for piece, part in zip(pieces, chosen, strict=True):
+            xr.testing.assert_equal(piece.compute(), whole.sel(replica=part))
+        joined = records.joined(pieces).compute()
+        xr.testing.assert_equal(joined, whole)
+        for name, variable in joined.data_vars.items():
+            assert variable.dtype == whole[name].dtype
+            assert variable.dims == whole[name].dims
+
+
+def test_of_networks_only_what_all_records_have_is_joined():
+    one, other = (part("c", 0).isel(replica=[k]) for k in (0, 1))
+    sums = one.counts.sum("outcome")
+    joined = records.joined([one.assign(sums=sums), other.drop_vars("val_loss")])
+    assert list(joined.data_vars) == ["counts"]
+    area = xr.DataArray([0.1, 0.2, 0.3, 0.4], dims="structure", name="area")
+    assert records.joined([one, other.assign(area=area)]).area.identical(area)
 
 
 # Sets of exit waves

@@ -12,7 +12,6 @@ from synthetic import weights_metadata
 
 from passband.grid import Condition
 from passband.groups import group_name
-from passband.scores import pairs
 from passband.storage import UnreachableError, records
 from passband.storage.weights import Part, save_parts
 from passband.store import record_job
@@ -51,9 +50,6 @@ def record(job: RecordJob, condition: str) -> xr.Dataset:
     counts = np.ones((len(replicas), 1, len(test), 2, 3), np.uint32)
     coords = {"replica": replicas, "test_specimen": ["gold"], "test": test}
     made = xr.Dataset({"counts": (dims, counts)}, coords)
-    if couples := pairs(replicas):
-        sums = np.ones((len(couples), 1, len(test), 2))
-        made["agreement"] = ("pair", *dims[1:4]), sums, {"pair": "given"}
     if drawn := job.further_tests(replicas):
         dims = "test_specimen", records.MICROSCOPE, "structure", "outcome"
         made[records.MICROSCOPE_COUNTS] = dims, np.ones((1, len(drawn), 2, 3), np.uint32)
@@ -105,14 +101,13 @@ def test_a_fuller_record_of_one_replica_gives_this_replica_only(tmp_path):
     assert [part.sizes["test"] for part in found[TRAIN[0]]] == [3, 2]
 
 
-def test_a_record_with_sums_of_two_replicas_is_preferred(tmp_path):
+def test_a_record_of_all_replicas_is_preferred(tmp_path):
     """The job's own record lacks the results of the first replica under the microscopes."""
     job = job_of(tmp_path, microscopes=DRAWN)
     write(replace(job, microscopes=()), *TRAIN)
     write(job_of(tmp_path, range(1, 2)), TRAIN[0])
     (part,) = job.find(DEVICE, job.parts)[TRAIN[0]]
     assert part.replica.values.tolist() == [0, 1]
-    assert "agreement" in part
 
 
 def test_the_networks_of_an_earlier_job_are_read_once(tmp_path, monkeypatch):

@@ -15,7 +15,6 @@ import xarray as xr
 import zarr
 
 from passband import PassbandError
-from passband.analysis.cell_means import TableMeans
 from passband.grid import Axes, Condition, axes_of, of_conditions
 from passband.groups import conditions_per_file
 from passband.matrices.stored import NETWORK
@@ -27,7 +26,8 @@ from passband.storage.records import MICROSCOPE
 #: as 0 ("missing").
 STATUS = {"missing": 0, "done": 1}
 
-_NO_COUNT = 2**32 - 1
+#: The value that is stored in place of the counts of a missing network.
+NO_COUNT = 2**32 - 1
 #: Largest number of combinations of values that :func:`hypercube` makes from fewer conditions.
 _LARGEST_CUBE = 10_000
 
@@ -68,8 +68,7 @@ def aggregate(
     The table of results has `counts` (specimen, architecture, train, replica, test_specimen, test,
     structure, outcome) in pixels, and `dice`, the mean Dice over structures. For each network, the
     table has `val_loss`, `best_epoch` and `status`. For a missing network, `status` is 0 and all
-    other variables are NaN. If a record has sums of confidence, the table has their means too, see
-    :mod:`passband.analysis.cell_means`. With `test_own`, the table has `own_counts` and `own_dice`
+    other variables are NaN. With `test_own`, the table has `own_counts` and `own_dice`
     too: the results of each network under its own training condition, which need not be among the
     test conditions. With `microscopes`, the table has `microscope_counts` (specimen, architecture,
     train, test_specimen, microscope, structure, outcome) and `microscope_dice` too: the results of
@@ -116,13 +115,8 @@ def aggregate(
     with atomic.replacing(path) as beside:
         attrs = {**attrs, "kind": datasets.TABLE}
         chunks, shards = storage(sizes)
-        datasets.create(
-            _template(sizes, test[0].axes, test_own, microscopes).assign_attrs(attrs),
-            beside,
-            chunks,
-            _NO_COUNT,
-            shards=shards,
-        )
+        empty = _template(sizes, test[0].axes, test_own, microscopes).assign_attrs(attrs)
+        datasets.create(empty, beside, chunks, counts_of(empty), shards)
         folder = zarr.open_group(beside, mode="r+")
 
         def write(place: tuple[int, int, slice]) -> dict[str, np.ndarray]:
@@ -131,15 +125,14 @@ def aggregate(
             named = sizes["specimen"][specimen], sizes["architecture"][architecture]
             # Conditions that follow each other are often in one file for each batch of replicas.
             parts = lru_cache(maxsize=len({cell.replicas for cell in cells}))(records.parts)
-            values, networks, found = [], [], []
+            values, networks = [], []
             for condition in sizes["train"][train]:
                 row = rows.get((*named, condition), [])
                 there = [cell for cell in row if cell.path not in missing]
                 of_row = [
                     _record(cell, parts(cell.path), sizes, test_own, microscopes) for cell in there
                 ]
-                found.append([record.sel(test=sizes["test"]) for record in of_row])
-                count = _counts(found[-1], sizes)
+                count = _counts([record.sel(test=sizes["test"]) for record in of_row], sizes)
                 values.append({"counts": count, "dice": _dice(count)})
                 if test_own:
                     alone = [record.sel(test=[condition]) for record in of_row]
@@ -156,18 +149,13 @@ def aggregate(
             # Each thread writes whole files, so that threads can write at the same time.
             for name in values[0]:
                 folder[name][place] = np.stack([each[name] for each in values])
-            means.write(place, found)
             return {name: np.stack([n[name] for n in networks]) for name in networks[0]}
 
         networks, places = _networks(sizes), _places(sizes)
-        means = TableMeans(
-            beside, sizes, [cell.replicas for cell in cells], (chunks, shards), places
-        )
         with ThreadPoolExecutor(threads) as pool:
             for place, network in zip(places, pool.map(write, places), strict=True):
                 for name, values in network.items():
                     networks[name].values[place] = values
-        means.complete()
         datasets.create(networks.assign_attrs(attrs), beside, {}, add=True)
         datasets.consolidate(beside)
 
@@ -181,6 +169,11 @@ def storage(sizes: Mapping[str, list]) -> tuple[dict[str, int], dict[str, int] |
     chunks = dict.fromkeys(NETWORK[:3], 1)
     together = conditions_per_file(len(sizes["train"]))
     return chunks, None if together == 1 else {**chunks, "train": together}
+
+
+def counts_of(table: xr.Dataset) -> dict[str, int]:
+    """Return the names of a table's counts of pixels, each with :data:`NO_COUNT`."""
+    return {str(name): NO_COUNT for name, v in table.data_vars.items() if "outcome" in v.dims}
 
 
 def _places(sizes: Mapping[str, list]) -> list[tuple[int, int, slice]]:
@@ -309,7 +302,7 @@ def _record(
 def _counts(of_row: Sequence[xr.Dataset], sizes: dict[str, list]) -> np.ndarray:
     """Return the counts in the records of one training condition in their stored form."""
     shape = [len(values) for name, values in sizes.items() if name not in NETWORK[:3]]
-    counts = np.full(shape, _NO_COUNT, "uint32")
+    counts = np.full(shape, NO_COUNT, "uint32")
     for record in of_row:
         where = [sizes["replica"].index(replica) for replica in record.replica.values]
         counts[where] = record.counts.values
@@ -332,7 +325,7 @@ def _network(of_row: Sequence[xr.Dataset], sizes: dict[str, list]) -> dict[str, 
 def _dice(counts: np.ndarray) -> np.ndarray:
     """Return mean Dice (replica, test_specimen, test) from counts of pixels in stored form."""
     values = dice(counts).mean(-1)
-    values[counts[:, 0, 0, 0, 0] == _NO_COUNT] = np.nan
+    values[counts[:, 0, 0, 0, 0] == NO_COUNT] = np.nan
     return values
 
 

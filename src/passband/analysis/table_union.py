@@ -12,7 +12,7 @@ import xarray as xr
 import zarr
 
 from passband import PassbandError
-from passband.analysis.table import STATUS
+from passband.analysis.table import NO_COUNT, STATUS, counts_of
 from passband.grid import Axes
 from passband.matrices.packed import DRAWN, IMAGE_DICE, OWN, packed, packed_mean
 from passband.matrices.stored import NETWORK
@@ -27,8 +27,6 @@ TOLERANCE = 0.02
 #: The variable with the part that each network comes from, and the attribute with all parts.
 PART, PARTS = "part", "parts"
 
-# The value that is stored in place of the counts of a missing network, see `analysis.table`.
-_NO_COUNT = 2**32 - 1
 # The dimensions along which parts must agree, each with what to do if they do not.
 _ADVICE = {
     "test_specimen": "parts must agree",
@@ -36,6 +34,9 @@ _ADVICE = {
     MICROSCOPE: "give all parts the same evaluation.microscopes and ranges of test conditions, or "
     "leave it out with --common",
 }
+# The dimensions of a table's row, and those that parts have in common or that are joined.
+_ROW = NETWORK[:3]
+_JOINED = {*NETWORK, *_ADVICE, "structure", "outcome"}
 # Number of training conditions in a chunk of a packed table, which has little data for each.
 _PACKED_ROWS = 64
 
@@ -170,21 +171,14 @@ def _with_means(table: xr.Dataset) -> xr.Dataset:
 def alike(parts: Sequence[Part]) -> tuple[list[Part], list[str]]:
     """Return the parts in the same form, and the names of variables that not all parts have.
 
-    If a part is packed, all parts are packed. Variables that are not in all parts are left out, and
-    so are those of pairs of replicas, if the parts have other pairs.
+    If a part is packed, all parts are packed. A variable is kept, whatever its name, if all parts
+    have it along the same dimensions, with the same values along those that only it has. Otherwise
+    it is left out.
     """
     if any(IMAGE_DICE in part.table for part in parts):
         parts = [replace(part, table=_with_means(packed(part.table))) for part in parts]
     names = [set(part.table.data_vars) - {PART} for part in parts]
-    shared = set.intersection(*names)
-    pairs = [
-        [part.table[name].values.tolist() for name in ("first", "second")]
-        if "first" in part.table.coords
-        else None
-        for part in parts
-    ]
-    if any(pair != pairs[0] for pair in pairs):
-        shared -= {n for n in shared if "pair" in parts[0].table[n].dims}
+    shared = {name for name in set.intersection(*names) if _agree([p.table[name] for p in parts])}
     left_out = sorted(set.union(*names) - shared)
     kept = sorted(shared)
     # Sums of pixels are stored in 16 bits if all sums of the part fit.
@@ -195,6 +189,19 @@ def alike(parts: Sequence[Part]) -> tuple[list[Part], list[str]]:
         other = {n: table[n].astype(t) for n, t in types.items() if table[n].dtype != t}
         chosen.append(replace(part, table=table.assign(other)))
     return chosen, left_out
+
+
+def _agree(variables: Sequence[xr.DataArray]) -> bool:
+    """Return whether one variable of all parts can be joined to one, network by network."""
+    if not all({*_ROW} <= {*v.dims} == {*variables[0].dims} for v in variables):
+        return False
+    # What is left has the dimensions along which parts are not known to agree.
+    further = [v.isel({d: 0 for d in v.dims if d in _JOINED}, drop=True) for v in variables]
+    first = further[0]
+    return all(
+        each.sizes == first.sizes and each.coords.to_dataset().equals(first.coords.to_dataset())
+        for each in further
+    )
 
 
 def merge(
@@ -247,7 +254,7 @@ def merge(
     with atomic.replacing(path) as beside:
         empty = _template(template, sizes, axes)
         chunks = {"specimen": 1, "architecture": 1, "train": rows}
-        datasets.create(empty.assign_attrs(attrs), beside, chunks, _NO_COUNT)
+        datasets.create(empty.assign_attrs(attrs), beside, chunks, counts_of(empty))
         group = zarr.open_group(beside, mode="r+")
         by_row: dict[NetworkId, list[tuple[int, Source]]] = {}
         for key, source in found.items():
@@ -323,7 +330,7 @@ def _rows(
             s, a, t, _ = places[0][1]
             at = {"specimen": s, "architecture": a, "train": t}
             own = parts[number].table[name].isel(at).transpose(*dims[3:]).values
-            if name.endswith("counts") and np.nanmax(counted := own.sum(-1), initial=0) > pixels:
+            if "outcome" in dims and np.nanmax(counted := own.sum(-1), initial=0) > pixels:
                 raise PassbandError(
                     f"{parts[number].name}: {name} of train = {parts[number].table.train.values[t]}"
                     f" has an image of {np.nanmax(counted):g} pixels, must be at most {pixels}; "
@@ -333,6 +340,6 @@ def _rows(
                 values[k, [r for r, _ in places]] = own[[place[3] for _, place in places]]
             else:
                 values[k] = own
-    if name.endswith("counts"):
-        return np.where(np.isnan(values), _NO_COUNT, values).astype(np.uint32)
+    if "outcome" in dims:
+        return np.where(np.isnan(values), NO_COUNT, values).astype(np.uint32)
     return values

@@ -67,13 +67,10 @@ class Work:
 
     Attributes:
         wanted: Ids of the further conditions.
-        confidence: Whether to add test conditions for which the record lacks sums, see
-            :func:`passband.answers.further_tests.evaluate_extra`.
     """
 
     results: Results
     wanted: tuple[str, ...]
-    confidence: bool = False
 
     @cached_property
     def structures(self) -> dict[str, LoadedStructures]:
@@ -109,7 +106,7 @@ class Work:
         # networks, these results are not taken for those of the new networks.
         described = further_test_store.described(results, cell.job)
         pieces = further_test_store.found(results, cell, read, self._fingerprints)
-        wanted = set(self.wanted) | (self._without_sums(cell) if self.confidence else set())
+        wanted = set(self.wanted)
         if not wanted or _is_complete(pieces, described, wanted):
             return
         named = {name: getattr(cell.id, name) for name in ("specimen", "architecture", "condition")}
@@ -149,10 +146,6 @@ class Work:
     def _last_networks(self) -> "_LastFile":
         return _LastFile(partial(load_parts, framework="pt"))
 
-    @cached_property
-    def _last_record(self) -> "_LastFile":
-        return _LastFile(records.parts)
-
     def _networks(self, path: Path, named: dict[str, str]) -> Part:
         """Return the networks of a training condition from a job's file of networks."""
         parts = self._last_networks.read(path)
@@ -163,22 +156,6 @@ class Work:
         check_attributes(path, {name: getattr(part.metadata, name) for name in named}, named)
         networks.check_shapes(path, part.weights, part.metadata)
         return part
-
-    def _without_sums(self, cell: TrainingCell) -> set[str]:
-        """Return the ids of test conditions of the study whose sums the job's record lacks."""
-        test = {condition.id for condition in self.results.study.test_conditions}
-        path = self.results.record(cell.job)
-
-        def read() -> xr.Dataset:
-            return records.chosen(path, self._last_record.read(path), cell.condition)
-
-        record = integrity.read_if_valid(read)
-        if record is None or "confidence" not in record:
-            return test
-        complete = record.confidence.notnull().all(
-            [d for d in record.confidence.dims if d != "test"]
-        )
-        return test - set(record.test.values[complete.values])
 
 
 class _LastFile:
@@ -273,8 +250,7 @@ def number_of_processes(work: Work, cells: Sequence[TrainingCell]) -> int:
     if devices.device().type == "cuda":
         return 1
     study = work.results.study
-    conditions = len(work.wanted) + (study.test_number if work.confidence else 0)
-    images = len(study.specimens) * study.study.structures.test * conditions
+    images = len(study.specimens) * study.study.structures.test * len(work.wanted)
     images *= sum(len(cell.job.replicas) for cell in cells)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     architectures = {cell.id.architecture for cell in cells}

@@ -12,9 +12,7 @@ import numpy as np
 import xarray as xr
 
 from passband import STAGES
-from passband.analysis import cell_means
 from passband.config import Study
-from passband.grid import batches
 from passband.results import Results, layout
 from passband.results.training_jobs import TrainingCell, TrainingJob
 from passband.scores import OUTCOMES, dice
@@ -169,8 +167,6 @@ def gathered(
         "test": study.axes.order({id for _, record in made for id in record.test.values}),
     }
     dims, shape = tuple(sizes), [len(values) for values in sizes.values()]
-    together = batches(study.study.replicas, study.study.replicas_per_job).values()
-    every = sizes | cell_means.own_sizes(list(together))
     attrs = {"units": "1", "long_name": "Dice, mean over structures"}
     empty = {"dice": (dims, np.full(shape, np.nan, "float32"), attrs)}
     coords = dict(sizes)
@@ -181,21 +177,12 @@ def gathered(
         attrs = {"units": "pixels", "long_name": "pixels by outcome"}
         empty["counts"] = ((*dims, "structure", "outcome"), counts, attrs)
         coords["outcome"] = list(OUTCOMES)
-    means = [name for name in cell_means.names(every) if name in variables]
-    for name in means:
-        own, _, attrs = cell_means.VARIABLES[name]
-        row = cell_means.empty_row(every)[name]
-        rows = np.broadcast_to(row, (*shape[:3], *row.shape)).copy()
-        empty[name] = ((*dims[:3], *own), rows, attrs)
-        coords |= cell_means.own_coordinates(every)
     whole = xr.Dataset(empty, coords)
     for cell, record in made:
-        of = {"specimen": cell.id.specimen, "architecture": cell.id.architecture}
-        of["train"] = cell.condition
-        at = of | {name: record[name].values.tolist() for name in dims[3:]}
+        at = {name: record[name].values.tolist() for name in dims[3:]}
+        at |= {"specimen": cell.id.specimen, "architecture": cell.id.architecture}
+        at["train"] = cell.condition
         whole.dice.loc[at] = dice(record.counts.values).mean(-1)
         if "counts" in whole:
             whole.counts.loc[at] = record.counts.values
-        if means and (sums := cell_means.cell_means(record)) is not None:
-            cell_means.put({name: whole[name].loc[of].values for name in means}, sums, every)
     return whole[[name for name in whole.data_vars if name in variables]]

@@ -14,7 +14,6 @@ from pathlib import Path
 import xarray as xr
 
 from passband import PassbandError
-from passband.analysis.cell_means import VARIABLES
 from passband.answers import further_test_store
 from passband.config import study_checks
 from passband.grid import Condition
@@ -27,7 +26,6 @@ def evaluate_extra(
     results: Results,
     conditions: Iterable[Condition],
     *,
-    confidence: bool = False,
     processes: int | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
     log: Callable[[str], object] = lambda line: None,
@@ -42,10 +40,6 @@ def evaluate_extra(
 
     Args:
         conditions: The further conditions. They may lie outside the study's grids.
-        confidence: Whether to test the networks also under those test conditions of the study for
-            which their records lack the sums for estimates without labels, see
-            :mod:`passband.learning.confidence`. Records of earlier versions of Passband lack these
-            sums.
         processes: Number of processes; by default as many as the machine's cores, memory and the
             work allow. With a GPU, the default is one process.
         log: Receives lines of text, for example if another process does the same work.
@@ -67,7 +61,7 @@ def evaluate_extra(
     listing.check(results.folder, [layout.EXTRAS])
     failures: list[str] = []
     with _logged(log), lease.held(results.path(layout.EXTRA_LEASE)):
-        work = further_test_jobs.Work(results, tuple(c.id for c in wanted), confidence)
+        work = further_test_jobs.Work(results, tuple(c.id for c in wanted))
         with further_test_jobs.computed(work, cells, processes) as made:
             for cell in progress(cells):
                 try:
@@ -112,31 +106,25 @@ def read_extra(
     the configuration describes differently now, count as missing.
 
     Args:
-        variables: Names of the variables to return: `counts`, `dice`, and the means of the sums of
-            confidence `confidence`, `histogram` and `agreement`, see
-            :mod:`passband.analysis.cell_means`. Without `counts`, the result needs less memory.
+        variables: Names of the variables to return: `counts` and `dice`. Without `counts`, the
+            result needs less memory.
 
     Returns:
         `dice` (specimen, architecture, train, replica, test_specimen, test), the mean Dice over
         structures; and `counts` with the further dimensions (structure, outcome), in pixels. The
         coordinates are those of the table of results. The dimension `test` has all further
-        conditions, sorted. Missing values are NaN; in `histogram`, they are 0. None is returned if
-        there are no results.
+        conditions, sorted. Missing values are NaN. None is returned if there are no results.
 
     Raises:
         StoreError: If a store is damaged or has a newer format.
     """
     cells = list(training_jobs.cells_of(results.study))
-    unknown = set(variables) - {"counts", "dice", *VARIABLES}
-    if unknown:
-        raise ValueError(f"{min(unknown)}: must be counts, dice, {', '.join(VARIABLES)}")
-    # Only stores of jobs with several replicas have the variable `agreement`.
-    needed = ["counts"] if not set(variables) & set(VARIABLES) else None
-
+    if unknown := set(variables) - {"counts", "dice"}:
+        raise ValueError(f"{min(unknown)}: must be counts or dice")
     networks = further_test_store.Fingerprints(results)
 
     def read(path: Path) -> xr.Dataset:
-        return datasets.read(path, datasets.RECORD, needed)
+        return datasets.read(path, datasets.RECORD, ["counts"])
 
     def found(cell: TrainingCell) -> list[xr.Dataset]:
         return further_test_store.found(results, cell, read, networks)

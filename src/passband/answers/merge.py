@@ -65,7 +65,6 @@ _PACKED = {
 _OPTIONAL = {
     "best_epoch": ("iuf", NETWORK),
     "val_loss": ("f", NETWORK),
-    "soft_dice": ("u", _CELL),
     f"{OWN}{IMAGE_DICE}": ("u", (*_CELL[:-1], "structure")),
     f"{DRAWN}{IMAGE_DICE}": ("u", (*_CELL[:3], "test_specimen", MICROSCOPE, "structure")),
 }

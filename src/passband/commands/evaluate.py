@@ -17,12 +17,6 @@ def add(commands: argparse._SubParsersAction) -> None:
     add_study(command)
     add_conditions(command)
     command.add_argument(
-        "--confidence",
-        action="store_true",
-        help="also test the networks under those test conditions of the study for which their "
-        "records lack the sums of probabilities (docs/metrics.md)",
-    )
-    command.add_argument(
         "--processes",
         type=int,
         metavar="N",
@@ -33,10 +27,10 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     given = given_conditions(options)
-    if not given and not options.confidence:
+    if not given:
         raise PassbandError(
             "no condition is given; give --defocus-nm, --cs-um, --aperture-mrad and "
-            "--dose-e-per-A2, or --conditions FILE.csv, or --confidence"
+            "--dose-e-per-A2, or --conditions FILE.csv"
         )
     if options.processes is not None and not 1 <= options.processes <= 1024:
         raise PassbandError(f"--processes = {options.processes}: must be between 1 and 1024")
@@ -56,13 +50,12 @@ def run(options: argparse.Namespace) -> int:
     further_tests.evaluate_extra(
         results,
         conditions,
-        confidence=options.confidence,
         processes=options.processes,
         progress=progress,
         log=lambda line: tqdm.write(line, file=sys.stderr),
     )
     networks = sum(len(cell.job.replicas) for cell in cells)
-    under = f"{len(set(conditions)):,} further condition(s)" if conditions else "test conditions"
+    under = f"{len(set(conditions)):,} further condition(s)"
     where = results.path(layout.EXTRAS)
     print(f"{networks:,} network(s) are tested under {under}; results in {where}")
     return 0

@@ -1,7 +1,6 @@
 """Tests of a job's networks under all test conditions.
 
-The result is the numbers of correctly and wrongly predicted pixels in every image, and sums that
-describe how sure the networks are.
+The result is the numbers of correctly and wrongly predicted pixels in every image.
 """
 
 import copy
@@ -17,7 +16,7 @@ from passband.imaging import mixture_images
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.compiled import compiled
 from passband.imaging.splits import LoadedStructures, Split
-from passband.learning import backend, confidence, devices
+from passband.learning import backend, devices
 from passband.learning.memory import SHARED_BYTES
 from passband.mixtures import Mixture
 from passband.scores import OUTCOMES, dice
@@ -170,9 +169,7 @@ def evaluate(
     Returns:
         `counts` (replica, test_specimen, test, structure, outcome) uint32: numbers of pixels. The
         coordinate `test` has the ids of the test conditions. The coordinate `outcome` has tp, fp
-        and fn: true positives, false positives and false negatives. The other variables are those
-        of :func:`passband.learning.confidence.missing`. These variables are missing for a test
-        condition if an earlier record has only the counts.
+        and fn: true positives, false positives and false negatives.
     """
     ids = [condition.id for condition in conditions]
     record = _empty(list(replicas), structures, ids)
@@ -191,12 +188,10 @@ def evaluate(
     if logits_of is None:
         networks = [ready(network, precision, device) for network in networks]
     shared = shared or SharedImages(limit=0)
-    arrays = {name: variable.values for name, variable in record.data_vars.items()}
     for s, specimen, k in progress(missing):
         split = structures[specimen].under(conditions[k])
         start = 0
         outcomes = []
-        parts = []
         for images in shared.batches(acquisition, split, conditions[k], batch_size):
             images = images.contiguous(memory_format=layout)
             masks = split.truth[start : start + len(images)]
@@ -205,12 +200,10 @@ def evaluate(
             else:
                 logits = [_logits(network, images, precision) for network in networks]
             outcomes.append(torch.stack([confusion(each, masks) for each in logits]))
-            parts.append(confidence.confidence(logits))
             start += len(images)
         # Each copy from the GPU waits for the GPU, so that there are only few copies for each test
         # condition.
-        arrays["counts"][:, s, k] = torch.cat(outcomes, dim=1).cpu().numpy()
-        confidence.write(arrays, s, k, parts)
+        record.counts.values[:, s, k] = torch.cat(outcomes, dim=1).cpu().numpy()
     return record
 
 
@@ -220,7 +213,7 @@ def _empty(
     """Return a record without results."""
     number = len(next(iter(structures.values())))
     shape = len(replicas), len(structures), len(ids), number, len(OUTCOMES)
-    record = xr.Dataset(
+    return xr.Dataset(
         {
             "counts": (
                 ("replica", "test_specimen", "test", "structure", "outcome"),
@@ -235,19 +228,10 @@ def _empty(
             "outcome": list(OUTCOMES),
         },
     )
-    return record.merge(confidence.missing(replicas, len(structures), len(ids), number))
 
 
 def _take(record: xr.Dataset, known: xr.Dataset, specimen: str, ids: Sequence[str]) -> None:
-    """Copy the results of a test specimen under some test conditions from an earlier record.
-
-    An earlier record may lack the variables of :mod:`passband.learning.confidence`.
-    """
-    s = list(record.test_specimen.values).index(specimen)
-    places = record.get_index("test").get_indexer(ids)
-    rows = known.get_index("replica").get_indexer(record.replica.values)
+    """Copy the results of a test specimen under some test conditions from an earlier record."""
+    at = {"replica": record.replica.values, "test_specimen": specimen, "test": list(ids)}
     for name, variable in record.data_vars.items():
-        if name in known:
-            part = known[name].sel(test_specimen=specimen, test=list(ids)).values
-            order = confidence.same_pairs(known, record) if "pair" in variable.dims else rows
-            variable.values[:, s, places] = part[order]
+        variable.loc[at] = known[name].sel(at)

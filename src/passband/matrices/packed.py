@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from passband.matrices.stored import NETWORK
-from passband.scores import OUTCOMES, STATISTICS, dice
+from passband.scores import OUTCOMES, dice
 from passband.storage.records import MICROSCOPE
 
 #: Largest value of a packed score, which is a score of 1.
@@ -38,10 +38,6 @@ def packed(table: xr.Dataset) -> xr.Dataset:
         - `image_dice` (specimen, architecture, train, replica, test_specimen, test, structure)
           uint8: Dice times 254, rounded. A missing value is 255.
         - `tp` and `fp` (…, test) uint16 or uint32: numbers of pixels, the sums over structures.
-        - `soft_dice` (…, test) uint8: 2Σpŷ/(Σp + Σŷ) times 254, rounded, over the pixels of all
-          structures. Here p is the probability of a pixel, and ŷ is 1 if the pixel is predicted.
-          This is the Dice that the probabilities lead to expect. It is absent if the table has no
-          sums of confidence.
         - If the table has the results of each network under its own training condition:
           `own_image_dice`, `own_tp` and `own_fp`, without the dimension `test`.
         - If the table has the results of the first replicas under drawn microscopes:
@@ -51,19 +47,13 @@ def packed(table: xr.Dataset) -> xr.Dataset:
     """
     if IMAGE_DICE in table:
         return table
-    variables, sums, is_missing = _scores(table.counts, _CELL)
+    variables = _scores(table.counts, _CELL)
     if f"{OWN}counts" in table:
-        own, *_ = _scores(table[f"{OWN}counts"], _CELLS[OWN])
+        own = _scores(table[f"{OWN}counts"], _CELLS[OWN])
         variables |= {f"{OWN}{name}": variable for name, variable in own.items()}
     if f"{DRAWN}counts" in table:
-        drawn, *_ = _scores(table[f"{DRAWN}counts"], _CELLS[DRAWN])
+        drawn = _scores(table[f"{DRAWN}counts"], _CELLS[DRAWN])
         variables[f"{DRAWN}{IMAGE_DICE}"] = drawn[IMAGE_DICE]
-    if "confidence" in table:
-        soft = soft_dice(table, sums)
-        attrs = {"units": "1/254", "missing": MISSING}
-        attrs["long_name"] = "2Σpŷ/(Σp + Σŷ), the Dice expected from the probabilities"
-        missing = is_missing | np.isnan(soft)
-        variables["soft_dice"] = (_CELL, _eight_bits(np.nan_to_num(soft), missing), attrs)
     for name in ("val_loss", "best_epoch", "status"):
         if name in table:
             variables[name] = table[name].transpose(*NETWORK).load().drop_encoding()
@@ -75,10 +65,8 @@ def packed(table: xr.Dataset) -> xr.Dataset:
     return xr.Dataset(variables, coords).drop_encoding()
 
 
-def _scores(
-    counts: xr.DataArray, cell: tuple[str, ...]
-) -> tuple[dict[str, tuple], np.ndarray, np.ndarray]:
-    """Return the packed variables of counts, the sums over structures, and what is missing."""
+def _scores(counts: xr.DataArray, cell: tuple[str, ...]) -> dict[str, tuple]:
+    """Return the packed variables of counts."""
     values = counts.transpose(*cell, "structure", "outcome").values
     is_missing = np.isnan(values).any((-2, -1))
     sums = np.where(is_missing[..., None], 0, np.nansum(values, axis=-2))
@@ -89,21 +77,7 @@ def _scores(
     for name, words in (("tp", "true positives"), ("fp", "false positives")):
         attrs = {"units": "pixels", "long_name": f"{words}, sum over structures; 0: missing"}
         variables[name] = (cell, sums[..., OUTCOMES.index(name)].astype(width), attrs)
-    return variables, sums, is_missing
-
-
-def soft_dice(table: xr.Dataset, sums: np.ndarray) -> np.ndarray:
-    """Return 2Σpŷ/(Σp + Σŷ) of each cell; 1 if all sums are 0, and NaN if they are missing.
-
-    Args:
-        table: The table of results with `confidence`, the means over structures.
-        sums: (…, outcome), counts of pixels of each cell, the sums over structures.
-    """
-    confidence = table.confidence.transpose(*_CELL, "statistic").values.astype(float)
-    p, p_predicted = (confidence[..., STATISTICS.index(name)] for name in ("p", "p_predicted"))
-    predicted = (sums[..., 0] + sums[..., 1]) / table.sizes["structure"]
-    whole = p + predicted
-    return np.divide(2 * p_predicted, whole, out=np.ones_like(whole), where=whole != 0)
+    return variables
 
 
 def _eight_bits(scores: np.ndarray, is_missing: np.ndarray) -> np.ndarray:

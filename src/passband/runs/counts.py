@@ -1,6 +1,5 @@
 """Counts a study's jobs, steps, images, files and bytes from its configuration."""
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -12,7 +11,6 @@ from passband.groups import conditions_per_file
 from passband.learning.memory import SHARED_BYTES
 from passband.prediction.recommend.microscopes import number_drawn
 from passband.results.layout import EXPLORER, INFORMATION, OOD, PREDICTION, REPORT, TABLE
-from passband.scores import BINS, PRODUCTS, STATISTICS
 
 #: The rules whose jobs grow with the study; those of the others hardly do.
 GROWING = ("simulate", "train", "evaluate")
@@ -22,9 +20,6 @@ _METRICS, _PAGES = f"{OOD}, {INFORMATION}", f"figures, {REPORT}"
 #: Bytes of a stored count of pixels (4 before compression). The value was measured on counts of
 #: very different size.
 _COUNT_BYTES = 2.0
-#: Bytes of a stored float32 sum of confidence, and of a bin of its histogram (4 and 2 before
-#: compression), measured on random values.
-_SUM_BYTES, _BIN_BYTES = 3.4, 2.0
 #: Bytes of attributes and metadata in a file of exit waves, and in a record; bytes of a log, of the
 #: history of a training, and of all figures.
 _SHARD_BYTES, _RECORD_BYTES, _JOB_BYTES, _HISTORY_BYTES = 11_000, 12_500, 1_000, 15_000
@@ -51,10 +46,10 @@ _DISTANCES_FILES, _DISTANCES_BYTES = 38, 1_000
 # further axis is two more arrays of conditions.
 _CONDITIONS = 2 * (1 + len(MAIN_AXES))  # ids and values, of training and of testing
 _NETWORKS = 3 + _CONDITIONS  # also specimen, architecture and test specimen
-_TABLE, _TABLE_PAIRS, _MICROSCOPES = _NETWORKS + 7, 3, 1 + len(MAIN_AXES)
-# In the table, these have one chunk for each specimen, architecture and training condition: counts,
-# Dice, confidence and histogram; agreement; counts and Dice of own conditions; of microscopes.
-_TABLE_CELLS, _TABLE_CELLS_PAIRS, _TABLE_OWN, _TABLE_MICROSCOPES = 4, 1, 2, 2
+_TABLE, _MICROSCOPES = _NETWORKS + 5, 1 + len(MAIN_AXES)
+# In the table, these have one chunk for each specimen, architecture and training condition: counts
+# and Dice; those of own conditions; those of microscopes.
+_TABLE_CELLS, _TABLE_OWN, _TABLE_MICROSCOPES = 2, 2, 2
 _OOD, _OOD_REPLICAS, _OOD_BOOTSTRAP = _NETWORKS + 12, 2, 10
 _INFORMATION = _CONDITIONS + 1  # besides the metrics
 
@@ -178,14 +173,12 @@ def _files(study: Study, jobs: Counter) -> dict[str, int]:
     ood = _OOD + _OOD_REPLICAS * (study.study.replicas > 1)
     ood += _OOD_BOOTSTRAP * (study.evaluation.bootstrap > 0)
     metrics = _INFORMATION + 2 * len(information.SINGLE) + len(information.PAIR)
-    pairs = _pairs_of_replicas(study)
-    paired = pairs > 0
     # Files of each variable of the table that has values for each training condition.
     rows = -(-study.train_number // conditions_per_file(study.train_number))
     rows *= len(study.trained_specimens) * len(study.training.architectures)
-    cells = _TABLE_CELLS + _TABLE_CELLS_PAIRS * paired + _TABLE_OWN * study.evaluation.test_own
+    cells = _TABLE_CELLS + _TABLE_OWN * study.evaluation.test_own
     further = 2 * len(study.axes.own)
-    single = _TABLE + _TABLE_PAIRS * paired + further
+    single = _TABLE + further
     if study.evaluation.microscopes:
         cells += _TABLE_MICROSCOPES
         single += _MICROSCOPES + len(study.axes.own)
@@ -195,9 +188,8 @@ def _files(study: Study, jobs: Counter) -> dict[str, int]:
         "records": jobs["evaluate"],
         TABLE: _store(single)
         + cells * (1 + rows)
-        # Zarr stores no chunk of zeros: the number of an only replica, the first of an only pair.
-        - (study.study.replicas == 1)
-        - (pairs == 1),
+        # Zarr stores no chunk of zeros: the number of an only replica.
+        - (study.study.replicas == 1),
         _METRICS: _store(ood + further) + _store(metrics + further),
     }
     if jobs["distances_part"]:
@@ -209,12 +201,6 @@ def _files(study: Study, jobs: Counter) -> dict[str, int]:
     files[EXPLORER] = jobs["explorer"]
     cached = jobs["simulate"] + jobs["train"] + jobs["evaluate"]
     return files | {"logs, benchmarks": 2 * sum(jobs.values()), "cache": cached}
-
-
-def _pairs_of_replicas(study: Study) -> int:
-    """Return the number of pairs of a grid point's replicas that one job evaluates together."""
-    together = batches(study.study.replicas, study.study.replicas_per_job).values()
-    return sum(math.comb(len(batch), 2) for batch in together)
 
 
 def _store(arrays: int) -> int:
@@ -255,11 +241,6 @@ def sizes(
     kinds = len(study.training.architectures)
     images = counted.networks * counted.tested_on
     pixels = 3 * _COUNT_BYTES * (images + counted.cells * counted.first_tested_on)
-    couples = counted.cells * _pairs_of_replicas(study)
-    # The sums of a network for an image, and the sums of a pair of networks.
-    sums = _SUM_BYTES * (len(STATISTICS) * counted.networks + len(PRODUCTS) * couples)
-    tested = counted.tested_on / study.study.structures.test
-    histograms = counted.networks * tested * BINS * _BIN_BYTES
     pairs = counted.cells * len(study.specimens) * study.test_number
     spectra = len(study.trained_specimens)
     bands = len(study.information.bands_per_A)
@@ -271,12 +252,8 @@ def sizes(
     return {
         "waves": waves + counted.files["waves"] * _SHARD_BYTES,
         "networks": weights + counted.trainings * _HISTORY_BYTES,
-        "records": pixels
-        + sums * counted.tested_on
-        + histograms
-        + counted.jobs["evaluate"] * _RECORD_BYTES,
-        # The table has only the mean of the sums over the images of a test condition.
-        TABLE: pixels + sums * tested + histograms + counted.files[TABLE] * 600,
+        "records": pixels + counted.jobs["evaluate"] * _RECORD_BYTES,
+        TABLE: pixels + counted.files[TABLE] * 600,
         _METRICS: 8 * (pairs * matrices + compared) + 100_000,
         # Four distances of 8 bytes are in the jobs' files, and again in distances.zarr.
         **(

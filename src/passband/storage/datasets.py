@@ -10,7 +10,7 @@ import contextlib
 import os
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +89,7 @@ def create(
     dataset: xr.Dataset,
     folder: Path,
     chunks: dict[str, int],
-    fill: int | None = None,
+    fill: Mapping[str, int] | None = None,
     shards: dict[str, int] | None = None,
     add: bool = False,
 ) -> None:
@@ -101,8 +101,8 @@ def create(
         chunks: Length of a chunk along each dimension. A dimension that is not in `chunks` has one
             chunk. Every coordinate is one chunk, because opening one file for each value of a
             coordinate would take longer than opening all other data.
-        fill: If given, float64 variables are stored as uint32, and NaN is stored as the number
-            `fill`.
+        fill: Names of float64 variables that are stored as uint32, each with the number that is
+            stored in place of NaN.
         shards: If given, one file stores several chunks: for each dimension, `shards` has the
             number of chunks in one file (by default 1). If not given, every chunk is one file.
         add: Whether to add the variables of the data set to an existing Zarr folder.
@@ -131,9 +131,13 @@ def create(
             if shards is not None:
                 together = shards if name in dataset.data_vars else {}
                 encoding[name]["shards"] = tuple(n * together.get(d, 1) for d, n in lengths.items())
-            if fill is not None and variable.dtype == float and name in dataset.data_vars:
+            if fill and (missing := fill.get(str(name))) is not None:
                 # With Zarr's own fill_value, a chunk that is never written reads as NaN, not as 0.
-                encoding[name] |= {"dtype": "uint32", "_FillValue": fill, "fill_value": fill}
+                encoding[name] |= {
+                    "dtype": "uint32",
+                    "_FillValue": missing,
+                    "fill_value": missing,
+                }
     dataset.to_zarr(
         folder,
         mode="a" if add else "w",

@@ -4,6 +4,9 @@ The part of a condition is the record that a job with this condition alone would
 of several conditions, every variable has the dimension `train` in front, with the ids of the
 conditions. A record of one condition has no such dimension, as before groups of conditions existed.
 
+A record may have any variables. Those with the dimension `replica` have values of each network,
+such as the `counts` of each image; all others hold for all networks of the record.
+
 If networks are tested under their own training condition too, the parts have different conditions
 along `test`. In a record of several conditions, the last place along `test` is then :data:`OWN`. It
 has the results of each part under its own training condition.
@@ -20,7 +23,6 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from passband.scores import pairs
 from passband.storage import datasets, json_text
 from passband.storage.integrity import DamagedError
 from passband.wave_sets import wave_set_of
@@ -68,8 +70,8 @@ def write(parts: Mapping[str, xr.Dataset], path: str | Path, attrs: Mapping[str,
     Args:
         parts: For each training condition, by its id: the record of its networks. The attribute
             `contexts` of a record is a JSON object with a digest for each test specimen. All
-            records have the same replicas, test specimens and test conditions; the training
-            condition may be one more.
+            records have the same variables, replicas, test specimens and test conditions; the
+            training condition may be one more.
         attrs: Provenance, specimen and architecture.
     """
     if len(parts) == 1:
@@ -89,8 +91,6 @@ def write(parts: Mapping[str, xr.Dataset], path: str | Path, attrs: Mapping[str,
                 variable.attrs,
             )
             for name, variable in first.data_vars.items()
-            # Records of earlier versions lack some variables.
-            if all(name in record for record in parts.values())
         },
         {"train": list(parts), **first.coords},
     )
@@ -168,16 +168,8 @@ def parts(path: str | Path, variables: Sequence[str] | None = None) -> dict[str,
 
 def with_replicas(record: xr.Dataset, replicas: Sequence[int]) -> xr.Dataset:
     """Return the record of some of the replicas of a condition's record."""
-    before = record.replica.values.tolist()
-    chosen = record.drop_vars("agreement", errors="ignore").sel(replica=list(replicas))
-    if FIRST not in replicas:
-        chosen = chosen.drop_dims(MICROSCOPE, errors="ignore")
-    couples = pairs(replicas)
-    if "agreement" in record and couples:
-        places = {pair: place for place, pair in enumerate(pairs(before))}
-        kept = record.agreement.isel(pair=[places[pair] for pair in couples])
-        chosen["agreement"] = kept.assign_attrs(pair=_words(couples))
-    return chosen
+    chosen = record.sel(replica=list(replicas))
+    return chosen if FIRST in replicas else chosen.drop_dims(MICROSCOPE, errors="ignore")
 
 
 def selected(
@@ -196,36 +188,27 @@ def selected(
 def joined(records: Sequence[xr.Dataset]) -> xr.Dataset:
     """Return one record of the replicas of several records of the same condition.
 
-    All records have the same test specimens and test conditions. Sums of two replicas that no
-    record has together are missing: NaN.
+    All records have the same test specimens and test conditions. A variable of networks that not
+    all records have is left out. A variable that holds for all networks is that of the first record
+    that has it.
     """
     if len(records) == 1:
         return records[0]
-    apart = {"agreement", MICROSCOPE_COUNTS}
-    common = set.intersection(*({*record.data_vars} - apart for record in records))
-    names = [name for name in records[0].data_vars if name in common]
+    of_networks = [
+        name
+        for name, variable in records[0].data_vars.items()
+        if "replica" in variable.dims and all(name in record for record in records)
+    ]
     whole = xr.concat(
-        [record[names] for record in records], "replica", join="exact", combine_attrs="override"
+        [record[of_networks] for record in records],
+        "replica",
+        join="exact",
+        combine_attrs="override",
     ).sortby("replica")
-    couples = pairs(whole.replica.values.tolist())
-    sums = [record.agreement for record in records if "agreement" in record]
-    if sums:
-        dims, shape = sums[0].dims, sums[0].shape[1:]
-        values = np.full((len(couples), *shape), np.nan, sums[0].dtype)
-        places = {pair: place for place, pair in enumerate(couples)}
-        for record in records:
-            if "agreement" in record:
-                own = [places[pair] for pair in pairs(record.replica.values.tolist())]
-                values[own] = record.agreement.values
-        whole["agreement"] = (dims, values, sums[0].attrs | {"pair": _words(couples)})
     for record in records:
-        if MICROSCOPE_COUNTS in record:
-            whole = whole.assign({MICROSCOPE_COUNTS: record[MICROSCOPE_COUNTS]})
+        of_all = [n for n, v in record.data_vars.items() if "replica" not in v.dims]
+        whole = whole.assign({n: record[n] for n in of_all if n not in whole})
     return whole
-
-
-def _words(couples: Sequence[tuple[int, int]]) -> str:
-    return " ".join(f"{first}-{second}" for first, second in couples)
 
 
 def context_name(specimen: str, waves: str) -> str:

@@ -192,7 +192,7 @@ class RecordJob:
         """Return for each replica of a condition the record that lacks the fewest results.
 
         Results under microscopes count last, and also for records without the first replica. So
-        such a record is not preferred to one that has the sums of two replicas too.
+        such a record is not preferred to one of all replicas.
         """
 
         def shortage(record: xr.Dataset) -> list[int]:
