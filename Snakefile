@@ -61,7 +61,6 @@ rule all:
         f"{RESULTS}/{layout.TABLE}",
         f"{RESULTS}/{layout.OOD}",
         [f"{RESULTS}/{layout.PREDICTION}"] if PREDICTED else [],
-        [f"{RESULTS}/{layout.DISTANCES}"] if PREDICTED and STUDY.distances.predict else [],
         figure_files(),
         f"{RESULTS}/{layout.REPORT}",
         f"{RESULTS}/{layout.EXPLORER}",

@@ -193,36 +193,20 @@ def test_the_set_of_a_mixture_is_counted_for_tests_only_if_the_example_needs_it(
     assert simulated({"grid": [main | TWO, mixed], "test_grid": main | ONE}) == [["en0200.00"]]
 
 
-def test_distances_that_are_features_need_test_structures_of_all_training_conditions():
+def test_only_distances_need_test_structures_of_training_conditions():
     axes = {"defocus_nm": [1, 2, 3], "cs_um": [0, 1], "aperture_mrad": [10], "dose_e_per_A2": [9]}
     specimens = {"gold": {}, "other": {"trained": False}}
-    large = {"grid": axes | {"energy_kev": [100, 200, 250, 300]}, "specimens": specimens}
-    large["test_grid"] = {"defocus_nm": {"start": 0, "stop": 23, "num": 24}, **ONE}
-    assert simulated(large) == [["en0200.00"]] * 2
-    predicted = large | {"distances": {"predict": True}}
-    sets = ["en0100.00", "en0200.00", "en0250.00", ""]
-    assert simulated(predicted) == [sets] * 2
-    study = validate(predicted)
+    config = {"grid": axes | {"energy_kev": [100, 200, 250, 300]}, "specimens": specimens}
+    config["test_grid"] = {"defocus_nm": {"start": 0, "stop": 23, "num": 24}, **ONE}
+    assert simulated(config) == [["en0200.00"]] * 2
+    study = validate(config)
+    assert study.predictable
+    assert study.test_waves == ["en0200.00"]
     (new,) = wave_layout.shards(study, "other", "test", ["en0100.00"])
     after = {job.rule: job.after for job in jobs(study, {new: 5.0})}
     assert (after["distances_part"], after["evaluate"]) == (5, 0)
-    # Networks are tested with one set only.
-    assert study.test_waves == ["en0200.00"]
     with pytest.raises(ValueError, match="energy_kev = 100: needs exit waves"):
         study_checks.check_has_waves(study, study.train_conditions[0])
-    name = study.training.architectures[0]
-    asked = (memory.evaluate_mb(validate(config), name) for config in (large, predicted))
-    assert len(set(asked)) == 1
-
-
-def test_too_many_sets_for_distances_are_refused():
-    study = {"structures": {"train": 2, "val": 2, "test": 12_000}, "structures_per_shard": 1}
-    tested = ONE | {"defocus_nm": {"start": 0, "stop": 23, "num": 24}}
-    trained = {"energy_kev": {"start": 101, "stop": 200, "num": 100}}
-    config = {"grid": trained, "test_grid": tested, "study": study}
-    validate(config)
-    with pytest.raises(ConfigError, match="structures_per_shard = 1: makes 1,200,400 jobs to sim"):
-        validate(config | {"distances": {"predict": True}})
 
 
 @pytest.mark.parametrize(

@@ -466,6 +466,7 @@ VALUES = [
     ("specimens", "{a: null}", "specimens.a = None: must be a block of keys"),
     ("specimens", "{a: []}", "specimens.a = []: must be a block of keys"),
     ("specimens", "{a: {trained: false}}", "specimens.a.trained = False: must be true for one"),
+    ("distances.predict", "true", "distances.predict = True: this key was removed; passband dis"),
     # Axes
     *alike(
         "grid.cs_um",

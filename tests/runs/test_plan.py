@@ -573,11 +573,8 @@ def test_calibration_measures_every_part(monkeypatch):
 @pytest.mark.parametrize(
     "file", [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))], ids=lambda f: f.stem
 )
-@pytest.mark.parametrize("predict", [False, True])
-def test_numbers_of_jobs_are_those_of_the_list_of_jobs(file, predict):
+def test_numbers_of_jobs_are_those_of_the_list_of_jobs(file):
     study = load(file)
-    distances = study.distances.model_copy(update={"predict": predict, "conditions_per_job": 7})
-    study = study.model_copy(update={"distances": distances})
     listed = Counter(job.rule for job in study_jobs.jobs(study) if not job.on_request)
     assert counts.count(study).jobs == dict(listed)
 

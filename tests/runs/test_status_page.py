@@ -610,14 +610,15 @@ def test_outputs_on_request_are_listed_and_not_needed(results, stage):
     assert state() == (expected, True)
 
 
-def test_prediction_and_its_distances_are_known(tmp_path):
+def test_prediction_is_known_and_distances_are_on_request(tmp_path):
     content = STUDY.model_dump()
     content["grid"]["dose_e_per_A2"] = [100, 200, 400]  # 24 conditions
-    content["distances"] |= {"predict": True, "conditions_per_job": 10}
+    content["distances"]["conditions_per_job"] = 10
     study = validate(content)
     results = Folder(tmp_path / "results" / "small")
     found = {stage: len(jobs) for stage, jobs in scan(study, results.folder).stages.items()}
-    assert (found["distances"], found["prediction"], found["figures"]) == (3 + 1, 1, 6)
+    assert (found["prediction"], found["figures"]) == (1, 6)
+    assert "distances" not in found
     results.put("logs/prediction.log", 10, STARTED)
     seen = scan(study, results.folder)
     assert "running: 1 prediction" in status_page.render(seen)

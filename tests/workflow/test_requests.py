@@ -147,22 +147,20 @@ def test_distances_are_of_finished_networks_and_no_part_of_a_run(copied):
 
 
 @pytest.mark.slow
-def test_distances_depend_on_the_study_and_are_no_input_of_the_prediction(tmp_path):
+def test_distances_are_no_part_of_a_predicted_study_and_no_input_of_the_prediction(tmp_path):
     place = Workplace(tmp_path / "w")
     grid = {"defocus_nm": [5, 10, 15, 20], "cs_um": [1.2, 30, 60]}  # of two doses each: 24
-    target = "results/smallest/prediction.zarr"
-    for predict in (False, True):
-        study = place.study(grid=grid, distances={"predict": predict, "conditions_per_job": 9})
-        before = place.jobs(study=study, explorer=True)
-        assert before == count(load(place.folder / study)).jobs
-        assert ("distances" in before, before.get("distances_part", 0)) == (predict, 3 * predict)
-        distances = place.folder / "results/smallest/distances.zarr"
-        distances.mkdir(parents=True)  # as if the user had requested it
-        printed = place.run("--dry-run", target, study=study)
-        inputs = re.search(r"rule prediction:\n +input: (.+)", printed)[1]
-        assert "table.zarr" in inputs
-        assert "distances.zarr" not in inputs
-        distances.rmdir()
+    study = place.study(grid=grid, distances={"conditions_per_job": 9})
+    jobs = place.jobs(study=study, explorer=True)
+    assert jobs == count(load(place.folder / study)).jobs
+    assert jobs["prediction"] == 1
+    assert "distances" not in jobs
+    distances = place.folder / "results/smallest/distances.zarr"
+    distances.mkdir(parents=True)  # as if the user had requested it
+    printed = place.run("--dry-run", "results/smallest/prediction.zarr", study=study)
+    inputs = re.search(r"rule prediction:\n +input: (.+)", printed)[1]
+    assert "table.zarr" in inputs
+    assert "distances.zarr" not in inputs
 
 
 @pytest.mark.slow

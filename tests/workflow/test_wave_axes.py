@@ -63,7 +63,7 @@ def test_an_axis_makes_only_its_new_half(copied, axis, own, other):
         ({"grid": TWO}, 3 * 2 + 1),
         ({}, 3 + 1 + 1),
         ({"specimens": {"a": OTHER, "z": OTHER | {"trained": False}}}, 2 * 3 + 3 + 1),
-        ({"grid": TWO | MANY, "distances": {"predict": True}}, 3 * 2 + 2),
+        ({"grid": TWO | MANY}, 3 * 2 + 1),
     ],
 )
 def test_all_exit_waves_that_the_workflow_simulates_are_counted(tmp_path, changes, shards):

@@ -1,6 +1,5 @@
-# Distances between trained networks, and between the images of their conditions. The distances are
-# part of `all` if the study sets `distances.predict` and is predicted. Otherwise they are made on
-# request. A job has as many test conditions as can have their images in memory.
+# Distances between trained networks, and between the images of their conditions, on request. A job
+# has as many test conditions as can have their images in memory.
 #
 # The images of training conditions show test structures too.
 COMPARED_WAVES = test_shards(STUDY.train_waves)

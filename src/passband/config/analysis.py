@@ -96,11 +96,6 @@ class Information(Block):
 class Distances(Block):
     """How distances between training images and test images are measured, if they are requested."""
 
-    predict: bool = key(
-        False,
-        "true: if the study is large enough for a prediction, every run measures distances between "
-        "training images and test images. The prediction does not use them.",
-    )
     structures: int = key(
         16,
         "Number of test structures of each specimen that are used to measure distances. If the "

@@ -358,17 +358,19 @@ class Study(Block):
 
         With `evaluation.test_own`, networks are also tested with those of the training conditions.
         """
-        return [each.id for each in self._test_sets(self.evaluation.test_own)]
+        own = self.evaluation.test_own
+        products = [*self.test_products, *(self.train_products if own else [])]
+        return [each.id for each in self._sets(products, own and bool(self.mixture_blocks))]
 
     def waves(self, specimen: str, split: str) -> list[str]:
         """Return the ids of the sets of exit waves that are simulated for a specimen's split.
 
-        Test structures also have the sets of distances that every run measures. Those of the first
-        trained specimen have a set of one training condition at least, for the figure of examples.
+        Test structures of the first trained specimen have a set of one training condition at least,
+        for the figure of examples.
         """
         if split != "test":
             return self.train_waves
-        found = [each.id for each in self._simulated_tests]
+        found = self.test_waves
         if specimen == next(iter(self.trained_specimens)) and not self._shared_sets:
             found.append(wave_set(self.middle_condition))
         return found
@@ -426,22 +428,11 @@ class Study(Block):
         found = wave_sets.of_products(products, self.axes)
         return [*[WaveSet()] * (mixed and WaveSet() not in found), *found]
 
-    def _test_sets(self, as_trained: bool) -> list[WaveSet]:
-        """Return the sets of the test conditions; if `as_trained`, also those of training."""
-        products = [*self.test_products, *(self.train_products if as_trained else [])]
-        return self._sets(products, as_trained and bool(self.mixture_blocks))
-
-    @property
-    def _simulated_tests(self) -> list[WaveSet]:
-        """The sets that test structures have before one is chosen for the figure of examples."""
-        compared = self.distances.predict and self.predictable
-        return self._test_sets(self.evaluation.test_own or compared)
-
     @property
     def _shared_sets(self) -> list[WaveSet]:
-        """Those sets of the training conditions that :attr:`_simulated_tests` has too."""
-        known = set(self._simulated_tests)
-        return [each for each in self._sets(self.train_products) if each in known]
+        """Those sets of the training conditions that networks are tested with."""
+        tested = set(self.test_waves)
+        return [each for each in self._sets(self.train_products) if each.id in tested]
 
     @property
     def extreme_waves(self) -> list[WaveSet]:

@@ -39,8 +39,6 @@ _EXPLORER_PX = 600_000
 #: prediction.zarr without those arrays whose size grows with the number of conditions.
 _PREDICTION_ARRAYS = 30
 _PREDICTION_BYTES = 60_000
-#: Number of files of distances.zarr, and the minimum bytes of a file of distances.
-_DISTANCES_FILES, _DISTANCES_BYTES = 38, 1_000
 
 # Numbers of arrays in the study's stores. The settings determine which arrays a store has, and each
 # further axis is two more arrays of conditions.
@@ -145,9 +143,6 @@ def _jobs(study: Study) -> Counter:
     )
     jobs.update(("information", "aggregate", "ood"))
     if study.predictable:
-        if study.distances.predict:
-            parts = -(-study.test_number // study.distances.conditions_per_job)
-            jobs.update({"distances_part": pairs * parts, "distances": 1})
         jobs["prediction"] = 1
     jobs.update(f"figure_{name}" for name in study.drawn)
     jobs.update(("report", "explorer"))
@@ -192,8 +187,6 @@ def _files(study: Study, jobs: Counter) -> dict[str, int]:
         - (study.study.replicas == 1),
         _METRICS: _store(ood + further) + _store(metrics + further),
     }
-    if jobs["distances_part"]:
-        files["distances"] = jobs["distances_part"] + _DISTANCES_FILES + 2 * further
     if jobs["prediction"]:
         files[PREDICTION] = _store(_PREDICTION_ARRAYS + further)
     drawn = sum(name.startswith("figure_") for name in jobs)
@@ -255,12 +248,6 @@ def sizes(
         "records": pixels + counted.jobs["evaluate"] * _RECORD_BYTES,
         TABLE: pixels + counted.files[TABLE] * 600,
         _METRICS: 8 * (pairs * matrices + compared) + 100_000,
-        # Four distances of 8 bytes are in the jobs' files, and again in distances.zarr.
-        **(
-            {"distances": 2 * 4 * 8.0 * pairs + _DISTANCES_BYTES * counted.files["distances"]}
-            if "distances" in counted.files
-            else {}
-        ),
         # Dice, and its predictions with levels of each axis left out of training and of tests.
         **(
             {PREDICTION: (1 + 2 * len(study.axes.names)) * 4.0 * pairs + _PREDICTION_BYTES}

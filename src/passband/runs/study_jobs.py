@@ -182,17 +182,15 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
     yield single("ood", OOD, (TABLE, INFORMATION))
 
     predicted = is_predicted(study, (r for r in records if complete or r in times))
-    with_distances = predicted and study.distances.predict
-    options = {} if with_distances else on_request
     # Distances compare test structures under the training conditions too.
     sets = dict.fromkeys([*study.tested_waves, *study.train_waves])
     compared = [f for name in study.specimens for f in shards(study, name, "test", sets)]
     parts, after = distance_parts(study), newest([*compared, *networks])
     for part in parts:  # the log has the same name as the file of distances
         yield named(
-            "distances_part", part.removesuffix(".zarr.zip"), (part,), after=after, **options
+            "distances_part", part.removesuffix(".zarr.zip"), (part,), after=after, **on_request
         )
-    yield single("distances", DISTANCES, parts, **options)
+    yield single("distances", DISTANCES, parts, **on_request)
     if predicted:
         yield single("prediction", PREDICTION, (TABLE, *spectra))
 
