@@ -94,17 +94,15 @@ WITHOUT_OWN = [
     {"grid": {"temperature_K": [300]}, "specimens": {"gold": {}, "small": {"trained": False}}},
     {
         "grid": {
-            "design": {
-                "method": "sobol",
-                "points": 4,
-                "ranges": {
-                    "defocus_nm": [5, 20],
-                    "cs_um": [1.2, 60],
-                    "aperture_mrad": [10, 15],
-                    "dose_e_per_A2": [100, 1000],
-                    "coma_nm": [50, 100],
-                },
-            }
+            "points": [
+                {
+                    "defocus_nm": 5,
+                    "cs_um": 1.2,
+                    "aperture_mrad": 10,
+                    "dose_e_per_A2": 100,
+                    "coma_nm": 50,
+                }
+            ]
         }
     },
 ]

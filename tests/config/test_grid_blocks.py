@@ -1,34 +1,23 @@
-"""Grids that are no product of axes: points, designs and several blocks."""
+"""Grids that are no product of axes: points and several blocks."""
 
-from itertools import pairwise
+import math
+import re
+from pathlib import Path
 
-import numpy as np
 import pytest
-import threadpoolctl
 
-from passband.config import ConfigError, Microscope, validate
+from passband.config import ConfigError, validate
 from passband.config.base import Numbers
-from passband.config.designs import far_apart, transfer_features, unit_points
 from passband.grid import Condition
 from passband.runs import plan
 
 POINT = {"defocus_nm": 12.0, "cs_um": 300.0, "aperture_mrad": 10.0, "dose_e_per_A2": 400.0}
 OTHER = {"defocus_nm": 5.0, "cs_um": 1.2, "aperture_mrad": 16.0, "dose_e_per_A2": 80.0}
 HEAD = "defocus_nm,cs_um,aperture_mrad,dose_e_per_A2\n"
-RANGES = {
-    "defocus_nm": [0.0, 40.0],
-    "cs_um": [1.0, 100.0],
-    "aperture_mrad": [8.0, 16.0],
-    "dose_e_per_A2": [50.0, 1600.0],
-}
 
 
 def ids(*points):
     return [condition.id for condition in sorted(Condition(**point) for point in points)]
-
-
-def design(**keys):
-    return validate({"grid": {"design": {"ranges": RANGES} | keys}})
 
 
 # Points and blocks
@@ -99,7 +88,6 @@ def test_a_list_with_one_product_is_the_product():
     [
         {"points": [POINT, OTHER]},
         [{"cs_um": [1.2]}, {"points": [POINT], "astigmatism_nm": [0.0, 3.0]}],
-        {"design": {"ranges": RANGES, "points": 5}},
     ],
 )
 def test_a_study_is_the_same_after_it_was_written_for_jobs(grid):
@@ -198,67 +186,22 @@ def test_a_wrong_file_is_refused_in_one_line_that_names_its_line(content, says, 
     assert line.startswith(f"{tmp_path}/study.yaml: test_grid.points = 'points.csv': {says}")
 
 
-# Designs
-
-
-@pytest.mark.parametrize("method", ["sobol", "latin-hypercube", "maximin"])
-@pytest.mark.parametrize("number", [1, 20, 64])
-def test_a_design_has_different_points_inside_its_ranges(method, number):
-    study = design(method=method, points=number)
-    assert study.train_number == len({c.id for c in study.train_conditions}) == number
-    for name, (low, high) in RANGES.items():
-        values = study.train_axes[name]
-        assert low <= values[0] <= values[-1] <= high
-    assert study.digest == design(method=method, points=number).digest
-    assert number == 1 or study.digest != design(method=method, points=number, seed=1).digest
-
-
 def test_conditions_of_many_points_are_made_few_times(monkeypatch):
     """`passband check` of 10,000 points must take seconds. Each property made them all again."""
     made, whole = [], Condition.__post_init__
     monkeypatch.setattr(Condition, "__post_init__", lambda self: (made.append(1), whole(self))[1])
-    study = design(method="latin-hypercube", points=200)
+    study = validate({"grid": {"points": [POINT | {"defocus_nm": k / 10} for k in range(200)]}})
     assert "200 to train under, 200 to test under" in plan.summary(study, listed=True)
     # The training conditions, the test conditions, and those that are listed.
     assert len(made) < 4 * 200
 
 
-def test_far_apart_points_are_computed_by_one_thread(monkeypatch):
-    """Two threads take several times longer, if another program uses a core."""
-    limits = []
-    limit = threadpoolctl.threadpool_limits
-    monkeypatch.setattr(
-        threadpoolctl, "threadpool_limits", lambda n: (limits.append(n), limit(n))[1]
-    )
-    far_apart(np.eye(3), 2)
-    assert limits == [1]
-
-
-def test_each_interval_of_a_latin_hypercube_has_one_point():
-    places = np.floor(20 * unit_points("latin-hypercube", 20, 3, seed=4)).astype(int)
-    assert (np.sort(places, axis=0) == np.arange(20)[:, None]).all()
-
-
-def test_doses_of_a_design_are_spread_on_a_logarithmic_scale():
-    study = design(method="latin-hypercube", points=100)
-    ratios = np.log([b / a for a, b in pairwise(study.train_axes["dose_e_per_A2"])])
-    assert ratios.max() < 3 * ratios.mean()
-
-
 def test_a_point_that_is_not_allowed_is_named_by_the_key_of_the_study(tmp_path):
-    """A user did not write the points of a design, and wrote an axis beside points once."""
+    """An axis beside the points was written once."""
     beside = {name: x for name, x in POINT.items() if name != "aperture_mrad"}
     beside = {"points": [beside], "aperture_mrad": [90.0]}
-    wide = {"ranges": RANGES | {"aperture_mrad": [25.0, 90.0]}, "points": 4}
-    far = {"ranges": RANGES | {"cs_um": [9000.0, 9999.0]}, "points": 4}
     (tmp_path / "a.csv").write_text("defocus_nm,cs_um,dose_e_per_A2\n5,1.2,80\n")
     for grid, says in (
-        ([{}, {"design": wide}], "grid[1].design.ranges: the point aperture_mrad = "),
-        (
-            {"design": wide | {"method": "maximin", "in": "transfer"}},
-            "grid.design.ranges: the",
-        ),
-        ({"design": far}, "grid.design.ranges: the point cs_um = 9"),
         ({"points": [POINT | {"aperture_mrad": 90.0}]}, "grid.points[0].aperture_mrad = 90: must"),
         (beside, "grid.aperture_mrad = 90: must not exceed"),
         ({"points": "a.csv", "aperture_mrad": [90.0]}, "grid.aperture_mrad = 90: must not exceed"),
@@ -269,67 +212,22 @@ def test_a_point_that_is_not_allowed_is_named_by_the_key_of_the_study(tmp_path):
         assert str(caught.value).startswith(f"{tmp_path}/study.yaml: {says}")
 
 
-def nearest(points):
-    apart = np.linalg.norm(points[:, None] - points, axis=-1)
-    return apart[~np.eye(len(points), dtype=bool)].min()
-
-
-def test_maximin_points_are_further_apart_than_random_points():
-    chosen = unit_points("maximin", 30, 2, seed=1)
-    # The best packing of 30 points in a unit square has a distance of 0.2 (Specht's tables).
-    assert nearest(chosen) >= 0.1
-    assert nearest(chosen) > 2 * nearest(np.random.default_rng(0).random((30, 2)))
-
-
-def test_far_apart_points_of_a_line_are_its_middle_and_its_ends():
-    line = np.linspace(0, 1, 5)[:, None]
-    assert sorted(far_apart(line, 3)) == [0, 2, 4]
-
-
-def test_transfer_features_compare_transfer_and_information():
-    microscope = Microscope()
-    base = Condition(**OTHER)
-    others = [
-        base,
-        Condition(**OTHER | {"dose_e_per_A2": 160.0}),
-        Condition(**OTHER | {"defocus_nm": 30.0}),
-    ]
-    features = transfer_features(others, microscope, 0.005)
-    apart = np.linalg.norm(features[:, None] - features, axis=-1)
-    assert 0 < apart[0, 1] < apart[0, 2]
-    T = features[:, : features.shape[1] // 2]
-    np.testing.assert_allclose(T[0], T[1])  # the dose changes only the information
-    # The mean squared distance over all ordered pairs is 1 for T and 1 for bits.
-    np.testing.assert_allclose((apart**2).mean(), 2)
-
-
-def test_a_design_in_transfer_is_further_apart_in_transfer():
-    microscope, number = Microscope(), 24
-
-    def spread(space):
-        study = design(method="maximin", points=number, **{"in": space})
-        assert study.train_number == number
-        return study.train_conditions
-
-    both = spread("transfer") + spread("parameters")
-    features = transfer_features(both, microscope, 0.005)
-    assert nearest(features[:number]) > 1.5 * nearest(features[number:])
-
-
-@pytest.mark.parametrize("beside", [False, True])
-def test_a_design_in_transfer_can_have_a_further_axis(beside):
-    """The axis is one of the design's ranges, or a list beside the design."""
-    maximin = {"method": "maximin", "in": "transfer", "points": 8}
-    ranges = RANGES if beside else RANGES | {"astigmatism_nm": [0.0, 5.0]}
-    grid = {"design": maximin | {"ranges": ranges}}
-    study = validate({"grid": grid | ({"astigmatism_nm": [0.0, 5.0]} if beside else {})})
-    assert study.train_number == len(study.train_conditions) == 8 * (1 + beside)
-    assert study.axes.own == {"astigmatism_nm": 0}
-
-
-@pytest.mark.parametrize("further", [{"vibration_A": 1.0}, {"astigmatism_nm": 20.0}])
-def test_transfer_features_have_the_further_axes_of_conditions(further):
-    others = [Condition(**OTHER, further=further), Condition(**OTHER)]
-    features = transfer_features(others, Microscope(), 0.005)
-    # The mean squared distance over all ordered pairs is 1 for T and 1 for bits.
-    np.testing.assert_allclose(((features[0] - features[1]) ** 2).sum() / 2, 2)
+def test_the_pages_points_that_fill_ranges_make_a_study(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "grid.md").read_text(encoding="utf-8")
+    (code,) = re.findall("```python\n(.*?)```", page, re.S)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})  # the page's code
+    study = validate({"grid": {"points": "microscopes.csv"}}, str(tmp_path / "study.yaml"))
+    assert study.train_number == 128
+    ranges = {
+        "defocus_nm": (0, 40),
+        "cs_um": (1, 100),
+        "aperture_mrad": (8, 16),
+        "dose_e_per_A2": (50, 1600),
+    }
+    for name, (low, high) in ranges.items():
+        values = study.train_axes[name]
+        assert low <= values[0] <= values[-1] <= high
+    # Half of the doses are below the geometric middle of their range.
+    doses = [condition.dose_e_per_A2 for condition in study.train_conditions]
+    assert sum(dose < math.sqrt(50 * 1600) for dose in doses) == 64

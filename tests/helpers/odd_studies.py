@@ -65,7 +65,6 @@ def bomb(blocks: bool, levels: int) -> str:
 
 LONG = "x" * 5000
 POINT = "{defocus_nm: 5, cs_um: 1.2, aperture_mrad: 16, dose_e_per_A2: 200}"
-RANGES = "{defocus_nm: [5, 9], cs_um: [1, 2], aperture_mrad: [8, 9], dose_e_per_A2: [8, 9]}"
 FACES = "{" + ", ".join(f"'{hkl:03}': 1" for hkl in range(1, 1000)) + "}"
 SYMBOLS = "{" + ", ".join(f"'{a}{b}': 0.01" for a in ascii_uppercase for b in ascii_lowercase) + "}"
 
@@ -316,7 +315,7 @@ TRAPS = [
 
 #: Values that a key does not take, or just does.
 VALUES = [
-    # Points, designs and blocks
+    # Points and blocks
     ("grid.points", f"[{POINT}]", OK),
     ("grid.points", f"[{POINT}, {POINT}]", "grid.points[1]: is the same point as points[0]"),
     ("grid.points", "[]", "grid.points: has 0 points; must have 1 to 10,000"),
@@ -338,11 +337,6 @@ VALUES = [
         f"{{points: [{POINT}], cs_um: [1]}}",
         "grid.cs_um: is given here and in points[0]; keep",
     ),
-    (
-        "grid",
-        f"{{points: [{POINT}], design: {{}}}}",
-        "grid.points: must be given, or design, and not",
-    ),
     ("grid", f"[{{}}, {{points: [{POINT}]}}]", OK),
     ("grid", f"[{{}}, {{point: [{POINT}]}}]", "grid[1].point = [{'defocus_nm': 5, 'cs_um': 1"),
     ("grid", "[]", "grid = []: must be a block of keys, or a list of 1 to 1,000 blocks"),
@@ -353,50 +347,7 @@ VALUES = [
         f"[{{}}, {{points: [{POINT.replace('16', '180')}]}}]",
         "grid[1].points[0].aperture_mrad =",
     ),
-    (
-        "grid.design",
-        "{points: 1000000}",
-        "grid.design.points = 1000000: must be an integer between",
-    ),
-    ("grid.design", "{points: 40}", "grid.design.ranges.defocus_nm: missing; each point needs"),
-    ("grid.design", f"{{points: 40, ranges: {RANGES}}}", OK),
-    (
-        "grid.design",
-        f"{{in: transfer, ranges: {RANGES}}}",
-        "method = 'sobol': must be 'maximin' for in",
-    ),
-    (
-        "grid.design",
-        "{method: maximin, points: 1001}",
-        "points = 1001: must not exceed 1,000 for meth",
-    ),
-    ("grid.design", "{method: best}", "must be 'sobol', 'latin-hypercube' or 'maximin'"),
-    (
-        "grid.design.ranges.cs_um",
-        "[5, 5]",
-        "= [5.0, 5.0]: must be the lowest and the highest value",
-    ),
-    (
-        "grid.design.ranges.cs_um",
-        "[5]",
-        "= [5.0]: must be the lowest and the highest value, such as",
-    ),
-    (
-        "grid",
-        "{design: {points: 40, ranges: {defocus_nm: [5, 5.01]}}, cs_um: [1], aperture_mrad: [9], "
-        "dose_e_per_A2: [8]}",
-        "grid.design.points = 40: the ranges have room for 2 different points",
-    ),
-    (
-        "grid.design",
-        f"{{points: 8, ranges: {RANGES.replace('[8, 9], d', '[8, 60], d')}}}",
-        "grid.design.ranges: the point aperture_mrad = ",
-    ),
-    (
-        "grid.design",
-        f"{{method: maximin, in: transfer, points: 8, ranges: {RANGES[:-1]}, coma_nm: [0, 50]}}}}",
-        OK,
-    ),
+    ("grid.design", "{points: 40}", "grid.design = {'points': 40}: this key was removed; give the"),
     (
         "grid",
         f"[{{}}, {{mixture: {{points: [{POINT}, {POINT[:-1]}, coma_nm: 0}}]}}}}]",

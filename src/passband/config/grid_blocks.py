@@ -30,8 +30,6 @@ from passband.config.base import (
     number_type,
     short,
 )
-from passband.config.designs import Design
-from passband.config.microscope import Microscope
 from passband.config.mixture_block import MixtureBlock, check_points
 from passband.config.study_file import MOST_IN_LIST
 from passband.grid import Axes
@@ -155,21 +153,18 @@ Point = create_model("Point", __base__=Numbers, __doc__="A condition.", **axis_k
 
 
 class Points(Given, OptionalAxes):
-    """Conditions that are listed one by one, or made by a design.
+    """Conditions that are listed one by one.
 
     An axis that the points do not have is a list or a range of values, as in a product. Each point
     is then combined with all these values.
     """
 
-    points: list[Point] | None = key(
-        None,
-        "The points, such as `[{defocus_nm: 12, cs_um: 1000, ...}]`, or the path of a CSV file "
-        "with a point in each line, relative to the study's file.",
+    points: list[Point] = Field(
+        description="The points, such as `[{defocus_nm: 12, cs_um: 1000, ...}]`, or the path of a "
+        "CSV file with a point in each line, relative to the study's file.",
     )
-    design: Design | None = key(None, "A rule that makes the points.")
 
     _table: point_table.PointTable | None = None
-    _is_designed: bool = False
     _products: Products = PrivateAttr(default_factory=list)
 
     @model_validator(mode="wrap")
@@ -185,12 +180,7 @@ class Points(Given, OptionalAxes):
             value = value | {"points": table.points}
         block = handler(value)
         block._table = table
-        if (block.points is None) == (block.design is None):
-            raise ValueError("points: must be given, or design, and not both")
         others = block.axes()
-        if block.design:
-            block._check_axes("design.ranges", block.design.ranges.axes(), others)
-            return block
         given = [point.axes() for point in block.points]
         check_points(given, lambda place, own: block._check_axes(place, own, others))
         block._products = [{name: [x] for name, x in axes.items()} | others for axes in given]
@@ -217,26 +207,17 @@ class Points(Given, OptionalAxes):
             return ""
         if self._table is not None:
             return f"points = {self._table.where(number)}: "
-        if self._is_designed:
-            return "design.ranges: the point "
         return f"points[{number}]."
 
     def products(self) -> Products:
-        """Return a product for each point. A design has none, see :meth:`with_points`."""
+        """Return a product for each point."""
         return self._products
-
-    def with_points(self, points: list[dict[str, float]]) -> "Points":
-        """Return the block with the points of its design, and without the design."""
-        given = self.model_dump(exclude={"design"})
-        block = Points.model_validate({**given, "points": points})
-        block._is_designed = True
-        return block
 
 
 def _kind(value: Any) -> str:
     if isinstance(value, list):
         return "<blocks>"
-    if isinstance(value, Points) or (isinstance(value, dict) and {"points", "design"} & {*value}):
+    if isinstance(value, Points) or (isinstance(value, dict) and "points" in value):
         return "<points>"
     if isinstance(value, MixtureBlock) or (isinstance(value, dict) and "mixture" in value):
         return "<mixture>"
@@ -280,31 +261,6 @@ def named(name: str, given: Block | list[Block]) -> dict[str, Block]:
     """Return the blocks of `grid` or `test_grid` that have conditions, by their places."""
     every = _all_named(name, given).items()
     return {place: block for place, block in every if not isinstance(block, MixtureBlock)}
-
-
-def without_designs(
-    name: str, given: Block | list[Block], microscope: Microscope, flat_power: float
-) -> Block | list[Block]:
-    """Return the blocks of `grid` or `test_grid` with points in place of designs, if it has any."""
-    made = {
-        place: block.with_points(_designed(place, block, microscope, flat_power))
-        for place, block in named(name, given).items()
-        if isinstance(block, Points) and block.design
-    }
-    if not made:
-        return given
-    blocks = [made.get(place, block) for place, block in _all_named(name, given).items()]
-    return blocks if isinstance(given, list) else blocks[0]
-
-
-def _designed(
-    name: str, block: Points, microscope: Microscope, flat_power: float
-) -> list[dict[str, float]]:
-    others = {axis: values[len(values) // 2] for axis, values in block.axes().items()}
-    try:
-        return block.design.made(microscope, others, flat_power)
-    except ValueError as error:
-        raise ValueError(f"{name}.design.{error}") from None
 
 
 def mixture_blocks(name: str, given: Block | list[Block]) -> dict[str, MixtureBlock]:

@@ -11,13 +11,11 @@ from pydantic.fields import FieldInfo
 
 from passband.axes import AXES, MAIN_AXES
 from passband.config.base import SPLITS, Block, block_of
-from passband.config.designs import Ranges
 from passband.config.grid_blocks import Point, Points, Range, TestGrid
 from passband.config.loading import allowed
 from passband.config.mixture_block import MixtureBlock, MixtureKeys, MixtureRanges, WeightedPoint
 from passband.config.study import Study
 
-_KEYS_OF_POINTS = ("points", "design")
 #: The keys that most studies set, which the page has first.
 FIRST = (
     "study.name",
@@ -30,7 +28,7 @@ FIRST = (
     *(f"training.{key}" for key in ("architectures", "epochs", "batch_size")),
 )
 #: Kinds of values, or None, that have no section.
-_PLAIN = (None, Range, Point, Ranges, WeightedPoint, MixtureRanges)
+_PLAIN = (None, Range, Point, WeightedPoint, MixtureRanges)
 
 
 def schema() -> str:
@@ -44,13 +42,12 @@ def markdown() -> str:
     """Return the configuration's reference as a Markdown page: a text with tables of keys."""
     blocks = {
         **Study.model_fields,
-        "grid.design": Points.model_fields["design"],
         "grid.mixture": MixtureBlock.model_fields["mixture"],
     }
     parts = {
         "first": _lines(map(_first_row, FIRST)),
         "axes": _table(Range, "axis"),
-        "points": _table(Points, "grid", _KEYS_OF_POINTS),
+        "points": _table(Points, "grid", ["points"]),
         **{path: "\n\n".join(_sections(path, field)) for path, field in blocks.items()},
     }
     text = Path(__file__).with_name("reference.md").read_text(encoding="utf-8")
@@ -92,7 +89,7 @@ def _first_row(path: str) -> tuple[str, ...]:
 def _row(block: type[Block], path: str, name: str) -> tuple[str, ...]:
     field = block.model_fields[name]
     unit = (field.json_schema_extra or {}).get("unit", "")
-    if block_of(field.annotation) in (Ranges, MixtureRanges):
+    if block_of(field.annotation) is MixtureRanges:
         default = ""
         values = "a block such as `{defocus_nm: [0, 40], cs_um: [1, 100], ...}`"
     elif block_of(field.annotation) not in _PLAIN:
@@ -117,7 +114,7 @@ def _default(field: FieldInfo, block: type[Block]) -> str:
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
-    if value is None and block in (Points, MixtureKeys):
+    if value is None and block is MixtureKeys:
         return "none"
     if value is None:
         return "as `grid`" if block is TestGrid else "the study's own value"

@@ -36,6 +36,13 @@ class Removed:
 #: blocks of a list, such as those of `grid`, have the paths that a single block would have.
 REMOVED: dict[str, Removed] = {
     "distances.predict": Removed(False, "passband distances STUDY measures distances"),
+    **dict.fromkeys(
+        ("grid.design", "test_grid.design"),
+        Removed(
+            None,
+            "give the path of a CSV file with its points as `points`; docs/grid.md writes one",
+        ),
+    ),
 }
 
 

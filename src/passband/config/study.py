@@ -4,7 +4,7 @@ from functools import cached_property
 from math import ceil, prod
 from typing import Any, Self
 
-from pydantic import ModelWrapValidatorHandler, PrivateAttr, model_validator
+from pydantic import PrivateAttr, model_validator
 
 from passband import wave_sets
 from passband.axes import FURTHER_AXES, MAIN_AXES, Axis
@@ -61,21 +61,6 @@ class Study(Block):
 
     _objections: list[str] = PrivateAttr(default_factory=list)
     _dropped: list[removed_keys.Dropped] = PrivateAttr(default_factory=list)
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _with_points(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Return the study with the points of its designs in place of the designs.
-
-        Then the points do not depend on SciPy's version when a job reads the configuration again.
-        """
-        study, made = handler(value), {}
-        for name in ("grid", "test_grid"):
-            given, power = getattr(study, name), study.information.flat_power_A2
-            found = grid_blocks.without_designs(name, given, study.microscope, power)
-            if found is not given:
-                made[name] = found
-        return study.model_copy(update=made) if made else study
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
