@@ -399,7 +399,7 @@ ODD = (None, -1, "\x1b[31m", [[]], 10**30, "[" * 100_000, {"name": "a"})
 
 def test_whatever_the_metadata_of_a_packed_part_are_it_is_read_or_refused(place, whole):
     part(whole, "a", slice(0, 2))
-    (file,) = merge.pack("a", Path("packed"), 10**6)
+    (file,) = merge.pack("a", Path("packed"))
     with zipfile.ZipFile(file) as archive:
         content = {name: archive.read(name) for name in archive.namelist()}
     refused = []
@@ -493,7 +493,7 @@ def test_packed_parts_give_the_metrics_and_their_intervals(place, whole, capsys)
 
 def test_a_packed_part_and_a_table_are_merged(place, whole):
     names = halves(whole)
-    (file,) = merge.pack(names[0], Path("parts"), 10**6)
+    (file,) = merge.pack(names[0], Path("parts"))
     found = merge.merge([file, names[1]], Path("results/ab"))
     assert found.left_out == ()
     made = load_table("results/ab/table.zarr")
@@ -505,7 +505,7 @@ def test_a_packed_part_and_a_table_are_merged(place, whole):
 
 def test_a_large_part_is_divided_among_files(place, whole):
     part(whole, "a")
-    (one,) = merge.pack("a", Path("one"), 10**6)
+    (one,) = merge.pack("a", Path("one"))
     size = one.stat().st_size
     files = merge.pack("a", Path("more"), size - 1)
     assert len(files) > 1
@@ -514,7 +514,7 @@ def test_a_large_part_is_divided_among_files(place, whole):
     assert sorted(Path("more").iterdir()) == files
     merge.merge(files, Path("results/again"))
     made = load_table("results/again/table.zarr")
-    (ready,) = merge.pack("again", Path("repacked"), 10**6)
+    (ready,) = merge.pack("again", Path("repacked"))
     again = datasets.read(ready, datasets.PACKED)
     first = datasets.read(one, datasets.PACKED)
     for name in first:
@@ -526,10 +526,10 @@ def test_a_packed_part_without_one_of_its_files_is_named(place, whole, capsys):
     """A move of the files that was interrupted leaves some of them."""
     part(whole, "a", [0, 1])
     part(whole, "b", [2, 3])
-    (one,) = merge.pack("a", Path("one"), 10**6)
+    (one,) = merge.pack("a", Path("one"))
     first, second = merge.pack("a", Path("more"), one.stat().st_size - 1)
     assert "packed_files" not in merge.find(one).attrs
-    (other,) = merge.pack("b", Path("more"), 10**6)
+    (other,) = merge.pack("b", Path("more"))
     for given, number in (([first], 2), ([other, second], 1), ([second, "b", second], 1)):
         assert cli.main(["merge", *map(str, given), "--into", "results/ab"]) == 1
         named = next(each for each in given if each in (first, second))
@@ -548,19 +548,18 @@ def test_packed_files_of_earlier_versions_need_not_be_complete():
     assert len(parts.find_all(files)) == len(files)
 
 
-def test_files_are_not_replaced_and_a_limit_that_is_too_small_is_named(place, whole, capsys):
+def test_a_file_has_one_training_condition_at_least(place, whole):
     part(whole, "a")
-    assert cli.main(["pack", "a", "--into", "parts", "--most-mb", "0.0001"]) == 1
-    assert capsys.readouterr().err.startswith(
-        "--most-mb = 0.0001: one training condition takes 0.0"
-    )
-    assert list(Path("parts").iterdir()) == []
+    files = merge.pack("a", Path("parts"), most_bytes=1)
+    assert [datasets.read(file, datasets.PACKED).sizes["train"] for file in files] == 4 * [1]
+
+
+def test_files_are_not_replaced(place, whole, capsys):
+    part(whole, "a")
     assert cli.main(["pack", "a", "--into", "parts"]) == 0
     capsys.readouterr()
     assert cli.main(["pack", "a", "--into", "parts"]) == 1
     assert capsys.readouterr().err.startswith("parts/a.zarr.zip: exists; delete it")
-    assert cli.main(["pack", "a", "--into", "parts", "--most-mb", "-1"]) == 1
-    assert capsys.readouterr().err == "--most-mb = -1: must be above 0, at most 1000000\n"
 
 
 def with_own(whole, name, train):
@@ -647,7 +646,7 @@ def with_astigmatism(whole, name, train, full):
 @pytest.mark.parametrize("full", [True, False])
 def test_parts_with_an_axis_that_leaves_out_its_own_value(place, whole, full):
     axes = [with_astigmatism(whole, name, rows, full) for name, rows in (("a", [0, 1]), ("b", [2]))]
-    files = [merge.pack(name, Path("packed"), 10**6)[0] for name in ("a", "b")]
+    files = [merge.pack(name, Path("packed"))[0] for name in ("a", "b")]
     for number, given in enumerate((["a", "b"], files)):
         folder = Path(f"results/ab{number}")
         merge.merge(given, folder)
@@ -662,7 +661,7 @@ def test_results_under_the_own_condition_are_merged_and_packed(place, whole):
     names = [with_own(whole, "a", [0, 1]), with_own(whole, "b", [2, 3])]
     merge.merge(names, Path("results/ab"))
     made = load_table("results/ab/table.zarr").load()
-    files = [merge.pack(name, Path(f"parts-{name}"), 10**6)[0] for name in names]
+    files = [merge.pack(name, Path(f"parts-{name}"))[0] for name in names]
     merge.merge(files, Path("results/packed"))
     small = load_table("results/packed/table.zarr").load()
     for each, names in ((made, ("counts", "dice")), (small, ("image_dice", "tp", "fp", "dice"))):

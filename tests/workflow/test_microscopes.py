@@ -204,7 +204,7 @@ def test_the_table_and_parts_have_the_results(results):
     assert "microscope" not in made.dice.dims
     assert not (results / "extra").exists()
     merge.merge([str(results)], Path("results/merged"))
-    (file,) = merge.pack(str(results), Path("parts"), 10**6)
+    (file,) = merge.pack(str(results), Path("parts"))
     merge.merge([file], Path("results/packed"))
     for name in ("merged", "packed"):
         table = load_table(Path("results") / name / layout.TABLE)

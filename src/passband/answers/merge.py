@@ -350,8 +350,8 @@ def _information(study: Study, whole: xr.Dataset, known: Mapping[str, Spectrum])
     )
 
 
-def pack(noun: str | Path, folder: Path, most_bytes: int) -> list[Path]:
-    """Write the packed table of a part in files of limited size.
+def pack(noun: str | Path, folder: Path, most_bytes: int = 10**6) -> list[Path]:
+    """Write the packed table of a part in files small enough for a repository.
 
     The files appear when all are written. Each of several files has the number of files, so that a
     merge refuses some of them without the others.
@@ -359,14 +359,14 @@ def pack(noun: str | Path, folder: Path, most_bytes: int) -> list[Path]:
     Args:
         noun: The part, see :func:`passband.results.parts.find`.
         folder: The folder for the files, whose names begin with the name of the study.
-        most_bytes: Largest size of a file.
+        most_bytes: Largest size of a file with several training conditions.
 
     Returns:
         The files. With several files, each has some of the training conditions.
 
     Raises:
-        PassbandError: If the part is missing or damaged, if files of this study are in the folder,
-            or if one training condition takes more than `most_bytes`.
+        PassbandError: If the part is missing or damaged, or if files of this study are in the
+            folder.
     """
     found = find(noun)
     name = found.study.study.name
@@ -390,12 +390,7 @@ def pack(noun: str | Path, folder: Path, most_bytes: int) -> list[Path]:
                 datasets.write(small.isel(train=places), file, datasets.PACKED, attrs | of_file)
                 written.append(file)
             largest = max(file.stat().st_size for file in written)
-            if largest <= most_bytes:
+            if largest <= most_bytes or number == rows:
                 break
-            if number == rows:
-                raise PassbandError(
-                    f"--most-mb = {most_bytes / 1e6:g}: one training condition takes "
-                    f"{largest / 1e6:.3g} MB; give a larger number"
-                )
             number = min(rows, max(number + 1, ceil(number * largest / most_bytes)))
         return [file.rename(folder / file.name) for file in written]

@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from passband import PassbandError
 from passband.commands.arguments import STUDY
 from passband.results import locate
 
@@ -18,24 +17,15 @@ def add(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--into", type=Path, required=True, metavar="FOLDER", help="the folder for the files"
     )
-    command.add_argument(
-        "--most-mb",
-        type=float,
-        default=1.0,
-        metavar="MB",
-        help="largest size [MB] of a file; more results make more files (default: 1)",
-    )
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    if not 0 < options.most_mb <= 1e6:
-        raise PassbandError(f"--most-mb = {options.most_mb:g}: must be above 0, at most 1000000")
     from passband.results import parts
 
     parts.find(options.study)  # mistakes are named before xarray is imported
     from passband.answers import merge
 
-    for file in merge.pack(options.study, options.into, int(options.most_mb * 1e6)):
+    for file in merge.pack(options.study, options.into):
         print(f"{file.stat().st_size / 1e6:.2f} MB in {file}")
     return 0
