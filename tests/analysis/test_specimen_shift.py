@@ -119,7 +119,7 @@ def test_one_specimen_has_no_other():
 
 @pytest.mark.parametrize("width_cm", WIDTHS)
 def test_figure_shows_dice_correlations_and_shares(width_cm):
-    drawn = check(figures.structure(*study(of_specimens), "viridis", width_cm), width_cm)
+    drawn = check(figures.structure(*study(of_specimens), width_cm), width_cm)
     matrix, dots, bars = drawn.axes[:3]
     values = words(matrix)
     assert len(values) == 16

@@ -38,7 +38,7 @@ def draw(asked):
             is_measured=np.zeros(mean.shape, dtype=bool),
         )
 
-    return dice_map.recommendation(asked, NETWORK, TESTED, expected, DOSES, "viridis")
+    return dice_map.recommendation(asked, NETWORK, TESTED, expected, DOSES)
 
 
 def values(ax, shape):

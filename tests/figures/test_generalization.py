@@ -9,7 +9,6 @@ import pytest
 from figure_data import (
     GRID,
     ONE,
-    PALETTE,
     WIDTHS,
     check,
     drawn,
@@ -251,7 +250,7 @@ def test_metrics_are_pairs_of_different_conditions_that_exist():
     data = make_ood()
     data.dice[..., 1, 2:4] = np.nan  # two pairs of different conditions
     information = make_information(data, ("flat", "gold"))
-    figure = drawn(generalization.metrics(matrices(metrics=data), information, PALETTE))
+    figure = drawn(generalization.metrics(matrices(metrics=data), information))
     assert len(dice_panels(figure)) == 2
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == WORDS
     M = data.dice.squeeze().values
@@ -285,7 +284,7 @@ def test_metrics_are_all_that_compare_pairs_with_their_units():
     information["transfer_train"] = ("weight", "train"), np.ones((1, data.sizes["train"]))
     bits = information.coverage.copy(data=data.dice.squeeze().values[None])
     information["shared_capacity"] = bits.assign_attrs(units="bits/Å²")
-    figure = drawn(generalization.metrics(matrices(metrics=data), information, PALETTE))
+    figure = drawn(generalization.metrics(matrices(metrics=data), information))
     names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert names == [*WORDS, "shared capacity C"]
     assert figure.axes[1].get_xlabel() == "shared capacity C [bits/Å²]"
@@ -295,7 +294,7 @@ def test_metrics_are_all_that_compare_pairs_with_their_units():
 def test_metrics_have_the_colour_of_the_ratio_of_doses():
     grid = ONE | {"defocus_nm": [5.0, 10.0], "dose_e_per_A2": [0.3, 3, 30]}
     data = make_ood(grid)
-    figure = drawn(generalization.metrics(matrices(metrics=data), make_information(data), PALETTE))
+    figure = drawn(generalization.metrics(matrices(metrics=data), make_information(data)))
     (found,) = (c for c in figure.axes[1].collections if isinstance(c, PathCollection))
     assert sorted({round(float(ratio), 6) for ratio in found.get_array()}) == [-2, -1, 0, 1, 2]
     (bar,) = figure.axes[-1].child_axes
@@ -308,7 +307,7 @@ def test_metrics_have_the_colour_of_the_ratio_of_doses():
 def test_metrics_can_be_read(weights, width_cm):
     data = make_ood(specimens=("gold", "silver"))
     figure = generalization.metrics(
-        matrices(metrics=data), make_information(data, weights), PALETTE, width_cm
+        matrices(metrics=data), make_information(data, weights), width_cm
     )
     check(figure, width_cm)
     names = [text.get_text() for text in figure.legends[0].get_texts()]
@@ -320,7 +319,7 @@ def test_metrics_can_be_read(weights, width_cm):
 def test_a_metric_without_words_has_its_name():
     data = make_ood()
     information = make_information(data).rename(overlap="mine")
-    figure = drawn(generalization.metrics(matrices(metrics=data), information, PALETTE))
+    figure = drawn(generalization.metrics(matrices(metrics=data), information))
     assert figure.axes[0].get_yticklabels()[0].get_text() == "mine"
 
 
@@ -328,17 +327,14 @@ def test_metrics_meet_dice_by_name_not_by_place():
     data = make_ood()
     information = make_information(data)
     turned = information.isel(train=slice(None, None, -1)).transpose("test", "train", "weight")
-    found = [
-        rhos(generalization.metrics(matrices(metrics=data), i, PALETTE))
-        for i in (information, turned)
-    ]
+    found = [rhos(generalization.metrics(matrices(metrics=data), i)) for i in (information, turned)]
     np.testing.assert_array_equal(*found)
 
 
 def test_metrics_of_constant_dice_have_no_correlation():
     data = make_ood()
     data.dice[:] = 0.5
-    figure = drawn(generalization.metrics(matrices(metrics=data), make_information(data), PALETTE))
+    figure = drawn(generalization.metrics(matrices(metrics=data), make_information(data)))
     assert figure.axes[1].get_title() == (
         "weight: all frequencies equal\nρ undefined (n = 552)\nequal dose: ρ undefined\n(n = 264)"
     )
@@ -349,7 +345,7 @@ def test_metrics_without_pairs_are_empty(missing):
     data = make_ood(GRID if missing else ONE)
     if missing:
         data.dice[:] = np.nan
-    figure = drawn(generalization.metrics(matrices(metrics=data), make_information(data), PALETTE))
+    figure = drawn(generalization.metrics(matrices(metrics=data), make_information(data)))
     assert not sum(len(c.get_offsets()) for c in figure.axes[1].collections)
     assert figure.axes[1].get_title().endswith("\nno pairs of different conditions")
     check(figure, style.PAGE_CM)
@@ -358,7 +354,7 @@ def test_metrics_without_pairs_are_empty(missing):
 def test_metrics_weighted_by_a_specimen_are_of_its_networks():
     data = make_ood(specimens=("gold", "silver"))
     information = make_information(data, ("flat", "gold", "silver"))
-    figure = drawn(generalization.metrics(matrices(metrics=data), information, PALETTE))
+    figure = drawn(generalization.metrics(matrices(metrics=data), information))
     pairs = 24 * 23
     assert [len(points(ax)) for ax in dice_panels(figure)] == [2 * pairs, pairs, pairs]
     M = data.dice.sel(specimen="silver", test_specimen="silver").squeeze().values
@@ -423,7 +419,7 @@ def mean_over_matching(data, axis, train, test):
 def test_decay_is_the_mean_over_pairs_that_share_the_rest(options):
     data = make_ood(**options)
     data.dice[..., 0, 0] = np.nan
-    figure = drawn(generalization.decay(matrices(metrics=data), PALETTE))
+    figure = drawn(generalization.decay(matrices(metrics=data)))
     assert len(figure.axes) == 4
     assert [ax.get_ylabel() for ax in figure.axes] == ["mean Dice", "", "", ""]
     for ax, axis in zip(figure.axes, MAIN_AXES.values(), strict=True):
@@ -459,7 +455,7 @@ def test_bands_of_decay_are_intervals_of_the_mean():
 
 
 def test_decay_axis_is_logarithmic_over_a_wide_positive_range():
-    figure = drawn(generalization.decay(matrices(metrics=make_ood()), PALETTE))
+    figure = drawn(generalization.decay(matrices(metrics=make_ood())))
     assert [ax.get_xscale() for ax in figure.axes] == ["linear", "log", "linear", "log"]
     ticks = [[text.get_text() for text in ax.get_xticklabels()] for ax in figure.axes]
     assert ticks == [["−10", "5", "20"], ["1.2", "60"], ["10", "15"], ["100", "1000"]]
@@ -467,7 +463,7 @@ def test_decay_axis_is_logarithmic_over_a_wide_positive_range():
 
 def test_decay_of_one_condition_is_a_point_in_each_panel():
     data = make_ood(ONE)
-    figure = drawn(generalization.decay(matrices(metrics=data), PALETTE))
+    figure = drawn(generalization.decay(matrices(metrics=data)))
     for ax, values in zip(figure.axes, ONE.values(), strict=True):
         assert {value: y for value, (y, _) in own(ax).items()} == {values[0]: data.dice.item()}
 
@@ -483,9 +479,7 @@ def test_decay_of_one_condition_is_a_point_in_each_panel():
     ],
 )
 def test_decay_over_cs_has_a_scale_on_which_values_are_apart(values, scale):
-    figure = drawn(
-        generalization.decay(matrices(metrics=make_ood(ONE | {"cs_um": values})), PALETTE)
-    )
+    figure = drawn(generalization.decay(matrices(metrics=make_ood(ONE | {"cs_um": values}))))
     # Other parameters have one value, and no panel.
     (ax,) = figure.axes
     assert ax.get_xscale() == scale
@@ -504,7 +498,7 @@ def test_decay_has_a_panel_for_a_further_axis():
     data = make_ood(ids)
     sides = (axes.coordinates(ids, side) for side in ("train", "test"))
     data = data.assign_coords({name: one for side in sides for name, one in side.items()})
-    figure = drawn(generalization.decay(matrices(metrics=data), PALETTE))
+    figure = drawn(generalization.decay(matrices(metrics=data)))
     names = [ax.get_xlabel().split()[2] for ax in figure.axes]
     assert names == ["defocus", "astigmatism"]
 
@@ -518,7 +512,7 @@ def test_mixtures_are_left_out(name):
     information = () if name == "decay" else (make_information(data),)
     draw = getattr(generalization, name)
     found, expected = (
-        draw(matrices(metrics=each), *information, PALETTE)
+        draw(matrices(metrics=each), *information)
         for each in (renamed, data.isel(train=slice(1, None)))
     )
     assert pixels(found) == pixels(expected)
@@ -533,7 +527,7 @@ def pixels(figure):
 def test_decay_starts_where_the_data_start():
     data = make_ood()
     data["dice"] = 0.54 + 0.01 * data.dice
-    low, high = drawn(generalization.decay(matrices(metrics=data), PALETTE)).axes[0].get_ylim()
+    low, high = drawn(generalization.decay(matrices(metrics=data))).axes[0].get_ylim()
     assert low == pytest.approx(0.48)
     assert high == pytest.approx(1.02)
 
@@ -546,12 +540,12 @@ def test_decay_can_be_read(width_cm):
         "aperture_mrad": [5, 10],
         "dose_e_per_A2": [30, 1600],
     }
-    check(generalization.decay(matrices(metrics=make_ood(grid)), PALETTE, width_cm), width_cm)
+    check(generalization.decay(matrices(metrics=make_ood(grid)), width_cm), width_cm)
 
 
 def test_decay_draws_six_of_many_training_values():
     data = make_ood(ONE | {"defocus_nm": list(range(-40, 50, 10))})
-    ax = generalization.decay(matrices(metrics=data), PALETTE).axes[0]
+    ax = generalization.decay(matrices(metrics=data)).axes[0]
     assert list(lines(ax)) == [-40, -20, -10, 10, 20, 40]
     assert all(len(line) == 9 for line in lines(ax).values())
 
@@ -563,7 +557,7 @@ def test_decay_without_pairs_is_empty(why):
         data.dice[:] = np.nan
     else:  # no two conditions share three parameters
         data = make_ood(ONE, {axis: [2 * values[0]] for axis, values in ONE.items()})
-    figure = drawn(generalization.decay(matrices(metrics=data), PALETTE))
+    figure = drawn(generalization.decay(matrices(metrics=data)))
     assert not [line for ax in figure.axes for line in ax.lines if len(line.get_xdata())]
 
 

@@ -8,7 +8,6 @@ import pytest
 from figure_data import (
     GRID,
     ONE,
-    PALETTE,
     WIDTHS,
     check,
     drawn,
@@ -48,9 +47,7 @@ def by_loss(data):
 @pytest.mark.parametrize("grid", [GRID, ONE], ids=["grid", "one condition"])
 def test_matrix_shows_dice_and_gap_train_by_test(grid, width_cm):
     data = make_ood(grid)
-    figure = matrix.matrix(
-        matrices(metrics=data.isel(test=slice(None, None, -1))), PALETTE, width_cm
-    )
+    figure = matrix.matrix(matrices(metrics=data.isel(test=slice(None, None, -1))), width_cm)
     left, right = panels(check(figure, width_cm))
     for ax, name in ((left, "dice"), (right, "gap_test")):
         expected = by_loss(data)[name].isel(specimen=0, architecture=0, test_specimen=0)
@@ -65,7 +62,7 @@ def test_colours_have_the_range_of_the_data():
     data = make_ood()
     data["dice"] = data.dice * 0.33 + 0.44  # from above 0.44 to below 0.77
     data["gap_test"] = data.gap_test * 0.31 + 0.22  # from above −0.09 to below 0.53
-    figure = drawn(matrix.matrix(matrices(metrics=data), PALETTE))
+    figure = drawn(matrix.matrix(matrices(metrics=data)))
     left, right = panels(figure)
     assert left.images[0].get_clim() == (0.4, 0.8)
     # White is 0, so the colours are symmetric, but the bar has no colour without data.
@@ -82,7 +79,7 @@ def test_missing_cells_are_grey_even_on_a_page_whose_background_is_dark():
     data = make_ood(ONE | {"defocus_nm": [5.0, 10.0]})
     data.dice[..., 1, :] = np.nan
     data.gap_test[:] = np.nan
-    left, right = panels(drawn(matrix.matrix(matrices(metrics=data), PALETTE)))
+    left, right = panels(drawn(matrix.matrix(matrices(metrics=data))))
     assert np.isnan(cells(left)).tolist() == [[False, False], [True, True]]
     assert np.isnan(cells(right)).all()
     colours = left.images[0].to_rgba(left.images[0].get_array())
@@ -97,7 +94,7 @@ def test_cells_with_the_same_condition_are_marked(number):
         ONE | {"defocus_nm": [*defoci[1:], 1000.0]},
         ONE | {"defocus_nm": [*defoci[:2], *defoci[2:]]},
     )
-    for ax in panels(matrix.matrix(matrices(metrics=data), PALETTE)):
+    for ax in panels(matrix.matrix(matrices(metrics=data))):
         lines, _ = (c for c in ax.collections if isinstance(c, LineCollection))
         corners = [np.array(segment) for segment in lines.get_segments()]
         assert {len(each) for each in corners} == {5 if number == 3 else 2}
@@ -120,7 +117,7 @@ def test_the_axis_with_the_largest_loss_is_outermost():
     assert matrix.outermost(every, every, [np.full_like(loss, np.nan)]) == list(GRID)
     data = make_ood()
     data["gap_test"] = data.gap_test.copy(data=loss[None, None, None])
-    ax = panels(drawn(matrix.matrix(matrices(metrics=data), PALETTE)))[0]
+    ax = panels(drawn(matrix.matrix(matrices(metrics=data))))[0]
     titles = [word for word in words(ax) if "[" in word]  # the innermost axis is a range
     assert titles[:3] == ["defocus [nm]", "Cs [µm]", "dose [e/Å²]"]
     np.testing.assert_array_equal(cells(ax), by_loss(data).dice.values[0, 0, 0])
@@ -132,7 +129,7 @@ def test_a_single_matrix_has_a_column_of_dice_under_own_conditions():
     M = np.random.default_rng(0).random((24, 24))
     own = np.where(np.arange(24) < 3, 0.5, np.nan)
     drawn = {"": {"dice": M, "gap_test": np.full_like(M, np.nan)}}
-    figure = matrix.draw(drawn, every, every, PALETTE, 14.0, shown=["dice"], own=own)
+    figure = matrix.draw(drawn, every, every, 14.0, shown=["dice"], own=own)
     main, beside = panels(check(figure, 14.0))
     np.testing.assert_array_equal(cells(main), M)
     np.testing.assert_array_equal(cells(beside)[:, 0], own)
@@ -151,7 +148,7 @@ def test_matrices_of_specimens_and_architectures_are_named(width_cm):
         ),
     ):
         data = make_ood(grid, **options)
-        axes = panels(check(matrix.matrix(matrices(metrics=data), PALETTE, width_cm), width_cm))
+        axes = panels(check(matrix.matrix(matrices(metrics=data), width_cm), width_cm))
         assert [ax.get_title("left") for ax in axes[::2]] == rows
     cross = data.sel(specimen="silver", architecture="a", test_specimen="gold")
     np.testing.assert_array_equal(cells(axes[4]), cross.dice)
@@ -168,7 +165,7 @@ def test_a_thousand_conditions_are_labelled(width_cm):
     }
     data = make_ood(grid)
     assert data.sizes["train"] == 1000
-    left, right = panels(check(matrix.matrix(matrices(metrics=data), PALETTE, width_cm), width_cm))
+    left, right = panels(check(matrix.matrix(matrices(metrics=data), width_cm), width_cm))
     for ax in (left,) if width_cm < 10 else (left, right):
         found = words(ax)
         assert "dose 30…1600 e/Å² →" in found
@@ -181,7 +178,7 @@ def test_a_thousand_conditions_are_labelled(width_cm):
 def test_a_side_with_few_or_many_conditions_is_labelled(number, width_cm):
     test = ONE | {"defocus_nm": list(range(-5, number - 5))}
     data = make_ood(ONE | {"defocus_nm": [5, 20]}, test)
-    left, _ = panels(check(matrix.matrix(matrices(metrics=data), PALETTE, width_cm), width_cm))
+    left, _ = panels(check(matrix.matrix(matrices(metrics=data), width_cm), width_cm))
     assert cells(left).shape == (2, number)
     assert {"5", "20"} <= set(words(left))
     if number > 36:
@@ -192,9 +189,9 @@ def test_a_side_with_few_or_many_conditions_is_labelled(number, width_cm):
 
 def test_a_matrix_draws_itself_as_the_figure_does():
     of = matrices(metrics=make_ood(specimens=("gold", "silver")))[1]
-    left, right = panels(drawn(of.plot(PALETTE)))
+    left, right = panels(drawn(of.plot()))
     assert left.get_title("left") == "compact-w4-d2, gold → silver"
-    for ax, shown in zip((left, right), panels(matrix.matrix([of], PALETTE)), strict=True):
+    for ax, shown in zip((left, right), panels(matrix.matrix([of])), strict=True):
         np.testing.assert_array_equal(cells(ax), cells(shown))
 
 
@@ -284,7 +281,7 @@ def test_ids_of_negative_values_are_sorted_by_value():
 
 
 def test_the_length_of_words_is_that_of_the_drawn_words():
-    figure = matrix.matrix(matrices(metrics=make_ood(ONE)), PALETTE)
+    figure = matrix.matrix(matrices(metrics=make_ood(ONE)))
     text = figure.text(0.5, 0.5, "aperture [mrad]", fontsize=style.SMALL)
     figure.canvas.draw()
     wide = text.get_window_extent().width / figure.dpi * 2.54
@@ -293,7 +290,7 @@ def test_the_length_of_words_is_that_of_the_drawn_words():
 
 @pytest.mark.parametrize("width_cm", WIDTHS)
 def test_matrix_of_one_condition_can_be_read(width_cm):
-    check(matrix.matrix(matrices(metrics=make_ood(ONE)), PALETTE, width_cm), width_cm)
+    check(matrix.matrix(matrices(metrics=make_ood(ONE)), width_cm), width_cm)
 
 
 @pytest.mark.parametrize("width_cm", WIDTHS)
@@ -303,7 +300,7 @@ def test_mixtures_have_rows_below_the_conditions(width_cm):
     names = [*mixed, *data.train.values[2:].tolist()]
     data = data.drop_vars([n for n in data.coords if str(n).startswith("train")])
     data = data.assign_coords({"train": names} | Axes.main.coordinates(names, "train"))
-    figure = matrix.matrix(matrices(metrics=data), PALETTE, width_cm)
+    figure = matrix.matrix(matrices(metrics=data), width_cm)
     whole = panels(check(figure, width_cm))
     assert len(whole) == 4
     for (ax, strip), name in zip((whole[:2], whole[2:]), ("dice", "gap_test"), strict=True):

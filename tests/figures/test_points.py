@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from figure_data import PALETTE, WIDTHS, check, make_ood
+from figure_data import WIDTHS, check, make_ood
 
 from passband.config import Microscope
 from passband.figures import ctf, generalization, matrix, nested_axes
@@ -38,7 +38,7 @@ def ood():
 
 @pytest.mark.parametrize("width_cm", WIDTHS)
 def test_decay_of_points_is_over_the_distance(ood, width_cm):
-    figure = check(generalization.decay(matrices(metrics=ood), PALETTE, width_cm), width_cm)
+    figure = check(generalization.decay(matrices(metrics=ood), width_cm), width_cm)
     left, right = figure.axes
     assert left.get_xlabel() == right.get_xlabel() == "distance of conditions"
     assert right.get_ylabel() == "loss against the network trained there"
@@ -71,5 +71,5 @@ def test_labels_of_points_claim_no_order_of_inner_axes(ood):
         {"defocus_nm": [1, 2], "cs_um": [1, 2], "aperture_mrad": [9], "dose_e_per_A2": [8, 9]}
     )
     assert all(level.is_sorted for level in nested_axes.levels(product))
-    check(matrix.matrix(matrices(metrics=ood), PALETTE, 17.0), 17.0)
+    check(matrix.matrix(matrices(metrics=ood), 17.0), 17.0)
     assert plt.get_fignums()

@@ -62,7 +62,7 @@ def points(ax):
 @pytest.mark.parametrize("width_cm", WIDTHS)
 def test_scores_have_a_row_for_each_axis_and_side_and_a_line_at_the_ceiling(width_cm):
     predicted = make_predicted()
-    figure = check(figures.prediction(predicted_matrices(predicted), "viridis", width_cm), width_cm)
+    figure = check(figures.prediction(predicted_matrices(predicted), width_cm), width_cm)
     parity, *scores = panels(figure)
     assert [ax.get_xlabel() for ax in scores] == ["R² of Dice", "R² of the interaction"]
     rows = ["defocus_nm/train/all", "dose_e_per_A2/train/all"]
@@ -86,7 +86,7 @@ def test_scores_have_a_row_for_each_axis_and_side_and_a_line_at_the_ceiling(widt
 
 def test_density_is_of_levels_of_the_lens_left_out_of_training():
     predicted = make_predicted()
-    figure = figures.prediction(predicted_matrices(predicted), "viridis")
+    figure = figures.prediction(predicted_matrices(predicted))
     parity, *_ = panels(figure)
     (hexagons,) = parity.collections
     assert hexagons.get_array().sum() == 24 * 24  # of the defocus alone
@@ -104,7 +104,7 @@ def test_one_replica_has_no_ceiling_and_the_legend_says_so():
     predicted = make_predicted(noise=np.nan)
     for name in ("level_r2_ceiling", "level_ceiling"):
         predicted[name] = predicted[name] * np.nan
-    figure = check(figures.prediction(predicted_matrices(predicted), "viridis"), style.PAGE_CM)
+    figure = check(figures.prediction(predicted_matrices(predicted)), style.PAGE_CM)
     parity, *scores = panels(figure)
     assert len(parity.lines) == 1
     assert not any(ax.collections for ax in scores)
@@ -116,7 +116,7 @@ def test_one_replica_has_no_ceiling_and_the_legend_says_so():
 def test_without_an_interaction_there_is_no_panel_of_it():
     predicted = make_predicted()
     predicted["level_interaction"] = predicted.level_interaction * np.nan
-    figure = check(figures.prediction(predicted_matrices(predicted), "viridis"), style.PAGE_CM)
+    figure = check(figures.prediction(predicted_matrices(predicted)), style.PAGE_CM)
     assert [ax.get_xlabel() for ax in panels(figure)] == ["measured Dice", "R² of Dice"]
     plt.close(figure)
 
@@ -124,7 +124,7 @@ def test_without_an_interaction_there_is_no_panel_of_it():
 def test_a_score_below_the_axis_is_an_arrow_at_its_edge():
     predicted = make_predicted()
     predicted["level_r2"][..., 0, 1] = -7
-    figure = figures.prediction(predicted_matrices(predicted), "viridis")
+    figure = figures.prediction(predicted_matrices(predicted))
     _, ax, _ = panels(figure)
     (arrow,) = (line for line in ax.lines if line.get_marker() == 8)
     assert np.ravel(arrow.get_xdata()) == [-0.5]
@@ -134,7 +134,7 @@ def test_a_score_below_the_axis_is_an_arrow_at_its_edge():
 
 def test_each_matrix_has_a_row_of_panels():
     predicted = make_predicted(specimens=("gold", "iron"))
-    figure = check(figures.prediction(predicted_matrices(predicted), "viridis"), style.PAGE_CM)
+    figure = check(figures.prediction(predicted_matrices(predicted)), style.PAGE_CM)
     titles = [ax.get_title(loc="left") for ax in panels(figure)]
     assert [title for title in titles if title] == ["compact, gold", "compact, iron → gold"]
     plt.close(figure)

@@ -79,11 +79,8 @@ def test_the_simulation_finds_red_and_green_of_equal_lightness_the_same():
     assert np.linalg.norm(red - green) > 2 * LEAST
 
 
-@pytest.mark.parametrize(
-    "palette", ["viridis", "cividis", "magma", "mako", "rocket", "crest", "flare"]
-)
-def test_values_of_an_axis_have_different_dark_colours(palette):
-    colours = style.levels(palette, 6)
+def test_values_of_an_axis_have_different_dark_colours():
+    colours = style.levels(6)
     assert len(colours) == 6
     places = [lab(DEUTERANOPIA @ linear(colour)) for colour in colours]
     assert min(np.linalg.norm(a - b) for a, b in combinations(places, 2)) > 4

@@ -12,7 +12,6 @@ from matplotlib.text import Text
 from passband.figures import style
 from passband.grid import Axes
 
-PALETTE = "viridis"
 GRID = {
     "defocus_nm": [-10.0, 5.0, 20.0],
     "cs_um": [1.2, 60.0],

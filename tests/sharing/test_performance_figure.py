@@ -20,7 +20,7 @@ def test_each_panel_shows_the_dice_of_its_lens():
     values = np.linspace(0, 1, len(tested))
     dice = xr.DataArray(values, {"test": [c.id for c in tested]}, "test")
     trained = Condition(5, 60, 18, 1000)
-    figure = dice_over_defocus_and_dose(dice, trained, "viridis")
+    figure = dice_over_defocus_and_dose(dice, trained)
     panels = [ax for ax in figure.axes if ax.get_title()]
     assert len(panels) == 4
     for number, panel in enumerate(panels):
@@ -43,7 +43,7 @@ def test_condition_that_was_not_tested_is_empty_and_the_training_value_is_shown(
     many = {**MAIN_AXES, "cs_um": [float(value) for value in range(10)]}
     tested = Axes.main.conditions(many)[1:]
     dice = xr.DataArray(np.full(len(tested), 0.5), {"test": [c.id for c in tested]}, "test")
-    figure = dice_over_defocus_and_dose(dice, Condition(5, 4, 10, 100), "viridis")
+    figure = dice_over_defocus_and_dose(dice, Condition(5, 4, 10, 100))
     panels = {ax.get_title(): ax for ax in figure.axes if ax.get_title()}
     assert len(panels) == 8
     assert "Cs 4 µm, aperture 10 mrad" in panels
@@ -57,7 +57,7 @@ def test_the_title_has_the_networks_own_values_of_further_axes():
     ids = [c.id for c in axes.conditions({**MAIN_AXES, "energy_kev": [200.0]})]
     places = {"test": ids, **axes.coordinates(ids, "test")}
     dice = xr.DataArray(np.full(len(ids), 0.5), places, "test")
-    figure = dice_over_defocus_and_dose(dice, Condition.parse(ids[0]), "viridis")
+    figure = dice_over_defocus_and_dose(dice, Condition.parse(ids[0]))
     assert figure.get_suptitle() == "beam energy 200 keV"
     panels = [ax for ax in figure.axes if ax.get_title()]
     for panel in panels:

@@ -42,6 +42,6 @@ def test_the_command_makes_the_same_page(copied, passband):
     assert copied.jobs(study=STUDY, explorer=True) == {}
 
 
-def test_a_new_palette_changes_the_explorer_too(copied):
-    jobs = copied.jobs(study=copied.study(figures={"palette": "magma"}), explorer=True)
+def test_new_figures_make_the_explorer_too(copied):
+    jobs = copied.jobs(study=copied.study(figures={"dpi": 60}), explorer=True)
     assert {"figure_matrix", "report", "explorer"} <= jobs.keys()

@@ -40,7 +40,6 @@ rule figure_matrix:
     params:
         **STUDY.figures.identity(only=("width_cm",)),
         version=STAGES["figures"],
-        palette=STUDY.figures.palette,
         dpi=STUDY.figures.dpi,
     script:
         "../scripts/figure_table.py"

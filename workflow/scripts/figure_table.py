@@ -31,7 +31,7 @@ def main(snakemake):
             data["ood"] = matrices(metrics=data["ood"])
         if "prediction" in data:
             data["prediction"] = predicted_matrices(data["prediction"])
-        figure = draw(*data.values(), params.palette, style.width_cm(params))
+        figure = draw(*data.values(), style.width_cm(params))
         style.save(figure, snakemake.output, params.dpi)
         job.result = snakemake.output[0]
 

@@ -130,7 +130,6 @@ def run(options: argparse.Namespace) -> int:
             tested.tested,
             lambda conditions: tested.expected(conditions).of(network),
             tested.doses,
-            study.figures.palette,
         )
         style.save(figure, [options.figure], study.figures.dpi)
         report_remark(f"{options.figure}: expected Dice over defocus and dose")

@@ -119,9 +119,6 @@ class Figures(Block):
         lambda: ["png", "svg"], "File formats of figures.", min_length=1
     )
     dpi: int = key(150, "Resolution of PNG files.", "dots/inch", ge=30, le=1200)
-    palette: Literal["viridis", "cividis", "magma", "mako", "rocket", "crest", "flare"] = key(
-        "viridis", "Colours of scales in figures, by matplotlib's or seaborn's name of the palette."
-    )
     width_cm: float = key(
         17.0,
         "Width of figures: 8.5 is one column of a journal, and 17 is two columns. Fonts have the "

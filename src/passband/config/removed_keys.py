@@ -43,6 +43,7 @@ REMOVED: dict[str, Removed] = {
             "give the path of a CSV file with its points as `points`; docs/grid.md writes one",
         ),
     ),
+    "figures.palette": Removed("viridis", "all figures have the colours of viridis"),
 }
 
 

@@ -51,7 +51,6 @@ def recommendation(
     tested: Sequence[Condition],
     expected: Callable[[Sequence[Condition]], NetworkDice],
     doses: TestedDoses,
-    palette: str,
 ) -> Figure:
     """Return maps of a network's expected Dice over defocus and dose, and of its interval's width.
 
@@ -74,7 +73,7 @@ def recommendation(
     inside = np.ix_((y0 <= y) & (y <= y1), (x0 <= x) & (x <= x1))
     figure, ((left, right),) = style.panels(1, 2, style.PAGE_CM, 9.0, sharey=True)
     for ax, values, colours, words in (
-        (left, dice, palette, "expected Dice"),
+        (left, dice, style.PALETTE, "expected Dice"),
         (right, width, "Greys", f"width of its {COVERAGE:.0%} interval"),
     ):
         _map(ax, (x, y, values), inside, colours, words)

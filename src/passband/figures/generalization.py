@@ -29,7 +29,6 @@ _DRAWS = 1000
 def metrics(
     matrices: Sequence[Matrix],
     information: xr.Dataset,
-    palette: str,
     width_cm: float = style.PAGE_CM,
 ) -> Figure:
     """Return the figure of information metrics' rank correlations with Dice out of distribution.
@@ -44,7 +43,6 @@ def metrics(
         matrices: All matrices of a study.
         information: Metrics of transfer functions of the same conditions, see
             :func:`passband.analysis.information.metrics`.
-        palette: A colour map of matplotlib or seaborn, for the ratio of doses.
     """
     weights = [str(w) for w in information.weight.values if "/" not in w]  # bands are left out
     names = [name for name, v in information.data_vars.items() if {"train", "test"} <= {*v.dims}]
@@ -84,7 +82,7 @@ def metrics(
             6,
             c=shift[own.index].values,
             norm=scale,
-            cmap=style.shades(palette),
+            cmap=style.shades(),
             lw=0,
             alpha=0.8,
             rasterized=len(own) > 5000,
@@ -170,7 +168,7 @@ def _dose_bar(figure: Figure, ax: Axes, points, ends: tuple[float, float]) -> No
     bar.solids.set_alpha(1)
 
 
-def decay(matrices: Sequence[Matrix], palette: str, width_cm: float = style.PAGE_CM) -> Figure:
+def decay(matrices: Sequence[Matrix], width_cm: float = style.PAGE_CM) -> Figure:
     """Return the figure of Dice against each test parameter, with a line for each training value.
 
     Each panel has one imaging parameter, and uses the pairs of conditions in which all other
@@ -183,7 +181,6 @@ def decay(matrices: Sequence[Matrix], palette: str, width_cm: float = style.PAGE
 
     Args:
         matrices: All matrices of a study.
-        palette: A colour map of matplotlib or seaborn, for the values of the training parameter.
     """
     matrices = [matrix.of_conditions() for matrix in matrices]
     if are_scattered(matrices[0].train):
@@ -208,7 +205,7 @@ def decay(matrices: Sequence[Matrix], palette: str, width_cm: float = style.PAGE
         same = np.logical_and.reduce(
             [pairs[f"train_{o}"] == pairs[f"test_{o}"] for o in others] or [pairs.dice.notna()]
         )
-        _decay_along(ax, axis, pairs[same], palette, width_cm / columns - 1)
+        _decay_along(ax, axis, pairs[same], width_cm / columns - 1)
     style.letter(axes.flat[: len(drawn)])
     areas = [(ax, area) for ax in axes.flat for area in ax.collections if area.get_paths()]
     low = min((area.get_datalim(ax.transData).y0 for ax, area in areas), default=0.0)
@@ -217,14 +214,14 @@ def decay(matrices: Sequence[Matrix], palette: str, width_cm: float = style.PAGE
     return figure
 
 
-def _decay_along(ax: Axes, axis: Axis, pairs: pd.DataFrame, palette: str, panel_cm: float) -> None:
+def _decay_along(ax: Axes, axis: Axis, pairs: pd.DataFrame, panel_cm: float) -> None:
     """Draw mean Dice over the test values of an axis; the pairs differ in no other axis."""
     x, hue = f"test_{axis.name}", f"train_{axis.name}"
     shown = pairs[pairs[hue].isin(style.evenly_spaced(pairs[hue].unique(), _MOST_TRAINED))]
     if shown.empty:
         return
     trained = sorted(shown[hue].unique())
-    colours = dict(zip(trained, style.levels(palette, len(trained)), strict=True))
+    colours = dict(zip(trained, style.levels(len(trained)), strict=True))
     for value, marker in zip(trained, style.MARKERS, strict=False):
         of = shown[shown[hue] == value]
         at, groups = zip(*of.groupby(x)["dice"], strict=True)

@@ -42,7 +42,7 @@ _OUTLINED_CM = 0.15
 WORDS = {"dice": "mean Dice", "gap_test": style.LOSS}
 
 
-def matrix(matrices: Sequence[Matrix], palette: str, width_cm: float = style.PAGE_CM) -> Figure:
+def matrix(matrices: Sequence[Matrix], width_cm: float = style.PAGE_CM) -> Figure:
     """Return the figure of M(i, j) and of the loss to a network trained under the test condition.
 
     Each matrix has two panels: M(i, j) and the loss M(j, j) − M(i, j). Mixtures of conditions have
@@ -50,7 +50,6 @@ def matrix(matrices: Sequence[Matrix], palette: str, width_cm: float = style.PAG
 
     Args:
         matrices: Matrices of one study.
-        palette: A colour map of matplotlib or seaborn, for M(i, j).
 
     Raises:
         PassbandError: If there is no training condition or no test condition.
@@ -64,7 +63,7 @@ def matrix(matrices: Sequence[Matrix], palette: str, width_cm: float = style.PAG
         each.label: {"dice": each.dice.values[ordered], "gap_test": each.loss.values[ordered]}
         for each in matrices
     }
-    return draw(cells, first.train, first.test, palette, width_cm, first.mixtures)
+    return draw(cells, first.train, first.test, width_cm, first.mixtures)
 
 
 def losses(M: np.ndarray, train: Sequence[Condition], test: Sequence[Condition]) -> np.ndarray:
@@ -101,7 +100,6 @@ def draw(
     matrices: Mapping[str, Mapping[str, np.ndarray]],
     train: Sequence[Condition],
     test: Sequence[Condition],
-    palette: str,
     width_cm: float,
     mixed: Sequence[str] = (),
     shown: Sequence[str] = tuple(WORDS),
@@ -133,7 +131,7 @@ def draw(
     most = max(map(abs, gaps))
     # The colours of the loss are symmetric around 0, but its bar shows only the range of the data.
     scales = {
-        "dice": (sns.color_palette(palette, as_cmap=True), dice, dice),
+        "dice": (sns.color_palette(style.PALETTE, as_cmap=True), dice, dice),
         "gap_test": (style.differences(), (-most, most), (min(gaps[0], 0), max(gaps[1], 0))),
     }
     plan = _planned(train, test, names, len(matrices), len(shown), width_cm, mixed)

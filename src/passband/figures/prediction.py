@@ -38,9 +38,7 @@ _LOWEST_R2 = -0.5
 _Z90 = 1.645
 
 
-def prediction(
-    predicted: Sequence[PredictedMatrix], palette: str, width_cm: float = style.PAGE_CM
-) -> Figure:
+def prediction(predicted: Sequence[PredictedMatrix], width_cm: float = style.PAGE_CM) -> Figure:
     """Return the figure of Dice that is predicted with levels left out.
 
     Each Dice matrix has a row of panels. The first shows predicted Dice over measured Dice, if each
@@ -48,9 +46,6 @@ def prediction(
     lines are 90% of the cells of a prediction that knew the true means over replicas. The others
     show R² of Dice, and of the interaction of networks and tests if it is defined, with a row for
     each axis and side; a line is at the R² of such a prediction.
-
-    Args:
-        palette: A colour map of matplotlib or seaborn, for the number of cells.
     """
     narrow = style.is_narrow(width_cm)
     rows = [_rows(matrix) for matrix in predicted]
@@ -68,7 +63,7 @@ def prediction(
             ratios = [1.6, *[1.0] * len(shown)]
             places = [*outer[k].subgridspec(1, 1 + len(shown), width_ratios=ratios)]
         parity, *scores = (figure.add_subplot(place) for place in places)
-        _parity(parity, matrix, palette)
+        _parity(parity, matrix)
         parity.set_title(matrix.name.label, loc="left", fontsize=style.SMALL)
         for number, (ax, name) in enumerate(zip(scores, shown, strict=True)):
             _draw_scores(ax, matrix, rows[k], name, named=narrow or not number)
@@ -83,7 +78,7 @@ def _rows(matrix: PredictedMatrix) -> list[LeftOutLevel]:
     return [each for each in matrix.left_out if each.level == ALL and each.axis != LENS]
 
 
-def _parity(ax: Axes, matrix: PredictedMatrix, palette: str) -> None:
+def _parity(ax: Axes, matrix: PredictedMatrix) -> None:
     """Draw predicted Dice over measured Dice, as the density of cells, with the ceiling's lines."""
     results = matrix.results
     every = [str(axis) for axis in results.axis.values]
@@ -99,7 +94,7 @@ def _parity(ax: Axes, matrix: PredictedMatrix, palette: str) -> None:
         extent=(*ends, *ends),
         mincnt=1,
         bins="log",
-        cmap=palette,
+        cmap=style.PALETTE,
         linewidths=0.1,
     )
     ax.plot(ends, ends, color="0.4", lw=0.8, ls="--")

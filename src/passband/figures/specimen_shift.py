@@ -24,7 +24,6 @@ def structure(
     matrices: Sequence[Matrix],
     information: xr.Dataset,
     distances: xr.Dataset,
-    palette: str,
     width_cm: float = style.PAGE_CM,
 ) -> Figure:
     """Return the figure of a specimen shift's effect on Dice, and of predictors of this effect.
@@ -47,7 +46,7 @@ def structure(
     shape = (3, 1) if narrow else (1, 3)
     figure, axes = style.panels(*shape, width_cm, height_cm, **ratios)
     left, middle, right = axes.flat
-    _dice(left, results, palette)
+    _dice(left, results)
     _predictors(middle, shown)
     _shares(right, results)
     style.letter(axes.flat, (16, 4, 26))  # above a title and a legend
@@ -61,7 +60,7 @@ def structure(
     return figure
 
 
-def _dice(ax: Axes, results: xr.Dataset, palette: str) -> None:
+def _dice(ax: Axes, results: xr.Dataset) -> None:
     """Draw Dice for each training specimen (rows) and test specimen (columns)."""
     low, high = style.rounded_range(results.dice.values)
     sns.heatmap(
@@ -70,7 +69,7 @@ def _dice(ax: Axes, results: xr.Dataset, palette: str) -> None:
         square=True,
         vmin=low,
         vmax=high,
-        cmap=palette,
+        cmap=style.PALETTE,
         annot=True,
         fmt=".2f",
         annot_kws={"size": style.SMALL},

@@ -35,6 +35,8 @@ SPECIMENS = "#CC79A7"
 NEUTRAL = "0.35"
 #: The best of all, or everything together.
 EVERYTHING = "0"
+#: The colour map of numbers that have an order, such as Dice.
+PALETTE = "viridis"
 #: Cells without a value.
 MISSING = "0.8"
 
@@ -194,16 +196,16 @@ def differences() -> Colormap:
     return LinearSegmentedColormap.from_list("differences", [OWN, "white", OTHER])
 
 
-def shades(palette: str) -> Colormap:
-    """Return the part of a palette that is dark enough for points and lines on white."""
-    values = sns.color_palette(palette, as_cmap=True)(np.linspace(0, 1, 256))[:, :3]
+def shades() -> Colormap:
+    """Return the part of :data:`PALETTE` that is dark enough for points and lines on white."""
+    values = sns.color_palette(PALETTE, as_cmap=True)(np.linspace(0, 1, 256))[:, :3]
     dark = values[values @ (0.2126, 0.7152, 0.0722) < _LIGHTEST]
-    return LinearSegmentedColormap.from_list(f"{palette}, dark", dark)
+    return LinearSegmentedColormap.from_list(f"{PALETTE}, dark", dark)
 
 
-def levels(palette: str, number: int) -> list[tuple]:
+def levels(number: int) -> list[tuple]:
     """Return colours of the values of an axis, from low to high, for lines on white."""
-    return [tuple(colour) for colour in shades(palette)(np.linspace(0, 1, number))[:, :3]]
+    return [tuple(colour) for colour in shades()(np.linspace(0, 1, number))[:, :3]]
 
 
 def evenly_spaced(values: Sequence, most: int = MAX_PANELS) -> list:

@@ -424,20 +424,17 @@ class Matrix:
         sides = [c for s in _SIDES for c in (s, *(f"{s}_{n}" for n in axes_of(self._cells)))]
         return frame.assign(**self.name._asdict()).loc[:, [*GROUP, *sides, "dice", "loss"]]
 
-    def plot(self, palette: str = "viridis", width_cm: float = 17.0) -> "Figure":
+    def plot(self, width_cm: float = 17.0) -> "Figure":
         """Return the figure of the matrix and of :attr:`loss`, as the report has it.
 
         A notebook shows the figure that a cell returns.
-
-        Args:
-            palette: A colour map of matplotlib or seaborn.
         """
         import matplotlib.pyplot as plt
 
         from passband.figures.matrix import matrix
 
         with plt.rc_context():  # the theme is that of this figure alone
-            figure = matrix([self], palette, width_cm)
+            figure = matrix([self], width_cm)
         if "inline" in plt.get_backend():
             plt.close(figure)  # a notebook shows all open figures, and so this one twice
         return figure

@@ -16,7 +16,7 @@ from passband.sharing import performance
 _MAX_WRITTEN = 48
 
 
-def dice_over_defocus_and_dose(dice: xr.DataArray, trained: Condition, palette: str) -> Figure:
+def dice_over_defocus_and_dose(dice: xr.DataArray, trained: Condition) -> Figure:
     """Return the figure of mean Dice, with a panel for each Cs and aperture.
 
     In each panel, a cell shows the mean Dice under one test condition. At most four values of Cs
@@ -64,7 +64,7 @@ def dice_over_defocus_and_dose(dice: xr.DataArray, trained: Condition, palette: 
             sns.heatmap(
                 cells,
                 ax=panel,
-                cmap=palette,
+                cmap=style.PALETTE,
                 vmin=0,
                 vmax=1,
                 annot=written,

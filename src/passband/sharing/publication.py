@@ -196,8 +196,7 @@ def _write_performance(tested: Performance, folder: Path) -> list[str]:
         from passband.figures import style
         from passband.sharing.performance_figure import dice_over_defocus_and_dose
 
-        palette = tested.results.study.figures.palette
-        figure = dice_over_defocus_and_dose(tested.alike, tested.network.condition, palette)
+        figure = dice_over_defocus_and_dose(tested.alike, tested.network.condition)
         style.save(figure, [folder / PICTURE], dpi=150)
         written.append(PICTURE)
     if tested.write_table(folder / published.TABLE):

@@ -5,11 +5,11 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import seaborn  # noqa: F401, registers its colour maps
 import xarray as xr
 
 from passband import __version__
 from passband.config import Study
+from passband.figures import style
 from passband.figures.matrix import losses, outermost
 from passband.matrices.matrix import Matrix
 from passband.matrices.stored import MatrixName
@@ -19,7 +19,7 @@ from passband.reports.explorer.explorer import Blocks
 
 #: Colour maps that people with any colour vision can read. The last one is for numbers of both
 #: signs.
-_COLOURS = ("viridis", "cividis", "gray")
+_COLOURS = (style.PALETTE, "cividis", "gray")
 _DIVERGING = "PuOr_r"
 
 
@@ -65,7 +65,7 @@ def content(
         "sentences": matrix_blocks.sentences(),
         "notes": _notes(matrices, spectra, lens, computed),
         "rankings": [],
-        "colours": _colours(study.figures.palette, blocks),
+        "colours": _colours(blocks),
         "lens": lens,
         "lattice": explorer_lens.lattice(study.specimens),
         "integrals": explorer_lens.integrals(
@@ -123,12 +123,11 @@ def _notes(
     return notes
 
 
-def _colours(palette: str, blocks: Blocks) -> list[dict[str, Any]]:
+def _colours(blocks: Blocks) -> list[dict[str, Any]]:
     """Return colour maps as (256, 3) arrays of numbers from 0 to 255; the first is the default."""
-    names = dict.fromkeys([palette, *_COLOURS, _DIVERGING])
     return [
         {"name": name, "diverging": name == _DIVERGING, "rgb": blocks.bytes(colour_table(name))}
-        for name in names
+        for name in (*_COLOURS, _DIVERGING)
     ]
 
 

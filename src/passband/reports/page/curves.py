@@ -20,7 +20,7 @@ MOST_CURVES = 64
 WORST = 10
 
 
-def curves_svg(histories: Sequence[History], palette: str) -> Markup:
+def curves_svg(histories: Sequence[History]) -> Markup:
     """Return Dice on the validation structures over epochs, of all networks, as an SVG element.
 
     Up to :data:`MOST_CURVES` networks have a curve each, with one colour for each value of an axis.
@@ -30,10 +30,7 @@ def curves_svg(histories: Sequence[History], palette: str) -> Markup:
         histories: At least one history.
     """
     figure, ((ax,),) = style.panels(1, 1, style.PAGE_CM, 7)
-    if len(histories) <= MOST_CURVES:
-        title = _curves(ax, histories, palette)
-    else:
-        title = _bands(ax, histories)
+    title = (_curves if len(histories) <= MOST_CURVES else _bands)(ax, histories)
     lowest = min(np.nanmin(h.dice, initial=1.0) for h in histories)
     last = max(h.epoch.max() for h in histories) + 1
     ax.set(xlim=(1, max(last, 2)), ylim=(max(0.0, np.floor(10 * lowest) / 10) - 0.02, 1.02))
@@ -43,7 +40,7 @@ def curves_svg(histories: Sequence[History], palette: str) -> Markup:
     return inline(figure, "curves")
 
 
-def _curves(ax, histories: Sequence[History], palette: str) -> str:
+def _curves(ax, histories: Sequence[History]) -> str:
     """Draw a curve for each network, and return the title of the legend."""
     mixed = [h for h in histories if is_mixture(h.network.condition)]
     for history in mixed:
@@ -58,7 +55,7 @@ def _curves(ax, histories: Sequence[History], palette: str) -> str:
     varied = [a for a in order if len({getattr(c, a) for c in conditions}) > 1]
     axis = MAIN_AXES[(varied or order)[0]]
     values = sorted({getattr(c, axis.name) for c in conditions})
-    colours = style.levels(palette, max(len(values), 2))
+    colours = style.levels(max(len(values), 2))
     shown = set()
     pairs = sorted(
         zip(histories, conditions, strict=True), key=lambda pair: getattr(pair[1], axis.name)

@@ -225,13 +225,12 @@ def _matrix(content: Content, specimen: str, architecture: str, view: str, name:
         f"the mean is {mean}"
     )
     has_own = view == "dice" and own is not None and bool(np.isfinite(own).any())
-    palette, sides = content.study.figures.palette, (found.train, found.test)
     several = f"{specimen}, {architecture}: " if len(found.matrices) > 1 else ""
     return {
         "svg": Markup("").join(
             inline(
                 matrix.draw(
-                    *({"": cells}, *sides, palette, width_cm),
+                    *({"": cells}, found.train, found.test, width_cm),
                     shown=[view],
                     own=own if has_own else None,
                 ),
@@ -378,7 +377,7 @@ def _curves(content: Content) -> dict | None:
     worst = curves.worst(histories, min(curves.WORST, len(histories)))
     many = len(histories) > curves.MOST_CURVES
     return {
-        "svg": curves.curves_svg(histories, content.study.figures.palette),
+        "svg": curves.curves_svg(histories),
         "number": len(histories),
         "bands": many,
         "worst": [(h.network, text.number(h.final)) for h in (worst if many else worst[:3])],
