@@ -27,7 +27,7 @@ from passband.storage.records import FIRST
 AGAIN, ALONE = 10, 120
 #: The integers of each network that are compared. Those with `own_` are under the own training
 #: condition.
-INTEGERS = ("tp", "fp", "soft_dice", "image_dice", "own_tp", "own_fp", "own_image_dice")
+INTEGERS = ("tp", "fp", "image_dice", "own_tp", "own_fp", "own_image_dice")
 #: The integers of first replicas that are compared, if the study has drawn microscopes.
 OF_FIRST = f"{DRAWN}{IMAGE_DICE}"
 

@@ -115,24 +115,23 @@ def test_commands_know_the_axis(made, passband):
 
 
 def test_further_results_have_the_energy_that_is_asked(made, tmp_path, passband):
-    """A study that has the conditions among its tests gets the same sums."""
+    """A study that has the conditions among its tests gets the same counts."""
     copied = Workplace(tmp_path / "copy")
     copied.take(made.folder)
     copied.study("waves.yaml", **BOTH)
     lens = ["--defocus-nm=8", "--cs-um=1.2", "--aperture-mrad=16", "--energy-kev=200,300"]
     passband(copied, "evaluate", "waves.yaml", *lens, "--dose-e-per-A2=1000")
     study = load(copied.folder / "waves.yaml")
-    sums = read_extra(Results(study, copied.folder / "results/waves"), ["confidence"]).confidence
-    assert [id.endswith("_en0200.00") for id in sums.test.values] == [True, False]
-    # All Dice of hardly trained networks are equal, but not their sums of probabilities.
-    assert (sums.isel(test=0) != sums.isel(test=1)).any()
+    counts = read_extra(Results(study, copied.folder / "results/waves")).counts
+    assert [id.endswith("_en0200.00") for id in counts.test.values] == [True, False]
+    assert (counts.isel(test=0) != counts.isel(test=1)).any()
     shutil.rmtree(copied.folder / "results/waves/extra")
     tests = [TESTED, TWO | {"defocus_nm": [8], "dose_e_per_A2": [1000]}]
     copied.study("waves.yaml", **(BOTH | {"test_grid": tests}))
     copied.run("results/waves/table.zarr", study="waves.yaml")
     whole = load_table(copied.folder / "results/waves/table.zarr")
-    same = whole.confidence.sel(test=sums.test.values)
-    np.testing.assert_array_equal(same.transpose(*sums.dims), sums)
+    same = whole.counts.sel(test=counts.test.values)
+    np.testing.assert_array_equal(same.transpose(*counts.dims), counts)
 
 
 def test_distances_have_the_axes_of_both_sides(made):

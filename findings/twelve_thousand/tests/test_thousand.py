@@ -319,8 +319,8 @@ def test_two_parts_become_a_page(tmp_path, monkeypatch):
 
     again = check.check_again(whole, folder, 2, 2)
     assert (again["drawn"], again["equal"], again["all"], again["all_equal"]) == (2, 2, 4, 4)
-    # For each network, tp, fp and soft Dice of 4 cells, Dice of 2 images, and the own condition's.
-    assert again["numbers"] == 2 * (4 * (3 + 2) + 2 + 2)
+    # For each network, tp and fp of 4 cells, Dice of 2 images, and the own condition's.
+    assert again["numbers"] == 2 * (4 * (2 + 2) + 2 + 2)
     assert again["all_numbers"] > 2 * again["numbers"]
     alone = check.check_alone(whole, folder, 2, 2)
     assert alone["low"] <= 0 <= alone["high"]
