@@ -20,13 +20,14 @@ import torch
 from passband import PassbandError
 from passband.config import Microscope, Spread, Training
 from passband.imaging.acquisition import Acquisition
-from passband.learning import backend, checkpoints, learner, training
+from passband.learning import backend, learner, training
 from passband.learning.callbacks import CheckpointCallback
 from passband.learning.deadline import StopCondition, StoppedError
 from passband.learning.learner import Learner
 from passband.learning.training import ImageDataModule, ReplicaModule
 from passband.storage import FullError, lease
 from passband.storage import weights as files
+from passband.store import checkpoints
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,6 @@ from passband.analysis.spectra import (
     stored_spectra,
     to_json,
 )
-from passband.answers import fitted_models
 from passband.answers.further_tests import read_extra
 from passband.config import Study
 from passband.grid import Condition
@@ -31,6 +30,7 @@ from passband.prediction.range_of_use import TestedDoses
 from passband.prediction.recommend import network_ranking
 from passband.prediction.recommend.network_ranking import Group, NetworkDice
 from passband.results import Results, layout
+from passband.store import kept
 from passband.words import number_of
 
 #: Smallest number of training conditions, and of test conditions, for a recommendation.
@@ -283,18 +283,21 @@ class TestedNetworks:
 
     @cached_property
     def _fitted(self) -> tuple[Spectrum, list[np.ndarray], list[gaussian_process.GaussianProcess]]:
-        """The spectrum of the specimen and the parameters of the models, see `fitted_models`.
+        """The spectrum of the specimen and the parameters of the models, see `passband.store.kept`.
 
         The third value has the models if they were fitted now, and is empty if the parameters were
         known.
         """
-        key = fitted_models.key(
+        recipe = kept.recipe(
+            "recommend",
+            {
+                "study": self.study.digest,
+                "tests": [condition.id for condition in (*self.tested, *self.further)],
+                "networks": [list(map(str, group.networks)) for group in self.of_groups],
+                "model": [SAMPLES, *covariance.DISTANCES],
+                "weighted": bool(self._weighting),  # without exit waves, the spectrum is flat
+            },
             [group.dice for group in self.of_groups],
-            [condition.id for condition in (*self.tested, *self.further)],
-            [list(map(str, group.networks)) for group in self.of_groups],
-            self.study.digest,
-            [SAMPLES, *covariance.DISTANCES],
-            bool(self._weighting),  # without exit waves, the spectrum is flat
         )
 
         models: list[gaussian_process.GaussianProcess] = []
@@ -320,7 +323,7 @@ class TestedNetworks:
         name += f"-{self.structures}" * bool(self.structures)
         name += "-mixtures" * any(matrix.mixtures for matrix in self.matrices)
         file = self.results.path_to_write(layout.FITTED, name=name)
-        return *fitted_models.kept(file, key, make, parse), models
+        return *kept.kept(file, recipe, make, parse), models
 
     def _models(
         self, spectrum: Spectrum, theta: Sequence[np.ndarray | None]

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from passband import PassbandError
-from passband.answers import fitted_models
 from passband.answers.likeness import Measured, StudyImages, calibrate
 from passband.grid import Condition
 from passband.learning.network_files import Network
@@ -24,6 +23,7 @@ from passband.network_id import NetworkId
 from passband.prediction import gaussian_process
 from passband.results import Results, layout, published
 from passband.storage import StoreError, checked_json
+from passband.store import kept
 
 #: Version of the measurements. Increase this number if the code measures something else.
 _VERSION = 3
@@ -78,13 +78,14 @@ def measured(networks: Sequence[Network], progress: Progress = iter) -> Measured
         replicas=replicas,
     )
     weights = [blake2b(network.path.read_bytes()).hexdigest() for network in networks]
-    key = fitted_models.key([], _VERSION, results.study.digest, weights, replicas)
+    leaves = {"number": _VERSION, "study": results.study.digest, "networks": weights}
+    recipe = kept.recipe("likeness", leaves | {"replicas": replicas})
 
     def make() -> dict:
         images = StudyImages(results, first.normalisation, first.architecture)
         return images.measure(networks, progress).to_values()
 
-    return fitted_models.kept(file, key, make, Measured.from_values)
+    return kept.kept(file, recipe, make, Measured.from_values)
 
 
 def open_trust(

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from passband.jobs.job import Job
-from passband.seeds import digest
 from passband.storage import atomic
 from passband.storage.weights import Part
 from passband.store import files
 from passband.store.networks import StoredNetworks
+from passband.store.recipe import Recipe
 from passband.store.record_job import RecordJob
 from passband.store.waves import StoredWaves
 
@@ -93,7 +93,7 @@ def attributes(job: Job, snakemake, kind: str) -> dict[str, str]:
     for path in snakemake.input:
         with contextlib.suppress(FileNotFoundError):
             times[path] = os.stat(path).st_mtime_ns
-    recipe = digest(dict(snakemake.params.items()), times)
-    if files.has_digest(target, kind, recipe):
+    recipe = Recipe(kind, dict(snakemake.params.items()) | times, number=0)
+    if files.has_digest(target, kind, recipe.digest):
         job.finish_early(target)
-    return job.provenance(target) | {files.DIGEST: recipe}
+    return job.provenance(target) | {files.DIGEST: recipe.digest}

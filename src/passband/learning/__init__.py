@@ -1,1 +1,1 @@
-"""Networks: their training, checkpoints, memory and evaluation."""
+"""Networks: their training, memory and evaluation."""

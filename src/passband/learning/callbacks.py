@@ -10,10 +10,10 @@ from pathlib import Path
 import lightning
 
 from passband import log_lines
-from passband.learning import checkpoints
 from passband.learning.deadline import StopCondition, StoppedError
 from passband.learning.learner import Learner, running_epoch
 from passband.storage import FullError, lease
+from passband.store import checkpoints
 
 logger = logging.getLogger("passband")
 

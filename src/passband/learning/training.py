@@ -32,13 +32,14 @@ from passband import PassbandError
 from passband.config import Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.learning import checkpoints, devices
+from passband.learning import devices
 from passband.learning.batches import Batches, images_under
 from passband.learning.callbacks import CheckpointCallback, SignalCallback
 from passband.learning.deadline import StopCondition
 from passband.learning.learner import Learner, Trained, running_epoch
 from passband.learning.streaming import Source
 from passband.mixtures import Mixture
+from passband.store import checkpoints
 
 logger = logging.getLogger("passband")
 

@@ -49,7 +49,7 @@ EXTRA_LEASE = f"{EXTRAS}/evaluate.lease"
 #: necessary because Snakemake deletes a job's outputs before the job starts and after it fails. See
 #: :mod:`passband.store.files`.
 STORE = "store"
-#: The parameters of fitted models of Dice, see :mod:`passband.answers.fitted_models`; and how
+#: The parameters of fitted models of Dice, see :mod:`passband.store.kept`; and how
 #: networks do on images that they have never seen, see :mod:`passband.answers.trust`.
 FITTED = f"{STORE}/recommend/{{name}}.json"
 LIKENESS = f"{STORE}/likeness/{{specimen}}/{{architecture}}/{{condition}}_{{replicas}}.json"

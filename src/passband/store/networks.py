@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
-from passband.learning.checkpoints import clear
 from passband.results import Results, layout
 from passband.results.training_jobs import TrainingJob
 from passband.seeds import seed
@@ -14,6 +13,7 @@ from passband.storage import atomic
 from passband.storage.integrity import check_attributes, read_if_valid
 from passband.storage.weights import Part, load_parts, save_parts
 from passband.store import files
+from passband.store.checkpoints import clear
 from passband.store.recipe import Recipe, Recipes
 
 #: Networks by training condition.

@@ -1,4 +1,4 @@
-"""Fitted parameters are kept from one version of Passband to the next."""
+"""What takes long to compute is kept, and made again if anything that it depends on has changed."""
 
 import json
 import os
@@ -6,20 +6,29 @@ import os
 import numpy as np
 import pytest
 
-from passband.answers import fitted_models
+import passband
 from passband.storage import FullError, atomic, checked_json
-
-#: The key that version 0.1.0 made of the values below.
-OF_0_1_0 = "0a294faf41394d05"
+from passband.store import kept as files
 
 
-def test_what_version_0_1_0_has_fitted_is_still_found(monkeypatch):
-    """Passband's version is in no key, so a new one fits nothing again."""
+def recipe(name="gold"):
+    return files.recipe("recommend", {"specimen": name}, [np.arange(3.0)])
+
+
+def test_another_version_of_a_library_makes_it_again_but_not_one_of_passband(monkeypatch):
     installed = {"numpy": "2.0.0", "scipy": "1.14.0"}
-    monkeypatch.setattr(fitted_models, "version", installed.__getitem__)
-    assert fitted_models.key([np.arange(3.0)], "gold", 1) == OF_0_1_0
+    monkeypatch.setattr(files, "version", installed.__getitem__)
+    before = recipe()
+    monkeypatch.setattr(passband, "__version__", "9.0.0")
+    assert recipe().digest == before.digest
     installed["scipy"] = "1.15.0"
-    assert fitted_models.key([np.arange(3.0)], "gold", 1) != OF_0_1_0
+    assert before.differs(recipe()) == ['scipy = "1.14.0" → "1.15.0"']
+    assert recipe().digest != before.digest
+
+
+@pytest.mark.parametrize("other", [np.arange(4.0), np.arange(3), np.array([0, 1, 2.5])])
+def test_another_array_makes_it_again(other):
+    assert files.recipe("recommend", {"specimen": "gold"}, [other]).digest != recipe().digest
 
 
 CONTENT = {"theta": [0.25, -1.5]}
@@ -28,7 +37,7 @@ CONTENT = {"theta": [0.25, -1.5]}
 @pytest.fixture
 def file(tmp_path):
     """A file with fitted parameters."""
-    path = tmp_path / "cache/gold.json"
+    path = tmp_path / "store/gold.json"
     assert kept(path) == [0.25, -1.5]
     return path
 
@@ -39,17 +48,17 @@ def parse(content):
     return content["theta"]
 
 
-def kept(path, made=None, key="key"):
+def kept(path, made=None, name="gold"):
     """Return what a file has; `made` becomes longer if the content is made."""
     made = [] if made is None else made
-    return fitted_models.kept(path, key, lambda: (made.append(1), CONTENT)[1], parse)
+    return files.kept(path, recipe(name), lambda: (made.append(1), CONTENT)[1], parse)
 
 
 def test_what_is_kept_is_made_once(file):
     made = []
     assert kept(file, made) == [0.25, -1.5]
     assert not made
-    assert kept(file, made, key="another") == [0.25, -1.5]
+    assert kept(file, made, name="silver") == [0.25, -1.5]
     assert len(made) == 1
 
 
@@ -59,8 +68,8 @@ def test_what_is_kept_is_made_once(file):
         "damaged",
         "[" * 100_000,
         "[]",
-        '{"key": "key"}',
-        '{"key": "key", "content": {"theta": [0.35, -1.5]}}',
+        '{"recipe_digest": "x"}',
+        '{"recipe_digest": "x", "content": {"theta": [0.35, -1.5]}}',
         pytest.param(lambda text: text.replace("0.25", "0.35"), id="a digit"),
         pytest.param(lambda text: text.replace("-1.5", "1.5"), id="a sign"),
     ],
@@ -76,7 +85,7 @@ def test_a_damaged_file_is_made_again(file, text):
 
 @pytest.mark.parametrize("content", [[], {}, None, 1, {"theta": 3}, {"theta": ["a"]}])
 def test_content_of_another_shape_is_made_again(file, content):
-    checked_json.write(file, {"key": "key", "content": content})
+    checked_json.write(file, {"recipe_digest": recipe().digest, "content": content})
     assert kept(file) == [0.25, -1.5]
     assert json.loads(file.read_text())["content"] == CONTENT
 

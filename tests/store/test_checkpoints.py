@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 from synthetic import weights_metadata
 
-from passband.learning import checkpoints
 from passband.storage import FullError, NewerError, UnreachableError, lease, weights
 from passband.storage.weights import Part, save_parts
+from passband.store import checkpoints
 
 TENSORS = {
     "network/a": torch.randn(2, 3, generator=torch.manual_seed(0)),
