@@ -7,6 +7,7 @@ import passband
 from passband import PassbandError, console
 from passband.results import (
     Results,
+    earlier,
     figure_list,
     layout,
     listing,
@@ -29,6 +30,9 @@ try:
     config.setdefault(SOURCE, relpath(workflow.configfiles[-1]))
     STUDY = validate(config, config[SOURCE])
     RESULTS = Results(STUDY, f"results/{STUDY.study.name}")
+    # Jobs ask too, since they may have been submitted by the earlier version.
+    if "--unlock" not in sys.argv:
+        earlier.refuse(RESULTS.folder, config[SOURCE])
     if workflow.is_main_process:
         figure_list.check_targets(sys.argv[1:])  # Snakemake itself does not know its targets yet
         RESULTS.check_new(config[SOURCE])

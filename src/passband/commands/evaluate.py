@@ -6,6 +6,7 @@ import sys
 from passband import PassbandError
 from passband.commands.arguments import add_study, find_study
 from passband.commands.conditions import add_conditions, check_conditions, given_conditions
+from passband.results import earlier
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -35,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
     if options.processes is not None and not 1 <= options.processes <= 1024:
         raise PassbandError(f"--processes = {options.processes}: must be between 1 and 1024")
     results = find_study(options.study)
+    earlier.refuse(results.folder, options.study)
     conditions = check_conditions(results.study, given)
 
     from tqdm.auto import tqdm  # only this command needs these modules

@@ -19,7 +19,7 @@ from passband.commands.arguments import add_set, add_study, find_study, report_r
 from passband.commands.table import draw, ood
 from passband.config import study_file
 from passband.console import escaped
-from passband.results import Results, layout
+from passband.results import Results, earlier, layout
 from passband.results.locate import RESULTS
 from passband.runs import locks, workflow
 
@@ -195,6 +195,8 @@ def start(
     If the study `is_new`, its file is written first, once all options have been checked.
     """
     folder = results.root
+    if "--unlock" not in (words or []):
+        earlier.refuse(results.folder, options.study)
     for path in (folder / ".snakemake", folder / RESULTS):
         written = path if path.exists() else folder
         if not os.access(written, os.W_OK):

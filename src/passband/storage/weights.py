@@ -207,6 +207,12 @@ def checksum(path: str | Path) -> str | None:
     return _head(path).get("checksum")
 
 
+def format_of(path: str | Path) -> int | None:
+    """Return the format of a weights file, or None if there is no readable file."""
+    number = _head(path).get("format", "")
+    return int(number) if number.isascii() and number.isdecimal() else None
+
+
 def conditions_in(path: str | Path, group: str) -> list[str]:
     """Return the ids of the training conditions in a file; none if the file cannot be read.
 
