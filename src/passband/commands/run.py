@@ -19,9 +19,9 @@ from passband.commands.arguments import add_set, add_study, find_study, report_r
 from passband.commands.table import draw, ood
 from passband.config import study_file
 from passband.console import escaped
-from passband.results import Results, earlier, layout
+from passband.results import Results, earlier, layout, listing
 from passband.results.locate import RESULTS
-from passband.runs import locks, workflow
+from passband.runs import locks, run_files, workflow
 
 #: The options of this command that have a value.
 _WITH_VALUE = ("--cores", "--profile", "--set", "--name")
@@ -42,6 +42,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     command.add_argument(
         "-n", "--dry-run", action="store_true", help="only list the jobs that would run"
+    )
+    command.add_argument(
+        "--adopt",
+        action="store_true",
+        help="first take over the exit waves and networks of a study that Passband 0.2 has made, "
+        "and move all of its results to results/<study>/0.2",
     )
     command.add_argument(
         "--no-explorer", action="store_true", help="do not make the explorer, which is made last"
@@ -106,6 +112,14 @@ def run(options: argparse.Namespace) -> int:
     results = find_study(
         options.study, lambda remark: None, True, options.changes, options.name or ""
     )
+    if options.adopt:
+        if options.changes:
+            raise PassbandError(
+                "--adopt: must be given without --set, since a new study has no results"
+            )
+        adopt(options, results)
+        if options.dry_run:
+            return 0
     words = [*(["--dry-run"] if options.dry_run else []), *options.for_snakemake]
     # Told to stop earlier, too, Snakemake would make everything. No explorer is made then, anyway.
     stops = any(word.partition("=")[0] in ("--until", "-U") for word in words)
@@ -132,6 +146,33 @@ def run(options: argparse.Namespace) -> int:
         return 0
     _print_end(results)
     return 0
+
+
+def adopt(options: argparse.Namespace, results: Results) -> None:
+    """Take over what Passband 0.2 has made of a study; with `--dry-run`, say what that is."""
+    from tqdm.auto import tqdm  # only this option needs these modules
+
+    from passband.store.adoption import Adoption
+
+    locks.clear(results.root)
+    if run_files.snakemake(results.folder)[0]:
+        raise PassbandError(
+            f"{results}: Snakemake has locked this study; wait for its end, or, if it has died, "
+            f"type: passband run {shlex.quote(str(options.study))} --unlock"
+        )
+    listing.check(results.folder, [*layout.WRITTEN, earlier.CACHE, earlier.KEPT])
+    with tqdm(desc="adopt", unit=" files", leave=False, disable=not sys.stderr.isatty()) as bar:
+        found = Adoption(results, lambda line: tqdm.write(line, file=sys.stderr), bar.update)
+    if options.dry_run:
+        print(f"{results}: would take over {found}")
+        return
+    found.take()
+    print(
+        f"{results}: took over {found}; all that Passband 0.2 made is in {results}/{earlier.KEPT}"
+    )
+    if found.lacks_waves:
+        start(options, results, words=["--until", "simulate", *options.for_snakemake])
+        Adoption(results).take()
 
 
 def _write(results: Results) -> None:

@@ -5,10 +5,12 @@ results read such a folder as it is, and ``passband run --adopt`` takes over wha
 see :mod:`passband.store.adoption`.
 """
 
+import os
 import shlex
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain, count
 from pathlib import Path
 
 from passband import PassbandError
@@ -20,6 +22,16 @@ from passband.storage import integrity, metadata
 CACHE = "cache"
 #: The format of all files that 0.2 wrote.
 FORMAT = 1
+#: The folder inside a study's that has all of it after ``passband run --adopt``.
+KEPT = "0.2"
+#: What 0.2 wrote into a folder of results, apart from :data:`CACHE`.
+_WRITTEN = (
+    *("waves", "networks", "records", "extra", "checkpoints", "configuration"),
+    *("table.zarr", "ood.zarr", "information.zarr", "prediction.zarr"),
+    *("distances", "distances.zarr", "figures", "gallery", "images"),
+    *("report.html", "explorer.html", "snakemake-report.html", "preflight.txt"),
+    *("logs", "benchmarks"),
+)
 #: The errors of a store that is missing or damaged.
 _UNREADABLE = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError),
@@ -50,6 +62,20 @@ def is_earlier(folder: Path) -> bool:
         return False
     # Somebody has deleted the folder `cache`, or this version has made nothing yet.
     return next((format == FORMAT for format in _formats(folder)), False)
+
+
+def put_away(folder: Path) -> None:
+    """Move everything that 0.2 made to the folder :data:`KEPT`, the folder `cache` last.
+
+    What is there already, from an earlier call, keeps its name.
+    """
+    kept = folder / KEPT
+    kept.mkdir(exist_ok=True)
+    for name in (*_WRITTEN, CACHE):
+        if os.path.lexists(folder / name):
+            names = chain([name], (f"{name}.{number}" for number in count(2)))
+            free = next(each for each in names if not os.path.lexists(kept / each))
+            (folder / name).rename(kept / free)
 
 
 def _formats(folder: Path) -> Iterator[int]:

@@ -18,6 +18,7 @@ from passband.groups import may_have
 from passband.results import layout
 from passband.storage import UnreachableError, datasets
 from passband.storage.integrity import read_if_valid
+from passband.store import adopted
 
 #: The attribute of a file of the store with the digest of its recipe, and that with the recipe.
 DIGEST, RECIPE = "recipe_digest", "recipe"
@@ -34,7 +35,12 @@ def has_digest(path: str | Path, kind: str, digest: str) -> bool:
     """
     opened = datasets.read_metadata if Path(path).suffix == ".zip" else datasets.open_folder
     found = read_if_valid(opened, path, kind, newer=True)
-    return found is not None and found.attrs.get(DIGEST) == digest
+    return found is not None and digest_in(path, found.attrs) == digest
+
+
+def digest_in(path: str | Path, attrs: Mapping) -> str | None:
+    """Return the digest of the recipe of a store from its attributes."""
+    return attrs.get(DIGEST) or adopted.current(Path(path), attrs.get(adopted.CONTEXT))
 
 
 def listed(folder: Path) -> list[Path]:

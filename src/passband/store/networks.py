@@ -12,7 +12,7 @@ from passband.seeds import seed
 from passband.storage import atomic
 from passband.storage.integrity import check_attributes, read_if_valid
 from passband.storage.weights import Part, load_parts, save_parts
-from passband.store import files
+from passband.store import adopted, files
 from passband.store.checkpoints import clear
 from passband.store.recipe import Recipe, Recipes
 
@@ -69,7 +69,7 @@ class StoredNetworks:
             NewerError: If a newer version of Passband wrote the file, which must not be
                 overwritten.
         """
-        found = read_if_valid(load_parts, self.own, newer=True) or {}
+        found = self._read(self.own, newer=True)
         valid = list(found) == list(self.job.conditions) and all(
             part.metadata.recipe_digest == self.recipes[id].digest
             and list(part.weights) == list(self.job.replicas)
@@ -87,7 +87,7 @@ class StoredNetworks:
         missing = {id: set(self.job.replicas) for id in self.job.conditions}
         found: dict[str, list[Part]] = {id: [] for id in self.job.conditions}
         for path in files.of_networks(self.own, missing):
-            parts = read_if_valid(load_parts, path) or {}
+            parts = self._read(path)
             for id in missing.keys() & parts.keys():
                 part = parts[id]
                 chosen = [replica for replica in part.weights if replica in missing[id]]
@@ -98,6 +98,21 @@ class StoredNetworks:
             if not any(missing.values()):
                 break
         return found
+
+    @staticmethod
+    def _read(path: Path, newer: bool = False) -> Parts:
+        """Return the networks in a file, with the digests of their recipes; none if it is damaged.
+
+        See :func:`passband.storage.integrity.read_if_valid` about `newer`.
+        """
+        parts = read_if_valid(load_parts, path, newer=newer) or {}
+        current = {
+            id: adopted.current(path, part.metadata.recipe_digest) for id, part in parts.items()
+        }
+        return {
+            id: part._replace(metadata=replace(part.metadata, recipe_digest=current[id]))
+            for id, part in parts.items()
+        }
 
     def joined(self, parts: Sequence[Part]) -> Part:
         """Return the networks of one condition from parts that have all of them."""

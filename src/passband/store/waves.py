@@ -39,7 +39,7 @@ class StoredWaves:
         Raises:
             NewerError: If a newer version of Passband wrote the file.
         """
-        path = self._file(structures)
+        path = self.file(structures)
         return path if files.has_digest(path, datasets.WAVES, self.recipe.digest) else None
 
     def find(self, structures: range) -> list[xr.Dataset]:
@@ -53,7 +53,7 @@ class StoredWaves:
             if missing.isdisjoint(_structures_of(path)):
                 continue
             waves = read_if_valid(datasets.read, path, datasets.WAVES)
-            if waves is None or waves.attrs.get(files.DIGEST) != self.recipe.digest:
+            if waves is None or files.digest_in(path, waves.attrs) != self.recipe.digest:
                 continue
             if chosen := missing.intersection(waves.structure.values.tolist()):
                 found.append(waves.sel(structure=sorted(chosen)))
@@ -63,12 +63,13 @@ class StoredWaves:
     def put(self, structures: range, parts: Sequence[xr.Dataset], attrs: Mapping[str, str]) -> Path:
         """Write the exit waves of these structures, wholly or not at all, and return their file."""
         waves = datasets.concatenated(parts, "structure")
-        path = self._file(structures)
+        path = self.file(structures)
         attrs = {**attrs, files.DIGEST: self.recipe.digest, files.RECIPE: self.recipe.text}
         datasets.write(waves, path, datasets.WAVES, attrs, {"structure": 1})
         return path
 
-    def _file(self, structures: range) -> Path:
+    def file(self, structures: range) -> Path:
+        """Return the path of the file with exactly these structures, which need not exist."""
         return self.folder / f"{structures.start:05d}-{structures.stop - 1:05d}.zarr.zip"
 
 

@@ -1,0 +1,52 @@
+"""Which recipes files of the store have that Passband 0.2 made.
+
+A file of 0.2 says by another digest what it depends on. So one file of the store, which
+:mod:`passband.store.adoption` writes, has the digest of the recipe for each digest of 0.2.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from passband.results import layout
+from passband.storage import checked_json
+from passband.storage.integrity import StoreError
+
+#: The name of the file in the store, and the attribute with a digest of 0.2.
+FILE, CONTEXT = "adopted.json", "context"
+
+
+def current(path: Path, digest: str | None) -> str | None:
+    """Return the digest of the recipe of a file in the store, from the digest in the file.
+
+    Raises:
+        StoreError: If the file with the digests of 0.2 is damaged.
+    """
+    store = next((folder for folder in path.parents if folder.name == layout.STORE), None)
+    if store is None or digest is None:
+        return digest
+    return read(store).get(digest, digest)
+
+
+def read(store: Path) -> Mapping[str, str]:
+    """Return the digest of the recipe for each digest of 0.2; none if nothing was taken over."""
+    file = store / FILE
+    try:
+        changed = file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return {}
+    return _read(file, changed)
+
+
+def write(store: Path, digests: Mapping[str, str]) -> None:
+    """Write the digests of recipes by those of 0.2."""
+    checked_json.write(store / FILE, dict(digests))
+
+
+@lru_cache(4)
+def _read(file: Path, changed: int) -> dict[str, str]:
+    try:
+        return checked_json.read(file)
+    except (ValueError, OSError) as error:
+        name = file.parents[1].absolute().name
+        raise StoreError(f"{file}: {error}; `passband run {name} --adopt` makes it again") from None

@@ -1,0 +1,243 @@
+"""Takes over what Passband 0.2 has made in a study's folder of results: exit waves and networks.
+
+A file of 0.2 is taken over if it is undamaged and depends on the same values as what this version
+would make, see :mod:`passband.store.contexts_02`: it is linked into the store, where
+:mod:`passband.store.adopted` finds the recipe that it has. Then everything that 0.2 made is moved
+to the folder ``0.2`` inside the study's, which commands that only read can read as before.
+
+Nothing is moved before the store is complete, and until the last move the folder counts as one of
+0.2. So an interrupted call can be repeated, and what could not be taken over yet stays in ``0.2``.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from passband.results import Results, earlier, layout
+from passband.storage import UnreachableError, atomic, datasets, lease
+from passband.storage.integrity import DamagedError, StoreError
+from passband.storage.weights import load_parts
+from passband.store import adopted, contexts_02, files
+from passband.store.recipe import Recipes
+from passband.store.waves import StoredWaves
+from passband.wave_sets import folder_of, wave_set_of
+
+T = TypeVar("T")
+
+#: Why networks or files of exit waves are not taken over.
+_OTHER_WAVES = "file(s) of exit waves have another recipe now"
+_OTHER = "network(s) have another recipe now"
+_NOT_IN_STUDY = "network(s) are of training conditions that the study does not have now"
+_NO_WAVES = "network(s) can be compared only when their exit waves are there"
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A file of 0.2 that this version can use.
+
+    Attributes:
+        path: The file.
+        target: Its path in the store.
+        digests: The digest of the recipe for each digest of 0.2 that the file has.
+        number: How many networks it has; 0 for exit waves.
+    """
+
+    path: Path
+    target: Path
+    digests: Mapping[str, str]
+    number: int = 0
+
+
+class Adoption:
+    """What this version can use of a folder that 0.2 made. Nothing is written before :meth:`take`.
+
+    Args:
+        results: The study. Its folder may have been taken over before.
+        report: Receives a line about each damaged file.
+        tick: Is called before a file is read.
+
+    Attributes:
+        waves, networks: The files.
+        left: The numbers of networks and of files of exit waves that stay, by the reason in words.
+    """
+
+    def __init__(
+        self,
+        results: Results,
+        report: Callable[[str], object] = lambda line: None,
+        tick: Callable[[], object] = lambda: None,
+    ):
+        self._results, self._study = results, results.study
+        self._report, self._tick = report, tick
+        self._is_new = earlier.is_earlier(results.folder)
+        # The file of each structure and its place there, by specimen, split and set.
+        self._places: dict[tuple[str, str, str], dict[int, tuple[Path, int]]] = {}
+        self._digests: dict[tuple[str, str, str], str | None] = {}
+        self.left: Counter[str] = Counter()
+        self.waves = list(self._find_waves())
+        self.networks = list(self._find_networks())
+
+    @property
+    def lacks_waves(self) -> bool:
+        """Whether more networks can be taken over after missing exit waves were made."""
+        return self.left[_NO_WAVES] > 0
+
+    def __str__(self) -> str:
+        number = sum(file.number for file in self.networks)
+        said = f"{len(self.waves):,} file(s) of exit waves and {number:,} network(s)"
+        return "; ".join([said, *(f"{number:,} {why}" for why, number in self.left.items())])
+
+    def take(self) -> None:
+        """Link the files into the store, and move all of 0.2 to the folder ``0.2``.
+
+        Raises:
+            FullError: If there is no space left.
+        """
+        folder = self._results.folder
+        found = [*self.waves, *self.networks]
+        with lease.held(self._results.path_to_write(f"{layout.STORE}/adopt{layout.LEASE}")):
+            if self._is_new:
+                (folder / earlier.CACHE).mkdir(exist_ok=True)
+            for file in found:
+                if not file.target.exists():
+                    atomic.link(file.path, file.target)
+            known: dict[str, str] = {}
+            with suppress(StoreError):  # if the file is damaged, it is made again
+                known |= adopted.read(self._store)
+            for file in found:
+                known |= file.digests
+            adopted.write(self._store, known)
+            if self._is_new:
+                earlier.put_away(folder)
+
+    @property
+    def _store(self) -> Path:
+        return self._results.path(layout.STORE)
+
+    # ── Exit waves ───────────────────────────────────────────────────────────────────────────────
+
+    def _find_waves(self) -> Iterator[Adopted]:
+        """Yield the files of exit waves of 0.2, and note the places of all structures."""
+        study = self._study
+        read = partial(datasets.read, kind=datasets.WAVES, variables=["particles"])
+        for specimen, of_study in study.specimens.items():
+            for split in of_study.splits:
+                for id in study.waves(specimen, split):
+                    stored = StoredWaves.of(self._results, specimen, split, id)
+                    places = self._places.setdefault((specimen, split, id), {})
+                    folder = f"waves/{specimen}/{folder_of(id)}{split}"
+                    for path, waves in self._read(folder, ".zarr.zip", read):
+                        indices = waves.structure.values.tolist()
+                        held = range(indices[0], indices[-1] + 1)
+                        context = contexts_02.of_waves(study, specimen, split, id, held)
+                        if waves.attrs.get(adopted.CONTEXT) == context:
+                            digests = {context: stored.recipe.digest}
+                            yield Adopted(path, stored.file(held), digests)
+                        elif waves.attrs.get(files.DIGEST) != stored.recipe.digest:
+                            self.left[_OTHER_WAVES] += 1
+                            continue
+                        for place, index in enumerate(indices):
+                            places.setdefault(index, (path, place))
+
+    def _digest(self, specimen: str, split: str, waves: str) -> str | None:
+        """Return the digest of all exit waves of a split; None if some are missing."""
+        key = specimen, split, waves
+        if key not in self._digests:
+            self._digests[key] = None
+            number = getattr(self._study.study.structures, split)
+            places = self._places.get(key, {})
+            if places.keys() >= {*range(number)}:
+                arrays = _arrays([(index, *places[index]) for index in range(number)])
+                names = self._study.study.seed, specimen, split
+                self._digests[key] = contexts_02.of_structures(names, arrays)
+        return self._digests[key]
+
+    # ── Networks ─────────────────────────────────────────────────────────────────────────────────
+
+    def _find_networks(self) -> Iterator[Adopted]:
+        """Yield the files of networks of 0.2."""
+        recipes = Recipes(self._study)
+        ids = {*self._study.train_ids}
+        for specimen in self._study.trained_specimens:
+            for architecture in self._study.training.architectures:
+                folder = f"{layout.NETWORKS}/{specimen}/{architecture}"
+                for path, parts in self._read(folder, ".safetensors", load_parts):
+                    digests = {}
+                    number = 0
+                    for id, part in parts.items():
+                        of = specimen, architecture, id
+                        recipe = recipes.networks(*of).digest if id in ids else None
+                        if part.metadata.recipe_digest == recipe:
+                            continue  # a file of this version, in the store
+                        if why := self._why_not(of, part.metadata.recipe_digest, [*part.weights]):
+                            self.left[why] += len(part.weights)
+                        else:
+                            digests[part.metadata.recipe_digest] = recipe
+                            number += len(part.weights)
+                    if digests:
+                        target = self._store / folder / path.parent.name / path.name
+                        yield Adopted(path, target, digests, number)
+
+    def _why_not(self, of: tuple[str, str, str], context: str, replicas: list[int]) -> str:
+        """Return why networks with a digest of 0.2 cannot be used, or "" if they can."""
+        specimen, _, condition = of
+        if condition not in self._study.train_ids:
+            return _NOT_IN_STUDY
+        waves = wave_set_of(condition)
+        splits = [self._digest(specimen, split, waves) for split in ("train", "val")]
+        if None in splits:
+            return _NO_WAVES
+        same = context in contexts_02.of_networks(self._study, *of, replicas, splits)
+        return "" if same else _OTHER
+
+    # ── Files ────────────────────────────────────────────────────────────────────────────────────
+
+    def _read(
+        self, folder: str, suffix: str, read: Callable[[Path], T]
+    ) -> Iterator[tuple[Path, T]]:
+        """Yield the undamaged files below a folder, wherever they are, with what is read from them.
+
+        Most files have two names. Of the files with one path below `folder`, the first undamaged
+        one is used.
+        """
+        moved = self._results.folder / earlier.KEPT
+        places = [*sorted(moved.glob(f"{earlier.CACHE}*")), moved, self._store]
+        if self._is_new:
+            places = [self._results.folder / earlier.CACHE, self._results.folder, *places]
+        found: dict[Path, list[Path]] = {}
+        for place in places:
+            for path in sorted((place / folder).rglob(f"*{suffix}")):
+                if not path.name.startswith("."):  # what a killed job was writing
+                    found.setdefault(path.relative_to(place), []).append(path)
+        for paths in found.values():
+            said = ""
+            for path in paths:
+                self._tick()
+                try:
+                    yield path, read(path)
+                    break
+                except UnreachableError:
+                    raise
+                except StoreError as error:
+                    said = error.what if isinstance(error, DamagedError) else str(error)
+            else:
+                self._report(f"{said}; it is left out, and made again")
+
+
+def _arrays(
+    places: list[tuple[int, Path, int]],
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yield the index, the spectra and the mask of each structure; one file is in memory."""
+    opened = None
+    waves = None
+    for index, path, place in places:
+        if path != opened:
+            opened = path
+            waves = datasets.read(path, datasets.WAVES, ["spectrum", "mask"])
+        yield index, waves.spectrum.values[place], waves["mask"].values[place].astype(np.float32)
