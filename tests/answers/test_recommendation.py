@@ -155,7 +155,7 @@ def test_a_second_call_fits_nothing_and_gives_the_same_result(tmp_path, monkeypa
     tested = open_(tmp_path)
     asked = Asked.at(Condition(6, 20, 14, 850))
     first = recommend_from(tested, asked)
-    (file,) = (tmp_path / "results/known/cache/recommend").iterdir()
+    (file,) = (tmp_path / "results/known/store/recommend").iterdir()
 
     def again():
         return recommend_from(TestedNetworks.open(tested.results), asked)
@@ -178,7 +178,7 @@ def test_a_changed_digit_in_the_kept_parameters_changes_nothing(tmp_path):
     tested = open_(tmp_path)
     asked = Asked.at(Condition(6, 20, 14, 850))
     first = recommend_from(tested, asked)
-    (file,) = (tmp_path / "results/known/cache/recommend").iterdir()
+    (file,) = (tmp_path / "results/known/store/recommend").iterdir()
     text = file.read_text()
     theta = text.index('"theta"')
     places = [i for i in range(theta, len(text)) if text[i].isdigit()]
@@ -204,7 +204,7 @@ def test_kept_parameters_of_another_shape_are_fitted_again(tmp_path, content):
     tested = open_(tmp_path)
     asked = Asked.at(Condition(6, 20, 14, 850))
     first = recommend_from(tested, asked)
-    (file,) = (tmp_path / "results/known/cache/recommend").iterdir()
+    (file,) = (tmp_path / "results/known/store/recommend").iterdir()
     text = file.read_text()
     checked_json.write(file, {"key": json.loads(text)["key"], "content": content})
     assert recommend_from(TestedNetworks.open(tested.results), asked) == first

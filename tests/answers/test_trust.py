@@ -31,7 +31,7 @@ def results(tmp_path_factory):
 def test_measurements_are_kept_until_the_weights_change(results, monkeypatch):
     networks = open_networks(results, CELL)
     first = trust.measured(networks)
-    (file,) = (results / "cache/likeness").rglob("*.json")
+    (file,) = (results / "store/likeness").rglob("*.json")
     assert file.name == f"{STUDY.train_conditions[0].id}_0-1.json"
 
     def refuse(*_):
@@ -56,7 +56,7 @@ def test_measurements_are_kept_until_the_weights_change(results, monkeypatch):
 def test_measurements_of_another_shape_are_made_again(results, damage):
     networks = open_networks(results, CELL)
     first = trust.measured(networks)
-    (file,) = (results / "cache/likeness").rglob("*_0-1.json")
+    (file,) = (results / "store/likeness").rglob("*_0-1.json")
     text = file.read_text()
     content = checked_json.read(file)
     damage(content["content"])
@@ -68,7 +68,7 @@ def test_measurements_of_another_shape_are_made_again(results, damage):
 def test_a_changed_digit_of_measurements_is_not_believed(results):
     networks = open_networks(results, CELL)
     first = trust.measured(networks)
-    (file,) = (results / "cache/likeness").rglob("*_0-1.json")
+    (file,) = (results / "store/likeness").rglob("*_0-1.json")
     text = file.read_text()
     place = text.index('"variances": [0.') + len('"variances": [0.')
     file.write_text(f"{text[:place]}{(int(text[place]) + 1) % 10}{text[place + 1 :]}")

@@ -465,7 +465,7 @@ def test_the_output_on_a_page_is_what_its_command_prints_for_the_demo(
     shown = blocks("text", text[text.index(f"```\n{command}\n```") :])[0].strip()
     # Without the results of `passband evaluate`, and without writing into the demo.
     demo = tmp_path / "results/demo"
-    left = shutil.ignore_patterns("extra", "cache", "logs", "networks", "records")
+    left = shutil.ignore_patterns("extra", "cache", "store", "logs", "networks", "records")
     shutil.copytree(ROOT / "results/demo", demo, ignore=left)
     shutil.copy(ROOT / "config.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)

@@ -12,7 +12,7 @@ from passband.results import layout, listing
 def folder(tmp_path):
     """A study's folder of results, with some files of jobs and one of the user."""
     study = tmp_path / "results/mine"
-    for name in ("logs/train/a.log", "networks/gold/a.csv", "table.zarr/zarr.json", "cache/b.json"):
+    for name in ("logs/train/a.log", "networks/gold/a.csv", "table.zarr/zarr.json", "store/b.json"):
         (study / name).parent.mkdir(parents=True, exist_ok=True)
         (study / name).touch()
     (study / "notes.txt").touch()
@@ -34,8 +34,8 @@ def test_files_and_folders_pass_and_their_times_are_known(folder):
     listing.check(folder)
     times = listing.changes(folder)
     assert times["logs/train/a.log"] == 7
-    assert {"networks/gold/a.csv", "notes.txt", "table.zarr", "cache"} <= times.keys()
-    assert not {"table.zarr/zarr.json", "cache/b.json"} & times.keys()  # these show no job's state
+    assert {"networks/gold/a.csv", "notes.txt", "table.zarr", "store"} <= times.keys()
+    assert not {"table.zarr/zarr.json", "store/b.json"} & times.keys()  # these show no job's state
 
 
 def test_there_may_be_no_folder(tmp_path):

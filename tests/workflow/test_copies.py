@@ -70,7 +70,7 @@ def test_results_of_an_earlier_version_stay_valid(tmp_path):
     assert MARKER in page.read_bytes()
     assert "Nothing to be done" in place.run("--dry-run", study="study.yaml")
 
-    # A lost output is linked from the cache, which has a file with the same digest. The old logs
+    # A lost output is linked from the store, which has a file with the same digest. The old logs
     # are removed, so that only the new ones are counted.
     for folder in ("waves", "networks", "records", "logs"):
         shutil.rmtree(tmp_path / "results/smallest" / folder)

@@ -62,7 +62,7 @@ def test_damaged_stores_are_set_aside_and_made_again(copied):
     assert "its condition is" in printed
     assert "Traceback" not in printed
     # Undamaged networks and cells of records are not made again.
-    assert printed.count("replica 0: val_loss") == 1  # its file in the cache is damaged
+    assert printed.count("replica 0: val_loss") == 1  # its file in the store is damaged
     assert len(re.findall(r"train .*made by an earlier job", printed)) == 2
     assert printed.count("on 6 conditions, 2 of them computed") == 4
     whole = load_table(results / "table.zarr").counts.load()

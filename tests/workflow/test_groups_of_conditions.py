@@ -37,8 +37,8 @@ def results(unpacked, tmp_path) -> Path:
 
 @pytest.fixture
 def untrained(results) -> Path:
-    """The same without a cache, so that networks are trained again."""
-    shutil.rmtree(results / "cache")
+    """The same without a store, so that networks are trained again."""
+    shutil.rmtree(results / "store")
     return results
 
 
@@ -60,7 +60,7 @@ def test_other_jobs_of_a_study_link_its_results(results, conditions, replicas):
     for job in training_jobs.jobs_of(SMALLEST):
         for template in (layout.WEIGHTS, layout.RECORD) * (job.condition not in others):
             (results / job.path(template)).unlink()
-            (results / "cache" / job.path(template)).unlink(missing_ok=True)
+            (results / "store" / job.path(template)).unlink(missing_ok=True)
     for job in training_jobs.jobs_of(SMALLEST):
         assert ", made by an earlier job, in " in train(SMALLEST, results, job)
         assert ", made by an earlier job, in " in evaluate(SMALLEST, results, job)
@@ -82,7 +82,7 @@ def test_the_history_of_a_job_names_the_condition(results):
 def alone(unpacked, tmp_path_factory) -> tuple[Study, dict]:
     """A study whose networks are trained alone, and the fingerprints of its networks."""
     results = copied(unpacked, tmp_path_factory.mktemp("alone"))
-    shutil.rmtree(results / "cache")
+    shutil.rmtree(results / "store")
     study = regrouped(1, training={"replicas_together": "never", "epochs": 1})
     for job in training_jobs.jobs_of(study):
         assert "made by an earlier job" not in train(study, results, job)
@@ -130,10 +130,10 @@ def test_networks_of_several_conditions_equal_those_of_single_jobs(untrained, al
     train(study, untrained, job)
     assert seen == [IDS[1]]
     assert networks(study, untrained) == alone[1]
-    cached = [path for path in (untrained / "cache/networks").rglob("*") if path.is_file()]
-    assert cached == [untrained / "cache" / job.path(layout.WEIGHTS)]
+    cached = [path for path in (untrained / "store/networks").rglob("*") if path.is_file()]
+    assert cached == [untrained / "store" / job.path(layout.WEIGHTS)]
 
-    path = untrained / "cache" / job.path(layout.WEIGHTS)
+    path = untrained / "store" / job.path(layout.WEIGHTS)
     content = bytearray(path.read_bytes())
     state = load_parts(path)[IDS[2]].weights[1]
     tensor = max(state.values(), key=lambda tensor: tensor.size)
@@ -162,7 +162,7 @@ def test_a_stopped_job_keeps_the_networks_of_finished_conditions(untrained, alon
     assert networks(study, untrained) == alone[1]
     assert seen == IDS[2:]
     # The files that are also outputs of single jobs are kept.
-    kept = sorted(path.parent.name for path in (untrained / "cache/networks").rglob("r*"))
+    kept = sorted(path.parent.name for path in (untrained / "store/networks").rglob("r*"))
     assert kept == sorted([*IDS[:2], job.condition])
 
 
@@ -208,7 +208,7 @@ def test_a_new_test_condition_is_tested_in_all_networks_of_a_job(results, monkey
     study = regrouped(4)
     (job,) = training_jobs.jobs_of(study)
     train(study, results, job)
-    shutil.rmtree(results / "cache/records")
+    shutil.rmtree(results / "store/records")
     assert "8 network(s) on 4 conditions, 4 of them computed" in evaluate(study, results, job)
     assert sorted(formed) == sorted(IDS)
     formed.clear()
@@ -284,7 +284,7 @@ def test_a_killed_job_leaves_no_file_of_a_single_condition(results):
     (job,) = training_jobs.jobs_of(study)
     train(study, results, job)
     evaluate(study, results, job)
-    own = results / "cache" / job.path(layout.RECORD)
+    own = results / "store" / job.path(layout.RECORD)
     parts = records.parts(own)
     single = own.parents[1] / IDS[0] / own.name
     records.write({IDS[0]: parts[IDS[0]]}, single, {})

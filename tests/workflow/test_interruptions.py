@@ -67,7 +67,7 @@ def test_a_killed_training_job_continues_from_its_saved_state(finished, tmp_path
     assert not left.exists()
     killed, metadata = load_weights(place.folder / target)
     assert metadata.vectorized is False
-    shutil.rmtree(place.folder / "results/killed/cache")
+    shutil.rmtree(place.folder / "results/killed/store")
     place.run(target, "--forcerun", "train", study=study)
     through, _ = load_weights(place.folder / target)
     assert sorted(killed) == [0, 1, 2]
@@ -217,14 +217,14 @@ def test_a_result_of_the_job_that_took_over_is_kept(finished, tmp_path, monkeypa
     assert not list(results.rglob(".*.safetensors"))
 
     # A result of a newer version is kept, although this run should make it again.
-    cached = results / f"cache/networks/{CELLS[0]}.safetensors"
+    cached = results / f"store/networks/{CELLS[0]}.safetensors"
     weights, metadata = load_weights(place.folder / networks[0])
     with monkeypatch.context() as patch:
         patch.setattr("passband.storage.weights.FORMAT", 2)
         save_weights(weights, cached, metadata)
     newer = cached.read_bytes()
     printed = place.run(networks[0], "--forcerun", "train", **options, fails=True)
-    assert re.search(r"error: train .*: results/smallest/cache/\S+: its format is 2,", printed)
+    assert re.search(r"error: train .*: results/smallest/store/\S+: its format is 2,", printed)
     assert "Traceback" not in printed
     assert cached.read_bytes() == newer
 
@@ -276,7 +276,7 @@ def test_a_full_disk_is_named_and_the_rest_is_made_when_there_is_room(finished, 
     disk.fill(leaving=12_288)  # enough for Snakemake's start, but not for a network
     printed = place.run(target, study=study, fails=True)
     assert re.search(
-        r"error: train .*: results/smallest/cache/.*\.safetensors: no space left: \S+ of 0\.0021 "
+        r"error: train .*: results/smallest/store/.*\.safetensors: no space left: \S+ of 0\.0021 "
         r"GB are free; make room and run again\n",
         printed,
     )

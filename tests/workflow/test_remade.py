@@ -197,7 +197,7 @@ def test_a_specimen_that_is_only_tested_on_trains_nothing(copied):
 def test_jobs_of_another_size_simulate_train_and_test_nothing_again(copied):
     """All results are taken over, and among them those under the networks' own conditions."""
     results = copied.folder / "results/smallest"
-    shutil.rmtree(results / "cache/records")
+    shutil.rmtree(results / "store/records")
     target = "results/smallest/table.zarr"
     grids = {"grid": {"dose_e_per_A2": [1000]}, "test_grid": {"dose_e_per_A2": [200]}}
     changes = grids | {"evaluation": {"test_own": True}}

@@ -180,7 +180,7 @@ def test_networks_are_trained_once(results):
 
 def test_only_new_test_conditions_are_evaluated(results, tmp_path):
     log, axes = tmp_path / "logs/evaluate.log", STUDY.test_axes
-    shutil.rmtree(results / "cache", ignore_errors=True)
+    shutil.rmtree(results / "store", ignore_errors=True)
     path = results / JOB.path(layout.RECORD)
     assert "2 network(s) on 4 conditions, 4 of them computed, in " in evaluate(results, log, axes)
     before = datasets.read(path, datasets.RECORD)
