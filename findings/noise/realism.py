@@ -112,11 +112,11 @@ def rows(names: list[str], folder: Path) -> list[Row]:
 def train(row: Row, others: list[Row], cores: int) -> None:
     """Train the networks of a row, with the exit waves of an earlier row if they are the same."""
     (condition,) = row.study.train_conditions
-    cached = Path(layout.CACHE, "waves")
+    stored = Path(layout.STORE, "waves")
     for other in others:
-        same = other.waves == row.waves and (other.results / cached).exists()
-        if same and not (row.results / cached).exists():
-            shutil.copytree(other.results / cached, row.results / cached, copy_function=os.link)
+        same = other.waves == row.waves and (other.results / stored).exists()
+        if same and not (row.results / stored).exists():
+            shutil.copytree(other.results / stored, row.results / stored, copy_function=os.link)
     weights = row.results / layout.WEIGHTS.format(
         specimen="gold",
         architecture=row.study.training.architectures[0],

@@ -69,7 +69,7 @@ def test_the_study_and_the_folders_above_it_may_be_links(folder, tmp_path):
     for linked in (tmp_path / "disk/mine", tmp_path / "own"):
         listing.check(linked)
         assert listing.changes(linked)["logs/train/a.log"] == 7
-        listing.check_way(linked, linked / "cache/recommend/gold.json")
+        listing.check_way(linked, linked / "store/recommend/gold.json")
 
 
 @pytest.mark.parametrize("name", ["logs/train/b.log", "networks/gold/b.csv", "report.html"])
@@ -89,7 +89,7 @@ def test_a_folder_that_nobody_may_read_is_named(folder, monkeypatch):
 
 
 def test_a_file_is_not_written_behind_a_link(folder):
-    (folder / "cache/recommend").symlink_to("/tmp")
-    with pytest.raises(PassbandError, match=rf"^{folder}/cache/recommend: is a link"):
-        listing.check_way(folder, folder / "cache/recommend/gold.json")
-    listing.check_way(folder, folder / "cache/likeness/gold.json")
+    (folder / "store/recommend").symlink_to("/tmp")
+    with pytest.raises(PassbandError, match=rf"^{folder}/store/recommend: is a link"):
+        listing.check_way(folder, folder / "store/recommend/gold.json")
+    listing.check_way(folder, folder / "store/likeness/gold.json")

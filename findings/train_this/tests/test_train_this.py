@@ -10,7 +10,6 @@ import torch
 
 from findings.train_this import methods, recompute, train_this
 from passband import PassbandError
-from passband.cache.identities import NetworkContexts
 from passband.config import load, study_file, validate
 from passband.grid import Condition
 from passband.imaging import mixture_images
@@ -19,6 +18,7 @@ from passband.imaging.splits import Split
 from passband.imaging.structures import Structures
 from passband.learning import networks, training
 from passband.mixtures import Mixture
+from passband.seeds import seed
 
 ARCHITECTURE = "compact-w4-d2"
 COSTS = train_this.COSTS
@@ -130,9 +130,7 @@ def test_networks_have_the_seeds_of_the_package_and_are_trained_once(monkeypatch
     mixture = of.mixtures[0]
     first = bench.trained(mixture, [0])
     both = bench.trained(mixture, [0, 1])
-    versions = {mixture.id: ""}
-    contexts = NetworkContexts("gold", ARCHITECTURE, versions, {}, {}, of.study.seed, {}, "auto")
-    seeds = contexts.seeds(mixture.id, [0, 1])
+    seeds = [seed(of.study.seed, "gold", ARCHITECTURE, mixture.id, replica) for replica in (0, 1)]
     assert given == [{0: seeds[0]}, {1: seeds[1]}]
     assert bench.trained(mixture, [0, 1]).keys() == both.keys()
     assert len(given) == 2
