@@ -22,7 +22,7 @@ _METRICS, _PAGES = f"{OOD}, {INFORMATION}", f"figures, {REPORT}"
 _COUNT_BYTES = 2.0
 #: Bytes of attributes and metadata in a file of exit waves, and in a record; bytes of a log, of the
 #: history of a training, and of all figures.
-_SHARD_BYTES, _RECORD_BYTES, _JOB_BYTES, _HISTORY_BYTES = 11_000, 12_500, 1_000, 15_000
+_SHARD_BYTES, _RECORD_BYTES, _JOB_BYTES, _HISTORY_BYTES = 11_000, 11_000, 1_000, 15_000
 _FIGURES_BYTES = 2_000_000
 #: Bytes of the report besides the figures, and of its data for each pair of conditions.
 _REPORT_BYTES, _REPORT_PAIR_BYTES = 200_000, 130
