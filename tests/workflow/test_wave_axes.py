@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 ONE = {
     "study": {"name": "waves", "replicas": 1, "replicas_per_job": 1},
     "grid": {"defocus_nm": [5], "dose_e_per_A2": [1000]},
-    "training": {"epochs": 1},
+    "training": {"epochs": 8},  # after fewer, networks find nothing, whatever the image
     "figures": {"formats": ["png"], "dpi": 30, "examples": 1},
 }
 TWO = {"energy_kev": [200, 300]}
