@@ -20,11 +20,6 @@ def recompute() -> Iterator[str]:
     rows = compared(Matrix(PILOT, "gold"), SHARES[:1])
     yield compare(PAGE, "networks that next chooses, a tenth", "\n".join(rows))
     yield "skipped: networks that next chooses, other rows: two minutes, findings.choosing.next"
-    for what, minutes, script in (
-        ("eight rules under drawn microscopes", 6, "drawn_check twelve-thousand 100"),
-        ("below the tested doses", 3, "recommend low"),
-    ):
-        yield f"skipped: {what}: {minutes} minutes, python -m findings.choosing.{script}"
 
 
 def _table(rows: Iterator[list[str]]) -> str:

@@ -163,7 +163,7 @@ def write_studies(folder: Path = STUDIES) -> None:
         content["grid"] = [{"points": points([single])}, *mixtures(whole, five, doses)]
         content["test_grid"] = [whole.test_axes, {"points": points(five)}]
         content["training"]["epochs"] *= steps // FEWEST
-        content["evaluation"] |= {"microscopes": 0, "bootstrap": 0, "test_own": False}
+        content["evaluation"] |= {"bootstrap": 0, "test_own": False}
         text = yaml.dump(content, Dumper=Plain, sort_keys=False, default_flow_style=None, width=100)
         head = f"# Written by {FOLDER}/train_this.py, before any of these networks was trained.\n"
         (folder / f"train-this-{steps}.yaml").write_text(head + text, encoding="utf-8")

@@ -15,12 +15,11 @@ from passband.analysis.bootstrap import interval_edges, percentile_interval, res
 from passband.axes import MAIN_AXES
 from passband.config import load, study_file
 from passband.grid import Condition
-from passband.matrices.packed import DRAWN, IMAGE_DICE, LARGEST, packed
+from passband.matrices.packed import LARGEST, packed
 from passband.results import layout
 from passband.results.stores import load_table
 from passband.seeds import generator
 from passband.storage import datasets, provenance
-from passband.storage.records import FIRST
 
 #: Number of networks that are trained again with the replicas of their training condition, and
 #: alone.
@@ -28,8 +27,6 @@ AGAIN, ALONE = 10, 120
 #: The integers of each network that are compared. Those with `own_` are under the own training
 #: condition.
 INTEGERS = ("tp", "fp", "image_dice", "own_tp", "own_fp", "own_image_dice")
-#: The integers of first replicas that are compared, if the study has drawn microscopes.
-OF_FIRST = f"{DRAWN}{IMAGE_DICE}"
 
 
 def stored(folder: Path, ids: Iterable[str]) -> xr.Dataset:
@@ -42,8 +39,7 @@ def stored(folder: Path, ids: Iterable[str]) -> xr.Dataset:
     for path in sorted((folder / "parts").glob("*.zarr.zip")):
         part = datasets.read(path, datasets.PACKED)
         if kept := [id for id in part.train.values if id in wanted]:
-            names = [name for name in (*INTEGERS, OF_FIRST) if name in part]
-            found.append(part[names].sel(train=kept).load())
+            found.append(part[list(INTEGERS)].sel(train=kept).load())
     there = {str(id) for part in found for id in part.train.values}
     if lacking := [id for id in wanted if id not in there]:
         raise PassbandError(f"{folder / 'parts'}: has no network trained under {lacking[0]}")
@@ -81,22 +77,14 @@ def trained(content: dict[str, Any], cores: int) -> xr.Dataset:
 
 
 def equal(made: xr.Dataset, expected: xr.Dataset) -> np.ndarray:
-    """Return whether all integers of each network are the same, (train, replica) bool.
-
-    The first replica has those under drawn microscopes too, if `expected` has them.
-    """
-    same = np.logical_and.reduce(
-        [_same(made[name], expected[name], "train", "replica") for name in INTEGERS]
-    )
-    if OF_FIRST in expected:
-        same[:, FIRST] &= _same(made[OF_FIRST], expected[OF_FIRST], "train")
-    return same
+    """Return whether all integers of each network are the same, (train, replica) bool."""
+    return np.logical_and.reduce([_same(made[name], expected[name]) for name in INTEGERS])
 
 
-def _same(made: xr.DataArray, expected: xr.DataArray, *dims: str) -> np.ndarray:
-    """Return whether all values are the same at each place of the dimensions `dims`."""
-    one, other = (data.transpose(*dims, ...).values for data in (made, expected))
-    return (one == other).reshape(*one.shape[: len(dims)], -1).all(-1)
+def _same(made: xr.DataArray, expected: xr.DataArray) -> np.ndarray:
+    """Return whether all values of each network are the same, (train, replica) bool."""
+    one, other = (data.transpose("train", "replica", ...).values for data in (made, expected))
+    return (one == other).reshape(*one.shape[:2], -1).all(-1)
 
 
 def mean_dice(data: xr.Dataset) -> np.ndarray:
@@ -118,14 +106,13 @@ def check_again(whole: Path, folder: Path, cores: int, number: int = AGAIN) -> d
     made = trained(smaller(whole, "again", drawn), cores).sel(train=drawn)
     same = equal(made, expected)
     numbers = sum(made[name].size for name in INTEGERS)
-    of_first = made[OF_FIRST].size if OF_FIRST in expected else 0
     return {
         "drawn": number,
         "equal": int(same[np.arange(number), replicas].sum()),
         "numbers": numbers // study.study.replicas,
         "all": same.size,
         "all_equal": int(same.sum()),
-        "all_numbers": numbers + of_first,
+        "all_numbers": numbers,
     }
 
 
@@ -137,7 +124,7 @@ def check_alone(
     number = min(number, len(ids))
     random = generator("twelve thousand", "alone")
     drawn = [ids[row] for row in sorted(random.choice(len(ids), number, replace=False).tolist())]
-    expected = stored(folder, drawn).sel(replica=[FIRST])
+    expected = stored(folder, drawn).sel(replica=[0])
     content = smaller(whole, "alone", drawn, replicas=1, replicas_per_job=1)
     made = trained(content, cores).sel(train=drawn)
     apart = (mean_dice(made) - mean_dice(expected))[:, 0]

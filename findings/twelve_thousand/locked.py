@@ -112,6 +112,7 @@ def study_content(whole: Path, train: list[Condition], test: list[Condition]) ->
     content["grid"], content["test_grid"] = points(train), [study.test_axes, points(test)]
     content["study"] |= {"name": NEW.name}
     content["study"]["structures"] = content["study"]["structures"] | {"test": STRUCTURES}
+    # The file is as 0.2.0 wrote it, which had the key `microscopes`.
     content["evaluation"] |= {"microscopes": 0, "bootstrap": 0}
     return content
 

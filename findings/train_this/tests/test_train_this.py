@@ -39,7 +39,7 @@ def study():
     ends = {"defocus_nm": [-20, 60], "cs_um": [1.2, 500]}
     ends |= {"aperture_mrad": [7, 13], "dose_e_per_A2": [50, 1600]}
     content["grid"] = [{"points": [point]}, {"mixture": {"name": "all", "ranges": ends}}]
-    content["evaluation"] |= {"test_own": False, "microscopes": 0}
+    content["evaluation"] |= {"test_own": False}
     return validate(content)
 
 
