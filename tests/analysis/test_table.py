@@ -262,7 +262,7 @@ def test_a_table_of_any_size_is_laid_out(tmp_path):
         "outcome": list(OUTCOMES),
     }
     chunks = {"specimen": 1, "architecture": 1, "train": 1}
-    template = table._template(sizes, Axes.main, False, ())
+    template = table._template(sizes, Axes.main, False)
     datasets.create(template, tmp_path / "table.zarr", chunks, table.counts_of(template))
     laid = xr.open_zarr(tmp_path / "table.zarr", consolidated=False)
     assert laid.counts.shape == (1, 1, 625, 21, 1, 625, 32, 3)

@@ -1,4 +1,4 @@
-"""First replicas under drawn microscopes, in packed tables and in tables of several parts."""
+"""Packed tables, and tables of several parts."""
 
 import numpy as np
 import pytest
@@ -7,17 +7,16 @@ import xarray as xr
 from passband import PassbandError
 from passband.analysis import table_union
 from passband.grid import Axes, Condition
-from passband.matrices.packed import DRAWN, MISSING, packed, packed_mean
+from passband.matrices.packed import MISSING, packed, packed_mean
 from passband.results.stores import load_table
 from passband.scores import OUTCOMES, dice
 
 TRAIN = [Condition(5 * k, 1.2, 15, 100).id for k in range(3)]
-DRAWN_IDS = [Condition(3.5 + k, 7.3, 12, 333).id for k in range(4)]
 CELL = ("specimen", "architecture", "train", "replica", "test_specimen", "test")
 
 
-def made(train=TRAIN, replicas=(0, 1), microscopes=DRAWN_IDS, seed=0) -> xr.Dataset:
-    """Return a table of random counts; without replica 0, those of microscopes are missing."""
+def made(train=TRAIN, replicas=(0, 1), seed=0) -> xr.Dataset:
+    """Return a table of random counts."""
     random, test = np.random.default_rng(seed), TRAIN[:2]
     shape = 1, 1, len(train), len(replicas), 1, len(test), 3, len(OUTCOMES)
     counts = random.integers(1, 100, shape).astype(float)
@@ -29,15 +28,6 @@ def made(train=TRAIN, replicas=(0, 1), microscopes=DRAWN_IDS, seed=0) -> xr.Data
     coords = {"specimen": ["gold"], "architecture": ["net"], "train": train, "test": test}
     coords |= {"replica": list(replicas), "test_specimen": ["gold"], "outcome": list(OUTCOMES)}
     coords |= Axes.main.coordinates(train, "train") | Axes.main.coordinates(test, "test")
-    if microscopes:
-        of_first = (*CELL[:3], "test_specimen", "microscope")
-        shape = 1, 1, len(train), 1, len(microscopes), 3, len(OUTCOMES)
-        drawn = random.integers(1, 100, shape).astype(float)
-        if 0 not in replicas:
-            drawn[:] = np.nan
-        variables["microscope_counts"] = ((*of_first, "structure", "outcome"), drawn)
-        variables["microscope_dice"] = (of_first, dice(drawn).mean(-1).astype("float32"))
-        coords |= {"microscope": microscopes} | Axes.main.coordinates(microscopes, "microscope")
     return xr.Dataset(variables, coords)
 
 
@@ -54,21 +44,19 @@ def joined(folder, given: list[table_union.Part]) -> xr.Dataset:
 
 def test_a_packed_table_has_the_dice_of_each_image():
     whole = made()
-    whole.microscope_counts[0, 0, 1] = np.nan
+    exact = dice(whole.counts.values)
+    whole.counts[0, 0, 1] = np.nan
     small = packed(whole)
-    exact = dice(made().microscope_counts.values)
     there = [0, 2]
-    found = small.microscope_image_dice
+    found = small.image_dice
     assert found.dtype == np.uint8
-    assert found.dims == (*CELL[:3], "test_specimen", "microscope", "structure")
+    assert found.dims == (*CELL, "structure")
     np.testing.assert_array_equal(found[:, :, there], np.rint(254 * exact[:, :, there]))
     assert (found[:, :, 1] == MISSING).all()
-    np.testing.assert_array_equal(small.microscope_dose_e_per_A2, [333] * 4)
+    np.testing.assert_array_equal(small.train_dose_e_per_A2, [100] * 3)
     assert packed(small) is small
-    mean = packed_mean(small, DRAWN)
-    np.testing.assert_allclose(
-        mean[:, :, there], whole.microscope_dice[:, :, there], atol=0.5 / 254
-    )
+    mean = packed_mean(small)
+    np.testing.assert_allclose(mean[:, :, there], whole.dice[:, :, there], atol=0.5 / 254)
     assert np.isnan(mean[:, :, 1]).all()
     assert "outcome" not in small.coords
 
@@ -84,47 +72,29 @@ def test_a_missing_network_has_no_pixels():
 
 @pytest.mark.parametrize("is_packed", [False, True])
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
-def test_parts_with_other_networks_keep_the_results_of_their_first_replicas(
-    tmp_path, order, is_packed
-):
+def test_parts_with_other_networks_are_joined(tmp_path, order, is_packed):
     """The first replica of two conditions is in another part than the second replica."""
     tables = made(TRAIN[:2], (0,)), made(TRAIN[:2], (1,), seed=1), made(TRAIN[2:], seed=2)
     given = parts(*tables)
     if is_packed:
         given[0] = table_union.Part("a", packed(tables[0]), ({},))
     found = joined(tmp_path, [given[k] for k in order])
-    expected = np.concatenate([tables[0].microscope_dice, tables[2].microscope_dice], 2)
+    first, second, both = (table.dice.values for table in tables)
+    expected = np.concatenate([np.concatenate([first, second], 3), both], 2)
     tolerance = 0.5 / 254 if is_packed else 0
-    np.testing.assert_allclose(found.microscope_dice, expected, atol=tolerance)
-    assert ("microscope_counts" in found) != is_packed
-    assert found.microscope.values.tolist() == DRAWN_IDS
-    np.testing.assert_array_equal(found.microscope_cs_um, [7.3] * 4)
+    np.testing.assert_allclose(found.dice, expected, atol=tolerance)
+    assert ("counts" in found) != is_packed
     if not is_packed:
-        counts = [tables[k].microscope_counts.values for k in (0, 2)]
-        np.testing.assert_array_equal(found.microscope_counts, np.concatenate(counts, 2))
+        first, second, both = (table.counts.values for table in tables)
+        expected = np.concatenate([np.concatenate([first, second], 3), both], 2)
+        np.testing.assert_array_equal(found.counts, expected)
 
 
-def test_a_missing_first_replica_has_no_results(tmp_path):
+def test_a_missing_replica_has_no_results(tmp_path):
     found = joined(tmp_path, parts(made(TRAIN[:1], (0,)), made(TRAIN[1:], (1,))))
-    missing = np.isnan(found.microscope_dice.values[0, 0, :, 0]).all(-1)
-    assert missing.tolist() == [False, True, True]
-    np.testing.assert_array_equal(np.isnan(found.microscope_counts).any(), True)
-
-
-def test_parts_must_agree_on_the_microscopes():
-    given = parts(made(TRAIN[:2]), made(TRAIN[2:], microscopes=DRAWN_IDS[1:]))
-    with pytest.raises(PassbandError) as error:
-        table_union.same_tests(given)
-    assert str(error.value) == (
-        f"microscope = {DRAWN_IDS[0]}: is in a and not in b; give all parts the same "
-        "evaluation.microscopes and ranges of test conditions, or leave it out with --common"
-    )
-    for part in table_union.same_tests(given, common=True):
-        assert part.table.microscope.values.tolist() == DRAWN_IDS[1:]
-    # Without a common microscope, their results are left out.
-    given = parts(made(microscopes=DRAWN_IDS[:1]), made(microscopes=DRAWN_IDS[1:]))
-    for part in table_union.same_tests(given, common=True):
-        assert "microscope" not in part.table.dims
+    missing = np.isnan(found.dice.values[0, 0]).all((-2, -1))
+    assert missing.tolist() == [[False, True], [True, False], [True, False]]
+    np.testing.assert_array_equal(np.isnan(found.counts.values[0, 0]).all((2, 3, 4, 5)), missing)
 
 
 def test_parts_must_agree_on_the_structures_and_share_a_test_condition():
@@ -140,17 +110,10 @@ def test_parts_must_agree_on_the_structures_and_share_a_test_condition():
 def test_products_of_other_pairs_of_replicas_are_left_out(second, left_out):
     given = [
         made(train)
-        .assign(products=("pair", [0.5]))
+        .assign(products=((*CELL[:3], "pair"), np.full((1, 1, len(train), 1), 0.5)))
         .assign_coords(first=("pair", [0]), second=("pair", [number]))
         for train, number in ((TRAIN[:2], 1), (TRAIN[2:], second))
     ]
     kept, found = table_union.alike(parts(*given))
     assert found == left_out
     assert all(("products" in part.table) != bool(left_out) for part in kept)
-
-
-def test_microscopes_that_a_part_has_not_are_left_out():
-    given = table_union.same_tests(parts(made(TRAIN[:2]), made(TRAIN[2:], microscopes=[])))
-    kept, left_out = table_union.alike(given)
-    assert left_out == ["microscope_counts", "microscope_dice"]
-    assert all("microscope" not in part.table.coords for part in kept)

@@ -19,13 +19,11 @@ from passband.config import validate
 from passband.grid import Axes, Condition
 from passband.matrices.packed import packed
 from passband.mixtures import MIXTURES, is_mixture
-from passband.prediction.recommend.microscopes import first_replica_microscopes
 from passband.results import parts
 from passband.results.stores import load_table
 from passband.scores import dice
 from passband.seeds import digest
 from passband.storage import datasets, integrity
-from passband.storage.records import MICROSCOPE
 
 pytestmark = pytest.mark.slow
 
@@ -203,49 +201,21 @@ def test_parts_with_other_test_conditions(place, whole):
     np.testing.assert_array_equal(made.dice, known.dice)
 
 
-def with_microscopes(whole, name, train, test):
-    """Write a part whose first replicas were tested under microscopes in the whole study's ranges.
-
-    The part has only some of the whole study's test conditions, `test`.
-    """
-    opened = loaded(whole).isel(train=train)
-    content = json.loads(opened.attrs["configuration"])
-    content["study"]["name"] = name
-    for key, value in (*FAST, ("evaluation.microscopes", 3)):
-        put(content, key, value)
-    study = validate(content)
-    drawn = [condition.id for condition in first_replica_microscopes(study)]
-    counts = opened.counts.isel(replica=0, test=[0] * len(drawn), drop=True)
-    counts = counts.rename(test=MICROSCOPE).drop_vars([MICROSCOPE], errors="ignore")
-    counts = counts.drop_vars(
-        [n for n in counts.coords if n.startswith("test_") and n != "test_specimen"]
-    )
-    counts = counts.assign_coords({MICROSCOPE: drawn})
-    more = {"microscope_counts": counts, "microscope_dice": counts.isel(outcome=0, structure=0)}
-    made = opened.assign(more).isel(test=test).drop_encoding()
-    attrs = opened.attrs | {"configuration": json.dumps(study.written())}
-    datasets.write(made, f"results/{name}/table.zarr", datasets.TABLE, attrs)
-    return drawn
-
-
-@pytest.mark.parametrize("test", [[0, 1, 3], [1, 3], [3]])
-def test_microscopes_of_other_ranges_of_common_test_conditions_are_left_out(
-    place, whole, test, capsys
-):
-    """Without the low dose, the merged study draws other microscopes than those of the parts."""
-    drawn = with_microscopes(whole, "a", [0, 1], [0, 1, 2, 3])
-    assert drawn == with_microscopes(whole, "b", [2, 3], test)
-    assert cli.main(["merge", "a", "b", "--common", "--into", "results/ab"]) == 0
+def test_results_under_drawn_microscopes_of_0_2_are_not_merged(place, whole, capsys):
+    """0.2 could test first replicas under drawn microscopes, which its configuration says."""
+    names = halves(whole, (*FAST, ("evaluation.microscopes", 3)))
+    path = "results/a/table.zarr"
+    opened = load_table(path).load().drop_encoding()
+    drawn = [Condition(7 + k, 5, 12, 300).id for k in range(4)]
+    counts = opened.counts.isel(replica=0, test=0, drop=True).expand_dims(microscope=drawn)
+    shutil.rmtree(path)
+    datasets.write(opened.assign(microscope_counts=counts), path, datasets.TABLE, opened.attrs)
+    assert cli.main(["merge", *names, "--into", "results/ab"]) == 0
+    assert "left out" not in capsys.readouterr().err
     made = load_table("results/ab/table.zarr")
-    study = validate(json.loads(made.attrs["configuration"]))
-    names = "microscope_counts, microscope_dice"
-    if len(test) == 3:
-        assert made.microscope.values.tolist() == drawn
-        assert [c.id for c in first_replica_microscopes(study)] == drawn
-    else:
-        assert MICROSCOPE not in made.dims
-        assert study.evaluation.microscopes == 0
-    assert (f"left out, see docs/merge.md: {names}" in capsys.readouterr().err) == (len(test) < 3)
+    assert "microscope" not in {*made.dims, *made.coords}
+    assert "microscopes" not in json.loads(made.attrs["configuration"])["evaluation"]
+    np.testing.assert_array_equal(made.dice, loaded(whole).dice)
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,13 @@ from passband.answers import next_conditions, tested_networks
 from passband.answers.recommendation import asked_of, recommend_from
 from passband.answers.tested_networks import TestedNetworks
 from passband.axes import AXES
+from passband.config.study_checks import is_allowed
 from passband.grid import Axes, Condition
 from passband.learning import network_files
 from passband.matrices.of_study import matrices
 from passband.optics import ctf
 from passband.prediction import gaussian_process
 from passband.prediction.range_of_use import Asked
-from passband.prediction.recommend.microscopes import is_allowed
 from passband.results import Results, wave_layout
 from passband.scores import dice
 from passband.storage import checked_json, datasets

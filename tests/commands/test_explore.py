@@ -6,6 +6,7 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import off_grid
 import pytest
 import xarray as xr
 from explored import large_results, large_study, make_explored, spectra
@@ -23,7 +24,6 @@ from passband.matrices import learned
 from passband.matrices.of_study import matrices
 from passband.matrices.stored import NETWORK
 from passband.prediction.range_of_use import Asked
-from passband.prediction.recommend.microscopes import microscopes
 from passband.reports.explorer import content as explorer_content
 from passband.reports.explorer import explorer, ranking
 from passband.results import Results
@@ -146,7 +146,7 @@ def test_many_networks_are_ranked_by_means_of_replicas(
         return
     tested = TestedNetworks.open(Results.find(results))
     tested = tested.of_replicas() if listed == 16 else tested
-    (inside, *_), _ = microscopes(tested.study, 1, 0)
+    (inside,) = off_grid.inside(tested.study, 1)
     expected = recommendation.recommend_from(tested, Asked.at(inside)).networks
     asked = [getattr(inside, name) for name in MAIN_AXES]
     found = other.evaluate(
@@ -199,7 +199,7 @@ def test_a_lens_that_is_not_round_and_varies_has_the_ranking_of_recommend(tmp_pa
         expected = stored[name].transpose("train", "test").values
         assert np.allclose(matrix_of(other, name), expected, rtol=0, atol=STEP), name
     tested = TestedNetworks.open(Results.find(results))
-    (inside, *_), _ = microscopes(tested.study, 1, 0)
+    (inside,) = off_grid.inside(tested.study, 1)
     expected = recommendation.recommend_from(tested, Asked.at(inside)).networks
     asked = [getattr(inside, name) for name in MAIN_AXES]
     found = other.evaluate(

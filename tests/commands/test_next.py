@@ -13,8 +13,8 @@ from passband.answers.tested_networks import TestedNetworks
 from passband.axes import MAIN_AXES
 from passband.commands import next as command
 from passband.config import load, validate
+from passband.config.study_checks import is_allowed
 from passband.grid import Axes, Condition
-from passband.prediction.recommend.microscopes import is_allowed
 from passband.results import Results
 from passband.wave_sets import wave_set
 

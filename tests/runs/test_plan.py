@@ -111,23 +111,6 @@ def test_the_conditions_of_a_job_share_their_test_images(monkeypatch):
     assert counts.count(changed(study=three)).formed == 2 * (2 * 10 + 4 * 6)
 
 
-def test_drawn_microscopes_are_counted():
-    """The first replicas of four conditions are tested on 4 images under each of 40 microscopes."""
-    plain, drawn = (changed(evaluation={"microscopes": number}) for number in (0, 30))
-    before, after = counts.count(plain), counts.count(drawn)
-    assert (before.first_tested_on, after.first_tested_on) == (0, 4 * 40)
-    assert after.formed == before.formed + 4 * 4 * 40
-    assert after.tested_on == before.tested_on
-    single = changed(study={"replicas_per_job": 1}, evaluation={"microscopes": 30})
-    assert counts.count(single).formed == 2 * before.formed + 4 * 4 * 40
-    seconds = [rates.seconds_by_rule(each, SPEEDS)["evaluate"] for each in (plain, drawn)]
-    assert seconds[1] - seconds[0] == pytest.approx(640 * (SPEEDS.image + 1))
-    found = [counts.sizes(each, {"gold": 1e3}, SPEEDS.weight_bytes) for each in (plain, drawn)]
-    assert found[1]["records"] - found[0]["records"] == pytest.approx(640 * 3 * 2)
-    assert "4 to test under, 40 drawn ones for first replicas only" in plan.summary(drawn)
-    assert "drawn ones" not in plan.summary(plain)
-
-
 def test_a_specimen_that_is_only_tested_on_costs_its_test_structures():
     study = load(SMALLEST).model_dump()
     alone = validate(study)

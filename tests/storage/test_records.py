@@ -59,39 +59,6 @@ def test_records_without_own_conditions_stay_as_they_are(tmp_path):
     assert all(record.test.values.tolist() == TEST for record in records.parts(path).values())
 
 
-def with_drawn(record: xr.Dataset) -> xr.Dataset:
-    """Return a record with results of the first replica under two drawn microscopes."""
-    counts = np.arange(24, dtype=np.uint32).reshape(1, 1, 2, 4, 3)
-    dims = "replica", "test_specimen", "test", "structure", "outcome"
-    coords = {"test": ["x", "y"]} | {n: record[n] for n in ("test_specimen", "outcome")}
-    of_first = xr.Dataset({"counts": (dims, counts)}, {"replica": [0], **coords})
-    made = records.with_microscopes(record, of_first)
-    xr.testing.assert_equal(records.under_microscopes(made), of_first)
-    return made
-
-
-@pytest.mark.parametrize("trained", [["c"], ["c", "d"]])
-def test_results_under_microscopes_are_stored_with_each_part(tmp_path, trained):
-    parts = {condition: with_drawn(part(condition, 0)) for condition in trained}
-    records.write(parts, tmp_path / "record.zarr.zip", ATTRS)
-    for condition, record in records.parts(tmp_path / "record.zarr.zip").items():
-        xr.testing.assert_equal(record.compute(), parts[condition])
-
-
-def test_only_the_first_replica_has_results_under_microscopes():
-    whole = with_drawn(part("c", 0))
-    first, second = (records.with_replicas(whole, [replica]) for replica in (0, 1))
-    assert "microscope_counts" in first
-    assert "microscope" not in second.coords
-    assert records.under_microscopes(second) is None
-    for order in ([first, second], [second, first]):
-        xr.testing.assert_equal(records.joined(order), whole)
-    every = [0, 1], ["gold"], []
-    assert not records.covers(records.selected(whole, ["gold"], [], ["y"]), *every)
-    assert "microscope" not in records.selected(whole, ["gold"], TEST, []).coords
-    assert records.selected(whole, ["gold"], TEST, ["y"]).microscope.values.tolist() == ["y"]
-
-
 # Variables that no code names
 
 SIZES = {"replica": 3, "test_specimen": 2, "test": 2, "structure": 3, "instance": 2}
@@ -183,20 +150,3 @@ def test_results_of_the_own_set_stay_valid_without_the_other_set():
     before = record_of_sets({"gold": "a"}, (OWN_SET,), ("gold",))
     after = records.still_valid(before, {"gold": "a", "gold/en0200.00": "b"})
     assert after.test.values.tolist() == [OWN_SET.id]
-
-
-def test_results_under_microscopes_follow_the_own_set_of_exit_waves():
-    """Also if the results under conditions with another set stay valid."""
-    same = {"gold": "a", "gold/en0200.00": "b", "silver": "c", "silver/en0200.00": "d"}
-    whole = record_of_sets(same)
-    dims = "test_specimen", records.MICROSCOPE, "structure", "outcome"
-    drawn = xr.Dataset({records.MICROSCOPE_COUNTS: (dims, np.ones((2, 1, 2, 3), np.uint32))})
-    whole = whole.merge(drawn.assign_coords({records.MICROSCOPE: ["x"]}))
-    for kept in (same, same | {"gold/en0200.00": "new"}):
-        assert records.MICROSCOPE_COUNTS in records.still_valid(whole, kept)
-    part = records.still_valid(whole, same | {"silver": "new"})
-    assert part.test.values.tolist() == [SLOW_SET.id]
-    assert records.under_microscopes(part) is None
-    assert records.MICROSCOPE not in part.coords
-    only_gold = records.still_valid(whole, same | {"silver": "x", "silver/en0200.00": "y"})
-    assert only_gold[records.MICROSCOPE_COUNTS].test_specimen.values.tolist() == ["gold"]

@@ -19,7 +19,6 @@ from passband.store.record_job import RecordJob, keep_others, others
 
 DEVICE = "cpu (AVX2)"
 TEST = tuple(Condition(defocus, 1.2, 10, 100) for defocus in (5, 10, 15))
-DRAWN = [Condition(7, 1.2, 10, 100).id]
 TRAIN = [Condition(defocus, 1.2, 10, 100).id for defocus in (5, 10)]
 GROUP = group_name(TRAIN)
 
@@ -30,11 +29,11 @@ def networks(condition: str, replicas: range) -> Part:
     return Part(weights, weights_metadata(tuple(replicas), condition=condition))
 
 
-def job_of(folder: Path, replicas=range(2), test=TEST, microscopes=()) -> RecordJob:
+def job_of(folder: Path, replicas=range(2), test=TEST) -> RecordJob:
     """Return a job that tests networks of two training conditions."""
     own = folder / f"cache/records/gold/net/{GROUP}/r{replicas[0]:03d}-{replicas[-1]:03d}.zarr.zip"
     parts = {condition: networks(condition, replicas) for condition in TRAIN}
-    return RecordJob(own, parts, ("7",), {"gold": {"": "x"}}, under(test), microscopes)
+    return RecordJob(own, parts, ("7",), {"gold": {"": "x"}}, under(test))
 
 
 def under(test) -> dict[str, list[str]]:
@@ -50,10 +49,6 @@ def record(job: RecordJob, condition: str) -> xr.Dataset:
     counts = np.ones((len(replicas), 1, len(test), 2, 3), np.uint32)
     coords = {"replica": replicas, "test_specimen": ["gold"], "test": test}
     made = xr.Dataset({"counts": (dims, counts)}, coords)
-    if drawn := job.further_tests(replicas):
-        dims = "test_specimen", records.MICROSCOPE, "structure", "outcome"
-        made[records.MICROSCOPE_COUNTS] = dims, np.ones((1, len(drawn), 2, 3), np.uint32)
-        made = made.assign_coords({records.MICROSCOPE: drawn})
     return made.assign_attrs(contexts=json.dumps(job.contexts(condition, DEVICE)))
 
 
@@ -75,15 +70,10 @@ def lacking(job: RecordJob) -> dict[str, set[str]]:
     }
 
 
-@pytest.mark.parametrize(
-    ("before", "new"),
-    [({"tests": under(TEST[:2])}, TEST[2].id), ({"microscopes": ()}, DRAWN[0])],
-    ids=["test condition", "microscope"],
-)
-def test_the_fuller_record_of_a_killed_job_is_found_beside_its_older_one(tmp_path, before, new):
+def test_the_fuller_record_of_a_killed_job_is_found_beside_its_older_one(tmp_path):
     """The killed job has tested one of two conditions under a new test condition."""
-    job = job_of(tmp_path, microscopes=DRAWN)
-    write(replace(job, **before), *TRAIN)
+    job, new = job_of(tmp_path), TEST[2].id
+    write(replace(job, tests=under(TEST[:2])), *TRAIN)
     assert lacking(job) == {TRAIN[0]: {new}, TRAIN[1]: {new}}
     write(job, TRAIN[0])
     assert lacking(job) == {TRAIN[0]: set(), TRAIN[1]: {new}}
@@ -99,15 +89,6 @@ def test_a_fuller_record_of_one_replica_gives_this_replica_only(tmp_path):
     replicas = {id: [part.replica.values.tolist() for part in found[id]] for id in TRAIN}
     assert replicas == {TRAIN[0]: [[0], [1]], TRAIN[1]: [[0, 1]]}
     assert [part.sizes["test"] for part in found[TRAIN[0]]] == [3, 2]
-
-
-def test_a_record_of_all_replicas_is_preferred(tmp_path):
-    """The job's own record lacks the results of the first replica under the microscopes."""
-    job = job_of(tmp_path, microscopes=DRAWN)
-    write(replace(job, microscopes=()), *TRAIN)
-    write(job_of(tmp_path, range(1, 2)), TRAIN[0])
-    (part,) = job.find(DEVICE, job.parts)[TRAIN[0]]
-    assert part.replica.values.tolist() == [0, 1]
 
 
 def test_the_networks_of_an_earlier_job_are_read_once(tmp_path, monkeypatch):
@@ -148,10 +129,9 @@ SETS = {"gold": {"": "x", "en0200.00": "y"}}
     ("before", "after"),
     [
         ({}, {"tests": under(TEST[:2])}),
-        ({"microscopes": DRAWN}, {}),
         ({"tests": under([*TEST, WAVES]), "splits": SETS}, {}),
     ],
-    ids=["test condition", "microscopes", "axis with other exit waves"],
+    ids=["test condition", "axis with other exit waves"],
 )
 def test_results_that_a_study_no_longer_needs_are_kept(tmp_path, before, after):
     fuller, poorer = (replace(job_of(tmp_path), **each) for each in (before, after))

@@ -18,7 +18,7 @@ rule aggregate:
         **GROUPED,
         **STUDY.condition_params("train", "test"),
         **STUDY.mixture_params(),
-        **STUDY.evaluation.identity(only=("test_own", "microscopes")),
+        **STUDY.evaluation.identity(only=("test_own",)),
         version=STAGES["aggregate"],
         record=lambda wildcards: RECORD,
         # The test specimens are no param of this rule: if they change, the records are made again.

@@ -17,7 +17,6 @@ from passband.results import (
     wave_layout,
     wildcard_patterns,
 )
-from passband.prediction.recommend import microscopes
 from passband.runs import interrupt, locks
 from passband.config import SOURCE, validate
 from passband.config.base import UNQUOTED
@@ -42,8 +41,6 @@ try:
         from passband.specimens import structures as specimen
 
         specimen.check(STUDY)
-    if workflow.is_main_process and STUDY.evaluation.microscopes:
-        microscopes.first_replica_microscopes(STUDY)  # the jobs draw them; a mistake is named here
 except PassbandError as error:
     said = str(error)
     if workflow.config_settings.config:  # the user wrote no quotes

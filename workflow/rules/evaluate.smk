@@ -23,7 +23,7 @@ rule evaluate:
     params:
         **OWN_CONDITIONS,
         **STUDY.condition_params("test"),
-        **STUDY.evaluation.identity(only=("test_own", "microscopes")),
+        **STUDY.evaluation.identity(only=("test_own",)),
         version=STAGES["evaluate"],
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.imaging_params(),

@@ -5,7 +5,6 @@ from passband.grid import Axes
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.mixtures import attributes
-from passband.prediction.recommend import microscopes
 from passband.results import training_jobs
 from passband.storage import datasets
 
@@ -34,7 +33,6 @@ def main(snakemake):
             params.allow_incomplete,
             snakemake.threads,
             test_own=params.get("test_own", False),
-            microscopes=[drawn.id for drawn in microscopes.first_replica_microscopes(job.study)],
         )
         job.result = f"{len(snakemake.input)} of {len({c.path for c in cells})} records in {output}"
 

@@ -6,7 +6,6 @@ from passband.grid import Axes
 from passband.imaging.structures import tested_structures
 from passband.jobs import job as jobs
 from passband.jobs import reuse
-from passband.prediction.recommend import microscopes
 from passband.storage.records import with_own
 from passband.store import networks
 from passband.store.record_job import RecordJob
@@ -23,9 +22,8 @@ def main(snakemake):
         splits = {specimen: each.digests for specimen, each in structures.items()}
         test = [condition.id for condition in Axes(params.get("own", {})).conditions(params.test)]
         tests = {id: with_own(test, id, params.get("test_own", False)) for id in trained}
-        drawn = [each.id for each in microscopes.first_replica_microscopes(job.study)]
         given, attrs = (params.version, params.microscope), job.provenance(output) | of
-        tested = RecordJob(Path(params.cache), parts, given, splits, tests, drawn)
+        tested = RecordJob(Path(params.cache), parts, given, splits, tests)
         reuse.record(job, tested, output, attrs)
 
         # This module imports torch, which takes seconds. So a job without work does not need it.

@@ -20,7 +20,6 @@ from passband.groups import conditions_per_file
 from passband.matrices.stored import NETWORK
 from passband.scores import OUTCOMES, dice
 from passband.storage import DamagedError, atomic, datasets, integrity, records
-from passband.storage.records import MICROSCOPE
 
 #: Values of the variable `status` of the table of results. A value that was never written is read
 #: as 0 ("missing").
@@ -58,7 +57,6 @@ def aggregate(
     allow_incomplete: bool = False,
     threads: int = 1,
     test_own: bool = False,
-    microscopes: Sequence[str] = (),
 ) -> None:
     """Write all records of a study to the table of results.
 
@@ -70,9 +68,7 @@ def aggregate(
     table has `val_loss`, `best_epoch` and `status`. For a missing network, `status` is 0 and all
     other variables are NaN. With `test_own`, the table has `own_counts` and `own_dice`
     too: the results of each network under its own training condition, which need not be among the
-    test conditions. With `microscopes`, the table has `microscope_counts` (specimen, architecture,
-    train, test_specimen, microscope, structure, outcome) and `microscope_dice` too: the results of
-    the first replica under drawn microscopes.
+    test conditions.
 
     Args:
         cells: The record of every job and every training condition of the grid, whether or not this
@@ -84,7 +80,6 @@ def aggregate(
         threads: Number of training conditions that are written at the same time.
         test_own: Whether each network was tested under its own training condition too. A record
             then has this condition after the test conditions, unless it is one of them.
-        microscopes: Ids of the drawn microscopes under which first replicas were tested.
 
     Raises:
         IncompleteError: If a record is missing and `allow_incomplete` is false, or if all records
@@ -115,7 +110,7 @@ def aggregate(
     with atomic.replacing(path) as beside:
         attrs = {**attrs, "kind": datasets.TABLE}
         chunks, shards = storage(sizes)
-        empty = _template(sizes, test[0].axes, test_own, microscopes).assign_attrs(attrs)
+        empty = _template(sizes, test[0].axes, test_own).assign_attrs(attrs)
         datasets.create(empty, beside, chunks, counts_of(empty), shards)
         folder = zarr.open_group(beside, mode="r+")
 
@@ -129,9 +124,7 @@ def aggregate(
             for condition in sizes["train"][train]:
                 row = rows.get((*named, condition), [])
                 there = [cell for cell in row if cell.path not in missing]
-                of_row = [
-                    _record(cell, parts(cell.path), sizes, test_own, microscopes) for cell in there
-                ]
+                of_row = [_record(cell, parts(cell.path), sizes, test_own) for cell in there]
                 count = _counts([record.sel(test=sizes["test"]) for record in of_row], sizes)
                 values.append({"counts": count, "dice": _dice(count)})
                 if test_own:
@@ -139,12 +132,6 @@ def aggregate(
                     count = _counts(alone, sizes | {"test": [condition]})
                     values[-1]["own_counts"] = count[:, :, 0]
                     values[-1]["own_dice"] = _dice(count)[..., 0]
-                if microscopes:
-                    first = list(filter(None.__ne__, map(records.under_microscopes, of_row)))
-                    along = {"replica": [records.FIRST], "test": list(microscopes)}
-                    count = _counts(first, sizes | along)
-                    values[-1]["microscope_counts"] = count[0]
-                    values[-1]["microscope_dice"] = _dice(count)[0]
                 networks.append(_network(of_row, sizes))
             # Each thread writes whole files, so that threads can write at the same time.
             for name in values[0]:
@@ -188,11 +175,8 @@ def _places(sizes: Mapping[str, list]) -> list[tuple[int, int, slice]]:
     ]
 
 
-def _template(
-    sizes: dict[str, list], axes: Axes, test_own: bool, microscopes: Sequence[str]
-) -> xr.Dataset:
+def _template(sizes: dict[str, list], axes: Axes, test_own: bool) -> xr.Dataset:
     """Return a table of results in which all values are missing. This table takes no memory."""
-    sizes = sizes | ({MICROSCOPE: list(microscopes)} if microscopes else {})
 
     def full(dims: tuple[str, ...], dtype: str, **attrs: str) -> tuple:
         # The array has one dask chunk, which is never computed. Dask's automatic chunks would not
@@ -215,10 +199,6 @@ def _template(
     if test_own:
         where = "under the network's own training condition"
         variables |= both("own_", cell[:-1], f"pixels by outcome {where}", f"Dice {where}")
-    if microscopes:
-        where = "of the first replica under drawn microscopes"
-        of_first = (*NETWORK[:3], "test_specimen", MICROSCOPE)
-        variables |= both("microscope_", of_first, f"pixels by outcome {where}", f"Dice {where}")
     variables |= both(
         *("", cell, "pixels by outcome: true and false positives, false negatives", "Dice"),
         empty_masks="Dice of an image without particle pixels is 1 if none was predicted, "
@@ -230,7 +210,6 @@ def _template(
             **{name: values for name, values in sizes.items() if name != "structure"},
             **axes.coordinates(sizes["train"], "train"),
             **axes.coordinates(sizes["test"], "test"),
-            **(axes.coordinates(microscopes, MICROSCOPE) if microscopes else {}),
         },
     )
 
@@ -272,7 +251,6 @@ def _record(
     parts: Mapping[str, xr.Dataset],
     sizes: dict[str, list],
     test_own: bool,
-    microscopes: Sequence[str],
 ) -> xr.Dataset:
     """Return a cell's record from the parts of its file, or raise DamagedError if it is another's.
 
@@ -285,10 +263,9 @@ def _record(
         "test_specimen": sizes["test_specimen"],
         "test": records.with_own(sizes["test"], cell.train, test_own),
         "replica": cell.replicas,
-        MICROSCOPE: microscopes if records.FIRST in cell.replicas else (),
     }
     for dimension, values in expected.items():
-        if records.values_along(record, dimension) != list(values):
+        if record[dimension].values.tolist() != list(values):
             raise DamagedError(cell.path, f"its values of {dimension} differ from the study's")
     structures = len(sizes["structure"])
     if record.sizes["structure"] != structures:

@@ -14,12 +14,11 @@ import zarr
 from passband import PassbandError
 from passband.analysis.table import NO_COUNT, STATUS, counts_of
 from passband.grid import Axes
-from passband.matrices.packed import DRAWN, IMAGE_DICE, OWN, packed, packed_mean
+from passband.matrices.packed import IMAGE_DICE, OWN, packed, packed_mean
 from passband.matrices.stored import NETWORK
 from passband.matrices.table_images import images_of
 from passband.network_id import NetworkId
 from passband.storage import atomic, datasets
-from passband.storage.records import FIRST, MICROSCOPE, values_along
 
 #: Largest difference of the mean Dice of a cell, if two parts have the same network. Devices round
 #: differently, and training amplifies this: losses agree within 2% (docs/performance.md).
@@ -31,8 +30,6 @@ PART, PARTS = "part", "parts"
 _ADVICE = {
     "test_specimen": "parts must agree",
     "test": "test all parts under it, or leave it out with --common",
-    MICROSCOPE: "give all parts the same evaluation.microscopes and ranges of test conditions, or "
-    "leave it out with --common",
 }
 # The dimensions of a table's row, and those that parts have in common or that are joined.
 _ROW = NETWORK[:3]
@@ -66,24 +63,21 @@ class Source:
 
 
 def same_tests(parts: Sequence[Part], common: bool = False) -> list[Part]:
-    """Return the parts with the same test conditions and microscopes, in the same order.
+    """Return the parts with the same test conditions, in the same order.
 
     Args:
-        common: Whether test conditions, and drawn microscopes, that some parts lack are left out.
-            Otherwise they are an error. A part without any microscopes is allowed, see
-            :func:`alike`.
+        common: Whether test conditions that some parts lack are left out. Otherwise they are an
+            error.
 
     Raises:
         PassbandError: If parts have other test specimens, other numbers of structures or, without
-            `common`, other test conditions or microscopes; or if no test condition is in all parts.
+            `common`, other test conditions; or if no test condition is in all parts.
     """
     first = parts[0]
     for part in parts[1:]:
         for dimension, advice in _ADVICE.items():
-            mine, others = (set(values_along(p.table, dimension)) for p in (first, part))
+            mine, others = (set(p.table[dimension].values.tolist()) for p in (first, part))
             if mine == others or (common and dimension != "test_specimen"):
-                continue
-            if dimension == MICROSCOPE and not (mine and others):
                 continue
             lacking = sorted(mine ^ others)[0]
             has, lacks = (first, part) if lacking in mine else (part, first)
@@ -102,23 +96,7 @@ def same_tests(parts: Sequence[Part], common: bool = False) -> list[Part]:
         "test": axes_of_parts(parts).order(ids),
         "test_specimen": [str(name) for name in first.table.test_specimen.values],
     }
-    drawn = [ids for part in parts if (ids := values_along(part.table, MICROSCOPE))]
-    kept = [id for id in drawn[0] if all(id in ids for ids in drawn)] if drawn else []
-    chosen = []
-    for part in parts:
-        table = part.table.sel(order)
-        if MICROSCOPE in table.dims:
-            table = table.sel({MICROSCOPE: kept}) if kept else table.drop_dims(MICROSCOPE)
-        chosen.append(replace(part, table=table))
-    return chosen
-
-
-def without_microscopes(parts: Sequence[Part]) -> tuple[list[Part], list[str]]:
-    """Return the parts without results under drawn microscopes, and the names of the variables."""
-    names = {n for part in parts for n, v in part.table.data_vars.items() if MICROSCOPE in v.dims}
-    return [
-        replace(part, table=part.table.drop_dims(MICROSCOPE, errors="ignore")) for part in parts
-    ], sorted(names)
+    return [replace(part, table=part.table.sel(order)) for part in parts]
 
 
 def sources(parts: Sequence[Part]) -> dict[NetworkId, Source]:
@@ -164,7 +142,7 @@ def axes_of_parts(parts: Sequence[Part]) -> Axes:
 
 def _with_means(table: xr.Dataset) -> xr.Dataset:
     """Return a packed table with the mean Dice of each cell."""
-    names = [before for before in ("", OWN, DRAWN) if f"{before}{IMAGE_DICE}" in table]
+    names = [before for before in ("", OWN) if f"{before}{IMAGE_DICE}" in table]
     return table.assign({f"{before}dice": packed_mean(table, before) for before in names})
 
 
@@ -319,12 +297,6 @@ def _rows(
     shape = [len(rows), *([replicas] if by_replica else []), *rest]
     values = np.full(shape, _missing(like), like.dtype)
     for k, row in enumerate(rows):
-        if MICROSCOPE in dims:  # only the part with the first replica has values
-            row = [
-                (r, source)
-                for r, source in row
-                if parts[source.part].table.replica.values[source.place[-1]] == FIRST
-            ]
         for number in dict.fromkeys(source.part for _, source in row):
             places = [(r, source.place) for r, source in row if source.part == number]
             s, a, t, _ = places[0][1]

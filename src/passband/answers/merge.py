@@ -30,21 +30,18 @@ from passband.analysis.spectra import (
     to_json,
 )
 from passband.analysis.table_union import PARTS, Part
-from passband.axes import AXES
 from passband.config import ConfigError, Study, validate_stored
 from passband.config.mixture_block import configuration_of
 from passband.grid import Condition, along
 from passband.matrices.of_study import matrices
-from passband.matrices.packed import DRAWN, IMAGE_DICE, OWN, packed
+from passband.matrices.packed import IMAGE_DICE, OWN, packed
 from passband.matrices.stored import NETWORK
 from passband.mixtures import MIXTURES, Mixture, attributes
 from passband.network_id import NetworkId
-from passband.prediction.range_of_use import ranges
 from passband.results import Results, layout
 from passband.results.parts import FILE, FILES, Found, check_target, find, find_all
 from passband.results.stores import check_ids
 from passband.storage import DamagedError, StoreError, atomic, datasets, json_text, provenance
-from passband.storage.records import MICROSCOPE
 
 #: The attributes of a part that the merged table keeps.
 _PROVENANCE = ("study", "config_digest", "passband_version", "git_revision", "command", "created")
@@ -66,7 +63,6 @@ _OPTIONAL = {
     "best_epoch": ("iuf", NETWORK),
     "val_loss": ("f", NETWORK),
     f"{OWN}{IMAGE_DICE}": ("u", (*_CELL[:-1], "structure")),
-    f"{DRAWN}{IMAGE_DICE}": ("u", (*_CELL[:3], "test_specimen", MICROSCOPE, "structure")),
 }
 
 
@@ -190,8 +186,7 @@ class Merged:
     Attributes:
         missing: Number of networks that the table has no results of.
         sizes: Number of specimens, training conditions, and so on.
-        left_out: Variables that are not in all parts; and those under drawn microscopes, if the
-            common test conditions have other ranges, in which other microscopes are drawn.
+        left_out: Variables that are not in all parts.
     """
 
     networks: int
@@ -229,12 +224,10 @@ def merge(
     first = given[0].study
     # Without `common`, the merged study has the test conditions of the first part.
     tested = [axes.parse(id) for id in tests]
-    has_draws = not common or _ranges(tested) == _ranges(first.test_conditions)
-    parts, drawn = (parts, []) if has_draws else table_union.without_microscopes(parts)
     parts, left_out = table_union.alike(parts)
     found = table_union.sources(parts)
     mixed = {each.id: each for part in given for each in part.study.mixtures}
-    study = _study(folder.name, first, found, tested, mixed, has_draws)
+    study = _study(folder.name, first, found, tested, mixed)
     command = f"passband merge {' '.join(map(str, nouns))} --into {folder}"
     attrs = provenance.attributes(study.study.name, study.digest, command) | {
         "configuration": json.dumps(study.written())
@@ -262,7 +255,7 @@ def merge(
             datasets.write(few, small, datasets.OOD, of_metrics | rounded)
     sizes = dict(whole.sizes)
     every = prod(sizes[name] for name in ("specimen", "architecture", "train", "replica"))
-    return Merged(len(found), every - len(found), sizes, (*drawn, *left_out))
+    return Merged(len(found), every - len(found), sizes, tuple(left_out))
 
 
 def _spectrum_attribute(known: Mapping[str, Spectrum]) -> dict[str, str]:
@@ -271,23 +264,14 @@ def _spectrum_attribute(known: Mapping[str, Spectrum]) -> dict[str, str]:
     return {SPECTRUM: json.dumps(curves)} if curves else {}
 
 
-def _ranges(tests: Sequence[Condition]) -> dict[str, tuple]:
-    """Return the ranges of test conditions in which microscopes are drawn."""
-    return ranges(tests, [name for name in tests[0].axes.names if not AXES[name].needs_waves])
-
-
 def _study(
     name: str,
     first: Study,
     found: Iterable[NetworkId],
     test: Sequence[Condition],
     mixed: Mapping[str, Mixture],
-    has_draws: bool,
 ) -> Study:
-    """Return the configuration of the merged study.
-
-    `has_draws` says whether the drawn microscopes of the first part are those of the merged study.
-    """
+    """Return the configuration of the merged study."""
     keys = list(found)
     axes = test[0].axes
     ids = axes.order(key.condition for key in keys)
@@ -305,8 +289,6 @@ def _study(
         "allow_incomplete": len(keys) < prod(sizes) * replicas,
     }
     given["training"]["architectures"] = architectures
-    if not has_draws:
-        given["evaluation"]["microscopes"] = 0
     given["grid"], given["test_grid"] = grid_of(trained), grid_of(test)
     if of_mixtures := [id for id in ids if id in mixed]:
         blocks = [configuration_of(mixed[id]) for id in of_mixtures]
@@ -373,7 +355,7 @@ def pack(noun: str | Path, folder: Path, most_bytes: int = 10**6) -> list[Path]:
     if there := sorted(folder.glob(f"{name}.zarr.zip")) + sorted(folder.glob(f"{name}-*.zarr.zip")):
         raise PassbandError(f"{there[0]}: exists; delete it, or give another folder with --into")
     whole = open_part(found).table
-    of_merged = [table_union.PART, *(f"{name}dice" for name in ("", OWN, DRAWN))]
+    of_merged = [table_union.PART, *(f"{name}dice" for name in ("", OWN))]
     small = packed(whole).drop_vars(of_merged, errors="ignore").load().drop_encoding()
     kept = *_PROVENANCE, "configuration", MIXTURES
     attrs = {n: whole.attrs[n] for n in kept if n in whole.attrs}

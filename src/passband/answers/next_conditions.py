@@ -15,10 +15,10 @@ from passband.answers.recommendation import asked_of
 from passband.answers.tested_networks import TestedNetworks
 from passband.axes import AXES
 from passband.config import Study, point_table
+from passband.config.study_checks import is_allowed
 from passband.grid import Axes, Condition
 from passband.prediction.range_of_use import Asked, ranges
 from passband.prediction.recommend import sequential_design as prediction
-from passband.prediction.recommend.microscopes import is_allowed
 from passband.prediction.recommend.sequential_design import Next
 from passband.storage import atomic
 

@@ -10,9 +10,9 @@ from passband import PassbandError
 from passband.answers.tested_networks import TestedNetworks
 from passband.axes import AXES
 from passband.config import Study, study_checks
+from passband.config.study_checks import is_allowed
 from passband.prediction.range_of_use import Asked
 from passband.prediction.recommend import network_ranking
-from passband.prediction.recommend.microscopes import is_allowed
 from passband.prediction.recommend.network_ranking import Recommendation
 
 

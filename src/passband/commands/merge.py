@@ -30,8 +30,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--common",
         action="store_true",
-        help="leave out test conditions and drawn microscopes that some parts lack; without this "
-        "option, they are an error",
+        help="leave out test conditions that some parts lack; without this option, they are an "
+        "error",
     )
     command.add_argument(
         "--ood",

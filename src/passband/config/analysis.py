@@ -29,16 +29,6 @@ class Evaluation(Block):
         "the score in distribution exists for every network.",
         since="0.1.0",
     )
-    microscopes: int = key(
-        0,
-        "Number of microscopes that are drawn within the ranges of the test conditions. A third of "
-        "this number is drawn outside the ranges. The first network of each training condition is "
-        "also tested under these microscopes. The results are no columns of the matrix: they judge "
-        "what is concluded from it.",
-        since="0.1.0",
-        ge=0,
-        le=1000,
-    )
 
 
 def _bands(edges: list[float]) -> list[float]:

@@ -44,6 +44,9 @@ REMOVED: dict[str, Removed] = {
         ),
     ),
     "figures.palette": Removed("viridis", "all figures have the colours of viridis"),
+    "evaluation.microscopes": Removed(
+        0, "passband evaluate tests networks under any conditions, such as those of a CSV file"
+    ),
 }
 
 

@@ -11,13 +11,13 @@ from math import ceil, prod
 from pydantic import ValidationError
 
 from passband import PassbandError, units
-from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
+from passband.axes import AXES, FURTHER_AXES
 from passband.config import architectures, grid_blocks, mixture_block
 from passband.config.base import Block, short
 from passband.config.microscope import Microscope
 from passband.grid import Condition
 from passband.optics import ctf
-from passband.wave_sets import WAVE_AXES, WaveSet, extremes, wave_set
+from passband.wave_sets import WaveSet, extremes, wave_set
 from passband.words import listed
 
 #: The largest number of training conditions, and the largest number of test conditions.
@@ -53,7 +53,6 @@ def check(study) -> None:
     for name, block in study.named_blocks.items():
         if grid_blocks.given_products(block) != [{}]:
             _check_products(name, products[name], check_optics, block)
-    _check_microscopes(study)
     for name, block in blocks.items():
         for place, axes in block.extremes().items():
             _check_products(f"{name}.{place}", [axes], check_optics)
@@ -193,22 +192,6 @@ def _check_architectures(study) -> None:
             )
 
 
-def _check_microscopes(study) -> None:
-    number, axes = study.evaluation.microscopes, study.test_axes
-    if number and not any(len(axes[name]) > 1 for name in MAIN_AXES):
-        raise ValueError(
-            f"evaluation.microscopes = {number}: must be 0, since all test conditions have the "
-            f"same {', '.join(MAIN_AXES)}; microscopes are drawn within their ranges"
-        )
-    # A set of exit waves with an id has another value of an axis than the study's own.
-    if number and "" not in study.tested_waves:
-        own = (f"{name} = {study.axes.own[name]:g}" for name in WAVE_AXES if name in axes)
-        raise ValueError(
-            f"evaluation.microscopes = {number}: must be 0, since no test condition has the "
-            f"study's own {', '.join(own)}; the microscopes have these values"
-        )
-
-
 def _check_products(
     name: str,
     products: grid_blocks.Products,
@@ -260,6 +243,15 @@ def check_condition(study, condition: Condition, split: str = "test") -> None:
     values = condition.values()
     check_has_waves(study, condition, split)
     _check_optics(study, {name: [value] for name, value in values.items()})
+
+
+def is_allowed(study, condition: Condition, split: str = "test") -> bool:
+    """Return whether images of a split can be formed under a condition, see `check_condition`."""
+    try:
+        check_condition(study, condition, split)
+    except ValueError:
+        return False
+    return True
 
 
 def check_aperture(study, condition: Condition) -> None:

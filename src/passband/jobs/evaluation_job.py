@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 import xarray as xr
 
-from passband.grid import Condition
 from passband.imaging.structures import Structures
 from passband.jobs.failures import Failures
 from passband.jobs.job import Job
@@ -33,8 +32,8 @@ def complete(
         structures: The test structures by specimen, with their files.
 
     Returns:
-        The records, and the number of pairs of a test specimen and a test condition, or a drawn
-        microscope, under which some network was tested now, and not by an earlier job.
+        The records, and the number of pairs of a test specimen and a test condition under which
+        some network was tested now, and not by an earlier job.
 
     Raises:
         StoreError: If a file is damaged or has other structures or networks.
@@ -42,7 +41,6 @@ def complete(
             that failed.
     """
     made, computed, failures = {}, set(), Failures(len(tested.parts))
-    microscopes = [Condition.parse(id) for id in tested.microscopes]
     device = devices.device()
     name = devices.describe(device)
     found = tested.find(name, tested.parts)
@@ -60,7 +58,6 @@ def complete(
                 [of_id(job.study.mixtures, id) for id in tested.tests[condition]],
                 batch_size,
                 job.progress,
-                microscopes,
             )
             record = tested.labelled(condition, record, name)
             if len(tested.parts) > 1 and lacking:

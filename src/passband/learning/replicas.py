@@ -211,13 +211,11 @@ class TrainedReplicas:
         conditions: Sequence[Condition | Mixture],
         batch_size: int,
         progress: Callable[[Iterable], Iterable] = iter,
-        microscopes: Sequence[Condition] = (),
     ) -> xr.Dataset:
         """Return the record of all networks. Only results that are not known are computed.
 
         Args:
             found: Known records of some of the networks each.
-            microscopes: Drawn microscopes under which the first replica is also tested.
         """
         known = [(record.replica.values.tolist(), record) for record in found]
         have = {replica for replicas, _ in known for replica in replicas}
@@ -226,11 +224,5 @@ class TrainedReplicas:
         pieces = []
         for replicas, record in known:
             of = replace(self, weights={replica: self.weights[replica] for replica in replicas})
-            piece = of.evaluate(conditions, batch_size, record, progress)
-            if microscopes and records.FIRST in replicas:
-                first = replace(self, weights={records.FIRST: self.weights[records.FIRST]})
-                under = records.under_microscopes(record)
-                tested = first.evaluate(microscopes, batch_size, under, progress)
-                piece = records.with_microscopes(piece, tested)
-            pieces.append(piece)
+            pieces.append(of.evaluate(conditions, batch_size, record, progress))
         return records.joined(pieces)

@@ -10,7 +10,6 @@ import xarray as xr
 
 from passband.matrices.stored import NETWORK
 from passband.scores import OUTCOMES, dice
-from passband.storage.records import MICROSCOPE
 
 #: Largest value of a packed score, which is a score of 1.
 LARGEST = 254
@@ -20,12 +19,10 @@ MISSING = 255
 IMAGE_DICE = "image_dice"
 #: The beginning of the names of variables under each network's own training condition.
 OWN = "own_"
-#: The beginning of the names of variables of first replicas under drawn microscopes.
-DRAWN = "microscope_"
 
 _CELL = (*NETWORK, "test_specimen", "test")
 # The dimensions of cells, by the beginning of the names of variables.
-_CELLS = {"": _CELL, OWN: _CELL[:-1], DRAWN: (*_CELL[:3], "test_specimen", MICROSCOPE)}
+_CELLS = {"": _CELL, OWN: _CELL[:-1]}
 
 
 def packed(table: xr.Dataset) -> xr.Dataset:
@@ -40,9 +37,6 @@ def packed(table: xr.Dataset) -> xr.Dataset:
         - `tp` and `fp` (…, test) uint16 or uint32: numbers of pixels, the sums over structures.
         - If the table has the results of each network under its own training condition:
           `own_image_dice`, `own_tp` and `own_fp`, without the dimension `test`.
-        - If the table has the results of the first replicas under drawn microscopes:
-          `microscope_image_dice` (specimen, architecture, train, test_specimen, microscope,
-          structure).
         - `val_loss`, `best_epoch` and `status` of each network, as in the table.
     """
     if IMAGE_DICE in table:
@@ -51,16 +45,13 @@ def packed(table: xr.Dataset) -> xr.Dataset:
     if f"{OWN}counts" in table:
         own = _scores(table[f"{OWN}counts"], _CELLS[OWN])
         variables |= {f"{OWN}{name}": variable for name, variable in own.items()}
-    if f"{DRAWN}counts" in table:
-        drawn = _scores(table[f"{DRAWN}counts"], _CELLS[DRAWN])
-        variables[f"{DRAWN}{IMAGE_DICE}"] = drawn[IMAGE_DICE]
     for name in ("val_loss", "best_epoch", "status"):
         if name in table:
             variables[name] = table[name].transpose(*NETWORK).load().drop_encoding()
     coords = {
         name: values
         for name, values in table.coords.items()
-        if name in _CELL or name.startswith(("train_", "test_", MICROSCOPE))
+        if name in _CELL or name.startswith(("train_", "test_"))
     }
     return xr.Dataset(variables, coords).drop_encoding()
 
@@ -92,8 +83,7 @@ def unpacked(scores: np.ndarray) -> np.ndarray:
 def packed_mean(table: xr.Dataset, before: str = "") -> xr.DataArray:
     """Return each cell's mean Dice of a packed table, or of one matrix of it, NaN if missing.
 
-    With `before` = :data:`OWN`, it is that under each network's own condition, and with
-    :data:`DRAWN` that of first replicas under drawn microscopes.
+    With `before` = :data:`OWN`, it is that under each network's own condition.
     """
     images = table[f"{before}{IMAGE_DICE}"]
     cell = [name for name in _CELLS[before] if name in images.dims]

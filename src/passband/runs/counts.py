@@ -9,7 +9,6 @@ from passband.config import Study
 from passband.grid import batches
 from passband.groups import conditions_per_file
 from passband.learning.memory import SHARED_BYTES
-from passband.prediction.recommend.microscopes import number_drawn
 from passband.results.layout import EXPLORER, INFORMATION, OOD, PREDICTION, REPORT, TABLE
 
 #: The rules whose jobs grow with the study; those of the others hardly do.
@@ -44,10 +43,10 @@ _PREDICTION_BYTES = 60_000
 # further axis is two more arrays of conditions.
 _CONDITIONS = 2 * (1 + len(MAIN_AXES))  # ids and values, of training and of testing
 _NETWORKS = 3 + _CONDITIONS  # also specimen, architecture and test specimen
-_TABLE, _MICROSCOPES = _NETWORKS + 5, 1 + len(MAIN_AXES)
+_TABLE = _NETWORKS + 5
 # In the table, these have one chunk for each specimen, architecture and training condition: counts
-# and Dice; those of own conditions; those of microscopes.
-_TABLE_CELLS, _TABLE_OWN, _TABLE_MICROSCOPES = 2, 2, 2
+# and Dice; those of own conditions.
+_TABLE_CELLS, _TABLE_OWN = 2, 2
 _OOD, _OOD_REPLICAS, _OOD_BOOTSTRAP = _NETWORKS + 12, 2, 10
 _INFORMATION = _CONDITIONS + 1  # besides the metrics
 
@@ -68,8 +67,6 @@ class Counts:
         tested_on: Number of images that a network is tested on. With `evaluation.test_own`, the
             number is larger for the networks whose training condition is no test condition; then it
             is the mean over all networks.
-        first_tested_on: Number of further images that the first replica of each cell is tested on,
-            under the microscopes of `evaluation.microscopes`.
         formed: Number of images that all `evaluate` jobs form. The conditions of a job share the
             images that fit into the memory for them.
         drawn: Number of images for which all `train` jobs together draw noise. If
@@ -86,7 +83,6 @@ class Counts:
     steps_per_network: int
     trained_on: int
     tested_on: float
-    first_tested_on: int
     formed: int
     drawn: int
     mixed: int
@@ -119,7 +115,6 @@ def count(study: Study) -> Counts:
         steps_per_network=study.steps,
         trained_on=split.train * (training.epochs if new_images else 1) + split.val,
         tested_on=len(study.specimens) * split.test * (test + study.own_number / train),
-        first_tested_on=len(study.specimens) * split.test * number_drawn(study),
         formed=_formed(study),
         mixed=training.epochs * split.train * mixed,
         drawn=training.epochs * (networks * split.train + trainings * split.val),
@@ -153,13 +148,11 @@ def _formed(study: Study) -> int:
     """Return the number of images that all `evaluate` jobs form, some of them shared."""
     block, limit = study.study, SHARED_BYTES // (4 * study.microscope.field_px**2)
     of_condition = len(study.specimens) * block.structures.test
-    drawn, formed = number_drawn(study), 0
-    for number in range(len(batches(block.replicas, block.replicas_per_job))):
-        # The first batch has the first replica.
-        images = of_condition * (study.test_number + drawn * (number == 0))
-        shared = min(images, limit)
-        formed += study.group_number * shared + study.train_number * (images - shared)
-        formed += of_condition * study.own_number
+    images = of_condition * study.test_number
+    shared = min(images, limit)
+    formed = study.group_number * shared + study.train_number * (images - shared)
+    formed += of_condition * study.own_number
+    formed *= len(batches(block.replicas, block.replicas_per_job))
     return len(study.trained_specimens) * len(study.training.architectures) * formed
 
 
@@ -174,9 +167,6 @@ def _files(study: Study, jobs: Counter) -> dict[str, int]:
     cells = _TABLE_CELLS + _TABLE_OWN * study.evaluation.test_own
     further = 2 * len(study.axes.own)
     single = _TABLE + further
-    if study.evaluation.microscopes:
-        cells += _TABLE_MICROSCOPES
-        single += _MICROSCOPES + len(study.axes.own)
     files = {
         "waves": jobs["simulate"],
         "networks": 2 * jobs["train"],
@@ -233,7 +223,7 @@ def sizes(
     waves = sum(structures(study, name) * wave_bytes[name] for name in study.specimens)
     kinds = len(study.training.architectures)
     images = counted.networks * counted.tested_on
-    pixels = 3 * _COUNT_BYTES * (images + counted.cells * counted.first_tested_on)
+    pixels = 3 * _COUNT_BYTES * images
     pairs = counted.cells * len(study.specimens) * study.test_number
     spectra = len(study.trained_specimens)
     bands = len(study.information.bands_per_A)

@@ -11,7 +11,6 @@ from functools import partial
 
 from passband.axes import AXES
 from passband.config import FEWEST_PREDICTED, Study
-from passband.prediction.recommend.microscopes import number_drawn
 from passband.results import Results
 from passband.runs import rates
 from passband.runs.calibration import Speeds
@@ -61,10 +60,9 @@ def summary(study: Study, listed: bool = False) -> str:
 
 
 def _further(study: Study) -> str:
-    """Return words about tests of the own networks, and of first replicas, only."""
-    own, drawn = study.own_number, number_drawn(study)
-    words = f", {own:,} for the own networks only" if own else ""
-    return words + (f", {drawn:,} drawn ones for first replicas only" if drawn else "")
+    """Return words about tests of the own networks only."""
+    own = study.own_number
+    return f", {own:,} for the own networks only" if own else ""
 
 
 #: Number of first conditions, and of last conditions, that are listed for each block.

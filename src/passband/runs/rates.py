@@ -60,8 +60,6 @@ def seconds_by_rule(study: Study, speeds: Speeds) -> dict[str, float]:
     """
     counted = count(study)
     networks = counted.networks / len(study.training.architectures)
-    # Combinations of training specimen and condition. Their first replicas have further tests.
-    firsts = counted.cells / len(study.training.architectures)
     epochs, split = study.training.epochs, study.study.structures
     train = counted.trainings * counted.trained_on * (speeds.image - speeds.noise)
     train += counted.drawn * speeds.noise + counted.mixed * (speeds.image - speeds.noise)
@@ -69,8 +67,7 @@ def seconds_by_rule(study: Study, speeds: Speeds) -> dict[str, float]:
     for name, step in speeds.step.items():
         validation = split.val * speeds.predict[name]
         train += networks * epochs * (split.train * step + validation)
-        tested = networks * counted.tested_on + firsts * counted.first_tested_on
-        evaluate += tested * speeds.predict[name]
+        evaluate += networks * counted.tested_on * speeds.predict[name]
     return {
         "simulate": sum(
             structures(study, name) * speeds.structure[name] for name in study.specimens

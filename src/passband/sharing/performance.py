@@ -162,9 +162,7 @@ class Performance:
         group = {"specimen": [of.specimen], "architecture": [of.architecture]}
         if not all(value in opened[name].values for name, (value,) in group.items()):
             return False
-        # No command asks a published network about drawn microscopes.
-        part = opened.sel(group).drop_dims(records.MICROSCOPE, errors="ignore").load()
-        part = part.drop_encoding()
+        part = opened.sel(group).load().drop_encoding()
         datasets.write(part, path, datasets.TABLE, _spectrum(self.results, of.specimen))
         return True
 

@@ -10,10 +10,6 @@ such as the `counts` of each image; all others hold for all networks of the reco
 If networks are tested under their own training condition too, the parts have different conditions
 along `test`. In a record of several conditions, the last place along `test` is then :data:`OWN`. It
 has the results of each part under its own training condition.
-
-If the first replica is tested under drawn microscopes too, its part has the variable
-:data:`MICROSCOPE_COUNTS` (test_specimen, microscope, structure, outcome). Records of other replicas
-do not have this variable.
 """
 
 import json
@@ -29,9 +25,6 @@ from passband.wave_sets import wave_set_of
 
 #: The name of each part's training condition along `test`. No condition has this id.
 OWN = "own"
-#: The replica that is tested under drawn microscopes too, the dimension of these microscopes, and
-#: the variable with the counts of pixels.
-FIRST, MICROSCOPE, MICROSCOPE_COUNTS = 0, "microscope", "microscope_counts"
 
 
 def with_own(test: Sequence[str], train: str, test_own: bool) -> list[str]:
@@ -43,25 +36,6 @@ def with_own(test: Sequence[str], train: str, test_own: bool) -> list[str]:
             trained.
     """
     return [*test, *([train] if test_own and train not in test else [])]
-
-
-def under_microscopes(record: xr.Dataset | None) -> xr.Dataset | None:
-    """Return the first replica's record under drawn microscopes, along `test`, or None."""
-    if record is None or MICROSCOPE_COUNTS not in record:
-        return None
-    counts = record[MICROSCOPE_COUNTS].rename({MICROSCOPE: "test"})
-    return counts.expand_dims(replica=[FIRST]).to_dataset(name="counts")
-
-
-def with_microscopes(record: xr.Dataset, tested: xr.Dataset) -> xr.Dataset:
-    """Return a record with the counts of the first replica under drawn microscopes.
-
-    Args:
-        record: The record of several replicas under the test conditions.
-        tested: The record of the first replica under the microscopes, which are along `test`.
-    """
-    counts = tested.counts.sel(replica=FIRST, drop=True).rename(test=MICROSCOPE)
-    return record.assign({MICROSCOPE_COUNTS: counts})
 
 
 def write(parts: Mapping[str, xr.Dataset], path: str | Path, attrs: Mapping[str, str]) -> None:
@@ -168,21 +142,7 @@ def parts(path: str | Path, variables: Sequence[str] | None = None) -> dict[str,
 
 def with_replicas(record: xr.Dataset, replicas: Sequence[int]) -> xr.Dataset:
     """Return the record of some of the replicas of a condition's record."""
-    chosen = record.sel(replica=list(replicas))
-    return chosen if FIRST in replicas else chosen.drop_dims(MICROSCOPE, errors="ignore")
-
-
-def selected(
-    record: xr.Dataset,
-    specimens: Sequence[str],
-    test: Sequence[str],
-    microscopes: Sequence[str],
-) -> xr.Dataset:
-    """Return the part of a record with these test specimens, test conditions and microscopes."""
-    chosen = record.sel(test_specimen=list(specimens), test=list(test))
-    if not microscopes:
-        return chosen.drop_dims(MICROSCOPE, errors="ignore")
-    return chosen.sel({MICROSCOPE: list(microscopes)})
+    return record.sel(replica=list(replicas))
 
 
 def joined(records: Sequence[xr.Dataset]) -> xr.Dataset:
@@ -220,8 +180,7 @@ def still_valid(record: xr.Dataset, contexts: Mapping[str, str]) -> xr.Dataset |
     """Return the part of a record whose context has not changed; None without any.
 
     The part has those test specimens for which some results are valid, and those test conditions
-    for which the results of all these specimens are valid. It has results under drawn microscopes,
-    which use the study's own exit waves, if these of all these specimens are the same.
+    for which the results of all these specimens are valid.
 
     Args:
         contexts: For each test specimen and set of exit waves, a digest of everything that the
@@ -241,8 +200,6 @@ def still_valid(record: xr.Dataset, contexts: Mapping[str, str]) -> xr.Dataset |
     if not kept or not any(valid):
         return None
     record = record.sel(test_specimen=kept)
-    if not all(is_same(name, "") for name in kept):
-        record = record.drop_dims(MICROSCOPE, errors="ignore")
     return record if all(valid) else record.isel(test=np.flatnonzero(valid))
 
 
@@ -251,14 +208,7 @@ def covers(
     replicas: Sequence[int],
     specimens: Sequence[str],
     test: Sequence[str],
-    microscopes: Sequence[str] = (),
 ) -> bool:
-    """Return whether a record has exactly these replicas, specimens, conditions and microscopes."""
+    """Return whether a record has exactly these replicas, test specimens and test conditions."""
     expected = {"replica": replicas, "test_specimen": specimens, "test": test}
-    expected[MICROSCOPE] = microscopes
-    return all(values_along(record, name) == list(v) for name, v in expected.items())
-
-
-def values_along(record: xr.Dataset, dimension: str) -> list:
-    """Return the values of a record along a dimension; none if it has no such dimension."""
-    return record[dimension].values.tolist() if dimension in record.dims else []
+    return all(record[name].values.tolist() == list(v) for name, v in expected.items())

@@ -36,7 +36,6 @@ class RecordJob:
         splits: For each test specimen, the digest of the test structures by the id of their set of
             exit waves, see :mod:`passband.wave_sets`.
         tests: For each training condition, the ids of what its networks are tested under.
-        microscopes: Ids of the drawn microscopes under which the first replicas are also tested.
     """
 
     own: Path
@@ -44,14 +43,9 @@ class RecordJob:
     params: tuple
     splits: dict[str, dict[str, str]]
     tests: Mapping[str, Sequence[str]]
-    microscopes: Sequence[str] = ()
 
     def __len__(self) -> int:
         return sum(len(part.weights) for part in self.parts.values())
-
-    def further_tests(self, replicas: Collection[int]) -> list[str]:
-        """Return the microscopes under which one of these replicas, the first, is also tested."""
-        return list(self.microscopes) if records.FIRST in replicas else []
 
     def contexts(self, condition: str, device: str, networks: str | None = None) -> dict[str, str]:
         """Return the contexts of a record of a condition's networks on a kind of device.
@@ -63,36 +57,25 @@ class RecordJob:
         return record_contexts(self.params, part.metadata, networks, splits, device)
 
     def lacking(self, condition: str, found: Sequence[xr.Dataset] = ()) -> set[tuple[str, str]]:
-        """Return the pairs of test specimen and id of condition or microscope that records lack.
+        """Return the pairs of test specimen and test condition that records lack.
 
         Args:
             condition: Id of the training condition.
             found: Records of some of its replicas each. If a replica is in none of them, all pairs
                 are returned.
         """
-        replicas, lacking = list(self.parts[condition].weights), set()
-        missing = set(replicas)
-        for record in found:
-            missing -= set(record.replica.values.tolist())
-            lacking |= set().union(*self._lacking(condition, record))
-        if missing:
-            every = [*self.tests[condition], *self.further_tests(replicas)]
-            return set(product(self.splits, every))
-        return lacking
+        replicas = {replica for record in found for replica in record.replica.values.tolist()}
+        if not self.parts[condition].weights.keys() <= replicas:
+            return self._wanted(condition)
+        return set().union(*(self._lacking(condition, record) for record in found))
 
-    def _lacking(
-        self, condition: str, record: xr.Dataset, microscopes: Sequence[str] | None = None
-    ) -> tuple[set, set]:
-        """Return the pairs of test conditions, and those of microscopes, that a record lacks."""
-        if microscopes is None:
-            microscopes = self.further_tests(record.replica.values.tolist())
-        wanted = {"test": self.tests[condition], records.MICROSCOPE: microscopes}
-        specimens = record.test_specimen.values.tolist()
-        return tuple(
-            {*product(self.splits, ids)}
-            - {*product(specimens, records.values_along(record, dimension))}
-            for dimension, ids in wanted.items()
-        )
+    def _wanted(self, condition: str) -> set[tuple[str, str]]:
+        """Return the pairs of test specimen and test condition of a condition's networks."""
+        return set(product(self.splits, self.tests[condition]))
+
+    def _lacking(self, condition: str, record: xr.Dataset) -> set[tuple[str, str]]:
+        """Return the pairs of test specimen and test condition that one record lacks."""
+        return self._wanted(condition) - _results(record)
 
     def whole(self) -> dict[str, xr.Dataset] | None:
         """Return the job's own record if it is undamaged and has exactly what the job makes."""
@@ -104,7 +87,7 @@ class RecordJob:
             contexts = (self.contexts(id, device) for device in devices)
             valid = (records.still_valid(record, each) for each in contexts)
             replicas = list(self.parts[id].weights)
-            exactly = replicas, list(self.splits), self.tests[id], self.further_tests(replicas)
+            exactly = replicas, list(self.splits), self.tests[id]
             if not any(v is not None and records.covers(v, *exactly) for v in valid):
                 return None
         return found
@@ -150,7 +133,7 @@ class RecordJob:
                     continue
                 own = [replica for replica in replicas if replica in self.parts[id].weights]
                 found[id].append(records.with_replicas(valid, own))
-                if not any(self._lacking(id, found[id][-1])):
+                if not self._lacking(id, found[id][-1]):
                     missing[id] -= set(own)
             if not any(missing.values()):
                 break
@@ -182,21 +165,14 @@ class RecordJob:
 
     def _selected(self, condition: str, found: Sequence[xr.Dataset]) -> xr.Dataset:
         """Return one record with exactly the job's results from records of some replicas each."""
-        specimens, tests, pieces = list(self.splits), self.tests[condition], []
-        for record in found:
-            further = self.further_tests(record.replica.values.tolist())
-            pieces.append(records.selected(record, specimens, tests, further))
-        return records.joined(pieces)
+        chosen = {"test_specimen": list(self.splits), "test": list(self.tests[condition])}
+        return records.joined([record.sel(chosen) for record in found])
 
     def _fullest(self, condition: str, found: Sequence[xr.Dataset]) -> list[xr.Dataset]:
-        """Return for each replica of a condition the record that lacks the fewest results.
+        """Return for each replica of a condition the record that lacks the fewest results."""
 
-        Results under microscopes count last, and also for records without the first replica. So
-        such a record is not preferred to one of all replicas.
-        """
-
-        def shortage(record: xr.Dataset) -> list[int]:
-            return [len(pairs) for pairs in self._lacking(condition, record, self.microscopes)]
+        def shortage(record: xr.Dataset) -> int:
+            return len(self._lacking(condition, record))
 
         missing, chosen = set(self.parts[condition].weights), []
         for record in sorted(found, key=shortage) if len(found) > 1 else found:
@@ -247,7 +223,7 @@ def keep_others(path: Path, parts: Mapping[str, xr.Dataset]) -> None:
 
 
 def others(path: Path, parts: Mapping[str, xr.Dataset]) -> list[tuple[str, ...]]:
-    """Return training condition, test specimen, dimension and id of results that records lack.
+    """Return training condition, test specimen and test condition of results that records lack.
 
     Results of changed networks or changed exit waves are left out. Exit waves that the records do
     not use count as unchanged.
@@ -264,14 +240,9 @@ def others(path: Path, parts: Mapping[str, xr.Dataset]) -> list[tuple[str, ...]]
     return sorted(found)
 
 
-def _results(record: xr.Dataset) -> set[tuple[str, ...]]:
-    """Return test specimen, dimension and id of the conditions and microscopes of a record."""
-    specimens = record.test_specimen.values.tolist()
-    return {
-        each
-        for dimension in ("test", records.MICROSCOPE)
-        for each in product(specimens, [dimension], records.values_along(record, dimension))
-    }
+def _results(record: xr.Dataset) -> set[tuple[str, str]]:
+    """Return the pairs of test specimen and test condition of a record."""
+    return set(product(record.test_specimen.values.tolist(), record.test.values.tolist()))
 
 
 def record_contexts(

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import browser
 import firefox
 import numpy as np
+import off_grid
 import pandas as pd
 import pytest
 from explored import make_explored
@@ -26,7 +27,6 @@ from passband.figures.matrix import outermost
 from passband.grid import Condition, along
 from passband.optics import ctf
 from passband.prediction.range_of_use import Asked
-from passband.prediction.recommend.microscopes import microscopes
 from passband.results import Results
 from passband.storage import datasets
 
@@ -145,8 +145,9 @@ def test_ranked_networks_are_those_of_recommend(known, fresh):
     Beyond the tested doses, from 100 to 1,000 e/Å², both say the same.
     """
     tested = TestedNetworks.open(Results.find(known))
-    inside, outside = microscopes(tested.study, 15, 3)
+    inside = off_grid.inside(tested.study, 15)
     on_grid = tested.tested[5]
+    outside = off_grid.outside(tested.study, 5)
     outside = [each for each in outside if each.dose_e_per_A2 >= tested.doses.lowest]
     assert len(outside) >= 3
     far = [replace(inside[0], dose_e_per_A2=dose) for dose in (50, 77, 100_000)]

@@ -4,6 +4,7 @@ import json
 import re
 
 import numpy as np
+import off_grid
 import pytest
 from explored import make_explored
 from explorer_page import READ, STEP, matrix_of, plain, show
@@ -17,7 +18,6 @@ from passband.axes import FURTHER_AXES
 from passband.config import validate
 from passband.optics import ctf
 from passband.prediction.range_of_use import Asked
-from passband.prediction.recommend.microscopes import microscopes
 from passband.results import Results
 from passband.storage import datasets
 
@@ -74,8 +74,8 @@ def test_further_axes_have_their_transfer_metrics_and_ranking(tmp_path, other, a
         expected = stored[name].transpose("train", "test").values
         assert np.allclose(matrix_of(other, name), expected, rtol=1e-5, atol=STEP), name
     tested = TestedNetworks.open(Results.find(results))
-    inside, outside = microscopes(study, 3, 0)
-    for condition in (*inside, *outside, tested.tested[-1]):
+    asked = [*off_grid.inside(study, 3), *off_grid.outside(study, 1), tested.tested[-1]]
+    for condition in asked:
         found, words = ranked(other, condition)
         expected = recommendation.recommend_from(tested, Asked.at(condition))
         assert list(map(plain, words)) == [excess.words for excess in expected.outside]
