@@ -18,7 +18,7 @@ from passband.grid import Condition
 from passband.learning.network_files import open_networks
 from passband.network_id import NetworkId
 from passband.results import Results
-from passband.storage import checked_json
+from passband.storage import checked_json, version_02
 
 CELL = NetworkId("gold", "compact-w4-d2", STUDY.train_conditions[0].id)
 
@@ -182,7 +182,7 @@ def test_negative_variances_are_refused(tmp_path):
 def test_a_published_file_with_a_checksum_is_compared_with_it(tmp_path):
     folder = extract(tmp_path)
     path = folder / "likeness.json"
-    checked_json.write(path, checked_json.read(path, needed=False))
+    checked_json.write(path, version_02.likeness(path))
     networks = open_networks(folder)
     known = trust.open_trust(networks)
     text = path.read_text()

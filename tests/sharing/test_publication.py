@@ -280,7 +280,7 @@ def test_a_flipped_bit_of_the_list_of_digests_is_noticed(copied):
             integrity.check_checksums(copied)
 
 
-def test_a_folder_of_an_earlier_version_is_read_and_said_to_be_unchecked(copied, capsys):
+def test_a_folder_whose_list_was_deleted_is_read_and_said_to_be_unchecked(copied, capsys):
     np.save(copied.parent / "image.npy", np.random.default_rng(0).poisson(50, (64, 64)))
     command = ["predict", str(copied), str(copied.parent / "image.npy"), "--pixel-size-A", "0.35"]
     command += ["--no-likeness", "--out", str(copied.parent / "predictions")]

@@ -35,8 +35,7 @@ def test_an_infinity_is_read(path):
     assert checked_json.read(path) == {"ends": [-math.inf, math.inf]}
 
 
-@pytest.mark.parametrize("needed", [True, False])
-def test_every_changed_digit_is_found(path, needed):
+def test_every_changed_digit_is_found(path):
     checked_json.write(path, {"key": "0a1", "content": {"theta": [[0.125, -3.75e-05, 12]]}})
     text = path.read_text()
     digits = [place for place, character in enumerate(text) if character.isdigit()]
@@ -44,12 +43,11 @@ def test_every_changed_digit_is_found(path, needed):
     for place in digits:
         path.write_text(f"{text[:place]}{(int(text[place]) + 1) % 10}{text[place + 1 :]}")
         with pytest.raises(ValueError, match=r"does not match|Extra data|delimiter|double quotes"):
-            checked_json.read(path, needed)
+            checked_json.read(path)
 
 
-def test_a_file_without_a_checksum_is_read_if_none_is_needed(path):
+def test_a_file_without_a_checksum_is_damaged(path):
     path.write_text('{"a": 1}')
-    assert checked_json.read(path, needed=False) == {"a": 1}
     with pytest.raises(ValueError, match=r"^its checksum does not match its content$"):
         checked_json.read(path)
 
@@ -58,7 +56,7 @@ def test_a_file_without_a_checksum_is_read_if_none_is_needed(path):
 def test_another_content_is_damaged(path, text):
     path.write_text(text)
     with pytest.raises(ValueError, match=r"Expecting|no JSON object|brackets|does not match"):
-        checked_json.read(path, needed=False)
+        checked_json.read(path)
 
 
 def test_a_pipe_is_not_opened(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 from passband.storage import integrity, metadata
 
-ROOT = json.dumps({"attributes": {"kind": "table", "files": 1}})
+ROOT = json.dumps({"attributes": {"kind": "table", "files": 1, "format": integrity.FORMAT}})
 
 
 def packed(path, entries=(), compression=zipfile.ZIP_STORED):
@@ -31,6 +31,7 @@ def test_attributes_of_a_zip_file_and_of_a_folder(tmp_path):
     assert metadata.read_attributes(packed(tmp_path / "a.zip"))["kind"] == "table"
     (tmp_path / "a.zarr").mkdir()
     (tmp_path / "a.zarr/zarr.json").write_text(ROOT)
+    integrity.write_checksums(tmp_path / "a.zarr", [tmp_path / "a.zarr/zarr.json"])
     assert metadata.read_attributes(tmp_path / "a.zarr")["kind"] == "table"
 
 

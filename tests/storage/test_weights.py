@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +22,6 @@ from passband.storage import DamagedError, NewerError, StoreError
 from passband.storage import weights as files
 from passband.storage.weights import EpochRecord, Part, conditions_in, load_parts, save_parts
 
-ROOT = Path(__file__).parents[2]
 NAME = "compact-w4-d2"
 
 
@@ -76,10 +74,10 @@ def test_file_is_plain_safetensors(tmp_path, weights):
             "recipe_digest": '"x"',
             "best": f'{{"0": {{{row}, "3": {{{row}}}',
             "history": f'[{{"replica": 0, {row}, {{"replica": 3, {row}]',
-            "stacked": "false",
+            "vectorized": "false",
             "study": '"smallest"',
             "passband_version": '"0.1.0"',
-            "format": "1",
+            "format": "2",
         }
         assert torch.equal(file.get_tensor("3/head.bias"), weights[3]["head.bias"])
 
@@ -147,7 +145,7 @@ def test_a_key_that_is_no_tensor_of_the_network_is_named(tmp_path, weights, key)
 
 def test_a_file_without_tensors_is_named(tmp_path):
     path = tmp_path / "net.safetensors"
-    files.write({}, path, {"context": "x"})
+    files.write({}, path, {"recipe": "x"})
     with pytest.raises(DamagedError, match="it has no tensors"):
         files.load(path)
 
@@ -157,23 +155,24 @@ def test_a_newer_format_is_refused_and_nothing_is_compared_with_the_version(
 ):
     path = tmp_path / "net.safetensors"
     with monkeypatch.context() as patch:
-        patch.setattr(files, "FORMAT", 2)
+        patch.setattr(files, "FORMAT", 3)
         files.save(weights, path, weights_metadata())
     written = path.read_bytes()
     for look in (files.load, load_parts):
-        with pytest.raises(NewerError, match=re.escape(f"{path}: its format is 2, and this")):
+        with pytest.raises(NewerError, match=re.escape(f"{path}: its format is 3, and this")):
             look(path)
     assert path.read_bytes() == written
     files.save(weights, path, weights_metadata(provenance={"passband_version": "99.0"}))
     assert same(files.load(path)[0][0], weights[0])
 
 
-def test_a_file_without_a_format_is_of_the_first(tmp_path, weights):
+def test_a_file_without_a_format_is_refused(tmp_path, weights):
     path = tmp_path / "net.safetensors"
     tensors = {"0/head.bias": weights[0]["head.bias"]}
     texts = {name: json.dumps(value) for name, value in weights_metadata().to_values().items()}
     save_file(tensors, path, texts | {"checksum": digest(texts, files.fingerprint({0: tensors}))})
-    assert list(files.load(path)[0][0]) == ["head.bias"]
+    with pytest.raises(DamagedError, match=r"it has no format: Passband 0\.2 and"):
+        files.load(path)
 
 
 # Fingerprint
@@ -231,7 +230,7 @@ def test_metadata_come_back_from_json():
     assert [row["val_loss"] for row in metadata.history_rows()] == [2.0, 1.0]
 
 
-@pytest.mark.parametrize("name", ["condition", "history", "best", "stacked", "recipe_digest"])
+@pytest.mark.parametrize("name", ["condition", "history", "best", "vectorized", "recipe_digest"])
 def test_metadata_without_a_value_are_named(tmp_path, weights, name):
     path = tmp_path / "net.safetensors"
     values = weights_metadata().to_values()

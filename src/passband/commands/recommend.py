@@ -101,10 +101,10 @@ def run(options: argparse.Namespace) -> int:
         results = find_study(options.study)
         report_many(results)
     from passband.reports import recommendation_text as reports
-    from passband.storage import integrity
+    from passband.results import published
 
     tested = results.tested(options.specimen)
-    if results.is_published and (remark := integrity.unchecked(results.folder)):
+    if results.is_published and (remark := published.unchecked(results.folder)):
         report_remark(remark)
     study = results.study
     _report_left_out(results, tested)

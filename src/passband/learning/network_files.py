@@ -15,7 +15,7 @@ from passband.learning import networks
 from passband.mixtures import Mixture, is_mixture
 from passband.network_id import NetworkId
 from passband.results import Results, layout, locate, published
-from passband.storage import DamagedError, integrity, json_text
+from passband.storage import DamagedError, json_text
 from passband.storage.weights import Part, WeightsMetadata, conditions_in, load_parts
 
 
@@ -83,8 +83,8 @@ class Network:
 
     @property
     def unchecked(self) -> str:
-        """See :func:`passband.storage.integrity.unchecked`; empty if it is not published."""
-        return integrity.unchecked(self.path.parent) if self.is_published else ""
+        """See :func:`passband.results.published.unchecked`; empty if it is not published."""
+        return published.unchecked(self.path.parent) if self.is_published else ""
 
     @cached_property
     def preparation(self) -> int:

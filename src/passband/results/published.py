@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 from passband import PassbandError
-from passband.storage import StoreError, integrity
+from passband.storage import StoreError, integrity, version_02
 
 #: The weights. Every published folder has this file.
 WEIGHTS = "weights.safetensors"
@@ -19,7 +19,7 @@ LIKENESS = "likeness.json"
 DESCRIPTION = "rdf.yaml"
 #: Version of the preparation of images that a folder's card describes. Version 1 takes no plane and
 #: no polynomial of degree 2 off, and divides only an image that is four times as wide as a training
-#: image by its background. Folders that state no version have version 1.
+#: image by its background.
 PREPARATION = 2
 #: The largest size of the description [bytes].
 _MOST_DESCRIPTION = 2**20
@@ -40,15 +40,20 @@ def preparation(folder: Path) -> int:
     try:
         integrity.check_regular(path)
         if path.stat().st_size > _MOST_DESCRIPTION:
-            return 1
+            return version_02.PREPARATION
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
         return int(found["config"]["passband"]["preparation"])
     except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError, StoreError):
-        return 1
+        return version_02.PREPARATION
 
 
 def check(folder: Path) -> None:
-    """Raise PassbandError if a file of a published folder was changed, or has no checksum."""
+    """Raise PassbandError if a file of a published folder was changed, or has no checksum.
+
+    Whoever changes a file may delete the list of checksums, see :func:`unchecked`.
+    """
+    if unchecked(folder):
+        return
     try:
         integrity.check_checksums(folder, (WEIGHTS, LIKENESS, STUDY, TABLE), MOST_BYTES)
     except (ValueError, OSError) as error:
@@ -56,3 +61,9 @@ def check(folder: Path) -> None:
             f"{folder}: {error}; copy the folder again, or delete {integrity.CHECKSUMS} if the "
             "change is yours"
         ) from None
+
+
+def unchecked(folder: Path) -> str:
+    """Return a line for a published folder without its list of checksums; empty for others."""
+    has = (folder / integrity.CHECKSUMS).exists()
+    return "" if has else f"{folder} has no {integrity.CHECKSUMS}, so its files are not checked"

@@ -31,12 +31,8 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
         beside.write_text(json.dumps(checked), encoding="utf-8")
 
 
-def read(path: Path, needed: bool = True) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
     """Return the object that :func:`write` wrote.
-
-    Args:
-        needed: Whether the file must have a checksum. Published files of earlier versions have
-            none.
 
     Raises:
         StoreError: If the path is a pipe or a device.
@@ -47,7 +43,6 @@ def read(path: Path, needed: bool = True) -> dict[str, Any]:
     content = json_text.read(path)
     if not isinstance(content, dict):
         raise ValueError("it is no JSON object")
-    checksum = content.pop(_CHECKSUM, None)
-    if (checksum is not None or needed) and checksum != digest(content):
+    if content.pop(_CHECKSUM, None) != digest(content):
         raise ValueError("its checksum does not match its content")
     return content

@@ -221,8 +221,7 @@ def _open(
                 raise ValueError(f"{number} of {expected} files")
         for name in ("files", "format"):  # they describe the store and not the data
             dataset.attrs.pop(name, None)
-        actual = dataset.attrs.get("kind", "something that Passband did not write")
-        if actual != kind:
+        if (actual := dataset.attrs.get("kind")) != kind:
             raise DamagedError(path, f"expected a store of {kind}, found {actual}")
         _check_names(dataset)
         # Until 0.2, first replicas could be tested under drawn microscopes too.

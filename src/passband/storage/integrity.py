@@ -12,11 +12,10 @@ from passband import PassbandError
 
 T = TypeVar("T")
 
-#: Version of the layout of stores and of weights files. A file that does not give the version of
-#: its layout has version 1. Increase the version when older code would read the files of newer code
-#: wrongly. A file with this version of the layout can be read, whichever version of Passband wrote
-#: the file.
-FORMAT = 1
+#: Version of the layout of stores and of weights files. Increase it when older code would read the
+#: files of newer code wrongly. A file with this version or an earlier one can be read, see
+#: :mod:`passband.storage.version_02`.
+FORMAT = 2
 
 #: The file with the SHA-256 digests of other files in its folder, in the format of ``sha256sum``.
 CHECKSUMS = "SHA256SUMS"
@@ -125,6 +124,8 @@ def check_format(path: str | Path, format: object) -> None:
         NewerError: If the version of the store's format is above :data:`FORMAT`.
         ValueError: If the version of the store's format is not an integer of 1 or more.
     """
+    if format is None:
+        raise ValueError("it has no format: Passband 0.2 and later versions did not write it")
     if isinstance(format, bool) or not isinstance(format, int) or format < 1:
         raise ValueError(f"its format is {format!r}")
     if format > FORMAT:
@@ -155,10 +156,9 @@ def write_checksums(folder: Path, files: Iterable[Path]) -> None:
 def check_checksums(
     folder: Path, needed: Iterable[str] = (), most_bytes: int | None = None
 ) -> None:
-    """Compare files with the list of digests in their folder, if there is one.
+    """Compare files with the list of digests in their folder.
 
-    Folders of earlier versions have no list. The list finds accidents. It is no signature:
-    whoever changes a file can change the list too.
+    The list finds accidents. It is no signature: whoever changes a file can change the list too.
 
     Args:
         needed: Files that must not be in the folder without being in the list.
@@ -166,10 +166,10 @@ def check_checksums(
 
     Raises:
         StoreError: See :func:`check_regular`.
-        ValueError, OSError: If a file, or the list, is damaged.
+        ValueError, OSError: If a file, or the list, is missing or damaged.
     """
     if not (folder / CHECKSUMS).exists():
-        return
+        raise ValueError(f"{CHECKSUMS} is missing")
     check_regular(folder / CHECKSUMS)
     with (folder / CHECKSUMS).open("rb") as file:
         content = file.read(_MOST_LISTED + 1)
@@ -193,12 +193,6 @@ def check_checksums(
             raise ValueError(f"{name} has {size / 1e6:,.0f} MB, must be at most {most}")
         if _sha256(folder / name) != digest:
             raise ValueError(f"{name} is damaged")
-
-
-def unchecked(folder: Path) -> str:
-    """Return a line for a folder of an earlier version, which has no list; empty for others."""
-    has = (folder / CHECKSUMS).exists()
-    return "" if has else f"{folder} has no {CHECKSUMS}, so its files are not checked"
 
 
 def _sha256(path: Path) -> str:

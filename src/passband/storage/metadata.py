@@ -57,7 +57,7 @@ def read_attributes(path: Path) -> dict[str, Any]:
         check_regular(path / "zarr.json")
         root = json_text.read(path / "zarr.json")
     attributes = dict(root.get("attributes", {}))
-    check_format(path, attributes.get("format", 1))
+    check_format(path, attributes.get("format"))
     if path.suffix != ".zip":
         check_checksums(path, most_bytes=json_text.MOST_BYTES)
     return attributes
@@ -162,11 +162,10 @@ def check_zip(path: Path, whole: bool) -> None:
     """
     with opened_zip(path) as archive:
         attributes = json_text.parse(read_entry(archive, "zarr.json")).get("attributes", {})
-        check_format(path, attributes.get("format", 1))
-        # Earlier versions of Passband did not write the number of files in a store.
+        check_format(path, attributes.get("format"))
         entries = archive.infolist()
         number = sum(not entry.is_dir() for entry in entries)
-        if (expected := attributes.get("files", number)) != number:
+        if (expected := attributes.get("files")) != number:
             raise ValueError(f"{number} of {expected} files")
         stored: Counter[str] = Counter()
         for entry in entries:

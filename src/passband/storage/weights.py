@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 
 from passband.groups import has_several
 from passband.seeds import digest
-from passband.storage import json_text
+from passband.storage import json_text, version_02
 from passband.storage.atomic import replacing
 from passband.storage.integrity import (
     FORMAT,
@@ -93,8 +93,7 @@ class WeightsMetadata:
         precision, device: The precision of the training, and the kind of device that the networks
             were trained on.
         recipe_digest: The digest of the networks' recipe, see :mod:`passband.store.recipe`.
-        vectorized: Whether the replicas were trained together by `torch.func.vmap`. In a weights
-            file, the name of this value is `stacked`.
+        vectorized: Whether the replicas were trained together by `torch.func.vmap`.
         best: For each replica, the epoch whose network weights are in the file.
         history: For each replica, all epochs of its training.
         provenance: All other metadata of the file, from
@@ -127,7 +126,7 @@ class WeightsMetadata:
             **{name: getattr(self, name) for name in _TEXTS},
             "best": {str(replica): asdict(record) for replica, record in self.best.items()},
             "history": self.history_rows(),
-            "stacked": self.vectorized,
+            "vectorized": self.vectorized,
             **self.provenance,
         }
 
@@ -140,8 +139,6 @@ class WeightsMetadata:
                 message names the value.
         """
         rest = dict(values)
-        if "context" in rest:  # written by Passband 0.2, which had other digests
-            rest["recipe_digest"] = rest.pop("context")
         try:
             texts = {name: rest.pop(name) for name in _TEXTS}
             for name, text in texts.items():
@@ -154,7 +151,7 @@ class WeightsMetadata:
             best = rest.pop("best")
             return cls(
                 **texts,
-                vectorized=rest.pop("stacked"),
+                vectorized=rest.pop("vectorized"),
                 best={int(replica): EpochRecord(**row) for replica, row in best.items()},
                 history={replica: tuple(records) for replica, records in history.items()},
                 provenance=rest,
@@ -268,8 +265,6 @@ def save_parts(parts: Mapping[str, Part], path: str | Path, provenance: Mapping)
             values = own
         else:
             values |= {name: own[name] for name in ("specimen", "architecture")}
-            # Earlier versions compare it, in addition to the checksum of the whole file.
-            own["checksum"] = digest(own, fingerprint(part.weights))
             values.setdefault("parts", {})[condition] = own
     with replacing(path) as beside:
         write(tensors, beside, {**values, **provenance})
@@ -322,7 +317,6 @@ def load_parts(path: str | Path, framework: str = "numpy") -> dict[str, Part]:
 
 def _part(tensors: Mapping[str, Tensor | np.ndarray], values: dict[str, object]) -> Part:
     """Return a training condition's weights and metadata from a file's content."""
-    values.pop("checksum", None)
     weights: dict[int, dict[str, Tensor | np.ndarray]] = {}
     for key, tensor in tensors.items():
         replica, _, name = key.partition("/")
@@ -389,13 +383,13 @@ def read(
                 for name, text in texts.items()
                 if name != "checksum"
             }
-            check_format(path, values.pop("format", 1))
+            check_format(path, values.get("format"))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         checksum = texts.pop("checksum", None)
         if checksum != digest(texts, fingerprint({0: tensors})):
             raise ValueError("its checksum does not match its content")
-        return tensors, values
-    except (SafetensorError, ValueError, TypeError, OSError) as error:
+        return tensors, version_02.weights(values)
+    except (SafetensorError, ValueError, TypeError, AttributeError, OSError) as error:
         if is_unreachable(error):
             raise UnreachableError(path, error) from None
         if not Path(path).exists():

@@ -15,6 +15,7 @@ from passband.micrographs.trust import trust
 from passband.micrographs.trust.likeness import DESCRIPTIONS
 from passband.micrographs.trust.trust import Assessment, Assessor, Own, Trust
 from passband.prediction.recommend.network_ranking import Dice
+from passband.storage import version_02
 
 PIXEL_A = 0.3
 
@@ -23,7 +24,7 @@ PIXEL_A = 0.3
 def trained(tmp_path_factory):
     """The networks of a published folder, and what is known about their images."""
     folder = extract(tmp_path_factory.mktemp("published"))
-    known = Trust.from_values(json.loads((folder / "likeness.json").read_text()))
+    known = Trust.from_values(version_02.likeness(folder / "likeness.json"))
     return open_networks(folder), known
 
 
@@ -236,8 +237,7 @@ def test_each_reason_is_named_and_alone(trained):
     assert (adapted.reasons, adapted.dice) == ((), None)
 
 
-def test_an_uneven_background_is_flagged_where_a_limit_is_known(trained):
-    """Files of earlier versions have no limit."""
+def test_an_uneven_background_is_flagged(trained):
     _, known = trained
     raw = {"confidence": 0.9, "agreement": 0.9, "symmetry": 0.99, "area": 0.2, "evenness": 0.5}
     raw |= dict.fromkeys(DESCRIPTIONS, 0.0)

@@ -150,8 +150,7 @@ class Trust(JsonValues):
 
     def __post_init__(self):
         require(self.networks, "there is no network")
-        # Files of earlier versions have no limit of the evenness.
-        require(self.limits.keys() - {"evenness"} == DESCRIPTIONS.keys(), "a limit is missing")
+        require(self.limits.keys() == {*DESCRIPTIONS, "evenness"}, "a limit is missing")
         require(np.isfinite(list(self.limits.values())).all(), "a limit is not finite")
         require("plain" in self.calibrations, "the calibration `plain` is missing")
 
@@ -179,7 +178,7 @@ class Trust(JsonValues):
         beyond = [name for name in DESCRIPTIONS if found[name] > self.limits[name]]
         reasons = [DESCRIPTIONS[name] for name in beyond]
         reasons += ["its small field"] * is_small
-        reasons += [UNEVEN] * (raw.get("evenness", 1.0) < self.limits.get("evenness", 0.0))
+        reasons += [UNEVEN] * (raw.get("evenness", 1.0) < self.limits["evenness"])
         dice = self.calibrations[kind].expected(self.own.dice, found, bool(reasons))
         if raw["area"] == 0:
             reasons.append("the lack of particles")
