@@ -110,20 +110,18 @@ WITHOUT_OWN = [
 
 @pytest.mark.parametrize("config", WITHOUT_OWN)
 def test_a_stored_configuration_makes_the_study_again(config):
-    """Earlier versions stored all keys, also those that the study's file did not have."""
     study = validate(config)
-    for content in (study.written(), study.model_dump(mode="json")):
-        found = validate_stored(json.loads(json.dumps(content)))
-        assert found.model_dump() == study.model_dump()
-        assert found.digest == study.digest
-        assert found.written() == study.written()
-        assert found.train_ids == study.train_ids
+    found = validate_stored(json.loads(json.dumps(study.written())))
+    assert found.model_dump() == study.model_dump()
+    assert found.digest == study.digest
+    assert found.written() == study.written()
+    assert found.train_ids == study.train_ids
 
 
 def test_a_written_key_of_a_stored_configuration_stays():
     config = {"grid": {"energy_kev": [100, 200]}, "microscope": {"energy_kev": 200.0}}
     study = validate(config)
-    assert validate_stored(study.model_dump(mode="json")) == study
+    assert validate_stored(study.written()) == study
     with pytest.raises(ConfigError, match="energy_kev = 200: is not a value of the axis"):
         validate_stored(config | {"grid": {"energy_kev": [100]}})
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from bare_stores import write_bare
 
 from passband import PassbandError, cli, repository
 from passband.config import ConfigError, load, validate
@@ -120,11 +121,11 @@ def test_results_in_the_studys_own_folder_are_found_from_outside():
 def test_results_without_a_study_file_name_their_study():
     study = load("studies/mine.yaml")
     Path("studies/mine.yaml").unlink()
-    table = Path("results/gold/table.zarr/zarr.json")
-    table.parent.mkdir(parents=True)
+    table = Path("results/gold/table.zarr")
+    table.mkdir(parents=True)
     with pytest.raises(PassbandError, match="the results do not name their study"):
         pair("gold")
-    table.write_text(json.dumps({"attributes": {"configuration": study.model_dump_json()}}))
+    write_bare(table, configuration=study.model_dump_json())
     assert pair("gold") == (study, Path("results/gold"))
 
 
@@ -136,12 +137,11 @@ def test_passbands_own_studies_have_their_names_in_every_folder():
     Path("studies/pilot.yaml").write_text("study: {name: pilot, seed: 7}\n")
     assert pair("pilot")[0].study.seed == 7
     Path("studies/pilot.yaml").unlink()
-    table = Path("results/pilot/table.zarr/zarr.json")
-    table.parent.mkdir(parents=True)
-    table.write_text(json.dumps({"attributes": {"configuration": load(pilot).model_dump_json()}}))
+    table = Path("results/pilot/table.zarr")
+    write_bare(table, configuration=load(pilot).model_dump_json())
     assert place("pilot") == (pilot, Path())
     other = validate({"study": {"name": "pilot", "seed": 7}})
-    table.write_text(json.dumps({"attributes": {"configuration": other.model_dump_json()}}))
+    write_bare(table, configuration=other.model_dump_json())
     assert pair("pilot") == (other, Path("results/pilot"))
     with pytest.raises(PassbandError, match="no file has a study of this name"):
         place("pilot")
@@ -149,11 +149,8 @@ def test_passbands_own_studies_have_their_names_in_every_folder():
 
 def test_results_name_their_study_if_an_axis_leaves_out_its_own_value():
     study = validate({"study": {"name": "old"}, "grid": {"energy_kev": [200]}})
-    table = Path("results/old/table.zarr/zarr.json")
-    table.parent.mkdir(parents=True)
-    for content in (study.model_dump(), study.written()):
-        table.write_text(json.dumps({"attributes": {"configuration": json.dumps(content)}}))
-        assert pair("old") == (study, Path("results/old"))
+    write_bare("results/old/table.zarr", configuration=json.dumps(study.written()))
+    assert pair("old") == (study, Path("results/old"))
 
 
 @pytest.mark.parametrize(
@@ -179,9 +176,7 @@ def test_results_of_a_name_that_the_study_has_not_any_more_are_refused(
     Path("config.yaml").write_text(json.dumps(study))
     study["specimens"] = {"gold": {}}
     study["training"] = {"architectures": ["compact-w4-d2"], "epochs": 1}
-    Path(f"results/demo/{store}").mkdir()
-    attributes = {"attributes": {"configuration": json.dumps(study)}}
-    Path(f"results/demo/{store}/zarr.json").write_text(json.dumps(attributes))
+    write_bare(f"results/demo/{store}", configuration=json.dumps(study))
     Results.find("demo").existing()
     new = "silver" if key == "specimens" else "compact-w6-d2"
     Path("config.yaml").write_text(Path("config.yaml").read_text().replace(own, new))
@@ -318,9 +313,7 @@ def test_a_new_study_must_not_have_what_people_read_differently(grid, says):
     assert line.startswith(f"new.yaml: {says}")
     assert "\n" not in line
     stored = load("new.yaml").written()
-    table = Path("results/new/table.zarr/zarr.json")
-    table.parent.mkdir(parents=True)
-    table.write_text(json.dumps({"attributes": {"configuration": json.dumps(stored)}}))
+    write_bare("results/new/table.zarr", configuration=json.dumps(stored))
     assert place("new.yaml") == (Path("new.yaml"), Path())
     assert Results.find("new").study.train_ids == Results.find("new.yaml").study.train_ids
 

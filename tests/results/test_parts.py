@@ -3,10 +3,10 @@
 import json
 import os
 import re
-import zipfile
 from pathlib import Path
 
 import pytest
+from bare_stores import write_bare
 
 from passband import PassbandError, cli
 from passband.config import validate
@@ -21,19 +21,9 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def attributes(config, **more):
-    return {"configuration": json.dumps(validate(config).written()), **more}
-
-
 def write(name, config=BASE, **more):
     """Write the attributes of a table of results, in a folder or in a zip file."""
-    path, text = Path(name), json.dumps({"attributes": attributes(config, **more)})
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("zarr.json", text)
-    else:
-        path.mkdir(parents=True)
-        (path / "zarr.json").write_text(text)
+    write_bare(name, **{"configuration": json.dumps(validate(config).written()), **more})
     return name
 
 
@@ -50,10 +40,8 @@ def test_a_part_is_found_by_its_results_its_table_and_its_packed_file():
 
 def test_what_is_no_part_is_named_in_one_line():
     Path("results/empty").mkdir(parents=True)
-    write("none.zarr")
-    Path("none.zarr/zarr.json").write_text(json.dumps({"attributes": {}}))
-    Path("text.zarr").mkdir()
-    Path("text.zarr/zarr.json").write_text(json.dumps({"attributes": {"configuration": "[1]"}}))
+    write_bare("none.zarr")
+    write_bare("text.zarr", configuration="[1]")
     Path("broken.zarr.zip").write_bytes(b"no zip")
     os.mkfifo("pipe.zarr.zip")
     Path("published").mkdir()

@@ -280,7 +280,7 @@ def _study(
         raise PassbandError("the parts have networks of mixtures only; give a part with conditions")
     replicas = max(key.replica for key in keys) + 1
     architectures = list(dict.fromkeys(key.architecture for key in keys))
-    given = first.model_dump(mode="json")
+    given = first.written()
     sizes = len({key.specimen for key in keys}), len(architectures), len(ids)
     given["study"] |= {
         "name": name,

@@ -13,11 +13,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import ValidationError
 
-from passband.axes import AXES, FURTHER_AXES
+from passband.axes import AXES
 from passband.config import removed_keys
-from passband.config.base import Block, block_of, blocks_of, number_hint, remove, short
+from passband.config.base import Block, block_of, blocks_of, number_hint, short
 from passband.config.grid_blocks import Range
-from passband.config.microscope import Microscope
 from passband.config.specimen import Specimen
 from passband.config.study import Study
 from passband.config.study_file import ConfigError, change, dotted, read
@@ -60,18 +59,8 @@ def validate_stored(config: dict, source: str = "config") -> Study:
     """Return the study whose configuration is stored with results, see :func:`validate`.
 
     Removed keys are dropped, whatever their values.
-    Earlier versions also stored the defaults of keys that the study's file did not have. If it is
-    the key of a further axis that leaves the default out, :func:`validate` would refuse it. Such
-    keys are removed, which leaves the study the same.
     """
     config, _ = removed_keys.drop(config)
-    specimens = config.get("specimens")
-    for axis in FURTHER_AXES.values():
-        if axis.block == "microscope":
-            remove(config.get("microscope"), axis.path, Microscope().at(axis.path))
-        elif isinstance(specimens, dict):
-            for specimen in specimens.values():
-                remove(specimen, axis.path, Specimen().at(axis.path))
     return validate(config, source)
 
 

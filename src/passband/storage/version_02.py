@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from passband.storage import checked_json, json_text
-from passband.storage.integrity import check_regular
+from passband.storage.integrity import CHECKSUMS, check_regular
 
 #: The format of stores and of files of weights that 0.2 wrote.
 _FORMAT = 1
@@ -41,6 +41,11 @@ def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         _NAMES.get(name, name): value for name, value in values.items() if name != "checksum"
     }
+
+
+def is_unlisted(folder: Path, format: int) -> bool:
+    """Return whether the folder of a store is one of the first of 0.2, without checksums."""
+    return format == _FORMAT and not (folder / CHECKSUMS).exists()
 
 
 def likeness(path: Path) -> dict[str, Any]:
