@@ -339,14 +339,14 @@ def test_job_keeps_another_jobs_store_of_the_same_inputs(log, tmp_path):
 def test_store_of_a_newer_format_is_kept(log, tmp_path, capsys, monkeypatch):
     path = tmp_path / "a.zarr.zip"
     with monkeypatch.context() as patch:
-        patch.setattr(integrity, "FORMAT", 2)
+        patch.setattr(integrity, "FORMAT", 3)
         datasets.write(
             xr.Dataset({"a": ("x", [1, 2])}), path, datasets.WAVES, {"recipe_digest": "c"}
         )
     with pytest.raises(SystemExit), jobs.job("simulate", log, 1, CONFIG):
         files.has_digest(path, datasets.WAVES, "c")
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"error: simulate: {path}: its format is 2, and this Passband reads up to 1" in line
+    assert f"error: simulate: {path}: its format is 3, and this Passband reads up to 2" in line
     assert path.exists()
 
 

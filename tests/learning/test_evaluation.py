@@ -261,9 +261,9 @@ def test_only_specimens_of_the_same_context_are_known(
 def test_a_record_of_a_newer_format_is_not_written_over(tmp_path, record, monkeypatch):
     path = tmp_path / "record.zarr.zip"
     with monkeypatch.context() as patch:
-        patch.setattr(integrity, "FORMAT", 2)
+        patch.setattr(integrity, "FORMAT", 3)
         datasets.write(record, path, datasets.RECORD, {"contexts": json.dumps({"gold": "x"})})
-    with pytest.raises(NewerError, match="its format is 2"):
+    with pytest.raises(NewerError, match="its format is 3"):
         records.read(path)
 
 

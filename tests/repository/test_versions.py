@@ -36,4 +36,4 @@ def test_the_page_has_the_number_and_the_files_of_every_stage():
 
 
 def test_the_page_has_the_format():
-    assert f"is {integrity.FORMAT}; a file without a number counts as 1" in " ".join(PAGE.split())
+    assert f"published folders](publish.md), is {integrity.FORMAT}" in " ".join(PAGE.split())

@@ -29,7 +29,7 @@ def values_in(path):
 
 
 @pytest.mark.parametrize("archive", ["finished", "grouped"])
-def test_weights_of_02_are_written_again_with_one_other_name(tmp_path, archive):
+def test_weights_of_02_are_written_again_with_two_other_names(tmp_path, archive):
     before, after = tmp_path / "before.safetensors", tmp_path / "after.safetensors"
     contents = members(archive, ".safetensors")
     for content in contents:
@@ -41,6 +41,7 @@ def test_weights_of_02_are_written_again_with_one_other_name(tmp_path, archive):
         for values in old.get("parts", {"": old}).values():
             values.pop("checksum", None)  # of each part of several
             values["vectorized"] = values.pop("stacked")
+            values["recipe_digest"] = values.pop("context")
         assert old == new
         again = weights.load_parts(after)
         for id, part in parts.items():

@@ -76,9 +76,9 @@ def test_weights_of_something_else_are_no_state(tmp_path):
 
 def test_a_state_of_a_newer_format_is_refused_and_left(path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(weights, "FORMAT", 2)
+        patch.setattr(weights, "FORMAT", 3)
         checkpoints.save(path, "context", TENSORS, PROGRESS)
-    with pytest.raises(NewerError, match="its format is 2"):
+    with pytest.raises(NewerError, match="its format is 3"):
         checkpoints.load(path, "context")
     assert path.exists()
 

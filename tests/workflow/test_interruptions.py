@@ -220,11 +220,11 @@ def test_a_result_of_the_job_that_took_over_is_kept(finished, tmp_path, monkeypa
     cached = results / f"store/networks/{CELLS[0]}.safetensors"
     weights, metadata = load_weights(place.folder / networks[0])
     with monkeypatch.context() as patch:
-        patch.setattr("passband.storage.weights.FORMAT", 2)
+        patch.setattr("passband.storage.weights.FORMAT", 3)
         save_weights(weights, cached, metadata)
     newer = cached.read_bytes()
     printed = place.run(networks[0], "--forcerun", "train", **options, fails=True)
-    assert re.search(r"error: train .*: results/smallest/store/\S+: its format is 2,", printed)
+    assert re.search(r"error: train .*: results/smallest/store/\S+: its format is 3,", printed)
     assert "Traceback" not in printed
     assert cached.read_bytes() == newer
 

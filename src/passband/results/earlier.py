@@ -15,13 +15,11 @@ from pathlib import Path
 
 from passband import PassbandError
 from passband.results import layout
-from passband.storage import integrity, metadata
+from passband.storage import integrity, metadata, version_02
 
 #: The folder that every job of 0.2 made. It is renamed last when a folder is taken over, so a
 #: folder that has it is that of 0.2, whatever else is in it.
 CACHE = "cache"
-#: The format of all files that 0.2 wrote.
-FORMAT = 1
 #: The folder inside a study's that has all of it after ``passband run --adopt``.
 KEPT = "0.2"
 #: What 0.2 wrote into a folder of results, apart from :data:`CACHE`.
@@ -61,7 +59,7 @@ def is_earlier(folder: Path) -> bool:
     if any((folder / layout.STORE / name).exists() for name in ("waves", layout.NETWORKS)):
         return False
     # Somebody has deleted the folder `cache`, or this version has made nothing yet.
-    return next((format == FORMAT for format in _formats(folder)), False)
+    return next((format == version_02.FORMAT for format in _formats(folder)), False)
 
 
 def put_away(folder: Path) -> None:

@@ -13,7 +13,7 @@ from passband.storage import checked_json, json_text
 from passband.storage.integrity import CHECKSUMS, check_regular
 
 #: The format of stores and of files of weights that 0.2 wrote.
-_FORMAT = 1
+FORMAT = 1
 
 #: Names of values of a file of weights, with those of this version.
 _NAMES = {"stacked": "vectorized", "context": "recipe_digest"}
@@ -29,7 +29,7 @@ def weights(values: Mapping[str, Any]) -> dict[str, Any]:
     Each part of several has a checksum of its own.
     """
     now = dict(values)
-    if now.pop("format") != _FORMAT:
+    if now.pop("format") != FORMAT:
         return now
     now = _renamed(now)
     if "parts" in now:
@@ -38,14 +38,12 @@ def weights(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        _NAMES.get(name, name): value for name, value in values.items() if name != "checksum"
-    }
+    return {_NAMES.get(name, name): value for name, value in values.items() if name != "checksum"}
 
 
 def is_unlisted(folder: Path, format: int) -> bool:
     """Return whether the folder of a store is one of the first of 0.2, without checksums."""
-    return format == _FORMAT and not (folder / CHECKSUMS).exists()
+    return format == FORMAT and not (folder / CHECKSUMS).exists()
 
 
 def likeness(path: Path) -> dict[str, Any]:
