@@ -10,15 +10,18 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
+from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 
 if TYPE_CHECKING:
     from passband.runs.run import Run
+    from passband.runs.study_jobs import Job
 
-__all__ = ["LogHandler"]
+__all__ = ["LogHandler", "LogHandlerSettings"]
 
 #: Beginnings of Snakemake's messages that repeat what the display shows.
 _REPEATED = ("At least one job did not complete", "Exiting because a job execution failed")
@@ -27,6 +30,13 @@ _STOPPING, _NOTHING = "Terminating processes on user request", "Nothing to be do
 #: Beginnings of Snakemake's messages about jobs that Ctrl-C has ended, and the signal's name, by
 #: which a message is known that comes before that of Snakemake itself.
 _STOPPED, _CTRL_C = ("RuleException", "WorkflowError"), "<Signals.SIGINT"
+
+
+@dataclass
+class LogHandlerSettings(LogHandlerSettingsBase):
+    """The options of this logger."""
+
+    why: bool = field(default=False, metadata={"help": "In a dry run, say why each job would run."})
 
 
 class LogHandler(LogHandlerBase):
@@ -44,7 +54,7 @@ class LogHandler(LogHandlerBase):
     needs_rulegraph = False
 
     def __post_init__(self) -> None:
-        self._run = self._display = self._out = None
+        self._run = self._display = self._out = self._reasons = None
         self._begun = self._stopping = self._broken = self._cluster = False
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -62,6 +72,8 @@ class LogHandler(LogHandlerBase):
         if self._display is not None:
             self._display.stop("stopped" if self._stopping else "")
             self._display = None
+        if self._reasons is not None:
+            self._explain()
         if self._out is not None:
             with suppress(OSError):
                 sys.stderr.flush()
@@ -85,6 +97,9 @@ class LogHandler(LogHandlerBase):
             self._list() if self.common_settings.dryrun else self._begin()
         elif event in (None, LogEvent.ERROR):
             self._message(record)
+        elif self._reasons is not None:
+            if event == LogEvent.JOB_INFO:
+                self._reasons.add(_job(record, now), str(record.reason or ""))
         elif self._display is not None:
             if event == LogEvent.JOB_INFO:
                 self._job_started(record, now)
@@ -130,6 +145,19 @@ class LogHandler(LogHandlerBase):
         if run.results is not None:
             whole = sum(number * run.planned(rule) for rule, number in run.expected.items())
             print(f"These jobs would run; they need about {duration(whole)} of one CPU core.")
+        if getattr(self.settings, "why", False):
+            from passband.runs.reasons import Reasons
+
+            self._reasons = Reasons()
+
+    def _explain(self) -> None:
+        """Print why the jobs of a dry run would run."""
+        from passband.console import escaped
+
+        reasons, self._reasons = self._reasons, None
+        print("\nWhy they would run:")
+        for line in reasons.lines():
+            print(f"  {escaped(line)}")
 
     def _message(self, record: logging.LogRecord) -> None:
         """Show what a user must know; all messages are in Snakemake's log file."""
@@ -151,12 +179,7 @@ class LogHandler(LogHandlerBase):
             print(text, file=self._out or usual, flush=True)
 
     def _job_started(self, record: logging.LogRecord, now: float) -> None:
-        from passband.runs.study_jobs import Job
-
-        outputs = [str(path) for path in record.output or ()]
-        wildcards = dict(record.wildcards or {})
-        job = Job(record.rule_name, _first(record.log), wildcards, outputs, since=now)
-        self._run.start(str(record.jobid), job)
+        self._run.start(str(record.jobid), _job(record, now))
 
     def _job_failed(self, record: logging.LogRecord, now: float) -> None:
         from passband import log_lines
@@ -167,6 +190,15 @@ class LogHandler(LogHandlerBase):
             self._run.running.pop(id, None)
         else:
             self._display.failure(self._run.fail(id, record.rule_name, log), now)
+
+
+def _job(record: logging.LogRecord, now: float) -> "Job":
+    """Return the job of an event that Snakemake sends when it starts, or would start, a job."""
+    from passband.runs.study_jobs import Job
+
+    outputs = [str(path) for path in record.output or ()]
+    wildcards = dict(record.wildcards or {})
+    return Job(record.rule_name, _first(record.log), wildcards, outputs, since=now)
 
 
 def _logfile() -> str:

@@ -39,6 +39,7 @@ def started(tmp_path, monkeypatch):
         ([STUDY, "--cores", "0"], "--cores = '0': must be a number above 0, or all"),
         ([STUDY, "--cores", "many"], "--cores = 'many': must be a number above 0, or all"),
         ([STUDY, "--profile", "none/x"], "--profile = 'none/x': must be one of"),
+        ([STUDY, "--why"], "--why: must be given together with --dry-run"),
     ],
 )
 def test_a_run_is_refused_in_one_line(started, capsys, words, says):
@@ -48,6 +49,12 @@ def test_a_run_is_refused_in_one_line(started, capsys, words, says):
     assert err.startswith(says)
     assert err.count("\n") == 1
     assert started == []
+
+
+def test_only_a_dry_run_that_is_asked_says_why(started):
+    for words, says in (([], False), (["--dry-run"], False), (["-n", "--why"], True)):
+        assert cli.main(["run", STUDY, *words]) == 0
+        assert ("--logger-passband-why" in started.pop()) == says
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,7 @@ INSTEAD = {
         "passband predict film.npy --pixel-size-A 0.4 --labels corrected.npy"
     ),
     "passband run demo": "passband run smallest --dry-run",
+    "passband run demo --dry-run --why": "passband run smallest --dry-run --why",
     "passband run mine": "passband run mine --dry-run",
     "passband run pilot": "passband run pilot --dry-run",
     "passband run mine --keep-going": "passband run mine --keep-going --dry-run",

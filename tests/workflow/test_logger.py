@@ -12,7 +12,7 @@ from workplace import SMALLEST
 
 import snakemake_logger_plugin_passband
 from passband.runs import display
-from snakemake_logger_plugin_passband import LogHandler
+from snakemake_logger_plugin_passband import LogHandler, LogHandlerSettings
 
 ID = "df+0005.00_cs+0001.200_ap016.00_ds000200.00"
 
@@ -28,8 +28,9 @@ def clock(monkeypatch):
 class Events:
     """Sends events to a handler as Snakemake does."""
 
-    def __init__(self, dryrun=False):
-        self.handler = LogHandler(SimpleNamespace(dryrun=dryrun), None)
+    def __init__(self, dryrun=False, why=False):
+        settings = LogHandlerSettings(why=why)
+        self.handler = LogHandler(SimpleNamespace(dryrun=dryrun), settings)
 
     def send(self, event=None, message=None, level=logging.INFO, **values):
         record = logging.LogRecord("snakemake", level, "", 0, message, None, None)
@@ -42,6 +43,7 @@ class Events:
 
     def start(self, id, rule, output=(), log=(), **wildcards):
         values = {"jobid": id, "rule_name": rule, "wildcards": wildcards}
+        values["reason"] = "Forced execution"
         self.send(LogEvent.JOB_INFO, **values, output=list(output), log=list(log))
 
     def finish(self, id):
@@ -126,6 +128,21 @@ def test_a_dry_run_lists_its_jobs_once(capsys):
     *rows, last = out.splitlines()
     assert [row.split() for row in rows] == [["train", "4"], ["figure_ctf", "1"], ["total", "5"]]
     assert last.startswith("These jobs would run; they need about ")
+
+
+def test_a_dry_run_says_why_if_it_is_asked(capsys):
+    words = ["Why they would run:", "  train: 2 jobs: an option forces it"]
+    for why, said in ((True, words), (False, [])):
+        events = Events(dryrun=True, why=why)
+        events.begin(train=2, all=1)
+        for id in (1, 2):
+            events.start(id, "train", specimen="gold", condition=ID)
+        events.start(0, "all")
+        events.begin(train=2, all=1)  # Snakemake sends the numbers twice
+        events.handler.close()
+        out, err = capsys.readouterr()
+        assert err == ""
+        assert out.partition("one CPU core.\n")[2].split("\n")[1:-1] == said
 
 
 def test_messages_that_matter_are_shown_and_others_are_not(capsys):

@@ -21,9 +21,9 @@ rule simulate:
     params:
         recipe=lambda wildcards: RECIPES.waves(
             wildcards.specimen, wildcards.split, wildcards.waves.rstrip("/")
-        ).digest,
-        structures=lambda wildcards: list(
-            wave_layout.structures_of_shard(STUDY, wildcards.split, wildcards.shard)
+        ).params,
+        structures=lambda wildcards: wave_layout.shard_params(
+            STUDY, wildcards.split, wildcards.shard
         ),
     script:
         "../scripts/simulate.py"

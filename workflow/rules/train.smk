@@ -24,6 +24,7 @@ rule train:
         mem_mb=lambda wildcards, attempt: TRAIN_MB[wildcards.architecture] * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
+        settings=RECIPES.training.params,
         recipes=lambda wildcards: [
             RECIPES.networks(wildcards.specimen, wildcards.architecture, id).digest
             for id in GROUPS[wildcards.condition]

@@ -44,6 +44,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         "-n", "--dry-run", action="store_true", help="only list the jobs that would run"
     )
     command.add_argument(
+        "--why", action="store_true", help="with --dry-run: say also why each job would run"
+    )
+    command.add_argument(
         "--adopt",
         action="store_true",
         help="first take over the exit waves and networks of a study that Passband 0.2 has made, "
@@ -108,6 +111,8 @@ def run(options: argparse.Namespace) -> int:
         raise PassbandError(
             "--set and --name: must be given together; the changed study has a name of its own"
         )
+    if options.why and not options.dry_run:
+        raise PassbandError("--why: must be given together with --dry-run, which runs no job")
     # Snakemake reports the remarks, so they are not reported twice.
     results = find_study(
         options.study, lambda remark: None, True, options.changes, options.name or ""
@@ -120,7 +125,8 @@ def run(options: argparse.Namespace) -> int:
         adopt(options, results)
         if options.dry_run:
             return 0
-    words = [*(["--dry-run"] if options.dry_run else []), *options.for_snakemake]
+    words = ["--dry-run"] * options.dry_run + ["--logger-passband-why"] * options.why
+    words += options.for_snakemake
     # Told to stop earlier, too, Snakemake would make everything. No explorer is made then, anyway.
     stops = any(word.partition("=")[0] in ("--until", "-U") for word in words)
     if options.no_explorer and not stops:

@@ -66,3 +66,9 @@ def structures_of_shard(study: Study, split: str, shard: str) -> range:
     first = int(shard) * study.study.structures_per_shard
     number = getattr(study.study.structures, split)
     return range(first, min(first + study.study.structures_per_shard, number))
+
+
+def shard_params(study: Study, split: str, shard: str) -> dict[str, str]:
+    """Return the param of a rule that says which structures are in a shard."""
+    structures = structures_of_shard(study, split, shard)
+    return {f"study.structures.{split}": f"structures {structures[0]} to {structures[-1]}"}

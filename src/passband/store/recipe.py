@@ -66,6 +66,15 @@ class Recipe:
         return list(found)
 
     @property
+    def params(self) -> dict[str, Any]:
+        """The leaves and the stage's number, as a param of a rule.
+
+        If a job runs since this param has changed, Snakemake's reason has both values, from which
+        `passband run --dry-run --why` says which leaves have changed.
+        """
+        return {f"stage {self.stage}": self.number, **self.leaves}
+
+    @property
     def text(self) -> str:
         """The recipe as JSON, for the attributes of a file."""
         return json.dumps(self._values())
@@ -132,7 +141,7 @@ class Recipes:
         waves = wave_set_of(condition)
         inputs = {split: self.waves(specimen, split, waves) for split in ("train", "val")}
         leaves = {"specimen": specimen, "architecture": architecture, "condition": condition}
-        return Recipe("train", leaves, {"settings": self._training, **inputs})
+        return Recipe("train", leaves, {"settings": self.training, **inputs})
 
     def results(self, test_specimen: str, waves: str = "") -> Recipe:
         """Return the recipe of results on the test structures of a specimen, of any network.
@@ -142,12 +151,13 @@ class Recipes:
         """
         key = test_specimen, waves
         if key not in self._results:
-            inputs = {"settings": self._testing, "test": self.waves(test_specimen, "test", waves)}
+            inputs = {"settings": self.testing, "test": self.waves(test_specimen, "test", waves)}
             self._results[key] = Recipe("evaluate", {"test specimen": test_specimen}, inputs)
         return self._results[key]
 
     @cached_property
-    def _training(self) -> Recipe:
+    def training(self) -> Recipe:
+        """What all networks of the study depend on, apart from exit waves."""
         study = self._study
         numbers = {name: getattr(study.study.structures, name) for name in ("train", "val")}
         return Recipe(
@@ -155,7 +165,8 @@ class Recipes:
         )
 
     @cached_property
-    def _testing(self) -> Recipe:
+    def testing(self) -> Recipe:
+        """What all results of networks depend on, apart from exit waves."""
         return Recipe("evaluate", _settings(self._study, test=self._study.study.structures.test))
 
 
