@@ -79,7 +79,7 @@ class Case:
 
     def settings(self, **changes) -> Training:
         given = {"architectures": [self.architecture], "epochs": self.epochs, "batch_size": 8}
-        return Training(**given | {"compile": "never"} | changes)
+        return Training(**given | changes)
 
 
 def make_waves(case: Case, folder: Path) -> dict[str, str]:

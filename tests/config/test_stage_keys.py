@@ -72,8 +72,6 @@ TRAINING = {
     "noise": "fresh",
     "augment": True,
     "precision": "auto",
-    "replicas_together": "auto",
-    "compile": "auto",
 }
 GOLD = {
     "material": "Au",
@@ -106,7 +104,7 @@ def params(study: Study) -> list[dict]:
         microscope.imaging_params(),
         microscope.transfer_params(),
         microscope.lens_params(),
-        study.training.params(study.study.replicas_per_job),
+        study.training.params(),
         *(specimen.params() for specimen in study.specimens.values()),
     ]
 
@@ -115,7 +113,7 @@ def test_params_of_the_smallest_study_are_those_of_its_results():
     expected = [EXIT_WAVES, IMAGING, TRANSFER, LENS, TRAINING, GOLD]
     assert params(SMALLEST) == expected
     assert [list(block) for block in params(SMALLEST)] == [list(block) for block in expected]
-    assert SMALLEST.digest == "2f0d322356db9727"
+    assert SMALLEST.digest == "60cda9ab5a3eeaf6"
 
 
 def test_exit_waves_depend_on_the_pixel_of_multislice_and_images_do_not():
@@ -182,20 +180,19 @@ def test_aberrations_matter_to_the_lens():
         ({"schedule": "exponential"}, {"decay"}, set()),
         ({"schedule": "cosine"}, set(), set()),
         ({"recipe": "group-2024"}, {"decay"}, set()),
-        ({"architectures": ["unet-resnet18"], "save_every_s": 7.0}, set(), set()),
+        ({"architectures": ["unet-resnet18"]}, set(), set()),
     ],
 )
 def test_keys_of_the_training_matter_where_they_are_used(changes, more, fewer):
-    given = set(Training(**changes).params(1))
-    assert given - set(Training().params(1)) == more
-    assert set(Training().params(1)) - given == fewer
-    assert set(Training().params(2)) - set(Training().params(1)) == {"replicas_together"}
+    given = set(Training(**changes).params())
+    assert given - set(Training().params()) == more
+    assert set(Training().params()) - given == fewer
 
 
-def test_saving_and_other_architectures_train_nothing_again():
-    others = Training(architectures=["unet-resnet18"], save_every_s=7.0)
-    assert others.params(2) == Training().params(2)
-    assert Training(epochs=3).params(2) != Training().params(2)
+def test_other_architectures_train_nothing_again():
+    others = Training(architectures=["unet-resnet18"])
+    assert others.params() == Training().params()
+    assert Training(epochs=3).params() != Training().params()
 
 
 def test_whether_networks_are_trained_on_a_specimen_does_not_matter_to_its_exit_waves():
@@ -289,7 +286,7 @@ def test_a_key_added_later_counts_where_it_is_set(changes, stages):
     pairs = zip(params(study), params(SMALLEST), strict=True)
     assert {k for k, (now, before) in enumerate(pairs) if now != before} == stages
     # Jobs read the blocks' values from the params.
-    assert type(study.training)(**study.training.params(2)).params(2) == study.training.params(2)
+    assert type(study.training)(**study.training.params()).params() == study.training.params()
 
 
 def test_a_key_that_a_rule_has_by_itself_is_no_param_at_its_default():

@@ -260,8 +260,6 @@ BAD = [
     ("training.recipe", "group-2023", "must be 'none' or 'group-2024'"),
     ("training.recipe", ["none"], "training.recipe = ['none']: must be 'none' or 'group-2024'"),
     ("training.momentum", 1.0, "must be a number at least 0 and below 1"),
-    ("training.replicas_together", True, "must be 'auto', 'always' or 'never'"),
-    ("training.compile", "yes", "must be 'auto', 'always' or 'never'"),
     ("training.precision", "float64", "must be 'auto', 'float32', 'bfloat16' or 'float16'"),
     (
         "training",

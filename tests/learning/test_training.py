@@ -50,11 +50,10 @@ def fit(camera, splits, condition):
     ``fit(seed)`` trains one network, and ``fit({replica: seed, …})`` trains several networks.
     """
 
-    def train(seeds=1, options=None, **changes):
+    def train(seeds=1, options=None, *, together=None, **changes):
         many = seeds if isinstance(seeds, dict) else {0: seeds}
-        made = training.train(
-            NAME, camera, splits, condition, settings(**changes), many, **(options or {})
-        )
+        options = {"together": together} | (options or {})
+        made = training.train(NAME, camera, splits, condition, settings(**changes), many, **options)
         return made if isinstance(seeds, dict) else made[0]
 
     return train
@@ -105,7 +104,7 @@ def test_another_seed_trains_another_network(fit):
     assert not same(fit(1, epochs=1).weights, fit(2, epochs=1).weights)
 
 
-@pytest.mark.parametrize("together", ["never", "always"])
+@pytest.mark.parametrize("together", [False, True])
 def test_images_are_formed_once_for_all_replicas_and_epochs(fit, monkeypatch, together):
     formed = []
     intensities = Acquisition.intensities
@@ -115,7 +114,7 @@ def test_images_are_formed_once_for_all_replicas_and_epochs(fit, monkeypatch, to
         return intensities(self, split, condition, draw, chunk)
 
     monkeypatch.setattr(Acquisition, "intensities", record)
-    made = fit({0: 1, 1: 2}, epochs=3, replicas_together=together)
+    made = fit({0: 1, 1: 2}, epochs=3, together=together)
     assert formed == [("train", 10), ("val", 6)]
     for trained in made.values():
         assert [row.epoch for row in trained.history] == [0, 1, 2]
@@ -147,9 +146,8 @@ def test_images_go_by_the_replica_and_not_by_the_architecture(
     camera, splits, condition, monkeypatch
 ):
     def seen(name, seeds):
-        how = settings(epochs=2, replicas_together="never")
-        run = (name, camera, splits, condition, how, seeds)
-        return shown(monkeypatch, lambda: training.train(*run))
+        run = (name, camera, splits, condition, settings(epochs=2), seeds)
+        return shown(monkeypatch, lambda: training.train(*run, together=False))
 
     one, other = seen(NAME, {0: 1, 3: 2}), seen("compact-w2-d1", {0: 5, 3: 6})
     assert one == other
@@ -179,7 +177,7 @@ def test_every_step_and_validation_is_lightnings(fit, monkeypatch):
 
     monkeypatch.setattr(Learner, "step", stepped)
     monkeypatch.setattr(Learner, "validate", validated)
-    fit({0: 1, 3: 2}, epochs=2, replicas_together="never")
+    fit({0: 1, 3: 2}, epochs=2, together=False)
     epoch = [(name, n) for name in ("replica 0", "replica 3") for n in (4, 4, 2)]
     epoch += [(name, "validated", 6) for name in ("replica 0", "replica 3")]
     assert seen == epoch * 2
@@ -258,7 +256,7 @@ def test_patience_ends_training(fit, monkeypatch):
     monkeypatch.setattr(
         learner, "loss", lambda logits, *_: logits.float().mean((1, 2, 3, 4)) * 0 + 1
     )
-    made = fit({0: 1, 1: 2}, epochs=9, patience=3, replicas_together="never")
+    made = fit({0: 1, 1: 2}, epochs=9, patience=3, together=False)
     assert [len(trained.history) for trained in made.values()] == [4, 4]
     assert made[0].best.epoch == 0
 
@@ -267,7 +265,7 @@ def test_patience_ends_training(fit, monkeypatch):
 
 
 def test_replicas_one_after_another_equal_single_replicas_exactly(fit):
-    many = fit({0: 1, 7: 2}, replicas_together="never")
+    many = fit({0: 1, 7: 2}, together=False)
     assert list(many) == [0, 7]
     for replica, network_seed in ((0, 1), (7, 2)):
         alone = fit({replica: network_seed})
@@ -278,7 +276,7 @@ def test_replicas_one_after_another_equal_single_replicas_exactly(fit):
 def test_compiled_replicas_together_equal_replicas_alone_exactly(fit, monkeypatch):
     monkeypatch.setattr(training, "_step_time_ratio", lambda *_: pytest.fail("timed"))
     together = fit({0: 1, 7: 2})
-    apart = fit({0: 1, 7: 2}, replicas_together="never")
+    apart = fit({0: 1, 7: 2}, together=False)
     assert alike(together, apart)
     assert [network.vectorized for network in together.values()] == [True, True]
     assert [network.vectorized for network in apart.values()] == [False, False]
@@ -294,7 +292,7 @@ def test_choice_goes_by_the_clock_with_a_margin(fit, monkeypatch, caplog, ratio,
     assert [trained.vectorized for trained in made.values()] == [stacked, stacked]
     words = "vectorized" if stacked else "one after another"
     assert f"replicas: {words}; a vectorized step takes {ratio:.2f} of the time" in caplog.text
-    always = fit({0: 1, 1: 2}, epochs=1, replicas_together="always" if stacked else "never")
+    always = fit({0: 1, 1: 2}, epochs=1, together=stacked)
     assert alike(made, always)  # what was timed leaves no trace
 
 
@@ -317,7 +315,7 @@ def test_short_trainings_and_single_networks_are_not_timed(fit, monkeypatch):
     assert not fit({0: 1, 1: 2}, epochs=1)[0].vectorized
     monkeypatch.setattr(training, "WORTH_TIMING", 1)
     assert not fit(1, epochs=1).vectorized
-    assert not fit({0: 1, 1: 2}, epochs=1, replicas_together="never")[0].vectorized
+    assert not fit({0: 1, 1: 2}, epochs=1, together=False)[0].vectorized
 
 
 def test_replicas_that_cannot_be_vectorized_are_trained_one_after_another(fit, monkeypatch, caplog):
@@ -331,9 +329,6 @@ def test_replicas_that_cannot_be_vectorized_are_trained_one_after_another(fit, m
     monkeypatch.setattr("passband.learning.vectorized.VectorizedNetworks.forward", fail)
     assert not fit({0: 1, 1: 2}, epochs=1)[1].vectorized
     assert "one after another, since they cannot be vectorized: called random" in caplog.text
-    with pytest.raises(PassbandError, match="replicas_together = 'always': these") as error:
-        fit({0: 1, 1: 2}, epochs=1, replicas_together="always")
-    assert "\n" not in str(error.value)
 
 
 # Interruptions
@@ -352,16 +347,16 @@ class After(StopCondition):
         return "the test" if self.ticks <= 0 else ""
 
 
-@pytest.mark.parametrize("together", [pytest.param("never", marks=pytest.mark.slow), "always"])
+@pytest.mark.parametrize("together", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_training_stopped_at_every_step_ends_with_the_same_bits(fit, tmp_path, together):
     seeds = {0: 1, 1: 2}
-    through = fit(seeds, replicas_together=together)
+    through = fit(seeds, together=together)
     for ticks in (1, 3):
         attempts = 1
         while True:
             options = {"folder": tmp_path, "context": "x", "stop": After(ticks)}
             try:
-                done = fit(seeds, options, replicas_together=together)
+                done = fit(seeds, options, together=together)
                 break
             except StoppedError:
                 attempts += 1
@@ -383,9 +378,10 @@ def test_spread_images_go_on_where_memory_has_become_short(
     camera = Acquisition.from_microscope(
         microscope.model_copy(update={"spread": spread}), "zscore", torch.device("cpu")
     )
-    how = settings(noise=noise, replicas_together="never", epochs=2)
+    how = settings(noise=noise, epochs=2)
 
     def run(seeds, **options):
+        options = {"together": False} | options
         return training.train(NAME, camera, splits, condition, how, seeds, **options)
 
     through = run({1: 1, 2: 2})
@@ -597,12 +593,10 @@ def attempt(folder, together, kill_at, moment):
         Split.from_dataset(discs(n, s), Structures(SEED, "gold", s, microscope), CPU)
         for n, s in ((10, "train"), (6, "val"))
     ]
-    settings = Training(
-        precision="float32", batch_size=4, epochs=24, replicas_together=together
-    )
+    settings = Training(precision="float32", batch_size=4, epochs=24)
     made = training.train(
         "compact-w4-d2", camera, splits, Condition(15, 1.2, 15, 1000), settings, {0: 1, 1: 2},
-        folder=folder / "checkpoints", context="x", stop=StopCondition(0.0),
+        together=together, folder=folder / "checkpoints", context="x", stop=StopCondition(0.0),
     )
     weights = {r: trained.weights for r, trained in made.items()}
     files.save(weights, folder / "done.safetensors", weights_metadata((0, 1)))
@@ -639,7 +633,7 @@ def test_killed_training_ends_with_the_same_weights(tmp_path):
         return process.stdout.readline().strip() or process.communicate()[1]
 
     moments = random.Random(5)
-    for together in ("never", "always"):
+    for together in (False, True):
         through, killed = (tmp_path / f"{kind}-{together}" for kind in ("through", "killed"))
         assert attempt(through, together) == "0"
         for _ in range(4):

@@ -19,6 +19,7 @@ import yaml
 from snakemake.utils import update_config
 
 from passband.grid import Axes
+from passband.learning.deadline import SAVE_EVERY
 from passband.results.stores import load_table
 from passband.storage import StoreError
 from passband.storage import weights as files
@@ -35,8 +36,8 @@ update_config(
         # One shard of structures for training, and one network of a condition.
         "study": {"structures": {"train": 8}, "replicas": 1, "replicas_per_job": 1},
         "grid": {"defocus_nm": [5, 10, 20]},
-        # A job trains long enough to be stopped before its end, and saves at every step.
-        "training": {"epochs": 36, "save_every_s": 0.0},
+        # A job trains long enough to be stopped before its end.
+        "training": {"epochs": 36},
     },
 )
 REPLICA = "r000-000"
@@ -50,6 +51,12 @@ THREADS = [f"{rule}=1" for rule in RULES]
 
 #: Every Snakemake that was started: one that a failed test leaves is ended after it.
 STARTED: list[subprocess.Popen] = []
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of Snakemake: it sees no GPU, and its jobs save at every step."""
+    inherited = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
+    return inherited | {SAVE_EVERY: "0.001"}
 
 
 class Place:
@@ -72,12 +79,11 @@ class Place:
         command = [sys.executable, ROOT / "tests/slurm/frequent.py", *arguments]
         command += ["--configfile", "study.yaml", "--nocolor", *targets]
         self.runs += 1
-        environment = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
         with (self.folder / f"run{self.runs}.log").open("w") as log:
             process = subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env=environment,
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -1,6 +1,5 @@
 """`passband run --profile slurm` on a real SLURM: Ctrl-C, the same command again, and the table."""
 
-import os
 import re
 import signal
 import subprocess
@@ -8,7 +7,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from place import PATIENCE, ROOT, STARTED, STUDY, Place, network, on_slurm, output, read, wait
+from place import (
+    PATIENCE,
+    ROOT,
+    STARTED,
+    STUDY,
+    Place,
+    environment,
+    network,
+    on_slurm,
+    output,
+    read,
+    wait,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(3600)]
 
@@ -36,7 +47,7 @@ def start(place: Place, profile: str, log: Path) -> subprocess.Popen:
         process = subprocess.Popen(
             command,
             cwd=place.folder,
-            env={k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"},
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,

@@ -83,7 +83,7 @@ def alone(unpacked, tmp_path_factory) -> tuple[Study, dict]:
     """A study whose networks are trained alone, and the fingerprints of its networks."""
     results = copied(unpacked, tmp_path_factory.mktemp("alone"))
     shutil.rmtree(results / "store")
-    study = regrouped(1, training={"replicas_together": "never", "epochs": 1})
+    study = regrouped(1, training={"epochs": 1})
     for job in training_jobs.jobs_of(study):
         assert "made by an earlier job" not in train(study, results, job)
     return study, networks(study, results)

@@ -14,6 +14,7 @@ from runs import counts, wait
 from workplace import SMALLEST, Workplace
 
 from passband.config import load
+from passband.learning import deadline
 from passband.learning.networks import load as load_weights
 from passband.results import Results
 from passband.runs import interrupt, locks
@@ -24,6 +25,13 @@ from passband.storage.weights import fingerprint
 from passband.storage.weights import save as save_weights
 
 pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture(autouse=True)
+def saving(monkeypatch):
+    """Training saves its state at every step."""
+    monkeypatch.setenv(deadline.SAVE_EVERY, "0.001")
+
 
 #: Two of the smallest study's four train jobs, and their networks.
 CELLS = [f"gold/compact-w4-d2/{c.id}/r000-001" for c in load(SMALLEST).train_conditions[:2]]
@@ -51,22 +59,22 @@ def test_a_killed_training_job_continues_from_its_saved_state(finished, tmp_path
     study = place.study(
         study={"name": "killed", "replicas": 3, "replicas_per_job": 3},
         grid={"defocus_nm": [5], "dose_e_per_A2": [200]},
-        training={"epochs": 30, "save_every_s": 0.0, "replicas_together": "never"},
+        training={"epochs": 30},
     )
     network = "gold/compact-w4-d2/df+0005.00_cs+0001.200_ap016.00_ds000200.00/r000-002"
     target = f"results/killed/networks/{network}.safetensors"
     left = place.folder / "results/killed/checkpoints" / network.replace("/", "_")
     process = place.start(target, study=study)
-    wait(process, (left / "002.safetensors").exists)
+    wait(process, (left / "000.safetensors").exists)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (place.folder / target).exists()
     place.run("--unlock", study=study)
     printed = place.run(target, study=study)
-    assert len(re.findall(r"replica [012]: continues after [1-9]\d* steps", printed)) == 3
+    assert re.search(r"replicas 0 to 2: continues after [1-9]\d* steps", printed)
     assert not left.exists()
     killed, metadata = load_weights(place.folder / target)
-    assert metadata.vectorized is False
+    assert metadata.vectorized is True
     shutil.rmtree(place.folder / "results/killed/store")
     place.run(target, "--forcerun", "train", study=study)
     through, _ = load_weights(place.folder / target)
@@ -232,8 +240,8 @@ def test_a_result_of_the_job_that_took_over_is_kept(finished, tmp_path, monkeypa
 @pytest.mark.slow
 def test_ctrl_c_loses_nothing(finished, tmp_path):
     place = with_waves(tmp_path / "interrupted", finished)
-    # A job trains long enough to be stopped before its end, and saves at every step.
-    study = place.study(training={"epochs": 8, "save_every_s": 0.0})
+    # A job trains long enough to be stopped before its end.
+    study = place.study(training={"epochs": 8})
     process, held = place.start(*PAIR, study=study), set()
     checkpoints = place.folder / "results/smallest/checkpoints"
 
@@ -271,7 +279,7 @@ def test_a_full_disk_is_named_and_the_rest_is_made_when_there_is_room(finished, 
     (place.folder / "results").symlink_to(disk.folder)
     waves = finished.folder / "results/smallest/waves"
     shutil.copytree(waves, disk.folder / "smallest/waves")
-    study = place.study(training={"save_every_s": 0.0})
+    study = place.study()
     target = "results/smallest/table.zarr"
     disk.fill(leaving=12_288)  # enough for Snakemake's start, but not for a network
     printed = place.run(target, study=study, fails=True)

@@ -141,7 +141,7 @@ def test_another_pixel_of_multislice_simulates_everything_again(finished):
 def test_settings_without_effect_on_results_make_nothing_again(finished):
     study = finished.study(
         evaluation={"batch_size": 16},
-        training={"decay": 0.5, "momentum": 0.5, "save_every_s": 5.0},  # unused by Adam, one-cycle
+        training={"decay": 0.5, "momentum": 0.5},  # unused by Adam, one-cycle
         microscope={"multislice_pixel_A": 0.09},  # what auto gives
     )
     assert "Nothing to be done" in finished.run("--dry-run", study=study)

@@ -13,6 +13,7 @@ import pytest
 from runs import wait
 from workplace import Workplace
 
+from passband.learning import deadline
 from passband.runs import interrupt
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -116,7 +117,7 @@ def interruptible():
 
 
 def test_ctrl_c_stops_all_jobs_and_says_that_the_same_command_goes_on(
-    finished, tmp_path, interruptible
+    finished, tmp_path, interruptible, monkeypatch
 ):
     place = Workplace(tmp_path / "stopped")
     waves = finished.folder / "results/smallest/waves"
@@ -124,12 +125,13 @@ def test_ctrl_c_stops_all_jobs_and_says_that_the_same_command_goes_on(
     study = place.study(
         study={"name": "stopped", "replicas": 3, "replicas_per_job": 3},
         grid={"defocus_nm": [5], "dose_e_per_A2": [200]},
-        training={"epochs": 3000, "save_every_s": 0.0, "replicas_together": "never"},
+        training={"epochs": 3000},
     )
     id = "df+0005.00_cs+0001.200_ap016.00_ds000200.00"
     target = f"results/stopped/networks/gold/compact-w4-d2/{id}/r000-002.safetensors"
     log = place.folder / f"results/stopped/logs/train/gold/compact-w4-d2/{id}/r000-002.log"
     saved = place.folder / f"results/stopped/checkpoints/gold_compact-w4-d2_{id}_r000-002"
+    monkeypatch.setenv(deadline.SAVE_EVERY, "0.001")
     process = subprocess.Popen(
         command("run", study, "--cores", "2", "--", target),
         cwd=place.folder,

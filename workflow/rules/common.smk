@@ -18,7 +18,7 @@ from passband.results import (
     wildcard_patterns,
 )
 from passband.runs import interrupt, locks
-from passband.config import SOURCE, validate
+from passband.config import SOURCE, validate, validate_stored
 from passband.config.base import UNQUOTED
 from passband.grid import batches
 from passband.store.recipe import Recipes
@@ -27,7 +27,8 @@ console.prepare()
 try:
     # Scripts receive only `config`. Paths in `config` are relative to the study's file.
     config.setdefault(SOURCE, relpath(workflow.configfiles[-1]))
-    STUDY = validate(config, config[SOURCE])
+    # Jobs read the copy that Snakemake's main process made of the study's file.
+    STUDY = (validate if workflow.is_main_process else validate_stored)(config, config[SOURCE])
     RESULTS = Results(STUDY, f"results/{STUDY.study.name}")
     # Jobs ask too, since they may have been submitted by the earlier version.
     if "--unlock" not in sys.argv:

@@ -35,7 +35,6 @@ class Removed:
 #: The removed keys by their paths, where ``*`` is any name, as in ``specimens.*.gap_nm``. The
 #: blocks of a list, such as those of `grid`, have the paths that a single block would have.
 REMOVED: dict[str, Removed] = {
-    "distances.predict": Removed(False, "passband distances STUDY measures distances"),
     **dict.fromkeys(
         ("grid.design", "test_grid.design"),
         Removed(
@@ -43,6 +42,16 @@ REMOVED: dict[str, Removed] = {
             "give the path of a CSV file with its points as `points`; docs/grid.md writes one",
         ),
     ),
+    "training.replicas_together": Removed(
+        "auto",
+        "a job trains its replicas together where this takes less time; with "
+        "study.replicas_per_job: 1, each is trained alone",
+    ),
+    "training.compile": Removed("auto", "torch compiles networks on a GPU if training is long"),
+    "training.save_every_s": Removed(
+        120, "the environment variable PASSBAND_SAVE_EVERY_S has the time between saves"
+    ),
+    "distances.predict": Removed(False, "passband distances STUDY measures distances"),
     "figures.palette": Removed("viridis", "all figures have the colours of viridis"),
     "evaluation.microscopes": Removed(
         0, "passband evaluate tests networks under any conditions, such as those of a CSV file"

@@ -131,34 +131,16 @@ class Training(Block):
         "Precision in which networks compute. `auto` is the precision in which the processor or "
         "the GPU is fastest.",
     )
-    replicas_together: Literal["auto", "always", "never"] = key(
-        "auto",
-        "`always`: the replicas of a job are trained together, as one program. `never`: the "
-        "replicas are trained one after another. `auto` times a few steps of both ways and chooses "
-        "one. Results of the two ways differ only by rounding errors.",
-    )
-    compile: Literal["auto", "always", "never"] = key(
-        "auto",
-        "Whether torch compiles networks. `auto` compiles networks on a GPU if training is long.",
-    )
-    save_every_s: float = key(
-        120.0,
-        "Time between saves of a training state. An interrupted job resumes from the saved state.",
-        "s",
-        ge=0,
-        le=86_400,
-    )
 
     def params(self) -> dict[str, Any]:
         """Return the keys of `training` that the networks of a train job depend on."""
         # The values of the recipe are in the other keys. The architecture is a separate param of
         # the rule, since a job has only one architecture.
-        without = ["architectures", "recipe", "save_every_s"]
+        without = ["architectures", "recipe"]
         if self.schedule != "exponential":
             without.append("decay")
         if self.optimizer != "sgd":
             without.append("momentum")
-        without.append("replicas_together")
         return self.identity(without=without)
 
     @model_validator(mode="before")

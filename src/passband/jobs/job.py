@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from passband import PassbandError, console, log_lines
-from passband.config import validate
+from passband.config import validate_stored
 from passband.results import Results, layout, snapshot
 from passband.storage import DamagedError, FullError, integrity, lease, provenance
 
@@ -60,7 +60,7 @@ class Job:
         self.deadline = None if seconds is None else time.monotonic() + seconds
         if before := os.environ.pop(_DEADLINE, None):
             self.deadline = float(before)
-        self.study = validate(config)
+        self.study = validate_stored(config)
         self.results = Results(self.study, layout.results_of(logfile) or Path())
         self.result = ""
         self.log = logger.info

@@ -28,8 +28,7 @@ def complete(
             that failed.
         DamagedError: If a file of exit waves is damaged.
     """
-    # The interval between saves does not change results, so it is not a param of the rule.
-    stop = StopCondition(job.study.training.save_every_s, job.seconds_left)
+    stop = StopCondition(budget=job.seconds_left)
     parts: dict[str, Part] = {}
     failures = Failures(len(found))
     provenance = job.provenance(str(job.results.weights(stored.job)))

@@ -2,8 +2,13 @@
 
 import time
 
-from passband import PassbandError
+from passband import PassbandError, environment
 from passband.log_lines import TIME_LIMIT
+
+#: Time between two saves of a training state [s]. A save of a large network takes seconds.
+SAVE_EVERY_S = 120.0
+#: Name of the environment variable that replaces :data:`SAVE_EVERY_S`.
+SAVE_EVERY = "PASSBAND_SAVE_EVERY_S"
 
 
 class StoppedError(PassbandError):
@@ -19,11 +24,14 @@ class StopCondition:
     Training stops at a deadline, or on request.
 
     Args:
-        save_every: Interval between saves [s].
+        save_every: Interval between saves [s]; by default :data:`SAVE_EVERY_S`, or what the
+            environment says.
         budget: Time after which training stops [s]. By default, there is no time limit.
     """
 
-    def __init__(self, save_every: float = 120.0, budget: float | None = None):
+    def __init__(self, save_every: float | None = None, budget: float | None = None):
+        if save_every is None:
+            save_every = environment.seconds(SAVE_EVERY, SAVE_EVERY_S)
         self._save_every, self._saved = save_every, time.monotonic()
         self._deadline = None if budget is None else time.monotonic() + budget
         self._requested = ""

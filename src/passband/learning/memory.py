@@ -119,9 +119,9 @@ def train_bytes(study: Study, architecture: str, precision: str, gpu: bool = Fal
     """
     block, microscope, training = study.study, study.microscope, study.training
     replicas = min(block.replicas, block.replicas_per_job)
-    together = training.replicas_together == "always"
+    # Replicas are vectorized only in memory that is free when the job starts.
     networks, image = network_bytes(
-        architecture, microscope.field_px, training, precision, replicas, together
+        architecture, microscope.field_px, training, precision, replicas, together=False
     )
     need = held_bytes(study) + networks + training.batch_size * image
     if gpu:
@@ -239,11 +239,10 @@ def fit_to_memory(
     device: "torch.device",
     replicas: int,
     room: float,
-) -> Training:
-    """Return settings with which a job's networks fit into memory, or refuse the job.
+) -> bool:
+    """Return whether a job's replicas certainly fit into memory if they are vectorized.
 
-    With `replicas_together: auto`, vectorized replicas are timed only if they certainly fit into
-    memory. Otherwise the operating system could kill the job on a CPU.
+    Otherwise the operating system could kill the job on a CPU.
 
     Args:
         architecture, px, settings, precision, replicas: The parameters of :func:`network_bytes`.
@@ -257,25 +256,19 @@ def fit_to_memory(
     # The table has the bytes of the decoder `unet`; those of others are correct to a factor of two.
     exact = isinstance(known, architectures.Compact) or known.decoder == "unet"
     doubt = 1.0 if exact else 2.0
-    always = settings.replicas_together == "always" and replicas > 1
-    networks, image = network_bytes(architecture, px, settings, precision, replicas, always)
+    given = architecture, px, settings, precision, replicas
+    networks, image = network_bytes(*given, together=False)
     least = (networks + settings.batch_size * image) / doubt
     if least > room:
         largest, allowed = int((doubt * room - networks) / image), "only 2"
         if largest != 2:
             none = "none, with this architecture and field_px"
             allowed = f"2 to {largest}" if largest > 2 else none
-        jointly = "training"
-        if always:
-            jointly = f"{replicas} vectorized replicas (study.replicas_per_job)"
         room = max(room, 0)
         raise PassbandError(
-            f"training.batch_size = {settings.batch_size}: {jointly} of {architecture} at {px}² "
+            f"training.batch_size = {settings.batch_size}: training of {architecture} at {px}² "
             f"would need {least / 1e9:.1f} GB of {device.type} memory, and {room / 1e9:.1f} GB are "
             f"available; batch sizes that fit: {allowed}"
         )
-    if replicas > 1 and settings.replicas_together == "auto":
-        networks, image = network_bytes(architecture, px, settings, precision, replicas, True)
-        if SLACK * doubt * (networks + settings.batch_size * image) > room:
-            return settings.model_copy(update={"replicas_together": "never"})
-    return settings
+    networks, image = network_bytes(*given, together=True)
+    return SLACK * doubt * (networks + settings.batch_size * image) <= room

@@ -71,7 +71,8 @@ class ReplicaJob:
         if line := backend.hindrance(settings, architecture, self.device):
             log(line)
         self.precision = backend.precision(settings, architecture, self.device)
-        self._settings = memory.fit_to_memory(
+        self._settings = settings
+        self._may_vectorize = memory.fit_to_memory(
             architecture, px, settings, self.precision, self.device, replicas, available
         )
         if self.precision != "float32":
@@ -131,6 +132,7 @@ class ReplicaJob:
             condition,
             self._settings,
             seeds,
+            together=None if self._may_vectorize else False,
             hold=self._hold,
             folder=folder,
             context=digest(recipe, dict(seeds), description),

@@ -28,7 +28,6 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from passband import PassbandError
 from passband.config import Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
@@ -49,8 +48,8 @@ CLEARLY_FASTER = 0.85
 #: If each network has fewer optimizer steps than this, no steps are timed: timing would take more
 #: time than it could save.
 WORTH_TIMING = 60
-#: If each network has at least so many optimizer steps, `compile: auto` compiles on a GPU.
-#: Compilation takes a minute.
+#: If each network has at least so many optimizer steps, torch compiles it on a GPU, which takes a
+#: minute.
 WORTH_COMPILING = 5000
 #: Number of images in a validation batch, divided by the number of images in a training batch.
 #: Validation batches can be larger, since validation keeps no activations for gradients.
@@ -65,6 +64,7 @@ def train(
     settings: Training,
     seeds: Mapping[int, int],
     *,
+    together: bool | None = None,
     hold: bool = True,
     folder: Path | None = None,
     context: str = "",
@@ -86,6 +86,8 @@ def train(
             network on the same kind of device with the same number of threads. The networks are
             equal to the last bit if replicas are trained one after another, and equal up to
             rounding errors if replicas are vectorized.
+        together: Whether to vectorize replicas. By default, they are vectorized if compiled
+            functions train them, or if a few steps show that it takes less time.
         hold: Whether to keep noise-free images in memory, or to form them for every batch; see
             :func:`passband.learning.streaming.choose`. The trained networks do not depend on
             `hold`.
@@ -98,7 +100,7 @@ def train(
     Raises:
         StoppedError: If the deadline, SIGTERM or Ctrl-C stops training.
     """
-    device, stop = acquisition.imager.device, stop or StopCondition(settings.save_every_s)
+    device, stop = acquisition.imager.device, stop or StopCondition()
     data = ImageDataModule(acquisition, splits, condition, settings, hold)
     steps, signals = len(data.batches), SignalCallback(stop)
 
@@ -111,15 +113,17 @@ def train(
         states = _saved_states(folder, context)
         if states:
             together = any(len(progress["replicas"]) > 1 for _, progress in states.values())
-        else:
-            together = _vectorizing_pays(make_learner, list(seeds), settings, data.batches)
+        elif together is None:
+            together = len(seeds) > 1 and _vectorizing_pays(
+                make_learner, list(seeds), settings.epochs * steps, data.batches
+            )
         groups = [list(seeds)] if together else [[replica] for replica in seeds]
         learners = [make_learner(group) for group in groups]
         for learner in learners:
             if min(learner.seeds) in states:
                 learner.restore(*states[min(learner.seeds)])
                 logger.info("%s: continues after %d steps", learner.name, learner.steps)
-            if _compiles(settings, device, settings.epochs * steps):
+            if device.type == "cuda" and settings.epochs * steps >= WORTH_COMPILING:
                 learner.networks.compile()
         if not all(learner.done for learner in learners):
             callbacks = [CheckpointCallback(learners, stop, folder, context), signals]
@@ -167,18 +171,13 @@ def _saved_states(folder: Path | None, context: str) -> dict[int, tuple[dict[str
 def _vectorizing_pays(
     make_learner: Callable[[Sequence[int]], Learner],
     replicas: Sequence[int],
-    settings: Training,
+    steps: int,
     batches: Batches,
 ) -> bool:
-    """Return whether to vectorize replicas.
+    """Return whether to vectorize replicas, each of which will have a number of steps.
 
-    With `replicas_together: auto`, a few vectorized steps and a few single steps are timed.
-
-    Raises:
-        PassbandError: If `replicas_together` is "always", and the replicas cannot be vectorized.
+    With torch, a few vectorized steps and a few single steps are timed.
     """
-    if len(replicas) == 1 or settings.replicas_together == "never":
-        return False
     single = make_learner(replicas[:1])
     if single.precision == "float16":
         logger.info("replicas: one after another, since in float16 each has its own loss scale")
@@ -186,7 +185,7 @@ def _vectorizing_pays(
     if single.compiled:
         logger.info("replicas: together, by compiled functions")
         return True
-    if settings.replicas_together == "auto" and settings.epochs * len(batches) < WORTH_TIMING:
+    if steps < WORTH_TIMING:
         logger.info("replicas: one after another, since there are too few steps to time both ways")
         return False
     try:
@@ -195,15 +194,8 @@ def _vectorizing_pays(
         vectorized.step(*pair)  # fails if the replicas cannot be vectorized
     except (RuntimeError, torch.cuda.OutOfMemoryError) as error:
         words = " ".join(str(error).split())[:160]
-        if settings.replicas_together == "always":
-            raise PassbandError(
-                "training.replicas_together = 'always': these replicas cannot be vectorized; use "
-                f"'auto' or 'never': {words}"
-            ) from None
         logger.info("replicas: one after another, since they cannot be vectorized: %s", words)
         return False
-    if settings.replicas_together == "always":
-        return True
     ratio = _step_time_ratio(vectorized, single, pair)
     pays = ratio < CLEARLY_FASTER
     logger.info(
@@ -238,12 +230,6 @@ def _step_time_ratio(
         if not 0.5 < ratio < 1.5:
             break
     return ratio
-
-
-def _compiles(settings: Training, device: torch.device, steps: int) -> bool:
-    if settings.compile == "auto":
-        return device.type == "cuda" and steps >= WORTH_COMPILING
-    return settings.compile == "always"
 
 
 class ReplicaModule(lightning.LightningModule):

@@ -165,10 +165,9 @@ def stated(study: Study, device: str, cpu: Speeds) -> tuple[Speeds, Speeds, list
     single = study.training.precision == "float32"
     peak = gpu["single_flop_per_s" if single else "half_flop_per_s"]
     flops = {name: forward_flops(name) for name in study.training.architectures}
-    # Unless the study says it, a job finds out when it starts whether it trains replicas together.
-    way = study.training.replicas_together
+    # A job finds out when it starts whether it trains replicas together.
     cases = [{key: pair[place] for key, pair in assumed.items()} for place in (0, 1)]
-    cases[0]["together"], cases[1]["together"] = way != "never", way == "always"
+    cases[0]["together"], cases[1]["together"] = True, False
     best, worst = (_speeds(study, cpu, peak, gpu, flops, case) for case in cases)
     (most, least), (wide, narrow) = assumed["compute"], assumed["bandwidth"]
     return (

@@ -37,7 +37,6 @@ import contextlib
 import errno
 import hashlib
 import logging
-import math
 import os
 import secrets
 import shutil
@@ -50,7 +49,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from passband import PassbandError
+from passband import PassbandError, environment
 from passband.console import escaped
 
 logger = logging.getLogger("passband")
@@ -202,19 +201,6 @@ def holder_of(folder: Path) -> Holder | None:
     return None if holder and holder.gone else holder
 
 
-def patience_s() -> float:
-    """Return the time without a heartbeat after which a holder is assumed to have died [s].
-
-    Raises:
-        PassbandError: If the environment variable :data:`PATIENCE` is not a positive number.
-    """
-    text = os.environ.get(PATIENCE, str(PATIENCE_S))
-    with contextlib.suppress(ValueError):
-        if 0 < float(text) < math.inf:
-            return float(text)
-    raise PassbandError(f"{PATIENCE} = {text!r}: must be a positive number of seconds")
-
-
 @contextlib.contextmanager
 def held(folder: Path, deadline: float | None = None) -> Iterator[Lease]:
     """Keep a lease during a block of code.
@@ -232,7 +218,7 @@ def held(folder: Path, deadline: float | None = None) -> Iterator[Lease]:
         LostError: If another job has taken over the lease. This error replaces any error of the
             block of code.
     """
-    patience, holder = patience_s(), Holder.this()
+    patience, holder = environment.seconds(PATIENCE, PATIENCE_S), Holder.this()
     pulse = min(PULSE_S, patience / 9)
     _acquire(folder, holder, deadline, patience)
     lease, over = Lease(folder, holder), threading.Event()

@@ -32,9 +32,6 @@ SETTINGS: Mapping[str, type | tuple[str, ...]] = {
     "augment": Real,
     "crop_px": Real,
     "precision": ("auto", "float32", "bfloat16", "float16"),
-    "replicas_together": ("auto", "always", "never"),
-    "compile": ("auto", "always", "never"),
-    "save_every_s": Real,
 }
 #: The values of a recipe are in the other keys, and an architecture has its own table.
 _ELSEWHERE = ("recipe", "architectures")
