@@ -86,7 +86,7 @@ def write(file: Path, train: tuple, test: tuple, replicas: int) -> None:
 
 def _ranking(study, metrics, blocks):
     """Return a ranking with parameters that are not fitted, which changes neither size nor time."""
-    curve = flat_spectrum(study.information.flat_power_A2)
+    curve = flat_spectrum()
     ends = (
         profiles(chosen, study.microscope, SAMPLES, curve)
         for chosen in (study.train_conditions, study.test_conditions)

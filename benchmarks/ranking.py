@@ -62,9 +62,8 @@ def write(study: Study, results: Path) -> None:
     )
     table["dice"] = packed_mean(table)
     datasets.write(table, results / layout.TABLE, datasets.TABLE, {})
-    curves = {"flat": flat_spectrum(study.information.flat_power_A2)}
-    samples = study.information.samples
-    of_pairs = information.metrics(train, test, study.microscope, samples, curves)
+    curves = {"flat": flat_spectrum()}
+    of_pairs = information.metrics(train, test, study.microscope, curves)
     metrics = ood.metrics(matrices(table), of_pairs, confidence=None)
     datasets.write(metrics, results / layout.OOD, datasets.OOD, {})
 

@@ -108,7 +108,6 @@ def pairs(study: Study, folder: Path) -> None:
         study.train_conditions,
         study.test_conditions,
         study.microscope,
-        study.information.samples,
         curves,
         bands=study.information.bands_per_A,
     )

@@ -45,7 +45,7 @@ class Matrix:
         cells = metrics.dice.isel(specimen=0, architecture=0).sel(test_specimen=specimen)
         self.dice = cells.transpose("train", "test").values.astype(float)
         # The spectrum is flat, since the exit waves are not stored with the matrix.
-        spectrum = flat_spectrum(study.information.flat_power_A2)
+        spectrum = flat_spectrum()
         self.train, self.test = (
             profiles(
                 [Condition.parse(str(id)) for id in cells[side].values],

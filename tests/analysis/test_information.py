@@ -28,6 +28,7 @@ from passband.analysis.information import (
     metrics,
     overlap,
     overlap_abs,
+    radial_samples,
     residual,
     shared_capacity,
     transfer,
@@ -78,7 +79,7 @@ def pair(T, U, u, dose=1.0, test_dose=None, power=1.0):
 
 def measure(train, test=None, samples=2048, spectra=None):
     test = train if test is None else test
-    return metrics(train, test, MICROSCOPE, samples, spectra or FLAT | CRYSTAL)
+    return metrics(train, test, MICROSCOPE, spectra or FLAT | CRYSTAL, samples=samples)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +147,7 @@ def test_metrics_of_a_lens_that_is_not_round_are_the_integrals_over_the_plane():
         threefold_deg=-20.0,
     )
     microscope = MICROSCOPE.model_copy(update={"aberrations": aberrations})
-    found = metrics(GRID[:2], TEST[:1], microscope, 512, FLAT | CRYSTAL)
+    found = metrics(GRID[:2], TEST[:1], microscope, FLAT | CRYSTAL, samples=512)
     cutoff = microscope.sampling.cutoff
     k = (np.arange(-500, 500) + 0.5) / 500 * cutoff
     q, phi = np.hypot(k[:, None], k), np.arctan2(k, k[:, None])
@@ -169,13 +170,15 @@ def test_metrics_of_a_lens_that_is_not_round_are_the_integrals_over_the_plane():
             W = a / (a**2 + 1 / (4 * 100 * w))
             error = np.sum(w * (1 - W * U[0]) ** 2 + W**2 / (4 * 400)) / np.sum(w)
             assert here.wiener[i, 0] == pytest.approx(error, abs=3e-3)
-    round = metrics(GRID[:2], TEST[:1], MICROSCOPE, 512, FLAT | CRYSTAL)
+    round = metrics(GRID[:2], TEST[:1], MICROSCOPE, FLAT | CRYSTAL, samples=512)
     assert np.abs(found.transfer_train - round.transfer_train).max() > 0.01
 
 
 def test_integrals_over_the_azimuth_are_those_of_a_round_lens():
     nearly = MICROSCOPE.model_copy(update={"aberrations": Aberrations(astigmatism_nm=1e-9)})
-    round, found = (metrics(GRID, TEST, m, 128, FLAT | CRYSTAL) for m in (MICROSCOPE, nearly))
+    round, found = (
+        metrics(GRID, TEST, m, FLAT | CRYSTAL, samples=128) for m in (MICROSCOPE, nearly)
+    )
     xr.testing.assert_allclose(found, round, rtol=1e-6, atol=1e-8)
 
 
@@ -463,7 +466,7 @@ def test_signal_and_noise_are_those_of_simulated_images():
     np.testing.assert_allclose(measured[shown], s[shown], rtol=0.2)
     # Single rings differ by what is second order, and by T within a ring; sums hardly.
     assert np.sum(q * measured) == pytest.approx(np.sum(q * s), rel=0.02)
-    table = metrics([condition], [condition], microscope, 2048, {"carbon": (q, power)})
+    table = metrics([condition], [condition], microscope, {"carbon": (q, power)})
     bits = np.sum(np.log2(1 + measured) / 2 * 2 * np.pi * q / side)
     assert table.capacity_train.item() == pytest.approx(bits, rel=0.02)
 
@@ -473,7 +476,7 @@ def test_signal_and_noise_are_those_of_simulated_images():
 
 def spread_metrics(spread, draws=16, seed=0, train=GRID[4:7], test=TEST[:1], samples=256):
     microscope = MICROSCOPE.model_copy(update={"spread": spread})
-    return metrics(train, test, microscope, samples, FLAT | CRYSTAL, seed, draws)
+    return metrics(train, test, microscope, FLAT | CRYSTAL, seed, draws, samples=samples)
 
 
 def test_no_spread_is_the_condition_itself(monkeypatch):
@@ -502,7 +505,7 @@ def test_metrics_of_distributions_are_means_over_independent_draws():
         ]
         for ends in (GRID[4:7], TEST[:1])
     )
-    every = metrics(train, test, MICROSCOPE, 256, FLAT | CRYSTAL)
+    every = metrics(train, test, MICROSCOPE, FLAT | CRYSTAL, samples=256)
     cloud, point = number * len(doses), spread_metrics(Spread())
     for name in (*PAIR, *(f"{name}_train" for name in SINGLE)):
         split = (2, 3, cloud, 1, cloud) if name in PAIR else (2, 3, cloud)
@@ -576,7 +579,7 @@ def test_a_narrow_weight_picks_the_transfer_at_its_frequency():
 
 
 def test_bands_are_integrals_over_their_frequencies():
-    found = metrics(GRID, TEST, MICROSCOPE, 2048, FLAT | CRYSTAL, bands=[0.2, 0.5, 40])
+    found = metrics(GRID, TEST, MICROSCOPE, FLAT | CRYSTAL, samples=2048, bands=[0.2, 0.5, 40])
     names = ["flat", "crystal", "crystal/0-0.2", "crystal/0.2-0.5", "crystal/0.5-40"]
     assert found.weight.values.tolist() == names  # the band beyond the limit is left out
     q = np.linspace(0, MICROSCOPE.sampling.cutoff, 200_001)
@@ -677,20 +680,20 @@ def test_dimensions_coordinates_and_attributes(table):
 def test_metrics_under_a_further_axis_are_those_of_another_microscope(further):
     axes = Axes(dict.fromkeys(further, 0.0))
     under = [replace(condition, further=further, axes=axes) for condition in GRID[:2]]
-    found = metrics(under, under, MICROSCOPE, 128, FLAT)
-    expected = metrics(GRID[:2], GRID[:2], MICROSCOPE.under(under[0]), 128, FLAT)
+    found = metrics(under, under, MICROSCOPE, FLAT, samples=128)
+    expected = metrics(GRID[:2], GRID[:2], MICROSCOPE.under(under[0]), FLAT, samples=128)
     for name in expected.data_vars:
         np.testing.assert_array_equal(found[name].values, expected[name].values)
     (name, value) = next(iter(further.items()))
     assert found[f"train_{name}"].values.tolist() == [value, value]
-    both = metrics(under, GRID[:2], MICROSCOPE, 128, FLAT)
+    both = metrics(under, GRID[:2], MICROSCOPE, FLAT, samples=128)
     assert (both.overlap.values[:, :, 0] < 1).any()
 
 
 def test_frequencies_beyond_the_limit_of_the_tests_pixels_have_no_noise():
     """The filter of finer training images passes frequencies that coarse test images lack."""
     train, test = GRID[1], replace(TEST[0], further={"pixel_size_A": 0.6})
-    found = metrics([train], [test], MICROSCOPE, 4096, FLAT)
+    found = metrics([train], [test], MICROSCOPE, FLAT, samples=4096)
     limit = MICROSCOPE.under(test).sampling.cutoff
     assert limit < train.aperture_mrad / 1e3 / ctf.wavelength(300e3)
     q = (np.arange(4000) + 0.5) / 4000 * limit
@@ -699,3 +702,19 @@ def test_frequencies_beyond_the_limit_of_the_tests_pixels_have_no_noise():
     W = T / (T**2 + 1 / (4 * train.dose_e_per_A2 * w))
     error = w * (1 - W * U) ** 2 + W**2 / (4 * test.dose_e_per_A2)
     assert found.wiener.item() == pytest.approx(np.sum(q * error) / np.sum(q * w), rel=5e-3)
+
+
+def test_a_larger_field_has_more_frequencies():
+    """The farthest detail that a field may show makes T oscillate the fastest."""
+    assert radial_samples(Microscope(field_px=128)) == 2048
+    still = {"focal_spread_nm": 0.5, "source_spread_mrad": 0.0}
+    microscope = Microscope(field_px=2048, pixel_size_A=0.1, **still)
+    sampling = microscope.sampling
+    aperture = 0.99 * sampling.cutoff * ctf.wavelength(microscope.energy_eV) * 1e3
+    defocus_nm = 0.99 * sampling.field_A / 2 / aperture * 1e3 / 10  # displaces by half the field
+    ends = [Condition(defocus_nm * share, 0, aperture, 500) for share in (0.9, 1)]
+    found, fine, few = (
+        metrics(ends, ends, microscope, FLAT, samples=n).drop_attrs() for n in (None, 65536, 2048)
+    )
+    assert abs(found - fine).to_dataarray().max() < 0.001
+    assert abs(few - fine).to_dataarray().max() > 0.005

@@ -42,7 +42,7 @@ def test_integrals_of_profiles_are_the_information_metrics(changes):
     microscope = MICROSCOPE.model_copy(update=changes)
     found = profiles(CONDITIONS, microscope, SAMPLES, CRYSTAL, seed=3)
     metrics = information.metrics(
-        CONDITIONS, CONDITIONS, microscope, 2048, {"crystal": CRYSTAL}, seed=3
+        CONDITIONS, CONDITIONS, microscope, {"crystal": CRYSTAL}, seed=3
     ).sel(weight="crystal")
     capacity = (found.bits * found.area).sum(1)
     tolerance = 0.03 if "spread" in changes else 0.005  # other draws of the jitter
@@ -153,5 +153,5 @@ def test_distances_are_those_of_the_curves():
 
 def test_without_exit_waves_the_spectrum_is_flat():
     given = ["gold"], CONDITIONS, MICROSCOPE, {}
-    (found,) = profiles_of_specimens(*given, seed=0, flat_power=0.005, draws=1).values()
+    (found,) = profiles_of_specimens(*given, seed=0).values()
     np.testing.assert_array_equal(found.power, 0.005)

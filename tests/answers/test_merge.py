@@ -68,8 +68,8 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-#: Without intervals and with few frequencies, a merge takes less time.
-FAST = (("evaluation.bootstrap", 0), ("information.samples", 64), ("information.bands_per_A", []))
+#: Without intervals and bands, a merge takes less time.
+FAST = (("evaluation.bootstrap", 0), ("information.bands_per_A", []))
 
 
 def part(whole, name, train=slice(None), changes=FAST, **indices):
@@ -591,7 +591,7 @@ def with_astigmatism(whole, name, train):
     for block in ("grid", "test_grid"):
         given[block] = {**(given[block] or {}), "astigmatism_nm": [4]}
     given["evaluation"]["bootstrap"] = 0
-    given["information"] |= {"samples": 64, "bands_per_A": []}
+    given["information"]["bands_per_A"] = []
     given["study"]["name"] = name
     del given["microscope"]["aberrations"]
     study = validate(given)

@@ -9,7 +9,7 @@ import numpy as np
 import off_grid
 import pytest
 import xarray as xr
-from explored import large_results, large_study, make_explored, spectra
+from explored import large_results, large_study, make_explored, spectra, use_few_samples
 from explorer_page import READ, STEP, check_pixels, matrix_of, outwards, show
 from recommended import make_study
 
@@ -181,14 +181,16 @@ def test_networks_that_did_not_learn_are_not_ranked(tmp_path, capsys, other, mon
     assert ranked[1].startswith("No network learned: ")
 
 
-def test_a_lens_that_is_not_round_and_varies_has_the_ranking_of_recommend(tmp_path, capsys, other):
+def test_a_lens_that_is_not_round_and_varies_has_the_ranking_of_recommend(
+    tmp_path, capsys, other, monkeypatch
+):
     given = json.loads(make_study(cs_um=[1.2], aperture_mrad=[15]).model_dump_json())
     given["microscope"] |= {
         "aberrations": {"astigmatism_nm": 2, "coma_nm": 20, "threefold_nm": 20},
         "spread": {"focus_nm": 1, "dose": 0.1, "astigmatism_nm": 0.5},
         "vibration_A": 0.2,
     }
-    given["information"] |= {"samples": 64}
+    use_few_samples(monkeypatch)
     results = make_explored(validate(given), tmp_path)
     assert explore(capsys, results)[0] == 0
     show(other, results / "explorer.html")

@@ -628,7 +628,7 @@ def test_uniform_diameters_need_no_mean():
 
 def test_key_that_is_no_text():
     (line,) = lines({1: 2})
-    assert "key = 1: unknown key; allowed: distances, " in line
+    assert "key = 1: unknown key; allowed: evaluation, " in line
 
 
 def test_key_with_a_line_break_stays_on_one_line():

@@ -604,8 +604,6 @@ VALUES = [
     ("microscope.detector", "{mtf: table, mtf_table: [[0, 1], [0, 1]]}", "fractions must ascend"),
     ("microscope.detector.mtf_table", "[[]]", "[]: must be a pair of a fraction"),
     ("microscope.aberrations.coma_nm", "100000", "displaces image detail by up to "),
-    ("information.weights", "[flat, flat]", "flat is listed twice"),
-    ("information.weights", f"[{'flat, ' * 9999}flat]", "flat is listed twice"),
     ("information.bands_per_A", numbers(10_000), "10,000 values; must not exceed 20"),
     ("information.bands_per_A", numbers(20), OK),
     ("information.bands_per_A", numbers(20, -1), "edges must ascend"),

@@ -613,7 +613,6 @@ def test_outputs_on_request_are_listed_and_not_needed(results, stage):
 def test_prediction_is_known_and_distances_are_on_request(tmp_path):
     content = STUDY.model_dump()
     content["grid"]["dose_e_per_A2"] = [100, 200, 400]  # 24 conditions
-    content["distances"]["conditions_per_job"] = 10
     study = validate(content)
     results = Folder(tmp_path / "results" / "small")
     found = {stage: len(jobs) for stage, jobs in scan(study, results.folder).stages.items()}

@@ -122,35 +122,30 @@ def test_the_gallery_is_a_sheet_for_each_specimen_and_no_part_of_a_run(copied):
 
 @pytest.mark.slow
 def test_distances_are_of_finished_networks_and_no_part_of_a_run(copied):
-    several = {"conditions_per_job": 3, "structures": 3}
     faint = {"silver": SILVER | {"trained": False}}
-    study = copied.study(specimens=faint, distances=several)
+    study = copied.study(specimens=faint)
     target = "results/smallest/distances.zarr"
     assert "distances" not in copied.jobs("--forceall", study=study)
-    expected = {"simulate": 1, "distances_part": 2, "distances": 1}
+    expected = {"simulate": 1, "distances_part": 1, "distances": 1}
     assert copied.jobs(target, study=study) == expected
     printed = copied.run(target, study=study)
-    assert "24 pairs of 3 structures" in printed
-    assert "8 pairs of 3 structures" in printed
-    assert asked_for(copied, study) == {"distances": {"done": 2 + 1}}
+    assert "32 pairs of 4 structures" in printed
+    assert asked_for(copied, study) == {"distances": {"done": 1 + 1}}
     found = datasets.read(copied.folder / target, datasets.DISTANCES)
-    assert found.attrs["structures"] == 3
+    assert found.attrs["structures"] == 4
     assert found.attrs["command"] == f"snakemake --cores all {target}"
     assert found.sizes["test_specimen"] == 2
     assert np.isfinite(found[["frechet", "mmd", "spectral"]].to_dataarray()).all()
     own = found.sel(test_specimen="gold").squeeze()
     np.testing.assert_allclose(np.diag(own.cka), 1, atol=1e-4)
     assert not found.cka.sel(test_specimen="silver").count()
-    # Changed numbers of structures give new distances, and train no network.
-    study = copied.study(specimens=faint, distances=several | {"structures": 4})
-    assert copied.jobs(target, study=study) == {"distances_part": 2, "distances": 1}
 
 
 @pytest.mark.slow
 def test_distances_are_no_part_of_a_predicted_study_and_no_input_of_the_prediction(tmp_path):
     place = Workplace(tmp_path / "w")
     grid = {"defocus_nm": [5, 10, 15, 20], "cs_um": [1.2, 30, 60]}  # of two doses each: 24
-    study = place.study(grid=grid, distances={"conditions_per_job": 9})
+    study = place.study(grid=grid)
     jobs = place.jobs(study=study, explorer=True)
     assert jobs == count(load(place.folder / study)).jobs
     assert jobs["prediction"] == 1

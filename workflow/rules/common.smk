@@ -126,7 +126,7 @@ except PassbandError as error:
     sys.exit(str(error))
 PREDICTED = figure_list.is_predicted(STUDY, RECORDS)
 # The test conditions of each job `distances_part`: as many as can have their images in memory.
-PARTS = STUDY.compared
+PARTS = shown_networks.compared_conditions(STUDY)
 # The figure of examples shows the first of these networks. None if no record exists.
 EXAMPLE = shown_networks.example_cell(STUDY, is_counted)
 DRAWN = figure_list.figures(STUDY, PREDICTED, EXAMPLE is not None)

@@ -38,7 +38,6 @@ rule distances_part:
         version=STAGES["distances"],
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.imaging_params(),
-        structures=STUDY.distances.structures,
         network=lambda wildcards: f"{RESULTS}/{shown_networks.first_network(STUDY)}",
         waves=COMPARED_WAVES,
     script:

@@ -1,9 +1,7 @@
 from passband.analysis import information
 
 WEIGHTED_BY = {
-    specimen: below_results(wave_layout.spectrum_shards(STUDY, specimen))
-    for specimen in TRAINED
-    if "specimen" in STUDY.information.weights
+    specimen: below_results(wave_layout.spectrum_shards(STUDY, specimen)) for specimen in TRAINED
 }
 
 
@@ -28,11 +26,7 @@ rule information:
         version=STAGES["information"],
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.transfer_params(),
-        weights=STUDY.information.weights,
         bands=STUDY.information.bands_per_A,
-        flat_power=STUDY.information.flat_power_A2,
-        samples=STUDY.information.samples,
-        draws=STUDY.information.draws,
         # If a new metric is registered, this param changes and the rule runs again.
         metrics=information.names(),
         waves=WEIGHTED_BY,

@@ -24,8 +24,6 @@ rule prediction:
         # The profiles of the conditions, see the rule `information`.
         microscope=STUDY.microscope.transfer_params(),
         specimens=TRAINED,
-        flat_power=STUDY.information.flat_power_A2,
-        draws=STUDY.information.draws,
         waves=WEIGHTED_BY,
         bootstrap=STUDY.evaluation.bootstrap,
         confidence=STUDY.evaluation.confidence,

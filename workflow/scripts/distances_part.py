@@ -23,7 +23,7 @@ def main(snakemake):
         _, metadata = networks.load(snakemake.input.weights[0])
         acquisition = Acquisition.from_microscope(microscope, metadata.normalisation, device)
         stored = tested_structures(params).items()
-        structures = {name: each.load(device).first(params.structures) for name, each in stored}
+        structures = {name: each.load(device).first(distances.STRUCTURES) for name, each in stored}
         finished, architecture = set(snakemake.input.weights), wildcards.architecture
         group_of = training_jobs.group_by_condition(params.get("groups", {}))
 

@@ -15,9 +15,7 @@ def main(snakemake):
     with jobs.job("information", snakemake.log[0], snakemake.threads, snakemake.config) as job:
         attrs = reuse.attributes(job, snakemake, datasets.INFORMATION)
         microscope = config.Microscope(**params.microscope)
-        spectra = {}
-        if "flat" in params.weights:
-            spectra["flat"] = flat_spectrum(params.flat_power)
+        spectra = {"flat": flat_spectrum()}
         for specimen, structures in weighting_structures(params).items():
             spectra[specimen] = mean_spectrum(structures)
         axes = Axes(params.get("own", {}))
@@ -26,10 +24,8 @@ def main(snakemake):
             job.study.mixtures,
             axes.conditions(params.test),
             microscope=microscope,
-            samples=params.samples,
             spectra=spectra,
             seed=params.seed,
-            draws=params.draws,
             bands=params.bands,
         )
         datasets.write(metrics, snakemake.output[0], datasets.INFORMATION, attrs)

@@ -24,8 +24,6 @@ def main(snakemake):
             config.Microscope(**params.microscope),
             weighting_structures(params),
             params.seed,
-            params.flat_power,
-            params.draws,
         )
         with datasets.open_checked(files.table, datasets.TABLE) as table:
             result = assess(

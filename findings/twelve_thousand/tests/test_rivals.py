@@ -38,7 +38,7 @@ def test_coverage_back_is_coverage_the_other_way():
 
     both = Axes.main.conditions({a: v[:2] for a, v in GRID.items()})
     spectra = {"flat": (np.array([0.0]), np.array([0.02]))}
-    found = information.metrics(both, both, Microscope(field_px=64), 128, spectra)
+    found = information.metrics(both, both, Microscope(field_px=64), spectra)
     of = rivals.transfer_features(found, ["flat"])
     back = of.values[..., of.names.index("coverage_back@flat")]
     np.testing.assert_allclose(back, found.coverage[0].values.T, rtol=1e-9)

@@ -43,6 +43,9 @@ DISTANCES: dict[str, tuple[str, str]] = {
     ),
 }
 
+#: Number of test structures of each specimen whose images are compared, if there are as many.
+STRUCTURES = 16
+
 
 def frechet(x: np.ndarray, y: np.ndarray) -> float:
     """Return the squared Fréchet distance between two Gaussians fitted to two sets of samples.

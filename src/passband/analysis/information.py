@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
     from passband.config import Microscope
 
+#: Number of draws of the jitter, for a microscope with jitter.
+DRAWS = 32
 #: Largest number of elements of one array over (conditions, frequencies) that is computed at a time
 #: (8 MB), and largest number of elements of all cached transfer functions (256 MB).
 _AT_ONCE, _KEPT = 2**20, 2**25
@@ -293,15 +295,24 @@ def _add_least(a, b, u, sums):
                 sums[i, j] += weight * (y if y < x else x)
 
 
+def radial_samples(microscope: "Microscope") -> int:
+    """Return the number of radial frequencies of an integral, which the field of view needs.
+
+    No condition displaces image detail by more than half a field, so that T² has at most a third as
+    many periods up to the band limit as a field has pixels: at least 24 samples are in each.
+    """
+    return max(2048, 8 * microscope.field_px)
+
+
 def metrics(
     train: Sequence[Condition],
     test: Sequence[Condition],
     microscope: "Microscope",
-    samples: int,
     spectra: Mapping[str, Spectrum],
     seed: int = 0,
-    draws: int = 32,
+    draws: int = DRAWS,
     bands: Sequence[float] = (),
+    samples: int | None = None,
 ) -> "xr.Dataset":
     """Return every registered metric for every pair of conditions and every weight.
 
@@ -314,9 +325,6 @@ def metrics(
     second time with the two images exchanged, so that a symmetric metric stays symmetric.
 
     Args:
-        samples: Number of radial frequencies between 0 and the band limit, at which integrals are
-            sampled (midpoint rule). For a lens that is not round, each radial frequency has
-            :func:`passband.optics.ctf.azimuths_needed` azimuths.
         spectra: For the name of each weight of spatial frequencies: frequencies [1/Å] and the power
             spectral densities at these frequencies [Å²], see
             :func:`passband.analysis.spectra.power_under`.
@@ -327,6 +335,9 @@ def metrics(
             bands. Each band of a spectrum is one more weight of the metrics, with a name such as
             ``gold/0.25-0.6``, or ``gold/0.6-`` for the last band. Bands beyond the band limit are
             left out.
+        samples: Number of radial frequencies between 0 and the band limit, at which integrals are
+            sampled (midpoint rule); by default :func:`radial_samples`. For a lens that is not
+            round, each radial frequency has :func:`passband.optics.ctf.azimuths_needed` azimuths.
 
     Returns:
         Each of :data:`SINGLE` as `{name}_train` (weight, train) and `{name}_test` (weight, test),
@@ -351,7 +362,7 @@ def metrics(
     # A condition of each set of exit waves, all of whose conditions have the same spectra.
     sets = {wave_set(condition): condition for condition in (*train, *test)}
     limits = {id: cutoff(condition, microscope) for id, condition in sets.items()}
-    q, phi, area = ctf.plane(every, max(limits.values()), samples)
+    q, phi, area = ctf.plane(every, max(limits.values()), samples or radial_samples(microscope))
     powers = weights_under(spectra, sets, microscope, q, bands)
     areas = {id: np.where(q <= limit, area, 0.0) for id, limit in limits.items()}
     names = list(next(iter(powers.values())))

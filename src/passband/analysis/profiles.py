@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from passband.analysis.information import View
+from passband.analysis.information import DRAWS, View
 from passband.analysis.spectra import (
     Spectrum,
     cutoff,
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 #: Number of radial frequencies of a profile. Distances between profiles with this number of
 #: frequencies differ from those with 2,048 frequencies by less than 2%.
 SAMPLES = 256
-#: Number of draws of the jitter, for a microscope with jitter.
-DRAWS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +112,6 @@ def profiles_of_specimens(
     microscope: "Microscope",
     structures: "Mapping[str, Sequence[Structures]]",
     seed: int,
-    flat_power: float,
-    draws: int,
 ) -> dict[str, Profiles]:
     """Return the profiles of conditions, see :func:`profiles`, for each specimen.
 
@@ -124,15 +120,13 @@ def profiles_of_specimens(
         structures: Those of each specimen, see :func:`passband.analysis.spectra.mean_spectrum`.
             The spectrum of a specimen without structures is flat.
         seed: Study seed.
-        flat_power: Power spectral density of the flat spectrum [Å²].
-        draws: Number of draws of the jitter.
     """
     every, result = ordered(set(conditions)), {}
     for specimen in specimens:
-        curve = flat_spectrum(flat_power)
+        curve = flat_spectrum()
         if of_specimen := structures.get(specimen):
             curve = mean_spectrum(of_specimen)
-        result[specimen] = profiles(every, microscope, SAMPLES, curve, seed, draws)
+        result[specimen] = profiles(every, microscope, SAMPLES, curve, seed)
     return result
 
 

@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 
 #: Attribute of a packed or published table of results: the spectra of specimens, as JSON.
 SPECTRUM = "spectrum"
+#: Power spectral density of the weight `flat` [Å²]: close to the mean density for 2 nm of gold on
+#: 1 nm of carbon. It matters to metrics that depend on the dose.
+FLAT_POWER_A2 = 0.005
 #: Frequencies [1/Å] and the power spectral densities at these frequencies [Å²].
 Curve = tuple[np.ndarray, np.ndarray]
 #: One curve for all conditions, or the curve of each set of exit waves by the id of the set.
 Spectrum = Curve | Mapping[str, Curve]
 
 
-def flat_spectrum(power: float) -> Curve:
+def flat_spectrum(power: float = FLAT_POWER_A2) -> Curve:
     """Return a spectrum (q, P) with the same power spectral density [Å²] at all frequencies."""
     return np.array([0.0]), np.array([power])
 

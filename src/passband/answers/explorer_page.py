@@ -179,7 +179,7 @@ def _spectra(results: Results) -> "dict[str, tuple[np.ndarray, np.ndarray]]":
     from passband.analysis import spectra
 
     study = results.study
-    curves = {"flat": spectra.flat_spectrum(study.information.flat_power_A2)}
+    curves = {"flat": spectra.flat_spectrum()}
     for name in study.trained_specimens:
         if structures := results.spectrum_structures(name):
             curves[name] = spectra.own_curve(spectra.mean_spectrum(structures))

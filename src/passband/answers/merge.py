@@ -314,21 +314,14 @@ def grid_of(conditions: Sequence[Condition]) -> dict[str, Any]:
 
 def _information(study: Study, whole: xr.Dataset, known: Mapping[str, Spectrum]) -> xr.Dataset:
     """Return the information metrics of the merged conditions, as the workflow computes them."""
-    block, weights = study.information, {}
-    if "flat" in block.weights or not known:
-        weights["flat"] = flat_spectrum(block.flat_power_A2)
-    if "specimen" in block.weights:
-        weights |= known
     return mixture_metrics.metrics(
         along(whole, "train"),
         study.mixtures,
         along(whole, "test"),
         microscope=study.microscope,
-        samples=block.samples,
-        spectra=weights,
+        spectra={"flat": flat_spectrum(), **known},
         seed=study.study.seed,
-        draws=block.draws,
-        bands=block.bands_per_A,
+        bands=study.information.bands_per_A,
     )
 
 

@@ -278,7 +278,7 @@ class TestedNetworks:
         if self.specimen in published:
             return published[self.specimen]
         if not self._weighting:
-            return flat_spectrum(self.study.information.flat_power_A2)
+            return flat_spectrum()
         return mean_spectrum(self._weighting)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Blocks of the configuration for tests of networks, metrics, distances and figures."""
+"""Blocks of the configuration for tests of networks, metrics and figures."""
 
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -44,12 +44,6 @@ def _bands(edges: list[float]) -> list[float]:
 class Information(Block):
     """How contrast transfer functions are compared."""
 
-    weights: Annotated[list[Literal["flat", "specimen"]], AfterValidator(distinct)] = key(
-        lambda: ["flat", "specimen"],
-        "Weights w(q) of spatial frequencies in information metrics: `flat` is the same weight for "
-        "all frequencies, and `specimen` is the mean power spectrum of the specimen.",
-        min_length=1,
-    )
     bands_per_A: Annotated[list[float], AfterValidator(_bands)] = key(
         lambda: [0.25, 0.6],
         "Spatial frequencies that divide the specimen's power spectrum into bands. Information "
@@ -57,48 +51,6 @@ class Information(Block):
         "three bands: shapes of particles, the widest lattice spacings, and finer details.",
         "1/Å",
         max_length=20,
-    )
-    flat_power_A2: float = key(
-        0.005,
-        "Power spectral density of the linear contrast of the exit wave. The weight `flat` assumes "
-        "this density in metrics that depend on the dose. The default is close to the mean density "
-        "for 2 nm of gold on 1 nm of carbon.",
-        "Å²",
-        gt=0,
-        le=1000,
-    )
-    samples: int = key(
-        2048,
-        "Number of radial spatial frequencies, between 0 and the band limit, at which transfer "
-        "functions are compared.",
-        ge=64,
-        le=1_000_000,
-    )
-    draws: int = key(
-        32,
-        "Number of draws of the jitter over which information metrics are averaged, if "
-        "`microscope.spread` is not 0. A draw is a pair of lenses and doses.",
-        ge=1,
-        le=10_000,
-    )
-
-
-class Distances(Block):
-    """How distances between training images and test images are measured, if they are requested."""
-
-    structures: int = key(
-        16,
-        "Number of test structures of each specimen that are used to measure distances. If the "
-        "specimen has fewer, all are used.",
-        ge=2,
-        le=1_000_000,
-    )
-    conditions_per_job: int = key(
-        32,
-        "Number of test conditions in a job that measures distances. The job has the images under "
-        "all its test conditions in memory.",
-        ge=1,
-        le=100_000,
     )
 
 

@@ -13,8 +13,8 @@ How to add a key
    ``.imaging_params``, ``.transfer_params`` and ``.lens_params``, ``Specimen.params`` and
    ``Training.params``. All these methods except ``Microscope.exit_wave_params`` include a new key
    automatically.
-3. The rules in workflow/rules/ list single keys of the blocks `evaluation`, `information`,
-   `distances` and `figures`. For a new key in one of these blocks, such as `information`, add
+3. The rules in workflow/rules/ list single keys of the blocks `evaluation`, `information`
+   and `figures`. For a new key in one of these blocks, such as `information`, add
    ``**STUDY.information.identity(only=("key",))`` to the params of the rule. The expression is
    empty while the key has its default. It is necessary because Snakemake runs a rule again if the
    rule has a new param.

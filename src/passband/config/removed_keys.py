@@ -51,7 +51,18 @@ REMOVED: dict[str, Removed] = {
     "training.save_every_s": Removed(
         120, "the environment variable PASSBAND_SAVE_EVERY_S has the time between saves"
     ),
+    "information.weights": Removed(
+        ["flat", "specimen"], "metrics have the weight flat, and that of each trained specimen"
+    ),
+    "information.flat_power_A2": Removed(0.005, "the weight flat is 0.005 Å²"),
+    "information.samples": Removed(
+        2048, "the number of frequencies follows from microscope.field_px"
+    ),
+    "information.draws": Removed(32, "means over the jitter have 32 draws"),
     "distances.predict": Removed(False, "passband distances STUDY measures distances"),
+    "distances.structures": Removed(16, "passband distances takes the first 16 test structures"),
+    "distances.conditions_per_job": Removed(32, "each job has 32 test conditions"),
+    "distances": Removed({}, "passband distances STUDY measures distances"),
     "figures.palette": Removed("viridis", "all figures have the colours of viridis"),
     "evaluation.microscopes": Removed(
         0, "passband evaluate tests networks under any conditions, such as those of a CSV file"

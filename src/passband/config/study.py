@@ -13,7 +13,6 @@ from passband.config.analysis import (
     FEWEST_PREDICTED,
     FIGURES,
     FIGURES_OF_PREDICTION,
-    Distances,
     Evaluation,
     Figures,
     Information,
@@ -54,9 +53,6 @@ class Study(Block):
     training: Training = key(Training, "How networks are trained.")
     evaluation: Evaluation = key(Evaluation, "How networks are tested.")
     information: Information = key(Information, "How transfer functions are compared.")
-    distances: Distances = key(
-        Distances, "How distances between training images and test images are measured."
-    )
     figures: Figures = key(Figures, "How figures look.")
 
     _objections: list[str] = PrivateAttr(default_factory=list)
@@ -105,12 +101,6 @@ class Study(Block):
             ", ".join(named): list(MATERIALS[material].spacings_A)
             for material, named in names.items()
         }
-
-    @property
-    def compared(self) -> dict[str, list[str]]:
-        """The ids of the test conditions in each job that measures distances, by the job's name."""
-        ids, size = [c.id for c in self.test_conditions], self.distances.conditions_per_job
-        return {f"{k // size:05d}": ids[k : k + size] for k in range(0, len(ids), size)}
 
     @property
     def trained_specimens(self) -> dict[str, Specimen]:

@@ -29,7 +29,6 @@ MAY_DIFFER = (
     "training.architectures",
     "evaluation",
     "information",
-    "distances",
     "figures",
 )
 

@@ -9,6 +9,10 @@ from passband.results.layout import DISTANCES_PART, RECORD, WEIGHTS
 from passband.results.training_jobs import TrainingCell, TrainingJob, jobs_of
 from passband.wave_sets import wave_set
 
+#: Number of test conditions in a job that measures distances, which has the images under all of
+#: them in memory.
+COMPARED = 32
+
 
 def compared_networks(
     study: Study, specimen: str, architecture: str, tested: Sequence[str]
@@ -87,11 +91,17 @@ def example_networks(
     return [job.path(WEIGHTS) for job in jobs if is_counted(job.path(RECORD))]
 
 
+def compared_conditions(study: Study) -> dict[str, list[str]]:
+    """Return the ids of the test conditions in each job that measures distances, by its name."""
+    ids = [condition.id for condition in study.test_conditions]
+    return {f"{k // COMPARED:05d}": ids[k : k + COMPARED] for k in range(0, len(ids), COMPARED)}
+
+
 def distance_parts(study: Study) -> list[str]:
     """Return the files of distances whose content is gathered into one store."""
     return [
         DISTANCES_PART.format(specimen=specimen, architecture=architecture, part=part)
         for specimen, architecture, part in product(
-            study.trained_specimens, study.training.architectures, study.compared
+            study.trained_specimens, study.training.architectures, compared_conditions(study)
         )
     ]

@@ -227,9 +227,8 @@ def sizes(
     pairs = counted.cells * len(study.specimens) * study.test_number
     spectra = len(study.trained_specimens)
     bands = len(study.information.bands_per_A)
-    weights_of = {"flat": 1, "specimen": spectra * (1 + (bands + 1 if bands else 0))}
     compared = study.train_number * study.test_number * len(information.PAIR)
-    compared *= sum(weights_of[kind] for kind in study.information.weights)
+    compared *= 1 + spectra * (1 + (bands + 1 if bands else 0))  # by weight of frequencies
     weights = counted.networks / kinds * sum(weight_bytes.values())
     matrices = 3 + 6 * (study.evaluation.bootstrap > 0)  # Dice, gaps, and limits of the intervals
     return {

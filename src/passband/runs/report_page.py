@@ -205,17 +205,14 @@ def _unfinished(results: Results, matrices: "Sequence[Matrix]") -> "xr.Dataset |
     specimens = list(dict.fromkeys(matrix.specimen for matrix in matrices))
     if not study.predictable or not {*specimens} <= {*study.specimens}:
         return None
-    weighted = "specimen" in study.information.weights
     with suppress(PassbandError):  # exit waves may be damaged
         profiles = profiles_of_specimens(
             specimens,
             # The study may have changed since the table was made.
             [*matrices[0].train, *matrices[0].test],
             study.microscope,
-            {name: results.spectrum_structures(name) for name in specimens if weighted},
+            {name: results.spectrum_structures(name) for name in specimens},
             study.study.seed,
-            study.information.flat_power_A2,
-            study.information.draws,
         )
         return unfinished(matrices, profiles)
     return None

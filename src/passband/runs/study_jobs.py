@@ -175,8 +175,8 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
     networks = [job.path(WEIGHTS) for job in trainings]
     records = [job.path(RECORD) for job in trainings]
 
-    weighted = study.trained_specimens if "specimen" in study.information.weights else ()
-    spectra = [file for specimen in weighted for file in spectrum_shards(study, specimen)]
+    trained = study.trained_specimens
+    spectra = [file for specimen in trained for file in spectrum_shards(study, specimen)]
     yield single("information", INFORMATION, spectra)
     yield single("aggregate", TABLE, records)
     yield single("ood", OOD, (TABLE, INFORMATION))

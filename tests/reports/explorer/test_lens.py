@@ -6,7 +6,7 @@ import re
 import numpy as np
 import off_grid
 import pytest
-from explored import make_explored
+from explored import make_explored, use_few_samples
 from explorer_page import READ, STEP, matrix_of, plain, show
 from recommended import make_study
 
@@ -41,7 +41,9 @@ def ranked(page, condition):
         ({"aperture_edge_mrad": [0, 3]}, True),
     ],
 )
-def test_further_axes_have_their_transfer_metrics_and_ranking(tmp_path, other, axes, is_round):
+def test_further_axes_have_their_transfer_metrics_and_ranking(
+    tmp_path, other, axes, is_round, monkeypatch
+):
     given = json.loads(make_study(cs_um=[1.2], aperture_mrad=[15]).model_dump_json())
     given["grid"] |= axes
     given["microscope"]["detector"] |= {"mtf": "gaussian"}
@@ -50,7 +52,7 @@ def test_further_axes_have_their_transfer_metrics_and_ranking(tmp_path, other, a
         _, *blocks, key = FURTHER_AXES[name].key.split(".")
         block = given["microscope"][blocks[0]] if blocks else given["microscope"]
         block.pop(key)
-    given["information"] |= {"samples": 64}
+    use_few_samples(monkeypatch)
     study = validate(given)
     results = make_explored(study, tmp_path)
     assert cli.main(["explore", str(results)]) == 0

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from passband import __version__
+from passband.analysis.information import radial_samples
 from passband.config import Study
 from passband.figures import style
 from passband.figures.matrix import losses, outermost
@@ -69,7 +70,7 @@ def content(
         "lens": lens,
         "lattice": explorer_lens.lattice(study.specimens),
         "integrals": explorer_lens.integrals(
-            study.microscope, study.information.samples, spectra, blocks
+            study.microscope, radial_samples(study.microscope), spectra, blocks
         )
         if computed
         else None,
