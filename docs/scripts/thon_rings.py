@@ -66,7 +66,7 @@ def wave(thickness_nm: float, fraction: float, particles: int, px: int) -> tuple
         return spectrum, 0.0
     rng = seeds.generator("thon rings", thickness_nm, fraction, particles, px)
     field, thickness = sampling.field_A, thickness_nm * 10
-    film = carbon.amorphous_carbon(field, thickness, 2.0, 1.4, rng)
+    film = carbon.amorphous_carbon(field, thickness, 2.0, carbon.DISTANCE_A, rng)
     film = film[film[:, 0] < fraction * field]
     numbers, positions = [np.full(len(film), 6)], [film]
     if particles:

@@ -110,7 +110,7 @@ def test_carbon_has_its_density_and_keeps_its_distance(field, thickness, density
 
 
 def test_carbon_fills_the_slab_evenly():
-    carbon = carbon_film.amorphous_carbon(60.0, 10.0, 2.0, 1.4, rng("carbon"))
+    carbon = carbon_film.amorphous_carbon(60.0, 10.0, 2.0, carbon_film.DISTANCE_A, rng("carbon"))
     for x, length in zip(carbon.T, (60, 60, 10), strict=True):
         # A wider tolerance than for independent points: hard cores make the counts more equal, and
         # the slab's free faces have a few atoms more than its middle.
@@ -133,8 +133,8 @@ def test_density_out_of_reach_is_said_in_one_line():
 
 @pytest.mark.slow
 def test_densest_carbon_that_a_configuration_allows_can_be_made():
-    carbon = carbon_film.amorphous_carbon(30.0, 20.0, 3.0, 1.6, rng())
-    assert nearest(carbon, carbon, 30.0).min() >= 1.6
+    carbon = carbon_film.amorphous_carbon(30.0, 20.0, 3.0, carbon_film.DISTANCE_A, rng())
+    assert nearest(carbon, carbon, 30.0).min() >= carbon_film.DISTANCE_A
 
 
 # Particles

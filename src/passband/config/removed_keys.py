@@ -42,6 +42,9 @@ REMOVED: dict[str, Removed] = {
             "give the path of a CSV file with its points as `points`; docs/grid.md writes one",
         ),
     ),
+    "specimens.*.substrate.minimum_distance_A": Removed(
+        1.4, "carbon atoms are at least 1.4 Å apart"
+    ),
     "training.replicas_together": Removed(
         "auto",
         "a job trains its replicas together where this takes less time; with "

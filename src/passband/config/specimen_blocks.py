@@ -47,9 +47,6 @@ class Substrate(Block):
         "`both`. Particles on opposite faces may overlap in projection.",
     )
     density_g_per_cm3: float = key(2.0, "Mass density of the substrate.", "g/cm³", ge=0.5, le=3.0)
-    minimum_distance_A: float = key(
-        1.4, "Smallest distance between two carbon atoms.", "Å", ge=0.5, le=1.6
-    )
 
     def _check_values(self) -> None:
         if self.thickness_nm == 0 and self.thickness_std_nm > 0:

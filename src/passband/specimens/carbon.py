@@ -7,6 +7,8 @@ from scipy.spatial import cKDTree
 
 from passband import PassbandError
 
+#: Smallest distance between two atoms of the substrate [Å].
+DISTANCE_A = 1.4
 #: Maximum number of rounds of random sequential addition. If the density is not reached after so
 #: many rounds, it counts as unreachable.
 _ROUNDS = 400
@@ -48,7 +50,7 @@ def amorphous_carbon(
         kept = np.concatenate([kept, new[: number - len(kept)]])
     raise PassbandError(
         f"amorphous carbon cannot reach {density:g} g/cm³ with atoms {distance:g} Å apart or more; "
-        "take a lower substrate.density_g_per_cm3 or a smaller minimum_distance_A"
+        "take a lower substrate.density_g_per_cm3"
     )
 
 

@@ -149,7 +149,7 @@ def _draw(specimen: Specimen, sampling: Sampling, steps: Steps) -> Structure:
         field,
         thickness,
         specimen.substrate.density_g_per_cm3,
-        specimen.substrate.minimum_distance_A,
+        carbon.DISTANCE_A,
         rng,
     )
     rng = steps.begin("number")
