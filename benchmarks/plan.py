@@ -41,7 +41,7 @@ def pilot_slice(folder: Path) -> Path:
 
 def predicted(study: Study, seconds: float) -> tuple[float, float, dict[str, float]]:
     """Return the predicted processor time and the time until the end [s], and the times by rule."""
-    speeds = calibration.calibrate(study, seconds)
+    speeds = calibration.calibrate(study, seconds).speeds
     took = rates.seconds_by_rule(study, speeds)
     return (
         sum(took.values()),

@@ -29,6 +29,7 @@ from passband.matrices.of_study import matrices
 from passband.micrographs.images import readers
 from passband.reports import summaries
 from passband.results import layout, published
+from passband.runs import rates
 from passband.scores import OUTCOMES, dice
 from passband.storage import datasets
 
@@ -209,8 +210,11 @@ INSTEAD = {
         f"snakemake --profile slurm --configfile {FEW}"
     ),
     "make demo": f"make -o .venv/.installed-dev demo STUDY={FEW}",
-    "passband plan config.yaml --device h100 --gpus 32": (
-        f"passband plan {FEW} --device h100 --gpus 32 --seconds 1"
+    "passband plan studies/paper.yaml --save-rates gpu.json": (
+        f"passband plan {FEW} --save-rates mine.json --seconds 1"
+    ),
+    "passband plan studies/paper.yaml --rates gpu.json --together 32": (
+        f"passband plan {FEW} --rates gpu.json --together 32"
     ),
     "passband plan config.yaml": f"passband plan {FEW} --seconds 1",
     "passband plan studies/paper.yaml": f"passband plan {FEW} --seconds 1",
@@ -346,6 +350,7 @@ def clone(finished, tmp_path_factory):
     film = film_image(defocus=400, cs=2e5, aperture=14)
     np.save(place.folder / "film.npy", film)
     np.save(place.folder / "corrected.npy", np.eye(len(film), dtype=int))  # a particle
+    rates.write(place.folder / "gpu.json", rates.typical())
     return place
 
 

@@ -16,14 +16,14 @@ import torch
 from passband import PassbandError, cli
 from passband.config import load, validate
 from passband.jobs import job as jobs
-from passband.learning import networks
 from passband.results import Results
-from passband.runs import counts, preflight
+from passband.runs import counts, file_sizes, preflight
 from passband.runs.preflight import FAILED, OK, WARNING
 from passband.specimens import multislice
 
 ROOT = Path(__file__).parents[2]
 SMALLEST = load(ROOT / "tests/data/smallest.yaml")
+NEEDED = round(file_sizes.at_most(SMALLEST).total(SMALLEST))
 
 
 @pytest.fixture(autouse=True)
@@ -247,36 +247,11 @@ def test_file_system_that_cannot_do_it_fails(tmp_path, monkeypatch, what, owner,
     assert "another file system" in found.remedy
 
 
-def test_projected_size_has_waves_and_weights_in_full():
-    blocks = {
-        "study": {"structures": {"train": 4, "val": 2, "test": 3}, "replicas": 2},
-        "grid": {"defocus_nm": [5, 20]},
-        "microscope": {"field_px": 112},
-        "specimens": {"a": {}, "b": {"thermal": {"temperature_K": 300, "configurations": 2}}},
-        "training": {"architectures": ["compact-w4-d2", "compact-w8-d2"]},
-    }
-    study = validate(blocks)
-    sizes = counts.sizes(study, dict.fromkeys("ab", 0.0), {"": 0.0})
-    # Frequencies up to a third of the sampling: −37 … 37.
-    waves = 9 * ((1 + 2) * 8 * 75**2 + 2 * 3 * 112**2)
-    numbers = [
-        sum(4 * p.numel() for p in networks.build(name).parameters())
-        for name in ("compact-w4-d2", "compact-w8-d2")
-    ]
-    weights = 2 * 16 * 2 * sum(numbers)
-    size, files = preflight.projected(study)
-    # A network's state has parameters and the running means of its normalisation.
-    assert 0 < size - sum(sizes.values()) - waves - weights < 0.02 * weights
-    # Each job's network, history and record, Snakemake's file for each, two logs, two benchmarks.
-    assert files > 2 * 2 * 16 * 2 * (2 * 3 + 4)
-
-
 @pytest.mark.parametrize(
     ("free", "level"), [(1.01, OK), (0.99, FAILED)], ids=["enough", "not enough"]
 )
 def test_disk_must_have_space_for_the_study(tmp_path, monkeypatch, free, level):
-    needed, _ = preflight.projected(SMALLEST)
-    usage = SimpleNamespace(free=int(free * needed))
+    usage = SimpleNamespace(free=int(free * NEEDED))
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     found = preflight.disk(Results(SMALLEST, tmp_path / "not" / "there"))
     assert found.level == level
@@ -284,16 +259,19 @@ def test_disk_must_have_space_for_the_study(tmp_path, monkeypatch, free, level):
 
 
 def test_disk_needs_no_space_for_existing_files(tmp_path, monkeypatch):
-    needed, _ = preflight.projected(SMALLEST)
-    usage = SimpleNamespace(free=needed // 2)
+    usage = SimpleNamespace(free=NEEDED // 2)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     (tmp_path / "waves").mkdir()
-    (tmp_path / "waves/a").write_bytes(bytes(needed // 2 + 1000))
+    (tmp_path / "waves/a").write_bytes(bytes(NEEDED // 4 + 1000))
+    (tmp_path / "waves/b").hardlink_to(tmp_path / "waves/a")  # a second name needs no space
+    assert preflight.disk(Results(SMALLEST, tmp_path)).level == FAILED
+    (tmp_path / "waves/c").write_bytes(bytes(NEEDED // 4 + 1000))
     assert preflight.disk(Results(SMALLEST, tmp_path)).level == OK
 
 
 def test_disk_must_have_room_for_as_many_files(tmp_path, monkeypatch):
-    _, files = preflight.projected(SMALLEST)
+    counted = counts.count(SMALLEST)
+    files = counted.files + sum(counted.jobs.values())
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1e12))
     for favail, level in ((files - 1, FAILED), (files, OK), (0, OK)):  # 0: there is no limit
         monkeypatch.setattr(os, "statvfs", lambda path, n=favail: SimpleNamespace(f_favail=n))

@@ -1,26 +1,21 @@
 """The rates of machines, and the times of jobs that follow from them."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from passband import PassbandError
 from passband.config import Study, load
 from passband.runs import rates
+from passband.runs.calibration import Speeds
 from passband.runs.counts import count
+from passband.storage import checked_json
 
 STUDIES = Path(__file__).parents[2] / "studies"
 STUDY = load(STUDIES / "paper.yaml")
-
-
-def test_every_rate_is_measured_or_stated_and_says_where_it_comes_from():
-    table = rates.table()
-    for machine in (table["core"], *table["gpus"].values()):
-        assert machine["kind"] in ("measured", "stated")
-        assert len(machine["source"]) > 10
-    for best, worst in table["assumed"].values():
-        assert best > 0
-        assert worst > 0
 
 
 @pytest.mark.parametrize("file", sorted(STUDIES.glob("*.yaml")), ids=lambda file: file.stem)
@@ -44,7 +39,7 @@ def test_a_training_takes_longer_than_a_figure_and_longer_with_more_epochs():
 
 def test_ratios_are_those_of_the_calibration_of_the_demo():
     """`passband plan config.yaml` measured these times on the machine of the constants."""
-    speeds = rates.typical(Study())
+    speeds = rates.typical().speeds(Study())
     assert speeds.structure["gold"] == pytest.approx(0.148, rel=0.3)
     assert speeds.image == pytest.approx(1.62e-3, rel=0.3)
     assert speeds.step["compact-w8-d3"] == pytest.approx(9.8e-3, rel=0.3)
@@ -52,45 +47,74 @@ def test_ratios_are_those_of_the_calibration_of_the_demo():
 
 
 def test_abtem_takes_longer_to_simulate_and_nothing_else_does():
-    ours, theirs = (rates.typical(Study(microscope={"engine": e})) for e in ("passband", "abtem"))
+    ours, theirs = (
+        rates.typical().speeds(Study(microscope={"engine": e})) for e in ("passband", "abtem")
+    )
     # 20 times as many pixels, of which each takes several times as long.
     assert 50 < theirs.structure["gold"] / ours.structure["gold"] < 200
     assert theirs.step == ours.step
     assert theirs.image == ours.image
 
 
-def test_operations_of_a_network_by_hand():
-    """A level below has a quarter of the pixels, and four weights for each pixel above."""
-    full = 9 * (1 * 4 + 4 * 4) + 9 * 4 * 4 + 4 * 8 * 4 + 9 * 4 * 4 + 4
-    below = 9 * (4 * 8 + 8 * 8) / 4
-    assert rates.forward_flops("compact-w4-d1") == 2 * (full + below)
-
-
-@pytest.mark.parametrize("device", sorted(rates.table()["gpus"]))
-def test_a_stated_rate_gives_a_range_around_what_each_assumption_gives(device):
-    *cases, assumptions = rates.stated(STUDY, device, rates.typical(STUDY))
-    best, worst = (rates.seconds_by_rule(STUDY, case) for case in cases)
-    for rule in ("train", "evaluate"):
-        assert 2 < worst[rule] / best[rule] < 20
-    assert best["simulate"] == worst["simulate"]
-    assert best["starting"] == worst["starting"]
-    said = " ".join(assumptions)
-    gpu = rates.table()["gpus"][device]
-    for words in (gpu["name"], "never measured", gpu["source"], "TFLOP/s", "TB/s"):
-        assert words in said
-
-
-def test_a_faster_gpu_takes_less_time_and_float32_takes_more():
-    cpu = rates.typical(STUDY)
-    name = "unet-resnet18"
-    times = {d: rates.stated(STUDY, d, cpu)[1].step[name] for d in rates.table()["gpus"]}
-    assert times["v100"] > times["a100"] > times["h100"] >= times["h200"]
-    plain = STUDY.model_copy(
-        update={"training": STUDY.training.model_copy(update={"precision": "float32"})}
+@given(st.lists(st.floats(1e-9, 1e3), min_size=7, max_size=7))
+def test_rates_of_a_machine_give_the_times_of_the_study_that_was_measured(times):
+    structure, noise, image, step, predict, start, light = times
+    speeds = Speeds(
+        device="NVIDIA H100",
+        unit="GPU",
+        start=start,
+        start_light=light,
+        structure={"gold": structure},
+        image=image + noise,
+        noise=noise,
+        step={"unet-resnet18": step},
+        predict={"unet-resnet18": predict},
     )
-    assert rates.stated(plain, "h100", cpu)[1].step[name] > times["h100"]
+    again = rates.Rates.of(STUDY, speeds).speeds(STUDY)
+    assert (again.device, again.unit) == (speeds.device, speeds.unit)
+    for name, value in rates.seconds_by_rule(STUDY, speeds).items():
+        assert rates.seconds_by_rule(STUDY, again)[name] == pytest.approx(value), name
 
 
-def test_an_unknown_gpu_is_refused():
-    with pytest.raises(PassbandError, match="--device = 'tpu': must be one of v100, a100, "):
-        rates.check("tpu")
+def test_rates_are_those_of_any_study():
+    """A field twice as wide has four times the pixels, and half the epochs need half the time."""
+    demo = Study()
+    wide = Study(microscope={"field_px": 2 * demo.microscope.field_px})
+    measured = rates.Rates.of(demo, rates.typical().speeds(demo))
+    assert measured.speeds(wide).step["compact-w8-d3"] == pytest.approx(
+        4 * rates.typical().speeds(demo).step["compact-w8-d3"]
+    )
+    assert measured.speeds(wide).noise == pytest.approx(4 * rates.typical().speeds(demo).noise)
+
+
+def test_rates_of_a_file_are_those_that_were_written(tmp_path):
+    rates.write(tmp_path / "node.json", rates.typical())
+    assert rates.read(tmp_path / "node.json") == rates.typical()
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff", b'{"device": "H100"}'])
+def test_a_file_without_rates_is_refused(tmp_path, content):
+    file = tmp_path / "node.json"
+    file.write_bytes(content)
+    with pytest.raises(PassbandError, match=r"node.json: has no rates of a machine, or is damaged"):
+        rates.read(file)
+
+
+def test_a_changed_rate_is_found(tmp_path):
+    file = tmp_path / "node.json"
+    rates.write(file, rates.typical())
+    file.write_text(file.read_text().replace("8.0", "9.0"))
+    with pytest.raises(PassbandError, match="is damaged"):
+        rates.read(file)
+    checked_json.write(file, asdict(rates.typical()) | {"step_s": float("nan")})
+    with pytest.raises(PassbandError, match="is damaged"):
+        rates.read(file)
+
+
+def test_rates_that_cannot_be_written_or_do_not_fit_are_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(PassbandError, match=r"file/node.json: cannot be written: Not a dir"):
+        rates.write(tmp_path / "file" / "node.json", rates.typical())
+    ours = replace(rates.typical(), slices_s={"passband": 1e-8})
+    with pytest.raises(PassbandError, match=r"^microscope.engine = 'abtem': the rates of a"):
+        ours.speeds(Study(microscope={"engine": "abtem"}))

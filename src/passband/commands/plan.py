@@ -2,10 +2,12 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from passband import PassbandError
 from passband.commands.arguments import add_set, add_study, find_study
-from passband.runs import plan, rates
+from passband.results import Results
+from passband.runs import file_sizes, plan, rates
 from passband.runs.calibration import calibrate
 
 
@@ -17,14 +19,22 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--seconds", type=float, default=12.0, help="duration [s] of the calibration (default: 12)"
     )
     command.add_argument(
-        "--device",
-        metavar="GPU",
-        default="",
-        help="the time on another GPU, as a range from stated rates: v100, a100, h100 or h200; "
-        "docs/run.md says what is assumed",
+        "--save-rates",
+        type=Path,
+        metavar="FILE",
+        help="also write the rates of this machine, such as a node with a GPU, to a file",
     )
     command.add_argument(
-        "--gpus", type=int, metavar="N", help="with --device: the number of GPUs (default: 1)"
+        "--rates",
+        type=Path,
+        metavar="FILE",
+        help="the time on the machine whose rates are in this file, instead of on this one",
+    )
+    command.add_argument(
+        "--together",
+        type=int,
+        metavar="N",
+        help="with --rates: the number of jobs that run at a time (default: 1)",
     )
     command.set_defaults(run=run)
 
@@ -32,17 +42,34 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     if not 0 <= options.seconds <= 3600:
         raise PassbandError(f"--seconds = {options.seconds:g}: must be between 0 and 3600")
-    if options.gpus is not None and not options.device:
-        raise PassbandError(f"--gpus = {options.gpus}: must be given together with --device")
-    if options.gpus is not None and options.gpus < 1:
-        raise PassbandError(f"--gpus = {options.gpus}: must be at least 1")
-    if options.device:
-        rates.check(options.device)
+    if options.rates is not None and options.save_rates is not None:
+        raise PassbandError("--save-rates: must not be given together with --rates")
+    if options.together is not None and options.rates is None:
+        raise PassbandError(f"--together = {options.together}: must be given together with --rates")
+    if options.together is not None and options.together < 1:
+        raise PassbandError(f"--together = {options.together}: must be at least 1")
     results = find_study(options.study, crystals=True, changes=options.changes)
-    speeds = calibrate(results.study, options.seconds, _say, networks=not options.device)
+    if options.rates is not None:
+        print(_elsewhere(results, options.rates, options.together or 1))
+        return 0
+    found = calibrate(results.study, options.seconds, _say)
     _say("")
-    print(plan.render(results, speeds, options.device, options.gpus or 1))
+    printed = plan.render(
+        results, found.speeds, found.sizes, memory=found.memory, by_torch=found.by_torch
+    )
+    print(printed)
+    if options.save_rates is not None:
+        rates.write(options.save_rates, rates.Rates.of(results.study, found.speeds))
     return 0
+
+
+def _elsewhere(results: Results, file: Path, together: int) -> str:
+    """Return the plan for the machine whose rates are in a file."""
+    speeds = rates.read(file).speeds(results.study)
+    _say("sizes of files")
+    sizes = file_sizes.measured(results.study)
+    _say("")
+    return plan.render(results, speeds, sizes, together=together)
 
 
 def _say(part: str) -> None:

@@ -9,14 +9,18 @@ import math
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from passband.config import Study
+from passband.runs import file_sizes
+from passband.runs.file_sizes import FileSizes
 from passband.wave_sets import wave_set
+
+if TYPE_CHECKING:
+    import torch
 
 # The imports of a job's two processes. These imports take most of a small job's time.
 _PROCESSES = (
@@ -31,7 +35,7 @@ _LIGHT = 2.5
 
 @dataclass(frozen=True)
 class Speeds:
-    """Times of a study's parts on this machine, and sizes of its files and of its memory.
+    """Times of a study's parts on a machine.
 
     Times are seconds of one core, or seconds of a GPU if the machine has one.
 
@@ -40,16 +44,12 @@ class Speeds:
         unit: "core" or "GPU".
         start, start_light: Time to start a job of `train` or `evaluate`, and of the other rules,
             which import less [s].
-        structure, wave_bytes: For each specimen, the time to simulate a structure [s], and the size
-            of a structure in a file [bytes].
+        structure: For each specimen, the time to simulate a structure [s].
         image, noise: Time to form an image [s], and the part of this time for noise and
             normalisation [s]. The time to form an image includes its share of the time to compute a
             transfer function.
         step, predict: For each architecture, the time per image of an optimizer step and of a
             prediction [s].
-        weight_bytes, memory: For each architecture, the size of a network in a file [bytes], and
-            the memory of a `train` job [bytes].
-        by_torch: Lines that say why torch, which is slower, trains narrow networks of this study.
     """
 
     device: str
@@ -57,12 +57,25 @@ class Speeds:
     start: float
     start_light: float
     structure: dict[str, float]
-    wave_bytes: dict[str, float]
     image: float
     noise: float
     step: dict[str, float]
     predict: dict[str, float]
-    weight_bytes: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What is measured of a study on this machine.
+
+    Attributes:
+        speeds: The times of the study's parts.
+        sizes: The bytes of its files.
+        memory: For each architecture, the memory of a `train` job [bytes].
+        by_torch: Lines that say why torch, which is slower, trains narrow networks of this study.
+    """
+
+    speeds: Speeds
+    sizes: FileSizes
     memory: dict[str, float]
     by_torch: Sequence[str] = ()
 
@@ -107,17 +120,15 @@ def calibrate(
     study: Study,
     seconds: float = 12.0,
     say: Callable[[str], object] = lambda part: None,
-    networks: bool = True,
-) -> Speeds:
-    """Measure the times of a study's parts on this machine.
+) -> Calibration:
+    """Measure the times of a study's parts, and the sizes of its files, on this machine.
 
     Structures, images and networks have the size and the precision that they have in the study's
     jobs. On a CPU, times are the processor time of one thread, since the rules give one thread to a
     job. On a GPU, times are elapsed times. A third of `seconds` is for structures and images, and
     two thirds are for networks. At least one structure, image, optimizer step and prediction is
     made, even if this takes longer than `seconds`. `say` is called with the name of each part
-    before the part is measured. Without `networks`, only structures are measured, and all times of
-    images and networks are 0.
+    before the part is measured.
     """
     say("the start of jobs")
     # These processes run while this process imports the same packages. Nothing is measured then.
@@ -129,12 +140,10 @@ def calibrate(
 
     jobs.keep_memory()  # as every job does
     with jobs.one_thread(), torch.random.fork_rng():
-        return _calibrate(study, seconds, devices.device(), starting, say, networks)
+        return _calibrate(study, seconds, devices.device(), starting, say)
 
 
-def _calibrate(
-    study: Study, seconds: float, device, starting: list, say, with_networks: bool
-) -> Speeds:
+def _calibrate(study: Study, seconds: float, device, starting: list, say) -> Calibration:
     # Imported here since `passband check` counts jobs without these modules.
     import numpy as np
     import torch
@@ -142,11 +151,10 @@ def _calibrate(
     from passband.imaging.acquisition import Acquisition
     from passband.imaging.splits import LoadedStructures, Split
     from passband.imaging.structures import Structures
-    from passband.learning import backend, devices, evaluation, memory, networks
+    from passband.learning import backend, devices, evaluation, networks
     from passband.learning.batches import Images
     from passband.learning.learner import Learner
     from passband.specimens import exit_waves as simulate
-    from passband.storage import datasets
 
     microscope, training = study.microscope, study.training
     px, gpu = microscope.field_px, device.type == "cuda"
@@ -159,7 +167,7 @@ def _calibrate(
     def share(part: float, among: int) -> float:
         return seconds * part / among
 
-    structure, wave_bytes, waves = {}, {}, None
+    structure, shards, waves = {}, {}, None
     for name, specimen in study.specimens.items():
 
         def make(number: int, name=name, specimen=specimen):
@@ -170,44 +178,7 @@ def _calibrate(
         say(f"structures of {name}")
         test = study.study.structures.test
         structure[name] = per_item(make, min(test, 8), share(0.25, len(study.specimens)), clock)
-        with tempfile.TemporaryDirectory() as folder:
-            written = []
-            for part in (waves, waves.isel(structure=slice(1))):
-                file = Path(folder) / "waves.zarr.zip"
-                datasets.write(part, file, datasets.WAVES, {}, {"structure": 1})
-                written.append(file.stat().st_size)
-        others = waves.sizes["structure"] - 1
-        wave_bytes[name] = (written[0] - written[1]) / others if others else float(written[1])
-
-    needs, weight_bytes = {}, {}
-    for name in training.architectures:
-        precision = backend.precision(training, name, device)
-        needs[name] = memory.train_bytes(study, name, precision, gpu)
-        with torch.device("meta"):
-            tensors = networks.build(name).state_dict().values()
-        weight_bytes[name] = float(sum(t.nbytes for t in tensors))
-    none = dict.fromkeys(training.architectures, 0.0)
-    speeds = Speeds(
-        device=devices.describe(device),
-        unit="GPU" if gpu else "core",
-        start=light + heavy,
-        start_light=_LIGHT * light,
-        structure=structure,
-        wave_bytes=wave_bytes,
-        image=0.0,
-        noise=0.0,
-        step=none,
-        predict=none,
-        weight_bytes=weight_bytes,
-        memory=needs,
-        by_torch=[
-            line
-            for name in training.architectures
-            if (line := backend.hindrance(training, name, device))
-        ],
-    )
-    if not with_networks:
-        return speeds
+        shards[name] = file_sizes.of_shard(study, waves)
 
     say("images")
     camera = Acquisition.from_microscope(microscope, training.normalisation, device)
@@ -251,7 +222,39 @@ def _calibrate(
         say(f"tests with {name}")
         both = per_item(test_it, tested, share(0.25, kinds), clock)
         predict[name] = max(both - image, 0.0)
-    return replace(speeds, image=image, noise=min(noise, image), step=step, predict=predict)
+    speeds = Speeds(
+        device=devices.describe(device),
+        unit="GPU" if gpu else "core",
+        start=light + heavy,
+        start_light=_LIGHT * light,
+        structure=structure,
+        image=image,
+        noise=min(noise, image),
+        step=step,
+        predict=predict,
+    )
+    sizes = file_sizes.with_shards(study, shards)
+    return Calibration(speeds, sizes, train_memory(study, device), by_torch(study, device))
+
+
+def train_memory(study: Study, device: "torch.device") -> dict[str, float]:
+    """Return the memory of a `train` job on a device, for each architecture [bytes]."""
+    from passband.learning import backend, memory
+
+    gpu = device.type == "cuda"
+    return {
+        name: memory.train_bytes(study, name, backend.precision(study.training, name, device), gpu)
+        for name in study.training.architectures
+    }
+
+
+def by_torch(study: Study, device: "torch.device") -> list[str]:
+    """Return lines that say why torch trains networks that compiled functions could train."""
+    from passband.learning import backend
+
+    names = study.training.architectures
+    lines = (backend.hindrance(study.training, name, device) for name in names)
+    return [line for line in lines if line]
 
 
 def _start(code: str) -> subprocess.Popen:

@@ -2,19 +2,20 @@
 
 Numbers of jobs, images and files follow from the configuration alone, see
 :mod:`passband.runs.counts`. Hours follow from measurements on this machine, see
-:mod:`passband.runs.calibration`.
+:mod:`passband.runs.calibration`, or on another one, see :class:`passband.runs.rates.Rates`; and
+bytes from files that are written to measure them, see :mod:`passband.runs.file_sizes`.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 from passband.axes import AXES
 from passband.config import FEWEST_PREDICTED, Study
 from passband.results import Results
 from passband.runs import rates
 from passband.runs.calibration import Speeds
-from passband.runs.counts import GROWING, count, sizes
+from passband.runs.counts import GROWING, count
+from passband.runs.file_sizes import FileSizes
 from passband.runs.rates import OTHERS, seconds_by_rule
 from passband.runs.run import Run
 from passband.words import duration, in_bytes, number_of, work
@@ -116,15 +117,13 @@ def elapsed(study: Study, took: Mapping[str, float], speeds: Speeds, together: i
     return (sum(took.values()) - last) / together + last + speeds.start_light / 2
 
 
-def _left(
-    results: Results, cases: Sequence[Mapping[str, float]], in_words: Callable[..., str]
-) -> list[str]:
+def _left(results: Results, took: Mapping[str, float], unit: str) -> list[str]:
     """Return lines about the work that is not done yet, or no line if no work is done yet.
 
     Results that a changed configuration will make again count as done.
 
     Args:
-        cases: The times of :func:`seconds_by_rule`; of several cases for a range.
+        took: The times of :func:`seconds_by_rule`.
     """
     run, counted = Run(results).read(), count(results.study)
     numbers = {stage: run.networks(stage) for stage in GROWING}
@@ -138,32 +137,35 @@ def _left(
     jobs = sum(shares[stage] * counted.jobs[stage] for stage in GROWING)
     # All other jobs depend on networks.
     started = (jobs + sum(counted.others.values())) / sum(counted.jobs.values())
-    seconds = [
-        started * took["starting"]
-        + took[OTHERS]
-        + sum(shares[stage] * took[stage] for stage in GROWING)
-        for took in cases
-    ]
+    seconds = started * took["starting"] + took[OTHERS]
+    seconds += sum(shares[stage] * took[stage] for stage in GROWING)
     return [
         f"{number_of(files, 'file')} of structures to simulate, "
         f"{number_of(train, 'network')} to train and {test:,} to test",
-        f"{train * counted.steps_per_network:,} steps and {in_words(*seconds)}",
+        f"{train * counted.steps_per_network:,} steps and {work(seconds, unit)}",
     ]
 
 
-def render(results: Results, speeds: Speeds, device: str = "", gpus: int = 1) -> str:
+def render(
+    results: Results,
+    speeds: Speeds,
+    sizes: FileSizes,
+    *,
+    memory: Mapping[str, float] | None = None,
+    by_torch: Sequence[str] = (),
+    together: int | None = None,
+) -> str:
     """Return aligned lines about a study's work, and about the part that is not done yet.
 
     Args:
         results: The study, of which nothing may exist yet.
-        speeds: The times on this machine, see :func:`passband.runs.calibration.calibrate`.
-        device: A GPU in the table of :mod:`passband.runs.rates`, on which networks are trained and
-            tested; "" for this machine.
-        gpus: Number of such GPUs.
+        speeds: The times of the study's parts on a machine.
+        sizes: The bytes of its files.
+        memory, by_torch: See :class:`passband.runs.calibration.Calibration`.
+        together: Number of jobs that run at a time; by default, one on each core of this machine.
     """
     study = results.study
     counted = count(study)
-    written = sizes(study, speeds.wave_bytes, speeds.weight_bytes)
     steps = counted.networks * counted.steps_per_network
     at_most = "at most " if study.training.patience else ""
     trained = counted.trainings * counted.trained_on
@@ -174,74 +176,29 @@ def render(results: Results, speeds: Speeds, device: str = "", gpus: int = 1) ->
         f"{counted.drawn:,} times, and {counted.formed:,} to test",
         "memory": [
             f"{need / 1e9:.1f} GB in a train job of {number_of(replicas, 'replica')} of {name}"
-            + (" on a CPU" if device else "")
-            for name, need in speeds.memory.items()
+            for name, need in (memory or {}).items()
         ],
-        "files": [
-            f"{sum(counted.files.values()):,} of {in_bytes(sum(written.values()))}",
-            *(
-                f"{name:<26}  {counted.files[name]:>7,}  {in_bytes(written[name]):>8}"
-                for name in written
-            ),
-        ],
+        "files": f"about {counted.files:,}, together {in_bytes(sizes.total(study))}",
+        "training": list(by_torch),
+        "time": _times(study, speeds, together),
+        "left": _left(results, seconds_by_rule(study, speeds), speeds.unit),
     }
-    if speeds.by_torch and not device:
-        rows["training"] = list(speeds.by_torch)
-    in_words = _range if device else partial(work, unit=speeds.unit)
-    times, cases = _on_gpus(study, speeds, device, gpus) if device else _here(study, speeds)
-    rows |= times
-    if lines := _left(results, cases, in_words):
-        rows["left"] = lines
-    return f"{summary(study)}\n{_aligned(rows)}"
+    return f"{summary(study)}\n{_aligned({name: row for name, row in rows.items() if row})}"
 
 
-def _here(study: Study, speeds: Speeds) -> tuple[dict[str, list[str]], list[dict[str, float]]]:
-    """Return the lines about the time on this machine, and the times by rule."""
-    took, where = seconds_by_rule(study, speeds), f"on {speeds.device}, measured"
+def _times(study: Study, speeds: Speeds, together: int | None) -> list[str]:
+    """Return the lines about the time on the machine that was measured."""
+    took = seconds_by_rule(study, speeds)
     total = sum(took.values())
-    if speeds.unit == "core":
+    first = f"{work(total, speeds.unit)} on {speeds.device}, measured"
+    if together is not None:
+        until = duration(elapsed(study, took, speeds, together))
+        first += f"; {until} with {number_of(together, speeds.unit)}"
+    elif speeds.unit == "core":
         cores = os.cpu_count() or 1
         until = duration(elapsed(study, took, speeds, cores))
-        where += f"; {until} with all {cores} cores of this machine"
-    lines = [f"{work(total, speeds.unit)} {where}"]
-    for name, t in took.items():
-        lines.append(f"{name:<26}  {work(t, speeds.unit):>20}  {t / total:>4.0%}")
-    return {"time": lines}, [took]
-
-
-def _on_gpus(
-    study: Study, speeds: Speeds, device: str, gpus: int
-) -> tuple[dict[str, list[str]], list[dict[str, float]]]:
-    """Return the lines about the time on GPUs that were not measured, and the times by rule.
-
-    Times are ranges, from the shortest times to the longest.
-    """
-    *cases, assumptions = rates.stated(study, device, speeds)
-    best, worst = (seconds_by_rule(study, case) for case in cases)
-    on_cpu = {"simulate": best.pop("simulate"), OTHERS: best.pop(OTHERS)}
-    for name in on_cpu:
-        del worst[name]
-    lowest, highest = sum(best.values()), sum(worst.values())
-    several = f"{gpus:,} GPUs" if gpus > 1 else "1 GPU"
-    rows = {
-        "time": [
-            f"{_range(lowest, highest)} on {device}, stated; "
-            f"{duration(lowest / gpus)} to {duration(highest / gpus)} with {several}",
-            *(f"{name:<26}  {_range(best[name], worst[name])}" for name in best),
-            *(f"{name:<26}  {work(t, 'core')}, on CPUs" for name, t in on_cpu.items()),
-        ],
-        "assumed": assumptions,
-    }
-    none = dict.fromkeys(on_cpu, 0.0)
-    return rows, [best | none, worst | none]
-
-
-def _range(low: float, high: float) -> str:
-    """Return a range of seconds of a GPU in words, with two digits and the unit of the longer."""
-    unit, of = (3600, "GPU-hours") if high >= 7200 else (60, "GPU-minutes")
-    ends = dict.fromkeys((_two_digits(low / unit), _two_digits(high / unit)))
-    return f"{' to '.join(ends)} {of}"
-
-
-def _two_digits(value: float) -> str:
-    return f"{float(f'{value:.1e}'):,.0f}" if value >= 10 else f"{value:.2g}"
+        first += f"; {until} with all {cores} cores of this machine"
+    return [
+        first,
+        *(f"{name:<26}  {work(t, speeds.unit):>20}  {t / total:>4.0%}" for name, t in took.items()),
+    ]

@@ -22,10 +22,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from passband import PassbandError
-from passband.config import Study
 from passband.jobs import job as jobs
 from passband.results import Results
-from passband.runs import counts
+from passband.runs import counts, file_sizes
 from passband.words import in_bytes
 
 #: Levels of a check's result. A warning means that jobs run, but that they could run faster or
@@ -334,15 +333,19 @@ def _flush(place: Path) -> bool:
 
 def disk(results: Results) -> Result:
     """Check whether the disk has space for the study's files that do not exist yet."""
-    needed, files = projected(results.study)
+    counted = counts.count(results.study)
+    # Snakemake writes a file for each output.
+    files = counted.files + sum(counted.jobs.values())
+    # An upper limit, for which nothing is simulated.
+    needed = round(file_sizes.at_most(results.study).total(results.study))
     folder = results.folder
     existing = next(path for path in (folder, *folder.resolve().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     slots = os.statvfs(existing).f_favail if hasattr(os, "statvfs") else 0
     if free < needed:  # counting existing files is slow
-        needed -= sum(
-            path.stat().st_size for path in _files(folder) if not path.name.startswith(".")
-        )
+        found = (path.stat() for path in _files(folder) if not path.name.startswith("."))
+        # A second name of a file needs no space.
+        needed -= sum({(file.st_dev, file.st_ino): file.st_size for file in found}.values())
     found = f"{in_bytes(free)} free, the study may write {in_bytes(max(0, needed))} more"
     if free < needed:
         return Result(
@@ -358,31 +361,6 @@ def disk(results: Results) -> Result:
 
 def _files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file())
-
-
-def projected(study: Study) -> tuple[int, int]:
-    """Return how many bytes a whole study may write, and how many files with those of Snakemake.
-
-    The bytes are those of :func:`passband.runs.counts.sizes`. For exit waves and masks, however,
-    the uncompressed size is counted. No structure must be simulated to know this size.
-    """
-    from passband.learning import networks
-
-    px, cropped = study.microscope.field_px, study.microscope.wave_sampling.cropped
-    wave_bytes = {
-        # Waves in complex64; a mask; and the particles' numbers on both faces of the substrate.
-        name: 8.0 * specimen.thermal.configurations * cropped**2 + 3 * px**2
-        for name, specimen in study.specimens.items()
-    }
-    weight_bytes = {
-        name: float(sum(t.nbytes for t in networks.build(name).state_dict().values()))
-        for name in study.training.architectures
-    }
-    files = counts.count(study).files
-    # Snakemake writes a file for each output. A second name needs no further place for a file.
-    noted = sum(files[name] for name in ("waves", "networks", "records")) - files["cache"]
-    size = sum(counts.sizes(study, wave_bytes, weight_bytes).values())
-    return round(size), sum(files.values()) + noted
 
 
 def slurm() -> Result:

@@ -1,16 +1,18 @@
-"""Times of a study's jobs, from the rates of machines in the table ``rates.yaml`` of this folder.
+"""Times of a study's jobs, from rates of machines that were measured.
 
-The table says of each rate whether it was measured or is stated. The times on a typical core follow
-from measured rates. The times on a GPU follow from its stated peak rates, from the operations and
-the bytes of a study's networks, and from two assumptions of how much of the peak rates is reached:
-the best case, and the worst case.
+Those of a typical core are in the table ``rates.yaml`` of this folder. `passband plan --save-rates`
+writes those of the machine on which it runs, such as a node with a GPU, to a file that
+`passband plan --rates` reads elsewhere.
 """
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Annotated, Literal
 
 import yaml
+from pydantic import Field, TypeAdapter
 
 from passband import PassbandError
 from passband.config import Microscope, Specimen, Study, architectures
@@ -22,25 +24,23 @@ from passband.units import A_PER_NM
 FILE = Path(__file__).with_name("rates.yaml")
 #: The name of all rules that are not `GROWING`, in the times of :func:`seconds_by_rule`.
 OTHERS = "analysis and figures"
-#: A training step computes the forward pass, the gradients of activations, and those of weights.
-_PASSES_OF_STEP = 3
-#: Bytes of a complex value of an image, and of a real value.
-_COMPLEX, _REAL = 8, 4
+#: A rate.
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @cache
 def table() -> dict:
-    """Return the table."""
+    """Return the table of a typical core."""
     return yaml.safe_load(FILE.read_text(encoding="utf-8"))
 
 
 #: Seconds to start the two processes of a job on a typical core.
-START_S: float = table()["core"]["start_s"]
+START_S: float = table()["start_s"]
 
 
 def others_s(rule: str) -> float:
     """Return the work of a job that hardly grows with the study, on a typical core [s]."""
-    others = table()["core"]["others_s"]
+    others = table()["others_s"]
     return others.get(rule, others["other"])
 
 
@@ -80,34 +80,127 @@ def seconds_by_rule(study: Study, speeds: Speeds) -> dict[str, float]:
     }
 
 
-# ── A typical core ───────────────────────────────────────────────────────────────────────────────
+# ── Rates of a machine ───────────────────────────────────────────────────────────────────────────
 
 
-def typical(study: Study) -> Speeds:
-    """Return the times of a study's parts on a typical core. Sizes and memory are not estimated."""
-    core, microscope = table()["core"], study.microscope
-    px, multislice = microscope.field_px**2, microscope.multislice.px**2
-    noise = core["noise_s"] * px
-    step = {
-        name: core["step_s"] * px * architectures.parse(name).bytes_per_pixel
-        for name in study.training.architectures
-    }
-    return Speeds(
+@dataclass(frozen=True)
+class Rates:
+    """Times of a machine from which those of any study follow. They are in seconds.
+
+    Attributes:
+        device, unit: See :class:`passband.runs.calibration.Speeds`.
+        slices_s: For each engine, to simulate a structure, for each pixel of the multislice grid
+            and each Å of the structure's height.
+        image_s: To form an image, for each complex value from which it is formed.
+        noise_s: To draw the noise of an image, for each pixel.
+        step_s: An optimizer step, for each pixel of its images and each byte that the architecture
+            keeps of a pixel.
+        predict: A prediction's share of a step.
+        start_s, start_light_s: To start a job of `train` or `evaluate`, and of another rule.
+    """
+
+    device: str
+    unit: Literal["core", "GPU"]
+    slices_s: Mapping[str, _Seconds]
+    image_s: _Seconds
+    noise_s: _Seconds
+    step_s: _Seconds
+    predict: _Seconds
+    start_s: _Seconds
+    start_light_s: _Seconds
+
+    @classmethod
+    def of(cls, study: Study, speeds: Speeds) -> "Rates":
+        """Return the rates of the machine on which the parts of a study were measured."""
+        microscope = study.microscope
+        px = microscope.field_px**2
+        slices = sum(_slices(study, name) for name in speeds.structure)
+        stored = sum(architectures.parse(name).bytes_per_pixel for name in speeds.step)
+        steps = sum(speeds.step.values())
+        return cls(
+            device=speeds.device,
+            unit=speeds.unit,
+            slices_s={microscope.engine: sum(speeds.structure.values()) / slices},
+            image_s=(speeds.image - speeds.noise) / _wave_values(microscope),
+            noise_s=speeds.noise / px,
+            step_s=steps / (px * stored),
+            predict=sum(speeds.predict.values()) / steps,
+            start_s=speeds.start,
+            start_light_s=speeds.start_light,
+        )
+
+    def speeds(self, study: Study) -> Speeds:
+        """Return the times of a study's parts on the machine.
+
+        Raises:
+            PassbandError: If the study has an engine that was not measured.
+        """
+        microscope = study.microscope
+        px = microscope.field_px**2
+        if microscope.engine not in self.slices_s:
+            raise PassbandError(
+                f"microscope.engine = {microscope.engine!r}: the rates of {self.device} are those "
+                f"of {', '.join(self.slices_s)}; measure this study there with --save-rates"
+            )
+        slices_s = self.slices_s[microscope.engine]
+        noise = self.noise_s * px
+        step = {
+            name: self.step_s * px * architectures.parse(name).bytes_per_pixel
+            for name in study.training.architectures
+        }
+        return Speeds(
+            device=self.device,
+            unit=self.unit,
+            start=self.start_s,
+            start_light=self.start_light_s,
+            structure={name: slices_s * _slices(study, name) for name in study.specimens},
+            image=self.image_s * _wave_values(microscope) + noise,
+            noise=noise,
+            step=step,
+            predict={name: self.predict * value for name, value in step.items()},
+        )
+
+
+def write(path: Path, rates: Rates) -> None:
+    """Write the rates of a machine to a file, completely or not at all.
+
+    Raises:
+        PassbandError: If it cannot be written.
+    """
+    from passband.storage import checked_json  # `passband check` does not need it
+
+    try:
+        checked_json.write(path, asdict(rates))
+    except OSError as error:
+        raise PassbandError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def read(path: Path) -> Rates:
+    """Return the rates that :func:`write` wrote.
+
+    Raises:
+        PassbandError: If there is no such file, or if it is damaged.
+    """
+    from passband.storage import checked_json
+
+    try:
+        return TypeAdapter(Rates).validate_python(checked_json.read(path))
+    except OSError as error:
+        raise PassbandError(f"{path}: {error.strerror}") from None
+    except ValueError:
+        raise PassbandError(
+            f"{path}: has no rates of a machine, or is damaged; write it there again: "
+            "passband plan STUDY --save-rates FILE"
+        ) from None
+
+
+def typical() -> Rates:
+    """Return the rates of a typical core."""
+    core = table()
+    return Rates(
         device="a typical core",
         unit="core",
-        start=START_S,
-        start_light=core["start_light_s"],
-        structure={
-            name: core["slices_s"][microscope.engine] * multislice * _height(specimen)
-            for name, specimen in study.specimens.items()
-        },
-        wave_bytes={},
-        image=core["image_s"] * _wave_values(microscope) + noise,
-        noise=noise,
-        step=step,
-        predict={name: core["predict"] * value for name, value in step.items()},
-        weight_bytes={},
-        memory={},
+        **{name: core[name] for name in Rates.__annotations__ if name in core},
     )
 
 
@@ -117,12 +210,17 @@ def seconds(study: Study) -> dict[str, float]:
     `passband plan` measures for many seconds how long a study's parts take on this machine. A run
     that starts has no time for that, and needs only the ratios of these times.
     """
-    took = seconds_by_rule(study, typical(study))
+    took = seconds_by_rule(study, typical().speeds(study))
     return {
         rule: START_S + (took[rule] / number if rule in GROWING else others_s(rule))
         for rule, number in count(study).jobs.items()
         if number
     }
+
+
+def _slices(study: Study, specimen: str) -> float:
+    """Return the pixels of the multislice grid times the mean height [Å] of a structure."""
+    return study.microscope.multislice.px**2 * _height(study.specimens[specimen])
 
 
 def _height(specimen: Specimen) -> float:
@@ -135,93 +233,3 @@ def _wave_values(microscope: Microscope) -> int:
     """Return the number of complex values from which an image is formed."""
     members = microscope.focal_members if microscope.coherence == "focal-series" else 1
     return microscope.field_px**2 * microscope.oversampling**2 * members
-
-
-# ── GPUs ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-def check(device: str) -> None:
-    """Raise PassbandError if a GPU is not in the table."""
-    if device not in table()["gpus"]:
-        raise PassbandError(f"--device = {device!r}: must be one of {', '.join(table()['gpus'])}")
-
-
-def stated(study: Study, device: str, cpu: Speeds) -> tuple[Speeds, Speeds, list[str]]:
-    """Return the times of a study's parts on a GPU that nobody has measured, as a range.
-
-    The time of a training step is the longer one of two times: that of its operations at a share of
-    the peak rate, and that of moving the activations at a share of the bandwidth. The time to
-    launch the kernels is added, and divided by the images of a step.
-
-    Args:
-        device: The GPU's name in the table.
-        cpu: The times on this machine's CPU, of which those to simulate and to start are kept.
-
-    Returns:
-        The shortest times, the longest times, and lines that say where the rates come from and what
-        was assumed.
-    """
-    gpu, assumed = table()["gpus"][device], table()["assumed"]
-    single = study.training.precision == "float32"
-    peak = gpu["single_flop_per_s" if single else "half_flop_per_s"]
-    flops = {name: forward_flops(name) for name in study.training.architectures}
-    # A job finds out when it starts whether it trains replicas together.
-    cases = [{key: pair[place] for key, pair in assumed.items()} for place in (0, 1)]
-    cases[0]["together"], cases[1]["together"] = True, False
-    best, worst = (_speeds(study, cpu, peak, gpu, flops, case) for case in cases)
-    (most, least), (wide, narrow) = assumed["compute"], assumed["bandwidth"]
-    return (
-        best,
-        worst,
-        [
-            f"{gpu['name']} was never measured. The {gpu['source']} states {peak / 1e12:,.0f} "
-            f"TFLOP/s in {'float32' if single else '16 bits'} and {gpu['bytes_per_s'] / 1e12:.2g} "
-            "TB/s.",
-            f"Convolutions reach {least:.0%} to {most:.0%} of this rate, and memory {narrow:.0%} "
-            f"to {wide:.0%} of this bandwidth.",
-            "Activations move {:g} to {:g} times in a step, and images {:g} to {:g} times.".format(
-                *assumed["passes"], *assumed["image_passes"]
-            ),
-            "A step or a batch of tests needs {:g} to {:g} ms to launch.".format(
-                *(1000 * value for value in assumed["launch_s"])
-            ),
-            f"The times to simulate and to start jobs were measured on {cpu.device}.",
-        ],
-    )
-
-
-def _speeds(study: Study, cpu: Speeds, peak: float, gpu: dict, flops: dict, case: dict) -> Speeds:
-    """Return the times with one value of each assumption."""
-    training, px = study.training, study.microscope.field_px**2
-    bytes_per_s = case["bandwidth"] * gpu["bytes_per_s"]
-    noise = case["image_passes"] * _REAL * px / bytes_per_s
-    image = noise + case["image_passes"] * _COMPLEX * _wave_values(study.microscope) / bytes_per_s
-    together = min(study.study.replicas, study.study.replicas_per_job) if case["together"] else 1
-    launch = case["launch_s"] / (training.batch_size * together)
-    tests = case["launch_s"] / min(study.evaluation.batch_size, study.study.structures.test)
-    step, predict = {}, {}
-    for name, forward in flops.items():
-        compute = forward * px / (case["compute"] * peak)
-        moved = architectures.parse(name).bytes_per_pixel * px / bytes_per_s
-        step[name] = max(_PASSES_OF_STEP * compute, case["passes"] * moved) + launch
-        # A prediction keeps no activations: each is written once and read once at the most.
-        predict[name] = max(compute, 2 * moved) + tests
-    return replace(cpu, device="", unit="GPU", image=image, noise=noise, step=step, predict=predict)
-
-
-def forward_flops(architecture: str) -> float:
-    """Return the floating point operations of a prediction, for each pixel of an image.
-
-    They are counted without computing, see :mod:`torch.utils.flop_counter`.
-    """
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    from passband.learning import networks
-
-    px = 2 * architectures.parse(architecture).smallest_px
-    with torch.device("meta"):
-        network, image = networks.build(architecture), torch.empty(1, 1, px, px)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network.eval()(image)
-    return counter.get_total_flops() / px**2
