@@ -1,11 +1,9 @@
 """The checks of the preflight: their results on this machine, and their failures."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
-import warnings
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,11 +13,9 @@ import torch
 
 from passband import PassbandError, cli
 from passband.config import load, validate
-from passband.jobs import job as jobs
 from passband.results import Results
 from passband.runs import counts, file_sizes, preflight
 from passband.runs.preflight import FAILED, OK, WARNING
-from passband.specimens import multislice
 
 ROOT = Path(__file__).parents[2]
 SMALLEST = load(ROOT / "tests/data/smallest.yaml")
@@ -28,19 +24,16 @@ NEEDED = round(file_sizes.at_most(SMALLEST).total(SMALLEST))
 
 @pytest.fixture(autouse=True)
 def _surroundings(monkeypatch):
-    """Make the machine look as if it had no cluster and no allotted GPU; restore the threads."""
+    """Make the machine look as if it had no cluster and no allotted GPU."""
     for name in (*preflight._ALLOTTED, "SLURM_JOB_ID"):
         monkeypatch.delenv(name, raising=False)
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
-# ── Packages, GPU and CuPy ───────────────────────────────────────────────────────────────────────
+# ── Imports and GPU ──────────────────────────────────────────────────────────────────────────────
 
 
 def test_packages_are_imported_and_named():
-    found = preflight.packages()
+    found = preflight.imports()
     assert found.level == OK
     assert f"torch {version('torch')}" in found.found
 
@@ -48,7 +41,7 @@ def test_packages_are_imported_and_named():
 def test_a_package_that_does_not_import_is_named_with_the_reason(tmp_path, monkeypatch):
     (tmp_path / "broken_package.py").write_text("raise OSError('libfoo.so: not found')")
     monkeypatch.syspath_prepend(tmp_path)
-    found = preflight.packages(["numpy", "broken_package", "no_such_package"])
+    found = preflight.imports(["numpy", "broken_package", "no_such_package"])
     assert found.level == FAILED
     assert "broken_package (OSError: libfoo.so: not found)" in found.found
     assert "no_such_package (ModuleNotFoundError: " in found.found
@@ -112,90 +105,6 @@ def test_a_gpu_that_does_not_compute_fails(a_gpu, monkeypatch, result):
 
     monkeypatch.setattr(torch.nn.functional, "conv2d", conv2d)
     assert preflight.gpu().level == FAILED
-
-
-def fake_cupy(available=True, fails=False, runtime=12080):
-    """Return a fake CuPy, with the parts of CuPy that `multislice` and the check use."""
-
-    class Array:
-        def __mul__(self, other):
-            return self
-
-        def get(self):
-            if fails:
-                raise RuntimeError("libcufft.so.11: cannot open")
-
-    return SimpleNamespace(
-        __version__="13.6.0",
-        complex64="complex64",
-        ones=lambda *arguments: Array(),
-        fft=SimpleNamespace(fft2=lambda array: array),
-        cuda=SimpleNamespace(
-            is_available=lambda: available,
-            runtime=SimpleNamespace(runtimeGetVersion=lambda: runtime),
-        ),
-    )
-
-
-@pytest.mark.parametrize(
-    ("cupy", "gpu", "level", "says"),
-    [
-        (None, False, OK, "not installed, and there is no GPU"),
-        (None, True, WARNING, "CuPy is not installed"),
-        (fake_cupy(), True, OK, "CuPy 13.6.0 for CUDA 12.8 computes on the GPU"),
-        (fake_cupy(runtime=11080), True, WARNING, "for CUDA 11.8 computes .*, but torch .* 12.8"),
-        (fake_cupy(available=False), False, OK, "finds no GPU"),
-        (fake_cupy(available=False), True, WARNING, "finds no GPU: multislice runs on the CPU"),
-        (fake_cupy(fails=True), True, WARNING, "does not work: libcufft.so.11: .*using the CPU"),
-    ],
-)
-def test_cupy_computes_or_multislice_uses_the_cpu(monkeypatch, cupy, gpu, level, says):
-    monkeypatch.setattr(multislice, "cupy", cupy)
-    monkeypatch.setattr(preflight.PathFinder, "find_spec", lambda name: None)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    monkeypatch.setattr(torch.version, "cuda", "12.8" if gpu else None)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        found = preflight.cupy()
-    assert found.level == level
-    assert re.search(says, found.found), found.found
-    assert bool(found.remedy) == (level != OK)
-
-
-def test_the_error_of_a_failed_import_of_cupy_is_shown(tmp_path, monkeypatch):
-    (tmp_path / "cupy.py").write_text("raise ImportError('libcuda.so.1: no such file')")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(multislice, "cupy", None)  # the value after a failed import
-    found = preflight.cupy()
-    assert found.level == WARNING
-    assert "cannot be imported: ImportError: libcuda.so.1: no such file" in found.found
-    assert "multislice runs slowly on the CPU" in found.remedy
-
-
-# ── Threads ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_threads_are_limited_to_the_cores_of_a_job():
-    torch.set_num_threads(2)
-    found = preflight.cores(1)
-    assert found.level == OK
-    assert found.found.startswith("1 for a job, ")
-    assert torch.get_num_threads() == 1
-
-
-def test_too_many_threads_fail(monkeypatch):
-    monkeypatch.setattr(jobs, "cap_threads", lambda threads: None)
-    torch.set_num_threads(2)
-    found = preflight.cores(1)
-    assert found.level == FAILED
-    assert "torch 2" in found.found
-    assert "_NUM_THREADS" in found.remedy
-
-
-def test_fewer_cores_than_threads_are_warned_about():
-    there = len(os.sched_getaffinity(0))
-    assert preflight.cores(there + 1).level == WARNING
 
 
 # ── File system and disk ─────────────────────────────────────────────────────────────────────────
@@ -278,7 +187,7 @@ def test_disk_must_have_room_for_as_many_files(tmp_path, monkeypatch):
         assert preflight.disk(Results(SMALLEST, tmp_path)).level == level
 
 
-# ── SLURM ────────────────────────────────────────────────────────────────────────────────────────
+# ── Profile ──────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
@@ -329,25 +238,25 @@ def test_slurm_fits_a_profile(cluster, monkeypatch, scontrol, sacct, inside, lev
     cluster(scontrol, sacct)
     if inside:
         monkeypatch.setenv("SLURM_JOB_ID", "77")
-    found = preflight.slurm()
+    found = preflight.profile()
     assert (found.level, says in found.found) == (level, True), found
     assert bool(found.remedy) == (level != OK)
 
 
 def test_a_machine_without_slurm_is_fine(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    assert preflight.slurm() == preflight.Result(OK, "not installed on this node")
+    assert preflight.profile() == preflight.Result(OK, "not installed on this node")
 
 
 # ── All of them ──────────────────────────────────────────────────────────────────────────────────
 
 
 def test_an_error_in_a_check_is_a_result(tmp_path, monkeypatch):
-    monkeypatch.setattr(preflight, "packages", lambda _: 1 / 0)
+    monkeypatch.setattr(preflight, "imports", lambda _: 1 / 0)
     monkeypatch.setattr(preflight, "gpu", lambda: preflight.Result(OK, "fine"))
-    found = preflight.run(Results(SMALLEST, tmp_path), 1)
-    assert (found["packages"].level, found["GPU"].level) == (FAILED, OK)
-    assert "ZeroDivisionError: division by zero" in found["packages"].found
+    found = preflight.run(Results(SMALLEST, tmp_path))
+    assert (found["imports"].level, found["GPU"].level) == (FAILED, OK)
+    assert "ZeroDivisionError: division by zero" in found["imports"].found
 
 
 @pytest.mark.parametrize("engine", ["passband", "abtem"])
@@ -355,11 +264,11 @@ def test_abtem_is_imported_if_the_study_chose_it(tmp_path, monkeypatch, engine):
     (tmp_path / "abtem.py").write_text("raise ImportError('libfftw3.so: not found')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "abtem", raising=False)
-    for check in ("gpu", "cupy", "slurm"):
+    for check in ("gpu", "profile"):
         monkeypatch.setattr(preflight, check, lambda: preflight.Result(OK, "fine"))
     chosen = SMALLEST.microscope.model_dump() | {"engine": engine}
     study = validate(SMALLEST.model_dump() | {"microscope": chosen})
-    found = preflight.run(Results(study, tmp_path / "results"), 1)["packages"]
+    found = preflight.run(Results(study, tmp_path / "results"))["imports"]
     assert found.level == (OK if engine == "passband" else FAILED)
     assert ("not importable: abtem (ImportError: libfftw3" in found.found) == (engine == "abtem")
 
@@ -368,14 +277,14 @@ def test_the_table_has_remedies_and_the_error_names_failed_checks():
     results = {
         "GPU": preflight.Result(OK, "one"),
         "disk": preflight.Result(FAILED, "full", "make room"),
-        "CuPy": preflight.Result(WARNING, "none", "install it"),
+        "profile": preflight.Result(WARNING, "none", "choose one"),
     }
     assert preflight.table(results).splitlines() == [
-        "GPU   ok       one",
-        "disk  FAILED   full",
-        "               → make room",
-        "CuPy  warning  none",
-        "               → install it",
+        "GPU      ok       one",
+        "disk     FAILED   full",
+        "                  → make room",
+        "profile  warning  none",
+        "                  → choose one",
     ]
     with pytest.raises(PassbandError, match=r"^1 of 3 checks failed: disk; "):
         preflight.raise_on_failure(results)
@@ -412,14 +321,13 @@ def test_a_job_checks_its_node_and_leaves_a_report_or_a_log(tmp_path):
     assert done.returncode == 0, done.stderr
     report = tmp_path / "results/smallest/preflight.txt"
     text = report.read_text()
-    for name in ("packages", "GPU", "CuPy", "threads", "file system", "disk", "SLURM"):
+    for name in ("imports", "GPU", "file system", "disk", "profile"):
         assert f"\n{name} " in f"\n{text}"
-    assert "1 for a job" in text
     assert text in done.stderr
     if not torch.cuda.is_available():
         done = start(CUDA_VISIBLE_DEVICES="5")  # a GPU is allotted, and torch does not find it
         assert done.returncode != 0
-        assert "error: preflight: 1 of 7 checks failed: GPU; " in done.stderr
+        assert "error: preflight: 1 of 5 checks failed: GPU; " in done.stderr
         assert "Traceback" not in done.stderr
         assert not report.exists()
         assert "FAILED" in (tmp_path / "results/smallest/logs/preflight.log").read_text()

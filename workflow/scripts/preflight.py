@@ -11,7 +11,7 @@ from passband.storage import atomic
 def main(snakemake):
     with jobs.job("preflight", snakemake.log[0], snakemake.threads, snakemake.config) as job:
         results = Results(job.study, Path(snakemake.output[0]).parent)
-        found = preflight.run(results, snakemake.threads)
+        found = preflight.run(results)
         job.log(f"this node:\n{preflight.table(found)}")
         preflight.raise_on_failure(found)
         with atomic.replacing(snakemake.output[0]) as beside:

@@ -1,7 +1,6 @@
 """``passband preflight``: check whether this machine can run a study's jobs."""
 
 import argparse
-import os
 
 from passband.commands.arguments import add_study, find_study
 
@@ -15,7 +14,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     from passband.runs import preflight  # only this command needs it
 
-    checks = preflight.run(find_study(options.study), os.cpu_count() or 1)
+    checks = preflight.run(find_study(options.study))
     print(preflight.table(checks))
     preflight.raise_on_failure(checks)
     return 0

@@ -10,19 +10,16 @@ import re
 import secrets
 import shutil
 import subprocess
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib.machinery import PathFinder
 from importlib.metadata import version
 from pathlib import Path
 
 from passband import PassbandError
-from passband.jobs import job as jobs
 from passband.results import Results
 from passband.runs import counts, file_sizes
 from passband.words import in_bytes
@@ -78,23 +75,20 @@ class Result:
     remedy: str = ""
 
 
-def run(results: Results, threads: int) -> dict[str, Result]:
+def run(results: Results) -> dict[str, Result]:
     """Run all checks, and return the result of each check by the check's name.
 
     Args:
         results: The study, whose folder is made if it does not exist.
-        threads: Number of cores that a job may use.
     """
     # The import of abTEM takes seconds, and only a study that chose it needs it.
     engine = ["abtem"] if results.study.microscope.engine == "abtem" else []
     checks: dict[str, Callable[[], Result]] = {
-        "packages": partial(packages, [*MODULES, *engine]),
+        "imports": partial(imports, [*MODULES, *engine]),
         "GPU": gpu,
-        "CuPy": cupy,
-        "threads": partial(cores, threads),
         "file system": partial(file_system, results.folder),
         "disk": partial(disk, results),
-        "SLURM": slurm,
+        "profile": profile,
     }
     found = {}
     for name, check in checks.items():
@@ -134,13 +128,13 @@ def _says(error: BaseException) -> str:
 # ── The checks ───────────────────────────────────────────────────────────────────────────────────
 
 
-def packages(modules: Sequence[str] = MODULES) -> Result:
+def imports(modules: Sequence[str] = MODULES) -> Result:
     """Check whether all modules that jobs need can be imported."""
     broken = []
     for module in modules:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the check of CuPy reports warnings
+                warnings.simplefilter("ignore")  # such as that of a broken CuPy
                 importlib.import_module(module)
         except Exception as error:
             broken.append(f"{module} ({_says(error)})")
@@ -196,76 +190,6 @@ def gpu() -> Result:
         "networks train slowly on the CPU; if this node should have a GPU, set `gpu: 1` in the "
         "profile",
     )
-
-
-def cupy() -> Result:
-    """Check whether CuPy runs multislice on the GPU, and has the same CUDA version as torch."""
-    import torch
-
-    from passband.specimens import multislice
-
-    install = "install the extra `gpu`: pip install 'passband[gpu]'"
-    slow = f"multislice runs slowly on the CPU; {install}"
-    if multislice.cupy is None:
-        if PathFinder.find_spec("cupy"):
-            tried = subprocess.run(
-                [sys.executable, "-c", "import cupy"], capture_output=True, text=True
-            )
-            why = (tried.stderr.strip().splitlines() or ["no reason given"])[-1]
-            return Result(WARNING, f"CuPy is installed but cannot be imported: {why}", slow)
-        if torch.cuda.is_available():
-            return Result(WARNING, "CuPy is not installed", slow)
-        return Result(OK, "not installed, and there is no GPU: multislice runs on the CPU")
-    found = f"CuPy {multislice.cupy.__version__}"
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        device = multislice.resolve_device()
-    if caught:
-        return Result(WARNING, f"{found}: {' '.join(str(caught[-1].message).split())}", slow)
-    if device == "cpu":
-        level = WARNING if torch.cuda.is_available() else OK
-        return Result(
-            level, f"{found} finds no GPU: multislice runs on the CPU", slow * (level != OK)
-        )
-    number = multislice.cupy.cuda.runtime.runtimeGetVersion()  # 12080 is CUDA 12.8
-    found = f"{found} for CUDA {number // 1000}.{number % 1000 // 10} computes on the GPU"
-    ours = (torch.version.cuda or "").partition(".")[0]
-    if ours and ours != str(number // 1000):
-        return Result(
-            WARNING,
-            f"{found}, but torch is for CUDA {torch.version.cuda}",
-            f"each works alone; to be safe, install cupy-cuda{ours}x instead of this CuPy",
-        )
-    return Result(OK, found)
-
-
-def cores(threads: int) -> Result:
-    """Check whether numerical libraries use only a job's cores, and whether these cores exist."""
-    import numba
-    import threadpoolctl
-    import torch
-
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    jobs.cap_threads(threads)
-    used = {"torch": torch.get_num_threads(), "numba": numba.get_num_threads()}
-    for pool in threadpoolctl.threadpool_info():
-        name = pool["internal_api"]
-        used[name] = max(pool["num_threads"], used.get(name, 0))
-    over = {name: number for name, number in used.items() if number > threads}
-    found = f"{threads} for a job, {there} available"
-    if over:
-        many = ", ".join(f"{name} {number}" for name, number in over.items())
-        return Result(
-            FAILED,
-            f"{found}, but {many}",
-            "jobs would slow each other down: unset the variables *_NUM_THREADS, or set them to "
-            f"{threads}",
-        )
-    if there < threads:
-        return Result(
-            WARNING, found, "threads would share cores: set fewer in set-threads, or use more cores"
-        )
-    return Result(OK, f"{found}; no library uses more")
 
 
 def file_system(folder: Path) -> Result:
@@ -363,8 +287,8 @@ def _files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file())
 
 
-def slurm() -> Result:
-    """Check whether SLURM answers, and choose the profile for its accounting and `MinJobAge`."""
+def profile() -> Result:
+    """Check whether SLURM answers, and name the profile that fits its accounting."""
     inside = os.environ.get("SLURM_JOB_ID")
     if not shutil.which("scontrol"):
         if inside:
