@@ -4,11 +4,13 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import of_0_2
 import pytest
 from workplace import Workplace
 
 from passband import cli
+from passband.results.stores import load_table
 
 pytestmark = pytest.mark.workflow
 
@@ -86,3 +88,65 @@ def test_commands_that_read_results_need_nothing_of_this(place, passband):
     assert "compact-w4-d2" in passband(place, "table", "smallest")
     assert "smallest" in passband(place, "status", "smallest")
     assert "report.html" in passband(place, "report", "smallest")
+
+
+def test_adopt_can_be_tried_without_a_change(place, passband):
+    before = of_0_2.content(place.folder)
+    said = passband(place, "run", "smallest", "--adopt", "--dry-run")
+    assert said == ("results/smallest: would take over 4 file(s) of exit waves and 8 network(s)\n")
+    assert of_0_2.content(place.folder) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["grouped.yaml"], "--adopt: results/grouped was not made by Passband 0.2; leave this out"),
+        (
+            ["smallest", "--set", "training.epochs=3", "--name", "other"],
+            "--adopt: must be given without --set, since a new study has no results",
+        ),
+        (["smallest"], "results/smallest: a Snakemake has locked this study; wait for its end or,"),
+    ],
+)
+def test_adopt_is_refused_in_one_line(place, monkeypatch, capsys, words, says):
+    monkeypatch.chdir(place.folder)
+    place.study("grouped.yaml", study={"name": "grouped"})
+    locks = place.folder / ".snakemake/locks"
+    locks.mkdir(parents=True)
+    (locks / "0.output.lock").write_text("results/smallest/table.zarr\n")
+    before = of_0_2.content(place.folder)
+    assert cli.main(["run", "--adopt", *words]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith(says)
+    assert of_0_2.content(place.folder) == before
+
+
+@pytest.mark.slow
+def test_a_study_of_0_2_with_a_damaged_file_goes_on_and_trains_nothing(place, passband):
+    results = place.folder / "results/smallest"
+    old = load_table(results / "table.zarr").load()
+    damaged = results / "cache/waves/gold/val/00000.zarr.zip"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    words = "run", "smallest", "--adopt", "--cores", "2", "--no-explorer"
+    run = subprocess.run(
+        [sys.executable, "-m", "passband.cli", *words, "results/smallest/table.zarr"],
+        cwd=place.folder,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    said = run.stdout
+    assert "took over 3 file(s) of exit waves and 0 network(s); 8 network(s) can be" in said
+    assert "took over 3 file(s) of exit waves and 8 network(s)\n" in said
+    (line,) = [x for x in run.stderr.splitlines() if x.endswith("left out, and made again")]
+    assert "val/00000.zarr.zip: not a whole store of exit waves" in line
+    logs = {log.stem: log.read_text() for log in (results / "logs/train").rglob("*.log")}
+    assert logs
+    assert all("made by an earlier job" in text for text in logs.values())
+    new = load_table(results / "table.zarr").load()
+    np.testing.assert_array_equal(new.val_loss, old.val_loss)
+    np.testing.assert_allclose(new.dice, old.dice, atol=0.02)  # on another kind of processor
+    # All that 0.2 made can be read where it is now.
+    assert "compact-w4-d2" in passband(place, "table", "results/smallest/0.2")

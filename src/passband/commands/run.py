@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -22,6 +23,9 @@ from passband.console import escaped
 from passband.results import Results, earlier, layout, listing
 from passband.results.locate import RESULTS
 from passband.runs import locks, run_files, workflow
+
+if TYPE_CHECKING:
+    from passband.store.adoption import Adoption
 
 #: The options of this command that have a value.
 _WITH_VALUE = ("--cores", "--profile", "--set", "--name")
@@ -122,9 +126,9 @@ def run(options: argparse.Namespace) -> int:
             raise PassbandError(
                 "--adopt: must be given without --set, since a new study has no results"
             )
-        adopt(options, results)
-        if options.dry_run:
-            return 0
+        status = _adopt(options, results)
+        if status or options.dry_run:
+            return status
     words = ["--dry-run"] * options.dry_run + ["--logger-passband-why"] * options.why
     words += options.for_snakemake
     # Told to stop earlier, too, Snakemake would make everything. No explorer is made then, anyway.
@@ -154,31 +158,49 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def adopt(options: argparse.Namespace, results: Results) -> None:
-    """Take over what Passband 0.2 has made of a study; with `--dry-run`, say what that is."""
+def _adopt(options: argparse.Namespace, results: Results) -> int:
+    """Take over what Passband 0.2 has made of a study; with `--dry-run`, only say what that is.
+
+    Networks can be compared only with all exit waves that they were trained on. So if a file of
+    exit waves is damaged or missing, those are made first.
+
+    Returns:
+        The exit status, see :func:`run`.
+    """
+    locks.clear(results.root)
+    if run_files.snakemake(results.folder)[0]:
+        raise PassbandError(
+            f"{results}: a Snakemake has locked this study; wait for its end or, if it has died, "
+            f"type: passband run {shlex.quote(str(options.study))} --unlock"
+        )
+    if not earlier.is_earlier(results.folder) and not results.has(earlier.KEPT):
+        raise PassbandError(f"--adopt: {results} was not made by Passband 0.2; leave this out")
+    listing.check(results.folder, [*layout.WRITTEN, *earlier.WRITTEN, earlier.KEPT])
+    found = _adoption(results)
+    if options.dry_run:
+        print(f"{results}: would take over {found}")
+        return 0
+    found.take()
+    kept = results.path(earlier.KEPT)
+    print(f"{results}: took over {found}; all that Passband 0.2 made is in {kept}")
+    if not found.lacks_waves:
+        return 0
+    print("Exit waves are made first. If this is interrupted, give --adopt again.", flush=True)
+    if status := start(options, results, words=[*options.for_snakemake, "--until", "simulate"]):
+        return status
+    found = _adoption(results)
+    found.take()
+    print(f"{results}: took over {found}")
+    return 0
+
+
+def _adoption(results: Results) -> "Adoption":
     from tqdm.auto import tqdm  # only this option needs these modules
 
     from passband.store.adoption import Adoption
 
-    locks.clear(results.root)
-    if run_files.snakemake(results.folder)[0]:
-        raise PassbandError(
-            f"{results}: Snakemake has locked this study; wait for its end, or, if it has died, "
-            f"type: passband run {shlex.quote(str(options.study))} --unlock"
-        )
-    listing.check(results.folder, [*layout.WRITTEN, earlier.CACHE, earlier.KEPT])
     with tqdm(desc="adopt", unit=" files", leave=False, disable=not sys.stderr.isatty()) as bar:
-        found = Adoption(results, lambda line: tqdm.write(line, file=sys.stderr), bar.update)
-    if options.dry_run:
-        print(f"{results}: would take over {found}")
-        return
-    found.take()
-    print(
-        f"{results}: took over {found}; all that Passband 0.2 made is in {results}/{earlier.KEPT}"
-    )
-    if found.lacks_waves:
-        start(options, results, words=["--until", "simulate", *options.for_snakemake])
-        Adoption(results).take()
+        return Adoption(results, lambda line: tqdm.write(line, file=sys.stderr), bar.update)
 
 
 def _write(results: Results) -> None:

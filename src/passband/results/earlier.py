@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain, count
+from os import rename
 from pathlib import Path
 
 from passband import PassbandError
@@ -22,13 +23,13 @@ from passband.storage import integrity, metadata, version_02
 CACHE = "cache"
 #: The folder inside a study's that has all of it after ``passband run --adopt``.
 KEPT = "0.2"
-#: What 0.2 wrote into a folder of results, apart from :data:`CACHE`.
-_WRITTEN = (
+#: What 0.2 wrote into a folder of results, the folder that it is recognised by last.
+WRITTEN = (
     *("waves", "networks", "records", "extra", "checkpoints", "configuration"),
     *("table.zarr", "ood.zarr", "information.zarr", "prediction.zarr"),
     *("distances", "distances.zarr", "figures", "gallery", "images"),
     *("report.html", "explorer.html", "snakemake-report.html", "preflight.txt"),
-    *("logs", "benchmarks"),
+    *("logs", "benchmarks", CACHE),
 )
 #: The errors of a store that is missing or damaged.
 _UNREADABLE = (
@@ -63,17 +64,17 @@ def is_earlier(folder: Path) -> bool:
 
 
 def put_away(folder: Path) -> None:
-    """Move everything that 0.2 made to the folder :data:`KEPT`, the folder `cache` last.
+    """Move everything that 0.2 made to the folder :data:`KEPT`.
 
     What is there already, from an earlier call, keeps its name.
     """
     kept = folder / KEPT
     kept.mkdir(exist_ok=True)
-    for name in (*_WRITTEN, CACHE):
+    for name in WRITTEN:
         if os.path.lexists(folder / name):
             names = chain([name], (f"{name}.{number}" for number in count(2)))
             free = next(each for each in names if not os.path.lexists(kept / each))
-            (folder / name).rename(kept / free)
+            rename(folder / name, kept / free)
 
 
 def _formats(folder: Path) -> Iterator[int]:

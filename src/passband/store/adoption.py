@@ -80,7 +80,8 @@ class Adoption:
         self._places: dict[tuple[str, str, str], dict[int, tuple[Path, int]]] = {}
         self._digests: dict[tuple[str, str, str], str | None] = {}
         self.left: Counter[str] = Counter()
-        self.waves = list(self._find_waves())
+        # A file that was taken over before is in the store too.
+        self.waves = [*{file.target: file for file in self._find_waves()}.values()]
         self.networks = list(self._find_networks())
 
     @property
@@ -172,14 +173,17 @@ class Adoption:
                     number = 0
                     for id, part in parts.items():
                         of = specimen, architecture, id
+                        context = part.metadata.recipe_digest
+                        replicas = [*part.weights]
                         recipe = recipes.networks(*of).digest if id in ids else None
-                        if part.metadata.recipe_digest == recipe:
-                            continue  # a file of this version, in the store
-                        if why := self._why_not(of, part.metadata.recipe_digest, [*part.weights]):
-                            self.left[why] += len(part.weights)
+                        if context == recipe:
+                            continue  # a network of this version, in the store
+                        why = self._why_not(of, context, replicas) if recipe else _NOT_IN_STUDY
+                        if why:
+                            self.left[why] += len(replicas)
                         else:
-                            digests[part.metadata.recipe_digest] = recipe
-                            number += len(part.weights)
+                            digests[context] = recipe
+                            number += len(replicas)
                     if digests:
                         target = self._store / folder / path.parent.name / path.name
                         yield Adopted(path, target, digests, number)
@@ -187,8 +191,6 @@ class Adoption:
     def _why_not(self, of: tuple[str, str, str], context: str, replicas: list[int]) -> str:
         """Return why networks with a digest of 0.2 cannot be used, or "" if they can."""
         specimen, _, condition = of
-        if condition not in self._study.train_ids:
-            return _NOT_IN_STUDY
         waves = wave_set_of(condition)
         splits = [self._digest(specimen, split, waves) for split in ("train", "val")]
         if None in splits:

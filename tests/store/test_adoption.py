@@ -1,0 +1,256 @@
+"""Exit waves and networks that Passband 0.2 made are taken over into the store."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import of_0_2
+import pytest
+import yaml
+
+from passband.config import Study, load
+from passband.results import Results, earlier, layout, training_jobs
+from passband.storage import StoreError, atomic, datasets
+from passband.store import adopted
+from passband.store.adoption import Adoption
+from passband.store.networks import StoredNetworks
+from passband.store.waves import StoredWaves
+
+
+@pytest.fixture(params=["finished", "grouped"])
+def results(request, tmp_path) -> Results:
+    """Each of the finished studies in tests/data, which 0.2 made."""
+    folder = of_0_2.unpack(tmp_path, request.param)
+    return Results(load(tmp_path / "study.yaml"), folder)
+
+
+@pytest.fixture
+def smallest(tmp_path) -> Results:
+    """The finished study with four files of exit waves, and with two networks in each of four."""
+    folder = of_0_2.unpack(tmp_path)
+    return Results(load(tmp_path / "study.yaml"), folder)
+
+
+def changed(results: Results, **blocks: dict) -> Results:
+    """Return the results with a study in which keys of some blocks are different."""
+    content = yaml.safe_load((results.folder.parents[1] / "study.yaml").read_text())
+    for name, keys in blocks.items():
+        content[name] = content.get(name, {}) | keys
+    return Results(Study.model_validate(content), results.folder)
+
+
+def lacking(results: Results) -> tuple[int, int]:
+    """Return how many structures and networks jobs of the study would not find in its store."""
+    study = results.study
+    structures = 0
+    for specimen, of_study in study.specimens.items():
+        for split in of_study.splits:
+            number = getattr(study.study.structures, split)
+            for id in study.waves(specimen, split):
+                stored = StoredWaves.of(results, specimen, split, id)
+                found = stored.find(range(number))
+                structures += number - sum(waves.sizes["structure"] for waves in found)
+    networks = 0
+    for job in training_jobs.jobs_of(study):
+        found = StoredNetworks(results, job).find()
+        networks += job.networks - sum(len(p.weights) for parts in found.values() for p in parts)
+    return structures, networks
+
+
+def test_a_finished_study_lacks_nothing_and_keeps_all_that_0_2_made(results):
+    before = of_0_2.content(results.folder)
+    found = Adoption(results)
+    assert of_0_2.content(results.folder) == before
+    assert not found.left
+    assert sum(file.number for file in found.networks) == len(
+        [id for job in training_jobs.jobs_of(results.study) for id in job.conditions] * 2
+    )
+    found.take()
+    assert not earlier.is_earlier(results.folder)
+    assert sorted(path.name for path in results.folder.iterdir()) == [earlier.KEPT, layout.STORE]
+    assert of_0_2.content(results.folder / earlier.KEPT) == before
+    assert lacking(results) == (0, 0)
+    for job in training_jobs.jobs_of(results.study):
+        assert StoredNetworks(results, job).whole()
+    for file in (*found.waves, *found.networks):
+        kept = results.folder / earlier.KEPT / file.path.relative_to(results.folder)
+        assert file.target.samefile(kept)
+    # Jobs of another size find everything too.
+    sizes = {"replicas_per_job": 1, "structures_per_shard": 5, "conditions_per_job": 3}
+    study = results.study.model_dump()
+    study["study"] |= sizes
+    assert lacking(Results(Study.model_validate(study), results.folder)) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "numbers"),
+    [
+        ({}, (4, 8)),
+        ({"training": {"epochs": 3}}, (4, 0)),
+        ({"training": {"architectures": ["compact-w4-d2"], "epochs": 2, "augment": False}}, (4, 0)),
+        ({"microscope": {"field_px": 64, "pixel_size_A": 0.35, "focal_spread_nm": 4.0}}, (4, 0)),
+        ({"microscope": {"field_px": 64, "pixel_size_A": 0.36}}, (0, 0)),
+        ({"microscope": {"field_px": 64, "pixel_size_A": 0.35, "engine": "abtem"}}, (0, 0)),
+    ],
+)
+def test_only_what_the_present_study_would_make_is_taken_over(smallest, blocks, numbers):
+    if blocks.get("microscope", {}).get("engine"):
+        blocks["microscope"]["multislice_pixel_A"] = 0.02
+    results = changed(smallest, **blocks)
+    found = Adoption(results)
+    assert (len(found.waves), sum(file.number for file in found.networks)) == numbers
+    assert (sum(found.left.values()) == 0) == (numbers == (4, 8))
+    found.take()
+    structures, networks = lacking(results)
+    assert (structures == 0, networks == 0) == (numbers[0] == 4, numbers[1] == 8)
+
+
+def test_a_study_that_grew_or_shrank_takes_over_what_it_still_has(smallest):
+    grid = {"defocus_nm": [5, 10], "cs_um": [1.2], "aperture_mrad": [16]}
+    results = changed(smallest, grid=grid)
+    found = Adoption(results)
+    assert str(found) == (
+        "4 file(s) of exit waves and 4 network(s); 4 network(s) are of training conditions that "
+        "the study does not have now"
+    )
+    found.take()
+    assert lacking(results) == (0, 4)
+    # The others can be taken over later, from the folder to which everything was moved.
+    later = Adoption(smallest)
+    assert sum(file.number for file in later.networks) == 8
+    before = of_0_2.content(smallest.folder / earlier.KEPT)
+    later.take()
+    assert lacking(smallest) == (0, 0)
+    assert of_0_2.content(smallest.folder / earlier.KEPT) == before
+
+
+def test_without_its_cache_a_folder_has_the_outputs_of_jobs(smallest):
+    shutil.rmtree(smallest.folder / earlier.CACHE)
+    Adoption(smallest).take()
+    assert not earlier.is_earlier(smallest.folder)
+    assert lacking(smallest) == (0, 0)
+
+
+def damage(path: Path) -> None:
+    """Change a byte in the middle of a file, under both of its names."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+def test_damaged_networks_are_one_line_and_made_again(smallest):
+    first, *_ = sorted((smallest.folder / "cache/networks").rglob("*.safetensors"))
+    damage(first)
+    lines = []
+    found = Adoption(smallest, lines.append)
+    (line,) = lines
+    name = first.relative_to(smallest.folder / "cache")
+    assert line.startswith(f"{smallest.folder / name}: not a whole file of weights")
+    assert line.endswith("it is left out, and made again")
+    found.take()
+    assert lacking(smallest) == (0, 2)
+
+
+def test_a_copy_whose_second_names_are_files_of_their_own_needs_one_of_both(smallest):
+    first, *_ = sorted((smallest.folder / "cache/networks").rglob("*.safetensors"))
+    other = smallest.folder / first.relative_to(smallest.folder / "cache")
+    content = first.read_bytes()
+    other.unlink()
+    other.write_bytes(content)
+    damage(first)
+    lines = []
+    Adoption(smallest, lines.append).take()
+    assert lines == []
+    assert lacking(smallest) == (0, 0)
+
+
+def test_networks_wait_for_exit_waves_that_are_damaged(smallest):
+    path = smallest.folder / "cache/waves/gold/val/00000.zarr.zip"
+    waves = datasets.read(path, datasets.WAVES)
+    damage(path)
+    lines = []
+    found = Adoption(smallest, lines.append)
+    assert len(lines) == 1
+    assert "val/00000.zarr.zip: " in lines[0]
+    assert (len(found.waves), len(found.networks), found.lacks_waves) == (3, 0, True)
+    found.take()
+    assert lacking(smallest) == (4, 8)
+    # A job of this version makes the exit waves again.
+    stored = StoredWaves.of(smallest, "gold", "val")
+    del waves.attrs[adopted.CONTEXT]
+    stored.put(range(4), [waves], {})
+    found = Adoption(smallest)
+    assert not found.lacks_waves
+    found.take()
+    assert lacking(smallest) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("of", "name"), [(atomic, "link"), (adopted, "write"), (earlier, "rename")]
+)
+def test_an_interrupted_call_loses_nothing_and_can_be_repeated(smallest, monkeypatch, of, name):
+    before = of_0_2.content(smallest.folder)
+    function, left = getattr(of, name), [3 if name != "write" else 0]
+
+    def stops(*given):
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return function(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(of, name, stops)
+        with pytest.raises(KeyboardInterrupt):
+            Adoption(smallest).take()
+    assert earlier.is_earlier(smallest.folder)  # no job starts
+    Adoption(smallest).take()
+    assert not earlier.is_earlier(smallest.folder)
+    assert of_0_2.content(smallest.folder / earlier.KEPT) == before
+    assert lacking(smallest) == (0, 0)
+
+
+def test_what_is_made_between_two_calls_keeps_its_place_beside_the_old(smallest):
+    Adoption(smallest).take()
+    old = of_0_2.content(smallest.folder / earlier.KEPT)
+    # A job of 0.2 that was still in the queue of a cluster makes the folder again.
+    late = smallest.folder / earlier.CACHE / "late"
+    late.parent.mkdir()
+    late.touch()
+    assert earlier.is_earlier(smallest.folder)
+    Adoption(smallest).take()
+    after = of_0_2.content(smallest.folder / earlier.KEPT)
+    assert after.keys() - old.keys() == {f"{earlier.CACHE}.2/late"}
+    assert {name: after[name] for name in old} == old
+
+
+def test_files_are_copied_where_there_are_no_hard_links(smallest, monkeypatch):
+    def refused(*_, **__):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refused)
+    found = Adoption(smallest)
+    found.take()
+    assert lacking(smallest) == (0, 0)
+    assert all(file.target.stat().st_nlink == 1 for file in found.networks)
+
+
+def test_damaged_digests_are_one_line_and_made_again(smallest):
+    Adoption(smallest).take()
+    file = smallest.path(layout.STORE) / adopted.FILE
+    content = file.read_text()
+    file.write_text(content.replace('": "', '": "0', 1))
+    with pytest.raises(StoreError) as refused:
+        lacking(smallest)
+    said = str(refused.value)
+    assert said.startswith(f"{file}: its checksum does not match its content; ")
+    assert said.endswith("`passband run smallest --adopt` makes it again")
+    Adoption(smallest).take()
+    assert file.read_text() == content
+    assert lacking(smallest) == (0, 0)
+    # The folder of 0.2 may be deleted when it is no longer needed.
+    shutil.rmtree(smallest.folder / earlier.KEPT)
+    file.unlink()
+    assert lacking(smallest) != (0, 0)
+    Adoption(smallest).take()
+    assert lacking(smallest) == (0, 0)
