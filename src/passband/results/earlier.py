@@ -5,13 +5,13 @@ results read such a folder as it is, and ``passband run --adopt`` takes over wha
 see :mod:`passband.store.adoption`.
 """
 
-import os
 import shlex
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain, count
 from os import rename
+from os.path import exists, lexists
 from pathlib import Path
 
 from passband import PassbandError
@@ -55,9 +55,9 @@ def refuse(folder: Path, study: str | Path) -> None:
 
 def is_earlier(folder: Path) -> bool:
     """Return whether Passband 0.2 made a folder of results. Every job asks, so little is read."""
-    if (folder / CACHE).exists():
+    if exists(folder / CACHE):  # False if the folder cannot be read, which others report
         return True
-    if any((folder / layout.STORE / name).exists() for name in ("waves", layout.NETWORKS)):
+    if any(exists(folder / layout.STORE / name) for name in ("waves", layout.NETWORKS)):
         return False
     # Somebody has deleted the folder `cache`, or this version has made nothing yet.
     return next((format == version_02.FORMAT for format in _formats(folder)), False)
@@ -71,9 +71,9 @@ def put_away(folder: Path) -> None:
     kept = folder / KEPT
     kept.mkdir(exist_ok=True)
     for name in WRITTEN:
-        if os.path.lexists(folder / name):
+        if lexists(folder / name):
             names = chain([name], (f"{name}.{number}" for number in count(2)))
-            free = next(each for each in names if not os.path.lexists(kept / each))
+            free = next(each for each in names if not lexists(kept / each))
             rename(folder / name, kept / free)
 
 

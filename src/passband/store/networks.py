@@ -99,20 +99,19 @@ class StoredNetworks:
                 break
         return found
 
-    @staticmethod
-    def _read(path: Path, newer: bool = False) -> Parts:
-        """Return the networks in a file, with the digests of their recipes; none if it is damaged.
+    def _read(self, path: Path, newer: bool = False) -> Parts:
+        """Return the networks in a file of the store; none if it is damaged.
 
-        See :func:`passband.storage.integrity.read_if_valid` about `newer`.
+        See :func:`passband.storage.integrity.read_if_valid` about `newer`. Networks that were taken
+        over from 0.2 have the digest of the recipe that they are valid for.
         """
         parts = read_if_valid(load_parts, path, newer=newer) or {}
-        current = {
-            id: adopted.current(path, part.metadata.recipe_digest) for id, part in parts.items()
-        }
-        return {
-            id: part._replace(metadata=replace(part.metadata, recipe_digest=current[id]))
-            for id, part in parts.items()
-        }
+        for id in parts.keys() & self.recipes.keys():
+            metadata = parts[id].metadata
+            if metadata.recipe_digest != self.recipes[id].digest:
+                digest = adopted.current(path, metadata.recipe_digest)
+                parts[id] = parts[id]._replace(metadata=replace(metadata, recipe_digest=digest))
+        return parts
 
     def joined(self, parts: Sequence[Part]) -> Part:
         """Return the networks of one condition from parts that have all of them."""
