@@ -4,11 +4,13 @@ import json
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+import xarray as xr
 from low_dose import extract
 from safetensors import safe_open
 
-from passband.storage import DamagedError, version_02, weights
+from passband.storage import DamagedError, datasets, integrity, version_02, weights
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -76,3 +78,56 @@ def test_a_likeness_that_is_none_is_refused(tmp_path, text):
     path.write_text(text)
     with pytest.raises(ValueError, match=r"no JSON object|does not match|Expecting"):
         version_02.likeness(path)
+
+
+# Stores
+
+
+def table_of_02(path, kind, monkeypatch):
+    """Write a store as 0.2 did, and return what this version would have written."""
+    cell = ("train", "replica", "test")
+    kept = xr.Dataset(
+        {"counts": ((*cell, "outcome"), np.ones((2, 2, 3, 4))), "own_dice": (cell[:2], np.eye(2))},
+        {"train": ["a", "b"], "test": ["a", "b", "c"]},
+    )
+    more = {
+        "confidence": ((*cell, "statistic"), np.ones((2, 2, 3, 4))),
+        "agreement": (("train", "pair", "test", "product"), np.ones((2, 1, 3, 2))),
+        "histogram": ((*cell, "bin"), np.ones((2, 2, 3, 20))),
+        "soft_dice": (cell, np.ones((2, 2, 3))),
+        "microscope_counts": (("train", "microscope", "outcome"), np.ones((2, 5, 4))),
+    }
+    coordinates = {
+        "statistic": list("abcd"),
+        "product": ["p", "q"],
+        "first": ("pair", [0]),
+        "second": ("pair", [1]),
+        "bin_start": ("bin", np.arange(20)),
+        "microscope": list("vwxyz"),
+        "microscope_cs_um": ("microscope", np.arange(5)),
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(integrity, "FORMAT", version_02.FORMAT)
+        whole = kept.assign(more).assign_coords(coordinates)
+        datasets.write(whole, path, kind, {"context": "0123", "study": "x"})
+    return kept
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "a.zarr.zip"])
+@pytest.mark.parametrize("kind", [datasets.RECORD, datasets.TABLE, datasets.PACKED])
+def test_what_results_of_02_had_beside_the_counts_is_left_out(tmp_path, monkeypatch, kind, name):
+    kept = table_of_02(tmp_path / name, kind, monkeypatch)
+    read = datasets.read_metadata if name.endswith(".zip") else datasets.open_folder
+    for found in (datasets.read(tmp_path / name, kind), read(tmp_path / name, kind)):
+        assert found.attrs == {"recipe_digest": "0123", "study": "x", "kind": kind}
+        assert found.variables.keys() == kept.variables.keys()
+    xr.testing.assert_equal(datasets.read(tmp_path / name, kind), kept)
+
+
+def test_what_this_version_writes_keeps_its_variables(tmp_path):
+    """A record may have any variables."""
+    path = tmp_path / "a.zarr.zip"
+    found = xr.Dataset({"confidence": ("statistic", [1.0]), "soft_dice": 2.0})
+    datasets.write(found, path, datasets.RECORD, {"context": "0123"})
+    xr.testing.assert_equal(datasets.read(path, datasets.RECORD), found)
+    assert datasets.read(path, datasets.RECORD).attrs["context"] == "0123"

@@ -95,6 +95,7 @@ def collect(results: Results) -> "Content":
     from passband.reports.unlearned import sentence
     from passband.runs.run import Run
     from passband.runs.run_files import tail
+    from passband.storage import version_02
 
     study, run = results.study, Run(results).read()
     lacking: list[str] = []
@@ -109,8 +110,7 @@ def collect(results: Results) -> "Content":
     unlearned = ""
     predicted = stores[layout.PREDICTION]
     figures = _figures(results)
-    if predicted is not None and "smoothness" not in predicted:
-        # An earlier version made both, and its figure shows something else.
+    if predicted is not None and version_02.draws_otherwise(predicted):
         figures.pop("prediction", None)
     with _table(results) as table:
         source = StudyMatrices(table, stores[layout.OOD], study)

@@ -7,26 +7,55 @@ for keys of the configuration, see :mod:`passband.config.removed_keys`.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from passband.storage import checked_json, json_text
 from passband.storage.integrity import CHECKSUMS, check_regular
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 #: The format of stores and of files of weights that 0.2 wrote.
 FORMAT = 1
 
-#: Names of values of a file of weights, with those of this version.
+#: What records, tables and packed tables had along these dimensions, and one more variable: sums of
+#: probabilities, and the results of first replicas under drawn microscopes.
+_RESULTS = "record", "table", "packed table"
+_DIMENSIONS = "statistic", "bin", "pair", "product", "microscope"
+_SOFT_DICE = "soft_dice"
+
+#: Names of attributes of stores and of values of a file of weights, with those of this version. The
+#: digest of 0.2 is that of no recipe, see :mod:`passband.store.adopted`.
 _NAMES = {"stacked": "vectorized", "context": "recipe_digest"}
 
 #: The preparation of images that a published folder describes if it states no version of it.
 PREPARATION = 1
 
 
+def store(found: "xr.Dataset") -> "xr.Dataset":
+    """Return a store without what only 0.2 had, and without its format."""
+    if found.attrs.pop("format") != FORMAT:
+        return found
+    found = found.copy()
+    found.attrs = {_NAMES.get(name, name): value for name, value in found.attrs.items()}
+    if found.attrs.get("kind") in _RESULTS:
+        return found.drop_dims(_DIMENSIONS, errors="ignore").drop_vars(_SOFT_DICE, errors="ignore")
+    if "level_r2" in found:  # predictions, the earlier of which lack a ceiling
+        unknown = found.level_r2.isel(distances=0, drop=True) * float("nan")
+        lacking = {"level_r2_ceiling", "level_ceiling"} - found.data_vars.keys()
+        return found.assign(dict.fromkeys(lacking, unknown))
+    return found
+
+
+def draws_otherwise(predictions: "xr.Dataset") -> bool:
+    """Return whether the figure `prediction` of these predictions shows something else than now."""
+    return "smoothness" not in predictions
+
+
 def weights(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a file of weights, without its format.
 
-    Format 1 has other names of two values. Its `context` is a digest, and no recipe has the same.
-    Each part of several has a checksum of its own.
+    In format 1, each part of several has a checksum of its own too.
     """
     now = dict(values)
     if now.pop("format") != FORMAT:

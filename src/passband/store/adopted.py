@@ -12,8 +12,8 @@ from passband.results import layout
 from passband.storage import checked_json
 from passband.storage.integrity import StoreError
 
-#: The name of the file in the store, and the attribute with a digest of 0.2.
-FILE, CONTEXT = "adopted.json", "context"
+#: The name of the file in the store.
+FILE = "adopted.json"
 
 
 def current(path: Path, digest: str | None) -> str | None:

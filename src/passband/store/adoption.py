@@ -137,10 +137,11 @@ class Adoption:
                         indices = waves.structure.values.tolist()
                         held = range(indices[0], indices[-1] + 1)
                         context = contexts_02.of_waves(study, specimen, split, id, held)
-                        if waves.attrs.get(adopted.CONTEXT) == context:
+                        digest = waves.attrs.get(files.DIGEST)
+                        if digest == context:
                             digests = {context: stored.recipe.digest}
                             yield Adopted(path, stored.file(held), digests)
-                        elif waves.attrs.get(files.DIGEST) != stored.recipe.digest:
+                        elif digest != stored.recipe.digest:
                             self.left[_OTHER_WAVES] += 1
                             continue
                         for place, index in enumerate(indices):

@@ -40,7 +40,7 @@ def has_digest(path: str | Path, kind: str, digest: str) -> bool:
 
 def digest_in(path: str | Path, attrs: Mapping) -> str | None:
     """Return the digest of the recipe of a store from its attributes."""
-    return attrs.get(DIGEST) or adopted.current(Path(path), attrs.get(adopted.CONTEXT))
+    return adopted.current(Path(path), attrs.get(DIGEST))
 
 
 def listed(folder: Path) -> list[Path]:

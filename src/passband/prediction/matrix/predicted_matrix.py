@@ -58,8 +58,8 @@ class PredictedMatrix:
 
     Attributes:
         name: Specimen, architecture and test specimen.
-        results: All variables, see docs/data.md. Those of an earlier version, or of a study that is
-            not finished, lack some of them.
+        results: All variables, see docs/data.md. Those of a study that is not finished lack some of
+            them.
     """
 
     def __init__(self, name: MatrixName, results: xr.Dataset):
@@ -80,8 +80,7 @@ class PredictedMatrix:
         """
         of = self.results.sel(level=str(left_out))
         both = (float(of[f"level_{name}"].sel(distances=each)) for each in (PREDICTOR, RIVAL))
-        # Earlier versions may lack it.
-        limited = left_out.end == "train" and _CEILINGS[name] in of
+        limited = left_out.end == "train"
         return LevelScore(*both, float(of[_CEILINGS[name]].min()) if limited else np.nan)
 
     def has(self, name: str) -> bool:
@@ -93,8 +92,7 @@ def predicted_matrices(store: xr.Dataset) -> list[PredictedMatrix]:
     """Return the predictions of each matrix that was large enough.
 
     Args:
-        store: See :func:`passband.prediction.matrix.assessment.assess`, or a store of an earlier
-            version.
+        store: See :func:`passband.prediction.matrix.assessment.assess`.
     """
     every = (PredictedMatrix(name, results) for name, results in by_matrix(store).items())
     return [matrix for matrix in every if matrix.has("true")]
