@@ -1,12 +1,10 @@
-"""Lines of the log that `passband status` reads, as this and earlier versions wrote them."""
+"""Lines of the log that `passband status` reads."""
 
 import pytest
 
 from passband import log_lines
 
 TIME = "12:00:00 "
-#: The time limit, in lines of earlier versions.
-OLD_REASON = "time being up"
 BEGUN = f"{TIME}{log_lines.started('node1', 7)}\n"
 
 
@@ -26,26 +24,6 @@ def stopped(reason: str) -> str:
         (stopped("SIGTERM"), "failed"),
         (stopped(log_lines.TIME_LIMIT), "failed"),
         ("replica 0: val_loss 0.1", None),
-        # Lines of earlier versions.
-        ("train a: 2 network(s) in x, made by an earlier job, in 0.1 s", "done"),
-        (
-            "error: train a: stopped in the middle for SIGINT; the next run makes it from the "
-            "start",
-            "interrupted",
-        ),
-        (
-            "error: train a: stopped in epoch 1 of 3 for SIGINT; its state is saved, and the next "
-            "attempt goes on from there",
-            "interrupted",
-        ),
-        (
-            f"error: train a: stopped in epoch 1 of 3 for its {OLD_REASON}; its state is saved",
-            "failed",
-        ),
-        (
-            "error: train a: SIGTERM: the time limit was reached, or somebody cancelled the job",
-            "failed",
-        ),
     ],
 )
 def test_how_a_job_ended(line, how):

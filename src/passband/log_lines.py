@@ -1,7 +1,6 @@
 """Writes and reads the lines of a job's log that other code needs.
 
-`passband status` finds from these lines how a job ended. `passband status` also reads the log lines
-that earlier versions of Passband wrote.
+`passband status` finds from these lines how a job ended.
 """
 
 import re
@@ -15,9 +14,7 @@ TIME = "%H:%M:%S"
 _TIME = re.compile(r"^\d\d:\d\d:\d\d ", re.M)
 _STARTED = re.compile(r"started on ([^,\n]+), process ")
 _FAILED = re.compile(r"error: |.+: failed after \d+\.\d s\n")
-#: Earlier versions of Passband wrote "stopped in the middle for SIGINT", "stopped in epoch 1 of 3
-#: for SIGINT".
-_INTERRUPTED = re.compile(r": stopped (?:in .* )?(?:by|for) SIGINT;")
+_INTERRUPTED = re.compile(r": stopped (?:in .* )?by SIGINT;")
 
 
 def started(host: str, process: int) -> str:

@@ -230,17 +230,6 @@ def test_every_figure_of_the_workflow_is_listed_once():
     assert set(figure_list.FIGURES) - on_request - set(few) == {"examples", *FIGURES_OF_PREDICTION}
 
 
-@pytest.mark.parametrize("name", sorted(figure_list.REMOVED))
-def test_a_removed_figure_is_refused_with_what_shows_it_now(name):
-    for target in (f"figure_{name}", f"results/pilot/figures/{name}.png", f"figures/{name}.svg"):
-        with pytest.raises(PassbandError, match=f"^{target}: the figure {name} was removed"):
-            figure_list.check_targets(["all", target])
-    assert name not in figure_list.FIGURES
-    figure_list.check_targets(
-        ["figure_prediction", f"notes/{name}.png", f"results/{name}/table.zarr"]
-    )
-
-
 def test_a_holey_study_is_predicted_from_the_conditions_that_have_records():
     large = changed(
         study={"allow_incomplete": True},

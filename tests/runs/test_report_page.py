@@ -15,7 +15,7 @@ from passband.config import Study, validate
 from passband.reports.page import page
 from passband.results import Results
 from passband.runs import report_page
-from passband.storage import datasets
+from passband.storage import datasets, integrity, version_02
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +49,6 @@ def test_the_command_makes_the_page_of_a_finished_study(place, capsys):
     assert printed.out.startswith("results/smallest/report.html: 0.")
     assert printed.err == ""
     text = page.read_text()
-    assert report_page.MARKER in page.read_bytes()[:1000]
     assert "This study is incomplete" not in text
     for name in ("ctf", "decay", "examples", "metrics"):
         assert f'id="figure-{name}"' in text
@@ -92,14 +91,17 @@ def test_the_numbers_of_an_incomplete_study_are_those_of_its_records(place, caps
     assert found.pairs < whole.pairs
 
 
-def test_predictions_of_an_earlier_version_are_shown_without_what_is_removed(
-    place, capsys, all_learned
+def test_predictions_of_02_are_shown_without_what_is_removed(
+    place, capsys, all_learned, monkeypatch
 ):
     """`table`, `report`, `explore` and the door open them."""
     old = datasets.read(ROOT / "tests/data/prediction_4.zarr.zip", datasets.PREDICTION)
     results = place / "results/smallest"
     old = old.assign_coords(architecture=study_of(place).training.architectures)
-    datasets.write(old, results / "prediction.zarr", datasets.PREDICTION, old.attrs)
+    with monkeypatch.context() as patch:
+        patch.setattr(integrity, "FORMAT", version_02.FORMAT)
+        before = old.drop_vars("level_r2_ceiling")
+        datasets.write(before, results / "prediction.zarr", datasets.PREDICTION, old.attrs)
     for name in ("smoothness", "prediction"):
         (results / f"figures/{name}.png").write_bytes((results / "figures/decay.png").read_bytes())
     assert cli.main(["table", "study.yaml"]) == 0
@@ -176,46 +178,3 @@ def test_a_wave_is_shown_on_any_number_of_pixels(px):
     wave = report_page._sampled(spectrum, px)
     expected = 1 + 0.5 * np.exp(2j * np.pi * 2 * np.arange(px) / px)
     np.testing.assert_allclose(wave / wave.mean(), np.tile(expected, (px, 1)), atol=1e-5)
-
-
-def test_only_a_report_of_snakemake_is_moved(tmp_path):
-    page, aside = tmp_path / "report.html", tmp_path / "snakemake-report.html"
-    assert report_page.move_foreign(Results(None, tmp_path)) == ""
-    page.write_bytes(report_page.MARKER)
-    assert report_page.move_foreign(Results(None, tmp_path)) == ""
-    assert page.exists()
-    page.write_text("<title>Snakemake Report</title>")
-    assert "is now" in report_page.move_foreign(Results(None, tmp_path))
-    assert not page.exists()
-    assert aside.read_text() == "<title>Snakemake Report</title>"
-    page.write_text("<title>Another</title>")
-    assert "a run renames" in report_page.move_foreign(Results(None, tmp_path), dry_run=True)
-    assert page.exists()
-    assert "snakemake-report-2.html" in report_page.move_foreign(Results(None, tmp_path))
-    assert aside.read_text() == "<title>Snakemake Report</title>"
-    assert (tmp_path / "snakemake-report-2.html").read_text() == "<title>Another</title>"
-
-
-def test_the_command_keeps_a_report_of_snakemake(place, capsys):
-    page = place / "results/smallest/report.html"
-    page.write_text("<title>Snakemake Report</title>")
-    assert cli.main(["report", "study.yaml"]) == 0
-    assert "is now results/smallest/snakemake-report.html" in capsys.readouterr().err
-    assert page.with_name("snakemake-report.html").read_text() == "<title>Snakemake Report</title>"
-    assert report_page.MARKER in page.read_bytes()[:1000]
-
-
-def test_the_citation_is_passbands_wherever_the_command_runs(tmp_path, monkeypatch):
-    ours = report_page._citation()
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "CITATION.cff").write_text("title: Another\nreferences: [{authors: [{}]}]\n")
-    assert report_page._citation() == ours
-    monkeypatch.setattr("passband.__file__", str(tmp_path / "lib/site/passband/__init__.py"))
-    assert len(report_page._citation()) == 1
-    assert report_page._captions() == {}
-
-
-def test_an_author_may_be_a_group():
-    assert report_page._name({"name": "The group"}) == "The group"
-    assert report_page._name({"family-names": "Scott", "given-names": "Mary C."}) == "Mary C. Scott"
-    assert report_page._name({"family-names": "Scott"}) == "Scott"

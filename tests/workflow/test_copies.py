@@ -16,7 +16,6 @@ from passband.learning import devices
 from passband.learning.networks import load as load_weights
 from passband.results import Results
 from passband.results.stores import load_table
-from passband.runs.report_page import MARKER
 
 pytestmark = pytest.mark.workflow
 
@@ -57,17 +56,8 @@ def test_results_of_an_earlier_version_stay_valid(tmp_path):
     subprocess.run(["tar", "xf", ROOT / "tests/data/finished.tar.xz"], cwd=tmp_path, check=True)
     changed = {"figures": {"formats": ["png"], "dpi": 30}, "training": {"epochs": 3}}
     assert place.jobs(study=place.study("changed.yaml", **changed))["train"] == 4
-    # The study is older than the report. The file of this name is Snakemake's own report.
-    page = tmp_path / "results/smallest/report.html"
-    page.write_text("<title>Snakemake Report</title>")
-    assert "a run renames this report of Snakemake" in place.run("--dry-run", study="study.yaml")
-    assert "Snakemake Report" in page.read_text()
-    page.rename(page.with_name("kept.html"))
     assert place.jobs(study="study.yaml", explorer=True) == {"report": 1, "explorer": 1}
-    page.with_name("kept.html").rename(page)
     place.run(study="study.yaml")
-    assert "Snakemake Report" in page.with_name("snakemake-report.html").read_text()
-    assert MARKER in page.read_bytes()
     assert "Nothing to be done" in place.run("--dry-run", study="study.yaml")
 
     # A lost output is linked from the store, which has a file with the same digest. The old logs

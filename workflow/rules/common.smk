@@ -34,7 +34,6 @@ try:
     if "--unlock" not in sys.argv:
         earlier.refuse(RESULTS.folder, config[SOURCE])
     if workflow.is_main_process:
-        figure_list.check_targets(sys.argv[1:])  # Snakemake itself does not know its targets yet
         RESULTS.check_new(config[SOURCE])
         listing.check(RESULTS.folder)
     # Jobs do not repeat this check, because it takes seconds.

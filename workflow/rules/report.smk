@@ -1,13 +1,6 @@
 # The pages of the study: the report, and the explorer. The report's job reads the stores and the figures, and also logs,
 # benchmarks and histories of training, which are no inputs: a study that was finished before the
 # page existed must not train again if one of these files is lost.
-from passband.runs import report_page
-
-if workflow.is_main_process:
-    if moved := report_page.move_foreign(RESULTS, workflow.output_settings.dryrun):
-        print(moved, file=sys.stderr)
-
-
 rule report:
     input:
         figure_files(),

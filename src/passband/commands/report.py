@@ -31,8 +31,6 @@ def run(options: argparse.Namespace) -> int:
     target = options.output or results.path(layout.REPORT)
     if options.output:
         check_file("--output", target)
-    elif moved := report_page.move_foreign(results):
-        report_remark(moved)
     missing = report_page.write(results, target)
     if missing:
         report_remark(f"the study is incomplete: {'; '.join(missing)}")

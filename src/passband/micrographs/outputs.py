@@ -60,9 +60,8 @@ def write(
         with replacing(path) as beside:
             overlay(image, result).save(beside, "PNG", pnginfo=own_outputs.png_info())
         written.append(path)
-    # Files of an earlier run with more networks or more frames, or of an earlier version, do not
-    # belong to these results.
-    earlier = {folder / f"{name}_disagreement.ome.tif", folder / f"{name}_particles.csv"}
+    # Files of an earlier run with more networks or more frames do not belong to these results.
+    earlier = {folder / f"{name}_disagreement.ome.tif"}
     earlier |= set(folder.glob(f"{glob.escape(name)}_overlay_[0-9][0-9][0-9][0-9].png"))
     for path in earlier - set(written):
         path.unlink(missing_ok=True)

@@ -1,10 +1,8 @@
 """The figures of a study: what each shows, and which of them a complete study has."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from passband import PassbandError
 from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, Study
 from passband.results.layout import DISTANCES, INFORMATION, OOD, PREDICTION
 from passband.results.training_jobs import groups_of
@@ -34,23 +32,6 @@ FIGURES = {
     **dict.fromkeys(FIGURES_OF_PREDICTION, Figure((PREDICTION,), "Prediction")),
     "structure": Figure((OOD, INFORMATION, DISTANCES), on_request=True),
 }
-
-#: Figures of earlier versions, each with what shows now what it showed.
-REMOVED = {
-    "smoothness": "`smoothness` in prediction.zarr, which the report says in words",
-    "design": "the command `passband next`",
-}
-
-
-def check_targets(targets: Iterable[str]) -> None:
-    """Raise PassbandError if a file or a rule of Snakemake is that of a removed figure."""
-    for target in targets:
-        found = re.fullmatch(r"figure_(\w+)|(?:.*/)?figures/(\w+)\.(?:png|svg)", target)
-        if found and (name := found[1] or found[2]) in REMOVED:
-            raise PassbandError(
-                f"{target}: the figure {name} was removed after Passband 0.2.0; instead, see "
-                f"the figure prediction, and {REMOVED[name]}"
-            )
 
 
 def is_predicted(study: Study, records: Iterable[str]) -> bool:

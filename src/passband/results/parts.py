@@ -33,7 +33,7 @@ MAY_DIFFER = (
 )
 
 #: The attributes of a packed file with its number among the files of its part, from 1, and with the
-#: number of these files. A part in one file, and files of earlier versions, do not have them.
+#: number of these files. A part in one file does not have them.
 FILE, FILES = "packed_file", "packed_files"
 #: The largest number of files of a packed part, which is that of training conditions.
 MOST_FILES = 10_000

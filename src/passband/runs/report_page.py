@@ -4,13 +4,11 @@ The workflow's rule `report` and the command ``passband report`` use this module
 incomplete study says what is missing, and shows the rest.
 """
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
-from itertools import chain, count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from passband.reports.page.page import Content, Example
     from passband.runs.run import Run
 
-#: These bytes are near the beginning of every page that :func:`write` makes.
-MARKER = b'<meta name="generator" content="passband report">'
 #: The largest size of a figure [bytes]: no browser could open a page with a larger one.
 _MOST_BYTES = 100_000_000
 #: Number of failed jobs that the page shows, and of lines of their logs.
@@ -37,33 +33,6 @@ MOST_FAILURES, MOST_LINES = 10, 8
 EXAMPLES, MOST_EXAMPLES = 4, 8
 #: Largest side of the picture of an example structure [pixels].
 EXAMPLE_PX = 256
-
-
-def move_foreign(results: Results, dry_run: bool = False) -> str:
-    """Rename Snakemake's own report if it has the page's name, and return a line about it, or "".
-
-    ``make demo`` of earlier versions wrote Snakemake's report to this file. Snakemake does not make
-    a file again that exists and that no rule has made, so the study would never get its page. A dry
-    run only says that a run will rename the report.
-    """
-    page = results.path(layout.REPORT)
-    aside = _free(results.path(layout.SNAKEMAKE_REPORT))
-    try:
-        with page.open("rb") as file:
-            if MARKER in file.read(1000):
-                return ""
-        if dry_run:
-            return f"{page}: a run renames this report of Snakemake to {aside}, and makes the page"
-        page.replace(aside)
-    except OSError:  # there is no page yet, or the user may not change the results
-        return ""
-    return f"{page}: this report of Snakemake is now {aside}"
-
-
-def _free(path: Path) -> Path:
-    """Return the path, with a number in its name if there is a file of this name already."""
-    numbered = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
-    return next(p for p in chain([path], numbered) if not os.path.lexists(p))
 
 
 def write(results: Results, target: Path) -> list[str]:

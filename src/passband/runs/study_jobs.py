@@ -7,7 +7,7 @@ from passband.axes import AXES, MAIN_AXES
 from passband.config import Study
 from passband.grid import Condition
 from passband.network_id import NetworkId
-from passband.results.figure_list import FIGURES, REMOVED, figures, is_predicted
+from passband.results.figure_list import FIGURES, figures, is_predicted
 from passband.results.layout import (
     DISTANCES,
     EXPLORER,
@@ -220,11 +220,9 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
 def others(times: Mapping[str, float], known: Iterable[Job]) -> Iterator[Job]:
     """Yield a job for each log of another rule, such as the user's, which counts if it was started.
 
-    The job `preflight` is left out, because it prints its own results, and so are the figures of
-    earlier versions.
+    The job `preflight` is left out, because it prints its own results.
     """
     logs = {job.log for job in known} | {log(JOB_NAMES["preflight"])}
-    logs |= {log(JOB_NAMES["figure"].format(figure=name)) for name in REMOVED}
     for path in sorted(path for path in times.keys() - logs if path.endswith(".log")):
         folder, _, name = path.removesuffix(".log").partition("/")
         if folder == LOGS:
