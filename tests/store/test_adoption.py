@@ -178,7 +178,6 @@ def test_networks_wait_for_exit_waves_that_are_damaged(smallest):
     assert lacking(smallest) == (4, 8)
     # A job of this version makes the exit waves again.
     stored = StoredWaves.of(smallest, "gold", "val")
-    del waves.attrs[adopted.CONTEXT]
     stored.put(range(4), [waves], {})
     found = Adoption(smallest)
     assert not found.lacks_waves

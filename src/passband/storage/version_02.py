@@ -1,8 +1,9 @@
 """What differs in files of Passband 0.2, which are format 1: they are read and never written.
 
 A function takes what a reader has found, and returns it as this version would have written it; what
-this version has written is returned as it is. No other module asks about an earlier version, but
-for keys of the configuration, see :mod:`passband.config.removed_keys`.
+this version has written is returned as it is. No other reader asks about an earlier version, but
+for keys of the configuration, see :mod:`passband.config.removed_keys`. Results of 0.2 are not
+continued, see :mod:`passband.results.earlier`.
 """
 
 from collections.abc import Mapping
