@@ -817,9 +817,3 @@ def test_specimens_have_the_lattice_spacings_of_their_materials():
     # Bragg spacings by hand: {111}, {200}, {220} of 4.078 Å; {110}, {200}, {211} of 2.867 Å.
     assert found["gold, wires"] == pytest.approx([2.354, 2.039, 1.442], abs=1e-3)
     assert found["iron"] == pytest.approx([2.027, 1.434, 1.170], abs=1e-3)
-
-
-def test_the_width_of_figures_changes_no_params_at_its_default():
-    assert validate({}).figures.identity(only=("width_cm",)) == {}
-    narrow = validate({"figures": {"width_cm": 8.5}})
-    assert narrow.figures.identity(only=("width_cm",)) == {"width_cm": 8.5}

@@ -71,8 +71,6 @@ def test_scattered_electrons_reach_the_image():
 def test_the_default_is_the_image_itself():
     microscope = Microscope(field_px=32)
     assert microscope.wave_sampling == microscope.sampling
-    assert "oversampling" not in microscope.exit_wave_params()
-    assert "oversampling" not in microscope.imaging_params()
     finer = microscope.model_copy(update={"oversampling": 2})
     assert finer.exit_wave_params()["oversampling"] == 2
     assert finer.imaging_params()["oversampling"] == 2

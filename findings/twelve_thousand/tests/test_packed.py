@@ -3,9 +3,10 @@
 import pytest
 
 from findings.twelve_thousand import packed
-from findings.twelve_thousand.parts import WHOLE
+from findings.twelve_thousand.parts import DATA, WHOLE
 from passband import PassbandError
-from passband.config import load
+from passband.config import load, load_stored, validate_stored
+from passband.results import locate
 
 
 def test_the_parts_have_the_conditions_of_the_study_in_its_order():
@@ -15,6 +16,20 @@ def test_the_parts_have_the_conditions_of_the_study_in_its_order():
         assert matrix.home(0).shape == (7, 8)
         ids += matrix.rows
     assert ids == [condition.id for condition in load(WHOLE).train_conditions]
+
+
+def test_the_study_in_the_attributes_of_each_pack_is_read():
+    files = sorted(DATA.glob("parts/*.zarr.zip"))
+    assert len(files) == 24
+    ids = [condition.id for condition in load(WHOLE).test_conditions]
+    for file in files:
+        study = validate_stored(locate.configuration(file))
+        assert [condition.id for condition in study.test_conditions] == ids
+
+
+def test_the_locked_study_is_read():
+    study = load_stored(DATA.parent / "locked" / "study.yaml")
+    assert load(DATA.parent / "locked" / "study.yaml").digest == study.digest
 
 
 def test_a_folder_without_parts_is_one_line(tmp_path):

@@ -27,7 +27,6 @@ class Evaluation(Block):
         "true: each network is also tested under its own training condition, if this is no test "
         "condition. The result is stored for each network and is no column of the matrix, so that "
         "the score in distribution exists for every network.",
-        since="0.1.0",
     )
 
 
@@ -68,7 +67,6 @@ class Figures(Block):
         "cm",
         ge=8.5,
         le=17,
-        since="0.1.0",
     )
     examples: int = key(3, "Number of test structures in the figure `examples`.", ge=1, le=20)
 

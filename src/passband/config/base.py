@@ -3,11 +3,12 @@
 How to add a key
 ----------------
 1. Add the key to its model with the function :func:`key`. As ``since=``, give the version of
-   Passband in which the key will be new. The key's default must give the same results as before.
-   While the key has its default, it is not in the params of Snakemake's rules and not in digests.
-   So finished studies stay finished: see :meth:`Block.identity`. A new block inside an existing
-   block needs ``since=`` too. The keys in the new block do not need ``since=``. If ``since=`` is
-   missing, every network of every study is trained again.
+   Passband in which the key will be new; results stay valid from version 0.3.0 on, so every key
+   that is newer has one. The key's default must give the same results as before. While the key has
+   its default, it is not in the params of Snakemake's rules and not in digests. So finished studies
+   stay finished: see :meth:`Block.identity`. A new block inside an existing block needs ``since=``
+   too. The keys in the new block do not need ``since=``. If ``since=`` is missing, every network of
+   every study is trained again.
 2. Some keys affect only some stages, or have an effect only with one value of another key. For such
    a key, change the methods that give the stages their params: ``Microscope.exit_wave_params``,
    ``.imaging_params``, ``.transfer_params`` and ``.lens_params``, ``Specimen.params`` and
@@ -151,8 +152,8 @@ def key(
         default: The default of the key, or a function that returns the default.
         description: A sentence about the key for the configuration's reference.
         unit: Unit of the key's value.
-        since: The version of Passband that added the key. `since` is needed if earlier versions
-            have made results. See :meth:`Block.identity` and the docstring of this module.
+        since: The version of Passband that added the key, if it is newer than 0.3.0, whose results
+            stay valid. See :meth:`Block.identity` and the docstring of this module.
         **constraints: Bounds of the key's value, as arguments of pydantic's ``Field``.
     """
     extra = {name: text for name, text in (("unit", unit), ("since", since)) if text}

@@ -119,7 +119,6 @@ class Detector(Block):
     noise: DetectorNoise = key(
         DetectorNoise,
         "The filter of the counts, which gives their noise a spectrum.",
-        since="0.1.0",
     )
 
     def _check_values(self) -> None:

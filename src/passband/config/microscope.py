@@ -146,7 +146,6 @@ class Microscope(Block):
         "electrons that are scattered beyond the angles that the image's pixels can show are lost, "
         "as at an aperture, and particles are dark. A larger number keeps these electrons; images "
         "are then reduced to the image's pixels, without aliasing.",
-        since="0.1.0",
         ge=1,
         le=8,
     )
@@ -154,7 +153,6 @@ class Microscope(Block):
         "passband",
         "What computes exit waves: Passband's multislice, or that of abTEM, which takes a hundred "
         "times as long for the same error, see docs/specimens.md.",
-        since="0.3.0",
     )
     multislice_pixel_A: AutoPixel = key(
         "auto",

@@ -109,7 +109,9 @@ def drop(config: dict) -> tuple[dict, list[Dropped]]:
 
 def remark(dropped: Sequence[Dropped]) -> str:
     """Return the line about removed keys that have their defaults."""
-    paths = list(dict.fromkeys(each.path for each in dropped))
+    every = list(dict.fromkeys(each.path for each in dropped))
+    blocks = tuple(f"{path}." for path in every)
+    paths = [path for path in every if not path.startswith(blocks)]
     several = len(paths) > 1
     return (
         f"{listed(paths)}: {'were' if several else 'was'} removed from Passband; the study has "

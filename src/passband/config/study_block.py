@@ -52,7 +52,6 @@ class StudyBlock(Block):
         "networks and one file of results. With several conditions, a study of small networks "
         "needs less time to start its jobs, and has fewer files. If you change this number, new "
         "jobs take the networks and their results from the files of earlier jobs.",
-        since="0.1.0",
         ge=1,
         le=10_000,
     )

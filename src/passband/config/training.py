@@ -122,7 +122,6 @@ class Training(Block):
         "periodic, so the square may pass over an edge. Validation and test images are whole. With "
         "0, training images are whole too.",
         "pixels",
-        since="0.1.0",
         ge=0,
         le=8192,
     )

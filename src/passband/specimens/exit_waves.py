@@ -175,7 +175,7 @@ def simulate(
             "seed": seed,
             "specimen": specimen_name,
             "split": split,
-            **microscope.identity(only=("engine",)),
+            "engine": microscope.engine,
         },
     )
 
