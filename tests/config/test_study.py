@@ -591,8 +591,8 @@ def test_jobs_find_a_crystal_file_by_the_study_that_the_workflow_names(tmp_path)
     assert study.specimens["a"].file == tmp_path / "gold.xyz"
     assert SOURCE in configuration
     assert SOURCE not in study.model_dump()
-    of_params = jobs.Job("simulate", configuration).specimen(study.specimens["a"].model_dump())
-    assert of_params.file == tmp_path / "gold.xyz"
+    job = jobs.Job("simulate", configuration, tmp_path / "simulate.log")
+    assert job.study.specimens["a"].file == tmp_path / "gold.xyz"
 
 
 def test_the_content_of_a_crystal_file_counts(tmp_path):

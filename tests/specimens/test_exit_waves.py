@@ -142,6 +142,7 @@ def test_dataset_is_labelled(dataset):
         "seed": 7,
         "specimen": "gold",
         "split": "train",
+        "engine": "passband",
     }
 
 
