@@ -23,7 +23,7 @@ from passband.results import parts
 from passband.results.stores import load_table
 from passband.scores import dice
 from passband.seeds import digest
-from passband.storage import datasets, integrity
+from passband.storage import datasets, integrity, version_02
 
 pytestmark = pytest.mark.slow
 
@@ -201,7 +201,7 @@ def test_parts_with_other_test_conditions(place, whole):
     np.testing.assert_array_equal(made.dice, known.dice)
 
 
-def test_results_under_drawn_microscopes_of_0_2_are_not_merged(place, whole, capsys):
+def test_results_under_drawn_microscopes_of_0_2_are_not_merged(place, whole, capsys, monkeypatch):
     """0.2 could test first replicas under drawn microscopes, which its configuration says."""
     names = halves(whole, (*FAST, ("evaluation.microscopes", 3)))
     path = "results/a/table.zarr"
@@ -209,7 +209,9 @@ def test_results_under_drawn_microscopes_of_0_2_are_not_merged(place, whole, cap
     drawn = [Condition(7 + k, 5, 12, 300).id for k in range(4)]
     counts = opened.counts.isel(replica=0, test=0, drop=True).expand_dims(microscope=drawn)
     shutil.rmtree(path)
-    datasets.write(opened.assign(microscope_counts=counts), path, datasets.TABLE, opened.attrs)
+    with monkeypatch.context() as before:
+        before.setattr(integrity, "FORMAT", version_02.FORMAT)
+        datasets.write(opened.assign(microscope_counts=counts), path, datasets.TABLE, opened.attrs)
     assert cli.main(["merge", *names, "--into", "results/ab"]) == 0
     assert "left out" not in capsys.readouterr().err
     made = load_table("results/ab/table.zarr")

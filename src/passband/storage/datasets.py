@@ -224,8 +224,7 @@ def _open(
         if (actual := dataset.attrs.get("kind")) != kind:
             raise DamagedError(path, f"expected a store of {kind}, found {actual}")
         _check_names(dataset)
-        # Until 0.2, first replicas could be tested under drawn microscopes too.
-        yield dataset.drop_dims("microscope", errors="ignore")
+        yield dataset
     except StoreError:
         raise
     except MemoryError:
