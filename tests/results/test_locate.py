@@ -245,6 +245,15 @@ def test_results_without_a_file_cannot_be_run():
         place("lost")
 
 
+def test_what_is_wrong_with_the_file_in_the_results_is_said():
+    Path("results/lost").mkdir()
+    keys = "study: {name: lost}\ntraining: {compile: never}\n"  # of 0.2
+    Path("results/lost/study.yaml").write_text(keys)
+    for asked in (pair, place):
+        with pytest.raises(ConfigError, match=r"^results/lost/study.yaml: training.compile = "):
+            asked("lost")
+
+
 def test_the_files_of_the_present_jobs_begin_with_the_folder_of_results(tmp_path):
     keys = "name: demo, conditions_per_job: 1000, replicas: 2, replicas_per_job: 2"
     Path("config.yaml").write_text(f"study: {{{keys}}}\n")

@@ -90,6 +90,7 @@ class Results:
             return study
         if (study := locate.recorded(self.folder)) is not None:
             return study
+        self._check_own_file()
         root = self.folder.absolute().parent.parent
         raise PassbandError(
             f"{self._noun}: neither {locate.shown(root / locate.CONFIG)} nor a file in "
@@ -114,10 +115,16 @@ class Results:
     def file(self) -> Path:
         """The study's file; PassbandError is raised if it has results but no file, or several."""
         if self._found is None:
+            self._check_own_file()
             raise PassbandError(
                 f"{self._noun}: no file has a study of this name; give the study's file"
             )
         return self._found
+
+    def _check_own_file(self) -> None:
+        """Raise ConfigError if the folder has a file of the study, which is not found if wrong."""
+        if self.has(layout.STUDY):
+            load(self.path(layout.STUDY))
 
     @property
     def name(self) -> str:
