@@ -337,7 +337,11 @@ VALUES = [
         f"[{{}}, {{points: [{POINT.replace('16', '180')}]}}]",
         "grid[1].points[0].aperture_mrad =",
     ),
-    ("grid.design", "{points: 40}", "grid.design = {'points': 40}: this key was removed; give the"),
+    (
+        "grid.design",
+        "{points: 40}",
+        "grid.design = {'points': 40}: this key was removed; write its",
+    ),
     (
         "grid",
         f"[{{}}, {{mixture: {{points: [{POINT}, {POINT[:-1]}, coma_nm: 0}}]}}}}]",

@@ -39,7 +39,7 @@ REMOVED: dict[str, Removed] = {
         ("grid.design", "test_grid.design"),
         Removed(
             None,
-            "give the path of a CSV file with its points as `points`; docs/grid.md writes one",
+            "write its points to a CSV file, as docs/grid.md shows, and give points: FILE.csv",
         ),
     ),
     "specimens.*.substrate.minimum_distance_A": Removed(
