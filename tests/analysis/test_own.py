@@ -74,6 +74,19 @@ def test_the_table_has_results_by_network_and_no_further_column(tmp_path):
     np.testing.assert_array_equal(made.own_counts[:, :, 2], made.counts[:, :, 2, :, :, 1])
 
 
+def test_other_variables_are_those_under_the_own_condition_too(tmp_path):
+    cells, _ = records(tmp_path / "records", own=True)
+    for cell in cells:
+        record = stored.read(cell.path).load()
+        area = record.counts.sum("outcome").astype(float).assign_attrs(units="pixels")
+        datasets.write(record.assign(area=area), cell.path, datasets.RECORD, record.attrs)
+    table.aggregate(cells, TESTED, ["gold"], tmp_path / "table.zarr", ATTRS, test_own=True)
+    made = load_table(tmp_path / "table.zarr").load()
+    for before in ("", "own_"):
+        area = made[f"{before}area"]
+        np.testing.assert_array_equal(area, made[f"{before}counts"].sum("outcome"))
+
+
 def test_a_file_of_several_conditions_gives_the_same_table(tmp_path):
     cells, counts = records(tmp_path / "records", own=True)
     parts = {

@@ -262,7 +262,7 @@ def test_a_table_of_any_size_is_laid_out(tmp_path):
         "outcome": list(OUTCOMES),
     }
     chunks = {"specimen": 1, "architecture": 1, "train": 1}
-    template = table._template(sizes, Axes.main, False)
+    template = table._template(sizes, Axes.main, False, xr.Dataset({"counts": 0}))
     datasets.create(template, tmp_path / "table.zarr", chunks, table.counts_of(template))
     laid = xr.open_zarr(tmp_path / "table.zarr", consolidated=False)
     assert laid.counts.shape == (1, 1, 625, 21, 1, 625, 32, 3)
@@ -375,7 +375,10 @@ def test_record_of_another_cell_is_named(grid, tmp_path, of, words):
 @pytest.mark.parametrize("structures", [1, 3, 5])
 def test_record_of_another_number_of_structures_is_named(grid, tmp_path, structures):
     write(grid[2].path, grid[2].replicas, np.zeros((2, 2, len(TEST), structures, 3)))
-    with pytest.raises(StoreError, match=rf"{re.escape(grid[2].path)}.*structures"):
+    with pytest.raises(
+        StoreError,
+        match=rf"{re.escape(grid[2].path)}.*has {structures} along structure, other records have 4",
+    ):
         gather(grid, tmp_path / "table.zarr")
 
 
@@ -445,3 +448,46 @@ def test_hypercube_is_nan_where_the_grid_has_no_condition(whole):
     where = {f"test_{name}": getattr(gap, name) for name in MAIN_AXES}
     assert np.isnan(cube.sel(where)).all()
     assert np.isnan(cube).sum() == cube.sel(where).size
+
+
+# Variables that no code names
+
+
+@pytest.fixture
+def named(grid) -> dict[str, xr.Dataset]:
+    """Records that have two variables more, one of them along a dimension of its own, by path."""
+    random, found = np.random.default_rng(2), {}
+    for cell in grid:
+        record = datasets.read(cell.path, datasets.RECORD).load().drop_encoding()
+        images = record.counts.isel(outcome=0, drop=True)
+        shape = [*images.shape, 2]
+        record["area"] = (images.dims[::-1], random.random(images.shape[::-1]), {"units": "nm²"})
+        record["found"] = ((*images.dims, "side"), random.integers(0, 99, shape, np.uint8))
+        record["found"].attrs["missing"] = 255
+        found[cell.path] = record.assign_coords(side=["left", "right"])
+        datasets.write(found[cell.path], cell.path, datasets.RECORD, record.attrs)
+    return found
+
+
+def test_variables_that_no_code_names_are_in_their_place(grid, tmp_path, named):
+    gone = grid[3]
+    os.unlink(gone.path)
+    made = gather(grid, tmp_path / "table.zarr", allow_incomplete=True)
+    for cell in grid:
+        row = made.sel(specimen=cell.specimen, architecture=cell.architecture, train=cell.train)
+        row = row.sel(replica=list(cell.replicas)).load()
+        for name, missing in (("area", np.nan), ("found", 255)):
+            expected = named[cell.path][name].transpose(*row[name].dims).values
+            if cell == gone:
+                expected = np.full_like(expected, missing)
+            np.testing.assert_array_equal(row[name], expected)
+    assert made.found.dtype == np.uint8
+    assert made.side.values.tolist() == ["left", "right"]
+    assert made.area.attrs["units"] == "nm²"
+
+
+def test_a_record_without_a_variable_of_the_others_is_named(grid, tmp_path, named):
+    record = named[grid[4].path].drop_vars("area")
+    datasets.write(record, grid[4].path, datasets.RECORD, record.attrs)
+    with pytest.raises(DamagedError, match=rf"{re.escape(grid[4].path)}: area is not in all"):
+        gather(grid, tmp_path / "table.zarr")

@@ -650,16 +650,16 @@ def test_conditions_are_a_product_or_points():
     assert [Condition(**point) for point in points] == given[:3]
 
 
-def with_unknown(table: xr.Dataset, pairs=((0, 1),)) -> xr.Dataset:
+def with_unknown(table: xr.Dataset, sides=("left", "right")) -> xr.Dataset:
     """Return a table with variables that no code names, one along a dimension of its own."""
     random = np.random.default_rng(5)
-    row = ["specimen", "architecture", "train"]
-    image = [*row, "replica", "test_specimen", "test", "structure"]
-    first, second = np.array(pairs).T
+    network = ["specimen", "architecture", "train", "replica"]
+    image = [*network, "test_specimen", "test", "structure"]
+    of_network = [table.sizes[d] for d in network]
     return table.assign(
         unknown=(image, random.random([table.sizes[d] for d in image])),
-        couples=([*row, "pair"], random.random([*(table.sizes[d] for d in row), len(pairs)])),
-    ).assign_coords(first=("pair", first), second=("pair", second))
+        turned=([*network, "side"], random.integers(9, size=[*of_network, len(sides)])),
+    ).assign_coords(named=("side", list(sides)))
 
 
 def test_variables_that_no_code_names_are_merged(place, whole):
@@ -669,7 +669,7 @@ def test_variables_that_no_code_names_are_merged(place, whole):
         datasets.write(table, f"results/{name}/table.zarr", datasets.TABLE, opened.attrs)
     assert merge.merge(["a", "b"], Path("results/ab")).left_out == ()
     made = load_table("results/ab/table.zarr").load()
-    for name in ("unknown", "couples"):
+    for name in ("unknown", "turned"):
         assert made[name].dims == opened[name].dims
         assert made[name].coords.equals(opened[name].coords)
         np.testing.assert_array_equal(made[name], opened[name])
@@ -679,20 +679,21 @@ def test_variables_that_no_code_names_are_merged(place, whole):
     ("change", "expected"),
     [
         (lambda table: table.drop_vars("unknown"), ["unknown"]),
-        (lambda table: with_unknown(table, [(0, 2)]), ["couples"]),
-        (lambda table: with_unknown(table.drop_dims("pair"), [(0, 1), (0, 2)]), ["couples"]),
+        (lambda table: with_unknown(table, ("left", "front")), ["turned"]),
+        (lambda table: with_unknown(table.drop_dims("side"), ("left",)), ["turned"]),
         (lambda table: table.assign(unknown=table.status), ["unknown"]),
-        (lambda table: table.assign(unknown=table.unknown.isel(train=0)), ["unknown"]),
+        (lambda table: table.assign(unknown=table.unknown.isel(replica=0)), ["unknown"]),
+        (packed, ["turned", "unknown"]),
     ],
 )
 def test_variables_that_parts_have_in_another_way_are_left_out(whole, change, expected):
-    one = with_unknown(loaded(whole)[["counts", "status"]])
+    one = with_unknown(loaded(whole)[["counts", "dice", "status"]])
     parts = [table_union.Part(name, each, ({},)) for name, each in (("a", one), ("b", change(one)))]
     for given in (parts, parts[::-1]):
         kept, left_out = table_union.alike(given)
         assert left_out == expected
         for part in kept:
-            assert {*part.table.data_vars} == {*one.data_vars} - {*expected}
+            assert {"unknown", "turned"} - {*part.table.data_vars} == {*expected}
 
 
 def test_sums_of_several_widths_keep_their_values(whole):

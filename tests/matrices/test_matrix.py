@@ -165,6 +165,24 @@ def test_sums_are_the_pixels_of_all_images(table, matrix):
         np.testing.assert_array_equal(values, counts[..., k])
 
 
+def test_a_variable_that_no_code_names_is_carried_with_the_matrix(table):
+    random = np.random.default_rng(3)
+    dims = ("side", *table.counts.dims[:-1][::-1])
+    values = random.random([2, *table.counts.shape[:-1][::-1]])
+    found = matrices(table.assign(unknown=(dims, values)))
+    for matrix in found:
+        part = matrix.sel(dose_e_per_A2=400).variable("unknown")
+        assert part.dims == ("train", "replica", "test", "structure", "side")
+        at = {"specimen": matrix.specimen, "test_specimen": matrix.test_specimen}
+        whole = table.assign(unknown=(dims, values)).unknown.sel(at).isel(architecture=0)
+        expected = whole.sel(train=part.train.values, test=part.test.values)
+        np.testing.assert_array_equal(part, expected.transpose(*part.dims))
+    with pytest.raises(
+        PassbandError, match=r"^variable = 'other': must be one of counts, dice, st"
+    ):
+        found[0].variable("other")
+
+
 def test_home_is_the_own_column_the_own_test_or_the_expectation(table, matrix):
     np.testing.assert_array_equal(matrix.home(1), matrix.images(1)[:, 1])
     D = matrix.images(MIXED)

@@ -25,6 +25,8 @@ from passband.storage import DamagedError, atomic, datasets, integrity, records
 #: as 0 ("missing").
 STATUS = {"missing": 0, "done": 1}
 
+# The dimensions of a record's variables of images.
+_IMAGE = ("replica", "test_specimen", "test", "structure")
 #: The value that is stored in place of the counts of a missing network.
 NO_COUNT = 2**32 - 1
 #: Largest number of combinations of values that :func:`hypercube` makes from fewer conditions.
@@ -66,9 +68,10 @@ def aggregate(
     The table of results has `counts` (specimen, architecture, train, replica, test_specimen, test,
     structure, outcome) in pixels, and `dice`, the mean Dice over structures. For each network, the
     table has `val_loss`, `best_epoch` and `status`. For a missing network, `status` is 0 and all
-    other variables are NaN. With `test_own`, the table has `own_counts` and `own_dice`
-    too: the results of each network under its own training condition, which need not be among the
-    test conditions.
+    other variables are missing. Other variables of images that records have are in the table too,
+    whatever their names. With `test_own`, the table has `own_counts` and `own_dice` too, and the
+    same of other variables: the results of each network under its own training condition, which
+    need not be among the test conditions.
 
     Args:
         cells: The record of every job and every training condition of the grid, whether or not this
@@ -94,6 +97,7 @@ def aggregate(
             "run the grid to its end, or set study.allow_incomplete: true"
         )
     first = next(cell for cell in cells if cell.path not in missing)
+    like = _of_images(records.read(first.path, first.train))
     sizes = {
         "specimen": list(dict.fromkeys(cell.specimen for cell in cells)),
         "architecture": list(dict.fromkeys(cell.architecture for cell in cells)),
@@ -101,7 +105,7 @@ def aggregate(
         "replica": sorted({replica for cell in cells for replica in cell.replicas}),
         "test_specimen": list(test_specimens),
         "test": [condition.id for condition in test],
-        "structure": list(range(records.read(first.path, first.train).sizes["structure"])),
+        "structure": list(range(like.sizes["structure"])),
         "outcome": list(OUTCOMES),
     }
     rows: dict[tuple[str, str, str], list[Cell]] = {}
@@ -110,7 +114,7 @@ def aggregate(
     with atomic.replacing(path) as beside:
         attrs = {**attrs, "kind": datasets.TABLE}
         chunks, shards = storage(sizes)
-        empty = _template(sizes, test[0].axes, test_own).assign_attrs(attrs)
+        empty = _template(sizes, test[0].axes, test_own, like).assign_attrs(attrs)
         datasets.create(empty, beside, chunks, counts_of(empty), shards)
         folder = zarr.open_group(beside, mode="r+")
 
@@ -124,14 +128,13 @@ def aggregate(
             for condition in sizes["train"][train]:
                 row = rows.get((*named, condition), [])
                 there = [cell for cell in row if cell.path not in missing]
-                of_row = [_record(cell, parts(cell.path), sizes, test_own) for cell in there]
-                count = _counts([record.sel(test=sizes["test"]) for record in of_row], sizes)
-                values.append({"counts": count, "dice": _dice(count)})
+                of_row = [_record(cell, parts(cell.path), sizes, test_own, like) for cell in there]
+                of_tests = [record.sel(test=sizes["test"]) for record in of_row]
+                values.append(_row(of_tests, sizes, like))
                 if test_own:
                     alone = [record.sel(test=[condition]) for record in of_row]
-                    count = _counts(alone, sizes | {"test": [condition]})
-                    values[-1]["own_counts"] = count[:, :, 0]
-                    values[-1]["own_dice"] = _dice(count)[..., 0]
+                    found = _row(alone, sizes | {"test": [condition]}, like)
+                    values[-1] |= {f"own_{name}": each[:, :, 0] for name, each in found.items()}
                 networks.append(_network(of_row, sizes))
             # Each thread writes whole files, so that threads can write at the same time.
             for name in values[0]:
@@ -175,14 +178,29 @@ def _places(sizes: Mapping[str, list]) -> list[tuple[int, int, slice]]:
     ]
 
 
-def _template(sizes: dict[str, list], axes: Axes, test_own: bool) -> xr.Dataset:
-    """Return a table of results in which all values are missing. This table takes no memory."""
+def _of_images(record: xr.Dataset) -> xr.Dataset:
+    """Return the variables of networks and images of a record, with the dimensions of cells first.
 
-    def full(dims: tuple[str, ...], dtype: str, **attrs: str) -> tuple:
+    These are the counts, and variables that no code names.
+    """
+    names = [name for name, v in record.data_vars.items() if {*_IMAGE} <= {*v.dims}]
+    return record[names].transpose(*_IMAGE, ...)
+
+
+def missing_value(variable: xr.DataArray) -> float:
+    """Return the value of a variable's missing networks."""
+    return variable.attrs.get("missing", np.nan if variable.dtype.kind == "f" else 0)
+
+
+def _template(sizes: dict[str, list], axes: Axes, test_own: bool, like: xr.Dataset) -> xr.Dataset:
+    """Return a table of results in which all values are missing. This table takes no memory."""
+    further = {name: list(range(n)) for name, n in like.sizes.items() if name not in sizes}
+
+    def full(dims: tuple[str, ...], dtype: str, value: float = np.nan, **attrs: str) -> tuple:
         # The array has one dask chunk, which is never computed. Dask's automatic chunks would not
         # match the chunks of the table on disk.
-        shape = [len(sizes[d]) for d in dims]
-        return dims, da.full(shape, np.nan, dtype=dtype, chunks=-1), attrs
+        shape = [len((sizes | further)[d]) for d in dims]
+        return dims, da.full(shape, value, dtype=dtype, chunks=-1), attrs
 
     def both(before: str, dims: tuple[str, ...], counts: str, dice: str, **attrs: str) -> dict:
         """Return the variables with counts and with mean Dice, and with these words about them."""
@@ -204,9 +222,16 @@ def _template(sizes: dict[str, list], axes: Axes, test_own: bool) -> xr.Dataset:
         empty_masks="Dice of an image without particle pixels is 1 if none was predicted, "
         "otherwise 0",
     )
+    for name, each in like.drop_vars("counts").data_vars.items():
+        of_image = (*NETWORK[:3], *each.dims)
+        of_own = tuple(d for d in of_image if d != "test")
+        for before, dims in (("", of_image), *([("own_", of_own)] if test_own else [])):
+            value = missing_value(each)
+            variables[f"{before}{name}"] = full(dims, each.dtype, value, **each.attrs)
     return xr.Dataset(
         variables,
         {
+            **{name: c for name, c in like.coords.items() if {*c.dims} <= {*further}},
             **{name: values for name, values in sizes.items() if name != "structure"},
             **axes.coordinates(sizes["train"], "train"),
             **axes.coordinates(sizes["test"], "test"),
@@ -251,10 +276,11 @@ def _record(
     parts: Mapping[str, xr.Dataset],
     sizes: dict[str, list],
     test_own: bool,
+    like: xr.Dataset,
 ) -> xr.Dataset:
     """Return a cell's record from the parts of its file, or raise DamagedError if it is another's.
 
-    The parameters are as in :func:`aggregate`.
+    The parameters are as in :func:`aggregate`; `like` has the variables of another record.
     """
     record = records.chosen(cell.path, parts, cell.train)
     named = {"specimen": cell.specimen, "architecture": cell.architecture, "condition": cell.train}
@@ -267,23 +293,33 @@ def _record(
     for dimension, values in expected.items():
         if record[dimension].values.tolist() != list(values):
             raise DamagedError(cell.path, f"its values of {dimension} differ from the study's")
-    structures = len(sizes["structure"])
-    if record.sizes["structure"] != structures:
-        raise DamagedError(
-            cell.path,
-            f"has {record.sizes['structure']} structures, other records have {structures}",
-        )
+    images = _of_images(record)
+    if lacking := sorted({*like.data_vars} ^ {*images.data_vars}):
+        raise DamagedError(cell.path, f"{lacking[0]} is not in all records")
+    for dimension, size in like.sizes.items():
+        if dimension not in expected and images.sizes[dimension] != size:
+            raise DamagedError(
+                cell.path,
+                f"has {images.sizes[dimension]} along {dimension}, other records have {size}",
+            )
     return record
 
 
-def _counts(of_row: Sequence[xr.Dataset], sizes: dict[str, list]) -> np.ndarray:
-    """Return the counts in the records of one training condition in their stored form."""
-    shape = [len(values) for name, values in sizes.items() if name not in NETWORK[:3]]
-    counts = np.full(shape, NO_COUNT, "uint32")
+def _row(
+    of_row: Sequence[xr.Dataset], sizes: dict[str, list], like: xr.Dataset
+) -> dict[str, np.ndarray]:
+    """Return the variables in the records of one training condition in their stored form."""
+    made = {}
+    for name, each in like.data_vars.items():
+        shape = [len(sizes[d]) if d in sizes else n for d, n in each.sizes.items()]
+        is_counts = name == "counts"
+        value = NO_COUNT if is_counts else missing_value(each)
+        made[str(name)] = np.full(shape, value, "uint32" if is_counts else each.dtype)
     for record in of_row:
         where = [sizes["replica"].index(replica) for replica in record.replica.values]
-        counts[where] = record.counts.values
-    return counts
+        for name, values in made.items():
+            values[where] = record[name].transpose(*like[name].dims).values
+    return made | {"dice": _dice(made["counts"])}
 
 
 def _network(of_row: Sequence[xr.Dataset], sizes: dict[str, list]) -> dict[str, np.ndarray]:

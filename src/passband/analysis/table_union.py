@@ -12,7 +12,7 @@ import xarray as xr
 import zarr
 
 from passband import PassbandError
-from passband.analysis.table import NO_COUNT, STATUS, counts_of
+from passband.analysis.table import NO_COUNT, STATUS, counts_of, missing_value
 from passband.grid import Axes
 from passband.matrices.packed import IMAGE_DICE, OWN, packed, packed_mean
 from passband.matrices.stored import NETWORK
@@ -31,8 +31,7 @@ _ADVICE = {
     "test_specimen": "parts must agree",
     "test": "test all parts under it, or leave it out with --common",
 }
-# The dimensions of a table's row, and those that parts have in common or that are joined.
-_ROW = NETWORK[:3]
+# The dimensions that are joined, or along which parts are known to agree.
 _JOINED = {*NETWORK, *_ADVICE, "structure", "outcome"}
 # Number of training conditions in a chunk of a packed table, which has little data for each.
 _PACKED_ROWS = 64
@@ -153,11 +152,13 @@ def alike(parts: Sequence[Part]) -> tuple[list[Part], list[str]]:
     have it along the same dimensions, with the same values along those that only it has. Otherwise
     it is left out.
     """
+    given = {name for part in parts for name in part.table.data_vars}
     if any(IMAGE_DICE in part.table for part in parts):
+        given -= {name for part in parts for name in counts_of(part.table)}  # they become Dice
         parts = [replace(part, table=_with_means(packed(part.table))) for part in parts]
     names = [set(part.table.data_vars) - {PART} for part in parts]
     shared = {name for name in set.intersection(*names) if _agree([p.table[name] for p in parts])}
-    left_out = sorted(set.union(*names) - shared)
+    left_out = sorted(given.union(*names) - shared - {PART})
     kept = sorted(shared)
     # Sums of pixels are stored in 16 bits if all sums of the part fit.
     types = {name: np.result_type(*(part.table[name].dtype for part in parts)) for name in kept}
@@ -171,7 +172,7 @@ def alike(parts: Sequence[Part]) -> tuple[list[Part], list[str]]:
 
 def _agree(variables: Sequence[xr.DataArray]) -> bool:
     """Return whether one variable of all parts can be joined to one, network by network."""
-    if not all({*_ROW} <= {*v.dims} == {*variables[0].dims} for v in variables):
+    if not all({*NETWORK} <= {*v.dims} == {*variables[0].dims} for v in variables):
         return False
     # What is left has the dimensions along which parts are not known to agree.
     further = [v.isel({d: 0 for d in v.dims if d in _JOINED}, drop=True) for v in variables]
@@ -258,7 +259,7 @@ def _template(table: xr.Dataset, sizes: Mapping[str, list], axes: Axes) -> xr.Da
     for name, variable in table.data_vars.items():
         dims = _ordered(variable)
         shape = [len(sizes[d]) if d in sizes else variable.sizes[d] for d in dims]
-        empty = da.full(shape, _missing(variable), dtype=variable.dtype, chunks=-1)
+        empty = da.full(shape, missing_value(variable), dtype=variable.dtype, chunks=-1)
         variables[name] = (dims, empty, variable.attrs)
     coords = {
         name: coordinate.variable
@@ -277,11 +278,6 @@ def _ordered(variable: xr.DataArray) -> list[str]:
     return own + [name for name in variable.dims if name not in own]
 
 
-def _missing(variable: xr.DataArray) -> float:
-    """Return the value of a missing network."""
-    return variable.attrs.get("missing", np.nan if variable.dtype.kind == "f" else 0)
-
-
 def _rows(
     parts: Sequence[Part],
     name: str,
@@ -292,10 +288,8 @@ def _rows(
 ) -> np.ndarray:
     """Return the stored values of a variable for several training conditions."""
     dims = _ordered(like)
-    by_replica = "replica" in dims
     rest = [like.sizes[d] for d in dims if d not in NETWORK]
-    shape = [len(rows), *([replicas] if by_replica else []), *rest]
-    values = np.full(shape, _missing(like), like.dtype)
+    values = np.full([len(rows), replicas, *rest], missing_value(like), like.dtype)
     for k, row in enumerate(rows):
         for number in dict.fromkeys(source.part for _, source in row):
             places = [(r, source.place) for r, source in row if source.part == number]
@@ -308,10 +302,7 @@ def _rows(
                     f" has an image of {np.nanmax(counted):g} pixels, must be at most {pixels}; "
                     "make this part again"
                 )
-            if by_replica:
-                values[k, [r for r, _ in places]] = own[[place[3] for _, place in places]]
-            else:
-                values[k] = own
+            values[k, [r for r, _ in places]] = own[[place[3] for _, place in places]]
     if "outcome" in dims:
         return np.where(np.isnan(values), NO_COUNT, values).astype(np.uint32)
     return values
