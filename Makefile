@@ -91,7 +91,7 @@ docs: $(INSTALLED) ## Make the configuration's reference and schema, and the sit
 bench: $(INSTALLED) ## Run the benchmarks
 	shopt -s nullglob; for script in benchmarks/*.py; do python "$$script"; done
 
-release: $(INSTALLED) ## Build VERSION=0.2.0, test its wheel and tag it; push and publish nothing
+release: $(INSTALLED) ## Build VERSION=0.3.0, test its wheel and tag it; push and publish nothing
 	.ci/release "$(VERSION)"
 
 ##@ Set up and clean

@@ -85,7 +85,7 @@ def test_a_wheel_that_fails_its_tests_is_not_tagged(clone):
 
 @pytest.mark.parametrize("version", ["", "v1.2.3", "1.2", "1.2.3rc1", "1.2.3 "])
 def test_the_version_has_three_numbers(clone, version):
-    assert refused(clone, version) == "give a version, as in make release VERSION=0.2.0"
+    assert refused(clone, version) == "give a version, as in make release VERSION=0.3.0"
 
 
 def refused(clone: Path, version: str = VERSION) -> str:

@@ -44,10 +44,6 @@ def test_a_large_study_is_predicted_and_so_are_the_networks_that_it_lacks(tmp_pa
     assert "have no network yet" not in text
     assert not place.jobs(study="large.yaml")
 
-    printed = place.run("figure_design", study="large.yaml", fails=True)
-    (line,) = (line for line in printed.splitlines() if "design" in line)
-    assert line.startswith("figure_design: the figure design was removed after Passband 0.2.0")
-
     next(iter(sorted((results / "records").rglob("*.zarr.zip")))).unlink()
     for store in ("table.zarr", "prediction.zarr"):
         shutil.rmtree(results / store)
