@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 from synthetic import weights_metadata
 
-from passband.config import Study, validate
+from passband.config import Study, validate_stored
 from passband.config.detector import DetectorNoise
 from passband.grid import Axes, Condition
 from passband.imaging.acquisition import Acquisition
@@ -236,7 +236,7 @@ def test_the_code_finds_the_mask_of_predict(run_code, tmp_path, pixel_A):
 def test_the_code_filters_white_counts_as_in_the_training(run_code):
     """A network that was trained with filtered counts fails for white ones without the filter."""
     (network,) = open_networks("general")
-    study = validate(json.loads(network.metadata.provenance["configuration"]))
+    study = validate_stored(json.loads(network.metadata.provenance["configuration"]))
     camera = study.microscope.replaced("detector.noise", DetectorNoise())
     seed = study.study.seed
     waves = simulate("gold", study.specimens["gold"], camera, seed, "test", [0], "cpu")
