@@ -13,6 +13,7 @@ import scripts
 import torch
 import xarray as xr
 
+from passband.analysis import information
 from passband.config import load, validate
 from passband.figures import images
 from passband.learning import networks
@@ -263,7 +264,7 @@ def test_distances_of_a_specimens_networks(results, tmp_path):
             "waves": {"gold": waves(results, "test")},
         },
     )
-    assert f": 4 pairs of 2 structures in {output} in " in line
+    assert f": 4 pairs of 4 structures in {output} in " in line
     made = datasets.read(output, datasets.DISTANCES)
     assert made.sizes["train"] == 4
     assert np.isfinite(made.spectral).all()
@@ -303,7 +304,8 @@ def test_the_figure_of_examples_shows_the_networks_worst_conditions(
         assert predicted.shape[0] == len(dice) == 2
 
 
-def test_information_has_the_signal_of_the_exit_waves(results, tmp_path):
+def test_information_has_the_signal_of_the_exit_waves(results, tmp_path, monkeypatch):
+    monkeypatch.setattr(information, "radial_samples", lambda _: 128)  # as the study of 0.2 had
     output = tmp_path / "information.zarr"
     line = scripts.run(
         "information",
