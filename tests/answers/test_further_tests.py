@@ -1,5 +1,6 @@
 """Tests of finished networks under conditions outside the study's test grid."""
 
+import errno
 import json
 import shutil
 import subprocess
@@ -12,15 +13,16 @@ import pytest
 from finished_study import small_study, write_finished, write_networks
 
 from passband import PassbandError
-from passband.answers import further_test_jobs, further_test_store, further_tests
+from passband.answers import further_test_jobs, further_tests
 from passband.grid import Axes, Condition
 from passband.imaging.acquisition import Acquisition
-from passband.learning import devices, networks
-from passband.learning.replicas import TrainedReplicas
+from passband.jobs import evaluation_job
+from passband.learning import devices, evaluation, networks
 from passband.results import Results, layout, training_jobs
 from passband.scores import dice
-from passband.storage import StoreError, datasets, lease
+from passband.storage import UnreachableError, datasets, lease, records, weights
 from passband.storage.weights import Part, load_parts, save_parts
+from passband.store.results import ResultRecipes
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +65,7 @@ def computed(monkeypatch):
 
 def store(study, results, number=0):
     cell = list(training_jobs.cells_of(study))[number]
-    return cell, results / cell.extra
+    return cell, results / cell.further
 
 
 def test_results_are_those_of_the_function_of_the_rule(study, made):
@@ -81,12 +83,19 @@ def test_results_are_those_of_the_function_of_the_rule(study, made):
     for cell in training_jobs.cells_of(study):
         names = {n: getattr(cell.id, n) for n in ("specimen", "architecture", "condition")}
         states, metadata = networks.load(made / cell.job.path(layout.WEIGHTS), names)
-        trained = TrainedReplicas(states, metadata, structures, device)
+        expected = evaluation.evaluate(
+            {r: networks.restore(metadata.architecture, state) for r, state in states.items()},
+            Acquisition.from_microscope(study.microscope, metadata.normalisation, device),
+            structures,
+            CONDITIONS,
+            16,
+            metadata.precision,
+        )
         np.testing.assert_array_equal(
             found.counts.sel(
                 specimen="gold", architecture=cell.id.architecture, train=cell.condition
             ),
-            trained.evaluate(CONDITIONS, 16).counts,
+            expected.counts,
         )
 
 
@@ -142,18 +151,23 @@ def test_results_of_other_structures_or_another_lens_are_not_valid(results):
 
 def test_results_of_exit_waves_that_the_study_does_not_have_are_not_valid(study, results):
     cell, path = store(study, results)
-    record = datasets.read(path, datasets.RECORD)
+    identities = weights.identities(results / cell.job.path(layout.WEIGHTS))[cell.condition]
     ids = [IDS[0], f"{IDS[1]}_en0200.00"]
-    record = record.assign_coords(test=ids)
-
-    def valid(study):
-        return further_test_store._valid(Results(study, results), cell, record, None)
-
     both = {"defocus_nm": [5], "cs_um": [1.2], "aperture_mrad": [15], "dose_e_per_A2": [1000]}
     other = small_study(test_grid=both | {"energy_kev": [200, 300]})
-    assert valid(other).test.values.tolist() == ids
-    assert valid(study).test.values.tolist() == ids[:1]
-    assert valid(small_study(test_grid=both | {"energy_kev": [250]})) is None
+
+    def recipes(study):
+        return ResultRecipes(Results(study, results), study.test_waves)
+
+    record = records.read(path).assign_coords(test=ids)
+    record["recipe"] = record.recipe.dims, recipes(other).digests(["gold"], ids)
+
+    def valid(study):
+        return recipes(study).valid(record, identities).all((0, 1)).tolist()
+
+    assert valid(other) == [True, True]
+    assert valid(study) == [True, False]
+    assert valid(small_study(test_grid=both | {"energy_kev": [250]})) == [False, False]
 
 
 def test_results_stay_valid_on_another_kind_of_device(study, results, computed, monkeypatch):
@@ -173,7 +187,7 @@ def test_a_damaged_store_is_set_aside_and_made_again(study, results, computed):
         further_tests.read_extra(Results(study, results))
     further_tests.evaluate_extra(Results(study, results), CONDITIONS, log=lines.append)
     assert computed == IDS
-    assert "set aside as r000-001.zarr.zip.damaged" in lines[0]
+    assert "set aside as r000-001.further.zarr.zip.damaged" in lines[0]
     assert len(lines) == 1
     assert path.with_name(f"{path.name}.damaged").exists()
     assert further_tests.read_extra(Results(study, results)).identical(before)
@@ -233,7 +247,7 @@ def test_an_interruption_keeps_the_finished_jobs(study, tmp_path):
         further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS, progress=interrupted)
     assert store(study, tmp_path, 0)[1].exists()
     assert not store(study, tmp_path, 1)[1].exists()
-    assert not (tmp_path / layout.EXTRA_LEASE).exists()
+    assert not (tmp_path / layout.FURTHER_LEASE).exists()
 
 
 def test_a_second_process_waits_and_says_so(study, results):
@@ -243,7 +257,7 @@ def test_a_second_process_waits_and_says_so(study, results):
         "    print('held', flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(
-        [sys.executable, "-c", code, results / layout.EXTRA_LEASE],
+        [sys.executable, "-c", code, results / layout.FURTHER_LEASE],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -294,7 +308,7 @@ def test_conditions_of_the_study_can_be_tested_too(study, results):
 
 def test_the_lease_is_given_back(study, results):
     further_tests.evaluate_extra(Results(study, results), CONDITIONS)
-    with lease.held(results / layout.EXTRA_LEASE, deadline=0):
+    with lease.held(results / layout.FURTHER_LEASE, deadline=0):
         pass
 
 
@@ -363,11 +377,11 @@ def test_networks_that_cannot_be_read_now_do_not_count_as_other_networks(
     other = regrouped(study, results, 2, 2)
 
     def unreachable(path, *args, **options):
-        raise StoreError(f"{path}: cannot be read: [Errno 5]; run again")
+        raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(further_test_store, "load_parts", unreachable)
-        with pytest.raises(StoreError, match="run again"):
+        patch.setattr(weights, "safe_open", unreachable)
+        with pytest.raises(UnreachableError, match="run again"):
             further_tests.read_extra(Results(other, results))
         with pytest.raises(PassbandError, match="run again"):
             further_tests.evaluate_extra(Results(other, results), CONDITIONS)
@@ -376,41 +390,18 @@ def test_networks_that_cannot_be_read_now_do_not_count_as_other_networks(
     assert further_tests.read_extra(Results(other, results)) is None
 
 
-def without_fingerprints(results):
-    """Give the stores the attributes that they had before each network had a fingerprint."""
-    for path in (results / "extra").rglob("*.zarr.zip"):
-        record = datasets.read(path, datasets.RECORD)
-        attrs = {n: v for n, v in record.attrs.items() if n not in ("networks", "structures")}
-        record.attrs = {}
-        datasets.write(record, path, datasets.RECORD, attrs)
-
-
-def test_stores_of_earlier_versions_stay_valid(study, results, computed):
-    before = further_tests.read_extra(Results(study, results))
-    without_fingerprints(results)
-    assert further_tests.read_extra(Results(study, results)).identical(before)
-    further_tests.evaluate_extra(Results(study, results), CONDITIONS)
-    assert computed == []
-    # If only the conditions of the jobs change, the contexts of the stores are the same.
-    other = regrouped(study, results, 2, 2)
-    further_tests.evaluate_extra(Results(other, results), CONDITIONS)
-    assert computed == []
-    assert further_tests.read_extra(Results(other, results)).identical(before)
-
-
 def test_results_of_networks_that_are_replaced_meanwhile_are_not_valid(study, results, monkeypatch):
     """The file of networks is replaced while its old networks are tested."""
     cell, path = store(study, results)
     path.unlink()
-    evaluate = TrainedReplicas.evaluate
+    complete = evaluation_job.complete_record
 
-    def replaced(self, *args, **options):
-        record = evaluate(self, *args, **options)
-        if self.metadata.condition == cell.condition:
+    def replaced(study, part, *args):
+        complete(study, part, *args)
+        if part.metadata.condition == cell.condition:
             write_networks(study, results, cell, "again")
-        return record
 
-    monkeypatch.setattr(TrainedReplicas, "evaluate", replaced)
+    monkeypatch.setattr(evaluation_job, "complete_record", replaced)
     further_tests.evaluate_extra(Results(study, results), CONDITIONS)
     assert path.exists()
     found = further_tests.read_extra(Results(study, results)).dice

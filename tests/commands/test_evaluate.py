@@ -51,7 +51,7 @@ def test_options_make_all_combinations(run, finished):
     assert (status, err) == (0, "")
     assert (
         out
-        == "4 network(s) are tested under 4 further condition(s); results in results/tiny/extra\n"
+        == "4 network(s) are tested under 4 further condition(s); results in results/tiny/store\n"
     )
     found = further_tests.read_extra(Results(small_study(), finished / "results/tiny"))
     pairs = zip(found.test_defocus_nm.values, found.test_dose_e_per_A2.values, strict=True)

@@ -17,7 +17,7 @@ from passband.answers import image_recommendation
 from passband.answers.tested_networks import TestedNetworks
 from passband.config import validate
 from passband.matrices import learned
-from passband.results.layout import EXTRA_LEASE
+from passband.results.layout import FURTHER_LEASE
 from passband.storage import datasets, lease
 
 LIKE = ["--like=film.npy", "--pixel-size-A=0.4", "--cs-um=20"]
@@ -218,7 +218,7 @@ def test_a_study_without_results_is_one_line(tmp_path, monkeypatch, capsys):
 
 def test_a_running_test_of_networks_is_named_and_not_blamed(folder, capsys, monkeypatch):
     monkeypatch.setattr(TestedNetworks, "left_out", 3)
-    with lease.held(folder / "results/known" / EXTRA_LEASE):
+    with lease.held(folder / "results/known" / FURTHER_LEASE):
         status, _, err = run(capsys, "known", *HERE)
     assert (status, err.count("\n")) == (0, 1)
     assert "3 further condition(s) are not used, because passband evaluate still" in err

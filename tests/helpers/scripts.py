@@ -6,9 +6,8 @@ from types import ModuleType, SimpleNamespace
 
 from snakemake.iocontainers import Namedlist
 
-from passband import STAGES
 from passband.config import Study
-from passband.results import Results, layout
+from passband.results import layout
 from passband.results.training_jobs import TrainingJob
 
 FOLDER = Path(__file__).parents[2] / "workflow" / "scripts"
@@ -94,37 +93,15 @@ def train(study: Study, results: Path, job: TrainingJob, log: Path | None = None
     )
 
 
-def evaluate(
-    study: Study, results: Path, job: TrainingJob, log: Path | None = None, **changed: object
-) -> str:
+def evaluate(study: Study, results: Path, job: TrainingJob, log: Path | None = None) -> str:
     """Run an `evaluate` job of a study as :func:`train` runs a `train` job."""
     output = results / job.path(layout.RECORD)
     output.unlink(missing_ok=True)
-    params = {
-        "version": f"evaluate {STAGES['evaluate']}",
-        **study.condition_params("test"),
-        "cache": str(results / layout.stored(job.path(layout.RECORD))),
-        "waves": {
-            name: Results(study, results).waves(name, "test", study.tested_waves)
-            for name in study.specimens
-        },
-    }
     return run(
         "evaluate",
         log or results / "logs/evaluate.log",
         input={"weights": str(results / job.path(layout.WEIGHTS))},
         output=[str(output)],
-        **_of_job(study, job, params | changed),
+        wildcards=job.wildcards,
+        config=study.model_dump(mode="json"),
     )
-
-
-def _of_job(study: Study, job: TrainingJob, params: dict) -> dict:
-    """Return what jobs of `train` and `evaluate` have in common, for :func:`run`."""
-    common = {"seed": study.study.seed, "microscope": study.microscope.imaging_params()}
-    if len(job.conditions) > 1:
-        common["conditions"] = list(job.conditions)
-    return {
-        "params": common | params,
-        "wildcards": job.wildcards,
-        "config": study.model_dump(mode="json"),
-    }

@@ -14,7 +14,7 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import normalise
 from passband.learning import devices, evaluation, networks, training
 from passband.scores import dice
-from passband.storage import DamagedError, NewerError, datasets, integrity, records
+from passband.storage import DamagedError, NewerError, integrity, records
 from passband.storage import weights as files
 
 NAME = "compact-w4-d2"
@@ -200,59 +200,22 @@ def test_progress_wraps_the_cells(replicas, camera, splits):
     assert len(seen) == len(CONDITIONS) * len(splits)
 
 
-# Records that are there already
+def test_only_wanted_cells_are_computed(replicas, camera, splits, record, formed):
+    wanted = np.array([[True, False, False, True], [False, True, False, False]])
+    found = run(replicas, camera, splits, wanted=wanted)
+    assert formed == [("gold", IDS[0]), ("gold", IDS[3]), ("silver", IDS[1])]
+    expected = np.where(wanted[None, :, :, None, None], record.counts, 0)
+    np.testing.assert_array_equal(found.counts, expected)
 
 
-def test_only_missing_cells_are_computed(replicas, camera, splits, record, formed):
-    known = run(replicas, camera, splits, CONDITIONS[1:3])
-    formed.clear()
-    merged = run(replicas, camera, splits, known=known)
-    assert sorted(formed) == sorted((s, id) for s in splits for id in (IDS[0], IDS[3]))
-    assert merged.identical(record)
+def test_record_says_on_which_kind_of_device_it_was_made(record, camera):
+    assert json.loads(record.devices) == [devices.describe(camera.imager.device)]
 
 
-def test_known_cells_are_kept_unchanged(replicas, camera, splits, record, formed):
-    marked = record.assign(counts=record.counts + np.uint32(1000))
-    taken = run(replicas, camera, splits, known=marked)
-    assert formed == []
-    np.testing.assert_array_equal(taken.counts, marked.counts)
-    fewer = run(replicas, camera, splits, [CONDITIONS[2], CONDITIONS[0]], known=marked)
-    assert formed == []
-    np.testing.assert_array_equal(fewer.counts, marked.counts.sel(test=[IDS[2], IDS[0]]))
-
-
-def test_known_cells_are_found_by_name_when_specimens_change_places(
-    replicas, camera, splits, record
-):
-    turned = dict(reversed(splits.items()))
-    taken = run(dict(reversed(replicas.items())), camera, turned, known=record)
-    assert taken.test_specimen.values.tolist() == ["silver", "gold"]
-    assert taken.replica.values.tolist() == [8, 3]
-    assert taken.sel(record.coords).identical(record)
-
-
-def test_record_survives_the_disk(tmp_path, replicas, camera, splits, record):
-    contexts = dict.fromkeys(splits, "x")
-    attrs = {"contexts": json.dumps(contexts)}
-    datasets.write(record, tmp_path / "record.zarr.zip", datasets.RECORD, attrs)
-    known = records.still_valid(records.read(tmp_path / "record.zarr.zip"), contexts)
-    assert run(replicas, camera, splits, known=known).identical(record)
-
-
-def test_only_specimens_of_the_same_context_are_known(
-    tmp_path, replicas, camera, splits, record, formed
-):
+def test_record_survives_the_disk(tmp_path, record):
     path = tmp_path / "record.zarr.zip"
-    datasets.write(
-        record, path, datasets.RECORD, {"contexts": json.dumps({"gold": "x", "silver": "y"})}
-    )
-    written = records.read(path)
-    assert records.still_valid(written, {"gold": "z", "silver": "z"}) is None
-    known = records.still_valid(written, {"gold": "x", "silver": "z"})
-    assert known.test_specimen.values.tolist() == ["gold"]
-    formed.clear()
-    assert run(replicas, camera, splits, known=known).identical(record)
-    assert sorted(formed) == sorted(("silver", id) for id in IDS)
+    records.write({"a": record}, path, {})
+    assert records.read(path, "a").drop_attrs().identical(record.drop_attrs())
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(DamagedError, match="not a whole store of record"):
         records.read(path)
@@ -261,9 +224,9 @@ def test_only_specimens_of_the_same_context_are_known(
 def test_a_record_of_a_newer_format_is_not_written_over(tmp_path, record, monkeypatch):
     path = tmp_path / "record.zarr.zip"
     with monkeypatch.context() as patch:
-        patch.setattr(integrity, "FORMAT", 3)
-        datasets.write(record, path, datasets.RECORD, {"contexts": json.dumps({"gold": "x"})})
-    with pytest.raises(NewerError, match="its format is 3"):
+        patch.setattr(integrity, "FORMAT", integrity.FORMAT + 1)
+        records.write({"a": record}, path, {})
+    with pytest.raises(NewerError, match="its format is "):
         records.read(path)
 
 

@@ -95,7 +95,7 @@ def test_a_job_of_several_conditions_names_its_files_after_the_group():
     assert jobs[2].condition == ids[3]
     assert jobs[0].networks == 3
     assert [cell.condition for cell in jobs[0].cells] == ids[:3]
-    assert len({cell.extra for cell in training_jobs.cells_of(study)}) == 8
+    assert len({cell.further for cell in training_jobs.cells_of(study)}) == 8
     whole = re.compile(wildcard_patterns.of_study(study)["condition"])
     assert all(whole.fullmatch(job.condition) for job in jobs)
     # Each network is counted once, and each condition has its state.

@@ -26,9 +26,9 @@ def test_files_of_jobs_are_in_the_folder(tmp_path):
     results = Results(SMALLEST, tmp_path)
     job = next(training_jobs.jobs_of(SMALLEST))
     (cell,) = job.cells
-    files = results.weights(job), results.history(job), results.record(job), results.extra(cell)
+    files = results.weights(job), results.history(job), results.record(job), results.further(cell)
     assert [file.relative_to(tmp_path).parts[0] for file in files] == [
-        *("networks", "networks", "records", "extra")
+        *("networks", "networks", "records", "store")
     ]
     for file in files:
         assert layout.wildcards_of(file) == job.wildcards

@@ -72,6 +72,7 @@ def test_file_is_plain_safetensors(tmp_path, weights):
             "precision": '"float32"',
             "device": '"cpu (AVX2)"',
             "recipe_digest": '"x"',
+            "networks": json.dumps({"a": Part(weights, weights_metadata((0, 3))).identities}),
             "best": f'{{"0": {{{row}, "3": {{{row}}}',
             "history": f'[{{"replica": 0, {row}, {{"replica": 3, {row}]',
             "vectorized": "false",
@@ -330,13 +331,28 @@ def test_parts_of_another_kind_are_named(tmp_path, given):
         files.load(path)
 
 
-def test_the_declared_checksum_is_read_without_the_tensors(path, parts, tmp_path):
+def test_identities_of_networks_are_read_without_the_tensors(path, parts, tmp_path, monkeypatch):
+    found = {id: part.identities for id, part in parts.items()}
+    assert len({identity for of_id in found.values() for identity in of_id.values()}) == 4
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "load_parts", None)
+        assert files.identities(path) == found
+    assert {id: part.identities for id, part in load_parts(path).items()} == found
+    # A file of an earlier version does not have them.
     other = tmp_path / "other.safetensors"
-    assert files.checksum(other) is None
-    save_parts(parts, other, {"study": "smallest"})
-    assert files.checksum(other) == files.checksum(path) is not None
-    save_parts({"a": parts["b"], "b": parts["a"]}, other, {"study": "smallest"})
-    assert files.checksum(other) != files.checksum(path)
+    assert files.identities(other) == {}
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_IDENTITIES", "other")
+        save_parts(parts, other, {"study": "smallest"})
+    assert files.identities(other) == found
+
+
+@pytest.mark.parametrize("name", ["architecture", "normalisation", "precision"])
+def test_the_same_weights_in_another_network_are_another_network(parts, name):
+    part = parts["a"]
+    other = part._replace(metadata=replace(part.metadata, **{name: "other"}))
+    assert not {*part.identities.values()} & {*other.identities.values()}
+    assert part._replace(metadata=replace(part.metadata, device="x")).identities == part.identities
 
 
 @pytest.mark.parametrize("text", ["I/O error: No space left (os error {})", "(os code: {})"])

@@ -37,7 +37,7 @@ def vanishing(tmp_path):
 def test_a_folder_that_another_job_removes_is_made_again(vanishing):
     part = Part({0: {"weight": np.zeros(2, np.float32)}}, weights_metadata())
     networks = vanishing / "r000-000.safetensors"
-    record = xr.Dataset({"a": ("replica", [1.0])}, attrs={"contexts": "{}"})
+    record = xr.Dataset({"a": ("test", [1.0])}, {"test": ["a"]})
     results = vanishing / "r000-000.zarr.zip"
     for _ in range(200):
         files.write_single(lambda: save_parts({"a": part}, networks, {}))

@@ -66,11 +66,9 @@ BATCHES = batches(STUDY.study.replicas, STUDY.study.replicas_per_job)
 # With several training conditions in a job, rules have further params. With one condition, the
 # params are those of studies that were finished before such jobs existed.
 GROUPS = training_jobs.groups_of(STUDY)
-OWN_CONDITIONS, GROUPED = {}, {}
+GROUPED = {}
 if STUDY.study.conditions_per_job > 1:
-    OWN_CONDITIONS = {"conditions": lambda wildcards: list(GROUPS[wildcards.condition])}
     GROUPED = {"groups": {group: list(ids) for group, ids in GROUPS.items()}}
-TESTED_WAVES = STUDY.tested_waves
 TRAINED = list(STUDY.trained_specimens)
 # What exit waves, networks and results depend on, as params of the rules that make them.
 RECIPES = Recipes(STUDY)
@@ -96,17 +94,8 @@ def test_shards(sets):
 
     These are the exit waves of the test conditions, and the sets with the given ids.
     """
-    waves = dict.fromkeys([*TESTED_WAVES, *sets])
+    waves = dict.fromkeys([*STUDY.tested_waves, *sets])
     return {specimen: RESULTS.waves(specimen, "test", waves) for specimen in STUDY.specimens}
-
-
-TESTED = test_shards([])
-
-
-def evaluated_shards(wildcards):
-    """Return the files with the exit waves that an `evaluate` job needs, by specimen."""
-    own = STUDY.evaluation.test_own
-    return test_shards(wave_layout.waves_of(GROUPS[wildcards.condition])) if own else TESTED
 
 
 def flat(files):

@@ -1,14 +1,35 @@
+from functools import cache
+
 from passband.learning import memory
 
 # Memory [MB] that an `evaluate` job requests, by architecture.
 EVALUATE_MB = {name: memory.evaluate_mb(STUDY, name) for name in STUDY.training.architectures}
 
 
+def evaluated_waves(wildcards):
+    """Return the ids of the sets of exit waves that a job needs."""
+    return tuple(wave_layout.evaluated_waves(STUDY, GROUPS[wildcards.condition]))
+
+
+@cache
+def evaluated_shards(sets):
+    """Return the files with the exit waves of test structures, of sets with these ids."""
+    return flat(test_shards(sets))
+
+
+@cache
+def result_recipes(sets):
+    """Return the recipes of the results on these exit waves."""
+    return [RECIPES.results(name, id).digest for name in STUDY.specimens for id in sets]
+
+
 rule evaluate:
     input:
         weights=rules.train.output.weights,
-        waves=lambda wildcards: flat(evaluated_shards(wildcards)),
+        waves=lambda wildcards: evaluated_shards(evaluated_waves(wildcards)),
     output:
+        # Only new results of the record are computed. There is no update(…): after a job has failed,
+        # Snakemake (9.27) would accept the old record as the new one.
         RECORD,
     log:
         LOGS["evaluate"],
@@ -21,15 +42,9 @@ rule evaluate:
         mem_mb=lambda wildcards, attempt: EVALUATE_MB[wildcards.architecture] * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        **OWN_CONDITIONS,
         **STUDY.condition_params("test"),
-        **STUDY.evaluation.identity(only=("test_own",)),
-        version=STAGES["evaluate"],
-        seed=STUDY.study.seed,
-        microscope=STUDY.microscope.imaging_params(),
-        # Only new cells of the record are computed. The output has no update(…): after a job has
-        # failed, Snakemake (9.27) would accept the old record as the new one.
-        cache=f"{RESULTS}/{layout.stored(layout.RECORD)}",
-        waves=evaluated_shards,
+        settings=RECIPES.testing.params,
+        recipes=lambda wildcards: result_recipes(evaluated_waves(wildcards)),
+        test_own={"evaluation.test_own": STUDY.evaluation.test_own},
     script:
         "../scripts/evaluate.py"

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -18,27 +18,18 @@ from pathlib import Path
 
 import xarray as xr
 
-from passband import STAGES, PassbandError
-from passband.answers import further_test_store
+from passband import PassbandError
 from passband.grid import Condition
 from passband.imaging.splits import LoadedStructures
-from passband.imaging.structures import digests_of_specimens
+from passband.jobs import evaluation_job
 from passband.jobs import job as running
 from passband.learning import devices, memory, networks
-from passband.learning.replicas import TrainedReplicas
 from passband.results import Results
 from passband.results.training_jobs import TrainingCell
-from passband.storage import (
-    DamagedError,
-    integrity,
-    json_text,
-    provenance,
-    records,
-    weights,
-)
+from passband.storage import DamagedError, integrity, provenance, records, weights
 from passband.storage.integrity import check_attributes
 from passband.storage.weights import Part, load_parts
-from passband.store.record_job import record_contexts
+from passband.store.results import ResultRecipes, StoredResults, further
 
 #: Number of images for which a further process is worth the time that it takes to start.
 _WORTH_A_PROCESS = 10_000
@@ -49,7 +40,7 @@ class Done:
     """What a process has done for a training job.
 
     Attributes:
-        record: The results to write, or None if the store of results is complete already.
+        record: The results to write, or None if the store has all results already.
         attrs: The attributes of the results.
         failure: The message of an error that the user can correct; empty if there is none.
         remarks: Lines for the user, for example about damaged files.
@@ -93,58 +84,52 @@ class Work:
 
     def _compute(self, cell: TrainingCell, done: Done, progress) -> None:
         results, study = self.results, self.results.study
+        path, id = results.weights(cell.job), cell.condition
 
-        def read(path: Path) -> xr.Dataset | None:
+        def read(path: Path) -> dict[str, xr.Dataset]:
             try:
-                return records.read(path, cell.condition)
+                return records.parts(path)
             except DamagedError as error:
                 aside = integrity.set_aside(path)
                 done.remarks.append(f"{error.what}; set aside as {aside.name}, and made again now")
-                return None
+                return {}
 
-        # The checksum is read before the networks. If another process replaces the file of
-        # networks, these results are not taken for those of the new networks.
-        described = further_test_store.described(results, cell.job)
-        pieces = further_test_store.found(results, cell, read, self._fingerprints)
-        wanted = set(self.wanted)
-        if not wanted or _is_complete(pieces, described, wanted):
+        def identities() -> Mapping[int, str]:
+            return weights.identities(path).get(id, {})
+
+        known = further(results, cell, identities, self._recipes, read)
+        if set(self.wanted) <= set(known.tests) and not known.missing:
             return
         named = {name: getattr(cell.id, name) for name in ("specimen", "architecture", "condition")}
-        part = self._networks(results.weights(cell.job), named)
-        states, metadata = part.weights, part.metadata
-        trained = TrainedReplicas(states, metadata, self.structures, devices.device())
-        params = f"evaluate {STAGES['evaluate']}", study.microscope.imaging_params()
-        splits = digests_of_specimens({name: x.digests for name, x in self.structures.items()})
-        contexts = record_contexts(params, metadata, weights.fingerprint(states), splits, None)
-        fingerprints, path = further_test_store.fingerprints(states), results.extra(cell)
-        pieces = [p for piece in pieces for p in _confirmed(piece, fingerprints, contexts)]
-        if not pieces and path.exists() and (before := read(path)) is not None:
-            pieces = _with_contexts(before, contexts, list(states))
-        ids = wanted | {id for piece in pieces for id in piece.test.values}
-        tests = sorted(map(Condition.parse, ids))
-        done.record = trained.complete(pieces, tests, study.evaluation.batch_size, progress)
-        used = {devices.describe(trained.device)}
-        for piece in pieces:
-            used |= set(json_text.parse(piece.attrs.get("devices", "[]")))
+        part = self._networks(path, named)
+        tests = sorted(map(Condition.parse, {*self.wanted, *known.tests}))
+        tested = {id: [condition.id for condition in tests]}
+        stored = StoredResults(self._recipes, {id: part}, tested, results.further(cell))
+        found = stored.find(self._last_record.read)[id]
+        evaluation_job.complete_record(
+            study, part, found, self.structures, devices.device(), progress
+        )
+        done.record = stored.finished(id, found)
         command = f"passband evaluate {study.study.name}"
-        done.attrs = {
-            **provenance.attributes(study.study.name, study.digest, command),
-            "configuration": json.dumps(study.written()),
-            **named,
-            "contexts": json.dumps(contexts),
-            "described": json.dumps(described),
-            "networks": json.dumps(fingerprints),
-            "structures": json.dumps(further_test_store.structures(study)),
-            "devices": json.dumps(sorted(used)),
-        }
+        done.attrs = stored.attributes(
+            {
+                **provenance.attributes(study.study.name, study.digest, command),
+                "configuration": json.dumps(study.written()),
+                **named,
+            }
+        )
 
     @cached_property
-    def _fingerprints(self) -> further_test_store.Fingerprints:
-        return further_test_store.Fingerprints(self.results)
+    def _recipes(self) -> ResultRecipes:
+        return ResultRecipes(self.results, self.results.study.test_waves)
 
     @cached_property
     def _last_networks(self) -> "_LastFile":
         return _LastFile(partial(load_parts, framework="pt"))
+
+    @cached_property
+    def _last_record(self) -> "_LastFile":
+        return _LastFile(records.parts)
 
     def _networks(self, path: Path, named: dict[str, str]) -> Part:
         """Return the networks of a training condition from a job's file of networks."""
@@ -175,42 +160,6 @@ class _LastFile:
             self._content = self._read(path)
             self._key = key
         return self._content
-
-
-def _is_complete(
-    pieces: Sequence[xr.Dataset], described: dict[str, str], wanted: Collection[str]
-) -> bool:
-    """Return whether one store of the present networks has all results that are wanted."""
-    if len(pieces) != 1:
-        return False
-    before = json_text.parse(pieces[0].attrs.get("described", "{}"))
-    same = all(before.get(name) == value for name, value in described.items())
-    has_all = list(pieces[0].test_specimen.values) == [*described]
-    return same and has_all and set(wanted) <= set(pieces[0].test.values)
-
-
-def _confirmed(
-    piece: xr.Dataset, fingerprints: dict[int, str], contexts: dict[str, str]
-) -> list[xr.Dataset]:
-    """Return earlier results if they are those of the networks that were read now."""
-    before = json_text.parse(piece.attrs.get("networks", "{}"))
-    if not before:
-        return _with_contexts(piece, contexts, list(fingerprints))
-    replicas = piece.replica.values.tolist()
-    return [piece] if all(before.get(str(r)) == fingerprints.get(r) for r in replicas) else []
-
-
-def _with_contexts(
-    before: xr.Dataset, contexts: dict[str, str], replicas: Sequence[int]
-) -> list[xr.Dataset]:
-    """Return the part of a store whose contexts have not changed; none without such a part.
-
-    Stores of earlier versions of Passband have the contexts only, and not the fingerprints.
-    """
-    if before.replica.values.tolist() != list(replicas):
-        return []
-    known = records.still_valid(before, contexts)
-    return [] if known is None else [known]
 
 
 # ── Processes ────────────────────────────────────────────────────────────────────────────────────

@@ -1,25 +1,28 @@
 """Tests of a study's finished networks under conditions that are not in the study's test grid.
 
-The results are in ``results/<study>/extra/``, with one store for each training job. No rule of
-Snakemake makes or reads these stores, so a finished study stays finished.
+The results are in the study's store, with one file for the networks of each training condition and
+batch. No rule of Snakemake has these files as input or output, so a finished study stays finished.
 """
 
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
+from functools import cache
 
+import numpy as np
 import xarray as xr
 
 from passband import PassbandError
-from passband.answers import further_test_store
-from passband.config import study_checks
+from passband.config import Study, study_checks
 from passband.grid import Condition
 from passband.results import Results, layout, listing, training_jobs
 from passband.results.training_jobs import TrainingCell
-from passband.storage import datasets, lease
+from passband.scores import OUTCOMES, dice
+from passband.storage import lease, records, weights
+from passband.storage.partial_record import PartialRecord
+from passband.store.results import ResultRecipes, further
 
 
 def evaluate_extra(
@@ -33,9 +36,9 @@ def evaluate_extra(
     """Test every finished network of a study under further conditions, and keep the results.
 
     Networks are tested by the function that the rule `evaluate` uses, on the same test structures.
-    Results that are in the study's folder ``extra`` already are not computed again, also if other
-    jobs trained the networks, with other replicas or conditions in a job. Each training job's
-    results are written when they are complete, so that an interrupted call loses little.
+    Results that are in the study's store already are not computed again, whatever made them. Each
+    training job's results are written when they are complete, so that an interrupted call loses
+    little. The rule finds them in the store, if a condition becomes a test condition of the study.
     Another process that does the same work waits until this process ends.
 
     Args:
@@ -58,9 +61,9 @@ def evaluate_extra(
         except ValueError as error:
             raise PassbandError(str(error)) from None
     cells = finished_cells(results)
-    listing.check(results.folder, [layout.EXTRAS])
+    listing.check(results.folder, [layout.STORE])
     failures: list[str] = []
-    with _logged(log), lease.held(results.path(layout.EXTRA_LEASE)):
+    with _logged(log), lease.held(results.path(layout.FURTHER_LEASE)):
         work = further_test_jobs.Work(results, tuple(c.id for c in wanted))
         with further_test_jobs.computed(work, cells, processes) as made:
             for cell in progress(cells):
@@ -76,8 +79,7 @@ def evaluate_extra(
                 if done.failure:
                     failures.append(done.failure)
                 elif done.record is not None:
-                    path = results.extra(cell)
-                    datasets.write(done.record, path, datasets.RECORD, done.attrs)
+                    records.write({cell.condition: done.record}, results.further(cell), done.attrs)
                 lease.check()
     if failures:
         others = (
@@ -121,18 +123,53 @@ def read_extra(
     cells = list(training_jobs.cells_of(results.study))
     if unknown := set(variables) - {"counts", "dice"}:
         raise ValueError(f"{min(unknown)}: must be counts or dice")
-    networks = further_test_store.Fingerprints(results)
+    identities = cache(weights.identities)  # a job's file has the networks of many conditions
+    recipes = ResultRecipes(results, results.study.test_waves)
 
-    def read(path: Path) -> xr.Dataset:
-        return datasets.read(path, datasets.RECORD, ["counts"])
-
-    def found(cell: TrainingCell) -> list[xr.Dataset]:
-        return further_test_store.found(results, cell, read, networks)
+    def found(cell: TrainingCell) -> PartialRecord:
+        path = results.weights(cell.job)
+        return further(results, cell, lambda: identities(path).get(cell.condition, {}), recipes)
 
     with ThreadPoolExecutor(4) as pool:
-        pieces = zip(cells, pool.map(found, cells), strict=True)
-        records = [(cell, record) for cell, of_cell in pieces for record in of_cell]
-    return further_test_store.gathered(results.study, records, variables) if records else None
+        every = zip(cells, pool.map(found, cells), strict=True)
+        made = [(cell, record) for cell, record in every if record.tests]
+    return _gathered(results.study, made, variables) if made else None
+
+
+def _gathered(
+    study: Study, made: Sequence[tuple[TrainingCell, PartialRecord]], variables: Collection[str]
+) -> xr.Dataset:
+    """Return the results of all training jobs, which have one record or none each."""
+    sizes: dict[str, list] = {
+        "specimen": list(study.trained_specimens),
+        "architecture": list(study.training.architectures),
+        "train": study.train_ids,
+        "replica": list(range(study.study.replicas)),
+        "test_specimen": list(study.specimens),
+        "test": study.axes.order({id for _, record in made for id in record.tests}),
+    }
+    dims, shape = tuple(sizes), [len(values) for values in sizes.values()]
+    attrs = {"units": "1", "long_name": "Dice, mean over structures"}
+    empty = {"dice": (dims, np.full(shape, np.nan, "float32"), attrs)}
+    coords = dict(sizes)
+    for side in ("train", "test"):
+        coords |= study.axes.coordinates(sizes[side], side)
+    if "counts" in variables:
+        counts = np.full((*shape, study.study.structures.test, len(OUTCOMES)), np.nan)
+        attrs = {"units": "pixels", "long_name": "pixels by outcome"}
+        empty["counts"] = ((*dims, "structure", "outcome"), counts, attrs)
+        coords["outcome"] = list(OUTCOMES)
+    whole = xr.Dataset(empty, coords)
+    for cell, found in made:
+        record = found.as_record()
+        at = {name: record[name].values.tolist() for name in dims[3:]}
+        at |= {"specimen": cell.id.specimen, "architecture": cell.id.architecture}
+        at["train"] = cell.condition
+        whole.dice.loc[at] = np.where(found.there, dice(record.counts.values).mean(-1), np.nan)
+        if "counts" in whole:
+            is_there = found.there[..., None, None]
+            whole.counts.loc[at] = np.where(is_there, record.counts.values, np.nan)
+    return whole[[name for name in whole.data_vars if name in variables]]
 
 
 @contextlib.contextmanager

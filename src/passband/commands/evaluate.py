@@ -13,7 +13,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser(
         "evaluate",
         description="Test a study's finished networks under further conditions. The results are "
-        "kept in results/<study>/extra/. Results that are there already are not computed again.",
+        "kept in results/<study>/store/. Results that are there already are not computed again.",
     )
     add_study(command)
     add_conditions(command)
@@ -58,6 +58,6 @@ def run(options: argparse.Namespace) -> int:
     )
     networks = sum(len(cell.job.replicas) for cell in cells)
     under = f"{len(set(conditions)):,} further condition(s)"
-    where = results.path(layout.EXTRAS)
+    where = results.path(layout.STORE)
     print(f"{networks:,} network(s) are tested under {under}; results in {where}")
     return 0

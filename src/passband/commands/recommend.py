@@ -141,7 +141,7 @@ def _report_left_out(results: Experiment, tested: "TestedNetworks") -> None:
     from passband.storage import lease
 
     if number := tested.left_out:
-        if tester := lease.holder_of(results.path(layout.EXTRA_LEASE)):
+        if tester := lease.holder_of(results.path(layout.FURTHER_LEASE)):
             why = f"passband evaluate still tests networks there: {tester}"
         else:
             why = (

@@ -322,7 +322,7 @@ class Study(Block):
         """The ids of the sets of exit waves of the training conditions, see `wave_sets`."""
         return [each.id for each in self._sets(self.train_products, bool(self.mixture_blocks))]
 
-    @property
+    @cached_property
     def tested_waves(self) -> list[str]:
         """The ids of the sets of exit waves of the test conditions."""
         return [each.id for each in self._sets(self.test_products)]

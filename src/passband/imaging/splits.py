@@ -86,14 +86,6 @@ class Split:
         """(N, 1, px, px) bool: whether a pixel is in a particle."""
         return self.masks > 0.5
 
-    @cached_property
-    def digest(self) -> str:
-        """Hexadecimal digits that identify the split: its exit waves, its masks and its names."""
-        return self.structures.digest_of(
-            (int(index), self.spectra[place].cpu().numpy(), self.masks[place].cpu().numpy())
-            for place, index in enumerate(self.indices)
-        )
-
 
 @dataclass(frozen=True)
 class LoadedStructures:
@@ -129,8 +121,3 @@ class LoadedStructures:
     def first(self, number: int) -> "LoadedStructures":
         """Return the first `number` structures, or all if there are fewer."""
         return replace(self, sets={id: split.first(number) for id, split in self.sets.items()})
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """The :attr:`Split.digest` of each set, by its id."""
-        return {id: split.digest for id, split in self.sets.items()}

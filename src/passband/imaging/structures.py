@@ -1,22 +1,17 @@
-"""Which structures of a study: their names, their files of exit waves, and their identity.
+"""Which structures of a study: their names, and their files of exit waves.
 
-Jobs compare the identity of structures with that of earlier results before they import torch, which
-takes seconds. So a job whose results exist already ends soon. Only :meth:`Structures.load` imports
-torch.
+Only :meth:`Structures.load` imports torch, which takes seconds.
 """
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xarray as xr
 
 from passband.config import Microscope
 from passband.storage import datasets
-from passband.storage.records import context_name
-from passband.wave_sets import WaveSet, by_set, wave_set_of
+from passband.wave_sets import WaveSet, by_set
 
 if TYPE_CHECKING:
     import torch
@@ -66,32 +61,6 @@ class Structures:
             )
             for id, files in by_set(self.files).items()
         }
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """The :attr:`digest` of each set of exit waves, by its id."""
-        return {id: structures.digest for id, structures in self.sets.items()}
-
-    @property
-    def digest(self) -> str:
-        """The digest of a single set of exit waves from its files, see :meth:`digest_of`.
-
-        Raises:
-            StoreError: If a shard is missing or damaged, or has other structures.
-        """
-        _, rows = self.open()
-
-        def arrays() -> Iterable[tuple[int, np.ndarray, np.ndarray]]:
-            open_shard = None
-            waves = None
-            for index, shard, place in rows:
-                if shard != open_shard:  # the structures of a shard follow each other
-                    open_shard = shard
-                    waves = datasets.read(self.files[shard], datasets.WAVES, _VARIABLES)
-                mask = waves["mask"].values[place].astype(np.float32)
-                yield index, waves.spectrum.values[place], mask
-
-        return self.digest_of(arrays())
 
     def load(self, device: "torch.device", instances: bool = False) -> "LoadedStructures":
         """Read the exit waves and masks into memory.
@@ -150,20 +119,6 @@ class Structures:
         number = sum(power.sizes["structure"] for power in parts)
         return sum(power.sum("structure") for power in parts) / number
 
-    def digest_of(self, arrays: Iterable[tuple[int, np.ndarray, np.ndarray]]) -> str:
-        """Return hexadecimal digits that identify exit waves, masks and the structures' names.
-
-        Args:
-            arrays: For each structure, in order: its index within the split, its complex64 spectra,
-                and its float32 mask.
-        """
-        hashed = hashlib.blake2b(repr(self.names).encode(), digest_size=8)
-        for index, *each in arrays:
-            hashed.update(repr([index]).encode())
-            for array in each:
-                hashed.update(np.ascontiguousarray(array).data)
-        return hashed.hexdigest()
-
     @property
     def _attributes(self) -> dict[str, object]:
         """The attributes that the shards of a single set must have."""
@@ -175,15 +130,6 @@ class Structures:
             "pixel_size_A": self.microscope.pixel_size_A,
             "energy_eV": self.microscope.energy_eV,
         }
-
-
-def trained_structures(
-    params: Any, specimen: str, files: Mapping[str, Iterable[str]]
-) -> list[Structures]:
-    """Return a job's structures for training and for validation, with their files by split."""
-    return [
-        Structures.of_params(params, specimen, split, files[split]) for split in ("train", "val")
-    ]
 
 
 def tested_structures(params: Any) -> dict[str, Structures]:
@@ -209,33 +155,3 @@ def weighting_structures(params: Any) -> dict[str, list[Structures]]:
             for split, of_split in by_split.items()
         ]
     return found
-
-
-def digests_of_specimens(sets: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """Return the digests of test structures by the name that contexts of records have.
-
-    Args:
-        sets: For each specimen, the digest of each set of exit waves by the set's id.
-    """
-    return {
-        context_name(specimen, id): digest
-        for specimen, digests in sets.items()
-        for id, digest in digests.items()
-    }
-
-
-def digests_of_conditions(
-    conditions: Iterable[str], splits: Iterable[Structures]
-) -> dict[str, list[str]]:
-    """Return the digests of the structures that networks are trained with, by training condition.
-
-    Args:
-        conditions: Ids of the training conditions.
-        splits: The structures for training and for validation.
-
-    Raises:
-        StoreError: If a shard is missing or damaged, or has other structures.
-    """
-    sets = [structures.digests for structures in splits]
-    needed = {id: wave_set_of(id) for id in conditions}
-    return {id: [digests[waves] for digests in sets] for id, waves in needed.items()}

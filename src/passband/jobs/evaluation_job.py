@@ -1,68 +1,102 @@
-"""Tests the networks of an `evaluate` job, and keeps the valid results of earlier records.
+"""Tests networks for the results that are missing, in a job and for `passband evaluate`.
 
-The record of a condition's networks is written to the study's cache as soon as it is complete. So a
-job that is killed loses the results of one training condition at most. If the networks of one
+A job writes the record of a condition's networks to the study's store as soon as it is complete. So
+a job that is killed loses the results of one training condition at most. If the networks of one
 condition cannot be tested, the job tests those of the other conditions before it fails.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+import torch
 import xarray as xr
 
+from passband.config import Study
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import LoadedStructures
 from passband.imaging.structures import Structures
 from passband.jobs.failures import Failures
 from passband.jobs.job import Job
-from passband.learning import devices
+from passband.learning import devices, evaluation, networks
 from passband.learning.evaluation import SharedImages
-from passband.learning.replicas import TrainedReplicas
 from passband.mixtures import of_id
-from passband.store.record_job import RecordJob
+from passband.storage.partial_record import PartialRecord
+from passband.storage.weights import Part
+from passband.store.results import StoredResults
+
+
+def complete_record(
+    study: Study,
+    part: Part,
+    found: PartialRecord,
+    structures: Mapping[str, LoadedStructures],
+    device: torch.device,
+    progress: Callable[[Iterable], Iterable] = iter,
+    shared: SharedImages | None = None,
+) -> None:
+    """Test the networks of a training condition, until a record of them lacks nothing.
+
+    Args:
+        part: The networks.
+        found: The record, to which the results are added.
+        structures: The test structures by specimen.
+        shared: The images that the networks of several training conditions share.
+    """
+    own = part.metadata
+    acquisition = Acquisition.from_microscope(study.microscope, own.normalisation, device)
+    for replicas, lacking in found.lacking():
+        made = evaluation.evaluate(
+            {r: networks.restore(own.architecture, part.weights[r]) for r in replicas},
+            acquisition,
+            structures,
+            [of_id(study.mixtures, id) for id in found.tests],
+            study.evaluation.batch_size,  # it does not change results
+            own.precision,
+            lacking,
+            progress,
+            shared,
+        )
+        found.take(made, lacking[None].repeat(len(replicas), 0))
 
 
 def complete(
     job: Job,
-    tested: RecordJob,
+    stored: StoredResults,
+    found: Mapping[str, PartialRecord],
     attrs: Mapping[str, str],
     structures: Mapping[str, Structures],
-) -> tuple[dict[str, xr.Dataset], int]:
-    """Test networks; return their records by training condition, and the number of new results.
+) -> tuple[dict[str, xr.Dataset], str]:
+    """Test the networks of a job, and return their records by training condition.
 
     Args:
+        found: The results that exist, for every condition of the job.
         attrs: Provenance, specimen and architecture of the record.
         structures: The test structures by specimen, with their files.
 
     Returns:
-        The records, and the number of pairs of a test specimen and a test condition under which
-        some network was tested now, and not by an earlier job.
+        The records, and words about them.
 
     Raises:
         StoreError: If a file is damaged or has other structures or networks.
         PassbandError: If the test of a condition's networks fails. The message names the conditions
             that failed.
     """
-    made, computed, failures = {}, set(), Failures(len(tested.parts))
+    made: dict[str, xr.Dataset] = {}
+    computed: set[tuple[str, str]] = set()
+    failures = Failures(len(found))
     device = devices.device()
-    name = devices.describe(device)
-    found = tested.find(name, tested.parts)
     loaded = {specimen: each.load(device) for specimen, each in structures.items()}
-    # The batch size does not change results, so it is not a param of the rule.
-    batch_size = job.study.evaluation.batch_size
     # The networks of a single condition use each image once.
-    shared = SharedImages() if len(tested.parts) > 1 else None
-    for condition, part in tested.parts.items():
-        lacking = tested.lacking(condition, found[condition])
+    shared = SharedImages() if len(found) > 1 else None
+    for condition, record in found.items():
+        missing = record.missing_pairs
         with failures.collected(condition):
-            networks = TrainedReplicas(*part, loaded, device, shared)
-            record = networks.complete(
-                found[condition],
-                [of_id(job.study.mixtures, id) for id in tested.tests[condition]],
-                batch_size,
-                job.progress,
-            )
-            record = tested.labelled(condition, record, name)
-            if len(tested.parts) > 1 and lacking:
-                tested.write_single(condition, record, attrs)
-            made[condition] = record
-            computed |= lacking
+            part = stored.parts[condition]
+            complete_record(job.study, part, record, loaded, device, job.progress, shared)
+            made[condition] = stored.finished(condition, record)
+            if missing and len(found) > 1:
+                stored.put_single(condition, made[condition], attrs)
+            computed |= set(missing)
     failures.check("results")
-    return made, len(computed)
+    every = {pair for record in found.values() for pair in record.pairs}
+    done = f"{len(stored)} network(s) on {len(every)} conditions, {len(computed)} of them computed"
+    return made, done

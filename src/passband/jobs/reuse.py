@@ -7,15 +7,17 @@ overwritten, and with UnreachableError if a file in the store cannot be read now
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband.jobs.job import Job
 from passband.storage import atomic
+from passband.storage.partial_record import PartialRecord
 from passband.storage.weights import Part
 from passband.store import files
 from passband.store.networks import StoredNetworks
 from passband.store.recipe import Recipe
-from passband.store.record_job import RecordJob
+from passband.store.results import StoredResults
 from passband.store.waves import StoredWaves
 
 if TYPE_CHECKING:
@@ -67,14 +69,23 @@ def networks(job: Job, stored: StoredNetworks) -> dict[str, list[Part]]:
     return found
 
 
-def record(job: Job, tested: RecordJob, output: str, attrs: Mapping[str, str]) -> None:
-    """End the job if the cache has all results of the record that the job would make."""
-    if parts := tested.whole():
-        tested.hand_over(parts, output)
-    elif parts := tested.found_whole():
-        tested.write(parts, output, attrs)
-    if parts:
-        job.finish_early(f"{len(tested)} network(s) on all conditions in {output}")
+def results(
+    job: Job, stored: StoredResults, output: Path, attrs: Mapping[str, str]
+) -> dict[str, PartialRecord]:
+    """End the job if the store has all results of the record that the job would make.
+
+    Otherwise return the results that are in the store, see :meth:`StoredResults.find`.
+    """
+    done = f"{len(stored)} network(s) on all conditions in {output}"
+    if parts := stored.whole():
+        stored.hand_over(parts, output)
+        job.finish_early(done)
+    found = stored.find()
+    if not any(record.missing for record in found.values()):
+        parts = {id: stored.finished(id, record) for id, record in found.items()}
+        stored.put(parts, attrs, output)
+        job.finish_early(done)
+    return found
 
 
 def attributes(job: Job, snakemake, kind: str) -> dict[str, str]:

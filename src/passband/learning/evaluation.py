@@ -4,6 +4,7 @@ The result is the numbers of correctly and wrongly predicted pixels in every ima
 """
 
 import copy
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 
 import numpy as np
@@ -20,6 +21,7 @@ from passband.learning import backend, devices
 from passband.learning.memory import SHARED_BYTES
 from passband.mixtures import Mixture
 from passband.scores import OUTCOMES, dice
+from passband.storage.records import CELL, DEVICES
 
 
 def confusion(logits: Tensor, masks: Tensor) -> Tensor:
@@ -145,7 +147,7 @@ def evaluate(
     conditions: Sequence[Condition | Mixture],
     batch_size: int,
     precision: str = "auto",
-    known: xr.Dataset | None = None,
+    wanted: np.ndarray | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
     shared: SharedImages | None = None,
 ) -> xr.Dataset:
@@ -161,25 +163,19 @@ def evaluate(
         structures: Test structures by specimen. All specimens have the same number of them.
         conditions: Test conditions. Under a mixture, each image has its own condition.
         precision: See :func:`passband.learning.devices.precision`.
-        known: A record of the same networks on the same structures. The record may lack some test
-            specimens and test conditions. Its counts are used again, and only missing counts are
-            computed.
+        wanted: Which results are computed, (test_specimen, test) bool; the others are 0. By
+            default, all are.
         shared: The images of other networks of the job. By default, all images are formed.
 
     Returns:
         `counts` (replica, test_specimen, test, structure, outcome) uint32: numbers of pixels. The
         coordinate `test` has the ids of the test conditions. The coordinate `outcome` has tp, fp
-        and fn: true positives, false positives and false negatives.
+        and fn: true positives, false positives and false negatives. The attribute `devices` has
+        the kind of device.
     """
-    ids = [condition.id for condition in conditions]
-    record = _empty(list(replicas), structures, ids)
-    missing = []
-    for s, specimen in enumerate(structures):
-        has_specimen = known is not None and specimen in known.test_specimen.values
-        known_ids = set(known.test.values) if has_specimen else set()
-        if kept := [id for id in ids if id in known_ids]:
-            _take(record, known, specimen, kept)
-        missing += [(s, specimen, k) for k, id in enumerate(ids) if id not in known_ids]
+    record = _empty(list(replicas), structures, [condition.id for condition in conditions])
+    if wanted is None:
+        wanted = np.ones((len(structures), len(conditions)), bool)
     device = acquisition.imager.device
     precision = devices.precision(precision, device)
     layout = devices.layout(precision, device)
@@ -188,8 +184,9 @@ def evaluate(
     if logits_of is None:
         networks = [ready(network, precision, device) for network in networks]
     shared = shared or SharedImages(limit=0)
-    for s, specimen, k in progress(missing):
-        split = structures[specimen].under(conditions[k])
+    loaded = list(structures.values())
+    for s, k in progress(np.argwhere(wanted).tolist()):
+        split = loaded[s].under(conditions[k])
         start = 0
         outcomes = []
         for images in shared.batches(acquisition, split, conditions[k], batch_size):
@@ -204,7 +201,7 @@ def evaluate(
         # Each copy from the GPU waits for the GPU, so that there are only few copies for each test
         # condition.
         record.counts.values[:, s, k] = torch.cat(outcomes, dim=1).cpu().numpy()
-    return record
+    return record.assign_attrs({DEVICES: json.dumps([devices.describe(device)])})
 
 
 def _empty(
@@ -216,7 +213,7 @@ def _empty(
     return xr.Dataset(
         {
             "counts": (
-                ("replica", "test_specimen", "test", "structure", "outcome"),
+                (*CELL, "structure", "outcome"),
                 np.zeros(shape, dtype=np.uint32),
                 {"units": "pixels", "long_name": "pixels by outcome"},
             )
@@ -228,10 +225,3 @@ def _empty(
             "outcome": list(OUTCOMES),
         },
     )
-
-
-def _take(record: xr.Dataset, known: xr.Dataset, specimen: str, ids: Sequence[str]) -> None:
-    """Copy the results of a test specimen under some test conditions from an earlier record."""
-    at = {"replica": record.replica.values, "test_specimen": specimen, "test": list(ids)}
-    for name, variable in record.data_vars.items():
-        variable.loc[at] = known[name].sel(at)

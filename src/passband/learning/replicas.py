@@ -1,28 +1,19 @@
-"""Training and evaluation of a job's networks: the networks' inputs and metadata.
+"""Training of a job's networks: the networks' inputs and metadata.
 
-The training loop is in :mod:`passband.learning.training`, and the loop over test conditions is in
-:mod:`passband.learning.evaluation`.
+The training loop is in :mod:`passband.learning.training`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
-import xarray as xr
-from torch import Tensor
-
-from passband.config import Microscope, Training
+from passband.config import Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import LoadedStructures
 from passband.imaging.structures import Structures
-from passband.learning import backend, devices, evaluation, memory, networks, streaming
+from passband.learning import backend, devices, memory, streaming
 from passband.learning.deadline import StopCondition
 from passband.mixtures import Mixture
 from passband.seeds import digest
-from passband.storage import records
 from passband.storage.weights import Part, WeightsMetadata, as_array
 from passband.wave_sets import wave_set
 
@@ -155,76 +146,3 @@ class ReplicaJob:
             for replica, network in trained.items()
         }
         return Part(weights, metadata)
-
-
-@dataclass(frozen=True)
-class TrainedReplicas:
-    """The trained networks of one job, and the test structures of all specimens.
-
-    Attributes:
-        structures: The test structures by specimen.
-        shared: The images that the networks of several training conditions share.
-    """
-
-    weights: dict[int, dict[str, Tensor | np.ndarray]]
-    metadata: WeightsMetadata
-    structures: Mapping[str, LoadedStructures]
-    device: torch.device
-    shared: evaluation.SharedImages | None = None
-
-    @property
-    def microscope(self) -> Microscope:
-        """The microscope of the test structures, with the study's own values."""
-        return next(iter(self.structures.values())).structures.microscope
-
-    def evaluate(
-        self,
-        conditions: Sequence[Condition | Mixture],
-        batch_size: int,
-        known: xr.Dataset | None = None,
-        progress: Callable[[Iterable], Iterable] = iter,
-    ) -> xr.Dataset:
-        """Return the record of :func:`passband.learning.evaluation.evaluate`.
-
-        It has `val_loss` and `best_epoch` of each replica in addition.
-        """
-        record = evaluation.evaluate(
-            {
-                replica: networks.restore(self.metadata.architecture, state)
-                for replica, state in self.weights.items()
-            },
-            Acquisition.from_microscope(self.microscope, self.metadata.normalisation, self.device),
-            self.structures,
-            conditions,
-            batch_size,
-            self.metadata.precision,
-            known,
-            progress,
-            self.shared,
-        )
-        best = [self.metadata.best[replica] for replica in self.weights]
-        record["val_loss"] = ("replica", [epoch.val_loss for epoch in best])
-        record["best_epoch"] = ("replica", [epoch.epoch for epoch in best])
-        return record
-
-    def complete(
-        self,
-        found: Sequence[xr.Dataset],
-        conditions: Sequence[Condition | Mixture],
-        batch_size: int,
-        progress: Callable[[Iterable], Iterable] = iter,
-    ) -> xr.Dataset:
-        """Return the record of all networks. Only results that are not known are computed.
-
-        Args:
-            found: Known records of some of the networks each.
-        """
-        known = [(record.replica.values.tolist(), record) for record in found]
-        have = {replica for replicas, _ in known for replica in replicas}
-        if missing := [replica for replica in self.weights if replica not in have]:
-            known.append((missing, None))
-        pieces = []
-        for replicas, record in known:
-            of = replace(self, weights={replica: self.weights[replica] for replica in replicas})
-            pieces.append(of.evaluate(conditions, batch_size, record, progress))
-        return records.joined(pieces)

@@ -39,16 +39,14 @@ REPORT = "report.html"
 SNAKEMAKE_REPORT = "snakemake-report.html"
 #: The page with every cell of the matrices, see :mod:`passband.answers.explorer_page`.
 EXPLORER = "explorer.html"
-#: Results of a job's networks under conditions that are not test conditions of the study; and the
-#: lease of the process that makes these files. No rule of Snakemake makes or reads them.
-EXTRAS = "extra"
-EXTRA = f"{EXTRAS}/{TRAINING_JOB}.zarr.zip"
-EXTRA_LEASE = f"{EXTRAS}/evaluate.lease"
-
 #: The folder with second names (hard links) of those files that take long to make. A second name is
 #: necessary because Snakemake deletes a job's outputs before the job starts and after it fails. See
 #: :mod:`passband.store.files`.
 STORE = "store"
+#: Results of networks of one training condition under conditions of `passband evaluate`; and the
+#: lease of the process that makes these files. No rule of Snakemake makes them.
+FURTHER = f"{STORE}/records/{TRAINING_JOB}.further.zarr.zip"
+FURTHER_LEASE = f"{STORE}/evaluate.lease"
 #: The parameters of fitted models of Dice, see :mod:`passband.store.kept`; and how
 #: networks do on images that they have never seen, see :mod:`passband.answers.trust`.
 FITTED = f"{STORE}/recommend/{{name}}.json"
@@ -110,7 +108,7 @@ FOLDERS = (
 WRITTEN = (
     *FOLDERS,
     *(path.split("/")[0] for path in (CONFIGURATION, CHECKPOINTS)),
-    *(STORE, BENCHMARKS, EXTRAS),
+    *(STORE, BENCHMARKS),
     *(INFORMATION, TABLE, OOD, DISTANCES, PREDICTION),
     *(PREFLIGHT, STUDY, REPORT, SNAKEMAKE_REPORT, EXPLORER),
 )

@@ -226,9 +226,9 @@ class Results:
         """Return the record of a training job's networks."""
         return self.folder / job.path(layout.RECORD)
 
-    def extra(self, cell: TrainingCell) -> Path:
-        """Return the store with the results of networks under further conditions."""
-        return self.folder / cell.extra
+    def further(self, cell: TrainingCell) -> Path:
+        """Return the record of networks under further conditions."""
+        return self.folder / cell.further
 
     @cached_property
     def present(self) -> frozenset[Path]:

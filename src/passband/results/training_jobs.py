@@ -9,7 +9,7 @@ from passband.config import Study
 from passband.grid import batches
 from passband.groups import grouped
 from passband.network_id import NetworkId
-from passband.results.layout import EXTRA, JOB_WILDCARDS, RECORD
+from passband.results.layout import FURTHER, JOB_WILDCARDS, RECORD
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ class TrainingCell:
         return NetworkId(self.job.specimen, self.job.architecture, self.condition)
 
     @property
-    def extra(self) -> str:
-        """The path of the networks' results under further conditions, from :data:`EXTRA`."""
-        return EXTRA.format_map({**self.job.wildcards, "condition": self.condition})
+    def further(self) -> str:
+        """The path of the networks' results under further conditions, from :data:`FURTHER`."""
+        return FURTHER.format_map({**self.job.wildcards, "condition": self.condition})
 
 
 def jobs(

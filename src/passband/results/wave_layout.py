@@ -27,6 +27,16 @@ def waves_of(conditions: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(wave_set_of(id) for id in conditions))
 
 
+def evaluated_waves(study: Study, conditions: Iterable[str]) -> list[str]:
+    """Return the ids of the sets of exit waves that networks of some conditions are tested with.
+
+    Args:
+        conditions: Ids of their training conditions.
+    """
+    own = waves_of(conditions) if study.evaluation.test_own else []
+    return list(dict.fromkeys([*study.tested_waves, *own]))
+
+
 def spectrum_sets(study: Study, specimen: str) -> dict[str, list[str]]:
     """Return the ids of the sets of exit waves that a specimen's spectrum has, by split.
 

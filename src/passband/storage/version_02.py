@@ -71,6 +71,11 @@ def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
     return {_NAMES.get(name, name): value for name, value in values.items() if name != "checksum"}
 
 
+def record(found: "xr.Dataset") -> "xr.Dataset":
+    """Return a record with the dimension `train`, which those of one condition had not."""
+    return found if "train" in found.dims else found.expand_dims(train=[found.condition])
+
+
 def is_unlisted(folder: Path, format: int) -> bool:
     """Return whether the folder of a store is one of the first of 0.2, without checksums."""
     return format == FORMAT and not (folder / CHECKSUMS).exists()

@@ -35,6 +35,7 @@ from passband.storage.integrity import (
     check_format,
     check_regular,
     is_unreachable,
+    read_if_valid,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 
 #: The largest size of the head of a file [bytes], which safetensors allows.
 _MOST_HEAD = 100_000_000
+#: The name of the value with the identities of all networks, see :func:`identities`.
+_IDENTITIES = "networks"
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,15 @@ class Part(NamedTuple):
     weights: dict[int, dict[str, Tensor | np.ndarray]]
     metadata: WeightsMetadata
 
+    @property
+    def identities(self) -> dict[int, str]:
+        """For each replica, hexadecimal digits that networks with the same output have."""
+        own = self.metadata
+        how = own.architecture, own.normalisation, own.precision
+        return {
+            replica: digest(how, fingerprint({0: state})) for replica, state in self.weights.items()
+        }
+
 
 def fingerprint(weights: Mapping[int, Mapping[str, Tensor | np.ndarray]]) -> str:
     """Return sixteen hexadecimal digits that identify the network weights of replicas.
@@ -195,13 +207,21 @@ def as_array(tensor: Tensor | np.ndarray) -> np.ndarray:
     return tensor.copy() if not tensor.flags.c_contiguous else tensor
 
 
-def checksum(path: str | Path) -> str | None:
-    """Return the checksum that a weights file declares, or None if there is no readable file.
+def identities(path: str | Path) -> dict[str, dict[int, str]]:
+    """Return the identities of the networks in a file by training condition, see :class:`Part`.
 
-    Only the head of the file is read, so this function takes little time and finds no damage. Two
-    files with different networks have different checksums.
+    They are in the head of the file, so this function takes little time and finds no damage. None
+    are returned if the file is missing, or if it was written by Passband 0.2 and is damaged.
+
+    Raises:
+        UnreachableError: If the file cannot be read now.
     """
-    return _head(path).get("checksum")
+    try:
+        found = json_text.parse(_head(path)[_IDENTITIES], _MOST_HEAD)
+        return {id: {int(r): each for r, each in of_id.items()} for id, of_id in found.items()}
+    except (KeyError, ValueError, TypeError, AttributeError):
+        parts = read_if_valid(load_parts, path) or {}
+        return {id: part.identities for id, part in parts.items()}
 
 
 def format_of(path: str | Path) -> int | None:
@@ -266,6 +286,7 @@ def save_parts(parts: Mapping[str, Part], path: str | Path, provenance: Mapping)
         else:
             values |= {name: own[name] for name in ("specimen", "architecture")}
             values.setdefault("parts", {})[condition] = own
+    values[_IDENTITIES] = {condition: part.identities for condition, part in parts.items()}
     with replacing(path) as beside:
         write(tensors, beside, {**values, **provenance})
 
@@ -302,6 +323,7 @@ def load_parts(path: str | Path, framework: str = "numpy") -> dict[str, Part]:
             file.
     """
     tensors, values = read(path, framework)
+    values.pop(_IDENTITIES, None)
     try:
         if "parts" not in values:
             part = _part(tensors, values)

@@ -68,7 +68,7 @@ def of_networks(own: Path, missing: Mapping[str, Collection[int]]) -> Iterator[P
     for folder in listed(own.parents[1]):
         wanted = [left for id, left in missing.items() if may_have(folder.name, id)]
         for path in listed(folder) if any(wanted) else ():
-            if path == own or not path.name.endswith("".join(own.suffixes)):
+            if path == own or path.suffix != own.suffix:
                 continue
             if not set().union(*wanted).isdisjoint(layout.replicas_of(path)):
                 yield path
