@@ -156,10 +156,7 @@ def evaluate_mb(study: Study, architecture: str) -> int:
     # The logits of all replicas are in memory together. While an image is formed, it needs 16 bytes
     # per pixel, and more on finer pixels.
     image = px**2 * (known.bytes_per_pixel / 4 + 4 * replicas + 16) + _forming_bytes(study)
-    # The sums of confidence need p and the predicted pixels of all replicas, and three arrays more,
-    # for some images at a time.
-    confidence = 4 * (2 * replicas + 3) * max(px**2, 2**18)
-    return _request_mb(LIBRARIES + SHARED_BYTES + waves + weights + batch * image + confidence)
+    return _request_mb(LIBRARIES + SHARED_BYTES + waves + weights + batch * image)
 
 
 def _forming_bytes(study: Study) -> int:
