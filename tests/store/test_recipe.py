@@ -114,14 +114,14 @@ def test_other_exit_waves_do_not_depend_on_the_studys_own_value_of_their_axis():
     assert smooth.differs(rough) == ["own specimens.gold.roughness = 0.0 → 0.1"]
 
 
-def test_the_text_of_a_recipe_is_read_again():
-    for recipe in recipes_of(STUDY).values():
-        again = Recipe.parse(recipe.text)
-        assert again.digest == recipe.digest
-        assert again.differs(recipe) == []
-    for text in ("", "[]", "{}", '{"stage": "train"}', "1"):
-        with pytest.raises(ValueError, match=r"."):
-            Recipe.parse(text)
+def test_long_values_are_cut():
+    long = Recipe("train", {"list": [*range(100)], "text": "a" * 100, "same": "b" * 100})
+    other = Recipe("train", {"list": [1], "text": "", "same": "b" * 99 + "c"})
+    assert long.differs(other) == [
+        "list = 100 values → [1]",
+        f"text = {'a' * 57}... → ",
+        f"same = {'b' * 57}... → {'b' * 57}..., others",
+    ]
 
 
 def test_recipes_of_thousands_of_networks_take_little_time():

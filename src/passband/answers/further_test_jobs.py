@@ -111,13 +111,11 @@ class Work:
         )
         done.record = stored.finished(id, found)
         command = f"passband evaluate {study.study.name}"
-        done.attrs = stored.attributes(
-            {
-                **provenance.attributes(study.study.name, study.digest, command),
-                "configuration": json.dumps(study.written()),
-                **named,
-            }
-        )
+        done.attrs = {
+            **provenance.attributes(study.study.name, study.digest, command),
+            "configuration": json.dumps(study.written()),
+            **named,
+        }
 
     @cached_property
     def _recipes(self) -> ResultRecipes:

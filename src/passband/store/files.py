@@ -20,8 +20,8 @@ from passband.storage import UnreachableError, datasets
 from passband.storage.integrity import read_if_valid
 from passband.store import adopted
 
-#: The attribute of a file of the store with the digest of its recipe, and that with the recipe.
-DIGEST, RECIPE = "recipe_digest", "recipe"
+#: The attribute of a file of the store with the digest of its recipe.
+DIGEST = "recipe_digest"
 #: How often the file of a single condition is written, see :func:`write_single`.
 _TRIALS = 100
 

@@ -129,8 +129,7 @@ class StoredNetworks:
     def put_single(self, condition: str, part: Part, provenance: Mapping) -> None:
         """Write the networks of one condition of a job of several."""
         path = files.of_single(self.own, condition)
-        recipe = {files.RECIPE: self.recipes[condition].text}
-        files.write_single(partial(save_parts, {condition: part}, path, {**provenance, **recipe}))
+        files.write_single(partial(save_parts, {condition: part}, path, provenance))
 
     def put(self, parts: Parts, provenance: Mapping) -> None:
         """Write all networks of the job to its file, and hand them over.
@@ -138,8 +137,7 @@ class StoredNetworks:
         Args:
             parts: The networks by training condition, in the job's order.
         """
-        first, *_ = self.recipes.values()
-        save_parts(parts, self.own, {**provenance, files.RECIPE: first.text})
+        save_parts(parts, self.own, provenance)
         self.hand_over(parts)
 
     def hand_over(self, parts: Parts) -> None:

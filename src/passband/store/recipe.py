@@ -6,8 +6,7 @@ the results of networks, which also depend on the weights themselves, see
 :mod:`passband.store.results`.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
@@ -15,8 +14,11 @@ from typing import Any, Self
 from passband import STAGES
 from passband.config import Study
 from passband.seeds import digest
-from passband.storage import json_text
 from passband.wave_sets import WaveSet, wave_set_of
+from passband.words import number_of
+
+#: A value of more characters is cut, and the values of a longer list are counted.
+_LONGEST = 60
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,7 @@ class Recipe:
             A line for each difference, with the value here before that of `other`. Differences of
             the inputs are among them, but each is there once.
         """
-        found: dict[str, None] = {}
-        if self.number != other.number:
-            found[f"stage {self.stage} = {self.number} → {other.number}"] = None
-        names = [*self.leaves, *(name for name in other.leaves if name not in self.leaves)]
-        for name in names:
-            before, now = (_shown(recipe.leaves, name) for recipe in (self, other))
-            if before != now:
-                found[f"{name} = {before} → {now}"] = None
+        found = dict.fromkeys(differences(self.params, other.params))
         for name in self.inputs.keys() & other.inputs.keys():
             found |= dict.fromkeys(self.inputs[name].differs(other.inputs[name]))
         return list(found)
@@ -74,40 +69,21 @@ class Recipe:
         """
         return {f"stage {self.stage}": self.number, **self.leaves}
 
-    @property
-    def text(self) -> str:
-        """The recipe as JSON, for the attributes of a file."""
-        return json.dumps(self._values())
 
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Return the recipe that :attr:`text` describes.
-
-        Raises:
-            ValueError: If the text is not that of a recipe.
-        """
-        try:
-            return cls._of(json_text.parse(text))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"is not a recipe: {error}") from None
-
-    def _values(self) -> dict[str, Any]:
-        inputs = {name: recipe._values() for name, recipe in self.inputs.items()}
-        return {
-            "stage": self.stage,
-            "number": self.number,
-            "leaves": dict(self.leaves),
-            "inputs": inputs,
-        }
-
-    @classmethod
-    def _of(cls, values: Mapping[str, Any]) -> Self:
-        inputs = {name: cls._of(each) for name, each in values["inputs"].items()}
-        return cls(values["stage"], dict(values["leaves"]), inputs, values["number"])
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the values that are not the same, such as ``training.epochs = 12 → 20``."""
+    for name in dict.fromkeys([*before, *now]):
+        if name not in before or name not in now or before[name] != now[name]:
+            sides = [_short(side[name]) if name in side else "none" for side in (before, now)]
+            others = ", others" * (sides[0] == sides[1])
+            yield f"{name} = {' → '.join(sides)}{others}"
 
 
-def _shown(leaves: Mapping[str, Any], name: str) -> str:
-    return json.dumps(leaves[name], ensure_ascii=False) if name in leaves else "none"
+def _short(value: Any) -> str:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if len(text) <= _LONGEST:
+        return text
+    return number_of(len(value), "value") if isinstance(value, list) else f"{text[:57]}..."
 
 
 # ── The recipes of a study ───────────────────────────────────────────────────────────────────────

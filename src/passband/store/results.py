@@ -44,7 +44,6 @@ class ResultRecipes:
         self.waves = list(waves)
         self.specimens = list(results.study.specimens)
         recipes = {(name, id): of.results(name, id) for name in self.specimens for id in self.waves}
-        self.text = next(iter(recipes.values())).text
         self._digests = {key: recipe.digest for key, recipe in recipes.items()}
 
     def digests(self, specimens: Sequence[str], tests: Sequence[str]) -> np.ndarray:
@@ -159,7 +158,7 @@ class StoredResults:
         """Write the record of one condition of a job of several."""
         path, parts = files.of_single(self.own, condition), {condition: record}
         self._keep_others(path, parts)
-        files.write_single(partial(records.write, parts, path, self.attributes(attrs)))
+        files.write_single(partial(records.write, parts, path, attrs))
 
     def put(self, parts: Mapping[str, xr.Dataset], attrs: Mapping[str, str], output: Path) -> None:
         """Write the record of all conditions to the job's file, and hand it over.
@@ -170,7 +169,7 @@ class StoredResults:
             output: The job's output.
         """
         self._keep_others(self.own, parts)
-        records.write(parts, self.own, self.attributes(attrs))
+        records.write(parts, self.own, attrs)
         self.hand_over(parts, output)
 
     def hand_over(self, parts: Mapping[str, xr.Dataset], output: Path) -> None:
@@ -179,10 +178,6 @@ class StoredResults:
         if len(parts) > 1:
             single = {files.of_single(self.own, id): {id: part} for id, part in parts.items()}
             files.remove_single(path for path in single if not self._others(path, single[path]))
-
-    def attributes(self, attrs: Mapping[str, str]) -> dict[str, str]:
-        """Return the attributes of a file: the given ones, and a recipe for people."""
-        return {**attrs, files.RECIPE: self.recipes.text}
 
     def _keep_others(self, path: Path, parts: Mapping[str, xr.Dataset]) -> None:
         """Give a file a second name if it has results that its next content lacks.

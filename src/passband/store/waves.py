@@ -64,7 +64,7 @@ class StoredWaves:
         """Write the exit waves of these structures, wholly or not at all, and return their file."""
         waves = datasets.concatenated(parts, "structure")
         path = self.file(structures)
-        attrs = {**attrs, files.DIGEST: self.recipe.digest, files.RECIPE: self.recipe.text}
+        attrs = {**attrs, files.DIGEST: self.recipe.digest}
         datasets.write(waves, path, datasets.WAVES, attrs, {"structure": 1})
         return path
 
