@@ -1,5 +1,6 @@
 """Results of networks are found in the records of earlier jobs."""
 
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -204,8 +205,10 @@ def test_a_record_of_a_newer_version_is_not_written_over(tmp_path, monkeypatch):
 def test_a_damaged_record_is_made_again(tmp_path):
     stored = stored_in(tmp_path)
     write(stored, *TRAIN)
+    with zipfile.ZipFile(stored.own) as archive:
+        chunk = next(each for each in archive.infolist() if each.filename.startswith("counts/c"))
     content = bytearray(stored.own.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[chunk.header_offset + 30 + len(chunk.filename)] ^= 1  # the first byte of its content
     stored.own.write_bytes(content)
     assert stored.whole() is None
     assert lacking(stored) == [{*TEST}, {*TEST}]
