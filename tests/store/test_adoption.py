@@ -5,16 +5,19 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import of_0_2
 import pytest
 import yaml
 
 from passband.config import Study, load
+from passband.grid import Condition
 from passband.results import Results, earlier, layout, training_jobs
-from passband.storage import StoreError, atomic, datasets
-from passband.store import adopted
+from passband.storage import StoreError, atomic, datasets, records
+from passband.store import adopted, contexts_02
 from passband.store.adoption import Adoption
 from passband.store.networks import StoredNetworks
+from passband.store.results import StoredResults
 from passband.store.waves import StoredWaves
 
 
@@ -72,7 +75,11 @@ def test_a_finished_study_lacks_nothing_and_keeps_all_that_0_2_made(results):
     assert of_0_2.content(results.folder / earlier.KEPT) == before
     assert lacking(results) == (0, 0)
     for job in training_jobs.jobs_of(results.study):
-        assert StoredNetworks(results, job).whole()
+        networks = StoredNetworks(results, job).whole()
+        tested = StoredResults.of_job(results, job, networks).whole()
+        old = records.parts(results.folder / earlier.KEPT / job.path(layout.RECORD))
+        for id, record in tested.items():
+            np.testing.assert_array_equal(record.counts, old[id].counts)
     for file in (*found.waves, *found.networks):
         kept = results.folder / earlier.KEPT / file.path.relative_to(results.folder)
         assert file.target.samefile(kept)
@@ -111,8 +118,8 @@ def test_a_study_that_grew_or_shrank_takes_over_what_it_still_has(smallest):
     results = changed(smallest, grid=grid)
     found = Adoption(results)
     assert str(found) == (
-        "4 file(s) of exit waves and 4 network(s); 4 network(s) are of training conditions that "
-        "the study does not have now"
+        "4 file(s) of exit waves and 4 network(s), 4 of them with results; 4 network(s) are of "
+        "training conditions that the study does not have now"
     )
     found.take()
     assert lacking(results) == (0, 4)
@@ -150,6 +157,46 @@ def test_damaged_networks_are_one_line_and_made_again(smallest):
     assert line.endswith("it is left out, and made again")
     found.take()
     assert lacking(smallest) == (0, 2)
+
+
+def missing_results(results: Results) -> list[set[str]]:
+    """Return under which test conditions jobs would test some network of the study, by job."""
+    found = []
+    for job in training_jobs.jobs_of(results.study):
+        stored = StoredResults.of_job(results, job, StoredNetworks(results, job).whole())
+        pairs = [pair for of_id in stored.find().values() for pair in of_id.missing_pairs]
+        found.append({test for _, test in pairs})
+    return found
+
+
+def test_damaged_results_are_one_line_and_made_again(smallest):
+    first, *_ = sorted((smallest.folder / "cache/records").rglob("*.zip"))
+    damage(first)
+    lines = []
+    Adoption(smallest, lines.append).take()
+    (line,) = lines
+    assert "/records/" in line
+    assert line.endswith("it is left out, and made again")
+    assert lacking(smallest) == (0, 0)
+    assert [len(tests) for tests in missing_results(smallest)] == [4, 0, 0, 0]
+
+
+def test_networks_are_tested_only_under_new_test_conditions(smallest):
+    grid = {"defocus_nm": [5, 20], "cs_um": [1.2], "aperture_mrad": [16]}
+    results = changed(smallest, test_grid=grid | {"dose_e_per_A2": [200, 500]})
+    Adoption(results).take()
+    for tests in missing_results(results):
+        assert {Condition.parse(id).dose_e_per_A2 for id in tests} == {500}
+
+
+def test_results_on_an_unknown_kind_of_device_are_made_again(smallest, monkeypatch):
+    of = contexts_02.of_results
+    monkeypatch.setattr(contexts_02, "of_results", lambda *given: of(*given[:3], "GPU", given[4]))
+    found = Adoption(smallest)
+    assert found.records == []
+    found.take()
+    assert lacking(smallest) == (0, 0)
+    assert all(len(tests) == 4 for tests in missing_results(smallest))
 
 
 def test_a_copy_whose_second_names_are_files_of_their_own_needs_one_of_both(smallest):
@@ -224,8 +271,12 @@ def test_what_is_made_between_two_calls_keeps_its_place_beside_the_old(smallest)
 
 
 def test_files_are_copied_where_there_are_no_hard_links(smallest, monkeypatch):
-    def refused(*_, **__):
-        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+    link = os.link
+
+    def refused(source, target, **options):
+        if Path(source).suffix in (".zip", ".safetensors"):
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+        link(source, target, **options)  # Zarr's own
 
     monkeypatch.setattr(os, "link", refused)
     found = Adoption(smallest)

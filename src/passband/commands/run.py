@@ -53,8 +53,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--adopt",
         action="store_true",
-        help="first take over the exit waves and networks of a study that Passband 0.2 has made, "
-        "and move all of its results to results/<study>/0.2",
+        help="first take over exit waves, networks and their results of a study that Passband 0.2 "
+        "has made, and move all that it made to results/<study>/0.2",
     )
     command.add_argument(
         "--no-explorer", action="store_true", help="do not make the explorer, which is made last"

@@ -1,4 +1,4 @@
-"""Takes over what Passband 0.2 has made in a study's folder of results: exit waves and networks.
+"""Takes over what took long to make of what Passband 0.2 has made in a study's folder of results.
 
 A file of 0.2 is taken over if it is undamaged and depends on the same values as what this version
 would make, see :mod:`passband.store.contexts_02`: it is linked into the store, where
@@ -12,18 +12,19 @@ Nothing is moved before the store is complete, and until the last move the folde
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import xarray as xr
 
 from passband.results import Results, earlier, layout
 from passband.storage import UnreachableError, atomic, datasets, lease
 from passband.storage.integrity import DamagedError, StoreError
 from passband.storage.weights import load_parts
-from passband.store import adopted, contexts_02, files
+from passband.store import adopted, adopted_results, contexts_02, files
 from passband.store.recipe import Recipes
 from passband.store.waves import StoredWaves
 from passband.wave_sets import folder_of, wave_set_of
@@ -44,14 +45,15 @@ class Adopted:
     Attributes:
         path: The file.
         target: Its path in the store.
-        digests: The digest of the recipe for each digest of 0.2 that the file has.
-        number: How many networks it has; 0 for exit waves.
+        number: How many networks it has, or has results of.
+        digests: The digest of the recipe for each digest of 0.2 that the file has. None for
+            records, which are written anew.
     """
 
     path: Path
     target: Path
-    digests: Mapping[str, str]
-    number: int = 0
+    number: int
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 class Adoption:
@@ -63,7 +65,7 @@ class Adoption:
         tick: Is called before a file is read.
 
     Attributes:
-        waves, networks: The files.
+        waves, networks, records: The files.
         left: The numbers of networks and of files of exit waves that stay, by the reason in words.
     """
 
@@ -83,6 +85,8 @@ class Adoption:
         # A file that was taken over before is in the store too.
         self.waves = [*{file.target: file for file in self._find_waves()}.values()]
         self.networks = list(self._find_networks())
+        self._files = {file.target: file.path for file in self.networks}
+        self.records = list(self._find_records())
 
     @property
     def lacks_waves(self) -> bool:
@@ -91,7 +95,10 @@ class Adoption:
 
     def __str__(self) -> str:
         number = sum(file.number for file in self.networks)
+        tested = sum(record.number for record in self.records)
         said = f"{len(self.waves):,} file(s) of exit waves and {number:,} network(s)"
+        if tested:
+            said += f", {tested:,} of them with results"
         return "; ".join([said, *(f"{number:,} {why}" for why, number in self.left.items())])
 
     def take(self) -> None:
@@ -114,6 +121,9 @@ class Adoption:
             for file in found:
                 known |= file.digests
             adopted.write(self._store, known)
+            for record in self.records:
+                if not record.target.exists():
+                    adopted_results.write(self._results_in(record.path), record.target)
             if self._is_new:
                 earlier.put_away(folder)
 
@@ -140,7 +150,7 @@ class Adoption:
                         digest = waves.attrs.get(files.DIGEST)
                         if digest == context:
                             digests = {context: stored.recipe.digest}
-                            yield Adopted(path, stored.file(held), digests)
+                            yield Adopted(path, stored.file(held), 0, digests)
                         elif digest != stored.recipe.digest:
                             self.left[_OTHER_WAVES] += 1
                             continue
@@ -187,7 +197,7 @@ class Adoption:
                             number += len(replicas)
                     if digests:
                         target = self._store / folder / path.parent.name / path.name
-                        yield Adopted(path, target, digests, number)
+                        yield Adopted(path, target, number, digests)
 
     def _why_not(self, of: tuple[str, str, str], context: str, replicas: list[int]) -> str:
         """Return why networks with a digest of 0.2 cannot be used, or "" if they can."""
@@ -198,6 +208,26 @@ class Adoption:
             return _NO_WAVES
         same = context in contexts_02.of_networks(self._study, *of, replicas, splits)
         return "" if same else _OTHER
+
+    # ── Results of networks ──────────────────────────────────────────────────────────────────────
+
+    def _find_records(self) -> Iterator[Adopted]:
+        """Yield the records of 0.2 with valid results of networks that are taken over."""
+        for specimen in self._study.trained_specimens:
+            for architecture in self._study.training.architectures:
+                folder = f"records/{specimen}/{architecture}"
+                for path, found in self._read(folder, ".zarr.zip", self._results_in):
+                    if number := sum(record.sizes["replica"] for record in found.values()):
+                        target = self._store / folder / path.parent.name / path.name
+                        yield Adopted(path, target, number)
+
+    def _results_in(self, path: Path) -> dict[str, xr.Dataset]:
+        """Return the valid results in a record of 0.2, by training condition."""
+        networks = path.name.replace(".zarr.zip", ".safetensors")
+        target = self._store.joinpath(layout.NETWORKS, *path.parts[-4:-1], networks)
+        if target not in self._files:
+            return {}
+        return adopted_results.read(self._results, path, self._files[target], self._digest)
 
     # ── Files ────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,4 +1,4 @@
-"""The digests by which Passband 0.2 recognised exit waves and networks, as 0.2 computed them.
+"""The digests by which Passband 0.2 recognised what it had made, as 0.2 computed them.
 
 A file of 0.2 has the digest of everything that it depends on in its attribute `context`. So if the
 study's values give the same digest, a job of this version would make the same file. Nothing here
@@ -17,12 +17,15 @@ from passband.config import Study
 from passband.config.base import Block
 from passband.mixtures import extremes
 from passband.seeds import digest, seed
+from passband.storage.weights import WeightsMetadata
 from passband.wave_sets import WaveSet
 
 #: The words of 0.2 with the numbers of its stages, whose results are those of this version. When a
 #: number of these two is raised, no file of 0.2 is valid any more, since none has that number.
 _SIMULATE, _TRAIN = f"simulate {STAGES['simulate']}", f"train {STAGES['train']}"
 _TURNED = ", structures turned"
+#: The number of this stage was raised for variables that are left out now. Counts are the same.
+_EVALUATE = "evaluate 3"
 
 #: The keys that 0.2 always included, with their defaults. It included any other key only with
 #: another value than the default.
@@ -165,6 +168,21 @@ def of_networks(
     version = _TRAIN + _TURNED * turned
     for training in _for_training(study):
         yield digest(version, microscope, training, cell, seeds, list(splits))
+
+
+def of_results(
+    study: Study, metadata: WeightsMetadata, networks: str, device: str, structures: str | None
+) -> str:
+    """Return the context of results on the test structures of a specimen.
+
+    Args:
+        networks: The fingerprint of all networks of a training condition that the record has.
+        device: The kind of device that tested them.
+        structures: The digest of the test structures, from :func:`of_structures`.
+    """
+    names = "architecture", "normalisation", "precision"
+    training = {name: getattr(metadata, name) for name in names}
+    return digest([_EVALUATE, _for_images(study), training, device], networks, structures)
 
 
 def _for_waves(study: Study, under: WaveSet) -> dict[str, Any]:
