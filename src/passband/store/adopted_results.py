@@ -16,7 +16,7 @@ from passband.storage import json_text, records
 from passband.storage.partial_record import PartialRecord
 from passband.storage.records import CELL, DEVICES
 from passband.storage.weights import Part, fingerprint, load_parts
-from passband.store import contexts_02, files
+from passband.store import contexts_02
 from passband.store.results import ResultRecipes, StoredResults
 from passband.wave_sets import wave_set_of
 
@@ -58,16 +58,15 @@ def read(
             made_on = record.assign_attrs({DEVICES: json.dumps([device])})
             chosen.take(made_on, np.broadcast_to(valid, [record.sizes[name] for name in CELL]))
             stored = StoredResults(recipes, {id: part}, {id: tests}, path)
-            attrs = {**record.attrs, files.RECIPE: recipes.text}
-            found[id] = stored.finished(id, chosen)
-            found[id].attrs = attrs | found[id].attrs
+            finished = stored.finished(id, chosen)
+            found[id] = finished.assign_attrs({**record.attrs, **finished.attrs})
     return found
 
 
 def write(found: Mapping[str, xr.Dataset], target: Path) -> None:
     """Write records from :func:`read` to a file of the store, with their provenance from 0.2."""
     first = next(iter(found.values()))
-    attrs = {name: first.attrs[name] for name in (*_KEPT, files.RECIPE) if name in first.attrs}
+    attrs = {name: first.attrs[name] for name in _KEPT if name in first.attrs}
     records.write(found, target, attrs)
 
 
