@@ -1,9 +1,11 @@
-"""Make finished.tar.xz: results of the smallest study, with the records of Snakemake.
+"""Make finished_03.tar.xz: results of the smallest study, with the records of Snakemake.
 
 Run `python tests/data/finished.py` at a clean commit. Later versions of Passband find nothing to do
 in these results until the number of a stage in `passband.STAGES` is raised. The archive is then
 made again. `python tests/data/finished.py --update` makes only the results of this stage and of the
 stages after it again; all other results stay those of an earlier version. See `tests/workflow`.
+
+finished.tar.xz and grouped.tar.xz are those of Passband 0.2, which are only read.
 """
 
 import base64
@@ -27,11 +29,11 @@ def main() -> None:
     """Run the smallest study and write the archive of its results."""
     place = Workplace(FOLDER)
     if "--update" in sys.argv:
-        unpack("finished", FOLDER)
+        unpack("finished_03", FOLDER)
     # One format of figures, and a low resolution, for the file's size.
     study = place.study(figures={"formats": ["png"], "dpi": 30})
     place.run(study=study)
-    pack("finished", FOLDER, "smallest")
+    pack("finished_03", FOLDER, "smallest")
 
 
 def unpack(name: str, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Make grouped.tar.xz: a finished study that has what the smallest study lacks.
+"""Make grouped_03.tar.xz: a finished study that has what the smallest study lacks.
 
 Several conditions in a job, a mixture, two further axes (one of them needs other exit waves), and
 results of `passband evaluate`. Run `python tests/data/grouped.py` as `tests/data/finished.py`.
@@ -67,13 +67,13 @@ def main() -> None:
     """Run the study and `passband evaluate`, and write the archive of its results."""
     place = Workplace(FOLDER)
     if "--update" in sys.argv:
-        unpack("grouped", FOLDER)
+        unpack("grouped_03", FOLDER)
     (FOLDER / "study.yaml").write_text(yaml.safe_dump(study(), sort_keys=False))
     place.run(study="study.yaml")
     options = [f"--{name}={value}" for name, value in FURTHER.items()]
     command = [sys.executable, "-m", "passband.cli", "evaluate", "study.yaml", *options]
     subprocess.run(command, cwd=FOLDER, check=True)
-    pack("grouped", FOLDER, "grouped")
+    pack("grouped_03", FOLDER, "grouped")
 
 
 if __name__ == "__main__":
