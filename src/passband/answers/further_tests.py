@@ -22,6 +22,7 @@ from passband.results.training_jobs import TrainingCell
 from passband.scores import OUTCOMES, dice
 from passband.storage import lease, records, weights
 from passband.storage.partial_record import PartialRecord
+from passband.store import further_02
 from passband.store.results import ResultRecipes, further
 
 
@@ -125,10 +126,18 @@ def read_extra(
         raise ValueError(f"{min(unknown)}: must be counts or dice")
     identities = cache(weights.identities)  # a job's file has the networks of many conditions
     recipes = ResultRecipes(results, results.study.test_waves)
+    has_before = results.has(further_02.FOLDER)
 
     def found(cell: TrainingCell) -> PartialRecord:
         path = results.weights(cell.job)
-        return further(results, cell, lambda: identities(path).get(cell.condition, {}), recipes)
+        before = further_02.stored(results, cell) if has_before else ()
+        return further(
+            results,
+            cell,
+            lambda: identities(path).get(cell.condition, {}),
+            recipes,
+            before=before,
+        )
 
     with ThreadPoolExecutor(4) as pool:
         every = zip(cells, pool.map(found, cells), strict=True)
