@@ -19,7 +19,7 @@ from passband.learning import backend, devices, networks
 from passband.learning.narrow import known
 
 NARROW = "compact-w4-d2"
-FINISHED = Path(__file__).parents[1] / "data/finished.tar.xz"
+FINISHED = Path(__file__).parents[1] / "data/finished_03.tar.xz"
 
 
 def test_compiled_functions_compute_narrow_compact_networks_on_a_cpu_in_float32():

@@ -9,7 +9,7 @@ from workplace import Workplace
 
 from passband import cli
 
-FINISHED = Path(__file__).parents[1] / "data/finished.tar.xz"
+FINISHED = Path(__file__).parents[1] / "data/finished_03.tar.xz"
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,7 @@ def test_a_study_copied_with_its_times_has_nothing_to_do(finished, tmp_path, com
 def test_results_of_an_earlier_version_stay_valid(tmp_path):
     """After the number of a stage is raised, the results in tests/data must be made again."""
     place = Workplace(tmp_path)
-    subprocess.run(["tar", "xf", ROOT / "tests/data/finished.tar.xz"], cwd=tmp_path, check=True)
+    subprocess.run(["tar", "xf", ROOT / "tests/data/finished_03.tar.xz"], cwd=tmp_path, check=True)
     changed = {"figures": {"formats": ["png"], "dpi": 30}, "training": {"epochs": 3}}
     assert place.jobs(study=place.study("changed.yaml", **changed))["train"] == 4
     assert place.jobs(study="study.yaml", explorer=True) == {"report": 1, "explorer": 1}

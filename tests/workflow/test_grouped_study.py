@@ -1,4 +1,4 @@
-"""The finished study in tests/data/grouped.tar.xz stays valid, whatever is asked of it.
+"""The finished study in tests/data/grouped_03.tar.xz stays valid, whatever is asked of it.
 
 An earlier version made it, on one kind of processor. It has groups of conditions, a mixture, an
 axis that acts behind the exit wave, an axis that needs other exit waves, and results of
@@ -28,7 +28,7 @@ from passband.network_id import NetworkId
 from passband.results import Results, training_jobs, wave_layout
 from passband.results.stores import load_table
 
-ARCHIVE = Path(__file__).parents[1] / "data/grouped.tar.xz"
+ARCHIVE = Path(__file__).parents[1] / "data/grouped_03.tar.xz"
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("restored_threads")]
 
