@@ -1,12 +1,15 @@
 """Keys that an earlier version had: dropped at their defaults, and refused with other values."""
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
+from bare_stores import write_bare
 
 from passband import cli
 from passband.config import (
+    SOURCE,
     ConfigError,
     Study,
     load,
@@ -17,6 +20,8 @@ from passband.config import (
 )
 from passband.config.base import blocks_of
 from passband.config.removed_keys import Removed
+from passband.jobs.job import Job
+from passband.results import Results, layout, locate, published
 
 ROOT = Path(__file__).parents[2]
 SMALLEST = yaml.safe_load((ROOT / "tests" / "data" / "smallest.yaml").read_text())
@@ -187,3 +192,15 @@ def test_the_command_line_prints_the_remark_and_refuses_a_change(tmp_path, monke
     assert cli.main(["check", "mine.yaml", "--set", "training.warm_up=3"]) != 0
     err = capsys.readouterr().err
     assert "mine.yaml with --set: training.warm_up = 3: this key was removed" in err
+
+
+def test_stores_published_folders_and_jobs_have_stored_configurations(tmp_path, monkeypatch):
+    content, expected = given(training={"warm_up": 3}), validate(SMALLEST)
+    write_bare(tmp_path / layout.TABLE, configuration=json.dumps(content))
+    assert locate.recorded(tmp_path) == expected
+    (tmp_path / published.WEIGHTS).touch()
+    (tmp_path / published.STUDY).write_text(yaml.safe_dump(content))
+    monkeypatch.setattr(published, "check", lambda folder: None)
+    assert Results(None, tmp_path).study == expected
+    job = Job("train", content | {SOURCE: "mine.yaml"}, tmp_path / "train.log")
+    assert job.study == expected
