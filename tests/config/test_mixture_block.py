@@ -90,19 +90,6 @@ def test_a_matrix_is_predicted_for_enough_conditions_beside_mixtures():
     assert not figure_list.is_predicted(made, lacking)
 
 
-def test_structures_are_turned_if_a_lens_of_the_mixture_is_not_round():
-    round_one, other = study(
-        {"name": "a", "ranges": RANGES},
-        {"name": "b", "ranges": RANGES | {"astigmatism_nm": [0.0, 5.0]}},
-    ).mixtures
-    made = study({"name": "a", "ranges": RANGES}, {"name": "b", "points": [POINT]})
-    assert training_jobs.train_version(made, made.train_ids, "train 1") == "train 1"
-    made = study({"name": "b", "ranges": RANGES | {"astigmatism_nm": [0.0, 5.0]}})
-    version = training_jobs.train_version(made, [made.mixtures[0].id], "train 1")
-    assert version == "train 1, structures turned"
-    assert round_one.id != other.id
-
-
 @pytest.mark.parametrize("given", [weighted(0.7, 0.3), {"points": [POINT]}, {"ranges": RANGES}])
 def test_the_configuration_of_a_mixture_makes_it_again(given):
     (mixture,) = study({"name": "again"} | given).mixtures

@@ -94,14 +94,6 @@ def test_sets_are_found_by_the_path_of_a_file():
             WaveSet.parse(id)
 
 
-def test_the_param_of_another_set_has_the_studys_own_specimen():
-    study = validate({"grid": {"roughness": [0, 0.2]}})
-    own = study.specimens["gold"].params()
-    assert wave_layout.specimen_params(study, "gold", "") == own
-    found = wave_layout.specimen_params(study, "gold", "rg0.200/")
-    assert found == {**own, "roughness": 0.2, "own": own, "own_pixel_A": 0.3}
-
-
 @pytest.mark.parametrize(
     "grid", [{"roughness": [0, 0.1]}, {"roughness": [0.1, 0.2]}, {"energy_kev": [100, 200]}]
 )

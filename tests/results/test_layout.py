@@ -112,22 +112,6 @@ def test_a_job_of_several_conditions_names_its_files_after_the_group():
     assert by_condition == {**dict.fromkeys(ids[:3], files[0]), ids[3]: files[1]}
 
 
-def test_a_group_has_the_version_of_each_of_its_conditions():
-    grid = {"astigmatism_nm": [0, 5]}
-    study = changed(study={"conditions_per_job": 2}, grid=grid)
-    round_lens, other = (condition.id for condition in study.train_conditions[:2])
-    versions = [
-        training_jobs.train_version(study, ids, "train 5")
-        for ids in ([round_lens], [other], [round_lens, other], [other, other])
-    ]
-    turned = "train 5, structures turned"
-    assert versions == ["train 5", turned, ["train 5", turned], turned]
-    assert (
-        training_jobs.train_version(changed(grid=grid, training={"augment": False}), [other], "1")
-        == "1"
-    )
-
-
 def test_patterns_match_groups_of_conditions_of_several_products():
     products = [
         {"defocus_nm": [x], "cs_um": [1.2], "aperture_mrad": [16], "dose_e_per_A2": [200, 1000]}
@@ -146,8 +130,8 @@ def test_the_last_shard_has_the_rest_of_the_structures():
     study = changed(study={"structures_per_shard": 5})
     files = wave_layout.shards(study, "gold", "train")
     assert files == [f"waves/gold/train/0000{k}.zarr.zip" for k in range(3)]
-    assert wave_layout.structures_of_shard(study, "train", "00000") == [0, 5]
-    assert wave_layout.structures_of_shard(study, "train", "00002") == [10, 12]
+    assert wave_layout.structures_of_shard(study, "train", "00000") == range(0, 5)
+    assert wave_layout.structures_of_shard(study, "train", "00002") == range(10, 12)
 
 
 def test_patterns_match_the_conditions_of_the_grid_alone():

@@ -35,9 +35,9 @@ def test_the_shards_of_a_split_have_each_structure_once(size, split):
     made = study(size)
     files = wave_layout.shards(made, "gold", split)
     names = [path.split("/")[-1].removesuffix(".zarr.zip") for path in files]
-    pairs = [wave_layout.structures_of_shard(made, split, name) for name in names]
-    assert [k for first, end in pairs for k in range(first, end)] == list(range(NUMBERS[split]))
-    assert all(0 < end - first <= size for first, end in pairs)
+    shards = [wave_layout.structures_of_shard(made, split, name) for name in names]
+    assert [k for shard in shards for k in shard] == list(range(NUMBERS[split]))
+    assert all(0 < len(shard) <= size for shard in shards)
 
 
 def test_the_sets_of_conditions_are_in_their_order_and_once():
@@ -79,11 +79,15 @@ def test_a_specimen_that_no_network_is_trained_on_has_only_test_structures():
     )
 
 
-def test_the_params_of_another_set_have_the_studys_own_values_too():
+def test_another_set_has_its_own_specimen_and_microscope_and_the_studys_own_particles():
     made = study(grid={"roughness": [0, 0.2], "pixel_size_A": [0.3, 0.35]})
-    own = made.specimens["gold"].params()
-    assert wave_layout.specimen_params(made, "gold", "") == own
-    both = {"own": own, "own_pixel_A": 0.3}
-    found = wave_layout.specimen_params(made, "gold", "rg0.200/")
-    assert found == {**own, "roughness": 0.2, **both}
-    assert wave_layout.specimen_params(made, "gold", "px0.3500/") == {**own, **both}
+    own = made.specimens["gold"]
+    assert wave_layout.simulated(made, "gold", "") == (own, made.microscope, None)
+    specimen, microscope, drawn = wave_layout.simulated(made, "gold", "rg0.200")
+    assert specimen == own.replaced("roughness", 0.2)
+    assert microscope == made.microscope
+    assert drawn == (own, made.microscope.sampling)
+    specimen, microscope, drawn = wave_layout.simulated(made, "gold", "px0.3500")
+    assert specimen == own
+    assert microscope.pixel_size_A == 0.35
+    assert drawn[1].pixel_A == 0.3
