@@ -40,6 +40,9 @@ _BEFORE, _NOW, _NONE = "before: ", " now: ", "<nothing exclusive>"
 
 #: The number of a stage among the values, such as ``figures 3``.
 _STAGE = re.compile(r"[a-z_]+ \d+")
+#: The name of a batch of replicas, and which structures a file has, see the rule `simulate`.
+_BATCH = re.compile(r"r\d+-\d+")
+_STRUCTURES = re.compile(r"structures (\d+) to \d+")
 #: What a user calls the files whose paths begin in this way, in the workflow's order.
 _KINDS = {
     "waves": "exit waves are",
@@ -170,7 +173,7 @@ def _missing(job: Job, file: str) -> tuple[str, str]:
 
 def _changes(text: str) -> list[str]:
     """Return which values of a job's params have changed, each with its value before and now."""
-    before, now = _values(text)
+    before, now = ([_by_keys(value) for value in values] for values in _values(text))
     found: dict[str, None] = {}
     blocks = [value for value in now if isinstance(value, dict)]
     for value in [value for value in before if isinstance(value, dict)]:
@@ -187,12 +190,33 @@ def _changes(text: str) -> list[str]:
     return list(found) or ["what it depends on has changed"]
 
 
+def _by_keys(value: Any) -> Any:
+    """Return a value with the keys that it follows from, if it has other names: batches."""
+    if not isinstance(value, dict) or not all(_BATCH.fullmatch(name) for name in value):
+        return value
+    sizes = [len(replicas) for replicas in value.values()]
+    return {"study.replicas": sum(sizes), "study.replicas_per_job": max(sizes, default=0)}
+
+
 def _differences(before: Mapping, now: Mapping) -> Iterator[str]:
     for name in dict.fromkeys([*before, *now]):
         if name not in before or name not in now or before[name] != now[name]:
             sides = [_short(side[name]) if name in side else "none" for side in (before, now)]
             others = ", others" * (sides[0] == sides[1])
-            yield f"{name} = {' → '.join(sides)}{others}"
+            yield f"{_key(name, sides)} = {' → '.join(sides)}{others}"
+
+
+def _key(name: str, sides: Sequence[str]) -> str:
+    """Return the key that a difference follows from.
+
+    Another first structure in a file follows from their number in a file, and another last one from
+    this or from the number of all structures.
+    """
+    found = [_STRUCTURES.fullmatch(side) for side in sides]
+    if not all(found):
+        return name
+    first = {structures[1] for structures in found if structures}
+    return "study.structures_per_shard" + f" or {name}" * (len(first) == 1)
 
 
 def _values(text: str) -> tuple[list[Any], list[Any]]:
