@@ -18,9 +18,10 @@ def test_an_axis_with_only_the_studys_own_value_changes_nothing():
     study, same = Study(), validate({"grid": {"astigmatism_nm": [0], "focal_spread_nm": [3]}})
     assert same.train_conditions == study.train_conditions
     assert same.axes == study.axes
-    assert same.condition_params("train", "test") == {
-        "train": study.grid.axes(),
-        "test": study.grid.axes(),
+    assert same.condition_settings("train", "test") == {
+        f"{axis} of {name} conditions": values
+        for name in ("training", "test")
+        for axis, values in study.grid.axes().items()
     }
 
 
@@ -33,8 +34,8 @@ def test_a_second_value_keeps_the_conditions_and_adds_as_many():
 
 def test_params_of_tests_stay_if_only_training_has_the_axis():
     study = validate(TWO | {"test_grid": {"astigmatism_nm": [0]}})
-    assert study.condition_params("test") == {"test": Study().test_axes}
-    assert study.condition_params("train")["own"] == {"astigmatism_nm": 0}
+    assert study.condition_settings("test") == Study().condition_settings("test")
+    assert study.condition_settings("train")["own astigmatism_nm"] == 0
 
 
 def test_only_tests_may_have_the_axis():

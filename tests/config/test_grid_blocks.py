@@ -72,14 +72,14 @@ def test_further_axes_of_points_have_the_study_s_own_value_where_they_are_missin
     plain, astigmatic = study.train_conditions
     assert plain.id == Condition(**POINT).id
     assert astigmatic.value("astigmatism_nm") == 5
-    assert study.condition_params("train")["own"] == {"astigmatism_nm": 0}
+    assert study.condition_settings("train")["own astigmatism_nm"] == 0
 
 
 def test_a_list_with_one_product_is_the_product():
     """So the list changes no params of rules, and no results are made again."""
     block = {"cs_um": [1.2], "aperture_mrad": [10.0]}
     one, listed = validate({"grid": block}), validate({"grid": [block]})
-    assert one.condition_params("train", "test") == listed.condition_params("train", "test")
+    assert one.condition_settings("train", "test") == listed.condition_settings("train", "test")
     assert one.digest == listed.digest
 
 

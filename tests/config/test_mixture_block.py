@@ -64,10 +64,9 @@ def test_mixtures_change_nothing_for_the_other_jobs():
     groups = training_jobs.groups_of(without)
     id = with_mixture.mixtures[0].id
     assert training_jobs.groups_of(with_mixture) == groups | {id: (id,)}
-    for sides in (("train", "test"), ("test",)):
-        assert with_mixture.condition_params(*sides) == without.condition_params(*sides)
-    assert without.mixture_params() == {}
-    assert with_mixture.mixture_params() == {"mixtures": [id]}
+    before = without.condition_settings("train", "test")
+    assert with_mixture.condition_settings("train", "test") == before | {"mixtures": [id]}
+    assert with_mixture.condition_settings("test") == without.condition_settings("test")
     pattern = wildcard_patterns.of_study(with_mixture)["condition"]
     assert all(re.fullmatch(pattern, group) for group in training_jobs.groups_of(with_mixture))
     jobs = [count(each).jobs["train"] for each in (without, with_mixture)]

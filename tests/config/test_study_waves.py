@@ -47,7 +47,7 @@ def test_the_studys_own_value_needs_nothing_new(name):
     assert same.train_conditions == Study().train_conditions
     assert same.train_waves == same.test_waves == [""]
     assert counts.count(same).jobs == counts.count(Study()).jobs
-    assert same.condition_params("train", "test") == Study().condition_params("train", "test")
+    assert same.condition_settings("train", "test") == Study().condition_settings("train", "test")
 
 
 @pytest.mark.parametrize("name", OTHER)

@@ -116,8 +116,6 @@ def test_ranges_are_those_of_the_data(values, ends):
     assert style.rounded_range(np.array(values)) == ends
 
 
-def test_a_rule_without_the_width_draws_a_page_wide():
-    assert style.width_cm({"dpi": 1}) == style.PAGE_CM == 17
-    assert style.width_cm({"width_cm": 8.5}) == 8.5
+def test_a_figure_of_a_page_is_not_narrow():
     assert style.is_narrow(8.5)
     assert not style.is_narrow(17)

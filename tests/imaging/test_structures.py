@@ -2,19 +2,18 @@
 
 import shutil
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from synthetic import CPU, SEED, discs
 
-from passband.config import Microscope
+from passband.config import Microscope, Study
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import noise_seeds
 from passband.imaging.splits import Split
-from passband.imaging.structures import Structures, weighting_structures
+from passband.imaging.structures import Structures
 from passband.learning import evaluation, networks
 from passband.storage import StoreError, datasets
 from passband.storage.integrity import DamagedError
@@ -93,22 +92,9 @@ def test_seeds_are_those_of_earlier_versions():
     assert noise_seeds(train, [4], condition, 3, 2) == [1297988249454360025]
 
 
-def test_a_job_names_structures_by_its_params(files, microscope):
-    params = SimpleNamespace(seed=SEED, microscope=microscope.imaging_params())
-    found = Structures.of_params(params, "gold", "val", files)
-    assert found == named(found.microscope, files)
-
-
-def test_a_job_knows_the_split_of_a_spectrums_files_from_their_folders(microscope):
-    train = tuple(f"r/waves/gold/train/0000{n}.zarr.zip" for n in (0, 1))
-    test = ("r/waves/gold/en0200.00/test/00000.zarr.zip",)
-    params = SimpleNamespace(
-        seed=SEED, microscope=microscope.transfer_params(), waves={"gold": [*train, *test]}
-    )
-    found = weighting_structures(params)["gold"]
-    assert [each.names for each in found] == [(SEED, "gold", "train"), (SEED, "gold", "test")]
-    assert [each.files for each in found] == [train, test]
-    assert [list(each.sets) for each in found] == [[""], ["en0200.00"]]
+def test_structures_of_a_study_have_its_seed_and_microscope(files, microscope):
+    study = Study().replaced("microscope", microscope).replaced("study.seed", SEED)
+    assert Structures.of_study(study, "gold", "val", files) == named(microscope, files)
 
 
 # Files of one set

@@ -25,7 +25,6 @@ from passband.storage import datasets
 ROOT = Path(__file__).parents[2]
 STUDY = load(ROOT / "tests" / "data" / "smallest.yaml")
 CONFIG = STUDY.model_dump(mode="json")
-MICROSCOPE = STUDY.microscope.model_dump()
 JOB = next(training_jobs.jobs_of(STUDY))
 CELL = {name: JOB.wildcards[name] for name in ("specimen", "architecture", "condition")}
 
@@ -204,19 +203,10 @@ def test_the_table_has_the_records_that_the_layout_names(results, tmp_path):
     def run():
         return scripts.run(
             "aggregate",
-            tmp_path / "logs/aggregate.log",
+            results / "logs/aggregate.log",
             input=records,
             output=[str(output)],
             config=CONFIG,
-            params={
-                "record": str(results / layout.RECORD),
-                "specimens": ["gold"],
-                "architectures": STUDY.training.architectures,
-                "train": STUDY.grid.axes(),
-                "test": STUDY.test_axes,
-                "batches": {"r000-001": [0, 1]},
-                "allow_incomplete": False,
-            },
         )
 
     assert f" aggregate: 4 of 4 records in {output} in " in run()
@@ -249,20 +239,12 @@ def test_distances_of_a_specimens_networks(results, tmp_path):
     output = tmp_path / "part.zarr.zip"
     line = scripts.run(
         "distances_part",
-        tmp_path / "logs/distances.log",
+        results / "logs/distances.log",
         input={"weights": study_networks},
         output=[str(output)],
         wildcards={"specimen": "gold", "architecture": JOB.architecture, "part": "00000"},
         config=CONFIG,
-        params={
-            "version": "distances 0",
-            "seed": STUDY.study.seed,
-            "microscope": MICROSCOPE,
-            "train": STUDY.grid.axes(),
-            "test": [JOB.condition],
-            "network": str(results / shown_networks.first_network(STUDY)),
-            "waves": {"gold": waves(results, "test")},
-        },
+        params={"test": {"test conditions": [JOB.condition]}},
     )
     assert f": 4 pairs of 4 structures in {output} in " in line
     made = datasets.read(output, datasets.DISTANCES)
@@ -289,9 +271,8 @@ def test_the_figure_of_examples_shows_the_networks_worst_conditions(
             "waves": waves(results, "test"),
         },
         output=[str(output)],
-        config=CONFIG,
-        params={"seed": STUDY.study.seed, "microscope": MICROSCOPE, "structures": 2, "dpi": 40}
-        | width,
+        config=CONFIG | {"figures": CONFIG["figures"] | {"dpi": 40} | width},
+        params={"settings": {"condition": JOB.condition}},
     )
     assert f" figure_examples: {output} in " in line
     assert output.stat().st_size > 5000
@@ -309,17 +290,9 @@ def test_information_has_the_signal_of_the_exit_waves(results, tmp_path, monkeyp
     output = tmp_path / "information.zarr"
     line = scripts.run(
         "information",
-        tmp_path / "logs/information.log",
+        results / "logs/information.log",
         output=[str(output)],
         config=CONFIG,
-        params={
-            "seed": STUDY.study.seed,
-            "microscope": MICROSCOPE,
-            "train": STUDY.grid.axes(),
-            "test": STUDY.test_axes,
-            "bands": STUDY.information.bands_per_A,
-            "waves": {"gold": waves(results, "train")},
-        },
     )
     assert f" information: 4 × 4 pairs in {output} in " in line
     made = datasets.read(output, datasets.INFORMATION)

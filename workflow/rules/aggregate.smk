@@ -15,17 +15,18 @@ rule aggregate:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        **GROUPED,
-        **STUDY.condition_params("train", "test"),
-        **STUDY.mixture_params(),
-        **STUDY.evaluation.identity(only=("test_own",)),
         version=STAGES["aggregate"],
-        record=lambda wildcards: RECORD,
-        # The test specimens are no param of this rule: if they change, the records are made again.
-        specimens=TRAINED,
-        architectures=STUDY.training.architectures,
-        batches=BATCHES,
-        allow_incomplete=STUDY.study.allow_incomplete,
+        # The test specimens are not among these: if they change, the records are made again.
+        settings=STUDY.condition_settings("train", "test")
+        | {"trained specimens": TRAINED}
+        | RECIPES.settings(
+            "study.replicas",
+            "study.replicas_per_job",
+            "study.conditions_per_job",
+            "study.allow_incomplete",
+            "training.architectures",
+            "evaluation.test_own",
+        ),
     script:
         "../scripts/aggregate.py"
 
@@ -49,7 +50,8 @@ rule ood:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         version=STAGES["ood"],
-        intervals=STUDY.evaluation.bootstrap > 0,
-        confidence=STUDY.evaluation.confidence,
+        settings=RECIPES.settings("evaluation.confidence")
+        # Only whether there are intervals matters here.
+        | {"evaluation.bootstrap": "above 0" if STUDY.evaluation.bootstrap else 0},
     script:
         "../scripts/ood.py"

@@ -63,12 +63,7 @@ LOGS = {made_by: f"{RESULTS}/{layout.log(name)}" for made_by, name in NAMES}
 BENCHMARKS = {made_by: f"{RESULTS}/{layout.benchmark(name)}" for made_by, name in NAMES}
 RECORD = f"{RESULTS}/{layout.RECORD}"
 BATCHES = batches(STUDY.study.replicas, STUDY.study.replicas_per_job)
-# With several training conditions in a job, rules have further params. With one condition, the
-# params are those of studies that were finished before such jobs existed.
 GROUPS = training_jobs.groups_of(STUDY)
-GROUPED = {}
-if STUDY.study.conditions_per_job > 1:
-    GROUPED = {"groups": {group: list(ids) for group, ids in GROUPS.items()}}
 TRAINED = list(STUDY.trained_specimens)
 # What exit waves, networks and results depend on, as params of the rules that make them.
 RECIPES = Recipes(STUDY)

@@ -2,11 +2,6 @@
 # has as many test conditions as can have their images in memory.
 #
 # The images of training conditions show test structures too.
-COMPARED_WAVES = test_shards(STUDY.train_waves)
-COMPARED = STUDY.condition_params("train", "test")
-COMPARED["test"] = lambda wildcards: PARTS[wildcards.part]
-
-
 rule distances_part:
     input:
         weights=lambda wildcards: below_results(
@@ -15,7 +10,7 @@ rule distances_part:
                 shown_networks.compared_networks(STUDY, *wildcards[:2], PARTS[wildcards.part]),
             )
         ),
-        waves=flat(COMPARED_WAVES),
+        waves=flat(test_shards(STUDY.train_waves)),
     output:
         f"{RESULTS}/{layout.DISTANCES_PART}",
     log:
@@ -32,14 +27,12 @@ rule distances_part:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
-        **GROUPED,
-        # The study's own values are those of the axes of both sides.
-        **COMPARED,
         version=STAGES["distances"],
-        seed=STUDY.study.seed,
-        microscope=STUDY.microscope.imaging_params(),
-        network=lambda wildcards: f"{RESULTS}/{shown_networks.first_network(STUDY)}",
-        waves=COMPARED_WAVES,
+        settings=STUDY.condition_settings("train")
+        | RECIPES.settings(
+            "study.seed", "study.conditions_per_job", microscope=STUDY.microscope.imaging_params()
+        ),
+        test=lambda wildcards: {"test conditions": PARTS[wildcards.part]},
     script:
         "../scripts/distances_part.py"
 

@@ -42,9 +42,9 @@ rule evaluate:
         mem_mb=lambda wildcards, attempt: EVALUATE_MB[wildcards.architecture] * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        **STUDY.condition_params("test"),
-        settings=RECIPES.testing.params,
+        settings=STUDY.condition_settings("test")
+        | RECIPES.settings("evaluation.test_own")
+        | RECIPES.testing.params,
         recipes=lambda wildcards: result_recipes(evaluated_waves(wildcards)),
-        test_own={"evaluation.test_own": STUDY.evaluation.test_own},
     script:
         "../scripts/evaluate.py"

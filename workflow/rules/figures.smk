@@ -12,12 +12,12 @@ rule figure_ctf:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 15 * attempt,
     params:
-        **STUDY.figures.identity(only=("width_cm",)),
-        **STUDY.condition_params("train"),
         version=STAGES["figures"],
-        microscope=STUDY.microscope.lens_params(),
-        spacings=STUDY.spacings,
-        dpi=STUDY.figures.dpi,
+        settings=RECIPES.settings(
+            "figures.dpi", "figures.width_cm", microscope=STUDY.microscope.lens_params()
+        )
+        | STUDY.condition_settings("train")
+        | {"lattice spacings": STUDY.spacings},
     script:
         "../scripts/figure_ctf.py"
 
@@ -38,9 +38,8 @@ rule figure_matrix:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 15 * attempt,
     params:
-        **STUDY.figures.identity(only=("width_cm",)),
         version=STAGES["figures"],
-        dpi=STUDY.figures.dpi,
+        settings=RECIPES.settings("figures.dpi", "figures.width_cm"),
     script:
         "../scripts/figure_table.py"
 
@@ -100,13 +99,16 @@ rule figure_examples:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 15 * attempt,
     params:
-        **STUDY.figures.identity(only=("width_cm",)),
-        **(GROUPED and EXAMPLE and GROUPED | {"condition": EXAMPLE.condition} or {}),
         version=STAGES["figures"],
-        seed=STUDY.study.seed,
-        microscope=STUDY.microscope.imaging_params(),
-        structures=STUDY.figures.examples,
-        dpi=STUDY.figures.dpi,
+        settings=RECIPES.settings(
+            "study.seed",
+            "study.conditions_per_job",
+            "figures.examples",
+            "figures.dpi",
+            "figures.width_cm",
+            microscope=STUDY.microscope.imaging_params(),
+        )
+        | {"condition": EXAMPLE and EXAMPLE.condition},
     script:
         "../scripts/figure_examples.py"
 

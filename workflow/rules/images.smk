@@ -30,8 +30,7 @@ rule images:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         version=lambda wildcards: STAGES["train" if wildcards.whose else "evaluate"],
-        seed=STUDY.study.seed,
-        microscope=STUDY.microscope.imaging_params(),
+        settings=RECIPES.settings("study.seed", microscope=STUDY.microscope.imaging_params()),
     script:
         "../scripts/images.py"
 
@@ -62,12 +61,12 @@ rule gallery_sheet:
         runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         version=STAGES["figures"],
-        seed=STUDY.study.seed,
         recipe=lambda wildcards: RECIPES.waves(
             wildcards.specimen, "test", *wave_layout.waves_of([MIDDLE])
-        ).digest,
-        microscope=STUDY.microscope.imaging_params(),
-        condition=MIDDLE,
-        dpi=STUDY.figures.dpi,
+        ).params,
+        settings=RECIPES.settings(
+            "study.seed", "figures.dpi", microscope=STUDY.microscope.imaging_params()
+        )
+        | {"condition": MIDDLE},
     script:
         "../scripts/gallery.py"

@@ -1,13 +1,13 @@
 from passband.analysis import information
 
-WEIGHTED_BY = {
-    specimen: below_results(wave_layout.spectrum_shards(STUDY, specimen)) for specimen in TRAINED
-}
-
 
 rule information:
     input:
-        flat(WEIGHTED_BY),
+        [
+            file
+            for specimen in TRAINED
+            for file in below_results(wave_layout.spectrum_shards(STUDY, specimen))
+        ],
     output:
         directory(f"{RESULTS}/{layout.INFORMATION}"),
     log:
@@ -21,14 +21,14 @@ rule information:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        **STUDY.condition_params("train", "test"),
-        **STUDY.mixture_params(),
         version=STAGES["information"],
-        seed=STUDY.study.seed,
-        microscope=STUDY.microscope.transfer_params(),
-        bands=STUDY.information.bands_per_A,
-        # If a new metric is registered, this param changes and the rule runs again.
-        metrics=information.names(),
-        waves=WEIGHTED_BY,
+        settings=STUDY.condition_settings("train", "test")
+        | RECIPES.settings(
+            "study.seed",
+            "information.bands_per_A",
+            microscope=STUDY.microscope.transfer_params(),
+        )
+        # If a new metric is registered, this rule runs again.
+        | {"metrics": information.names()},
     script:
         "../scripts/information.py"

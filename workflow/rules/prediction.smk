@@ -18,14 +18,15 @@ rule prediction:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        **STUDY.condition_params("train", "test"),
         version=STAGES["prediction"],
-        seed=STUDY.study.seed,
-        # The profiles of the conditions, see the rule `information`.
-        microscope=STUDY.microscope.transfer_params(),
-        specimens=TRAINED,
-        waves=WEIGHTED_BY,
-        bootstrap=STUDY.evaluation.bootstrap,
-        confidence=STUDY.evaluation.confidence,
+        settings=STUDY.condition_settings("train", "test")
+        | {"trained specimens": TRAINED}
+        | RECIPES.settings(
+            "study.seed",
+            "evaluation.bootstrap",
+            "evaluation.confidence",
+            # The profiles of the conditions, see the rule `information`.
+            microscope=STUDY.microscope.transfer_params(),
+        ),
     script:
         "../scripts/prediction.py"

@@ -29,6 +29,5 @@ rule train:
             RECIPES.networks(wildcards.specimen, wildcards.architecture, id).digest
             for id in GROUPS[wildcards.condition]
         ],
-        replicas=lambda wildcards: BATCHES[wildcards.batch],
     script:
         "../scripts/train.py"

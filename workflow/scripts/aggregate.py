@@ -1,7 +1,6 @@
 """Gather all records of a study into its table."""
 
 from passband.analysis import table
-from passband.grid import Axes
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.mixtures import attributes
@@ -10,29 +9,24 @@ from passband.storage import datasets
 
 
 def main(snakemake):
-    params, output = snakemake.params, snakemake.output[0]
+    output = snakemake.output[0]
     with jobs.job("aggregate", snakemake.log[0], snakemake.threads, snakemake.config) as job:
-        attrs = reuse.attributes(job, snakemake, datasets.TABLE) | attributes(job.study.mixtures)
-        axes = Axes(params.get("own", {}))
-        train = [condition.id for condition in axes.conditions(params.train)]
-        train += params.get("mixtures", [])
-        # In studies with one training condition in a job, the group has the condition's id.
-        groups = params.get("groups", {id: [id] for id in train})
-        found = training_jobs.jobs(params.specimens, params.architectures, groups, params.batches)
+        study = job.study
+        attrs = reuse.attributes(job, snakemake, datasets.TABLE) | attributes(study.mixtures)
         cells = [
-            table.Cell(of.specimen, of.architecture, id, of.replicas, of.path(params.record))
-            for of in found
+            table.Cell(of.specimen, of.architecture, id, of.replicas, str(job.results.record(of)))
+            for of in training_jobs.jobs_of(study)
             for id in of.conditions
         ]
         table.aggregate(
             cells,
-            axes.conditions(params.test),
-            list(job.study.specimens),
+            study.test_conditions,
+            list(study.specimens),
             output,
             attrs,
-            params.allow_incomplete,
+            study.study.allow_incomplete,
             snakemake.threads,
-            test_own=params.get("test_own", False),
+            test_own=study.evaluation.test_own,
         )
         job.result = f"{len(snakemake.input)} of {len({c.path for c in cells})} records in {output}"
 

@@ -1,14 +1,12 @@
 """Measure the distances between one specimen's networks and a part of the test conditions."""
 
-from passband import PassbandError, config
+from passband import PassbandError
 from passband.analysis import distances
-from passband.grid import Axes
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.structures import tested_structures
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.learning import devices, networks
-from passband.results import training_jobs
+from passband.results import shown_networks, training_jobs
 from passband.storage import datasets
 
 
@@ -19,24 +17,25 @@ def main(snakemake):
         if not snakemake.input.weights:
             raise PassbandError("study.allow_incomplete = true: no network is trained yet")
         attrs = reuse.attributes(job, snakemake, datasets.DISTANCES)
-        device, microscope = devices.device(), config.Microscope(**params.microscope)
+        study, device = job.study, devices.device()
         _, metadata = networks.load(snakemake.input.weights[0])
-        acquisition = Acquisition.from_microscope(microscope, metadata.normalisation, device)
-        stored = tested_structures(params).items()
-        structures = {name: each.load(device).first(distances.STRUCTURES) for name, each in stored}
+        acquisition = Acquisition.from_microscope(study.microscope, metadata.normalisation, device)
+        sets = dict.fromkeys([*study.tested_waves, *study.train_waves])
+        tested = {name: job.results.structures(name, "test", sets) for name in study.specimens}
+        structures = {n: t.load(device).first(distances.STRUCTURES) for n, t in tested.items()}
         finished, architecture = set(snakemake.input.weights), wildcards.architecture
-        group_of = training_jobs.group_by_condition(params.get("groups", {}))
+        group_of = training_jobs.group_by_condition(training_jobs.groups_of(study))
+        of_first = str(job.results.folder / shown_networks.first_network(study))
 
         def load(specimen, condition):
             cell = {"specimen": specimen, "architecture": architecture}
-            group = group_of.get(condition.id, condition.id)
-            path = params.network.format_map(cell | {"condition": group})
+            path = of_first.format_map(cell | {"condition": group_of[condition.id]})
             if path not in finished:
                 return None
             return networks.load_first(path, cell | {"condition": condition.id})[0]
 
-        train, test = map(Axes(params.get("own", {})).conditions, (params.train, params.test))
-        grid = train, test, acquisition, structures, metadata.precision
+        test = study.axes.conditions(params.test["test conditions"])
+        grid = study.train_conditions, test, acquisition, structures, metadata.precision
         measured = distances.distances(load, wildcards.specimen, *grid, job.progress)
         attrs |= {"specimen": wildcards.specimen, "architecture": architecture}
         datasets.write(measured, snakemake.output[0], datasets.DISTANCES, attrs)

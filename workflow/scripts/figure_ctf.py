@@ -2,20 +2,17 @@
 
 from passband import config
 from passband.figures import ctf, style
-from passband.grid import Axes
 from passband.jobs import job as jobs
 
 
 def main(snakemake):
-    params = snakemake.params
     with jobs.job("figure_ctf", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+        study = job.study
+        lens = config.Microscope(**study.microscope.lens_params())
         figure = ctf.ctf_curves(
-            Axes(params.get("own", {})).conditions(params.train),
-            config.Microscope(**params.microscope),
-            params.spacings,
-            style.width_cm(params),
+            study.train_conditions, lens, study.spacings, study.figures.width_cm
         )
-        style.save(figure, snakemake.output, params.dpi)
+        style.save(figure, snakemake.output, study.figures.dpi)
         job.result = snakemake.output[0]
 
 

@@ -14,32 +14,33 @@ from passband.storage import datasets
 
 
 def main(snakemake):
-    params, input = snakemake.params, snakemake.input
+    input = snakemake.input
     with jobs.job("figure_examples", snakemake.log[0], snakemake.threads, snakemake.config) as job:
-        # If jobs have several training conditions, the file's condition is a param.
-        one, there = params.get("condition"), {}
-        network, found = networks.load_first(input.weights[0], one and {"condition": one})
+        drawn = job.study.figures
+        condition = snakemake.params.settings["condition"]
+        network, found = networks.load_first(input.weights[0], {"condition": condition})
         specimen = found.specimen
         device = devices.device()
-        structures = Structures.of_params(params, specimen, "test", input.waves)
+        structures = Structures.of_study(job.study, specimen, "test", input.waves)
         microscope = structures.microscope
         acquired = Acquisition.from_microscope(microscope, found.normalisation, device)
-        loaded = structures.load(device).first(params.structures)
+        loaded = structures.load(device).first(drawn.examples)
         name = MatrixName(specimen, found.architecture, specimen)
         every = matrices(metrics=datasets.read(input.ood, datasets.OOD))
         matrix = next(each for each in every if each.name == name)
         shown = figures.shown_conditions(matrix, found.condition)
         seen = evaluation.examples(network, acquired, loaded, shown, found.precision)
-        files = training_jobs.files_by_condition(input.there, params.get("groups", {}))
+        files = training_jobs.files_by_condition(input.there, training_jobs.groups_of(job.study))
+        there = {}
         for id in files.keys() & {condition.id for condition in shown[1:]}:
             of, _ = networks.load_first(files[id], {"condition": id})
             its = evaluation.examples(of, acquired, loaded, [Condition.parse(id)], found.precision)
             there[id] = its[1][id], its[2][id]
         masks = {one.id: loaded.under(one).masks[:, 0].cpu().numpy() for one in shown}
         pixels = {one.id: microscope.under(one).pixel_size_A for one in shown}
-        given = *seen[:2], masks, seen[2], found.condition, pixels, there, style.width_cm(params)
+        given = *seen[:2], masks, seen[2], found.condition, pixels, there, drawn.width_cm
         labels = {condition.id: style.condition_label(condition) for condition in shown}
-        style.save(figures.examples(*given, labels), snakemake.output, params.dpi)
+        style.save(figures.examples(*given, labels), snakemake.output, drawn.dpi)
         job.result = snakemake.output[0]
 
 

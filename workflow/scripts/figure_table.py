@@ -17,7 +17,6 @@ FIGURES = {
 
 
 def main(snakemake):
-    params = snakemake.params
     with jobs.job(snakemake.rule, snakemake.log[0], snakemake.threads, snakemake.config) as job:
         draw = FIGURES[snakemake.rule.removeprefix("figure_")]
         kinds = {
@@ -31,8 +30,8 @@ def main(snakemake):
             data["ood"] = matrices(metrics=data["ood"])
         if "prediction" in data:
             data["prediction"] = predicted_matrices(data["prediction"])
-        figure = draw(*data.values(), style.width_cm(params))
-        style.save(figure, snakemake.output, params.dpi)
+        figure = draw(*data.values(), job.study.figures.width_cm)
+        style.save(figure, snakemake.output, job.study.figures.dpi)
         job.result = snakemake.output[0]
 
 

@@ -1,7 +1,6 @@
 """Draw a contact sheet of a specimen: potential, exit wave, image and masks of its structures."""
 
 from passband.figures import gallery, style
-from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Structures
 from passband.jobs import job as jobs
@@ -13,21 +12,21 @@ STRUCTURES = 5
 
 
 def main(snakemake):
-    params, wildcards = snakemake.params, snakemake.wildcards
-    name = " ".join(["gallery", *wildcards])
+    name = " ".join(["gallery", *snakemake.wildcards])
     with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as job:
+        study = job.study
+        named = snakemake.wildcards.specimen
         device = devices.device()
-        condition = Condition.parse(params.condition)
-        files = [snakemake.input.waves]
-        structures = Structures.of_params(params, wildcards.specimen, "test", files)
+        condition = study.middle_condition
+        structures = Structures.of_study(study, named, "test", [snakemake.input.waves])
         microscope = structures.microscope.under(condition)
-        normalisation = job.study.training.normalisation  # this has no effect on counts
+        normalisation = study.training.normalisation  # this has no effect on counts
         camera = Acquisition.from_microscope(microscope, normalisation, device)
         split = structures.load(device, instances=True).under(condition).first(STRUCTURES)
-        waves = wave_layout.waves_of([params.condition])[0]
-        specimen, _, own = wave_layout.simulated(job.study, wildcards.specimen, waves)
+        waves = wave_layout.waves_of([condition.id])[0]
+        specimen, _, own = wave_layout.simulated(study, named, waves)
         figure = gallery.sheet(camera, split, specimen, condition, job.progress, own)
-        style.save(figure, snakemake.output, params.dpi)
+        style.save(figure, snakemake.output, study.figures.dpi)
         job.result = f"{len(split)} structures in {snakemake.output[0]}"
 
 

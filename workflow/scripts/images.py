@@ -13,13 +13,13 @@ from passband.storage import datasets
 
 
 def main(snakemake):
-    params, wildcards = snakemake.params, snakemake.wildcards
+    wildcards = snakemake.wildcards
     name = " ".join(["images", *filter(None, wildcards)])
     with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as job:
         attrs = reuse.attributes(job, snakemake, datasets.IMAGES)
         device = devices.device()
         of = wildcards.specimen, wildcards.split
-        structures = Structures.of_params(params, *of, snakemake.input)
+        structures = Structures.of_study(job.study, *of, snakemake.input)
         normalisation = job.study.training.normalisation  # this has no effect on counts
         camera = Acquisition.from_microscope(structures.microscope, normalisation, device)
         condition = Condition.parse(wildcards.condition)

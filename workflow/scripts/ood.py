@@ -8,16 +8,15 @@ from passband.storage import datasets
 
 
 def main(snakemake):
-    params = snakemake.params
-
     # The numerical libraries have one thread each, since the metrics use their own threads.
     with jobs.job("ood", snakemake.log[0], 1, snakemake.config) as job:
+        tested = job.study.evaluation
         attrs = reuse.attributes(job, snakemake, datasets.OOD)
         with datasets.open_checked(snakemake.input.table, datasets.TABLE) as table:
             metrics = ood.metrics(
                 matrices(table),
                 datasets.read(snakemake.input.information, datasets.INFORMATION),
-                params.confidence if params.intervals else None,
+                tested.confidence if tested.bootstrap else None,
                 job.progress,
                 snakemake.threads,
             )

@@ -2,8 +2,6 @@
 
 from passband import config
 from passband.analysis.profiles import profiles_of_specimens
-from passband.grid import Axes
-from passband.imaging.structures import weighting_structures
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.matrices.of_study import matrices
@@ -14,24 +12,24 @@ from passband.storage import datasets
 
 
 def main(snakemake):
-    params, files = snakemake.params, snakemake.input
     with jobs.job("prediction", snakemake.log[0], snakemake.threads, snakemake.config) as job:
         attrs = reuse.attributes(job, snakemake, datasets.PREDICTION)
-        axes = Axes(params.get("own", {}))
+        study = job.study
+        specimens = list(study.trained_specimens)
         profiles = profiles_of_specimens(
-            params.specimens,
-            [c for side in (params.train, params.test) for c in axes.conditions(side)],
-            config.Microscope(**params.microscope),
-            weighting_structures(params),
-            params.seed,
+            specimens,
+            [*study.train_conditions, *study.test_conditions],
+            config.Microscope(**study.microscope.transfer_params()),
+            {name: job.results.spectrum_structures(name) for name in specimens},
+            study.study.seed,
         )
-        with datasets.open_checked(files.table, datasets.TABLE) as table:
+        with datasets.open_checked(snakemake.input.table, datasets.TABLE) as table:
             result = assess(
                 matrices(table),
                 profiles,
-                draws=params.bootstrap,
-                confidence=params.confidence,
-                seed=params.seed,
+                draws=study.evaluation.bootstrap,
+                confidence=study.evaluation.confidence,
+                seed=study.study.seed,
                 progress=job.progress,
             )
         datasets.write(result, snakemake.output[0], datasets.PREDICTION, attrs)

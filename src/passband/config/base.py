@@ -15,10 +15,8 @@ How to add a key
    ``Training.params``. All these methods except ``Microscope.exit_wave_params`` include a new key
    automatically.
 3. The rules in workflow/rules/ list single keys of the blocks `evaluation`, `information`
-   and `figures`. For a new key in one of these blocks, such as `information`, add
-   ``**STUDY.information.identity(only=("key",))`` to the params of the rule. The expression is
-   empty while the key has its default. It is necessary because Snakemake runs a rule again if the
-   rule has a new param.
+   and `figures`. For a new key in one of these blocks, such as `information`, add the path
+   ``information.key`` to ``RECIPES.settings`` in the params of the rule.
 4. Add the key with its default to config.yaml. Set the key in a study of studies/, such as
    studies/everything.yaml, and run ``make docs``.
 """

@@ -242,38 +242,36 @@ class Study(Block):
         """Return the training condition or the mixture with an id of :attr:`train_ids`."""
         return of_id(self.mixtures, id) if is_mixture(id) else self.axes.parse(id)
 
-    def mixture_params(self) -> dict[str, list[str]]:
-        """Return the param of a Snakemake rule with the ids of the mixtures; none without any."""
-        ids = [mixture.id for mixture in self.mixtures]
-        return {"mixtures": ids} if ids else {}
-
     @cached_property
     def test_conditions(self) -> list[Condition]:
         """The test conditions, sorted."""
         return self.axes.conditions(self.test_products)
 
-    def condition_params(self, *sides: str) -> dict[str, dict | list[str]]:
-        """Return the params of a Snakemake rule from which a script makes conditions.
+    def condition_settings(self, *sides: str) -> dict[str, Any]:
+        """Return what the conditions of "train" and "test" follow from, for the param of a rule.
 
-        The param of a product is the values of its axes. Axes that have only the study's own value
-        are left out, since they change no result. If no further axis remains, there is no param
-        `own`: a study with only the main axes has the same params as before further axes existed.
-        If the conditions are no product, the param is their ids.
-        `sides` are "train" and "test".
+        These are the values of the axes of a product, and otherwise the ids of the conditions. Axes
+        that have only the study's own value are left out, since they change no result. The own
+        values of the others are there too, and with "train" the ids of the mixtures.
         """
-        own, params, axes = self.axes.own, {}, set()
+        own = self.axes.own
+        found: dict[str, Any] = {}
+        axes: set[str] = set()
         for side in sides:
+            name = {"train": "training conditions", "test": "test conditions"}[side]
             products = getattr(self, f"{side}_products")
             if len(products) == 1:
                 (given,) = products
-                params[side] = {axis: v for axis, v in given.items() if v != [own.get(axis)]}
-                axes |= params[side].keys()
+                values = {axis: v for axis, v in given.items() if v != [own.get(axis)]}
+                found |= {f"{axis} of {name}": v for axis, v in values.items()}
+                axes |= values.keys()
             else:
-                found = self.axes.conditions(products)
-                params[side] = [condition.id for condition in found]
-                axes |= {name for condition in found for name, _ in condition.further}
-        kept = {axis: x for axis, x in own.items() if axis in axes}
-        return params | ({"own": kept} if kept else {})
+                conditions = self.axes.conditions(products)
+                found[name] = [condition.id for condition in conditions]
+                axes |= {name for condition in conditions for name, _ in condition.further}
+        if "train" in sides and self.mixtures:
+            found["mixtures"] = [mixture.id for mixture in self.mixtures]
+        return found | {f"own {axis}": x for axis, x in own.items() if axis in axes}
 
     @property
     def train_number(self) -> int:

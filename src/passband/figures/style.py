@@ -1,6 +1,6 @@
 """The style of all figures: what a colour means, sizes, theme and labels. Also saves figures."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
@@ -176,11 +176,6 @@ def name_rows(ax: plt.Axes, metrics: Iterable) -> None:
     ax.tick_params(axis="y", length=0)
     ax.axvline(0, color="0.7", lw=0.8, zorder=0)
     ax.grid(axis="y", color="0.93")
-
-
-def width_cm(params: Mapping[str, Any]) -> float:
-    """Return the width of a figure from a rule's params, which lack it at its default [cm]."""
-    return params.get("width_cm", PAGE_CM)
 
 
 def is_narrow(width_cm: float) -> bool:

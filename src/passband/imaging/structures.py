@@ -5,11 +5,11 @@ Only :meth:`Structures.load` imports torch, which takes seconds.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from passband.config import Microscope
+from passband.config import Microscope, Study
 from passband.storage import datasets
 from passband.wave_sets import WaveSet, by_set
 
@@ -41,11 +41,11 @@ class Structures:
     files: tuple[str, ...] = ()
 
     @classmethod
-    def of_params(
-        cls, params: Any, specimen: str, split: str, files: Iterable[str]
+    def of_study(
+        cls, study: Study, specimen: str, split: str, files: Iterable[str]
     ) -> "Structures":
-        """Return structures of a job, whose rule has the params `seed` and `microscope`."""
-        return cls(params.seed, specimen, split, Microscope(**params.microscope), tuple(files))
+        """Return structures of a study with these files of exit waves."""
+        return cls(study.study.seed, specimen, split, study.microscope, tuple(files))
 
     @property
     def names(self) -> tuple[int | str, ...]:
@@ -130,28 +130,3 @@ class Structures:
             "pixel_size_A": self.microscope.pixel_size_A,
             "energy_eV": self.microscope.energy_eV,
         }
-
-
-def tested_structures(params: Any) -> dict[str, Structures]:
-    """Return a job's test structures by specimen. The param `waves` has the files of each."""
-    return {
-        specimen: Structures.of_params(params, specimen, "test", files)
-        for specimen, files in params.waves.items()
-    }
-
-
-def weighting_structures(params: Any) -> dict[str, list[Structures]]:
-    """Return the structures of each specimen's spectrum in a job, from files in the param `waves`.
-
-    The name of a file's folder is the split of its structures.
-    """
-    found = {}
-    for specimen, files in params.waves.items():
-        by_split: dict[str, list[str]] = {}
-        for file in files:
-            by_split.setdefault(file.split("/")[-2], []).append(file)
-        found[specimen] = [
-            Structures.of_params(params, specimen, split, of_split)
-            for split, of_split in by_split.items()
-        ]
-    return found

@@ -259,9 +259,7 @@ class Results:
         if first is not None:
             shards = -(-first // self.study.study.structures_per_shard)
             files = [of_set[:shards] for of_set in files]
-        microscope = self.study.microscope
-        seed = self.study.study.seed
-        return Structures(seed, specimen, split, microscope, tuple(chain.from_iterable(files)))
+        return Structures.of_study(self.study, specimen, split, chain.from_iterable(files))
 
     def spectrum_structures(self, specimen: str) -> "list[Structures]":
         """Return the structures of a specimen's spectrum, by split; none if a file is missing."""

@@ -78,7 +78,9 @@ def structures_of_shard(study: Study, split: str, shard: str) -> range:
     return range(first, min(first + study.study.structures_per_shard, number))
 
 
-def shard_params(study: Study, split: str, shard: str) -> dict[str, str]:
-    """Return the param of a rule that says which structures are in a shard."""
-    structures = structures_of_shard(study, split, shard)
-    return {f"study.structures.{split}": f"structures {structures[0]} to {structures[-1]}"}
+def shard_params(study: Study, split: str, shard: str) -> dict[str, int]:
+    """Return the keys that say which structures are in a shard, as a param of a rule."""
+    size = study.study.structures_per_shard
+    is_full = len(structures_of_shard(study, split, shard)) == size
+    number = {} if is_full else {f"study.structures.{split}": getattr(study.study.structures, split)}
+    return {"study.structures_per_shard": size, **number}

@@ -20,6 +20,7 @@ from passband.runs.counts import GROWING
 from passband.runs.run import TARGETS
 from passband.runs.run_files import tail
 from passband.runs.study_jobs import Job
+from passband.store.recipe import differences
 from passband.words import number_of
 
 #: The parts of Snakemake's line (9.27), by how each begins. The files or values of a part follow.
@@ -40,9 +41,6 @@ _BEFORE, _NOW, _NONE = "before: ", " now: ", "<nothing exclusive>"
 
 #: The number of a stage among the values, such as ``figures 3``.
 _STAGE = re.compile(r"[a-z_]+ \d+")
-#: The name of a batch of replicas, and which structures a file has, see the rule `simulate`.
-_BATCH = re.compile(r"r\d+-\d+")
-_STRUCTURES = re.compile(r"structures (\d+) to \d+")
 #: What a user calls the files whose paths begin in this way, in the workflow's order.
 _KINDS = {
     "waves": "exit waves are",
@@ -62,8 +60,6 @@ _STAGES = (
     *("simulate", "train", "evaluate", "information", "aggregate", "ood", "distances"),
     *("prediction", "figures", "report", "explorer"),
 )
-#: A value of more characters is cut, and the values of a longer list are counted.
-_LONGEST = 60
 
 
 class Reasons:
@@ -89,8 +85,8 @@ class Reasons:
         for job, parts in self._jobs:
             words, file = self._words(job, parts)
             grouped[job.stage, words].append((job, file))
-        stages = dict.fromkeys([*_STAGES, *(stage for stage, _ in grouped)])
-        for stage, words in sorted(grouped, key=lambda each: list(stages).index(each[0])):
+        stages = [*_STAGES, *sorted({stage for stage, _ in grouped} - {*_STAGES})]
+        for stage, words in sorted(grouped, key=lambda each: (stages.index(each[0]), each[1])):
             jobs = grouped[stage, words]
             job, file = jobs[0]
             number = number_of(len(jobs), "job")
@@ -137,7 +133,7 @@ def _files(text: str) -> list[str]:
     return text.split(", ")
 
 
-def _last(files: Sequence[str]) -> tuple[str, list[str]]:
+def _last(files: Sequence[str]) -> tuple[str, Sequence[str]]:
     """Return what the files of the last kind are called, with a verb; and these files.
 
     The last alone is named: a table is made again since its records are, for whatever reason.
@@ -173,14 +169,14 @@ def _missing(job: Job, file: str) -> tuple[str, str]:
 
 def _changes(text: str) -> list[str]:
     """Return which values of a job's params have changed, each with its value before and now."""
-    before, now = ([_by_keys(value) for value in values] for values in _values(text))
+    before, now = _values(text)
     found: dict[str, None] = {}
     blocks = [value for value in now if isinstance(value, dict)]
     for value in [value for value in before if isinstance(value, dict)]:
         if of_same := [each for each in blocks if value.keys() & each.keys()]:
             other = max(of_same, key=lambda each: len(value.keys() & each.keys()))
             blocks.remove(other)
-            found |= dict.fromkeys(_differences(value, other))
+            found |= dict.fromkeys(differences(value, other))
     stages = [
         dict(value.split() for value in side if isinstance(value, str) and _STAGE.fullmatch(value))
         for side in (before, now)
@@ -190,42 +186,13 @@ def _changes(text: str) -> list[str]:
     return list(found) or ["what it depends on has changed"]
 
 
-def _by_keys(value: Any) -> Any:
-    """Return a value with the keys that it follows from, if it has other names: batches."""
-    if not isinstance(value, dict) or not all(_BATCH.fullmatch(name) for name in value):
-        return value
-    sizes = [len(replicas) for replicas in value.values()]
-    return {"study.replicas": sum(sizes), "study.replicas_per_job": max(sizes, default=0)}
-
-
-def _differences(before: Mapping, now: Mapping) -> Iterator[str]:
-    for name in dict.fromkeys([*before, *now]):
-        if name not in before or name not in now or before[name] != now[name]:
-            sides = [_short(side[name]) if name in side else "none" for side in (before, now)]
-            others = ", others" * (sides[0] == sides[1])
-            yield f"{_key(name, sides)} = {' → '.join(sides)}{others}"
-
-
-def _key(name: str, sides: Sequence[str]) -> str:
-    """Return the key that a difference follows from.
-
-    Another first structure in a file follows from their number in a file, and another last one from
-    this or from the number of all structures.
-    """
-    found = [_STRUCTURES.fullmatch(side) for side in sides]
-    if not all(found):
-        return name
-    first = {structures[1] for structures in found if structures}
-    return "study.structures_per_shard" + f" or {name}" * (len(first) == 1)
-
-
 def _values(text: str) -> tuple[list[Any], list[Any]]:
     """Return the values that only the earlier params have, and those that only the present have."""
     text = text.strip().removeprefix(_BEFORE)
     for found in re.finditer(re.escape(_NOW), text):  # a value may contain these words too
         try:
             return _literals(text[: found.start()]), _literals(text[found.end() :])
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
             continue
     return [], []
 
@@ -233,10 +200,3 @@ def _values(text: str) -> tuple[list[Any], list[Any]]:
 def _literals(text: str) -> list[Any]:
     """Return values that Python wrote with commas between them."""
     return [] if text == _NONE else list(ast.literal_eval(f"({text},)"))
-
-
-def _short(value: Any) -> str:
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    if len(text) <= _LONGEST:
-        return text
-    return number_of(len(value), "value") if isinstance(value, list) else f"{text[:57]}..."

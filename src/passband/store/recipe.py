@@ -20,6 +20,9 @@ from passband.words import number_of
 #: A value of more characters is cut, and the values of a longer list are counted.
 _LONGEST = 60
 
+#: How the name of a leaf begins that is the digest of a file's content.
+_CONTENT = "content of "
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -73,17 +76,28 @@ class Recipe:
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Yield the values that are not the same, such as ``training.epochs = 12 → 20``."""
     for name in dict.fromkeys([*before, *now]):
-        if name not in before or name not in now or before[name] != now[name]:
+        if name in before and name in now and before[name] == now[name]:
+            continue
+        if name.startswith(_CONTENT):  # the values are digests
+            yield f"the {name} has changed"
+        else:
             sides = [_short(side[name]) if name in side else "none" for side in (before, now)]
             others = ", others" * (sides[0] == sides[1])
             yield f"{name} = {' → '.join(sides)}{others}"
 
 
 def _short(value: Any) -> str:
-    text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = str(value).lower() if isinstance(value, bool) else str(_plain(value))
     if len(text) <= _LONGEST:
         return text
     return number_of(len(value), "value") if isinstance(value, list) else f"{text[:57]}..."
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with whole numbers as a user writes them: 5 and not 5.0."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 # ── The recipes of a study ───────────────────────────────────────────────────────────────────────
@@ -131,6 +145,22 @@ class Recipes:
             self._results[key] = Recipe("evaluate", {"test specimen": test_specimen}, inputs)
         return self._results[key]
 
+    def settings(self, *keys: str, **blocks: Mapping[str, Any]) -> dict[str, Any]:
+        """Return values of the study by the paths of their keys, as a param of a rule.
+
+        Args:
+            keys: Paths of single keys, such as ``figures.dpi``. One with ``since=`` is left out
+                while it has its default.
+            blocks: Those values of a block that matter, by its name.
+        """
+        found = {}
+        for path in keys:
+            block, name = path.split(".")
+            found |= _flat(block, getattr(self._study, block).identity(only=(name,)))
+        for block, values in blocks.items():
+            found |= _flat(block, values)
+        return found
+
     @cached_property
     def training(self) -> Recipe:
         """What all networks of the study depend on, apart from exit waves."""
@@ -167,7 +197,7 @@ def _of_waves(study: Study, specimen: str, split: str, waves: str) -> Recipe:
         **_flat(place, own.under(under).params()),
     }
     if own.content:
-        leaves[f"content of {place}.material"] = own.content
+        leaves[f"{_CONTENT}{place}.material"] = own.content
     if waves:  # structures keep the particles of the study's own specimen
         kept = {"microscope.pixel_size_A": study.microscope.pixel_size_A}
         kept |= _flat(place, own.params())
