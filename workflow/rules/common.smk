@@ -20,7 +20,6 @@ from passband.results import (
 from passband.runs import interrupt, locks
 from passband.config import SOURCE, validate, validate_stored
 from passband.config.base import UNQUOTED
-from passband.grid import batches
 from passband.store.recipe import Recipes
 
 console.prepare()
@@ -62,7 +61,6 @@ NAMES = layout.JOB_NAMES.items()
 LOGS = {made_by: f"{RESULTS}/{layout.log(name)}" for made_by, name in NAMES}
 BENCHMARKS = {made_by: f"{RESULTS}/{layout.benchmark(name)}" for made_by, name in NAMES}
 RECORD = f"{RESULTS}/{layout.RECORD}"
-BATCHES = batches(STUDY.study.replicas, STUDY.study.replicas_per_job)
 GROUPS = training_jobs.groups_of(STUDY)
 TRAINED = list(STUDY.trained_specimens)
 # What exit waves, networks and results depend on, as params of the rules that make them.

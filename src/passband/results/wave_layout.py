@@ -81,8 +81,7 @@ def structures_of_shard(study: Study, split: str, shard: str) -> range:
 def shard_params(study: Study, split: str, shard: str) -> dict[str, int]:
     """Return the keys that say which structures are in a shard, as a param of a rule."""
     size = study.study.structures_per_shard
-    is_full = len(structures_of_shard(study, split, shard)) == size
-    number = (
-        {} if is_full else {f"study.structures.{split}": getattr(study.study.structures, split)}
-    )
-    return {"study.structures_per_shard": size, **number}
+    found = {"study.structures_per_shard": size}
+    if len(structures_of_shard(study, split, shard)) < size:
+        found[f"study.structures.{split}"] = getattr(study.study.structures, split)
+    return found
