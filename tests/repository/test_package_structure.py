@@ -12,7 +12,7 @@ ROOMS = sorted(
 )
 #: Files of tests about several modules of their room.
 SEVERAL = {
-    "": {"public_names"},
+    "": {"made_by_02", "public_names"},
     "analysis": {"own"},
     "commands": {"mixtures"},
     "config": {"axes", "odd_studies", "stage_keys", "study_waves"},

@@ -9,6 +9,8 @@ from passband.storage import integrity
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/versions.md").read_text(encoding="utf-8")
+#: The stage of each kind of recipe that rules have as a param.
+RECIPES = {"waves(": "simulate", "training.params": "train", "testing.params": "evaluate"}
 ROWS = re.findall(r"^\| `(\w+)` \| (\d+) \| (.+) \|$", PAGE, re.M)
 
 
@@ -18,6 +20,8 @@ def made_by_stage() -> dict[str, set[str]]:
     for file in (ROOT / "workflow/rules").glob("*.smk"):
         for rule in re.split(r"^\s*rule ", file.read_text(encoding="utf-8"), flags=re.M)[1:]:
             stages = re.findall(r'"(\w+)"', "".join(re.findall(r"STAGES\[(.*?)\]", rule)))
+            # A recipe has the number of its stage.
+            stages = stages or [RECIPES[name] for name in RECIPES if f"RECIPES.{name}" in rule]
             output = re.search(r"^\s+output:\n(.*?)^\s+log:", rule, re.M | re.S)
             assert stages or not output or "layout.PREFLIGHT" in output[1], rule
             of_layout = r"layout\.([A-Z_]+)|\b(RECORD)\b|\b(figure)\("
