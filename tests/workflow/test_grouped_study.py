@@ -171,10 +171,10 @@ def test_further_results_are_found(place, capsys):
     assert found.test.values.tolist() == FURTHER
     assert found.train.values[-1] == MIXTURE
     assert not np.isnan(found.dice).any()
-    times = {path: path.stat().st_mtime_ns for path in (RESULTS / "extra").rglob("*.zip")}
+    times = {path: path.stat().st_mtime_ns for path in RESULTS.rglob("*.further.zarr.zip")}
     options = ["--defocus-nm=12", "--cs-um=1.2", "--aperture-mrad=16", "--dose-e-per-A2=400"]
     printed(capsys, "evaluate", "study.yaml", *options, "--energy-kev=200,300", "--processes=1")
-    after = {path: path.stat().st_mtime_ns for path in (RESULTS / "extra").rglob("*.zip")}
+    after = {path: path.stat().st_mtime_ns for path in RESULTS.rglob("*.further.zarr.zip")}
     assert after == times
     regrouped = load(changed(study={"conditions_per_job": 3}))
     for job in jobs_of(regrouped):

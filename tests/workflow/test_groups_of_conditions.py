@@ -3,7 +3,6 @@
 The workflow's scripts run without Snakemake, with the finished study in tests/data.
 """
 
-import json
 import shutil
 import subprocess
 import sys
@@ -17,11 +16,11 @@ from scripts import evaluate, train
 
 from passband.config import Study
 from passband.imaging.acquisition import Acquisition
+from passband.jobs import evaluation_job
 from passband.learning import training
 from passband.learning.deadline import StoppedError
-from passband.learning.replicas import TrainedReplicas
 from passband.results import layout, training_jobs, wave_layout
-from passband.storage import DamagedError, datasets, records
+from passband.storage import DamagedError, records
 from passband.storage.weights import fingerprint, load_parts
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +95,13 @@ def together(study: Study) -> tuple[Study, training_jobs.TrainingJob]:
     study = Study.model_validate(values)
     (job,) = training_jobs.jobs_of(study)
     return study, job
+
+
+def with_tests(study: Study, defocus_nm: list[float]) -> Study:
+    """The same study with other test conditions."""
+    values = study.model_dump()
+    values["test_grid"] = study.test_axes | {"defocus_nm": defocus_nm}
+    return Study.model_validate(values)
 
 
 def watched(monkeypatch, fails: dict) -> list[str]:
@@ -175,6 +181,7 @@ from pathlib import Path
 sys.path[:0] = [sys.argv[1], sys.argv[2]]
 import test_groups_of_conditions as tests
 from passband.config import Study
+from passband.jobs import evaluation_job
 from passband.learning import training
 results, real = Path(sys.argv[3]), training.train
 study = Study.model_validate(json.loads((results / "study.json").read_text()))
@@ -213,19 +220,14 @@ def test_a_new_test_condition_is_tested_in_all_networks_of_a_job(results, monkey
     assert sorted(formed) == sorted(IDS)
     formed.clear()
     before = counts(study, results)
-    test = study.test_axes | {"defocus_nm": [5.0, 10.0, 20.0]}
-    assert "8 network(s) on 6 conditions, 2 of them computed" in evaluate(
-        study, results, job, test=test
-    )
+    more = with_tests(study, [5.0, 10.0, 20.0])
+    assert "8 network(s) on 6 conditions, 2 of them computed" in evaluate(more, results, job)
     assert len(formed) == len({*formed} - {*IDS}) == 2
     after = records.parts(results / job.path(layout.RECORD))
     kept = [condition.id for condition in study.test_conditions]
     for (id, replica), values in before.items():
         same = after[id].counts.sel(replica=replica, test=kept).values
         np.testing.assert_array_equal(same, values)
-    assert {*json.loads(datasets.read(results / job.path(layout.RECORD), "record").contexts)} == {
-        *IDS
-    }
 
 
 def test_a_condition_that_fails_costs_the_tests_of_its_networks_only(results, monkeypatch):
@@ -234,19 +236,19 @@ def test_a_condition_that_fails_costs_the_tests_of_its_networks_only(results, mo
     (job,) = training_jobs.jobs_of(study)
     train(study, results, job)
     evaluate(study, results, job)
-    tested, real, fails = [], TrainedReplicas.evaluate, {IDS[2]}
+    seen, real, fails = [], evaluation_job.complete_record, {IDS[2]}
 
-    def run(self, *arguments):
-        tested.append(self.metadata.condition)
-        if self.metadata.condition in fails:
+    def run(study, part, *arguments):
+        seen.append(part.metadata.condition)
+        if part.metadata.condition in fails:
             raise RuntimeError("out of luck")
-        return real(self, *arguments)
+        real(study, part, *arguments)
 
-    monkeypatch.setattr(TrainedReplicas, "evaluate", run)
-    new = study.test_axes | {"defocus_nm": [5.0, 15.0, 20.0]}
+    monkeypatch.setattr(evaluation_job, "complete_record", run)
+    more = with_tests(study, [5.0, 15.0, 20.0])
     with pytest.raises(SystemExit):
-        evaluate(study, results, job, test=new)
-    assert tested == IDS
+        evaluate(more, results, job)
+    assert seen == IDS
     log = (results / "logs/evaluate.log").read_text()
     assert f"1 of 4 conditions failed, and the results of the others are kept; {IDS[2]}: " in log
     formed, form = [], Acquisition.counts
@@ -257,7 +259,7 @@ def test_a_condition_that_fails_costs_the_tests_of_its_networks_only(results, mo
 
     monkeypatch.setattr(Acquisition, "counts", counted)
     fails.clear()
-    line = evaluate(study, results, job, test=new)
+    line = evaluate(more, results, job)
     assert f"{len(formed)} of them computed" in line
     assert formed
 
@@ -269,8 +271,8 @@ def test_a_test_condition_that_comes_back_is_not_tested_again(results, condition
     train(study, results, job)
     assert ", made by an earlier job, in " in evaluate(study, results, job)
     before = records.parts(results / job.path(layout.RECORD))
-    fewer = study.test_axes | {"defocus_nm": study.test_axes["defocus_nm"][:1]}
-    assert ", made by an earlier job, in " in evaluate(study, results, job, test=fewer)
+    fewer = with_tests(study, study.test_axes["defocus_nm"][:1])
+    assert ", made by an earlier job, in " in evaluate(fewer, results, job)
     assert len(next(iter(records.parts(results / job.path(layout.RECORD)).values())).test) == 2
     assert ", made by an earlier job, in " in evaluate(study, results, job)
     after = records.parts(results / job.path(layout.RECORD))

@@ -20,7 +20,7 @@ from passband.learning import networks
 from passband.results import Results, layout, shown_networks, training_jobs
 from passband.results.stores import load_table
 from passband.specimens import exit_waves
-from passband.storage import datasets
+from passband.storage import datasets, records
 
 ROOT = Path(__file__).parents[2]
 STUDY = load(ROOT / "tests" / "data" / "smallest.yaml")
@@ -50,7 +50,7 @@ def train(results: Path, **changed: object) -> str:
 
 
 def evaluate(results: Path, log: Path, test: dict) -> str:
-    return scripts.evaluate(STUDY, results, JOB, log, version="evaluate 0", test=test)
+    return scripts.evaluate(validate(CONFIG | {"test_grid": test}), results, JOB, log)
 
 
 @pytest.mark.parametrize("name", scripts.NAMES)
@@ -179,32 +179,32 @@ def test_networks_are_trained_once(results):
 
 
 def test_only_new_test_conditions_are_evaluated(results, tmp_path):
-    log, axes = tmp_path / "logs/evaluate.log", STUDY.test_axes
+    log, axes = results / "logs/evaluate.log", STUDY.test_axes
     shutil.rmtree(results / "store", ignore_errors=True)
     path = results / JOB.path(layout.RECORD)
     assert "2 network(s) on 4 conditions, 4 of them computed, in " in evaluate(results, log, axes)
-    before = datasets.read(path, datasets.RECORD)
+    before = records.read(path)
     assert f"2 network(s) on all conditions in {path}, made by an earlier job, in " in evaluate(
         results, log, axes
     )
-    np.testing.assert_array_equal(datasets.read(path, datasets.RECORD).counts, before.counts)
+    np.testing.assert_array_equal(records.read(path).counts, before.counts)
     more = axes | {"defocus_nm": [5.0, 10.0, 20.0]}
     assert "2 network(s) on 6 conditions, 2 of them computed, in " in evaluate(results, log, more)
-    after = datasets.read(path, datasets.RECORD)
+    after = records.read(path)
     np.testing.assert_array_equal(after.counts.sel(test=before.test), before.counts)
     _, metadata = networks.load(results / JOB.path(layout.WEIGHTS))
     assert list(after.best_epoch.values) == [metadata.best[r].epoch for r in (0, 1)]
 
 
 def test_the_table_has_the_records_that_the_layout_names(results, tmp_path):
-    records = [str(results / job.path(layout.RECORD)) for job in training_jobs.jobs_of(STUDY)]
+    paths = [str(results / job.path(layout.RECORD)) for job in training_jobs.jobs_of(STUDY)]
     output = tmp_path / "table.zarr"
 
     def run():
         return scripts.run(
             "aggregate",
             results / "logs/aggregate.log",
-            input=records,
+            input=paths,
             output=[str(output)],
             config=CONFIG,
         )
