@@ -69,8 +69,9 @@ class ResultRecipes:
             for replica, before in zip(replicas, record.network.values.tolist(), strict=True)
         ]
         now = self.digests(record.test_specimen.values.tolist(), record.test.values.tolist())
-        unchanged = record.recipe.values == now
-        return np.logical_and.outer(same, unchanged | (now == "") if unknown else unchanged)
+        is_known = now != ""
+        unchanged = (record.recipe.values == now) & is_known
+        return np.logical_and.outer(same, unchanged | ~is_known if unknown else unchanged)
 
 
 @dataclass(frozen=True)
@@ -219,9 +220,9 @@ def further(
     """Return the results of a condition's networks under all conditions of `passband evaluate`.
 
     Args:
-        before: Records of Passband 0.2, which count if no others are there.
         networks: Returns the identity of each network by replica. It is called if there are files.
         read: Reads the records in a file; none to ignore the file.
+        before: Records of Passband 0.2, which count if no others are there.
     """
     own = results.further(cell)
     paths = [
