@@ -99,7 +99,8 @@ def test_inputs_are_made_for_the_first_time_or_again(tmp_path):
     [
         ("'figures 3'", "'figures 4'", "stage figures = 3 → 4"),
         ("{'stage train': 6, 'a': 1}", "{'stage train': 7, 'a': 1}", "stage train = 6 → 7"),
-        # What belongs together is found by the names, not by the order.
+        # What belongs together is found by the names, not by the order or the param.
+        ("{'a': 1},{'c': 5}", "{'b': 8},{'c': 5, 'a': 1}", "b = none → 8"),
         ("{'a': 1},{'b': 2}", "{'b': 3},{'a': 4}", "a = 1 → 4; b = 2 → 3"),
         ("{'a': 1}", "{'a': 1, 'b': True}", "b = none → true"),
         ("{'a': 'x now: y'},3", "{'a': 'x'}", "a = x now: y → x"),

@@ -170,13 +170,11 @@ def _missing(job: Job, file: str) -> tuple[str, str]:
 def _changes(text: str) -> list[str]:
     """Return which values of a job's params have changed, each with its value before and now."""
     before, now = _values(text)
-    found: dict[str, None] = {}
-    blocks = [value for value in now if isinstance(value, dict)]
-    for value in [value for value in before if isinstance(value, dict)]:
-        if of_same := [each for each in blocks if value.keys() & each.keys()]:
-            other = max(of_same, key=lambda each: len(value.keys() & each.keys()))
-            blocks.remove(other)
-            found |= dict.fromkeys(differences(value, other))
+    settings = [
+        {name: x for value in side if isinstance(value, dict) for name, x in value.items()}
+        for side in (before, now)
+    ]
+    found = dict.fromkeys(differences(*settings))
     stages = [
         dict(value.split() for value in side if isinstance(value, str) and _STAGE.fullmatch(value))
         for side in (before, now)
