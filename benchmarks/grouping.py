@@ -128,7 +128,7 @@ def main() -> None:
         words = f"{number} networks, {number} conditions in a job"
         table.row(f"{words}: processor time [s]", None, times[number])
         counted = count(validate(grouped)).files
-        for part in ("networks", "records", "cache"):
+        for part in ("networks", "records", "store"):
             found = [p for p in (other / "results/smallest" / part).rglob("*") if p.is_file()]
             table.row(f"files of {part} less the counted files", 0, len(found) - counted[part])
 

@@ -29,7 +29,8 @@ from passband.jobs import job as jobs
 from passband.matrices.of_study import matrices
 from passband.results.stores import load_table
 from passband.scores import OUTCOMES
-from passband.storage import datasets, provenance
+from passband.seeds import digest
+from passband.storage import datasets, provenance, records
 
 ROOT = Path(__file__).resolve().parents[1]
 PER_GB = 1e9 if sys.platform == "darwin" else 1e9 / 1024  # bytes on macOS, KiB elsewhere
@@ -59,6 +60,8 @@ def record(study: Study, replicas: tuple[int, ...], random: np.random.Generator)
             "counts": (("replica", "test_specimen", "test", "structure", "outcome"), counts),
             "val_loss": ("replica", random.uniform(0.1, 0.9, len(replicas))),
             "best_epoch": ("replica", random.integers(25, size=len(replicas))),
+            "network": ("replica", [digest(replica) for replica in replicas]),
+            "recipe": (("test_specimen", "test"), np.full(shape[1:3], digest(), object)),
         },
         {
             "replica": list(replicas),
@@ -77,8 +80,8 @@ def write(study: Study, folder: Path) -> None:
         key = cell.replicas, number % 16
         if key not in drawn:
             drawn[key] = record(study, cell.replicas, random)
-        of = {"specimen": cell.specimen, "architecture": cell.architecture, "condition": cell.train}
-        datasets.write(drawn[key], cell.path, datasets.RECORD, attrs | of)
+        of = {"specimen": cell.specimen, "architecture": cell.architecture}
+        records.write({cell.train: drawn[key]}, cell.path, attrs | of)
 
 
 def aggregate(study: Study, folder: Path) -> None:

@@ -91,3 +91,16 @@ def test_another_set_has_its_own_specimen_and_microscope_and_the_studys_own_part
     assert specimen == own
     assert microscope.pixel_size_A == 0.35
     assert drawn[1].pixel_A == 0.3
+
+
+@pytest.mark.parametrize("test_own", [False, True])
+def test_networks_need_the_exit_waves_of_their_own_conditions_if_they_are_tested_there(test_own):
+    axes = {"defocus_nm": [5], "cs_um": [1.2], "aperture_mrad": [10], "dose_e_per_A2": [100]}
+    made = study(
+        grid=axes | {"energy_kev": [200, 300]},
+        test_grid=axes | {"energy_kev": [300]},
+        evaluation={"test_own": test_own},
+    )
+    slow, fast = (condition.id for condition in made.train_conditions)
+    assert wave_layout.evaluated_waves(made, [fast]) == [""]
+    assert wave_layout.evaluated_waves(made, [slow]) == ["", "en0200.00"][: 1 + test_own]
