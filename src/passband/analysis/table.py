@@ -97,7 +97,8 @@ def aggregate(
             "run the grid to its end, or set study.allow_incomplete: true"
         )
     first = next(cell for cell in cells if cell.path not in missing)
-    like = _of_images(records.read(first.path, first.train))
+    like = records.read(first.path, first.train)
+    like = like[_of_images(like)].transpose(*_IMAGE, ...)
     sizes = {
         "specimen": list(dict.fromkeys(cell.specimen for cell in cells)),
         "architecture": list(dict.fromkeys(cell.architecture for cell in cells)),
@@ -178,13 +179,10 @@ def _places(sizes: Mapping[str, list]) -> list[tuple[int, int, slice]]:
     ]
 
 
-def _of_images(record: xr.Dataset) -> xr.Dataset:
-    """Return the variables of networks and images of a record, with the dimensions of cells first.
-
-    These are the counts, and variables that no code names.
-    """
-    names = [name for name, v in record.data_vars.items() if {*_IMAGE} <= {*v.dims}]
-    return record[names].transpose(*_IMAGE, ...)
+def _of_images(record: xr.Dataset) -> list[str]:
+    """Return the names of a record's variables of images: the counts, and what no code names."""
+    dims = {str(name): record.variables[name].dims for name in record.data_vars}
+    return [name for name, own in dims.items() if {*_IMAGE} <= {*own}]
 
 
 def missing_value(variable: xr.DataArray) -> float:
@@ -293,14 +291,13 @@ def _record(
     for dimension, values in expected.items():
         if record[dimension].values.tolist() != list(values):
             raise DamagedError(cell.path, f"its values of {dimension} differ from the study's")
-    images = _of_images(record)
-    if lacking := sorted({*like.data_vars} ^ {*images.data_vars}):
+    if lacking := sorted({*like.data_vars} ^ {*_of_images(record)}):
         raise DamagedError(cell.path, f"{lacking[0]} is not in all records")
     for dimension, size in like.sizes.items():
-        if dimension not in expected and images.sizes[dimension] != size:
+        if dimension not in expected and record.sizes[dimension] != size:
             raise DamagedError(
                 cell.path,
-                f"has {images.sizes[dimension]} along {dimension}, other records have {size}",
+                f"has {record.sizes[dimension]} along {dimension}, other records have {size}",
             )
     return record
 
