@@ -176,7 +176,8 @@ def _adopt(options: argparse.Namespace, results: Results) -> int:
     if not earlier.is_earlier(results.folder) and not results.has(earlier.KEPT):
         raise PassbandError(f"--adopt: {results} was not made by Passband 0.2; leave this out")
     listing.check(results.folder, [*layout.WRITTEN, *earlier.WRITTEN, earlier.KEPT])
-    found = _adoption(results)
+    said: set[str] = set()
+    found = _adoption(results, said)
     if options.dry_run:
         print(f"{results}: would take over {found}")
         return 0
@@ -188,19 +189,27 @@ def _adopt(options: argparse.Namespace, results: Results) -> int:
     print("Exit waves are made first. If this is interrupted, give --adopt again.", flush=True)
     if status := start(options, results, words=[*options.for_snakemake, "--until", "simulate"]):
         return status
-    found = _adoption(results)
+    found = _adoption(results, said)
     found.take()
     print(f"{results}: took over {found}")
     return 0
 
 
-def _adoption(results: Results) -> "Adoption":
+def _adoption(results: Results, said: set[str]) -> "Adoption":
+    """Return what can be taken over; lines about damaged files that were not `said` are printed."""
     from tqdm.auto import tqdm  # only this option needs these modules
 
     from passband.store.adoption import Adoption
 
     with tqdm(desc="adopt", unit=" files", leave=False, disable=not sys.stderr.isatty()) as bar:
-        return Adoption(results, lambda line: tqdm.write(line, file=sys.stderr), bar.update)
+
+        def report(line: str) -> None:
+            before = line.replace(f"/{earlier.KEPT}/", "/")  # a file that was moved meanwhile
+            if before not in said:
+                tqdm.write(escaped(line), file=sys.stderr)
+            said.add(before)
+
+        return Adoption(results, report, bar.update)
 
 
 def _write(results: Results) -> None:
