@@ -279,20 +279,11 @@ class Matrix:
         return self._tests.scores(rows, tests, score, structures)
 
     def variable(self, name: str) -> xr.DataArray:
-        """Return a variable of the table of results by its name, whatever it is.
+        """Return any variable of the table of results, (train, replica, test, structure, …).
 
-        It has the dimensions `train`, `replica`, `test` and `structure` first, as far as it has
-        them, and is not read yet.
-
-        Raises:
-            PassbandError: If the table has no such variable.
+        It is not read yet, and need not have all of these dimensions.
         """
-        table = self._tests.table
-        if name not in table.data_vars:
-            known = ", ".join(sorted(map(str, table.data_vars)))
-            raise PassbandError(f"variable = {name!r}: must be one of {known}")
-        order = ("train", "replica", "test", "structure")
-        return table[name].transpose(*(d for d in order if d in table[name].dims), ...)
+        return self._tests.variable(name)
 
     def sums(self, row: Place) -> dict[str, np.ndarray]:
         """Return the pixels of each outcome, summed over images, each (replica, test).

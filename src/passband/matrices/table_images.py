@@ -124,6 +124,18 @@ class Images(ABC):
             return self.own_scores(row).mean(-1)
         return self.table[f"{OWN}dice"].isel(train=row).values.astype(float)
 
+    def variable(self, name: str) -> xr.DataArray:
+        """Return a variable of the table by its name, with the dimensions of images first.
+
+        Raises:
+            PassbandError: If the table has no such variable.
+        """
+        if name not in self.table.data_vars:
+            known = ", ".join(sorted(map(str, self.table.data_vars)))
+            raise PassbandError(f"variable = {name!r}: must be one of {known}")
+        found = self.table[name]
+        return found.transpose(*(d for d in ("train", *_ORDER) if d in found.dims), ...)
+
     def of(self, table: xr.Dataset) -> "Images":
         """Return the images of some cells of the table, which are given as a table."""
         return type(self)(table)
