@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from passband.config import Study, load
 from passband.grid import Condition
 from passband.results import Results, earlier, layout, training_jobs
 from passband.storage import StoreError, atomic, datasets, records
+from passband.storage.weights import load_parts, save_parts
 from passband.store import adopted, contexts_02
 from passband.store.adoption import Adoption
 from passband.store.networks import StoredNetworks
@@ -283,6 +285,45 @@ def test_files_are_copied_where_there_are_no_hard_links(smallest, monkeypatch):
     found.take()
     assert lacking(smallest) == (0, 0)
     assert all(file.target.stat().st_nlink == 1 for file in found.networks)
+
+
+def test_files_of_the_store_that_were_damaged_or_replaced_are_taken_over_again(smallest):
+    kept = smallest.folder / earlier.KEPT
+    Adoption(smallest).take()
+    found = [*Adoption(smallest).waves, *Adoption(smallest).networks, *Adoption(smallest).records]
+    for file in found:  # another file, as in a copy of the folder, in which names are not links
+        content = bytearray(file.target.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.target.unlink()
+        file.target.write_bytes(content)
+    assert lacking(smallest) != (0, 0)
+    before = of_0_2.content(kept)
+    Adoption(smallest).take()
+    assert lacking(smallest) == (0, 0)
+    assert all(records.parts(file.target) for file in Adoption(smallest).records)
+    # A network that a job has trained with other settings since then.
+    networks = Adoption(smallest).networks
+    other = load_parts(networks[0].target)
+    for id, part in other.items():
+        other[id] = part._replace(metadata=replace(part.metadata, recipe_digest="0" * 16))
+    networks[0].target.unlink()
+    save_parts(other, networks[0].target, {})
+    assert lacking(smallest) == (0, 2)
+    Adoption(smallest).take()
+    assert lacking(smallest) == (0, 0)
+    assert of_0_2.content(kept) == before
+
+
+def test_deleted_digests_are_one_line_and_made_again(smallest):
+    assert adopted.read(smallest.path(layout.STORE)) == {}
+    Adoption(smallest).take()
+    file = smallest.path(layout.STORE) / adopted.FILE
+    content = file.read_text()
+    file.unlink()
+    with pytest.raises(StoreError, match=f"{file}: is missing; .*smallest --adopt` makes it again"):
+        lacking(smallest)
+    Adoption(smallest).take()
+    assert file.read_text() == content
 
 
 def test_damaged_digests_are_one_line_and_made_again(smallest):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from passband.results import layout
+from passband.results import earlier, layout
 from passband.storage import checked_json
 from passband.storage.integrity import StoreError
 
@@ -20,7 +20,7 @@ def current(path: Path, digest: str | None) -> str | None:
     """Return the digest of the recipe of a file in the store, from the digest in the file.
 
     Raises:
-        StoreError: If the file with the digests of 0.2 is damaged.
+        StoreError: If the file with the digests of 0.2 is damaged or deleted.
     """
     store = next((folder for folder in path.parents if folder.name == layout.STORE), None)
     if store is None or digest is None:
@@ -29,11 +29,17 @@ def current(path: Path, digest: str | None) -> str | None:
 
 
 def read(store: Path) -> Mapping[str, str]:
-    """Return the digest of the recipe for each digest of 0.2; none if nothing was taken over."""
+    """Return the digest of the recipe for each digest of 0.2; none if nothing was taken over.
+
+    Raises:
+        StoreError: If the file is damaged, or if it is missing although files were taken over.
+    """
     file = store / FILE
     try:
         changed = file.stat().st_mtime_ns
     except FileNotFoundError:
+        if (store.parent / earlier.KEPT).exists():
+            raise _error(file, "is missing") from None
         return {}
     return _read(file, changed)
 
@@ -48,5 +54,9 @@ def _read(file: Path, changed: int) -> dict[str, str]:
     try:
         return checked_json.read(file)
     except (ValueError, OSError) as error:
-        name = file.parents[1].absolute().name
-        raise StoreError(f"{file}: {error}; `passband run {name} --adopt` makes it again") from None
+        raise _error(file, error) from None
+
+
+def _error(file: Path, what: object) -> StoreError:
+    name = file.parents[1].absolute().name
+    return StoreError(f"{file}: {what}; `passband run {name} --adopt` makes it again")

@@ -21,8 +21,8 @@ import numpy as np
 import xarray as xr
 
 from passband.results import Results, earlier, layout
-from passband.storage import UnreachableError, atomic, datasets, lease
-from passband.storage.integrity import DamagedError, StoreError
+from passband.storage import UnreachableError, atomic, datasets, lease, records
+from passband.storage.integrity import DamagedError, StoreError, read_if_valid
 from passband.storage.weights import load_parts
 from passband.store import adopted, adopted_results, contexts_02, files
 from passband.store.recipe import Recipes
@@ -112,17 +112,16 @@ class Adoption:
         with lease.held(self._results.path_to_write(f"{layout.STORE}/adopt{layout.LEASE}")):
             if self._is_new:
                 (folder / earlier.CACHE).mkdir(exist_ok=True)
-            for file in found:
-                if not file.target.exists():
-                    atomic.link(file.path, file.target)
             known: dict[str, str] = {}
             with suppress(StoreError):  # if the file is damaged, it is made again
                 known |= adopted.read(self._store)
             for file in found:
                 known |= file.digests
+                if file.path != file.target and not _is_there(file, known):
+                    atomic.link(file.path, file.target)
             adopted.write(self._store, known)
             for record in self.records:
-                if not record.target.exists():
+                if read_if_valid(records.parts, record.target) is None:
                     adopted_results.write(self._results_in(record.path), record.target)
             if self._is_new:
                 earlier.put_away(folder)
@@ -261,6 +260,21 @@ class Adoption:
                     said = error.what if isinstance(error, DamagedError) else str(error)
             else:
                 self._report(f"{said}; it is left out, and made again")
+
+
+def _is_there(file: Adopted, known: Mapping[str, str]) -> bool:
+    """Return whether the store has what a file of 0.2 has, from an earlier call or a job.
+
+    Args:
+        known: The digests of recipes by those of 0.2.
+    """
+    if file.target.suffix == ".safetensors":
+        parts = read_if_valid(load_parts, file.target) or {}
+        there = {part.metadata.recipe_digest for part in parts.values()}
+    else:
+        waves = read_if_valid(datasets.read, file.target, datasets.WAVES)
+        there = set() if waves is None else {waves.attrs.get(files.DIGEST)}
+    return {*file.digests.values()} <= {known.get(digest, digest) for digest in there}
 
 
 def _arrays(
