@@ -13,7 +13,7 @@ import passband
 from passband import cli
 from passband.results import Results, training_jobs
 from passband.storage import datasets, weights
-from passband.store import further_02
+from passband.store.version_02 import extra
 
 LENS = "--defocus-nm=12", "--cs-um=1.2", "--aperture-mrad=16", "--dose-e-per-A2=400"
 #: Commands that print an answer, and the file of the archive with that of 0.2.
@@ -127,13 +127,13 @@ def test_further_results_of_other_networks_or_structures_do_not_count(place, tmp
     results = Results(study, folder)
     job = next(iter(training_jobs.jobs_of(study)))
     first, *_ = job.cells
-    (record,) = further_02.stored(results, first)
+    (record,) = extra.stored(results, first)
     parts = weights.load_parts(results.weights(job))
     assert record.network.values.tolist() == [*parts[first.condition].identities.values()]
     part = parts[first.condition]
     part.weights[1] = {name: np.asarray(array + 1) for name, array in part.weights[1].items()}
     weights.save_parts(parts, results.weights(job), {})
-    further_02._networks.cache_clear()
-    (changed,) = further_02.stored(results, first)
+    extra._networks.cache_clear()
+    (changed,) = extra.stored(results, first)
     assert changed.network.values.tolist() == [part.identities[0], ""]
     assert changed.recipe.values.tolist() == record.recipe.values.tolist()

@@ -22,8 +22,8 @@ from passband.results.training_jobs import TrainingCell
 from passband.scores import OUTCOMES, dice
 from passband.storage import lease, records, weights
 from passband.storage.partial_record import PartialRecord
-from passband.store import further_02
 from passband.store.results import ResultRecipes, further
+from passband.store.version_02 import extra
 
 
 def evaluate_extra(
@@ -126,11 +126,11 @@ def read_extra(
         raise ValueError(f"{min(unknown)}: must be counts or dice")
     identities = cache(weights.identities)  # a job's file has the networks of many conditions
     recipes = ResultRecipes(results, results.study.test_waves)
-    has_before = results.has(further_02.FOLDER)
+    has_before = results.has(extra.FOLDER)
 
     def found(cell: TrainingCell) -> PartialRecord:
         path = results.weights(cell.job)
-        before = further_02.stored(results, cell) if has_before else ()
+        before = extra.stored(results, cell) if has_before else ()
         return further(
             results,
             cell,

@@ -25,7 +25,7 @@ from passband.results.locate import RESULTS
 from passband.runs import locks, run_files, workflow
 
 if TYPE_CHECKING:
-    from passband.store.adoption import Adoption
+    from passband.store.version_02.adoption import Adoption
 
 #: The options of this command that have a value.
 _WITH_VALUE = ("--cores", "--profile", "--set", "--name")
@@ -199,7 +199,7 @@ def _adoption(results: Results, said: set[str]) -> "Adoption":
     """Return what can be taken over; lines about damaged files that were not `said` are printed."""
     from tqdm.auto import tqdm  # only this option needs these modules
 
-    from passband.store.adoption import Adoption
+    from passband.store.version_02.adoption import Adoption
 
     with tqdm(desc="adopt", unit=" files", leave=False, disable=not sys.stderr.isatty()) as bar:
 

@@ -2,7 +2,7 @@
 
 Its outputs would be made again one after another, and deleted before. Commands that only read
 results read such a folder as it is, and ``passband run --adopt`` takes over what took long to make,
-see :mod:`passband.store.adoption`.
+see :mod:`passband.store.version_02.adoption`.
 """
 
 import shlex

@@ -26,7 +26,7 @@ _DIMENSIONS = "statistic", "bin", "pair", "product", "microscope"
 _SOFT_DICE = "soft_dice"
 
 #: Names of attributes of stores and of values of a file of weights, with those of this version. The
-#: digest of 0.2 is that of no recipe, see :mod:`passband.store.adopted`.
+#: digest of 0.2 is that of no recipe, see :mod:`passband.store.version_02.adopted`.
 _NAMES = {"stacked": "vectorized", "context": "recipe_digest"}
 
 #: The preparation of images that a published folder describes if it states no version of it.

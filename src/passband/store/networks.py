@@ -12,9 +12,10 @@ from passband.seeds import seed
 from passband.storage import atomic
 from passband.storage.integrity import check_attributes, read_if_valid
 from passband.storage.weights import Part, load_parts, save_parts
-from passband.store import adopted, files
+from passband.store import files
 from passband.store.checkpoints import clear
 from passband.store.recipe import Recipe, Recipes
+from passband.store.version_02 import adopted
 
 #: Networks by training condition.
 Parts = dict[str, Part]

@@ -1,9 +1,9 @@
 """Takes over what took long to make of what Passband 0.2 has made in a study's folder of results.
 
 A file of 0.2 is taken over if it is undamaged and depends on the same values as what this version
-would make, see :mod:`passband.store.contexts_02`: it is linked into the store, where
-:mod:`passband.store.adopted` finds the recipe that it has. Then everything that 0.2 made is moved
-to the folder ``0.2`` inside the study's, which commands that only read can read as before.
+would make, see `formulas`: it is linked into the store, where `adopted` finds the recipe that it
+has. Then everything that 0.2 made is moved to the folder ``0.2`` inside the study's, which commands
+that only read can read as before.
 
 Nothing is moved before the store is complete, and until the last move the folder counts as one of
 0.2. So an interrupted call can be repeated, and what could not be taken over yet stays in ``0.2``.
@@ -24,8 +24,9 @@ from passband.results import Results, earlier, layout
 from passband.storage import UnreachableError, atomic, datasets, lease, records
 from passband.storage.integrity import DamagedError, StoreError, read_if_valid
 from passband.storage.weights import load_parts
-from passband.store import adopted, adopted_results, contexts_02, files
+from passband.store import files
 from passband.store.recipe import Recipes
+from passband.store.version_02 import adopted, adopted_results, formulas
 from passband.store.waves import StoredWaves
 from passband.wave_sets import folder_of, wave_set_of
 
@@ -145,7 +146,7 @@ class Adoption:
                     for path, waves in self._read(folder, ".zarr.zip", read):
                         indices = waves.structure.values.tolist()
                         held = range(indices[0], indices[-1] + 1)
-                        context = contexts_02.of_waves(study, specimen, split, id, held)
+                        context = formulas.of_waves(study, specimen, split, id, held)
                         digest = waves.attrs.get(files.DIGEST)
                         if digest == context:
                             digests = {context: stored.recipe.digest}
@@ -166,7 +167,7 @@ class Adoption:
             if places.keys() >= {*range(number)}:
                 arrays = _arrays([(index, *places[index]) for index in range(number)])
                 names = self._study.study.seed, specimen, split
-                self._digests[key] = contexts_02.of_structures(names, arrays)
+                self._digests[key] = formulas.of_structures(names, arrays)
         return self._digests[key]
 
     # ── Networks ─────────────────────────────────────────────────────────────────────────────────
@@ -205,7 +206,7 @@ class Adoption:
         splits = [self._digest(specimen, split, waves) for split in ("train", "val")]
         if None in splits:
             return _NO_WAVES
-        same = context in contexts_02.of_networks(self._study, *of, replicas, splits)
+        same = context in formulas.of_networks(self._study, *of, replicas, splits)
         return "" if same else _OTHER
 
     # ── Results of networks ──────────────────────────────────────────────────────────────────────

@@ -1,7 +1,7 @@
 """Results of networks in records of Passband 0.2, as this version would have written them.
 
 A record of 0.2 says by one digest for each test specimen and set of exit waves what its results
-depend on, see :func:`passband.store.contexts_02.of_results`.
+depend on, see :func:`passband.store.version_02.formulas.of_results`.
 """
 
 import json
@@ -16,8 +16,8 @@ from passband.storage import json_text, records
 from passband.storage.partial_record import PartialRecord
 from passband.storage.records import CELL, DEVICES
 from passband.storage.weights import Part, fingerprint, load_parts
-from passband.store import contexts_02
 from passband.store.results import ResultRecipes, StoredResults
+from passband.store.version_02 import formulas
 from passband.wave_sets import wave_set_of
 
 #: The kinds of devices on which 0.2 tested networks, beside that on which it trained them.
@@ -93,7 +93,7 @@ def _valid(
             for waves in {*map(wave_set_of, tests)}:
                 name = f"{specimen}/{waves}" if waves else specimen
                 given = networks, device, digest(specimen, "test", waves)
-                context = contexts_02.of_results(results.study, part.metadata, *given)
+                context = formulas.of_results(results.study, part.metadata, *given)
                 same[waves] = before.get(name) == context
             valid[place] &= [same[wave_set_of(id)] for id in tests]
         if valid.any():

@@ -16,10 +16,10 @@ from passband.grid import Condition
 from passband.results import Results, earlier, layout, training_jobs
 from passband.storage import StoreError, atomic, datasets, records
 from passband.storage.weights import load_parts, save_parts
-from passband.store import adopted, contexts_02
-from passband.store.adoption import Adoption
 from passband.store.networks import StoredNetworks
 from passband.store.results import StoredResults
+from passband.store.version_02 import adopted, formulas
+from passband.store.version_02.adoption import Adoption
 from passband.store.waves import StoredWaves
 
 
@@ -192,8 +192,8 @@ def test_networks_are_tested_only_under_new_test_conditions(smallest):
 
 
 def test_results_on_an_unknown_kind_of_device_are_made_again(smallest, monkeypatch):
-    of = contexts_02.of_results
-    monkeypatch.setattr(contexts_02, "of_results", lambda *given: of(*given[:3], "GPU", given[4]))
+    of = formulas.of_results
+    monkeypatch.setattr(formulas, "of_results", lambda *given: of(*given[:3], "GPU", given[4]))
     found = Adoption(smallest)
     assert found.records == []
     found.take()

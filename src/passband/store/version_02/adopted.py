@@ -1,7 +1,7 @@
 """Which recipes files of the store have that Passband 0.2 made.
 
-A file of 0.2 says by another digest what it depends on. So one file of the store, which
-:mod:`passband.store.adoption` writes, has the digest of the recipe for each digest of 0.2.
+A file of 0.2 says by another digest what it depends on. So one file of the store, which `adoption`
+writes, has the digest of the recipe for each digest of 0.2.
 """
 
 from collections.abc import Mapping
