@@ -109,7 +109,7 @@ def test_variables_can_be_chosen(study, made):
 
 def test_a_second_call_computes_nothing(study, results, computed):
     times = {path: path.stat().st_mtime_ns for path in results.rglob("*.zarr.zip")}
-    further_tests.evaluate_extra(Results(study, results), CONDITIONS[::-1])
+    assert further_tests.evaluate_extra(Results(study, results), CONDITIONS[::-1]) == 4
     assert computed == []
     assert times == {path: path.stat().st_mtime_ns for path in results.rglob("*.zarr.zip")}
 
@@ -122,6 +122,21 @@ def test_only_new_conditions_are_computed(study, results, computed):
     after = further_tests.read_extra(Results(study, results))
     assert after.test.values.tolist() == [new.id, *IDS]
     assert after.sel(test=IDS).identical(before)
+
+
+def test_networks_that_appear_meanwhile_are_not_among_those_that_were_tested(study, results):
+    """Beside a study that runs, a job deletes its networks before it makes them again."""
+    cell = next(training_jobs.cells_of(study))
+    weights = Results(study, results).weights(cell.job)
+    aside = weights.rename(weights.with_suffix(".aside"))
+
+    def progress(cells):
+        yield from cells
+        aside.rename(weights)
+
+    given = Results(study, results), [Condition(-3, 5, 12, 250)]
+    assert further_tests.evaluate_extra(*given, progress=progress) == 2
+    assert further_tests.evaluate_extra(*given) == 4
 
 
 def test_networks_that_are_trained_again_lose_their_results(study, results, computed):

@@ -33,7 +33,7 @@ def evaluate_extra(
     processes: int | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
     log: Callable[[str], object] = lambda line: None,
-) -> None:
+) -> int:
     """Test every finished network of a study under further conditions, and keep the results.
 
     Networks are tested by the function that the rule `evaluate` uses, on the same test structures.
@@ -47,6 +47,10 @@ def evaluate_extra(
         processes: Number of processes; by default as many as the machine's cores, memory and the
             work allow. With a GPU, the default is one process.
         log: Receives lines of text, for example if another process does the same work.
+
+    Returns:
+        The number of networks whose results under all of the conditions are there now. Beside a
+        study that runs, a network whose job is made again has no file meanwhile.
 
     Raises:
         PassbandError: If a condition's images cannot be formed, if no network is finished, or if
@@ -87,6 +91,7 @@ def evaluate_extra(
             f" ({len(failures)} of {len(cells)} training jobs failed)" if len(cells) > 1 else ""
         )
         raise PassbandError(failures[0] + others)
+    return sum(len(cell.job.replicas) for cell in cells)
 
 
 def finished_cells(results: Results) -> list[TrainingCell]:

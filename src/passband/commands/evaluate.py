@@ -44,19 +44,16 @@ def run(options: argparse.Namespace) -> int:
     from passband.answers import further_tests
     from passband.results import layout
 
-    cells = further_tests.finished_cells(results)
-
     def progress(items):
         return tqdm(items, desc="evaluate", disable=not sys.stderr.isatty())
 
-    further_tests.evaluate_extra(
+    networks = further_tests.evaluate_extra(
         results,
         conditions,
         processes=options.processes,
         progress=progress,
         log=lambda line: tqdm.write(line, file=sys.stderr),
     )
-    networks = sum(len(cell.job.replicas) for cell in cells)
     under = f"{len(set(conditions)):,} further condition(s)"
     where = results.path(layout.STORE)
     print(f"{networks:,} network(s) are tested under {under}; results in {where}")
