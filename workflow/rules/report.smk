@@ -1,6 +1,6 @@
-# The pages of the study: the report, and the explorer. The report's job reads the stores and the figures, and also logs,
-# benchmarks and histories of training, which are no inputs: a study that was finished before the
-# page existed must not train again if one of these files is lost.
+# The pages of the study: the report, and the explorer. The report's job reads the stores and the
+# figures, and also logs, benchmarks and histories of training, which are no inputs: a finished
+# study must not train again if one of these files is lost.
 rule report:
     input:
         figure_files(),
@@ -27,7 +27,8 @@ rule report:
 
 
 # No rule waits for the explorer, and it comes last: `passband run --no-explorer` leaves out its job
-# alone. What it shows besides the stores, as exit waves and weights, is no input, for the reason above.
+# alone. What it shows besides the stores, such as exit waves and weights, is no input, for the
+# reason above.
 rule explorer:
     input:
         report=rules.report.output[0],

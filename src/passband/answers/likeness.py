@@ -4,7 +4,7 @@ For a network, or for replicas that are used together, the training images are d
 :mod:`passband.micrographs.trust.likeness`, and the network is tried on the study's test images.
 From the scores and the Dice of these test images, :mod:`passband.prediction.recommend.image_dice`
 learns the Dice of an image without ground truth. The results are kept in
-``results/<study>/cache/likeness/``.
+``results/<study>/store/likeness/``.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -1,6 +1,6 @@
 """Opens what is known about images that networks have never seen: from a study, or published.
 
-The measurements of a network are kept in ``results/<study>/cache/likeness/``. A file there is
+The measurements of a network are kept in ``results/<study>/store/likeness/``. A file there is
 complete or absent, and is made again if it is damaged, or if the weights or the configuration have
 changed. No rule of Snakemake reads or makes it. A published folder has the result in
 ``likeness.json``.

@@ -133,8 +133,8 @@ class Training(Block):
 
     def params(self) -> dict[str, Any]:
         """Return the keys of `training` that the networks of a train job depend on."""
-        # The values of the recipe are in the other keys. The architecture is a separate param of
-        # the rule, since a job has only one architecture.
+        # The values of `recipe` are in the other keys. The architecture is a leaf of its own of
+        # each network's Recipe, see passband.store.recipe.
         without = ["architectures", "recipe"]
         if self.schedule != "exponential":
             without.append("decay")

@@ -89,18 +89,19 @@ def results(
 
 
 def attributes(job: Job, snakemake, kind: str) -> dict[str, str]:
-    """End the job if its only output, a store outside the cache, exists and is valid.
+    """End the job if its only output, which the study's store does not keep, exists and is valid.
 
-    Otherwise return the attributes of the new store. Snakemake deleted the store before the job
-    started. If the store exists now, another job has made the store since then. The other job was
-    assumed to have died, or has taken over the work of this job. If the store was made from the
-    same params and inputs, this job ends, since other jobs may already read the store.
+    Otherwise return the attributes of the new output. Snakemake deleted the output before the job
+    started. If it exists now, another job has made it since then. The other job was assumed to have
+    died, or has taken over the work of this job. If the output was made from the same params and
+    inputs, this job ends, since other jobs may already read it.
 
     Args:
         snakemake: The object that Snakemake passes to a script.
-        kind: The kind of store, see :func:`passband.storage.datasets.write`.
+        kind: The kind of the output, see :func:`passband.storage.datasets.write`.
     """
-    target, times = snakemake.output[0], {}
+    target = snakemake.output[0]
+    times = {}
     for path in snakemake.input:
         with contextlib.suppress(FileNotFoundError):
             times[path] = os.stat(path).st_mtime_ns
