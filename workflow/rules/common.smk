@@ -1,6 +1,7 @@
 # The study, and the names of its files. Every job parses this file again, so it reads no data.
 import os
 import sys
+from functools import cache
 from os.path import relpath
 
 import passband
@@ -94,6 +95,23 @@ def test_shards(sets):
 def flat(files):
     """Return files by specimen as one list."""
     return [file for of_specimen in files.values() for file in of_specimen]
+
+
+def evaluated_waves(wildcards):
+    """Return the ids of the sets of exit waves that a job needs."""
+    return tuple(wave_layout.evaluated_waves(STUDY, GROUPS[wildcards.condition]))
+
+
+@cache
+def evaluated_shards(sets):
+    """Return the files with the exit waves of test structures, of sets with these ids."""
+    return flat(test_shards(sets))
+
+
+@cache
+def result_recipes(sets):
+    """Return the recipes of the results on these exit waves."""
+    return [RECIPES.results(name, id).digest for name in STUDY.specimens for id in sets]
 
 
 def is_counted(path):

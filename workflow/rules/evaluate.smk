@@ -1,26 +1,7 @@
-from functools import cache
-
 from passband.learning import memory
 
 # Memory [MB] that an `evaluate` job requests, by architecture.
 EVALUATE_MB = {name: memory.evaluate_mb(STUDY, name) for name in STUDY.training.architectures}
-
-
-def evaluated_waves(wildcards):
-    """Return the ids of the sets of exit waves that a job needs."""
-    return tuple(wave_layout.evaluated_waves(STUDY, GROUPS[wildcards.condition]))
-
-
-@cache
-def evaluated_shards(sets):
-    """Return the files with the exit waves of test structures, of sets with these ids."""
-    return flat(test_shards(sets))
-
-
-@cache
-def result_recipes(sets):
-    """Return the recipes of the results on these exit waves."""
-    return [RECIPES.results(name, id).digest for name in STUDY.specimens for id in sets]
 
 
 rule evaluate:
