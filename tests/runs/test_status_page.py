@@ -10,14 +10,15 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+import of_0_2
 import pytest
 
 from passband import PassbandError, cli, commands, log_lines
-from passband.config import validate
+from passband.config import load, validate
 from passband.grid import batches
 from passband.jobs import job as jobs
 from passband.network_id import NetworkId
-from passband.results import Results
+from passband.results import Results, layout
 from passband.runs import run_files, status_page
 from passband.runs.display import clock
 from passband.runs.run import Run
@@ -779,3 +780,12 @@ def test_a_time_of_another_day_has_its_date():
     now = time.mktime((2026, 11, 27, 18, 30, 0, 0, 0, -1))
     assert clock(now - 3600, now) == "17:30"
     assert clock(now - 24 * 3600, now) == "Thu 26 Nov, 18:30"
+
+
+def test_a_folder_of_0_2_is_told_from_one_that_goes_on(tmp_path):
+    folder = of_0_2.unpack(tmp_path)
+    study = load(Path(__file__).parents[1] / "data/smallest.yaml")
+    (folder / layout.TABLE).rename(tmp_path / "elsewhere")
+    run = Run(Results(study, folder)).read()
+    said = "made by Passband 0.2; `passband run smallest --adopt` continues"
+    assert status_page.at_work(run) == said

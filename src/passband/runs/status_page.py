@@ -13,6 +13,7 @@ from rich.text import Text
 from passband.axes import AXES, MAIN_AXES
 from passband.console import clean
 from passband.network_id import NetworkId
+from passband.results import earlier
 from passband.runs.display import bar, clock, dice, last_lines
 from passband.runs.run import Run
 from passband.runs.study_jobs import STATES
@@ -122,6 +123,8 @@ def at_work(run: Run) -> str:
         )
     if run.failures:
         return "no job runs; correct the failures, and run Snakemake's command again to continue"
+    if run.results and earlier.is_earlier(run.results.folder):
+        return f"made by Passband 0.2; `passband run {run.name} --adopt` continues"
     return "no job runs; `passband run` or Snakemake's command continues"
 
 
