@@ -10,8 +10,10 @@ from passband.store.results import StoredResults
 
 
 def main(snakemake):
-    wildcards, output = snakemake.wildcards, Path(snakemake.output[0])
-    name, runtime = " ".join(["evaluate", *wildcards]), snakemake.resources.runtime
+    wildcards = snakemake.wildcards
+    output = Path(snakemake.output[0])
+    name = " ".join(["evaluate", *wildcards])
+    runtime = snakemake.resources.runtime
     with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
         of = {key: wildcards[key] for key in ("specimen", "architecture")}
         tested = training_jobs.job_of(job.study, wildcards)

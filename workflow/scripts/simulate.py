@@ -7,11 +7,14 @@ from passband.store.waves import StoredWaves
 
 
 def main(snakemake):
-    wildcards, output = snakemake.wildcards, snakemake.output[0]
+    wildcards = snakemake.wildcards
+    output = snakemake.output[0]
     words = [word.rstrip("/") for word in wildcards if word]
-    name, runtime = " ".join(["simulate", *words]), snakemake.resources.runtime
+    name = " ".join(["simulate", *words])
+    runtime = snakemake.resources.runtime
     with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
-        specimen, split = wildcards.specimen, wildcards.split
+        specimen = wildcards.specimen
+        split = wildcards.split
         waves = wildcards.waves.rstrip("/")
         structures = wave_layout.structures_of_shard(job.study, split, wildcards.shard)
         stored = StoredWaves.of(job.results, specimen, split, waves)

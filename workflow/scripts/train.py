@@ -7,8 +7,10 @@ from passband.store.networks import StoredNetworks
 
 
 def main(snakemake):
-    wildcards, resources = snakemake.wildcards, snakemake.resources
-    name, runtime = " ".join(["train", *wildcards]), resources.runtime
+    wildcards = snakemake.wildcards
+    resources = snakemake.resources
+    name = " ".join(["train", *wildcards])
+    runtime = resources.runtime
     with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
         stored = StoredNetworks(job.results, training_jobs.job_of(job.study, wildcards))
         found = reuse.networks(job, stored)

@@ -125,7 +125,8 @@ def aggregate(
             named = sizes["specimen"][specimen], sizes["architecture"][architecture]
             # Conditions that follow each other are often in one file for each batch of replicas.
             parts = lru_cache(maxsize=len({cell.replicas for cell in cells}))(records.parts)
-            values, networks = [], []
+            values = []
+            networks = []
             for condition in sizes["train"][train]:
                 row = rows.get((*named, condition), [])
                 there = [cell for cell in row if cell.path not in missing]

@@ -83,8 +83,10 @@ class Work:
         return done
 
     def _compute(self, cell: TrainingCell, done: Done, progress) -> None:
-        results, study = self.results, self.results.study
-        path, id = results.weights(cell.job), cell.condition
+        results = self.results
+        study = results.study
+        path = results.weights(cell.job)
+        id = cell.condition
 
         def read(path: Path) -> dict[str, xr.Dataset]:
             try:

@@ -100,7 +100,8 @@ def train(
     Raises:
         StoppedError: If the deadline, SIGTERM or Ctrl-C stops training.
     """
-    device, stop = acquisition.imager.device, stop or StopCondition()
+    device = acquisition.imager.device
+    stop = stop or StopCondition()
     data = ImageDataModule(acquisition, splits, condition, settings, hold)
     steps, signals = len(data.batches), SignalCallback(stop)
 

@@ -167,7 +167,9 @@ def _calibrate(study: Study, seconds: float, device, starting: list, say) -> Cal
     def share(part: float, among: int) -> float:
         return seconds * part / among
 
-    structure, shards, waves = {}, {}, None
+    structure = {}
+    shards = {}
+    waves = None
     for name, specimen in study.specimens.items():
 
         def make(number: int, name=name, specimen=specimen):

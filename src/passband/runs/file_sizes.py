@@ -104,7 +104,8 @@ def with_shards(study: Study, shards: Mapping[str, tuple[float, float]]) -> File
 
 def at_most(study: Study) -> FileSizes:
     """Return the bytes of files with uncompressed shards, for which nothing is simulated."""
-    px, cropped = study.microscope.field_px, study.microscope.wave_sampling.cropped
+    px = study.microscope.field_px
+    cropped = study.microscope.wave_sampling.cropped
     image, record = _of_record(study)
     return FileSizes(
         # Waves in complex64; a mask; and the particles' numbers on both faces of the substrate.

@@ -218,7 +218,8 @@ def held(folder: Path, deadline: float | None = None) -> Iterator[Lease]:
         LostError: If another job has taken over the lease. This error replaces any error of the
             block of code.
     """
-    patience, holder = environment.seconds(PATIENCE, PATIENCE_S), Holder.this()
+    patience = environment.seconds(PATIENCE, PATIENCE_S)
+    holder = Holder.this()
     pulse = min(PULSE_S, patience / 9)
     _acquire(folder, holder, deadline, patience)
     lease, over = Lease(folder, holder), threading.Event()

@@ -72,7 +72,8 @@ class PartialRecord:
         Args:
             valid: (replica, test_specimen, test) bool, along the record's own coordinates.
         """
-        here, places = {}, {}
+        here = {}
+        places = {}
         for name, values in self._names.items():
             found = record.get_index(name).get_indexer(values)
             here[name] = np.flatnonzero(found >= 0)

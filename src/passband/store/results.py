@@ -157,7 +157,8 @@ class StoredResults:
 
     def put_single(self, condition: str, record: xr.Dataset, attrs: Mapping[str, str]) -> None:
         """Write the record of one condition of a job of several."""
-        path, parts = files.of_single(self.own, condition), {condition: record}
+        path = files.of_single(self.own, condition)
+        parts = {condition: record}
         self._keep_others(path, parts)
         files.write_single(partial(records.write, parts, path, attrs))
 

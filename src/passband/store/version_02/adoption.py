@@ -76,8 +76,10 @@ class Adoption:
         report: Callable[[str], object] = lambda line: None,
         tick: Callable[[], object] = lambda: None,
     ):
-        self._results, self._study = results, results.study
-        self._report, self._tick = report, tick
+        self._results = results
+        self._study = results.study
+        self._report = report
+        self._tick = tick
         self._is_new = earlier.is_earlier(results.folder)
         # The file of each structure and its place there, by specimen, split and set.
         self._places: dict[tuple[str, str, str], dict[int, tuple[Path, int]]] = {}
