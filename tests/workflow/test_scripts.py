@@ -13,7 +13,6 @@ import scripts
 import torch
 import xarray as xr
 
-from passband.analysis import information
 from passband.config import load, validate
 from passband.figures import images
 from passband.learning import networks
@@ -285,8 +284,7 @@ def test_the_figure_of_examples_shows_the_networks_worst_conditions(
         assert predicted.shape[0] == len(dice) == 2
 
 
-def test_information_has_the_signal_of_the_exit_waves(results, tmp_path, monkeypatch):
-    monkeypatch.setattr(information, "radial_samples", lambda _: 128)  # as the study of 0.2 had
+def test_information_has_the_signal_of_the_exit_waves(results, tmp_path):
     output = tmp_path / "information.zarr"
     line = scripts.run(
         "information",
