@@ -221,7 +221,7 @@ def apart(train, test=None, power=0.005, **microscope):
     """Return the distances between conditions for a specimen with a flat power spectrum."""
     curve = {"flat": (np.array([0.0]), np.array([power]))}
     test = train if test is None else test
-    return ood.distance(metrics(train, test, Microscope(**microscope), 256, curve), "flat")
+    return ood.distance(metrics(train, test, Microscope(**microscope), curve, samples=256), "flat")
 
 
 LENSES = st.tuples(
@@ -274,7 +274,7 @@ def test_distance_by_direct_integration():
     expected = 1 - capacity(0, 1) / max(capacity(0), capacity(1))
     assert 0.1 < expected < 0.9
     curve = {"flat": (np.array([0.0]), np.array([power]))}
-    found = ood.distance(metrics([train], [test], microscope, 4096, curve), "flat")
+    found = ood.distance(metrics([train], [test], microscope, curve, samples=4096), "flat")
     assert found[0, 0] == pytest.approx(expected, rel=1e-3)
 
 

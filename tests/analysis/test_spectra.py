@@ -24,13 +24,13 @@ SETS = {"gold": {"": FAST_CURVE, "en0200.00": SLOW_CURVE, "px0.4000": FAST_CURVE
 
 
 def both(train, test, spectra=SETS, **options):
-    return metrics(train, test, MICROSCOPE, 128, spectra, **options)
+    return metrics(train, test, MICROSCOPE, spectra, samples=128, **options)
 
 
 def test_conditions_of_an_energy_have_the_metrics_of_a_study_with_this_energy():
     found = both(ROUND + SLOW, ROUND + SLOW)
     slow = MICROSCOPE.under(SLOW[0])
-    expected = metrics(ROUND, ROUND, slow, 128, {"gold": SLOW_CURVE})
+    expected = metrics(ROUND, ROUND, slow, {"gold": SLOW_CURVE}, samples=128)
     for name, values in expected.data_vars.items():
         part = found[name].values[(slice(None), *[slice(2, None)] * (values.ndim - 1))]
         np.testing.assert_allclose(part, values.values, rtol=1e-12)
@@ -91,8 +91,8 @@ def test_metrics_of_different_exit_waves_stay_in_their_ranges():
 
 
 def test_integrals_of_larger_pixels_end_at_their_band_limit():
-    found = metrics(WIDE, ROUND, MICROSCOPE, 4096, SETS)
-    alone = metrics(ROUND, ROUND, MICROSCOPE.under(WIDE[0]), 4096, {"gold": FAST_CURVE})
+    found = metrics(WIDE, ROUND, MICROSCOPE, SETS, samples=4096)
+    alone = metrics(ROUND, ROUND, MICROSCOPE.under(WIDE[0]), {"gold": FAST_CURVE}, samples=4096)
     for name in ("transfer", "residual", "capacity"):
         np.testing.assert_allclose(
             found[f"{name}_train"].values, alone[f"{name}_train"].values, rtol=0.02

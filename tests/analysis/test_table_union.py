@@ -110,7 +110,7 @@ def test_parts_must_agree_on_the_structures_and_share_a_test_condition():
 def test_products_of_other_pairs_of_replicas_are_left_out(second, left_out):
     given = [
         made(train)
-        .assign(products=((*CELL[:3], "pair"), np.full((1, 1, len(train), 1), 0.5)))
+        .assign(products=((*CELL[:4], "pair"), np.full((1, 1, len(train), 2, 1), 0.5)))
         .assign_coords(first=("pair", [0]), second=("pair", [number]))
         for train, number in ((TRAIN[:2], 1), (TRAIN[2:], second))
     ]

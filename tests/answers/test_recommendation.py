@@ -206,7 +206,9 @@ def test_kept_parameters_of_another_shape_are_fitted_again(tmp_path, content):
     first = recommend_from(tested, asked)
     (file,) = (tmp_path / "results/known/store/recommend").iterdir()
     text = file.read_text()
-    checked_json.write(file, {"key": json.loads(text)["key"], "content": content})
+    checked_json.write(
+        file, {"recipe_digest": json.loads(text)["recipe_digest"], "content": content}
+    )
     assert recommend_from(TestedNetworks.open(tested.results), asked) == first
     assert file.read_text() == text
 

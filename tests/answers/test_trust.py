@@ -39,7 +39,7 @@ def test_measurements_are_kept_until_the_weights_change(results, monkeypatch):
 
     monkeypatch.setattr(trust.StudyImages, "measure", refuse)
     assert trust.measured(networks).places == first.places
-    file.write_text(file.read_text().replace('"key": "', '"key": "0'))
+    file.write_text(file.read_text().replace('"recipe_digest": "', '"recipe_digest": "0'))
     with pytest.raises(AssertionError, match="measured again"):
         trust.measured(networks)
 
