@@ -11,7 +11,7 @@ from zarr.storage import ZipStore
 
 import passband
 
-ARCHIVE = Path(__file__).parents[2] / "tests" / "data" / "finished.tar.xz"
+ARCHIVE = Path(__file__).parents[2] / "tests" / "data" / "finished_03.tar.xz"
 STUDY = "results/smallest"
 MARK = "<!-- variables -->"
 STORES = {
