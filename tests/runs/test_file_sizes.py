@@ -118,7 +118,9 @@ def test_the_record_that_is_measured_is_small_also_for_many_test_conditions(monk
     sizes = []
     write = datasets.write
     monkeypatch.setattr(
-        datasets, "write", lambda d, *args: (sizes.append(d.counts.size), write(d, *args))
+        datasets,
+        "write",
+        lambda d, *args, **attrs: (sizes.append(d.counts.size), write(d, *args, **attrs)),
     )
     study = changed(
         study={"structures": {"train": 2, "val": 2, "test": 10_000}},

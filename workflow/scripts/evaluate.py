@@ -30,7 +30,9 @@ def main(snakemake):
             specimen: job.results.structures(specimen, "test", stored.recipes.waves)
             for specimen in job.study.specimens
         }
-        records, done = evaluation_job.complete(job, stored, found, attrs, structures)
+        records, done = evaluation_job.complete(
+            job, stored, found, attrs=attrs, structures=structures
+        )
         stored.put(records, attrs, output)
         job.result = f"{done}, in {output}"
 

@@ -36,7 +36,7 @@ def main(snakemake):
             progress=job.progress,
             own=own,
         )
-        reuse.hand_over_waves(job, stored, structures, [simulated, *parts], output)
+        reuse.hand_over_waves(job, stored, structures, parts=[simulated, *parts], output=output)
 
 
 if "snakemake" in globals():

@@ -126,7 +126,7 @@ def profiles_of_specimens(
         curve = flat_spectrum()
         if of_specimen := structures.get(specimen):
             curve = mean_spectrum(of_specimen)
-        result[specimen] = profiles(every, microscope, SAMPLES, curve, seed)
+        result[specimen] = profiles(every, microscope, SAMPLES, spectrum=curve, seed=seed)
     return result
 
 

@@ -116,7 +116,7 @@ def aggregate(
         attrs = {**attrs, "kind": datasets.TABLE}
         chunks, shards = storage(sizes)
         empty = _template(sizes, test[0].axes, test_own, like).assign_attrs(attrs)
-        datasets.create(empty, beside, chunks, counts_of(empty), shards)
+        datasets.create(empty, beside, chunks, fill=counts_of(empty), shards=shards)
         folder = zarr.open_group(beside, mode="r+")
 
         def write(place: tuple[int, int, slice]) -> dict[str, np.ndarray]:

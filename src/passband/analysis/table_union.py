@@ -233,7 +233,7 @@ def merge(
     with atomic.replacing(path) as beside:
         empty = _template(template, sizes, axes)
         chunks = {"specimen": 1, "architecture": 1, "train": rows}
-        datasets.create(empty.assign_attrs(attrs), beside, chunks, counts_of(empty))
+        datasets.create(empty.assign_attrs(attrs), beside, chunks, fill=counts_of(empty))
         group = zarr.open_group(beside, mode="r+")
         by_row: dict[NetworkId, list[tuple[int, Source]]] = {}
         for key, source in found.items():

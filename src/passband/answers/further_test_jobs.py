@@ -99,14 +99,16 @@ class Work:
         def identities() -> Mapping[int, str]:
             return weights.identities(path).get(id, {})
 
-        known = further(results, cell, identities, self._recipes, read)
+        known = further(results, cell, identities, recipes=self._recipes, read=read)
         if set(self.wanted) <= set(known.tests) and not known.missing:
             return
         named = {name: getattr(cell.id, name) for name in ("specimen", "architecture", "condition")}
         part = self._networks(path, named)
         tests = sorted(map(Condition.parse, {*self.wanted, *known.tests}))
         tested = {id: [condition.id for condition in tests]}
-        stored = StoredResults(self._recipes, {id: part}, tested, results.further(cell))
+        stored = StoredResults(
+            self._recipes, parts={id: part}, tests=tested, own=results.further(cell)
+        )
         found = stored.find(self._last_record.read)[id]
         evaluation_job.complete_record(
             study, part, found, self.structures, devices.device(), progress

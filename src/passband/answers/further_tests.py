@@ -140,7 +140,7 @@ def read_extra(
             results,
             cell,
             lambda: identities(path).get(cell.condition, {}),
-            recipes,
+            recipes=recipes,
             before=before,
         )
 

@@ -255,7 +255,12 @@ def merge(
             datasets.write(few, small, datasets.OOD, of_metrics | rounded)
     sizes = dict(whole.sizes)
     every = prod(sizes[name] for name in ("specimen", "architecture", "train", "replica"))
-    return Merged(len(found), every - len(found), sizes, tuple(left_out))
+    return Merged(
+        networks=len(found),
+        missing=every - len(found),
+        sizes=sizes,
+        left_out=tuple(left_out),
+    )
 
 
 def _spectrum_attribute(known: Mapping[str, Spectrum]) -> dict[str, str]:

@@ -323,7 +323,7 @@ class TestedNetworks:
         name += f"-{self.structures}" * bool(self.structures)
         name += "-mixtures" * any(matrix.mixtures for matrix in self.matrices)
         file = self.results.path_to_write(layout.FITTED, name=name)
-        return *kept.kept(file, recipe, make, parse), models
+        return *kept.kept(file, recipe, make=make, parse=parse), models
 
     def _models(
         self, spectrum: Spectrum, theta: Sequence[np.ndarray | None]

@@ -85,7 +85,7 @@ def measured(networks: Sequence[Network], progress: Progress = iter) -> Measured
         images = StudyImages(results, first.normalisation, first.architecture)
         return images.measure(networks, progress).to_values()
 
-    return kept.kept(file, recipe, make, Measured.from_values)
+    return kept.kept(file, recipe, make=make, parse=Measured.from_values)
 
 
 def open_trust(

@@ -48,12 +48,12 @@ def complete_record(
             {r: networks.restore(own.architecture, part.weights[r]) for r in replicas},
             acquisition,
             structures,
-            [of_id(study.mixtures, id) for id in found.tests],
-            study.evaluation.batch_size,  # it does not change results
-            own.precision,
-            lacking,
-            progress,
-            shared,
+            conditions=[of_id(study.mixtures, id) for id in found.tests],
+            batch_size=study.evaluation.batch_size,  # it does not change results
+            precision=own.precision,
+            wanted=lacking,
+            progress=progress,
+            shared=shared,
         )
         found.take(made, lacking[None].repeat(len(replicas), 0))
 

@@ -34,7 +34,7 @@ def exit_waves(job: Job, stored: StoredWaves, structures: range, output: str) ->
         job.finish_early(f"exit waves in {output}")
     found = stored.find(structures)
     if sum(waves.sizes["structure"] for waves in found) == len(structures):
-        hand_over_waves(job, stored, structures, found, output)
+        hand_over_waves(job, stored, structures, parts=found, output=output)
         job.finish_early(job.result)
     return found
 

@@ -64,7 +64,13 @@ class ReplicaJob:
         self.precision = backend.precision(settings, architecture, self.device)
         self._settings = settings
         self._may_vectorize = memory.fit_to_memory(
-            architecture, px, settings, self.precision, self.device, replicas, available
+            architecture,
+            px,
+            settings,
+            precision=self.precision,
+            device=self.device,
+            replicas=replicas,
+            room=available,
         )
         if self.precision != "float32":
             speedup = devices.speedup(self.precision, self.device)

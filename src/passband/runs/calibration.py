@@ -236,7 +236,12 @@ def _calibrate(study: Study, seconds: float, device, starting: list, say) -> Cal
         predict=predict,
     )
     sizes = file_sizes.with_shards(study, shards)
-    return Calibration(speeds, sizes, train_memory(study, device), by_torch(study, device))
+    return Calibration(
+        speeds,
+        sizes,
+        memory=train_memory(study, device),
+        by_torch=by_torch(study, device),
+    )
 
 
 def train_memory(study: Study, device: "torch.device") -> dict[str, float]:

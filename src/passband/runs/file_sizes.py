@@ -73,7 +73,12 @@ def measured(study: Study) -> FileSizes:
     shards = {}
     for name, specimen in study.specimens.items():
         waves = exit_waves.simulate(
-            name, specimen, study.microscope, study.study.seed, "test", numbers
+            name,
+            specimen,
+            study.microscope,
+            seed=study.study.seed,
+            split="test",
+            indices=numbers,
         )
         shards[name] = of_shard(study, waves)
     return with_shards(study, shards)
@@ -173,7 +178,7 @@ def _of_each_structure(
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "file.zarr.zip"
         for part in (dataset, dataset.isel(structure=slice(1))):
-            datasets.write(part, file, kind, attrs, chunks)
+            datasets.write(part, file, kind, attrs=attrs, chunks=chunks)
             written.append(file.stat().st_size)
     whole, one = written
     if number == 1:

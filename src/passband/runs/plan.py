@@ -192,11 +192,11 @@ def _times(study: Study, speeds: Speeds, together: int | None) -> list[str]:
     total = sum(took.values())
     first = f"{work(total, speeds.unit)} on {speeds.device}, measured"
     if together is not None:
-        until = duration(elapsed(study, took, speeds, together))
+        until = duration(elapsed(study, took, speeds, together=together))
         first += f"; {until} with {number_of(together, speeds.unit)}"
     elif speeds.unit == "core":
         cores = os.cpu_count() or 1
-        until = duration(elapsed(study, took, speeds, cores))
+        until = duration(elapsed(study, took, speeds, together=cores))
         first += f"; {until} with all {cores} cores of this machine"
     return [
         first,

@@ -65,7 +65,7 @@ class StoredWaves:
         waves = datasets.concatenated(parts, "structure")
         path = self.file(structures)
         attrs = {**attrs, files.DIGEST: self.recipe.digest}
-        datasets.write(waves, path, datasets.WAVES, attrs, {"structure": 1})
+        datasets.write(waves, path, datasets.WAVES, attrs=attrs, chunks={"structure": 1})
         return path
 
     def file(self, structures: range) -> Path:

@@ -193,7 +193,9 @@ def test_networks_are_tested_only_under_new_test_conditions(smallest):
 
 def test_results_on_an_unknown_kind_of_device_are_made_again(smallest, monkeypatch):
     of = formulas.of_results
-    monkeypatch.setattr(formulas, "of_results", lambda *given: of(*given[:3], "GPU", given[4]))
+    monkeypatch.setattr(
+        formulas, "of_results", lambda *of_part, **given: of(*of_part, **given | {"device": "GPU"})
+    )
     found = Adoption(smallest)
     assert found.records == []
     found.take()

@@ -50,14 +50,14 @@ def read(
         part = parts.get(id)
         if part is None or record.replica.values.tolist() != list(part.weights):
             continue
-        device, valid = _valid(results, record, part, recipes, digest)
+        device, valid = _valid(results, record, part, recipes=recipes, digest=digest)
         specimens = record.test_specimen.values[valid.any(1)].tolist()
         tests = record.test.values[valid[valid.any(1)].all(0)].tolist()
         if specimens and tests:
             chosen = PartialRecord(list(part.weights), specimens, tests)
             made_on = record.assign_attrs({DEVICES: json.dumps([device])})
             chosen.take(made_on, np.broadcast_to(valid, [record.sizes[name] for name in CELL]))
-            stored = StoredResults(recipes, {id: part}, {id: tests}, path)
+            stored = StoredResults(recipes, parts={id: part}, tests={id: tests}, own=path)
             finished = stored.finished(id, chosen)
             found[id] = finished.assign_attrs({**record.attrs, **finished.attrs})
     return found
@@ -92,8 +92,13 @@ def _valid(
             same = {}
             for waves in {*map(wave_set_of, tests)}:
                 name = f"{specimen}/{waves}" if waves else specimen
-                given = networks, device, digest(specimen, "test", waves)
-                context = formulas.of_results(results.study, part.metadata, *given)
+                context = formulas.of_results(
+                    results.study,
+                    part.metadata,
+                    networks=networks,
+                    device=device,
+                    structures=digest(specimen, "test", waves),
+                )
                 same[waves] = before.get(name) == context
             valid[place] &= [same[wave_set_of(id)] for id in tests]
         if valid.any():

@@ -148,11 +148,13 @@ class Adoption:
                     for path, waves in self._read(folder, ".zarr.zip", read):
                         indices = waves.structure.values.tolist()
                         held = range(indices[0], indices[-1] + 1)
-                        context = formulas.of_waves(study, specimen, split, id, held)
+                        context = formulas.of_waves(
+                            study, specimen, split, waves=id, structures=held
+                        )
                         digest = waves.attrs.get(files.DIGEST)
                         if digest == context:
                             digests = {context: stored.recipe.digest}
-                            yield Adopted(path, stored.file(held), 0, digests)
+                            yield Adopted(path, stored.file(held), number=0, digests=digests)
                         elif digest != stored.recipe.digest:
                             self.left[_OTHER_WAVES] += 1
                             continue
@@ -199,7 +201,7 @@ class Adoption:
                             number += len(replicas)
                     if digests:
                         target = self._store / folder / path.parent.name / path.name
-                        yield Adopted(path, target, number, digests)
+                        yield Adopted(path, target, number=number, digests=digests)
 
     def _why_not(self, of: tuple[str, str, str], context: str, replicas: list[int]) -> str:
         """Return why networks with a digest of 0.2 cannot be used, or "" if they can."""
@@ -229,7 +231,9 @@ class Adoption:
         target = self._store.joinpath(layout.NETWORKS, *path.parts[-4:-1], networks)
         if target not in self._files:
             return {}
-        return adopted_results.read(self._results, path, self._files[target], self._digest)
+        return adopted_results.read(
+            self._results, path, networks=self._files[target], digest=self._digest
+        )
 
     # ── Files ────────────────────────────────────────────────────────────────────────────────────
 
