@@ -433,7 +433,7 @@ def test_a_word_that_would_change_the_terminal_is_escaped(words, capsys):
     [
         ("passband st", {"status"}),
         ("passband ", set(NAMES)),
-        ("passband plan --dev", {"--device"}),
+        ("passband plan --tog", {"--together"}),
         ("passband status mi", {"mine", "mine.yaml"}),
     ],
 )
