@@ -240,7 +240,7 @@ class Bench:
                 made = training.train(
                     architecture, acquisition, splits, under, settings, numbers,
                     folder=self.folder / f"state-{kind}-{settings.epochs}-{under.id}",
-                    context=f"{sorted(numbers)}", stop=StopCondition(),
+                    digest=f"{sorted(numbers)}", stop=StopCondition(),
                 )  # fmt: skip
                 for replica, of in made.items():
                     save_file(

@@ -147,7 +147,7 @@ def test_training_that_is_stopped_at_every_step_ends_with_the_same_bits(camera, 
     attempts = 1
     while True:
         try:
-            options = {"folder": tmp_path, "context": "x", "stop": _After(1)}
+            options = {"folder": tmp_path, "digest": "x", "stop": _After(1)}
             done = train(camera, splits, MIXTURE, {0: 1, 1: 2}, **options)
             break
         except StoppedError:

@@ -354,7 +354,7 @@ def test_training_stopped_at_every_step_ends_with_the_same_bits(fit, tmp_path, t
     for ticks in (1, 3):
         attempts = 1
         while True:
-            options = {"folder": tmp_path, "context": "x", "stop": After(ticks)}
+            options = {"folder": tmp_path, "digest": "x", "stop": After(ticks)}
             try:
                 done = fit(seeds, options, together=together)
                 break
@@ -385,17 +385,17 @@ def test_spread_images_go_on_where_memory_has_become_short(
         return training.train(NAME, camera, splits, condition, how, seeds, **options)
 
     through = run({1: 1, 2: 2})
-    state = {"folder": tmp_path, "context": "x"}
+    state = {"folder": tmp_path, "digest": "x"}
     with pytest.raises(StoppedError):
         run({1: 1, 2: 2}, stop=After(4), **state)
     assert alike(run({1: 1, 2: 2}, hold=False, **state), through)
     assert alike(run({2: 2}, hold=False), {2: through[2]})
 
 
-def test_state_of_another_context_is_not_gone_on_from(fit, tmp_path):
-    for context in ("x", "y"):
+def test_state_of_another_digest_is_not_gone_on_from(fit, tmp_path):
+    for digest in ("x", "y"):
         with pytest.raises(StoppedError):
-            fit(1, {"folder": tmp_path, "context": context, "stop": After(4)}, epochs=2)
+            fit(1, {"folder": tmp_path, "digest": digest, "stop": After(4)}, epochs=2)
     (file,) = tmp_path.iterdir()
     assert checkpoints.load(file, "y")[1]["steps"] == 4  # and not 7
 
@@ -404,7 +404,7 @@ def test_choice_is_kept(fit, tmp_path, monkeypatch):
     monkeypatch.setattr(backend, "WIDEST", 0)
     monkeypatch.setattr(training, "WORTH_TIMING", 1)
     monkeypatch.setattr(training, "_step_time_ratio", lambda *_: 0.5)
-    options = {"folder": tmp_path, "context": "x"}
+    options = {"folder": tmp_path, "digest": "x"}
     with pytest.raises(StoppedError):
         fit({0: 1, 1: 2}, options | {"stop": After(2)}, epochs=1)
     monkeypatch.setattr(training, "_step_time_ratio", lambda *_: pytest.fail("timed again"))
@@ -443,7 +443,7 @@ def test_a_job_that_lost_its_lease_stops_and_saves_nothing(fit, tmp_path, monkey
 
     def work():
         with lease.held(folder):
-            fit(1, {"folder": tmp_path / "states", "context": "x", "stop": StopCondition(1e9)})
+            fit(1, {"folder": tmp_path / "states", "digest": "x", "stop": StopCondition(1e9)})
 
     monkeypatch.setattr(Learner, "step", losing)
     with pytest.raises(lease.LostError):
@@ -453,7 +453,7 @@ def test_a_job_that_lost_its_lease_stops_and_saves_nothing(fit, tmp_path, monkey
 
 
 def test_budget_stops_training_in_time(fit, tmp_path):
-    options = {"folder": tmp_path, "context": "x", "stop": StopCondition(1e9, budget=0.0)}
+    options = {"folder": tmp_path, "digest": "x", "stop": StopCondition(1e9, budget=0.0)}
     with pytest.raises(PassbandError, match=WORDS):
         fit(1, options)
     (file,) = tmp_path.iterdir()
@@ -479,9 +479,9 @@ def test_a_signal_saves_and_stops(fit, tmp_path, monkeypatch, number, on_slurm):
     with monkeypatch.context() as patch:
         patch.setattr(Learner, "step", terminated)
         with pytest.raises(StoppedError, match=f"stopped in epoch 2 of 3 by {number.name}"):
-            fit(1, {"folder": tmp_path, "context": "x"})
+            fit(1, {"folder": tmp_path, "digest": "x"})
     assert signal.getsignal(number) is before
-    done = fit(1, {"folder": tmp_path, "context": "x"})
+    done = fit(1, {"folder": tmp_path, "digest": "x"})
     assert alike({0: done}, {0: fit(1)})
 
 
@@ -502,7 +502,7 @@ def test_a_signal_at_any_moment_saves_and_stops(fit, tmp_path, monkeypatch, mome
     with monkeypatch.context() as patch:
         patch.setattr(CheckpointCallback, moment, terminated)
         with pytest.raises(StoppedError, match="by SIGTERM; its state is saved"):
-            fit(1, {"folder": tmp_path, "context": "x"})
+            fit(1, {"folder": tmp_path, "digest": "x"})
     (file,) = tmp_path.iterdir()
     assert checkpoints.load(file, "x")[1]["steps"] == saved
 
@@ -511,16 +511,16 @@ def test_saves_are_at_the_interval(fit, tmp_path, monkeypatch):
     saved = []
     real = checkpoints.save
 
-    def save(path, context, tensors, progress):
+    def save(path, digest, tensors, progress):
         saved.append(progress["steps"])
-        real(path, context, tensors, progress)
+        real(path, digest, tensors, progress)
 
     monkeypatch.setattr(checkpoints, "save", save)
-    fit(1, {"folder": tmp_path, "context": "x", "stop": StopCondition(0.0)})
+    fit(1, {"folder": tmp_path, "digest": "x", "stop": StopCondition(0.0)})
     # At every step but an epoch's last, which is saved once validation is done; the end needs none.
     assert saved == [1, 2, 3, 4, 5, 6, 7, 8]
     saved.clear()
-    fit(2, {"folder": tmp_path, "context": "y", "stop": StopCondition(1e9)})
+    fit(2, {"folder": tmp_path, "digest": "y", "stop": StopCondition(1e9)})
     assert saved == []
     fit(2)
     assert saved == []  # nowhere to save
@@ -532,7 +532,7 @@ def test_a_full_disk_does_not_stop_training(fit, tmp_path, monkeypatch, caplog):
     def full(*_):
         raise FullError(tmp_path, OSError(errno.ENOSPC, ""))
 
-    options = {"folder": tmp_path, "context": "x"}
+    options = {"folder": tmp_path, "digest": "x"}
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints, "save", full)
         done = fit(1, options | {"stop": StopCondition(0.0)})
@@ -548,7 +548,7 @@ def test_a_failure_in_training_is_no_interruption(fit, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Learner, "validate", fail)
     with pytest.raises(ZeroDivisionError):
-        fit(1, {"folder": tmp_path, "context": "x"})
+        fit(1, {"folder": tmp_path, "digest": "x"})
 
 
 #: Runs one attempt of a training, in a process of its own, for each line that it reads.
@@ -596,7 +596,7 @@ def attempt(folder, together, kill_at, moment):
     settings = Training(precision="float32", batch_size=4, epochs=24)
     made = training.train(
         "compact-w4-d2", camera, splits, Condition(15, 1.2, 15, 1000), settings, {0: 1, 1: 2},
-        together=together, folder=folder / "checkpoints", context="x", stop=StopCondition(0.0),
+        together=together, folder=folder / "checkpoints", digest="x", stop=StopCondition(0.0),
     )
     weights = {r: trained.weights for r, trained in made.items()}
     files.save(weights, folder / "done.safetensors", weights_metadata((0, 1)))

@@ -26,7 +26,7 @@ class CheckpointCallback(lightning.Callback):
 
     Args:
         folder: The folder for the files of saved states. By default, no state is saved.
-        context: Digest of everything that the networks depend on.
+        digest: That of everything that the networks depend on.
     """
 
     def __init__(
@@ -34,10 +34,11 @@ class CheckpointCallback(lightning.Callback):
         learners: Sequence[Learner],
         stop: StopCondition,
         folder: Path | None,
-        context: str,
+        digest: str,
     ):
         self._learners, self._stop = learners, stop
-        self._folder, self._context = folder, context
+        self._folder = folder
+        self._digest = digest
         self._saved = {id(learner): self._progress(learner) for learner in learners}
 
     @staticmethod
@@ -71,7 +72,7 @@ class CheckpointCallback(lightning.Callback):
                 if self._saved[id(learner)] != self._progress(learner):
                     path = self._folder / f"{min(learner.seeds):03d}.safetensors"
                     try:
-                        checkpoints.save(path, self._context, *learner.state())
+                        checkpoints.save(path, self._digest, *learner.state())
                     except FullError as error:
                         # The state is lost only if the job ends while the disk is full.
                         logger.warning("not saved: %s", error)

@@ -132,7 +132,7 @@ class ReplicaJob:
             together=None if self._may_vectorize else False,
             hold=self._hold,
             folder=folder,
-            context=digest(recipe, dict(seeds), description),
+            digest=digest(recipe, dict(seeds), description),
             stop=stop,
             progress=progress,
         )

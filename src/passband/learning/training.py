@@ -67,7 +67,7 @@ def train(
     together: bool | None = None,
     hold: bool = True,
     folder: Path | None = None,
-    context: str = "",
+    digest: str = "",
     stop: StopCondition | None = None,
     progress: bool = False,
 ) -> dict[int, Trained]:
@@ -93,8 +93,8 @@ def train(
             `hold`.
         folder: Folder for saved states of training. If it has a saved state, training continues
             from there.
-        context: Digest of everything that the networks depend on. A saved state with another
-            context is removed.
+        digest: That of everything that the networks depend on. A saved state with another digest
+            is removed.
         stop: Decides when the state is saved and when training stops.
 
     Raises:
@@ -111,7 +111,7 @@ def train(
 
     # Dropout uses torch's global random generator, also in steps that are only timed.
     with torch.random.fork_rng(), signals.listening():
-        states = _saved_states(folder, context)
+        states = _saved_states(folder, digest)
         if states:
             together = any(len(progress["replicas"]) > 1 for _, progress in states.values())
         elif together is None:
@@ -127,7 +127,7 @@ def train(
             if device.type == "cuda" and settings.epochs * steps >= WORTH_COMPILING:
                 learner.networks.compile()
         if not all(learner.done for learner in learners):
-            callbacks = [CheckpointCallback(learners, stop, folder, context), signals]
+            callbacks = [CheckpointCallback(learners, stop, folder, digest), signals]
             trainer = _trainer(
                 settings.epochs - running_epoch(learners), device, callbacks, progress
             )
@@ -162,10 +162,10 @@ def _trainer(
     )
 
 
-def _saved_states(folder: Path | None, context: str) -> dict[int, tuple[dict[str, Tensor], dict]]:
+def _saved_states(folder: Path | None, digest: str) -> dict[int, tuple[dict[str, Tensor], dict]]:
     """Return the states that an interrupted job has saved, by the first replica of each state."""
     files = sorted(folder.glob("[0-9]*.safetensors")) if folder else []
-    states = [state for file in files if (state := checkpoints.load(file, context))]
+    states = [state for file in files if (state := checkpoints.load(file, digest))]
     return {state[1]["replicas"][0]: state for state in states}
 
 

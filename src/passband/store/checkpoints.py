@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def save(path: Path, context: str, tensors: dict[str, Tensor], progress: dict) -> None:
+def save(path: Path, digest: str, tensors: dict[str, Tensor], progress: dict) -> None:
     """Write a state of training to a file. The file is either complete or absent.
 
     Args:
         path: A safetensors file that is not an output of the workflow.
-        context: Digest of everything that the state depends on.
+        digest: That of everything that the state depends on.
         tensors: All tensors of the state, such as weights and the optimizer's state.
         progress: The rest of the state, as values that JSON can write.
     """
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    metadata = {"context": context, "progress": progress}
+    metadata = {"digest": digest, "progress": progress}
     with replacing(path) as beside:
         weights.write(tensors, beside, metadata)
 
 
-def load(path: Path, context: str) -> tuple[dict[str, Tensor], dict] | None:
+def load(path: Path, digest: str) -> tuple[dict[str, Tensor], dict] | None:
     """Return the tensors and the progress of a saved state, or None if there is no state.
 
-    If the file is damaged or has another context, it is removed. Code in the file is not run.
+    If the file is damaged or has another digest, it is removed. Code in the file is not run.
 
     Raises:
         NewerError, UnreachableError: If a newer version of Passband wrote the file, or if the file
@@ -46,7 +46,7 @@ def load(path: Path, context: str) -> tuple[dict[str, Tensor], dict] | None:
         return None
     try:
         tensors, metadata = weights.read(path)
-        if metadata.get("context") == context and "progress" in metadata:
+        if metadata.get("digest") == digest and "progress" in metadata:
             return tensors, metadata["progress"]
     except DamagedError:
         pass
