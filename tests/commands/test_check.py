@@ -104,7 +104,7 @@ def test_plan_is_of_the_changed_study_which_has_no_results(file, capsys, monkeyp
     planned = []
     measured = SimpleNamespace(speeds=None, sizes=None, memory=None, by_torch=None)
     monkeypatch.setattr(command, "calibrate", lambda *arguments, **others: measured)
-    monkeypatch.setattr(plan, "render", lambda results, *others: planned.append(results) or "")
+    monkeypatch.setattr(plan, "render", lambda results, *_, **others: planned.append(results) or "")
     assert cli.main(["plan", file, "--set", "training.epochs=3"]) == 0
     assert planned[0].study.training.epochs == 3
     assert not planned[0].folder.exists()

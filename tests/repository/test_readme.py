@@ -199,6 +199,8 @@ NOT_RUN = {
     "podman save --format oci-archive --output passband.tar passband": "needs podman's image",
     "apptainer build passband.sif oci-archive:passband.tar": "needs podman's image",
     "pre-commit install": "changes the repository's hooks",
+    "passband run demo --adopt": "needs results of 0.2; tests/workflow takes some over",
+    "passband run demo --adopt --dry-run": "needs results of 0.2; tests/workflow does it",
     "passband recommend demo --check": "needs networks that learned; see OUTPUTS",
     "tmux": "waits for input",
     "make preflight STUDY=studies/paper.yaml PROFILE=slurm": "needs a SLURM; tests/slurm does it",
