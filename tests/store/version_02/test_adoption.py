@@ -191,6 +191,13 @@ def test_networks_are_tested_only_under_new_test_conditions(smallest):
         assert {Condition.parse(id).dose_e_per_A2 for id in tests} == {500}
 
 
+@pytest.mark.parametrize("path", ["waves/store/train/0.zarr.zip", "networks/store/a/b/0-1.x"])
+def test_the_store_is_found_for_a_specimen_of_its_name(tmp_path, path):
+    adopted.write(tmp_path / "store", {"of 0.2": "now"})
+    assert adopted.current(tmp_path / "store" / path, "of 0.2") == "now"
+    assert adopted.current(tmp_path / path, "of 0.2") == "of 0.2"
+
+
 def test_results_on_an_unknown_kind_of_device_are_made_again(smallest, monkeypatch):
     of = formulas.of_results
     monkeypatch.setattr(

@@ -6,6 +6,7 @@ writes, has the digest of the recipe for each digest of 0.2.
 
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 from passband.results import earlier, layout
@@ -14,6 +15,8 @@ from passband.storage.integrity import StoreError
 
 #: The name of the file in the store.
 FILE = "adopted.json"
+# The folders in the store that have files with digests.
+_KINDS = {path.partition("/")[0] for path in (layout.WAVES, layout.WEIGHTS, layout.RECORD)}
 
 
 def current(path: Path, digest: str | None) -> str | None:
@@ -22,7 +25,7 @@ def current(path: Path, digest: str | None) -> str | None:
     Raises:
         StoreError: If the file with the digests of 0.2 is damaged or deleted.
     """
-    store = next((folder for folder in path.parents if folder.name == layout.STORE), None)
+    store = _store_of(path)
     if store is None or digest is None:
         return digest
     return read(store).get(digest, digest)
@@ -47,6 +50,14 @@ def read(store: Path) -> Mapping[str, str]:
 def write(store: Path, digests: Mapping[str, str]) -> None:
     """Write the digests of recipes by those of 0.2."""
     checked_json.write(store / FILE, dict(digests))
+
+
+def _store_of(path: Path) -> Path | None:
+    """Return the store that a file is in, if it is in one. A specimen may be named like it."""
+    folders = pairwise((path, *path.parents))
+    return next(
+        (f for inner, f in folders if f.name == layout.STORE and inner.name in _KINDS), None
+    )
 
 
 @lru_cache(4)
