@@ -154,7 +154,7 @@ class TestStudy:
 def unpacked(tmp_path_factory) -> Path:
     """A folder with a finished study that has two replicas, and exit waves of two energies."""
     folder = tmp_path_factory.mktemp("grouped")
-    archive = ROOT / "tests/data/grouped.tar.xz"
+    archive = ROOT / "tests/data/grouped_03.tar.xz"
     subprocess.run(["tar", "xf", archive, "study.yaml", "results"], cwd=folder, check=True)
     return folder
 

@@ -22,7 +22,7 @@ from passband.micrographs.images.segmentation import Segmentation
 from passband.prediction.recommend.network_ranking import Recommendation
 from passband.results.published import SHIPPED
 
-ARCHIVE = Path(__file__).parent / "data/grouped.tar.xz"
+ARCHIVE = Path(__file__).parent / "data/grouped_03.tar.xz"
 
 pytestmark = pytest.mark.slow
 
