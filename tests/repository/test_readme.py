@@ -201,6 +201,7 @@ NOT_RUN = {
     "pre-commit install": "changes the repository's hooks",
     "passband run demo --adopt": "needs results of 0.2; tests/workflow takes some over",
     "passband run demo --adopt --dry-run": "needs results of 0.2; tests/workflow does it",
+    "passband table results/demo/0.2": "needs results of 0.2; tests/workflow does it",
     "passband recommend demo --check": "needs networks that learned; see OUTPUTS",
     "tmux": "waits for input",
     "make preflight STUDY=studies/paper.yaml PROFILE=slurm": "needs a SLURM; tests/slurm does it",
