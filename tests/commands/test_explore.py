@@ -66,8 +66,8 @@ def test_a_large_matrix_is_drawn_pixel_by_pixel(tmp_path, other):
 
 
 def test_the_page_of_a_finished_study_has_its_numbers_and_example_images(tmp_path, capsys, other):
-    """The study is the smallest study, which an earlier version has finished."""
-    with tarfile.open(ROOT / "tests/data/finished.tar.xz") as archive:
+    """The study is the smallest study."""
+    with tarfile.open(ROOT / "tests/data/finished_03.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     results = tmp_path / "results/smallest"
     (results / "report.html").touch()
@@ -114,7 +114,7 @@ def test_the_page_of_a_finished_study_has_its_numbers_and_example_images(tmp_pat
 
 
 def test_large_images_are_binned(tmp_path, capsys, other, monkeypatch):
-    with tarfile.open(ROOT / "tests/data/finished.tar.xz") as archive:
+    with tarfile.open(ROOT / "tests/data/finished_03.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     results = tmp_path / "results/smallest"
     study = Results.find(results).study

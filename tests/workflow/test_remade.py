@@ -212,10 +212,10 @@ def test_jobs_of_another_size_simulate_train_and_test_nothing_again(copied):
     sizes = {"replicas_per_job": 1, "structures_per_shard": 5}
     study = copied.study("single.yaml", study=sizes, **changes)
     jobs = copied.jobs(target, study=study)
-    assert jobs == {"simulate": 3, "train": 4, "evaluate": 4, "aggregate": 1}
+    assert jobs == {"simulate": 5, "train": 4, "evaluate": 4, "aggregate": 1}
     copied.run(target, study=study)
     logs = [log for log in (results / "logs").rglob("*.log") if log.stem != "aggregate"]
-    assert len(logs) == 3 + 4 + 4
+    assert len(logs) == 5 + 4 + 4
     for log in logs:
         assert ", made by an earlier job, in " in log.read_text()
     after = load_table(copied.folder / target)
