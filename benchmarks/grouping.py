@@ -127,13 +127,16 @@ def main() -> None:
         times[number] = run(other, grouped, *records(grouped))
         words = f"{number} networks, {number} conditions in a job"
         table.row(f"{words}: processor time [s]", None, times[number])
-        counted = count(validate(grouped)).files
-        for part in ("networks", "records", "store"):
+        jobs = count(validate(grouped)).jobs
+        of_store = jobs["simulate"] + jobs["train"] + jobs["evaluate"]
+        parts = {"networks": 2 * jobs["train"], "records": jobs["evaluate"], "store": of_store}
+        for part, expected in parts.items():
             found = [p for p in (other / "results/smallest" / part).rglob("*") if p.is_file()]
-            table.row(f"files of {part} less the counted files", 0, len(found) - counted[part])
+            table.row(f"files of {part} less the counted files", 0, len(found) - expected)
 
-        single["study"]["structures_per_shard"] = 5  # shards of 8 before: only `train` has several
-        shards = wave_layout.shards(validate(single), "gold", "train")
+        single["study"]["structures_per_shard"] = 5  # shards of 8 before
+        splits = ("train", "val", "test")
+        shards = [f for x in splits for f in wave_layout.shards(validate(single), "gold", x)]
         targets, jobs = records(single), len(shards) + 2 * number
         graph = run(other, single, "--dry-run", *targets)
         spent = run(other, single, *targets) - graph
