@@ -82,6 +82,7 @@ def test_damaged_stores_are_set_aside_and_made_again(copied):
 def test_a_truncated_exit_wave_is_named_and_nothing_is_made_of_it(copied):
     shard = copied.folder / "results/smallest/waves/gold/val/00000.zarr.zip"
     shard.write_bytes(shard.read_bytes()[:2000])
+    shutil.rmtree(copied.folder / "results/smallest/store/networks")  # so that it must be trained
     network = "results/smallest/networks/gold/compact-w4-d2"
     network = f"{network}/df+0005.00_cs+0001.200_ap016.00_ds000200.00/r000-001.safetensors"
     printed = copied.run(network, "--forcerun", "train", study="studies/smallest.yaml", fails=True)
@@ -94,6 +95,7 @@ def test_a_truncated_exit_wave_is_named_and_nothing_is_made_of_it(copied):
 def test_an_exit_wave_of_another_split_is_named(copied):
     waves = copied.folder / "results/smallest/waves/gold"
     shutil.copy(waves / "val/00000.zarr.zip", waves / "train/00001.zarr.zip")
+    shutil.rmtree(copied.folder / "results/smallest/store/networks")
     network = "results/smallest/networks/gold/compact-w4-d2"
     network = f"{network}/df+0005.00_cs+0001.200_ap016.00_ds000200.00/r000-001.safetensors"
     printed = copied.run(network, "--forcerun", "train", study="studies/smallest.yaml", fails=True)

@@ -48,10 +48,6 @@ def test_a_run_leaves_table_metrics_and_figures(finished):
         "test": 4,
         "structure": 4,
         "outcome": 3,
-        "pair": 1,
-        "product": 2,
-        "statistic": 5,
-        "bin": 8,
     }
     assert not np.isnan(whole.counts).any()
     assert (whole.status == table.STATUS["done"]).all()

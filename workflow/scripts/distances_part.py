@@ -23,13 +23,14 @@ def main(snakemake):
         sets = dict.fromkeys([*study.tested_waves, *study.train_waves])
         tested = {name: job.results.structures(name, "test", sets) for name in study.specimens}
         structures = {n: t.load(device).first(distances.STRUCTURES) for n, t in tested.items()}
-        finished, architecture = set(snakemake.input.weights), wildcards.architecture
+        finished = set(snakemake.input.weights)
         group_of = training_jobs.group_by_condition(training_jobs.groups_of(study))
         of_first = str(job.results.folder / shown_networks.first_network(study))
 
         def load(specimen, condition):
-            cell = {"specimen": specimen, "architecture": architecture}
-            path = of_first.format_map(cell | {"condition": group_of[condition.id]})
+            cell = {"specimen": specimen, "architecture": wildcards.architecture}
+            group = group_of.get(condition.id, condition.id)  # a test condition has no group
+            path = of_first.format_map(cell | {"condition": group})
             if path not in finished:
                 return None
             return networks.load_first(path, cell | {"condition": condition.id})[0]
@@ -37,7 +38,7 @@ def main(snakemake):
         test = study.axes.conditions(params.test["test conditions"])
         grid = study.train_conditions, test, acquisition, structures, metadata.precision
         measured = distances.distances(load, wildcards.specimen, *grid, job.progress)
-        attrs |= {"specimen": wildcards.specimen, "architecture": architecture}
+        attrs |= {name: wildcards[name] for name in ("specimen", "architecture")}
         datasets.write(measured, snakemake.output[0], datasets.DISTANCES, attrs)
         what = f"{measured.spectral.size} pairs of {measured.attrs['structures']} structures"
         job.result = f"{what} in {snakemake.output[0]}"
