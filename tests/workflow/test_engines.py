@@ -27,7 +27,7 @@ def test_a_study_runs_with_abtem_from_structures_to_the_table(tmp_path, finished
     )
     assert waves.attrs["engine"] == "abtem"
     assert waves.attrs["multislice_pixel_A"] == pytest.approx(0.1)
-    assert "engine" not in ours.attrs
+    assert ours.attrs["engine"] == "passband"
     # The same structures, and nearly the same waves.
     np.testing.assert_array_equal(waves["mask"], ours["mask"])
     middle = waves.sizes["kx"] // 2
