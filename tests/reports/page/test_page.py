@@ -313,6 +313,7 @@ def make_prediction(r2: dict[str, float]) -> xr.Dataset:
             "level_r2": (score, values),
             "level_interaction": (score, values - 0.1),
             "level_ceiling": (score, 0 * values + 0.957),
+            "level_r2_ceiling": (score[:-1], np.nan * values[..., 0]),
             "level_rmse_replicas": (score, 0 * values + 1.5),
             "true": ((*of, "train", "test"), M[None, None, None]),
             "predicted": (
@@ -346,7 +347,7 @@ def test_the_prediction_is_said_to_fail_where_its_r2_is_low():
         assert re.search(f"<t[hd][^>]*>{cell}</t[hd]>", text), cell
     assert "is not predicted" in page.render(make_content())
     assert "is not predicted" not in text
-    assert len(saved(text, "prediction.csv")) == 4 * 3 * 2
+    assert len(saved(text, "prediction.csv")) == 4 * 3 * 2 + 3  # a ceiling of each level
     rows = saved(text, "predicted.csv")
     assert len(rows) == 24**2
     np.testing.assert_allclose(
