@@ -19,7 +19,8 @@ from passband.analysis.bootstrap import interval_edges, percentile_interval, res
 FOLDER = Path("findings/choosing")
 #: The network with the highest expected Dice, which `recommend` names first, and the rule whose
 #: name in the file is older than the one on the page.
-OURS, NEAREST = "recommended", "nearest in scaled parameters"
+OURS = "recommended"
+NEAREST = "nearest in scaled parameters"
 DRAWS, CONFIDENCE = 2000, 0.95
 
 

@@ -162,7 +162,8 @@ def _gathered(
         "test_specimen": list(study.specimens),
         "test": study.axes.order({id for _, record in made for id in record.tests}),
     }
-    dims, shape = tuple(sizes), [len(values) for values in sizes.values()]
+    dims = tuple(sizes)
+    shape = [len(values) for values in sizes.values()]
     attrs = {"units": "1", "long_name": "Dice, mean over structures"}
     empty = {"dice": (dims, np.full(shape, np.nan, "float32"), attrs)}
     coords = dict(sizes)

@@ -37,7 +37,9 @@ _PARTS = {
 }
 _BEGINS = re.compile(f"(?:^|; )({'|'.join(map(re.escape, _PARTS))})")
 #: How values that only the earlier or only the present params have are given.
-_BEFORE, _NOW, _NONE = "before: ", " now: ", "<nothing exclusive>"
+_BEFORE = "before: "
+_NOW = " now: "
+_NONE = "<nothing exclusive>"
 
 #: The number of a stage among the values, such as ``figures 3``.
 _STAGE = re.compile(r"[a-z_]+ \d+")

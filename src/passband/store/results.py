@@ -195,7 +195,8 @@ class StoredResults:
         stored = read_if_valid(records.parts, path) or {}
         found = []
         for id in sorted(stored.keys() & parts.keys()):
-            before, now = stored[id], parts[id]
+            before = stored[id]
+            now = parts[id]
             others = self.recipes.valid(before, self.networks[id], unknown=True)
             others[np.ix_(*(np.isin(before[name].values, now[name].values) for name in CELL))] = (
                 False

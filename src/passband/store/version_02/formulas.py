@@ -22,7 +22,8 @@ from passband.wave_sets import WaveSet
 
 #: The words of 0.2 with the numbers of its stages, whose results are those of this version. When a
 #: number of these two is raised, no file of 0.2 is valid any more, since none has that number.
-_SIMULATE, _TRAIN = f"simulate {STAGES['simulate']}", f"train {STAGES['train']}"
+_SIMULATE = f"simulate {STAGES['simulate']}"
+_TRAIN = f"train {STAGES['train']}"
 _TURNED = ", structures turned"
 #: The number of this stage was raised for variables that are left out now. Counts are the same.
 _EVALUATE = "evaluate 3"
