@@ -132,6 +132,7 @@ def test_the_record_that_is_measured_is_small_also_for_many_test_conditions(monk
     assert 4 < image < 7
 
 
+@pytest.mark.install
 def test_the_total_of_the_demo_is_that_of_its_files():
     """To within 20%. The figures and pages have a quarter of the bytes, and are not measured."""
     folder = ROOT / "results" / "demo"

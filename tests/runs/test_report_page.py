@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def archived(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("archived")
-    with tarfile.open(ROOT / "tests/data/finished.tar.xz") as archive:
+    with tarfile.open(ROOT / "tests/data/finished_03.tar.xz") as archive:
         archive.extractall(folder, filter="data")
     return folder
 
