@@ -135,8 +135,8 @@ def main() -> None:
             table.row(f"files of {part} less the counted files", 0, len(found) - expected)
 
         single["study"]["structures_per_shard"] = 5  # shards of 8 before
-        splits = ("train", "val", "test")
-        shards = [f for x in splits for f in wave_layout.shards(validate(single), "gold", x)]
+        smaller = validate(single)
+        shards = [file for split in SPLITS for file in wave_layout.shards(smaller, "gold", split)]
         targets, jobs = records(single), len(shards) + 2 * number
         graph = run(other, single, "--dry-run", *targets)
         spent = run(other, single, *targets) - graph
@@ -151,7 +151,7 @@ def main() -> None:
     )
     for together in (1, 6, 12):
         goal = FILES if together > 1 else None
-        files = sum(count(large(together)).files.values())
+        files = count(large(together)).files
         table.row(
             f"files of 12,096 networks, {together} condition(s) in a job", goal, files, digits=0
         )
