@@ -1,0 +1,174 @@
+"""The parts that a study knows: the package's, and those that the study brings."""
+
+import difflib
+import importlib.machinery
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+
+from passband.parts.part import Part
+from passband.parts.reading import read, read_package
+from passband.parts.source import PartError, digest
+from passband.words import listed
+
+#: The folder with a study's own parts, beside the study's file.
+FOLDER = "parts"
+#: The group of entry points by which an installed package offers parts.
+ENTRY_POINTS = "passband.parts"
+
+
+class Parts:
+    """All parts that a study knows.
+
+    Reading declarations runs no code. The code of a study's own parts runs only after
+    :meth:`trust`, which commands call that execute the study's file.
+
+    Attributes:
+        folder: The folder with the study's own files of parts; None without one.
+        own: The parts that the study brings.
+    """
+
+    def __init__(
+        self,
+        own: Sequence[Part] = (),
+        folder: Path | None = None,
+        *,
+        is_stored: bool = False,
+    ):
+        """Know some own parts besides the package's.
+
+        Args:
+            is_stored: Whether the configuration is stored with results. Then a name of no known
+                part is no mistake, but a part that is missing.
+        """
+        self.own = tuple(own)
+        self.folder = folder
+        self._is_stored = is_stored
+        self._why_not = (
+            "is a part of a study that is only read, so its code is not run; --trust-parts runs it"
+        )
+
+    @classmethod
+    def read(cls, folder: Path, names: Sequence[str] = (), *, is_stored: bool = False) -> "Parts":
+        """Return the parts of a study.
+
+        Args:
+            folder: The folder with files of parts, which may be missing.
+            names: The names of installed parts: ``module:name``, or an entry point's.
+
+        Raises:
+            PartError: If a file or a declaration is wrong, if an installed part is missing, or if
+                two parts have one name.
+        """
+        files = sorted(file for file in folder.glob("*.py") if not file.name.startswith("_"))
+        own = [part for file in files for part in read(file)]
+        own += [_installed(name) for name in names]
+        taken: dict[tuple[str, str], Part] = {}
+        for part in own:
+            same = taken.get((part.kind, part.name)) or next(
+                (each for each in read_package(part.kind) if each.name == part.name), None
+            )
+            if same is not None:
+                raise PartError(f"{part}: {same.place} has a {part.kind} of this name, too")
+            taken[part.kind, part.name] = part
+        marked = [replace(part, is_own=True) for part in own]
+        return cls(marked, folder if files else None, is_stored=is_stored)
+
+    def trust(self) -> None:
+        """Let the code of the study's own parts run in this process and in those that it starts."""
+        self._why_not = ""
+
+    def of(self, kind: str) -> dict[str, Part]:
+        """Return all parts of a kind by name, first the package's."""
+        return {part.name: part for part in (*read_package(kind), *self.own_of(kind))}
+
+    def own_of(self, kind: str) -> list[Part]:
+        """Return the study's own parts of a kind."""
+        return [replace(part, why_not=self._why_not) for part in self.own if part.kind == kind]
+
+    def get(self, kind: str, name: str) -> Part:
+        """Return a part by its name.
+
+        Raises:
+            PartError: If there is no such part; its line lists the names that are allowed.
+        """
+        known = self.of(kind)
+        if name in known:
+            return known[name]
+        if self._is_stored:
+            return _missing(kind, name)
+        near = difflib.get_close_matches(name, known, 1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise PartError(
+            f"{name!r}: there is no {kind} of this name; {meant}allowed: {', '.join(known)}"
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """Digits that identify the code of all own parts; "" without any."""
+        if not self.own:
+            return ""
+        return "-".join(sorted({digest(part.file) for part in self.own}))
+
+    def identities(self) -> list[dict[str, str]]:
+        """Return module, version and digest of each own part, for provenance."""
+        return [part.identity for part in self.own if part.identity]
+
+
+def _installed(name: str) -> Part:
+    """Return an installed part by ``module:name``, or by the name of its entry point.
+
+    No code of the package runs.
+    """
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        found = tuple(metadata.entry_points(group=ENTRY_POINTS, name=name))
+        if not found:
+            names = sorted({each.name for each in metadata.entry_points(group=ENTRY_POINTS)})
+            known = listed(names) if names else "none"
+            raise PartError(
+                f"{name!r}: is no module:name, and no installed package has an entry point of this "
+                f"name in the group {ENTRY_POINTS}; there are: {known}"
+            )
+        module, attribute = found[0].module, found[0].attr
+    file = _file_of(module)
+    if file is None:
+        raise PartError(
+            f"{name!r}: there is no module {module} with source code in this environment"
+        )
+    for part in read(file, module):
+        if part.attribute == attribute:
+            return part
+    raise PartError(
+        f"{name!r}: is no part: {module} has no function or class {attribute} with a decorator of "
+        f"passband.parts"
+    )
+
+
+def _file_of(module: str) -> Path | None:
+    """Return the file of a module, without importing it or its packages."""
+    top, *inner = module.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+        for i in range(len(inner)):
+            if spec is None or spec.submodule_search_locations is None:
+                return None
+            name = ".".join((top, *inner[: i + 1]))
+            spec = importlib.machinery.PathFinder.find_spec(name, spec.submodule_search_locations)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    return Path(spec.origin)
+
+
+def _missing(kind: str, name: str) -> Part:
+    why_not = "is a part of the study, and is missing here"
+    return Part(kind, name, None, name, Path(), 0, is_own=True, why_not=why_not)
+
+
+#: The package's own parts.
+PACKAGE = Parts()

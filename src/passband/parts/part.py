@@ -1,0 +1,138 @@
+"""A part that a file declares: its name, its declaration, and its code, which is run when used."""
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from passband import PassbandError
+from passband.parts.source import PartError, digest
+
+
+@dataclass(frozen=True)
+class Part:
+    """A function or class with a decorator of :mod:`passband.parts`, or its data.
+
+    Attributes:
+        kind: The name of its kind, such as ``figure``.
+        name: By what people call it.
+        declaration: What its decorator says.
+        attribute: The name of the function or class in its module.
+        file: The file of its module.
+        line: The line of the declaration.
+        module: The module to import; "" for a file in a study's folder ``parts/``.
+        is_data: Whether the declaration is all that there is, without code.
+        doc: The first line of its docstring, or "".
+        is_own: Whether a study brings it. Otherwise it is the package's.
+        why_not: Why its code is not run: "" if it may be.
+    """
+
+    kind: str
+    name: str
+    declaration: Any
+    attribute: str
+    file: Path
+    line: int
+    module: str = ""
+    is_data: bool = False
+    doc: str = ""
+    is_own: bool = False
+    why_not: str = ""
+
+    def __str__(self) -> str:
+        of = f" of {self.place}" if self.file.name else ""
+        return f"{self.kind} {self.name!r}{of}"
+
+    @property
+    def place(self) -> str:
+        """Where it is declared, for messages: ``parts/focal.py, line 3``."""
+        return f"{self.shown_file}, line {self.line}" if self.line else self.shown_file
+
+    @property
+    def shown_file(self) -> str:
+        """The file as people name it: the module, or the path in the study's folder."""
+        return self.module or f"{self.file.parent.name}/{self.file.name}"
+
+    @cached_property
+    def identity(self) -> dict[str, str] | None:
+        """What results depend on: module, version, and digest of the code.
+
+        None for the package's own parts, whose results have the numbers of stages. For a file in
+        ``parts/``, the code is that of the file and of the files beside it that it imports.
+        """
+        if not self.is_own:
+            return None
+        return {
+            "module": f"{self.shown_file}:{self.attribute}",
+            "version": _version(self.module),
+            "digest": digest(self.file),
+        }
+
+    def load(self) -> Any:
+        """Return the function, the class or the data. This runs the code of the part's file.
+
+        Raises:
+            PartError: If the code is not allowed to run, raises at its import, or has no such name.
+        """
+        if self.is_data:
+            return self.declaration
+        if self.why_not:
+            raise PartError(f"{self}: {self.why_not}")
+        try:
+            module = self._imported()
+        except PassbandError:
+            raise
+        except (Exception, SystemExit) as error:
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            raise PartError(f"{self}: its import fails: {said}") from error
+        try:
+            return getattr(module, self.attribute)
+        except AttributeError:
+            raise PartError(f"{self}: importing the file makes no {self.attribute}") from None
+
+    def call(self, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        """Return what the part's function returns; its errors have one line that names the part."""
+        try:
+            return function(*given, **named)
+        except PassbandError:
+            raise
+        except Exception as error:
+            if not self.is_own:
+                raise
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            raise PartError(f"{self}: {said}") from error
+
+    def _imported(self) -> ModuleType:
+        if self.module:
+            return importlib.import_module(self.module)
+        package = _package_of(self.file.parent)
+        return importlib.import_module(f"{package}.{self.file.stem}")
+
+
+def _package_of(folder: Path) -> str:
+    """Return the name under which the files of a folder are imported, as a package.
+
+    Two studies have different names, and so has the same folder after an edit.
+    """
+    content = hashlib.sha256(str(folder.absolute()).encode())
+    for file in sorted(folder.glob("*.py")):
+        content.update(file.name.encode() + b"\0" + file.read_bytes())
+    name = f"passband_study_parts_{content.hexdigest()[:16]}"
+    if name not in sys.modules:
+        package = ModuleType(name)
+        package.__path__ = [str(folder.absolute())]
+        sys.modules[name] = package
+    return name
+
+
+def _version(module: str) -> str:
+    top = module.partition(".")[0]
+    names = metadata.packages_distributions().get(top, []) if top else []
+    return metadata.version(names[0]) if names else ""

@@ -1,0 +1,158 @@
+"""The parts of a study: found in its folder and in installed packages, and run only if trusted."""
+
+import sys
+
+import pytest
+
+from passband import PassbandError
+from passband.parts import PACKAGE, Parts
+
+LOSS = """from passband.parts import loss
+
+@loss()
+def {name}(logits, mask, settings):
+    return {value}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "parts").mkdir()
+    return tmp_path / "parts"
+
+
+def write(folder, name, value=0, file=None):
+    path = folder / f"{file or name}.py"
+    path.write_text(LOSS.format(name=name, value=value))
+    return path
+
+
+def test_parts_are_found_in_the_folder_of_a_study(folder):
+    write(folder, "mine")
+    (folder / "_helper.py").write_text("raise ValueError")
+    (folder / "notes.txt").write_text("no part")
+    known = Parts.read(folder)
+    assert known.get("loss", "mine").is_own
+    assert known.of("loss").keys() == PACKAGE.of("loss").keys() | {"mine"}
+    assert Parts.read(folder / "none").own == ()
+
+
+def test_code_runs_only_if_it_is_trusted(folder):
+    (folder / "mine.py").write_text(
+        f"import pathlib; pathlib.Path({str(folder / 'mark')!r}).touch()\n{LOSS}".format(
+            name="mine", value=1
+        )
+    )
+    known = Parts.read(folder)
+    with pytest.raises(
+        PassbandError, match=r"^loss 'mine' of parts/mine.py, line 4: .*--trust-parts"
+    ):
+        known.get("loss", "mine").load()
+    assert not (folder / "mark").exists()
+    known.trust()
+    assert known.get("loss", "mine").load()(0, 0, 0) == 1
+    assert (folder / "mark").exists()
+
+
+def test_an_unknown_name_lists_those_that_are_known(folder):
+    write(folder, "mine")
+    with pytest.raises(
+        PassbandError, match=r"'mime': there is no loss .*did you mean mine\? allowed: .*mine"
+    ):
+        Parts.read(folder).get("loss", "mime")
+
+
+def test_a_name_in_a_stored_configuration_may_be_that_of_a_missing_part(folder):
+    missing = Parts.read(folder, is_stored=True).get("loss", "gone")
+    with pytest.raises(
+        PassbandError, match=r"^loss 'gone': is a part of the study, and is missing"
+    ):
+        missing.load()
+
+
+def test_two_parts_of_one_name_are_refused(folder):
+    write(folder, "mine")
+    write(folder, "mine", file="other")
+    with pytest.raises(
+        PassbandError, match=r"parts/other.py, line 3: parts/mine.py, line 3 has a loss"
+    ):
+        Parts.read(folder)
+
+
+def test_files_import_those_beside_them_and_an_edit_is_seen(folder):
+    (folder / "_helper.py").write_text("VALUE = 1")
+    (folder / "mine.py").write_text(
+        "from ._helper import VALUE\n" + LOSS.format(name="mine", value="VALUE")
+    )
+    known = Parts.read(folder)
+    known.trust()
+    part = known.get("loss", "mine")
+    assert part.load()(0, 0, 0) == 1
+    write(folder, "unrelated")
+    assert Parts.read(folder).get("loss", "mine").identity == part.identity
+    (folder / "_helper.py").write_text("VALUE = 2")
+    edited = Parts.read(folder)
+    edited.trust()
+    assert edited.get("loss", "mine").load()(0, 0, 0) == 2
+    assert edited.get("loss", "mine").identity != part.identity
+
+
+def test_an_error_of_an_import_is_one_line_that_names_the_part(folder):
+    path = write(folder, "mine")
+    path.write_text("import no_such_module\n" + path.read_text())
+    known = Parts.read(folder)
+    known.trust()
+    with pytest.raises(PassbandError) as error:
+        known.get("loss", "mine").load()
+    assert str(error.value) == (
+        "loss 'mine' of parts/mine.py, line 4: its import fails: ModuleNotFoundError: No module "
+        "named 'no_such_module'"
+    )
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """An installed package with a part and an entry point, whose import would leave a mark."""
+    site = tmp_path / "site"
+    inner = site / "nice" / "inner"
+    inner.mkdir(parents=True)
+    mark = f"import pathlib; pathlib.Path({str(tmp_path / 'mark')!r}).touch()\n"
+    (site / "nice/__init__.py").write_text(mark)
+    (inner / "__init__.py").write_text(mark)
+    (inner / "losses.py").write_text(mark + LOSS.format(name="kind_loss", value=3))
+    info = site / "nice-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nice\nVersion: 1.2\n")
+    (info / "top_level.txt").write_text("nice\n")
+    (info / "RECORD").write_text("nice/__init__.py,,\n")
+    (info / "entry_points.txt").write_text("[passband.parts]\nkind = nice.inner.losses:kind_loss\n")
+    monkeypatch.syspath_prepend(str(site))
+    yield tmp_path
+    for name in [name for name in sys.modules if name.split(".")[0] == "nice"]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("name", ["nice.inner.losses:kind_loss", "kind"])
+def test_an_installed_part_is_found_by_name_without_importing_it(package, folder, name):
+    known = Parts.read(folder, [name])
+    part = known.get("loss", "kind-loss")
+    assert part.identity["module"] == "nice.inner.losses:kind_loss"
+    assert part.identity["version"] == "1.2"
+    assert not (package / "mark").exists()
+    known.trust()
+    assert part.why_not
+    assert known.get("loss", "kind-loss").load()(0, 0, 0) == 3
+    assert (package / "mark").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("no_such_module:f", "there is no module no_such_module"),
+        ("nice.inner.losses:LOSS", "is no part: nice.inner.losses has no function or class LOSS"),
+        ("nicer", "is no module:name, and no installed package has an entry point"),
+    ],
+)
+def test_what_is_no_installed_part_is_one_line(package, folder, name, said):
+    with pytest.raises(PassbandError, match=f"^'{name}': {said}"):
+        Parts.read(folder, [name])

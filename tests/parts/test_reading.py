@@ -1,0 +1,99 @@
+"""Declarations of parts, read from files without running them."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from passband import PassbandError
+from passband.parts import PAIR, reading
+
+
+def written(folder: Path, text: str, name: str = "mine") -> Path:
+    (folder / "parts").mkdir(exist_ok=True)
+    file = folder / "parts" / f"{name}.py"
+    file.write_text(text)
+    return file
+
+
+HEAD = "import no_such_module\nfrom passband.parts import PAIR, figure, loss, material, metric\n"
+
+
+def test_a_declaration_is_read_without_importing_its_file(tmp_path):
+    text = (
+        f"{HEAD}open('mark', 'w')\n\n@metric(PAIR, units='bits')\n"
+        "def same_sign(pair):\n    'Says how often T has the same sign.\\n\\nMore.'\n"
+    )
+    (part,) = reading.read(written(tmp_path, text))
+    assert (part.kind, part.name, part.attribute, part.line) == (
+        "metric",
+        "same_sign",
+        "same_sign",
+        5,
+    )
+    assert part.declaration.of == PAIR
+    assert part.declaration.units == "bits"
+    assert part.doc == "Says how often T has the same sign."
+    assert not Path("mark").exists()
+    assert "no_such_module" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "from passband.parts import loss\n@loss()",
+        "from passband.parts import loss\n@loss",
+        "from passband.parts import loss as training\n@training()",
+        "from passband import parts\n@parts.loss()",
+        "import passband.parts\n@passband.parts.loss()",
+        "import passband.parts as p\n@p.loss()",
+    ],
+)
+def test_a_decorator_is_known_by_what_the_file_imports(tmp_path, head):
+    (part,) = reading.read(written(tmp_path, f"{head}\ndef my_loss(logits, mask, settings): ...\n"))
+    assert (part.kind, part.name) == ("loss", "my-loss")
+
+
+def test_what_is_no_part_of_passband_is_none(tmp_path):
+    text = "from elsewhere import loss\n\n@loss()\ndef f(): ...\n\n@property\ndef g(self): ...\n"
+    assert reading.read(written(tmp_path, text)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("@metric(PAIR\n", "parts/mine.py, line 3: is no Python: '(' was never closed"),
+        ("@metric()\ndef f(pair): ...", "parts/mine.py, line 3: metric: of: is missing"),
+        (
+            "@metric(PAIR, colour=1)\ndef f(pair): ...",
+            "parts/mine.py, line 3: metric: colour: is unknown; allowed:",
+        ),
+        (
+            "@metric('both')\ndef f(pair): ...",
+            "parts/mine.py, line 3: metric: of = 'both': must be SINGLE or PAIR",
+        ),
+        (
+            "@metric(PAIR, units=1)\ndef f(pair): ...",
+            "parts/mine.py, line 3: metric: units = 1: must be text",
+        ),
+        (
+            "@metric(PAIR, units=str(1))\ndef f(pair): ...",
+            "parts/mine.py, line 3: metric: units = str(1): must be written out",
+        ),
+        ("@metric(PAIR, 'a', 'b')\ndef f(pair): ...", "parts/mine.py, line 3: metric: takes"),
+    ],
+)
+def test_a_wrong_declaration_is_one_line_with_file_and_line(tmp_path, text, said):
+    with pytest.raises(PassbandError) as error:
+        reading.read(written(tmp_path, HEAD + text))
+    assert str(error.value).startswith(said)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_of_parts_that_is_too_large_or_no_text_is_refused(tmp_path):
+    file = written(tmp_path, "x = 1\n" * 200_000)
+    with pytest.raises(PassbandError, match=r"parts/mine.py: is larger than 1,000,000 bytes"):
+        reading.read(file)
+    file.write_bytes(b"\0\xff")
+    with pytest.raises(PassbandError, match=r"parts/mine.py.*: is no Python"):
+        reading.read(file)
