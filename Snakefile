@@ -9,7 +9,8 @@ from os.path import isfile, relpath, samefile
 
 from snakemake.utils import min_version
 
-from passband import PassbandError, processes
+from passband import processes
+from passband.errors import PassbandError
 from passband.config import study_file
 
 min_version("9.10")

@@ -22,7 +22,7 @@ def package(tmp_path, monkeypatch):
     make_workflow(tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     folder = tmp_path / "lib" / "site-packages" / "passband"
-    monkeypatch.setattr("passband.__file__", str(folder / "__init__.py"))
+    monkeypatch.setattr("passband.repository.__file__", str(folder / "__init__.py"))
     return folder
 
 

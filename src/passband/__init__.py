@@ -36,45 +36,11 @@ True
 import os
 import warnings
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from passband.console import escaped
-
-__version__ = version("passband")
-
-#: Version number of the results of each stage. Snakemake does not see changes inside a package, so
-#: every rule of Snakemake has the version number of its stage as a param. Increase a stage's
-#: version number if a change of the code changes the results of this stage. Snakemake then makes
-#: the stage's results again, and all results that depend on them.
-STAGES = {
-    "simulate": 3,
-    "train": 6,
-    "evaluate": 4,
-    "information": 3,
-    "aggregate": 4,
-    "ood": 5,
-    "distances": 1,
-    "prediction": 5,
-    "figures": 7,
-    "report": 3,
-    "explorer": 1,
-}
-
-
-class PassbandError(Exception):
-    """An error that a user can correct, with a message of one line.
-
-    Example:
-        >>> try:
-        ...     passband.open("general").table
-        ... except passband.PassbandError as error:
-        ...     reason = str(error)
-    """
-
-    def __str__(self) -> str:
-        return escaped(super().__str__())  # it may have the name of a file from somebody else
-
+from passband.errors import PassbandError
+from passband.stages import STAGES as STAGES
+from passband.version import __version__ as __version__
 
 # A process that a command of Passband has started, such as a job.
 if "PASSBAND_OWN_SETTINGS" in os.environ:
@@ -99,7 +65,7 @@ __all__ = [
     "open",
 ]
 
-#: The modules of the public names. A module is imported when its name is first used.
+#: The modules of the other public names. A module is imported when its name is first used.
 _MODULES = {
     "open": "passband.door",
     "Experiment": "passband.door",

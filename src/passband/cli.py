@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
-from passband import PassbandError, __version__, console, processes, repository
+from passband import console, processes, repository
+from passband.errors import PassbandError
 from passband.units import in_known_unit
+from passband.version import __version__
 
 
 class Command(NamedTuple):

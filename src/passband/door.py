@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from passband import PassbandError
 from passband.axes import AXES, MAIN_AXES
 from passband.config import study_checks
+from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.mixtures import Mixture
 from passband.network_id import NetworkId

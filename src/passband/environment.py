@@ -4,7 +4,7 @@ import contextlib
 import math
 import os
 
-from passband import PassbandError
+from passband.errors import PassbandError
 
 
 def seconds(variable: str, otherwise: float) -> float:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.mixtures import check_id
 
 

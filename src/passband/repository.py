@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import passband
-from passband import PassbandError
+from passband.errors import PassbandError
 
 #: A file of the workflow by which its folder is recognised, beside the file `Snakefile`.
 _SIGN = Path("workflow") / "rules" / "common.smk"
@@ -17,7 +16,7 @@ def folder() -> Path:
     Raises:
         PassbandError: If the package has neither.
     """
-    package = Path(passband.__file__).resolve().parent
+    package = Path(__file__).resolve().parent
     for place in (package / "files", package.parents[1]):  # see setup.py
         if (place / "Snakefile").is_file() and (place / _SIGN).is_file():
             return place

@@ -209,8 +209,8 @@ def _logfile() -> str:
 
 def _run(files: Sequence[object]) -> "Run":
     """Return the run of a study, or that of a workflow which is not Passband's."""
-    from passband import PassbandError
     from passband.config import load
+    from passband.errors import PassbandError
     from passband.results import Results
     from passband.results.locate import RESULTS
     from passband.runs.run import Run

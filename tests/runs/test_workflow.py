@@ -50,7 +50,7 @@ def test_snakemake_itself_reads_a_profile_of_all_runs_with_a_block(tmp_path, mon
     for path in ("Snakefile", "workflow/rules/common.smk", "src/passband/__init__.py"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
-    monkeypatch.setattr("passband.__file__", str(tmp_path / "src/passband/__init__.py"))
+    monkeypatch.setattr("passband.repository.__file__", str(tmp_path / "src/passband/__init__.py"))
     profile = tmp_path / "profiles/default"
     profile.mkdir(parents=True)
     (profile / "config.yaml").write_text("set-threads: {train: 4}\nkeep-going: true\n")

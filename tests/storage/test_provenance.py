@@ -27,6 +27,6 @@ def test_the_revision_is_that_of_the_packages_clone_only(tmp_path, monkeypatch):
     (installed / "files" / "workflow" / "rules").mkdir(parents=True)
     for name in ("Snakefile", "workflow/rules/common.smk"):
         (installed / "files" / name).touch()
-    monkeypatch.setattr("passband.__file__", str(installed / "__init__.py"))
+    monkeypatch.setattr("passband.repository.__file__", str(installed / "__init__.py"))
     provenance._git_revision.cache_clear()
     assert provenance._git_revision() == "unknown"

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-import passband
+from passband import version
 from passband.storage import FullError, atomic, checked_json
 from passband.store import kept as files
 
@@ -19,7 +19,7 @@ def test_another_version_of_a_library_makes_it_again_but_not_one_of_passband(mon
     installed = {"numpy": "2.0.0", "scipy": "1.14.0"}
     monkeypatch.setattr(files, "version", installed.__getitem__)
     before = recipe()
-    monkeypatch.setattr(passband, "__version__", "9.0.0")
+    monkeypatch.setattr(version, "__version__", "9.0.0")
     assert recipe().digest == before.digest
     installed["scipy"] = "1.15.0"
     assert before.differs(recipe()) == ["scipy = 1.14.0 → 1.15.0"]

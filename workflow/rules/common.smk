@@ -4,8 +4,8 @@ import sys
 from functools import cache
 from os.path import relpath
 
-import passband
-from passband import PassbandError, console
+from passband import console, stages
+from passband.errors import PassbandError
 from passband.results import (
     Results,
     earlier,
@@ -54,7 +54,7 @@ if workflow.is_main_process:
 # The number of a rule's stage is a param of the rule. The name of the stage is added, since
 # Snakemake (9.27) compares the values of all params as a set. Without the name, the number could be
 # equal to the value of a different param.
-STAGES = {stage: f"{stage} {number}" for stage, number in passband.STAGES.items()}
+STAGES = {stage: f"{stage} {number}" for stage, number in stages.STAGES.items()}
 # The file in envs/ with the jobs' environment. Only --software-deployment-method conda uses the
 # file.
 ENVIRONMENT = f"../../envs/{os.environ.get('PASSBAND_ENVIRONMENT', 'cpu')}.yaml"

@@ -1,7 +1,7 @@
 """Measure the distances between one specimen's networks and a part of the test conditions."""
 
-from passband import PassbandError
 from passband.analysis import distances
+from passband.errors import PassbandError
 from passband.imaging.acquisition import Acquisition
 from passband.jobs import job as jobs
 from passband.jobs import reuse

@@ -12,9 +12,9 @@ import numpy as np
 import xarray as xr
 from scipy.stats import rankdata
 
-from passband import PassbandError
 from passband.analysis.bootstrap import percentile_interval, resample
 from passband.analysis.correlation import centred, correlation
+from passband.errors import PassbandError
 from passband.matrices.matrix import Matrix
 from passband.matrices.stored import MatrixName, by_matrix, group_coordinates, together
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.storage import json_text
 from passband.wave_sets import wave_set

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.grid import Axes, Condition, axes_of, of_conditions
 from passband.groups import conditions_per_file
 from passband.matrices.stored import NETWORK

@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from passband import PassbandError
 from passband.analysis.table import NO_COUNT, STATUS, counts_of, missing_value
+from passband.errors import PassbandError
 from passband.grid import Axes
 from passband.matrices.packed import IMAGE_DICE, OWN, packed, packed_mean
 from passband.matrices.stored import NETWORK

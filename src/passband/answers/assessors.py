@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from passband import PassbandError
 from passband.answers import trust
+from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.learning.network_files import Network
 from passband.micrographs.images.segmentation import Settings

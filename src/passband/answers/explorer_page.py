@@ -7,8 +7,8 @@ import html
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from passband import PassbandError
 from passband.axes import AXES
+from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.results import Results, layout
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.imaging.splits import LoadedStructures
 from passband.jobs import evaluation_job

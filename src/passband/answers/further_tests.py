@@ -14,8 +14,8 @@ from functools import cache
 import numpy as np
 import xarray as xr
 
-from passband import PassbandError
 from passband.config import Study, study_checks
+from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.results import Results, layout, listing, training_jobs
 from passband.results.training_jobs import TrainingCell

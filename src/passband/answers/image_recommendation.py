@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from passband import PassbandError
 from passband.answers.recommendation import asked_of, recommend_from
 from passband.answers.tested_networks import TestedNetworks
 from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
 from passband.config import Study
+from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.micrographs.images.file_metadata import recorded
 from passband.micrographs.images.pixel_size import TOLERANCE

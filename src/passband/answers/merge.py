@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from passband import PassbandError
 from passband.analysis import mixture_metrics, ood, table_union
 from passband.analysis.spectra import (
     SPECTRUM,
@@ -32,6 +31,7 @@ from passband.analysis.spectra import (
 from passband.analysis.table_union import PARTS, Part
 from passband.config import ConfigError, Study, validate_stored
 from passband.config.mixture_block import configuration_of
+from passband.errors import PassbandError
 from passband.grid import Condition, along
 from passband.matrices.of_study import matrices
 from passband.matrices.packed import IMAGE_DICE, OWN, packed

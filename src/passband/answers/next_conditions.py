@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from passband import PassbandError
 from passband.answers.recommendation import asked_of
 from passband.answers.tested_networks import TestedNetworks
 from passband.axes import AXES
 from passband.config import Study, point_table
 from passband.config.study_checks import is_allowed
+from passband.errors import PassbandError
 from passband.grid import Axes, Condition
 from passband.prediction.range_of_use import Asked, ranges
 from passband.prediction.recommend import sequential_design as prediction

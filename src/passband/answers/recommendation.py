@@ -6,11 +6,11 @@ The ranking itself is in :mod:`passband.prediction.recommend.network_ranking`.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from passband import PassbandError
 from passband.answers.tested_networks import TestedNetworks
 from passband.axes import AXES
 from passband.config import Study, study_checks
 from passband.config.study_checks import is_allowed
+from passband.errors import PassbandError
 from passband.prediction.range_of_use import Asked
 from passband.prediction.recommend import network_ranking
 from passband.prediction.recommend.network_ranking import Recommendation

@@ -6,8 +6,8 @@ for it, and is judged by the results.
 
 import numpy as np
 
-from passband import PassbandError
 from passband.answers.tested_networks import TestedNetworks
+from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.prediction.range_of_use import Asked, ranges
 from passband.prediction.recommend.left_out_tests import LeftOut, left_out

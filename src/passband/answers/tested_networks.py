@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from passband import PassbandError
 from passband.analysis.profiles import SAMPLES, Profiles, profiles
 from passband.analysis.spectra import (
     Spectrum,
@@ -19,6 +18,7 @@ from passband.analysis.spectra import (
 )
 from passband.answers.further_tests import read_extra
 from passband.config import Study
+from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.imaging.structures import Structures
 from passband.matrices.matrix import Matrix

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from passband import PassbandError
 from passband.answers.likeness import Measured, StudyImages, calibrate
+from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.learning.network_files import Network
 from passband.micrographs.trust.trust import Trust

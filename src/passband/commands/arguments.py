@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from passband import PassbandError
 from passband.axes import AXES, FURTHER_AXES, Axis
 from passband.config import load
 from passband.console import escaped
 from passband.door import Experiment
+from passband.errors import PassbandError
 from passband.results import Results, layout, locate
 from passband.results.locate import RESULTS
 from passband.words import listed

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from passband import PassbandError
 from passband.axes import AXES, FURTHER_AXES, MAIN_AXES, Axis
 from passband.commands.arguments import add_axes
 from passband.config import Study, point_table, study_checks
+from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.storage import integrity
 

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from passband import PassbandError
 from passband.commands.arguments import FIGURES, check_file, report_remark
 from passband.console import escaped
+from passband.errors import PassbandError
 
 if TYPE_CHECKING:
     from passband.micrographs.rings.lens import Known

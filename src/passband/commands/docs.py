@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from passband import PassbandError
+from passband.errors import PassbandError
 
 
 def add(commands: argparse._SubParsersAction) -> None:

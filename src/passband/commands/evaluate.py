@@ -3,9 +3,9 @@
 import argparse
 import sys
 
-from passband import PassbandError
 from passband.commands.arguments import add_study, find_study
 from passband.commands.conditions import add_conditions, check_conditions, given_conditions
+from passband.errors import PassbandError
 from passband.results import earlier
 
 

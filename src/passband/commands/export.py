@@ -3,11 +3,12 @@
 import argparse
 from pathlib import Path
 
-from passband import PassbandError, __version__
 from passband.commands.arguments import STUDY, check_file, find_study
 from passband.config import SPLITS
+from passband.errors import PassbandError
 from passband.results import locate
 from passband.storage import atomic
+from passband.version import __version__
 from passband.words import listed
 
 

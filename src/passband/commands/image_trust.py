@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from passband import PassbandError
 from passband.axes import MAIN_AXES
 from passband.commands.arguments import BEHIND_WAVE
+from passband.errors import PassbandError
 from passband.grid import Axes, Condition
 
 if TYPE_CHECKING:

@@ -2,12 +2,12 @@
 
 import argparse
 
-from passband import PassbandError
 from passband.commands.arguments import add_study
 from passband.commands.conditions import add_conditions, check_conditions, given_conditions
 from passband.commands.on_request import make
 from passband.commands.run import add_machine
 from passband.config import SPLITS, Study, study_checks
+from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.results import Results, layout
 from passband.words import listed

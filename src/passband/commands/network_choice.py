@@ -4,10 +4,10 @@ import argparse
 import shlex
 from pathlib import Path
 
-from passband import PassbandError
 from passband.commands.arguments import BEHIND_WAVE, FURTHER_BEHIND, find_study, network_source
 from passband.commands.ctf import check_unused, known_lens
 from passband.console import escaped
+from passband.errors import PassbandError
 from passband.network_id import NetworkId
 from passband.results import locate
 

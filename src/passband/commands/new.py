@@ -4,8 +4,9 @@ import argparse
 import re
 from pathlib import Path
 
-from passband import PassbandError, repository
+from passband import repository
 from passband.config import load
+from passband.errors import PassbandError
 from passband.results.locate import CONFIG, RESULTS, study_names
 
 #: Studies of the repository that are good to begin with, and what they are for.

@@ -4,11 +4,11 @@ import argparse
 import json
 from pathlib import Path
 
-from passband import PassbandError
 from passband.axes import AXES
 from passband.commands.arguments import add_axes, add_study, find_study, report_remark
 from passband.commands.run import add_machine, start
 from passband.door import Experiment
+from passband.errors import PassbandError
 from passband.results import Results
 
 #: Largest number of conditions to choose.

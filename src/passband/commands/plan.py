@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from passband import PassbandError
 from passband.commands.arguments import add_set, add_study, find_study
+from passband.errors import PassbandError
 from passband.results import Results
 from passband.runs import file_sizes, plan, rates
 from passband.runs.calibration import calibrate

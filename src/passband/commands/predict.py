@@ -8,11 +8,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from passband import PassbandError
 from passband.commands import predict_labels, predict_options
 from passband.commands.image_trust import assessors
 from passband.commands.network_choice import check_named, is_auto, named, recommended
 from passband.console import escaped
+from passband.errors import PassbandError
 from passband.words import number_of
 
 if TYPE_CHECKING:

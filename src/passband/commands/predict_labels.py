@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from passband import PassbandError
 from passband.console import escaped
+from passband.errors import PassbandError
 
 if TYPE_CHECKING:
     from passband.micrographs.labels import Labels

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from passband import PassbandError
 from passband.commands.arguments import STUDY, network_source, report_remark
+from passband.errors import PassbandError
 from passband.mixtures import Mixture
 from passband.network_id import NetworkId
 from passband.results import Results, published

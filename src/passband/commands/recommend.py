@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from passband import PassbandError
 from passband.axes import AXES
 from passband.commands.arguments import (
     DEFAULT_STUDY,
@@ -21,6 +20,7 @@ from passband.commands.ctf import add_lens, add_pixel_size, check_unused, known_
 from passband.config.base import number_in
 from passband.console import escaped
 from passband.door import Experiment
+from passband.errors import PassbandError
 from passband.grid import Axes
 from passband.results import layout, locate
 

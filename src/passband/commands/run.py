@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from passband import PassbandError
 from passband.commands.arguments import add_set, add_study, find_study, report_remark
 from passband.commands.table import draw, ood
 from passband.config import study_file
 from passband.console import escaped
+from passband.errors import PassbandError
 from passband.results import Results, earlier, layout, listing
 from passband.results.locate import RESULTS
 from passband.runs import locks, run_files, workflow

@@ -8,8 +8,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from passband import PassbandError
 from passband.commands.arguments import add_study, find_study
+from passband.errors import PassbandError
 from passband.results import layout
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
-from passband import PassbandError
 from passband.commands.arguments import add_study, check_file
+from passband.errors import PassbandError
 from passband.results import Results, layout
 
 #: Columns of a terminal to which the names in a table are folded at most.

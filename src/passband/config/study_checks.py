@@ -10,11 +10,12 @@ from math import ceil, prod
 
 from pydantic import ValidationError
 
-from passband import PassbandError, units
+from passband import units
 from passband.axes import AXES, FURTHER_AXES
 from passband.config import architectures, grid_blocks, mixture_block
 from passband.config.base import Block, short
 from passband.config.microscope import Microscope
+from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.optics import ctf
 from passband.wave_sets import WaveSet, extremes, wave_set

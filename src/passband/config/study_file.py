@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 
 import yaml
 
-from passband import PassbandError
 from passband.config.base import short
 from passband.console import escaped
+from passband.errors import PassbandError
 from passband.storage.integrity import is_regular
 
 #: The largest numbers of bytes in a study's file, of values in the file, of values in a list, and

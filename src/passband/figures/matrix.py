@@ -12,7 +12,7 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.figures import nested_axes, style
 from passband.figures.nested_axes import LINE_CM, Strip
 from passband.grid import Condition

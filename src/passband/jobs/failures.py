@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.learning.deadline import StoppedError
 from passband.storage import DamagedError, FullError
 from passband.storage.lease import LostError

@@ -22,8 +22,9 @@ from typing import NoReturn
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from passband import PassbandError, console, log_lines
+from passband import console, log_lines
 from passband.config import validate_stored
+from passband.errors import PassbandError
 from passband.results import Results, layout, snapshot
 from passband.storage import DamagedError, FullError, integrity, lease, provenance
 

@@ -2,7 +2,8 @@
 
 import time
 
-from passband import PassbandError, environment
+from passband import environment
+from passband.errors import PassbandError
 from passband.log_lines import TIME_LIMIT
 
 #: Time between two saves of a training state [s]. A save of a large network takes seconds.

@@ -15,8 +15,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from passband import PassbandError, units
+from passband import units
 from passband.config import Specimen, Study, Training, architectures
+from passband.errors import PassbandError
 
 if TYPE_CHECKING:
     import torch

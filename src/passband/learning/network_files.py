@@ -7,8 +7,8 @@ from pathlib import Path
 from pydantic import ValidationError
 from torch import nn
 
-from passband import PassbandError
 from passband.config import Microscope, Study, architectures, validate_stored
+from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.groups import may_have
 from passband.learning import networks

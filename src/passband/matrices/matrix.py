@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.grid import Axes, Condition, axes_of, is_condition
 from passband.matrices.selection import Place, Wanted, index_of, selected
 from passband.matrices.stored import GROUP, NETWORK, MatrixName

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.matrices.matrix import Matrix
 from passband.matrices.stored import MatrixName, by_matrix
 from passband.matrices.table_images import images_of

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
-from passband import PassbandError
 from passband.axes import AXES
+from passband.errors import PassbandError
 from passband.grid import Condition, axes_of
 
 #: What names a row or a column: its index, its id, or its condition.

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import xarray as xr
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.matrices.packed import IMAGE_DICE, LARGEST, OWN, packed_mean, unpacked
 from passband.matrices.stored import NETWORK
 from passband.scores import OUTCOMES, dice, iou, precision, recall

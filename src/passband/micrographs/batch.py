@@ -10,8 +10,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from passband import PassbandError
 from passband.console import escaped
+from passband.errors import PassbandError
 from passband.micrographs.predictions import Prediction, Predictor
 from passband.micrographs.summary import Frame
 

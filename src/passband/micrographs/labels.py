@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.micrographs.images import bars, particles, readers
 from passband.micrographs.images.formats import companions, suffix
 from passband.micrographs.images.particles import Particle

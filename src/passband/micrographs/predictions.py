@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from passband import PassbandError, __version__
+from passband.errors import PassbandError
 from passband.learning.network_files import Network
 from passband.micrographs import outputs, records, truth
 from passband.micrographs.images import readers
@@ -21,6 +21,7 @@ from passband.micrographs.trust.trust import Assessor, Unassessed
 from passband.network_id import NetworkId
 from passband.seeds import digest
 from passband.storage import atomic
+from passband.version import __version__
 
 #: From this ratio of the pixel sizes of image and network on, a note recommends `--adapt`.
 LARGER_PIXEL = 1.2

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.micrographs.images.formats import files_of
 from passband.micrographs.summary import Frame
 from passband.seeds import digest

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.micrographs.images import own_outputs
 from passband.micrographs.sizes import PROBABILITY, Sizes, of_frames
 from passband.micrographs.summary import Frame

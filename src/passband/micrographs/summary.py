@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
-from passband import PassbandError, __version__
+from passband.errors import PassbandError
 from passband.micrographs.images.particles import Particle
 from passband.micrographs.images.segmentation import Segmentation, verdict
 from passband.micrographs.truth import Score
@@ -15,6 +15,7 @@ from passband.prediction.recommend.network_ranking import Dice
 from passband.storage import integrity
 from passband.storage.atomic import replacing
 from passband.units import A_PER_NM
+from passband.version import __version__
 from passband.words import number_of
 
 #: The names of the tables.

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from passband import PassbandError, scores
+from passband import scores
+from passband.errors import PassbandError
 from passband.micrographs.images import readers
 from passband.micrographs.images.formats import companions, suffix
 from passband.storage import StoreError, datasets, integrity, json_text

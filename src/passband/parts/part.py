@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.parts.source import PartError, digest
 
 

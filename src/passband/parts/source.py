@@ -4,7 +4,7 @@ import ast
 import hashlib
 from pathlib import Path
 
-from passband import PassbandError
+from passband.errors import PassbandError
 
 #: The largest file of parts [bytes].
 MOST_BYTES = 1_000_000

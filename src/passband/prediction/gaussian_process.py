@@ -21,8 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from passband import PassbandError
 from passband.analysis.profiles import Profiles
+from passband.errors import PassbandError
 from passband.prediction.covariance import PROFILES, Factor, Kernel
 from passband.prediction.kronecker import Block, Solution, bounds
 from passband.prediction.process_parts import Explained, Modes, Rows

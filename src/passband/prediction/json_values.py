@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.network_id import NetworkId
 
 _floats = PlainValidator(lambda values: np.array(values, float))

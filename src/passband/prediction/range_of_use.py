@@ -7,9 +7,9 @@ from math import isfinite
 
 import numpy as np
 
-from passband import PassbandError
 from passband.axes import AXES, FURTHER_AXES, MAIN_AXES, Axis
 from passband.config.base import number_in
+from passband.errors import PassbandError
 from passband.grid import Axes, Condition
 from passband.words import listed, span
 

@@ -14,7 +14,7 @@ from os import rename
 from os.path import exists, lexists
 from pathlib import Path
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.results import layout
 from passband.storage import integrity, metadata, version_02
 

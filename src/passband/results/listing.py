@@ -13,7 +13,7 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.results import layout
 from passband.storage import integrity
 

@@ -7,8 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from passband import PassbandError, repository
+from passband import repository
 from passband.config import ConfigError, Study, load, validate_stored
+from passband.errors import PassbandError
 from passband.results import layout, published
 from passband.storage import integrity, json_text, metadata
 from passband.words import listed

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from passband import PassbandError
 from passband.config import Study, validate_stored
+from passband.errors import PassbandError
 from passband.results import Results, layout, locate
 from passband.storage import integrity, json_text, metadata
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.storage import StoreError, integrity, version_02
 
 #: The weights. Every published folder has this file.

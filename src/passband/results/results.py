@@ -6,8 +6,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from passband import PassbandError
 from passband.config import ConfigError, Study, load, load_stored
+from passband.errors import PassbandError
 from passband.results import layout, listing, locate, published, training_jobs, wave_layout
 from passband.results.training_jobs import TrainingCell, TrainingJob
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from passband import PassbandError
 from passband.axes import AXES
 from passband.config import Study
+from passband.errors import PassbandError
 from passband.mixtures import MIXTURES, check_id
 from passband.storage import datasets, json_text
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from passband import PassbandError
 from passband.config import Study
+from passband.errors import PassbandError
 from passband.grid import batches
 from passband.groups import grouped
 from passband.network_id import NetworkId

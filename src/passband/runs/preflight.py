@@ -19,7 +19,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.results import Results
 from passband.runs import counts, file_sizes
 from passband.words import in_bytes

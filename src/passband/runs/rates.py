@@ -14,8 +14,8 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, TypeAdapter
 
-from passband import PassbandError
 from passband.config import Microscope, Specimen, Study, architectures
+from passband.errors import PassbandError
 from passband.runs.calibration import Speeds
 from passband.runs.counts import GROWING, count, structures
 from passband.units import A_PER_NM

@@ -13,9 +13,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import passband
-from passband import PassbandError, repository
+from passband import repository
+from passband.errors import PassbandError
 from passband.results import Results, figure_list, layout, training_jobs
+from passband.version import __version__
 
 if TYPE_CHECKING:
     import numpy as np
@@ -234,12 +235,12 @@ def _citation() -> list[str]:
     """Return the references in CITATION.cff as sentences, or a sentence about Passband."""
     import yaml
 
-    ours = f"The Passband developers. Passband, version {passband.__version__}."
+    ours = f"The Passband developers. Passband, version {__version__}."
     path = _repository("CITATION.cff")
     if path is None:
         return [ours]
     cited = yaml.safe_load(path.read_text(encoding="utf-8"))
-    references = [f"The Passband developers. {cited['title']}. Version {passband.__version__}."]
+    references = [f"The Passband developers. {cited['title']}. Version {__version__}."]
     for entry in cited.get("references", ()):
         names = ", ".join(map(_name, entry["authors"]))
         where = ", ".join(i["value"] for i in entry.get("identifiers", ()))

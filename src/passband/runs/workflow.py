@@ -10,7 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from passband import PassbandError, repository
+from passband import repository
+from passband.errors import PassbandError
 
 #: The profile of all runs.
 _DEFAULT = Path("profiles") / "default"

@@ -9,11 +9,12 @@ from typing import Any
 
 import yaml
 
-from passband import PassbandError, __version__
+from passband.errors import PassbandError
 from passband.learning.network_files import Network
 from passband.results import published
 from passband.sharing.labels import Labels
 from passband.sharing.onnx_export import INPUT, OUTPUT
+from passband.version import __version__
 
 #: Version of the format. Newer versions of bioimageio.spec read it too.
 _FORMAT_VERSION = "0.5.4"

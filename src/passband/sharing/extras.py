@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from passband import PassbandError
+from passband.errors import PassbandError
 
 #: The modules of the extra's packages.
 MODULES = ("onnx", "onnxscript", "onnxruntime", "bioimageio.spec")

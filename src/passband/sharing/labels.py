@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from passband import PassbandError
+from passband.errors import PassbandError
 
 if TYPE_CHECKING:
     from passband.learning.network_files import Network

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from passband import PassbandError
+from passband.errors import PassbandError
 
 #: Names of the input and of the output in the ONNX file.
 INPUT, OUTPUT = "image", "probability"

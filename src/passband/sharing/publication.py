@@ -10,8 +10,8 @@ import torch
 import yaml
 from torch import Tensor
 
-from passband import PassbandError, __version__
 from passband.config import Study
+from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.learning.network_files import Network
@@ -23,6 +23,7 @@ from passband.sharing.labels import Labels
 from passband.sharing.onnx_export import Probability
 from passband.sharing.performance import Performance
 from passband.storage import StoreError, atomic, checked_json, integrity, json_text, weights
+from passband.version import __version__
 from passband.wave_sets import wave_set
 
 #: The names of the files in a published folder, besides those of :mod:`passband.results.published`.

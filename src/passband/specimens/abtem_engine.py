@@ -15,7 +15,7 @@ from types import ModuleType
 import numpy as np
 from ase import Atoms
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.optics.sampling import Sampling
 from passband.specimens.multislice import SLICE_A
 

@@ -5,7 +5,7 @@ from ase.data import atomic_masses, atomic_numbers
 from scipy.constants import N_A
 from scipy.spatial import cKDTree
 
-from passband import PassbandError
+from passband.errors import PassbandError
 
 #: Smallest distance between two atoms of the substrate [Å].
 DISTANCE_A = 1.4

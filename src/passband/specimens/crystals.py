@@ -19,8 +19,8 @@ from ase.build import bulk
 from ase.io import read
 from scipy.spatial import cKDTree
 
-from passband import PassbandError
 from passband.config.materials import MATERIALS, Material
+from passband.errors import PassbandError
 
 #: An atom's neighbours are the atoms within this factor times the shortest bond of the atom's
 #: element in the perfect crystal. The factor is less than the distance of the second shell of

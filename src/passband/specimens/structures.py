@@ -12,7 +12,6 @@ from ase import Atoms
 from scipy.spatial.transform import Rotation
 from scipy.special import ndtr, ndtri
 
-from passband import PassbandError
 from passband.config import (
     MOST_IN_PARTICLE,
     Diameter,
@@ -22,6 +21,7 @@ from passband.config import (
     too_many_atoms,
 )
 from passband.config.materials import MATERIALS, Material
+from passband.errors import PassbandError
 from passband.optics.sampling import Sampling
 from passband.seeds import generator
 from passband.specimens import carbon, crystals, thermal

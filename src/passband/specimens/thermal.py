@@ -21,9 +21,9 @@ from scipy.constants import Boltzmann, Planck, atomic_mass
 from scipy.optimize import brentq
 from scipy.special import spence
 
-from passband import PassbandError
 from passband.config import Specimen
 from passband.config.materials import CARBON_B_A2, MATERIALS, ROOM_K
+from passband.errors import PassbandError
 
 #: The constant 6h²/k of Debye's model, in units such that a mass in u and a temperature in K give a
 #: B factor in Å².

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from passband import PassbandError
+from passband.errors import PassbandError
 
 T = TypeVar("T")
 

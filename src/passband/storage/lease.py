@@ -49,8 +49,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from passband import PassbandError, environment
+from passband import environment
 from passband.console import escaped
+from passband.errors import PassbandError
 
 logger = logging.getLogger("passband")
 

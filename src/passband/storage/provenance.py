@@ -4,7 +4,9 @@ import subprocess
 from datetime import UTC, datetime
 from functools import cache
 
-from passband import PassbandError, __version__, repository
+from passband import repository
+from passband.errors import PassbandError
+from passband.version import __version__
 
 
 def attributes(study: str, digest: str, command: str) -> dict[str, str]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
-from passband import STAGES
 from passband.config import Study
 from passband.seeds import digest
+from passband.stages import STAGES
 from passband.wave_sets import WaveSet, wave_set_of
 from passband.words import number_of
 

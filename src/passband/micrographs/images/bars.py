@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from passband import PassbandError
 from passband.config.base import short
+from passband.errors import PassbandError
 
 #: A row belongs to a bar or a frame if this part of its pixels has one value; a bar may have a
 #: second one, that of its letters.

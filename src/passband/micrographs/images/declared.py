@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from passband import PassbandError
+from passband.errors import PassbandError
 
 # As many values are always accepted: a gigabyte as numbers of 32 bits. Above, a file must have a
 # byte for every 100 values, which no compression of a micrograph reaches.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.micrographs.images import declared, tiff
 from passband.micrographs.images.contents import Content, grey, in_colour, pillow
 from passband.micrographs.images.pixel_size import is_reciprocal, length_A

@@ -8,8 +8,8 @@ import contextlib
 import re
 from pathlib import Path
 
-from passband import __version__
 from passband.storage.integrity import check_regular
+from passband.version import __version__
 
 #: What TIFF and PNG files say about the program that has written them.
 SOFTWARE = f"passband {__version__}"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from passband import PassbandError
+from passband.errors import PassbandError
 
 #: Pixel sizes must be below this value [Å], since no lattice fringe is visible above it.
 MAX_PIXEL_SIZE_A = 10.0

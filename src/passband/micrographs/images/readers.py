@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.micrographs.images import declared, pixel_size
 from passband.micrographs.images.contents import Content
 from passband.micrographs.images.formats import FORMATS, check_safe, suffix

@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from scipy.special import expit
 
-from passband import PassbandError
 from passband.config.base import short
 from passband.config.loading import allowed
+from passband.errors import PassbandError
 from passband.learning import devices, evaluation
 from passband.learning.network_files import Network
 from passband.micrographs.images import background, bars, own_noise, preparation, tiles

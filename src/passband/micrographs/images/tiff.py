@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.micrographs.images import declared
 from passband.micrographs.images.contents import Content, grey, pillow
 from passband.micrographs.images.pixel_size import MAX_PIXEL_SIZE_A, is_reciprocal, length_A

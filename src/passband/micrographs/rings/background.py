@@ -8,7 +8,7 @@ beforehand which of the two holds, so several backgrounds are returned, and
 import numpy as np
 from scipy import ndimage
 
-from passband import PassbandError
+from passband.errors import PassbandError
 
 #: Widths of the Gaussians that smooth brightness and detail [Å].
 _BRIGHTNESS_A, _DETAIL_A = 3.0, 6.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.micrographs.rings import background, ctf_search, ring_fit, thon_rings
 from passband.micrographs.rings.ctf_search import Search
 from passband.micrographs.rings.ring_fit import CONTRAST, CONTRAST_STD, Fit, Shared

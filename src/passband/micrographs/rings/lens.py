@@ -9,7 +9,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from passband import PassbandError
+from passband.errors import PassbandError
 from passband.micrographs.images import readers
 from passband.micrographs.images.file_metadata import Recorded, recorded
 from passband.micrographs.images.pixel_size import TOLERANCE

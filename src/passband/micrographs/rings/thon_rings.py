@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from passband import PassbandError
+from passband.errors import PassbandError
 
 #: Number of sectors of azimuth, over half a turn. The other half of the spectrum is the same.
 SECTORS = 12

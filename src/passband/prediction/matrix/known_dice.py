@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from passband import PassbandError
 from passband.config import FEWEST_PREDICTED as MIN_CONDITIONS
+from passband.errors import PassbandError
 from passband.matrices.matrix import Matrix
 
 

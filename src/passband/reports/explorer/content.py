@@ -7,7 +7,6 @@ import matplotlib as mpl
 import numpy as np
 import xarray as xr
 
-from passband import __version__
 from passband.analysis.information import radial_samples
 from passband.config import Study
 from passband.figures import style
@@ -17,6 +16,7 @@ from passband.matrices.stored import MatrixName
 from passband.reports.explorer import lens as explorer_lens
 from passband.reports.explorer import matrix_blocks
 from passband.reports.explorer.explorer import Blocks
+from passband.version import __version__
 
 #: Colour maps that people with any colour vision can read. The last one is for numbers of both
 #: signs.

@@ -17,7 +17,6 @@ import xarray as xr
 from markupsafe import Markup
 from PIL import Image
 
-from passband import __version__
 from passband.axes import AXES
 from passband.config import FEWEST_PREDICTED, Study
 from passband.figures import matrix, style
@@ -29,6 +28,7 @@ from passband.reports.page.data import Data
 from passband.reports.page.files import Cost, History
 from passband.reports.page.numbers import Numbers
 from passband.reports.page.pictures import SCALE, data_uri, inline, png_uri
+from passband.version import __version__
 from passband.wave_sets import WaveSet
 
 #: A PNG file with more bytes than this is compressed as WebP, with small losses.

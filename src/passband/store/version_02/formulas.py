@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from passband import STAGES
 from passband.config import Study
 from passband.config.base import Block
 from passband.mixtures import extremes
 from passband.seeds import digest, seed
+from passband.stages import STAGES
 from passband.storage.weights import WeightsMetadata
 from passband.wave_sets import WaveSet
 

@@ -1,0 +1,5 @@
+"""The version of Passband that is installed."""
+
+from importlib import metadata
+
+__version__ = metadata.version("passband")
