@@ -21,8 +21,7 @@ from harness import Table, side_by_side
 from passband.config import Microscope, Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import LoadedStructures, Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import LoadedStructures, Split, Structures
 from passband.jobs import job as jobs
 from passband.learning import backend, devices, evaluation, networks
 

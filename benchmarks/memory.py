@@ -17,8 +17,7 @@ from harness import Table
 
 from passband.config import Study, load
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.jobs import job as jobs
 from passband.learning import backend, devices, memory
 from passband.learning.batches import Batches, Images

@@ -35,8 +35,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from passband.config import Diameter, Microscope, Particles, Specimen, Substrate, Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.jobs import job as jobs
 from passband.learning import backend, devices, networks, training
 from passband.learning.batches import Batches, Images

@@ -24,8 +24,7 @@ from workplace import Workplace, cpu_seconds
 from passband.config import Microscope
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.matrices import learned
 
 # One thread, as in a job. Images in tests are so small that threads would mostly wait.

@@ -27,8 +27,7 @@ from passband.figures import gallery, images, style
 from passband.figures.images import scale_bar
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.learning import evaluation, networks
 from passband.results import Results, layout, shown_networks
 from passband.specimens import exit_waves as simulate

@@ -31,8 +31,7 @@ from passband.answers.likeness import StudyImages, calibrate
 from passband.config import Specimen, Study, load
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.learning import network_files
 from passband.micrographs import outputs
 from passband.micrographs.images import preparation

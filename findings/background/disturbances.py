@@ -33,8 +33,7 @@ from passband.answers import trust
 from passband.config import Study, loading, study_file
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.learning.network_files import open_networks
 from passband.micrographs.images.bars import Box
 from passband.micrographs.images.segmentation import Segmentation, Settings, segment

@@ -25,8 +25,7 @@ from passband.answers import trust
 from passband.config import loading, study_file
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.learning.network_files import open_networks
 from passband.micrographs.images import own_noise, preparation
 from passband.micrographs.images.segmentation import Settings, segment

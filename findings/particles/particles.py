@@ -29,8 +29,7 @@ from passband import PassbandError
 from passband.config import Microscope, Particles, Specimen, Study, load
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.learning import devices
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs.images import particles

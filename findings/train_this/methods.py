@@ -21,8 +21,7 @@ from passband.config import Study, load
 from passband.grid import Condition
 from passband.imaging import mixture_images
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.learning import backend, networks, schedules, training
 from passband.learning.batches import Batches, MixedImages
 from passband.learning.deadline import StopCondition

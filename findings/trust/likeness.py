@@ -32,8 +32,7 @@ from passband.answers import trust
 from passband.answers.likeness import Measured, calibrate
 from passband.config.materials import MATERIALS
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs.images import readers
 from passband.micrographs.images.segmentation import segment

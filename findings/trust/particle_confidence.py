@@ -34,8 +34,7 @@ from findings.particles.particles import truth
 from passband import PassbandError, config
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.learning import devices
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs.images import particles

@@ -40,8 +40,7 @@ from passband.analysis.profiles import SAMPLES, Profiles, profiles
 from passband.config import Study, load
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.prediction import gaussian_process
 from passband.prediction.covariance import Kernel
 from passband.prediction.matrix import interaction

@@ -13,8 +13,7 @@ from passband import PassbandError
 from passband.config import Study, load
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.scores import dice
 from passband.specimens import exit_waves
 

@@ -16,8 +16,7 @@ import torch
 
 from passband.answers import trust
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.learning.network_files import open_networks
 from passband.network_id import NetworkId
 from passband.results import Results

@@ -8,8 +8,7 @@ from passband.config import Diameter, Microscope, Particles, Specimen, Substrate
 from passband.figures import gallery
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.specimens import exit_waves as simulate
 from passband.specimens.multislice import Multislice
 

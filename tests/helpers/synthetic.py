@@ -4,7 +4,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from passband.imaging.splits import LoadedStructures, Split
+from passband.imaging.structures import LoadedStructures, Split
 from passband.optics.sampling import Sampling
 from passband.seeds import generator
 from passband.storage.weights import EpochRecord, WeightsMetadata

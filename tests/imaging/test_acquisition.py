@@ -11,8 +11,7 @@ from synthetic import CPU, SEED, discs
 from passband.config import Detector, Microscope, Spread
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import expose, normalise
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.seeds import seed
 
 

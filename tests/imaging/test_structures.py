@@ -12,8 +12,7 @@ from passband.config import Microscope, Study
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import noise_seeds
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.learning import evaluation, networks
 from passband.storage import StoreError, datasets
 from passband.storage.integrity import DamagedError

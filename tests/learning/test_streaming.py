@@ -8,8 +8,7 @@ import torch
 from synthetic import CPU, SEED, discs
 
 from passband.config import Training
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.learning import memory, training
 from passband.learning.streaming import Stored, choose
 from passband.storage import StoreError, datasets

@@ -562,7 +562,7 @@ from synthetic import CPU, SEED, discs, weights_metadata
 from passband.config import Microscope, Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
+from passband.imaging.structures import Split
 from passband.imaging.structures import Structures
 from passband.learning import training
 from passband.learning.deadline import StopCondition

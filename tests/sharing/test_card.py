@@ -17,8 +17,7 @@ from passband.config import Study, validate_stored
 from passband.config.detector import DetectorNoise
 from passband.grid import Axes, Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.learning.network_files import Network, open_networks
 from passband.micrographs.images.segmentation import Settings, segment
 from passband.optics import noise_filter

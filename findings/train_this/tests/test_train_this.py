@@ -14,8 +14,7 @@ from passband.config import load, study_file, validate
 from passband.grid import Condition
 from passband.imaging import mixture_images
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.learning import networks, training
 from passband.mixtures import Mixture
 from passband.seeds import seed

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import LoadedStructures
+from passband.imaging.structures import LoadedStructures
 from passband.learning import devices, evaluation
 
 #: For each distance between sets of images, its definition and its unit.

@@ -11,7 +11,7 @@ from passband.config import Study
 from passband.figures.style import evenly_spaced
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import LoadedStructures
+from passband.imaging.structures import LoadedStructures
 from passband.learning import devices, evaluation, networks
 from passband.reports.explorer.explorer import Blocks
 from passband.results import Results, shown_networks, training_jobs

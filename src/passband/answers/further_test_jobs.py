@@ -20,7 +20,7 @@ import xarray as xr
 
 from passband.errors import PassbandError
 from passband.grid import Condition
-from passband.imaging.splits import LoadedStructures
+from passband.imaging.structures import LoadedStructures
 from passband.jobs import evaluation_job
 from passband.jobs import job as running
 from passband.learning import devices, memory, networks

@@ -18,7 +18,7 @@ from passband.axes import AXES, MAIN_AXES
 from passband.config import architectures
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
+from passband.imaging.structures import Split
 from passband.learning.network_files import Network
 from passband.micrographs.images.background import take_off
 from passband.micrographs.trust import likeness

@@ -10,7 +10,7 @@ from passband.config import Specimen
 from passband.figures import images
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
+from passband.imaging.structures import Split
 from passband.optics.sampling import Sampling
 from passband.specimens import exit_waves as simulate
 from passband.specimens.multislice import Multislice

@@ -10,8 +10,7 @@ from passband.config import Microscope
 from passband.grid import Condition
 from passband.imaging.imager import Imager
 from passband.imaging.noise import expose, filtered, noise_seeds, normalise
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.optics.ctf import Optics
 
 

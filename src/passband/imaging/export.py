@@ -9,7 +9,7 @@ from passband.config.microscope import lens_values
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import noise_seeds
-from passband.imaging.splits import Split
+from passband.imaging.structures import Split
 from passband.specimens.exit_waves import structure_coordinates
 from passband.storage.datasets import described
 

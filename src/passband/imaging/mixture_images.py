@@ -14,8 +14,7 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.imager import without_aberrations
 from passband.imaging.noise import noise_seeds
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.mixtures import Mixture
 from passband.optics.ctf import Optics
 

@@ -12,8 +12,7 @@ import xarray as xr
 
 from passband.config import Study
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import LoadedStructures
-from passband.imaging.structures import Structures
+from passband.imaging.structures import LoadedStructures, Structures
 from passband.jobs.failures import Failures
 from passband.jobs.job import Job
 from passband.learning import devices, evaluation, networks

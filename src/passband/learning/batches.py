@@ -16,8 +16,8 @@ from passband.grid import Condition
 from passband.imaging import mixture_images
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import noise_seeds
-from passband.imaging.splits import Split
 from passband.imaging.square_symmetry import turned
+from passband.imaging.structures import Split
 from passband.learning.streaming import Source
 from passband.mixtures import Mixture
 from passband.seeds import generator
@@ -49,7 +49,8 @@ class Images:
     Args:
         hold: Whether to form all intensities of a draw of the jitter at once, and to keep them in
             memory until another draw is needed. Without jitter, the intensities are formed only
-            once. If `hold` is true, the source must be a :class:`~passband.imaging.splits.Split`.
+            once. If `hold` is true, the source must be a
+            :class:`~passband.imaging.structures.Split`.
     """
 
     def __init__(

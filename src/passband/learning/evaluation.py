@@ -16,7 +16,7 @@ from passband.grid import Condition
 from passband.imaging import mixture_images
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.compiled import compiled
-from passband.imaging.splits import LoadedStructures, Split
+from passband.imaging.structures import LoadedStructures, Split
 from passband.learning import backend, devices
 from passband.learning.memory import SHARED_BYTES
 from passband.mixtures import Mixture

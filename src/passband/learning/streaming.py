@@ -7,8 +7,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from passband.imaging.splits import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.learning.memory import SHARE, image_bytes, wave_bytes
 from passband.storage import datasets
 

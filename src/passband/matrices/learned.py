@@ -5,22 +5,19 @@ of its Dice there over images, see :mod:`passband.matrices.crossed_intervals`, r
 Dice of a mask of all pixels, which needs no network.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import numpy as np
 import xarray as xr
 
 from passband.config import Study
 from passband.matrices.crossed_intervals import half_width, of_mean
+from passband.matrices.matrix import Matrix
 from passband.matrices.stored import NETWORK
 from passband.matrices.table_images import Images
 
-if TYPE_CHECKING:
-    from passband.matrices.matrix import Matrix
-    from passband.matrices.of_study import StudyMatrices
 
-
-def unlearned(source: "StudyMatrices", study: Study) -> xr.DataArray:
+def unlearned(matrices: Iterable[Matrix], every: Images, study: Study) -> xr.DataArray:
     """Return which networks did not learn, bool (specimen, architecture, train, replica).
 
     The attribute `learned` is the number of the other networks with results.
@@ -29,11 +26,12 @@ def unlearned(source: "StudyMatrices", study: Study) -> xr.DataArray:
     of a network of a mixture is the test under the mixture, or else the expectation over it.
 
     Args:
-        source: The matrices of a study. Images are read only of those networks whose mean Dice
+        matrices: The matrices of a study.
+        every: The images of all of them, which are read only of those networks whose mean Dice
             leaves a doubt.
         study: The configuration, for the number of pixels of an image and the intervals.
     """
-    table = source.images.table
+    table = every.table
     found = xr.DataArray(
         np.zeros([table.sizes[dimension] for dimension in NETWORK], dtype=bool),
         {n: c.variable for n, c in table.coords.items() if {*c.dims} <= {*NETWORK}},
@@ -43,17 +41,15 @@ def unlearned(source: "StudyMatrices", study: Study) -> xr.DataArray:
     pixels = study.microscope.field_px**2
     several = evaluation.bootstrap > 0 and table.sizes["structure"] > 1
     confidence = evaluation.confidence if several else None
-    for matrix in source.matrices:
+    for matrix in matrices:
         if matrix.name.is_own:
             place = {"specimen": matrix.specimen, "architecture": matrix.architecture}
-            found.loc[place] = _of_matrix(matrix, source.images, pixels, confidence)
+            found.loc[place] = _of_matrix(matrix, every, pixels, confidence)
     learned = int(np.isfinite(table.dice).any(["test_specimen", "test"]).sum() - found.sum())
     return found.assign_attrs(learned=learned)
 
 
-def _of_matrix(
-    matrix: "Matrix", every: Images, pixels: int, confidence: float | None
-) -> np.ndarray:
+def _of_matrix(matrix: Matrix, every: Images, pixels: int, confidence: float | None) -> np.ndarray:
     """Return which networks of a matrix did not learn, (row, replica) bool.
 
     Args:
@@ -94,7 +90,7 @@ def _reach(structures: int, confidence: float) -> float:
     return half_width(confidence, of_mean(bits)) / bits.std()
 
 
-def _of_all_pixels(matrix: "Matrix", every: Images, pixels: int) -> np.ndarray:
+def _of_all_pixels(matrix: Matrix, every: Images, pixels: int) -> np.ndarray:
     """Return the mean Dice, at home, of a mask of all pixels, (row,); NaN without a home."""
     test_specimen = every.table.test_specimen.values.tolist().index(matrix.test_specimen)
 

@@ -11,7 +11,7 @@ import xarray as xr
 from passband.errors import PassbandError
 from passband.grid import Axes, Condition, axes_of, is_condition
 from passband.matrices.selection import Place, Wanted, index_of, selected
-from passband.matrices.stored import GROUP, NETWORK, MatrixName
+from passband.matrices.stored import GROUP, NETWORK, MatrixName, Source
 from passband.matrices.table_images import SCORES, Images, reading
 from passband.mixtures import MIXTURES, expected_weights
 from passband.network_id import NetworkId
@@ -21,8 +21,6 @@ from passband.words import number_of
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-
-    from passband.matrices.of_study import StudyMatrices
 
 _SIDES = ("train", "test")
 
@@ -49,7 +47,7 @@ class Matrix:
     def __init__(
         self,
         name: MatrixName,
-        source: "StudyMatrices",
+        source: Source,
         cells: xr.Dataset,
         images: Images | None = None,
         whole: "Matrix | None" = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from passband.errors import PassbandError
+from passband.matrices.learned import unlearned
 from passband.matrices.matrix import Matrix
 from passband.matrices.stored import MatrixName, by_matrix
 from passband.matrices.table_images import images_of
@@ -50,22 +51,20 @@ class StudyMatrices:
     @cached_property
     def unlearned(self) -> xr.DataArray:
         """Which networks did not learn, see :func:`passband.matrices.learned.unlearned`."""
-        from passband.matrices.learned import unlearned
-
         if self._study is None or self.images is None:
             raise PassbandError(
                 "which networks learned is not known without a table of results and its study; "
                 "open the study with passband.open"
             )
-        return unlearned(self, self._study)
+        return unlearned(self.matrices, self.images, self._study)
 
     @cached_property
-    def of_metrics(self) -> "list[Matrix]":
+    def of_metrics(self) -> list[Matrix]:
         """The matrices of the OOD metrics alone, whose table may have other conditions."""
         return [Matrix(name, self, cells) for name, cells in self.metrics.items()]
 
     @cached_property
-    def matrices(self) -> "list[Matrix]":
+    def matrices(self) -> list[Matrix]:
         """All matrices."""
         if self.images is None:
             return self.of_metrics
@@ -77,7 +76,7 @@ def matrices(
     table: xr.Dataset | None = None,
     metrics: xr.Dataset | Callable[[], xr.Dataset] | None = None,
     study: "Study | None" = None,
-) -> "list[Matrix]":
+) -> list[Matrix]:
     """Return the matrix of each specimen, architecture and test specimen.
 
     The arguments are those of :class:`StudyMatrices`. Matrices without a table have no images, and

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -43,6 +43,25 @@ class MatrixName(NamedTuple):
     def label(self) -> str:
         """The matrix's name for figures and reports, such as ``unet, gold → silver``."""
         return f"{self.architecture}, {self.specimens}"
+
+
+class Source(Protocol):
+    """What a matrix asks of the results of its study."""
+
+    @property
+    def metrics(self) -> Mapping[MatrixName, xr.Dataset]:
+        """The OOD metrics of each matrix."""
+        ...
+
+    @property
+    def knows_learned(self) -> bool:
+        """Whether it is known which networks learned."""
+        ...
+
+    @property
+    def unlearned(self) -> xr.DataArray:
+        """Which networks did not learn, (specimen, architecture, train, replica) bool."""
+        ...
 
 
 def by_matrix(data: Data) -> dict[MatrixName, Data]:

@@ -12,7 +12,8 @@ from typing import Any
 
 from passband.config import Study, validate_stored
 from passband.errors import PassbandError
-from passband.results import Results, layout, locate
+from passband.results import layout, locate
+from passband.results.results import Results
 from passband.storage import integrity, json_text, metadata
 
 #: Keys of the configuration that may differ between parts: which networks a part has, how its jobs

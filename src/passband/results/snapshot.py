@@ -11,7 +11,8 @@ import re
 from pathlib import Path
 
 from passband.config import SOURCE
-from passband.results import Results, layout
+from passband.results import layout
+from passband.results.results import Results
 
 #: The names of copies. A file with another name is the user's, and is never removed.
 _COPY = re.compile(layout.CONFIGURATION.rpartition("/")[2].format(digest="[0-9a-f]{16}"))

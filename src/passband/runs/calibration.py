@@ -149,8 +149,7 @@ def _calibrate(study: Study, seconds: float, device, starting: list, say) -> Cal
     import torch
 
     from passband.imaging.acquisition import Acquisition
-    from passband.imaging.splits import LoadedStructures, Split
-    from passband.imaging.structures import Structures
+    from passband.imaging.structures import LoadedStructures, Split, Structures
     from passband.learning import backend, devices, evaluation, networks
     from passband.learning.batches import Images
     from passband.learning.learner import Learner
