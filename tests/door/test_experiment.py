@@ -23,7 +23,7 @@ from passband.results.stores import load_table
 from passband.scores import dice
 from passband.storage import datasets
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONDITION = {"defocus_nm": 5, "cs_um": 1.2, "aperture_mrad": 16, "dose_e_per_A2": 200}
 SAMPLE = SHIPPED / "sample.ome.tif"
 
