@@ -50,6 +50,9 @@ def examples() -> list[doctest.DocTest]:
     finder = doctest.DocTestFinder(exclude_empty=False)
     names = {name: getattr(passband, name) for name in passband.__all__}
     found = [each for name, value in names.items() for each in finder.find(value, name, passband)]
+    for room in passband.Experiment.__mro__[1:]:  # its verbs, by subject
+        if room.__module__.startswith("passband.door."):
+            found += finder.find(room, f"Experiment.{room.__name__}", passband)
     return [*finder.find(passband, "passband", False), *found]
 
 

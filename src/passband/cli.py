@@ -5,13 +5,14 @@ import argparse
 import difflib
 import importlib
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
 from passband import console, processes, repository
-from passband.errors import PassbandError
+from passband.errors import ArgumentError, PassbandError
 from passband.units import in_known_unit
 from passband.version import __version__
 
@@ -147,6 +148,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # that is still in the buffer is written to the null device.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except ArgumentError as error:
+        print(_with_options(error, options.known_options), file=sys.stderr)
+        return 1
     except PassbandError as error:
         print(error, file=sys.stderr)
         return 1
@@ -186,6 +190,15 @@ def _parser(name: str) -> argparse.ArgumentParser:
         say = f"there is no command {name!r}; {near}`passband --help` lists the commands"
         parser.exit(2, f"passband: error: {say}\n")
     return parser
+
+
+def _with_options(error: ArgumentError, known: Collection[str]) -> str:
+    """Return the words of an error, with options instead of the names of a verb's arguments."""
+    text = str(error)
+    for name in error.names:
+        if (option := f"--{name.replace('_', '-')}") in known:
+            text = re.sub(rf"(?<![\w-]){name}(?!\w)", option, text, count=1)
+    return text
 
 
 def _meant(words: Sequence[str], known: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The error that a user can correct, of which all others of the package are a kind."""
+"""Errors that a user can correct. All errors of the package are a kind of the first."""
 
 from passband.console import escaped
 
@@ -15,3 +15,16 @@ class PassbandError(Exception):
 
     def __str__(self) -> str:
         return escaped(super().__str__())  # it may have the name of a file from somebody else
+
+
+class ArgumentError(PassbandError):
+    """A wrong argument of a verb. Its command writes the names of its options instead.
+
+    Args:
+        message: Has the names of the arguments as Python writes them.
+        names: The arguments that the message names; by default, that with which it begins.
+    """
+
+    def __init__(self, message: str, *names: str):
+        super().__init__(message)
+        self.names = names or (message.replace(":", " ").split()[0],)

@@ -1,0 +1,129 @@
+"""A study's exit waves and images."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from passband.config import study_checks
+from passband.door.opened import AnyCondition, Opened
+from passband.errors import PassbandError
+from passband.grid import Condition
+from passband.wave_sets import wave_set
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from passband.imaging.structures import Structures
+
+
+class Imaging(Opened):
+    """The verbs that form images of a study's structures."""
+
+    def exit_waves(
+        self,
+        specimen: str | None = None,
+        split: str = "test",
+        condition: AnyCondition | None = None,
+    ) -> "xr.Dataset":
+        """Return the exit waves of a specimen's structures, and their masks.
+
+        Args:
+            specimen: By default, the study's first.
+            split: ``train``, ``val`` or ``test``.
+            condition: Chooses among several sets of exit waves, if the beam energy, the pixels or a
+                key of the specimen is an axis.
+
+        Returns:
+            `spectrum` (structure, configuration, …), complex64: the Fourier transform of each exit
+            wave, cropped; `mask` and `instances`, see docs/specimens.md.
+
+        Raises:
+            PassbandError: If there are no such structures, or if their files do not exist.
+
+        Example:
+            >>> waves = demo.exit_waves("gold", split="val").spectrum
+        """
+        under = None if condition is None else self.condition(condition)
+        (structures,) = self._structures(specimen, split, under).sets.values()
+        return structures.read()
+
+    def images(
+        self,
+        condition: AnyCondition,
+        specimen: str | None = None,
+        split: str = "test",
+        draw: int = 0,
+        replica: int | None = None,
+    ) -> "xr.Dataset":
+        """Form the images of a specimen's structures under any condition.
+
+        Under a condition of the study, they are the images that its networks were tested on.
+
+        Args:
+            condition: See :meth:`condition`.
+            specimen: By default, the study's first.
+            split: ``train``, ``val`` or ``test``.
+            draw, replica: Which draw of the noise, see :func:`passband.imaging.export.images`.
+
+        Returns:
+            `counts`, `mask` and `instances` (structure, x, y) and more, see
+            :func:`passband.imaging.export.images`.
+
+        Raises:
+            PassbandError: As :meth:`condition` and :meth:`exit_waves`.
+
+        Example:
+            >>> images = demo.images(demo.study.test_conditions[0])
+            >>> image = images.counts[0].where(images["mask"][0]).plot()  # only particles
+        """
+        from passband.imaging import export
+        from passband.imaging.acquisition import Acquisition
+        from passband.learning import devices
+
+        under = self.condition(condition)
+        structures = self._structures(specimen, split, under)
+        microscope, device = self.study.microscope, devices.device()
+        camera = Acquisition.from_microscope(microscope, self.study.training.normalisation, device)
+        loaded = structures.load(device, instances=True)
+        return export.images(camera, loaded.under(under), under, draw, replica)
+
+    def transfer(self, condition: AnyCondition) -> "xr.Dataset":
+        """Return what the lens passes under a condition, before noise.
+
+        Returns:
+            `transfer` (q), the linear transfer T(q) that docs/transfer.md defines, and `envelope`
+            (q), the largest ``|T|`` at any defocus; q is in 1/Å, up to the band limit of the
+            images. If the lens is not round, they are those along the first axis of the image.
+
+        Raises:
+            PassbandError: As :meth:`condition`.
+
+        Example:
+            >>> lines = demo.transfer(demo.study.test_conditions[0]).transfer.plot()
+        """
+        import numpy as np
+        import xarray as xr
+
+        from passband.optics import ctf
+        from passband.storage.datasets import described
+
+        microscope = self.study.microscope.under(under := self.condition(condition))
+        lens, q = microscope.optics(under), np.linspace(0, microscope.sampling.cutoff, 512)
+        values = {"transfer": ctf.transfer(lens, q), "envelope": ctf.envelope(lens, q)}
+        passed = {k: described("q", v * microscope.response(q), k) for k, v in values.items()}
+        return xr.Dataset(passed, {"q": described("q", q, "spatial frequency", "1/Å")})
+
+    def _structures(
+        self, specimen: str | None, split: str, under: Condition | None
+    ) -> "Structures":
+        """Return the structures of a split, with the exit waves of a condition."""
+        specimen = study_checks.check_split(self.study, specimen, split)
+        if under is not None:
+            try:
+                study_checks.check_condition(self.study, under, split)
+            except ValueError as error:
+                raise PassbandError(str(error)) from None
+        structures = self.structures(specimen, split, [wave_set(under) if under else ""])
+        for file in structures.files:
+            if not Path(file).exists():
+                raise PassbandError(f"{self}: there is no {file}; run the study first")
+        return structures
