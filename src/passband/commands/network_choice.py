@@ -121,7 +121,7 @@ def named(options: argparse.Namespace) -> tuple[list, list[str]]:
 
 def check_no_image(word: str) -> None:
     """Raise PassbandError if a word in the place of a network names images."""
-    from passband.micrographs.images.formats import FORMATS, suffix  # only this check needs it
+    from passband.micrographs.images.suffixes import FORMATS, suffix  # only this check needs it
 
     path = Path(word)
     what = ""

@@ -22,7 +22,7 @@ def images(words: Sequence[str]) -> list[str]:
     So the option can be added to the command that has segmented the images.
     """
     from passband.commands.network_choice import check_no_image
-    from passband.micrographs.images.formats import FORMATS, suffix
+    from passband.micrographs.images.suffixes import FORMATS, suffix
 
     try:
         check_no_image(words[0])

@@ -8,8 +8,8 @@ import numpy as np
 
 from passband.errors import PassbandError
 from passband.micrographs.images import bars, particles, readers
-from passband.micrographs.images.formats import companions, suffix
 from passband.micrographs.images.particles import Particle
+from passband.micrographs.images.suffixes import companions, suffix
 from passband.micrographs.summary import Frame
 from passband.units import A_PER_NM
 from passband.words import number_of

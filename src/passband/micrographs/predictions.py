@@ -14,8 +14,8 @@ from passband.learning.network_files import Network
 from passband.micrographs import outputs, records, truth
 from passband.micrographs.images import readers
 from passband.micrographs.images.bars import Box
-from passband.micrographs.images.formats import suffix
 from passband.micrographs.images.segmentation import Segmentation, Settings, segment
+from passband.micrographs.images.suffixes import suffix
 from passband.micrographs.summary import Frame
 from passband.micrographs.trust.trust import Assessor, Unassessed
 from passband.network_id import NetworkId
@@ -83,7 +83,7 @@ class Predictor:
         error is raised before all images are segmented.
 
         Args:
-            path: The file, in a format of :data:`passband.micrographs.images.formats.FORMATS`.
+            path: The file, in a format of :data:`passband.micrographs.images.suffixes.FORMATS`.
             name: The beginning of the names of the output files.
 
         Raises:

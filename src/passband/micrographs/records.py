@@ -10,7 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from passband.errors import PassbandError
-from passband.micrographs.images.formats import files_of
+from passband.micrographs.images.suffixes import files_of
 from passband.micrographs.summary import Frame
 from passband.seeds import digest
 from passband.storage import StoreError, atomic, checked_json, integrity

@@ -10,7 +10,7 @@ import numpy as np
 from passband import scores
 from passband.errors import PassbandError
 from passband.micrographs.images import readers
-from passband.micrographs.images.formats import companions, suffix
+from passband.micrographs.images.suffixes import companions, suffix
 from passband.storage import StoreError, datasets, integrity, json_text
 from passband.units import A_PER_NM
 from passband.words import number_of

@@ -21,8 +21,8 @@ from real_data import FOLDER, real
 
 from passband import PassbandError
 from passband.micrographs.images.file_metadata import Recorded, recorded
-from passband.micrographs.images.formats import FORMATS
 from passband.micrographs.images.readers import find, read, read_mask
+from passband.micrographs.images.suffixes import FORMATS
 from passband.storage import datasets
 
 IMAGE = np.random.default_rng(0).poisson(50, (48, 64)).astype(np.uint16)

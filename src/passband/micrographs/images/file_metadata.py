@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from passband.grid import Condition
-from passband.micrographs.images.formats import check_safe, suffix
+from passband.micrographs.images.suffixes import check_safe, suffix
 
 #: The modules of RosettaSciIO that read a format's metadata.
 _MODULES = {".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph", ".emd": "emd", ".ser": "tia"}

@@ -20,8 +20,8 @@ from scipy import ndimage
 from passband.errors import PassbandError
 from passband.micrographs.images import declared, pixel_size
 from passband.micrographs.images.contents import Content
-from passband.micrographs.images.formats import FORMATS, check_safe, suffix
 from passband.micrographs.images.own_outputs import is_output
+from passband.micrographs.images.suffixes import FORMATS, check_safe, suffix
 from passband.results import published
 from passband.words import number_of
 
@@ -50,7 +50,7 @@ def read(path: str | Path, pixel_size_A: float | None = None) -> Micrograph:
     """Read the images of a file.
 
     Args:
-        path: A file in a format of :data:`~passband.micrographs.images.formats.FORMATS`, or a Zarr
+        path: A file in a format of :data:`~passband.micrographs.images.suffixes.FORMATS`, or a Zarr
             folder. The suffix selects the format. An EMI file is read together with its SER files.
         pixel_size_A: The pixel size [Å]. If the pixel size of the file differs by more than 1%,
             this one is used, and a note says so.

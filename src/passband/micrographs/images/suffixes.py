@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from passband.errors import PassbandError
-from passband.micrographs.images import declared, tiff
+from passband.micrographs.images import declared
 from passband.micrographs.images.contents import Content, grey, in_colour, pillow
+from passband.micrographs.images.formats import tiff
 from passband.micrographs.images.pixel_size import is_reciprocal, length_A
 from passband.storage import metadata
 from passband.storage.integrity import check_regular

@@ -1,0 +1,1 @@
+"""Readers of image files: a file for each format, or family of formats."""
