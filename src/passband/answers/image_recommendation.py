@@ -12,8 +12,8 @@ from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
 from passband.config import Study
 from passband.errors import PassbandError
 from passband.grid import Condition
-from passband.micrographs.images.file_metadata import recorded
 from passband.micrographs.images.pixel_size import TOLERANCE
+from passband.micrographs.images.readers import recorded
 from passband.micrographs.rings import lens as lenses
 from passband.micrographs.rings.lens import SIGNS, Known, Lens
 from passband.network_id import NetworkId

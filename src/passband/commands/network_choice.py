@@ -121,17 +121,17 @@ def named(options: argparse.Namespace) -> tuple[list, list[str]]:
 
 def check_no_image(word: str) -> None:
     """Raise PassbandError if a word in the place of a network names images."""
-    from passband.micrographs.images.suffixes import FORMATS, suffix  # only this check needs it
+    from passband.micrographs.images.suffixes import is_image  # only this check needs it
 
     path = Path(word)
     what = ""
     if word == "sample" and not path.exists():
         what = "an image of the package"
-    elif suffix(path) in FORMATS and path.exists():
+    elif is_image(path) and path.exists():
         what = "an image"
     elif path.is_dir() and not (path / locate.CONFIG).exists() and not locate.network_path(word):
         files = (file for file in path.iterdir() if file.is_file())
-        what = "a folder of images" if any(suffix(file) in FORMATS for file in files) else ""
+        what = "a folder of images" if any(map(is_image, files)) else ""
     if what:
         raise PassbandError(
             f"{word}: is {what}; name a network first: passband predict general {shlex.quote(word)}"

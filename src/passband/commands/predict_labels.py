@@ -22,13 +22,13 @@ def images(words: Sequence[str]) -> list[str]:
     So the option can be added to the command that has segmented the images.
     """
     from passband.commands.network_choice import check_no_image
-    from passband.micrographs.images.suffixes import FORMATS, suffix
+    from passband.micrographs.images.suffixes import is_image
 
     try:
         check_no_image(words[0])
     except PassbandError:
         return list(words)
-    if suffix(Path(words[0])) in FORMATS:
+    if is_image(Path(words[0])):
         return list(words)
     if len(words) < 2:
         raise PassbandError(f"{words[0]}: is no image; --labels needs the images of the labels")

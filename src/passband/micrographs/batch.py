@@ -12,8 +12,10 @@ from pathlib import Path
 
 from passband.console import escaped
 from passband.errors import PassbandError
+from passband.micrographs.images import suffixes
 from passband.micrographs.predictions import Prediction, Predictor
 from passband.micrographs.summary import Frame
+from passband.parts import Parts
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def _in_processes(tasks: Sequence[Task], jobs: int) -> Iterator[Prediction | str
         jobs,
         multiprocessing.get_context("spawn"),  # threads of torch do not survive a fork
         initializer=_begin,
-        initargs=(tasks, jobs),
+        initargs=(tasks, jobs, suffixes.used()),
     )
     try:
         futures = [pool.submit(_outcome, place) for place in range(len(tasks))]
@@ -108,12 +110,13 @@ def _in_processes(tasks: Sequence[Task], jobs: int) -> Iterator[Prediction | str
 _tasks: Sequence[Task] = ()
 
 
-def _begin(tasks: Sequence[Task], jobs: int) -> None:
+def _begin(tasks: Sequence[Task], jobs: int, parts: Parts) -> None:
     """Prepare a process, which ends with the process that has started it."""
     import torch
 
     global _tasks
     _tasks = tasks
+    suffixes.use(parts)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends this one
     torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
     parent = multiprocessing.parent_process()

@@ -83,7 +83,7 @@ class Predictor:
         error is raised before all images are segmented.
 
         Args:
-            path: The file, in a format of :data:`passband.micrographs.images.suffixes.FORMATS`.
+            path: The file, in a format that has a reader (docs/predict.md).
             name: The beginning of the names of the output files.
 
         Raises:

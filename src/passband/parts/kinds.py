@@ -1,5 +1,6 @@
 """The kinds of parts: the decorator of each, which says what a part needs and how it is called."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, TypeVar
@@ -161,16 +162,32 @@ class engine(Kind):  # noqa: N801
 
 @dataclass(frozen=True)
 class reader(Kind):  # noqa: N801
-    """A function that reads images from a file.
+    """A function that reads the images of a file, and returns a `Content`.
 
     Attributes:
-        suffixes: The ends of the names of its files, such as ``.tif``.
+        suffixes: The ends of the names of its files, such as ``.tif``, in lower case.
+        folders: Whether a folder may have such a name, too, and is then read as one file.
     """
 
-    home: ClassVar = ("micrographs/images/formats.py",)
+    home: ClassVar = ("micrographs/images/formats/*.py",)
 
     _: KW_ONLY
-    suffixes: tuple[str, ...] = ()
+    suffixes: tuple[str, ...]
+    folders: bool = False
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return ("path",)
+
+    def check(self) -> None:
+        for each in self.suffixes:
+            if not re.fullmatch(r"(\.[a-z0-9_-]+)+", each):
+                raise ValueError(
+                    f"suffixes = {self.suffixes}: {each!r} must be a point and small letters or "
+                    "digits, such as '.tif'"
+                )
+        if not self.suffixes:
+            raise ValueError("suffixes = (): must have one at least, such as ('.tif',)")
 
 
 def _by_name() -> Mapping[str, type[Kind]]:

@@ -20,9 +20,9 @@ from PIL.PngImagePlugin import PngInfo
 from real_data import FOLDER, real
 
 from passband import PassbandError
-from passband.micrographs.images.file_metadata import Recorded, recorded
-from passband.micrographs.images.readers import find, read, read_mask
-from passband.micrographs.images.suffixes import FORMATS
+from passband.micrographs.images.file_metadata import Recorded
+from passband.micrographs.images.readers import find, read, read_mask, recorded
+from passband.micrographs.images.suffixes import readers
 from passband.storage import datasets
 
 IMAGE = np.random.default_rng(0).poisson(50, (48, 64)).astype(np.uint16)
@@ -299,11 +299,11 @@ def dm4(tmp_path) -> Path:
 
 
 def test_dm4_files_of_digitalmicrograph(dm4):
-    content = FORMATS[".dm4"](dm4 / "image.dm4")
+    content = readers()[".dm4"].load()(dm4 / "image.dm4")
     assert content.images.tolist() == [[10, 9], [10, 10]]
     assert content.images.dtype == np.uint16
     assert content.pixel_sizes_A == pytest.approx([183_253.498] * 2)
-    stack = FORMATS[".dm4"](dm4 / "stack.dm4")
+    stack = readers()[".dm4"].load()(dm4 / "stack.dm4")
     assert stack.images.tolist() == [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]
     assert stack.images.dtype == np.float32
     assert "image.dm4: 1 images of 2 × 2 pixels" in refused(dm4 / "image.dm4", None)
@@ -459,7 +459,7 @@ def test_damaged_zarr_folders(tmp_path):
     assert "chunk.zarr: not a whole .zarr file" in refused(tmp_path / "chunk.zarr")
 
 
-@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("suffix", readers())
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path, suffix):
     path = tmp_path / f"image{suffix}"
     os.mkfifo(tmp_path / "image_1.ser" if suffix == ".emi" else path)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from passband.micrographs.images import declared
+from passband.micrographs.images.file_metadata import NOTHING, Recorded
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,20 @@ class Content:
         images: (height, width) or (frames, height, width), grey values, in the type of the file.
         pixel_sizes_A: Pixel size along height and width [Å], or None if the file has no pixel size.
         notes: What the user should know about how the file was read.
+        stated: What the file states about the microscope.
     """
 
     images: np.ndarray
     pixel_sizes_A: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
+    stated: Recorded = NOTHING
+
+
+def of_array(values: np.ndarray) -> Content:
+    """Return an array without names of axes. A last axis of 3 or 4 bytes is colour."""
+    if values.ndim == 3 and values.shape[-1] in (3, 4) and values.dtype == np.uint8:
+        return in_colour(values)
+    return Content(values)
 
 
 def grey(colours: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -20,9 +20,18 @@ from scipy import ndimage
 from passband.errors import PassbandError
 from passband.micrographs.images import declared, pixel_size
 from passband.micrographs.images.contents import Content
+from passband.micrographs.images.file_metadata import NOTHING, Recorded
 from passband.micrographs.images.own_outputs import is_output
-from passband.micrographs.images.suffixes import FORMATS, check_safe, suffix
+from passband.micrographs.images.suffixes import (
+    has_emi,
+    is_folder_format,
+    is_image,
+    readers,
+    suffix,
+)
+from passband.parts import Part, PartError
 from passband.results import published
+from passband.storage.integrity import check_regular
 from passband.words import number_of
 
 #: Minimum height and width of an image [pixels].
@@ -38,19 +47,21 @@ class Micrograph:
             has the same value everywhere.
         pixel_size_A: Pixel size [Å].
         notes: What the user should know about how the file was read, one line each.
+        stated: What the file states about the microscope.
     """
 
     images: np.ndarray
     pixel_size_A: float
     path: Path
     notes: tuple[str, ...] = ()
+    stated: Recorded = NOTHING
 
 
 def read(path: str | Path, pixel_size_A: float | None = None) -> Micrograph:
     """Read the images of a file.
 
     Args:
-        path: A file in a format of :data:`~passband.micrographs.images.suffixes.FORMATS`, or a Zarr
+        path: A file in a format of :func:`~passband.micrographs.images.suffixes.readers`, or a Zarr
             folder. The suffix selects the format. An EMI file is read together with its SER files.
         pixel_size_A: The pixel size [Å]. If the pixel size of the file differs by more than 1%,
             this one is used, and a note says so.
@@ -71,7 +82,15 @@ def read(path: str | Path, pixel_size_A: float | None = None) -> Micrograph:
     images = _frames(path, content.images)
     size, notes = pixel_size.choose(path, content.pixel_sizes_A, pixel_size_A)
     images = _float32(path, images)
-    return Micrograph(images, size, path, (*content.notes, *notes))
+    return Micrograph(images, size, path, (*content.notes, *notes), content.stated)
+
+
+def recorded(path: str | Path) -> Recorded:
+    """Return what the file of an image states about the microscope; nothing if it is damaged."""
+    try:
+        return _content(Path(path)).stated
+    except PassbandError:
+        return NOTHING
 
 
 def of_array(image: npt.ArrayLike, pixel_size_A: float) -> Micrograph:
@@ -155,16 +174,14 @@ def find(paths: Iterable[str | Path], say: Callable[[str], None] = lambda line: 
             if str(path) != "sample":
                 raise PassbandError(f"{path}: no such file or folder")
             path = published.SAMPLE
-        if not path.is_dir() or suffix(path) in FORMATS:
+        if not path.is_dir() or is_image(path):
             found.append(path)
             continue
         inside = sorted(
-            entry
-            for entry in path.iterdir()
-            if suffix(entry) in FORMATS and not entry.name.startswith(".")
+            entry for entry in path.iterdir() if is_image(entry) and not entry.name.startswith(".")
         )
         names = {entry.name.lower() for entry in inside}
-        inside = [entry for entry in inside if not _has_emi(entry, names)]
+        inside = [entry for entry in inside if not has_emi(entry, names)]
         if not inside:
             raise PassbandError(f"{path}: contains no image; formats are {_formats()}")
         found += inside
@@ -179,42 +196,49 @@ def find(paths: Iterable[str | Path], say: Callable[[str], None] = lambda line: 
     return images
 
 
-def _has_emi(path: Path, names: set[str]) -> bool:
-    """Return whether a SER file has an EMI file: `name_1.ser` belongs to `name.emi`."""
-    return suffix(path) == ".ser" and f"{path.stem.rpartition('_')[0].lower()}.emi" in names
-
-
 def _formats() -> str:
-    return ", ".join(FORMATS)
+    return ", ".join(readers())
 
 
 def _content(path: Path) -> Content:
     """Return the content of a file; every error becomes a PassbandError of one line."""
     if not path.exists():
         raise PassbandError(f"{path}: no such file")
-    load = FORMATS.get(suffix(path))
-    if load is None:
+    reader = readers().get(suffix(path))
+    if reader is None:
         raise PassbandError(f"{path}: unknown format {path.suffix!r}; formats are {_formats()}")
-    if path.is_dir() and suffix(path) != ".zarr":
+    if path.is_dir() and not is_folder_format(path):
         raise PassbandError(f"{path}: a folder, expected a file")
+    load = reader.load()
     try:
         with _silence():
-            check_safe(path)
-            return load(path)
+            check_regular(path)
+            return _checked(path, reader, load(path))
     except PassbandError:
         raise
     except MemoryError:
         raise PassbandError(f"{path}: does not fit into memory, or is damaged") from None
     except OSError as error:
         if not isinstance(error.errno, int):  # an error of the content
-            raise _damaged(path, error) from None
+            raise _damaged(path, reader, error) from None
         raise PassbandError(f"{path}: cannot be read: {_line(error)}") from None
     except Exception as error:  # readers raise errors of all types for damaged content
-        raise _damaged(path, error) from None
+        raise _damaged(path, reader, error) from None
 
 
-def _damaged(path: Path, error: Exception) -> PassbandError:
-    return PassbandError(f"{path}: not a whole {suffix(path)} file: {_line(error)}")
+def _checked(path: Path, reader: Part, content: object) -> Content:
+    """Return what a reader returned. Raise PartError if that is no content of a file."""
+    if not isinstance(content, Content) or not isinstance(content.images, np.ndarray):
+        found = getattr(content, "images", content)
+        raise PartError(
+            f"{path}: {reader} returns {type(found).__name__}; must return a Content with an array"
+        )
+    return content
+
+
+def _damaged(path: Path, reader: Part, error: Exception) -> PassbandError:
+    by = f" for {reader}" if reader.is_own else ""
+    return PassbandError(f"{path}: not a whole {suffix(path)} file{by}: {_line(error)}")
 
 
 def _line(error: Exception) -> str:

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from passband.errors import PassbandError
 from passband.micrographs.images import readers
-from passband.micrographs.images.file_metadata import Recorded, recorded
+from passband.micrographs.images.file_metadata import Recorded
 from passband.micrographs.images.pixel_size import TOLERANCE
 from passband.micrographs.rings import ctf_fit
 from passband.micrographs.rings.ctf_fit import WIDTH, Measurement, Settings, Solution
@@ -255,7 +255,8 @@ def measure(
     read = []
     for path in paths:
         with use():
-            read.append((readers.read(path, pixel_size_A), recorded(path)))
+            micrograph = readers.read(path, pixel_size_A)
+            read.append((micrograph, micrograph.stated))
     if not read:
         return []
     energies = [_energy(micrograph, its, known, usual_keV) for micrograph, its in read]

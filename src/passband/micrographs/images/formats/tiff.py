@@ -15,6 +15,7 @@ from passband.errors import PassbandError
 from passband.micrographs.images import declared
 from passband.micrographs.images.contents import Content, grey, pillow
 from passband.micrographs.images.pixel_size import MAX_PIXEL_SIZE_A, is_reciprocal, length_A
+from passband.parts import reader
 
 #: Tags of DigitalMicrograph: units and pixel sizes along y and x.
 _DM_UNITS, _DM_SCALES = (65004, 65003), (65010, 65009)
@@ -22,7 +23,8 @@ _DM_UNITS, _DM_SCALES = (65004, 65003), (65010, 65009)
 _PRINT_UNITS_A = {2: 2.54e8, 3: 1e8}
 
 
-def read(path: Path) -> Content:
+@reader(suffixes=(".tif", ".tiff"))
+def tiff(path: Path) -> Content:
     """Return the images of a TIFF file.
 
     If the file has several series of images, the first is read. Images in other files, which an
