@@ -9,7 +9,7 @@ import asyncio
 from snakemake.cli import main
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
-from passband.runs import slurm
+from passband.runs import slurm_patches as slurm
 
 
 async def sleep(self: RemoteExecutor) -> None:

@@ -38,7 +38,7 @@ from required import refuse
 from snakemake.utils import update_config
 
 from passband.grid import Axes
-from passband.runs.slurm import CLOSED, SILENT
+from passband.runs.slurm_patches import CLOSED, SILENT
 
 pytestmark = [
     pytest.mark.long,

@@ -13,7 +13,7 @@ import snakemake_executor_plugin_slurm
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passband.runs import slurm
+from passband.runs import slurm_patches as slurm
 
 STATES = [*sorted(slurm.ENDED), "PENDING", "RUNNING", "COMPLETING", "SUSPENDED", "CANCELLED by 7"]
 
