@@ -1,7 +1,8 @@
-"""The states of SLURM jobs that Snakemake receives. The tests in tests/slurm/ use a real SLURM."""
+"""The patches of the SLURM plugin, one by one. The tests in tests/slurm/ use a real SLURM."""
 
 import asyncio
 import logging
+import re
 import subprocess
 import threading
 import time
@@ -12,10 +13,18 @@ import pytest
 import snakemake_executor_plugin_slurm
 from hypothesis import given
 from hypothesis import strategies as st
+from snakemake_interface_common.exceptions import WorkflowError
 
-from passband.runs import slurm_patches as slurm
+from passband.runs import slurm_patches
 
-STATES = [*sorted(slurm.ENDED), "PENDING", "RUNNING", "COMPLETING", "SUSPENDED", "CANCELLED by 7"]
+STATES = [
+    *sorted(slurm_patches.ENDED),
+    "PENDING",
+    "RUNNING",
+    "COMPLETING",
+    "SUSPENDED",
+    "CANCELLED by 7",
+]
 
 
 @pytest.mark.parametrize(
@@ -37,7 +46,7 @@ STATES = [*sorted(slurm.ENDED), "PENDING", "RUNNING", "COMPLETING", "SUSPENDED",
 )
 def test_states_from_the_accounting_database(accounting, queue, settled):
     in_queue = {} if queue is None else {"1": queue}
-    assert slurm.settle(["1"], {"1": accounting}, in_queue) == {"1": settled}
+    assert slurm_patches.settle(["1"], {"1": accounting}, in_queue) == {"1": settled}
 
 
 @pytest.mark.parametrize(
@@ -46,25 +55,25 @@ def test_states_from_the_accounting_database(accounting, queue, settled):
     + [(state, state) for state in ("CANCELLED", "COMPLETED", "FAILED", "PENDING", "RUNNING")],
 )
 def test_states_from_the_queue_without_a_database(queue, settled):
-    assert slurm.settle(["1"], None, {"1": queue} if queue else {}) == {"1": settled}
+    assert slurm_patches.settle(["1"], None, {"1": queue} if queue else {}) == {"1": settled}
 
 
 def test_a_job_that_is_not_yet_in_the_database_has_no_state():
-    assert slurm.settle(["1", "2"], {"2": "RUNNING"}, None) == {"2": "RUNNING"}
+    assert slurm_patches.settle(["1", "2"], {"2": "RUNNING"}, None) == {"2": "RUNNING"}
 
 
 def test_without_an_answer_from_the_queue_nothing_is_decided():
-    assert slurm.settle(["1"], {"1": "PREEMPTED"}, None) == {"1": "PREEMPTED"}
+    assert slurm_patches.settle(["1"], {"1": "PREEMPTED"}, None) == {"1": "PREEMPTED"}
 
 
 @given(st.sampled_from(STATES), st.sampled_from([None, *STATES[:-1]]))
 def test_a_job_ends_exactly_if_slurm_has_ended_it(accounting, queue):
     """If a job is in another state, the plugin continues to query the state."""
-    ends = {*slurm.ENDED, slurm.UNKNOWN} - {"NODE_FAIL", "PREEMPTED"}
+    ends = {*slurm_patches.ENDED, slurm_patches.UNKNOWN} - {"NODE_FAIL", "PREEMPTED"}
     known = accounting.partition(" by ")[0]
-    last = queue if slurm.is_requeueable(known) else accounting
-    done = last is None or last.partition(" by ")[0] in slurm.ENDED
-    settled = slurm.settle(["1"], {"1": accounting}, {} if queue is None else {"1": queue})
+    last = queue if slurm_patches.is_requeueable(known) else accounting
+    done = last is None or last.partition(" by ")[0] in slurm_patches.ENDED
+    settled = slurm_patches.settle(["1"], {"1": accounting}, {} if queue is None else {"1": queue})
     assert (settled["1"] in ends) == done
 
 
@@ -72,7 +81,7 @@ def test_a_job_ends_exactly_if_slurm_has_ended_it(accounting, queue):
 
 
 class Executor:
-    """The parts of the plugin's executor that :func:`slurm.watch` replaces."""
+    """What :func:`slurm_patches.apply` replaces of the plugin's executor."""
 
     run_uuid = "run"
     logger = logging.getLogger(__name__)
@@ -96,11 +105,31 @@ class Executor:
 
 
 def watched(executor: type, **names) -> SimpleNamespace:
-    """Return a plugin with an executor like the real one, changed by `slurm.watch`."""
+    """Return a plugin with an executor like the real one, changed by `slurm_patches.apply`."""
     names = {"query_job_status": None, "get_submit_command": None} | names
     plugin = SimpleNamespace(Executor=executor, **names)
-    slurm.watch(plugin)
+    slurm_patches.apply(plugin)
     return plugin
+
+
+@pytest.mark.parametrize("patch", slurm_patches.PATCHES, ids=lambda patch: patch.__name__)
+def test_a_patch_says_which_fault_it_mends_and_when_it_goes(patch):
+    """Its text can be sent upstream, with the tests that show the fault."""
+    parts = re.split(r"\n    (Fault|Seen|Change|Goes): ", patch.__doc__)
+    assert parts[1::2] == ["Fault", "Seen", "Change", "Goes"]
+    shown = re.findall(r"\w+", parts[4])
+    assert shown
+    assert {*shown} <= {*globals()}
+
+
+def test_job_arrays_are_refused():
+    """One task's failure would delete another task's finished output."""
+    executor = type("Own", (Executor,), dict(vars(Executor)))
+    watched(executor, WorkflowError=WorkflowError)
+    started = executor()
+    started.workflow = SimpleNamespace(executor_settings=SimpleNamespace(array_jobs="train"))
+    with pytest.raises(WorkflowError, match=r"slurm-array-jobs = 'train': must not be set"):
+        started.__post_init__()
 
 
 def asked(answers: dict[str, dict], jobs: list[str], requeue: bool = True):
@@ -161,24 +190,24 @@ def test_a_job_that_squeue_has_forgotten_depends_on_its_output():
 def test_without_an_answer_snakemake_waits_for_every_job(caplog):
     """The unchanged plugin would not query these jobs again, and Snakemake would wait forever."""
     assert asked({"sacct": None}, ["1", "2"]) is None
-    assert caplog.messages == [slurm.SILENT]
+    assert caplog.messages == [slurm_patches.SILENT]
 
 
 def test_the_workflow_watches_the_installed_plugin(monkeypatch):
-    """The installed plugin still has all names that `slurm.watch` replaces."""
+    """The installed plugin still has all names that `slurm_patches.apply` replaces."""
     plugin = snakemake_executor_plugin_slurm
     replaced = ((plugin, "query_job_status"), (plugin, "get_submit_command"))
     of_executor = ("check_active_jobs", "__post_init__", "run_job", "cancel", "cancel_jobs")
     of_executor += ("_report_job_error_threadsafe",)
     for owner, name in (*replaced, *((plugin.Executor, name) for name in of_executor)):
         monkeypatch.setattr(owner, name, getattr(owner, name))  # restored after the test
-    monkeypatch.delattr(plugin, "passband_watches", raising=False)
+    monkeypatch.delattr(plugin, "passband_patches", raising=False)
     before = plugin.query_job_status, plugin.Executor.check_active_jobs
-    slurm.watch(plugin)
+    slurm_patches.apply(plugin)
     after = plugin.query_job_status, plugin.Executor.check_active_jobs
-    slurm.watch(plugin)  # as in a process that reads two workflows
+    slurm_patches.apply(plugin)  # as in a process that reads two workflows
     assert after == (plugin.query_job_status, plugin.Executor.check_active_jobs)
-    del plugin.passband_watches
+    del plugin.passband_patches
     assert all(old is not new for old, new in zip(before, after, strict=True))
 
 
@@ -213,7 +242,7 @@ DOWN = "sbatch: error: Batch job submission failed: Unable to contact slurm cont
 
 
 def submitting(*answers: str) -> Submitting:
-    """Return an executor that submits jobs, of a new class that `slurm.watch` has changed."""
+    """Return an executor that submits jobs, of a new class that has the patches."""
     executor = type("Own", (Submitting,), dict(vars(Submitting)))
     watched(executor)
     return executor(*answers)
@@ -221,15 +250,15 @@ def submitting(*answers: str) -> Submitting:
 
 def test_a_job_is_submitted_again_until_the_controller_answers(monkeypatch, caplog):
     """Otherwise the job and all other ready jobs would fail in less than a minute."""
-    monkeypatch.setattr(slurm, "RETRY_S", 0.0)
+    monkeypatch.setattr(slurm_patches, "RETRY_S", 0.0)
     executor = submitting(DOWN, DOWN, "")
     executor.run_job("job")
     assert (executor.answers, executor.said) == ([], [])
-    assert caplog.messages == [slurm.CLOSED]
+    assert caplog.messages == [slurm_patches.CLOSED]
 
 
 def test_a_job_that_slurm_refuses_fails(monkeypatch):
-    monkeypatch.setattr(slurm, "RETRY_S", 0.0)
+    monkeypatch.setattr(slurm_patches, "RETRY_S", 0.0)
     executor = submitting("sbatch: error: invalid partition specified: nowhere")
     executor.run_job("job")
     ((job, message),) = executor.said
@@ -241,7 +270,7 @@ def test_a_job_that_slurm_refuses_fails(monkeypatch):
 def test_ctrl_c_ends_submission_and_cancels_all(monkeypatch):
     """The unchanged plugin cancels the submitted jobs, and then submits the remaining jobs."""
     ran = []
-    monkeypatch.setattr(slurm.subprocess, "run", lambda command, **_: ran.append(command))
+    monkeypatch.setattr(slurm_patches.subprocess, "run", lambda command, **_: ran.append(command))
     executor = submitting(DOWN, DOWN, *100 * [""])
     for job in range(10):  # two of them wait for the controller, in the pool's two threads
         executor.pool.submit(executor.run_job, job)
@@ -257,7 +286,7 @@ def test_jobs_that_slurm_does_not_cancel_are_named(monkeypatch, caplog):
     def fails(command, **_):
         raise subprocess.CalledProcessError(1, command)
 
-    monkeypatch.setattr(slurm.subprocess, "run", fails)
+    monkeypatch.setattr(slurm_patches.subprocess, "run", fails)
     submitting().cancel()
     assert caplog.messages == [
         "SLURM did not cancel the jobs, and they continue: cancel them by scancel --name=run"
@@ -282,8 +311,8 @@ def test_jobs_that_slurm_holds_are_named_once(monkeypatch, caplog):
             raise subprocess.CalledProcessError(1, command)
         return SimpleNamespace(stdout=printed)
 
-    monkeypatch.setattr(slurm, "HELD_S", 0.0)
-    monkeypatch.setattr(slurm.subprocess, "run", squeue)
+    monkeypatch.setattr(slurm_patches, "HELD_S", 0.0)
+    monkeypatch.setattr(slurm_patches.subprocess, "run", squeue)
     executor = submitting()
     executor.workflow = SimpleNamespace(executor_settings=SimpleNamespace(array_jobs=None))
     before = set(threading.enumerate())

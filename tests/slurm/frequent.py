@@ -9,7 +9,7 @@ import asyncio
 from snakemake.cli import main
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
-from passband.runs import slurm_patches as slurm
+from passband.runs import slurm_patches
 
 
 async def sleep(self: RemoteExecutor) -> None:
@@ -18,5 +18,5 @@ async def sleep(self: RemoteExecutor) -> None:
 
 if __name__ == "__main__":
     RemoteExecutor.sleep = sleep
-    slurm.HELD_S = 1.0
+    slurm_patches.HELD_S = 1.0
     main()

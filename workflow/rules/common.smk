@@ -18,12 +18,16 @@ from passband.results import (
     wave_layout,
     wildcard_patterns,
 )
-from passband.runs import interrupt, locks
+from passband.runs import interrupt, locks, slurm_patches
 from passband.config import SOURCE, validate, validate_stored
 from passband.config.base import UNQUOTED
 from passband.store.recipe import Recipes
 
 console.prepare()
+# Snakemake has already imported all executor plugins, and starts the selected plugin later.
+if "snakemake_executor_plugin_slurm" in sys.modules:
+    slurm_patches.apply(sys.modules["snakemake_executor_plugin_slurm"])
+
 try:
     # Scripts receive only `config`. Paths in `config` are relative to the study's file.
     config.setdefault(SOURCE, relpath(workflow.configfiles[-1]))
