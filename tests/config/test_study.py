@@ -88,6 +88,7 @@ def test_config_yaml_shows_every_key():
 
 #: Keys that no study in studies/ sets, and why.
 UNSET = {
+    "study.parts": "names installed packages, which a machine may not have",
     "study.allow_incomplete": "a run from scratch has no record yet; tests of holes set it",
     "microscope.engine": "tests/workflow/test_engines.py has a study with abTEM",
     "microscope.detector.noise.table": "unused with a kernel; unit tests have the other forms",

@@ -19,7 +19,7 @@ from passband.results import (
     wildcard_patterns,
 )
 from passband.runs import interrupt, locks, slurm_patches
-from passband.config import SOURCE, validate, validate_stored
+from passband.config import SOURCE, validate, validate_job
 from passband.config.base import UNQUOTED
 from passband.store.recipe import Recipes
 
@@ -32,7 +32,8 @@ try:
     # Scripts receive only `config`. Paths in `config` are relative to the study's file.
     config.setdefault(SOURCE, relpath(workflow.configfiles[-1]))
     # Jobs read the copy that Snakemake's main process made of the study's file.
-    STUDY = (validate if workflow.is_main_process else validate_stored)(config, config[SOURCE])
+    STUDY = validate(config, config[SOURCE]) if workflow.is_main_process else validate_job(config)
+    STUDY.known_parts.trust()
     RESULTS = Results(STUDY, f"results/{STUDY.study.name}")
     # Jobs ask too, since they may have been submitted by the earlier version.
     if "--unlock" not in sys.argv:

@@ -8,10 +8,12 @@ from passband.config.analysis import FEWEST_PREDICTED, FIGURES_OF_PREDICTION
 from passband.config.base import SPLITS, Block, block_of
 from passband.config.loading import (
     MOST_LINES,
+    PARTS,
     SOURCE,
     load,
     load_stored,
     validate,
+    validate_job,
     validate_stored,
 )
 from passband.config.microscope import Aberrations, Detector, Microscope, Spread

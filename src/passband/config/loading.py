@@ -4,6 +4,7 @@ Each line names the key, its value and the allowed values. The numbers of values
 conditions are checked before conditions are made.
 """
 
+import contextlib
 import difflib
 import re
 from collections.abc import Hashable, Sequence
@@ -20,29 +21,45 @@ from passband.config.grid_blocks import Range
 from passband.config.specimen import Specimen
 from passband.config.study import Study
 from passband.config.study_file import ConfigError, change, dotted, read
+from passband.parts import PartError, Parts
+from passband.parts.source import FOLDER
 from passband.units import in_known_unit
 from passband.words import listed, number_of
 
 #: The largest number of mistakes that are reported.
 MOST_LINES = 20
-#: Key under which the workflow gives its jobs the path of the study's file.
+#: Keys under which the workflow gives its jobs the path of the study's file, and that of the folder
+#: with a copy of the study's own parts.
 SOURCE = "__source__"
+PARTS = "__parts__"
 
 
 def validate(config: dict, source: str = "config") -> Study:
     """Return the study that the content of a YAML file describes.
 
     `source` names the study's file in error messages. Paths in the configuration are relative to
-    the folder of this file, or of the file that the key :data:`SOURCE` names. Removed keys are
-    dropped if they have their defaults, and are mistakes otherwise.
+    the folder of this file, or of the file that the key :data:`SOURCE` names. The study's own parts
+    are in the folder `parts` there. Removed keys are dropped if they have their defaults, and are
+    mistakes otherwise.
     """
+    folder = Path(config.get(SOURCE, source)).parent
+    try:
+        known = Parts.read(folder / FOLDER, _installed_parts(config))
+    except PartError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    return _validated(config, source, known)
+
+
+def _validated(config: dict, source: str, known: Parts) -> Study:
     config, dropped = removed_keys.drop(config)
     mistakes = [each.refusal for each in dropped if not each.has_default]
     folder = Path(config.pop(SOURCE, source)).parent
+    config.pop(PARTS, None)
     objections: list[str] = []
     study = None
+    context = {"folder": folder, "objections": objections, "parts": known}
     try:
-        study = Study.model_validate(config, context={"folder": folder, "objections": objections})
+        study = Study.model_validate(config, context=context)
     except ValidationError as error:
         mistakes += map(_line, error.errors(include_url=False))
     if mistakes or study is None:
@@ -55,13 +72,45 @@ def validate(config: dict, source: str = "config") -> Study:
     return study
 
 
-def validate_stored(config: dict, source: str = "config") -> Study:
+def validate_stored(config: dict, source: str = "config", parts: Path | None = None) -> Study:
     """Return the study whose configuration is stored with results, see :func:`validate`.
 
-    Removed keys are dropped, whatever their values.
+    Removed keys are dropped, whatever their values. A name of no known part is that of a part which
+    is missing.
+
+    Args:
+        parts: The folder with a copy of the study's own parts, if there is one.
     """
     config, _ = removed_keys.drop(config)
-    return validate(config, source)
+    known = Parts(is_stored=True)
+    if parts is not None:
+        # Without them, what needs no part can be shown nevertheless.
+        with contextlib.suppress(PartError):
+            known = Parts.read(parts, _installed_parts(config), is_stored=True)
+    return _validated(config, source, known)
+
+
+def validate_job(config: dict) -> Study:
+    """Return the study of a job of the workflow, whose own parts run, see :func:`validate_stored`.
+
+    Raises:
+        ConfigError: If the study or one of its parts is wrong.
+    """
+    source = config.get(SOURCE, "config")
+    try:
+        known = Parts.read(Path(config.get(PARTS, "")), _installed_parts(config), is_stored=True)
+    except PartError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    study = _validated(removed_keys.drop(config)[0], source, known)
+    study.known_parts.trust()
+    return study
+
+
+def _installed_parts(config: dict) -> list[str]:
+    """Return the names of installed parts in a configuration, which is not checked yet."""
+    block = config.get("study")
+    names = block.get("parts") if isinstance(block, dict) else None
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def load(path: str | Path, changes: Sequence[str] = ()) -> Study:
@@ -70,9 +119,9 @@ def load(path: str | Path, changes: Sequence[str] = ()) -> Study:
     return validate(change(read(path), changes), source)
 
 
-def load_stored(path: str | Path) -> Study:
+def load_stored(path: Path) -> Study:
     """Return the study in the YAML file of a published folder, see :func:`validate_stored`."""
-    return validate_stored(read(path), str(path))
+    return validate_stored(read(path), str(path), path.parent / FOLDER)
 
 
 #: Description of the values that ``Name`` allows.

@@ -4,7 +4,7 @@ from functools import cached_property
 from math import ceil, prod
 from typing import Any, Self
 
-from pydantic import PrivateAttr, model_validator
+from pydantic import PrivateAttr, ValidationInfo, model_validator
 
 from passband import wave_sets
 from passband.axes import FURTHER_AXES, MAIN_AXES, Axis
@@ -26,6 +26,7 @@ from passband.config.study_block import StudyBlock
 from passband.config.training import Training
 from passband.grid import Axes, Condition
 from passband.mixtures import Mixture, is_mixture, of_id
+from passband.parts import PACKAGE, Parts
 from passband.seeds import digest
 from passband.wave_sets import WAVE_AXES, WaveSet, wave_set
 
@@ -57,11 +58,18 @@ class Study(Block):
 
     _objections: list[str] = PrivateAttr(default_factory=list)
     _dropped: list[removed_keys.Dropped] = PrivateAttr(default_factory=list)
+    _known_parts: Parts = PrivateAttr(default=PACKAGE)
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _fits(self, info: ValidationInfo) -> Self:
+        self._known_parts = (info.context or {}).get("parts", PACKAGE)
         study_checks.check(self)
         return self
+
+    @property
+    def known_parts(self) -> Parts:
+        """The parts that the study knows: the package's, and its own."""
+        return self._known_parts
 
     @property
     def needs_trial_particles(self) -> bool:
@@ -108,9 +116,10 @@ class Study(Block):
 
     @property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits that identify the study's configuration and crystal files."""
+        """Sixteen hexadecimal digits of the study's configuration, crystal files and own parts."""
         files = {name: s.content for name, s in self.specimens.items() if s.structure == "file"}
-        return digest(self.identity(mode="json"), *([files] if files else []))
+        parts = self.known_parts.digest
+        return digest(self.identity(mode="json"), *filter(None, [files, parts]))
 
     def written(self) -> dict[str, Any]:
         """Return the values of all keys, as JSON has them, so that they make this study again.

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from passband import console, log_lines
-from passband.config import validate_stored
+from passband.config import validate_job
 from passband.errors import PassbandError
 from passband.results import Results, layout, snapshot
 from passband.storage import DamagedError, FullError, integrity, lease, provenance
@@ -61,7 +61,7 @@ class Job:
         self.deadline = None if seconds is None else time.monotonic() + seconds
         if before := os.environ.pop(_DEADLINE, None):
             self.deadline = float(before)
-        self.study = validate_stored(config)
+        self.study = validate_job(config)
         self.results = Results(self.study, layout.results_of(logfile) or Path())
         self.result = ""
         self.log = logger.info
@@ -89,9 +89,11 @@ class Job:
         """Return the attributes of the job's output; `target` is the output's path."""
         name, configuration = self.study.study.name, json.dumps(self.study.written())
         command = f"snakemake --cores all {target}"
-        return provenance.attributes(name, self.study.digest, command) | {
-            "configuration": configuration
-        }
+        attributes = provenance.attributes(name, self.study.digest, command)
+        attributes["configuration"] = configuration
+        if own := self.study.known_parts.identities():
+            attributes["parts"] = json.dumps(own)
+        return attributes
 
 
 def budget(runtime: float) -> float | None:
@@ -191,7 +193,8 @@ def _changed(results: Results) -> str:
     """Return a message if the study changed after the job was submitted, otherwise ""."""
     if not snapshot.changed(results):
         return ""
-    return "the study or one of its crystal files was changed after this job was submitted"
+    what = "the study, one of its crystal files or an installed part"
+    return f"{what} was changed after this job was submitted"
 
 
 def _fail(name: str, why: object) -> NoReturn:

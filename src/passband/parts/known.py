@@ -14,8 +14,6 @@ from passband.parts.reading import read, read_package
 from passband.parts.source import PartError, digest
 from passband.words import listed
 
-#: The folder with a study's own parts, beside the study's file.
-FOLDER = "parts"
 #: The group of entry points by which an installed package offers parts.
 ENTRY_POINTS = "passband.parts"
 
@@ -76,6 +74,17 @@ class Parts:
             taken[part.kind, part.name] = part
         marked = [replace(part, is_own=True) for part in own]
         return cls(marked, folder if files else None, is_stored=is_stored)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Parts) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the code of the study's own parts may run; true without any."""
+        return not (self.own and self._why_not)
 
     def trust(self) -> None:
         """Let the code of the study's own parts run in this process and in those that it starts."""

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from passband.errors import PassbandError
-from passband.parts.source import PartError, digest
+from passband.parts.source import FOLDER, PartError, digest
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class Part:
 
     @property
     def shown_file(self) -> str:
-        """The file as people name it: the module, or the path in the study's folder."""
-        return self.module or f"{self.file.parent.name}/{self.file.name}"
+        """The file as people name it, also if it is a copy: the module, or ``parts/mine.py``."""
+        return self.module or f"{FOLDER}/{self.file.name}"
 
     @cached_property
     def identity(self) -> dict[str, str] | None:

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from passband.parts.kinds import CONSTANTS, KINDS, Kind
 from passband.parts.part import Part
-from passband.parts.source import PartError, parsed
+from passband.parts.source import FOLDER, PartError, parsed
 from passband.words import listed
 
 _THIS = "passband.parts"
@@ -27,7 +27,7 @@ def read(file: Path, module: str = "") -> list[Part]:
     Raises:
         PartError: If the file is no Python, or if a declaration is wrong; its line says where.
     """
-    shown = module or f"{file.parent.name}/{file.name}"
+    shown = module or f"{FOLDER}/{file.name}"
     tree = parsed(file, shown)
     names = _names(tree)
     found = []

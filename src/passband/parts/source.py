@@ -6,6 +6,8 @@ from pathlib import Path
 
 from passband.errors import PassbandError
 
+#: The folder with a study's own parts, beside the study's file.
+FOLDER = "parts"
 #: The largest file of parts [bytes].
 MOST_BYTES = 1_000_000
 

@@ -31,6 +31,8 @@ IMAGES = f"images/{IMAGES_OF}.zarr"
 PREFLIGHT = "preflight.txt"
 #: The copy of the configuration that jobs read, see :mod:`passband.results.snapshot`.
 CONFIGURATION = "configuration/{digest}.json"
+#: The copy of the study's own parts, beside that of its configuration.
+PARTS = CONFIGURATION.replace(".json", ".parts")
 #: The file of a study that ``passband run --set`` has made from another.
 STUDY = "study.yaml"
 #: The page that presents the study, see :mod:`passband.runs.report_page`.

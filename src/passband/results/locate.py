@@ -164,8 +164,16 @@ def recorded(results: Path) -> Study | None:
     for name in (layout.TABLE, layout.OOD, layout.INFORMATION):
         if stored := configuration(results / name):
             with suppress(ConfigError):
-                return validate_stored(stored, str(results))
+                return validate_stored(stored, str(results), _stored_parts(results, name))
     return None
+
+
+def _stored_parts(results: Path, store: str) -> Path | None:
+    """Return the folder with the own parts of the study that made a store; None without any."""
+    digest = str(metadata.read_attributes(results / store).get("config_digest"))
+    if not re.fullmatch("[0-9a-f]{16}", digest):
+        return None
+    return results / layout.PARTS.format(digest=digest)
 
 
 def configuration(store: Path) -> dict[str, Any]:

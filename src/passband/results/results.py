@@ -98,6 +98,35 @@ class Results:
             "name their study; give the study's file"
         )
 
+    def trust_parts(self, *, stored: bool = False) -> None:
+        """Let the code of the study's own parts run, if the user has named the study's file.
+
+        A file is also named by its folder, or by the study's name in the working directory. Parts
+        that are stored with results, or are beside results that were named by their path, run only
+        if they are trusted by name.
+
+        Args:
+            stored: Whether the user trusts these, too.
+        """
+        if stored or self._names_file:
+            self.study.known_parts.trust()
+
+    def check_trusted(self) -> None:
+        """Raise PassbandError if the study has parts of its own that are not trusted."""
+        if not self.study.known_parts.is_trusted:
+            raise PassbandError(
+                f"{self._noun}: the study has parts of its own, whose code would run; name its "
+                "file if you trust who wrote it"
+            )
+
+    @property
+    def _names_file(self) -> bool:
+        if self._file is not None:
+            return True
+        is_path = Path(self._noun).parent != Path()
+        inside = self._found is not None and self.folder in self._found.parents
+        return self._found is not None and not is_path and not inside
+
     @property
     def is_known(self) -> bool:
         """Whether the study is found: the results may have no file, or several."""

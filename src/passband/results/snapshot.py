@@ -3,19 +3,24 @@
 A job on a cluster reads the workflow and its configuration again, minutes or days after Snakemake
 read them. If jobs read the study's file, an edit would change jobs that are already submitted: one
 table would mix networks of the old and of the new configuration. Snakemake therefore gives its jobs
-a copy. The copy's name is the digest of the copy's content.
+a copy. The copy's name is the digest of the copy's content. Beside it is a copy of the study's own
+parts, if it has any.
 """
 
 import json
 import re
+import shutil
 from pathlib import Path
 
-from passband.config import SOURCE
+from passband.config import PARTS, SOURCE
 from passband.results import layout
 from passband.results.results import Results
 
 #: The names of copies. A file with another name is the user's, and is never removed.
-_COPY = re.compile(layout.CONFIGURATION.rpartition("/")[2].format(digest="[0-9a-f]{16}"))
+_COPIES = [
+    re.compile(template.rpartition("/")[2].format(digest="[0-9a-f]{16}"))
+    for template in (layout.CONFIGURATION, layout.PARTS)
+]
 
 
 def write(results: Results, source: str, *, alone: bool) -> Path:
@@ -34,15 +39,34 @@ def write(results: Results, source: str, *, alone: bool) -> Path:
     from passband.storage import atomic
 
     path = _path(results)
-    content = json.dumps(results.study.written() | {SOURCE: source}, indent=2).encode()
+    handed = {SOURCE: source}
+    if folder := results.study.known_parts.folder:
+        copied = results.path(layout.PARTS, digest=results.study.digest)
+        _copy_parts(folder, copied)
+        handed[PARTS] = str(copied)
+    content = json.dumps(results.study.written() | handed, indent=2).encode()
     if not (path.exists() and path.read_bytes() == content):
         with atomic.replacing(path) as beside:
             beside.write_bytes(content)
     if alone:
         for other in path.parent.iterdir():
-            if other != path and _COPY.fullmatch(other.name):
-                other.unlink(missing_ok=True)
+            if other.stem != path.stem and any(copy.fullmatch(other.name) for copy in _COPIES):
+                atomic.remove(other)
     return path
+
+
+def _copy_parts(folder: Path, to: Path) -> None:
+    """Copy a study's files of parts to a folder, whole or not at all.
+
+    The name of the folder has the digest of its content, so one that exists is right.
+    """
+    from passband.storage import atomic
+
+    if not to.exists():
+        with atomic.replacing(to) as beside:
+            beside.mkdir()
+            for file in folder.glob("*.py"):
+                shutil.copy(file, beside)
 
 
 def hand_to_jobs(settings, results: Results, source: str) -> None:
