@@ -37,6 +37,7 @@ COMMANDS = {
         Command("new", "make a folder with a study to edit", "new mine --like pilot"),
         Command("check", "check a study and count its jobs", "check config.yaml"),
         Command("plan", "measure how long a study will take", "plan config.yaml --seconds 10"),
+        Command("parts", "list figures, metrics, losses and other parts", "parts mine"),
         Command("preflight", "check that this machine can run a study", "preflight config.yaml"),
     ),
     "Run it": (

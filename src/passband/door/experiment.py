@@ -8,17 +8,20 @@ from pathlib import Path
 
 from passband.door.answering import Answering
 from passband.door.imaging import Imaging
+from passband.door.known_parts import KnowsParts
 from passband.door.networks import Networks
 from passband.door.segmenting import Segmenting
 from passband.results import locate
 
 
-def open(noun: str | Path) -> "Experiment":
+def open(noun: str | Path, *, trust_parts: bool = False) -> "Experiment":
     """Open a study, finished or not, a published network, or a network of the package.
 
     Args:
         noun: A study's name, file, folder, or folder of results; a published folder; a weights
             file; or ``"general"``.
+        trust_parts: Whether the code of parts that are stored with results or networks may run.
+            Parts beside a study's file that `noun` names run without it, where they are used.
 
     Raises:
         ConfigError: If the study's file is wrong.
@@ -31,11 +34,14 @@ def open(noun: str | Path) -> "Experiment":
     noun = locate.path_of(noun)
     path = locate.network_path(noun)
     if path is None:
-        return Experiment.find(noun)
-    return Experiment(None, path) if path.is_dir() else Experiment.of_weights(path)
+        found = Experiment.find(noun)
+    else:
+        found = Experiment(None, path) if path.is_dir() else Experiment.of_weights(path)
+    found.trust_parts(stored=trust_parts)
+    return found
 
 
-class Experiment(Imaging, Answering, Segmenting):
+class Experiment(Imaging, Answering, Segmenting, KnowsParts):
     """A study with its results, its networks and its images.
 
     :meth:`matrices` returns M(i, j) of each specimen, architecture and test specimen. Stores are

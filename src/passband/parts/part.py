@@ -29,7 +29,7 @@ class Part:
         line: The line of the declaration.
         module: The module to import; "" for a file in a study's folder ``parts/``.
         is_data: Whether the declaration is all that there is, without code.
-        doc: The first line of its docstring, or "".
+        doc: The first sentence of its docstring, or "".
         is_own: Whether a study brings it. Otherwise it is the package's.
         why_not: Why its code is not run: "" if it may be.
     """

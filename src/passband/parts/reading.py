@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -231,4 +232,5 @@ def _check_parameters(part: Part, node: _Function) -> None:
 
 def _doc(node: ast.stmt) -> str:
     text = ast.get_docstring(node) if isinstance(node, _Function) else None
-    return text.splitlines()[0] if text else ""
+    sentence, *_ = re.split(r"(?<=[.!?])\s", (text or "").partition("\n\n")[0], maxsplit=1)
+    return " ".join(sentence.split())

@@ -38,7 +38,11 @@ class Results:
         noun: str | Path = "",
     ):
         self.folder = Path(folder)
-        self._given, self._file, self._noun = study, file, noun or folder
+        self._given = study
+        self._file = file
+        self._noun = noun or folder
+        #: Whose parts may run: "" (nobody's), "named" or "all".
+        self._trusts = ""
 
     @classmethod
     def find(cls, noun: str | Path) -> Self:
@@ -79,6 +83,12 @@ class Results:
             ConfigError: If the study's file is wrong.
             PassbandError: If no study has this name, or if several files have one.
         """
+        study = self._read()
+        if study.known_parts.own:
+            self._trust(study)
+        return study
+
+    def _read(self) -> Study:
         if self._given is not None:
             return self._given
         if self.is_published:
@@ -108,8 +118,13 @@ class Results:
         Args:
             stored: Whether the user trusts these, too.
         """
-        if stored or self._names_file:
-            self.study.known_parts.trust()
+        self._trusts = "all" if stored else "named"
+        if "study" in vars(self):
+            self._trust(self.study)
+
+    def _trust(self, study: Study) -> None:
+        if self._trusts == "all" or (self._trusts == "named" and self._names_file):
+            study.known_parts.trust()
 
     def check_trusted(self) -> None:
         """Raise PassbandError if the study has parts of its own that are not trusted."""
@@ -123,9 +138,9 @@ class Results:
     def _names_file(self) -> bool:
         if self._file is not None:
             return True
-        is_path = Path(self._noun).parent != Path()
-        inside = self._found is not None and self.folder in self._found.parents
-        return self._found is not None and not is_path and not inside
+        if Path(self._noun).parent != Path() or self._found is None:
+            return False
+        return self.folder not in self._found.parents
 
     @property
     def is_known(self) -> bool:
