@@ -1,4 +1,4 @@
-"""``passband new``: make a folder with a study to edit."""
+"""``passband new``: make a folder with a study to edit, or a part of a study."""
 
 import argparse
 import re
@@ -7,6 +7,8 @@ from pathlib import Path
 from passband import repository
 from passband.config import load
 from passband.errors import PassbandError
+from passband.parts import KINDS
+from passband.parts.examples import write_example
 from passband.results.locate import CONFIG, RESULTS, study_names
 
 #: Studies of the repository that are good to begin with, and what they are for.
@@ -22,7 +24,20 @@ _SCHEMA = "# yaml-language-server: $schema={}"
 
 def add(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("new")
-    command.add_argument("folder", type=Path, metavar="NAME", help="the new folder and study")
+    command.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        metavar="NAME",
+        help="the new folder and study; with --part, the folder of a study (default: this folder)",
+    )
+    command.add_argument(
+        "--part",
+        choices=KINDS,
+        metavar="KIND",
+        help="write an example of a part to edit, into the folder parts beside the study's file: "
+        f"{', '.join(KINDS)}",
+    )
     like = ", ".join(f"{name} ({what})" for name, what in _LIKE.items())
     command.add_argument(
         "--like",
@@ -34,6 +49,12 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.part:
+        file = write_example(options.part, options.folder or Path())
+        print(f"{file} has a {options.part} to edit; `passband parts` lists what it declares.")
+        return 0
+    if options.folder is None:
+        options.refuse("the following arguments are required: NAME")
     folder, name = options.folder, options.folder.absolute().name
     source = _source(options.like)
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}", name) is None:

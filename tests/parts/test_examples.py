@@ -1,0 +1,53 @@
+"""The examples of parts, which are also the templates that `passband new --part` writes."""
+
+from pathlib import Path
+
+import pytest
+
+from passband import cli
+from passband.parts import KINDS, Parts, reading
+from passband.parts.examples import examples
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "examples/parts").glob("*.py"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_an_example_is_a_part_that_imports(file):
+    known = Parts.read(file.parent)
+    known.trust()
+    for part in known.own:
+        if part.file == file:
+            assert part.doc or part.declaration.is_data
+            known.get(part.kind, part.name).load()
+
+
+def test_each_file_declares_a_part_and_has_a_kind_of_its_own():
+    kinds = [part.kind for file in FILES for part in reading.read(file)]
+    assert len(kinds) == len(set(kinds)) == len(FILES)
+
+
+@pytest.mark.parametrize("kind", examples())
+def test_a_new_part_is_known_to_its_study(kind, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text("study: {name: mine}\n")
+    assert cli.main(["new", "--part", kind]) == 0
+    file, *_ = capsys.readouterr().out.split()
+    assert Path(file).parent == Path("parts")
+    assert cli.main(["parts", "--kind", kind]) == 0
+    assert f"parts/{Path(file).name}" in capsys.readouterr().out
+    before = Path(file).read_text()
+    assert cli.main(["new", "--part", kind]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"{file}: exists already; rename it, or delete it"
+    assert Path(file).read_text() == before
+
+
+def test_a_part_needs_a_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["new", "none", "--part", next(iter(examples()))]) == 1
+    assert capsys.readouterr().err.startswith("none: there is no such folder; make a study")
+    with pytest.raises(SystemExit):
+        cli.main(["new", "--part", "picture"])
+    said = capsys.readouterr().err
+    assert all(kind in said for kind in KINDS)
