@@ -30,7 +30,7 @@ from scipy.stats import spearmanr
 from passband import PassbandError
 from passband.answers import trust
 from passband.answers.likeness import Measured, calibrate
-from passband.config.materials import MATERIALS
+from passband.config.crystals import MATERIALS
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Split, Structures
 from passband.learning.network_files import Network, finished_networks, open_networks

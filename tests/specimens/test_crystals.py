@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 
 from passband import PassbandError, seeds
-from passband.config.materials import MATERIALS
+from passband.config.crystals import MATERIALS
 from passband.specimens import crystals
 
 #: Textbook coordination of each element in its crystal.

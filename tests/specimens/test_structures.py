@@ -12,11 +12,10 @@ from scipy.spatial.distance import pdist
 
 from passband import PassbandError, seeds
 from passband.config import Diameter, Orientation, Particles, Planes, Specimen, Substrate
-from passband.config.materials import MATERIALS
+from passband.config.crystals import MATERIALS
 from passband.optics.sampling import Sampling
+from passband.specimens import bodies, crystals, masks, shells
 from passband.specimens import carbon as carbon_film
-from passband.specimens import crystals, masks, shells
-from passband.specimens import shapes as bodies
 from passband.specimens import structures as specimen
 from passband.specimens.structures import Structure
 

@@ -8,7 +8,7 @@ from scipy import integrate, stats
 
 from passband import PassbandError, seeds
 from passband.config import Specimen, Substrate, Thermal
-from passband.config.materials import CARBON_B_A2, MATERIALS, ROOM_K
+from passband.config.crystals import CARBON_B_A2, MATERIALS, ROOM_K
 from passband.optics.sampling import Sampling
 from passband.specimens import thermal
 from passband.specimens.multislice import Multislice

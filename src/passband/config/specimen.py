@@ -16,7 +16,7 @@ from pydantic import (
 
 from passband import units
 from passband.config.base import SPLITS, Block, key, short
-from passband.config.materials import CARBON_PER_A3, MATERIALS, crystal_file
+from passband.config.crystals import CARBON_PER_A3, MATERIALS, crystal_file
 from passband.config.specimen_blocks import (
     Diameter,
     Orientation,

@@ -18,8 +18,8 @@ from passband.config.analysis import (
     Information,
 )
 from passband.config.base import Block, Name, key, remove
+from passband.config.crystals import MATERIALS
 from passband.config.grid_blocks import Grid, TestGrid
-from passband.config.materials import MATERIALS
 from passband.config.microscope import Microscope
 from passband.config.specimen import Specimen
 from passband.config.study_block import StudyBlock

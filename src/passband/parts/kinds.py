@@ -128,7 +128,7 @@ class architecture(Kind):  # noqa: N801
 class material(Kind):  # noqa: N801
     """A crystal, as data."""
 
-    home: ClassVar = ("config/materials.py",)
+    home: ClassVar = ("config/crystals.py",)
     is_data: ClassVar = True
 
 
@@ -136,7 +136,7 @@ class material(Kind):  # noqa: N801
 class shape(Kind):  # noqa: N801
     """A body of particles."""
 
-    home: ClassVar = ("specimens/shapes.py",)
+    home: ClassVar = ("specimens/bodies.py",)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ase.build import bulk
 from ase.io import read
 from scipy.spatial import cKDTree
 
-from passband.config.materials import MATERIALS, Material
+from passband.config.crystals import MATERIALS, Material
 from passband.errors import PassbandError
 
 #: An atom's neighbours are the atoms within this factor times the shortest bond of the atom's
@@ -74,7 +74,7 @@ def crystal(name: str, file: Path | None = None) -> Crystal:
     """Return the crystal that a configuration's `material` names.
 
     Args:
-        name: A key of :data:`passband.config.materials.MATERIALS`, or the path of a file that ASE
+        name: A key of :data:`passband.config.crystals.MATERIALS`, or the path of a file that ASE
             reads.
         file: Path of the crystal file, if it differs from `name`.
 

@@ -7,7 +7,7 @@ import numpy as np
 from ase import Atoms
 from ase.cluster import Decahedron, FaceCenteredCubic, Icosahedron, wulff_construction
 
-from passband.config.materials import MATERIALS
+from passband.config.crystals import MATERIALS
 
 
 def cluster(name: str, shape: str, number: int) -> Atoms:

@@ -20,12 +20,11 @@ from passband.config import (
     Study,
     too_many_atoms,
 )
-from passband.config.materials import MATERIALS, Material
+from passband.config.crystals import MATERIALS, Material
 from passband.errors import PassbandError
 from passband.optics.sampling import Sampling
 from passband.seeds import generator
-from passband.specimens import carbon, crystals, thermal
-from passband.specimens import shapes as bodies
+from passband.specimens import bodies, carbon, crystals, thermal
 from passband.specimens.crystals import Crystal
 from passband.units import A_PER_NM
 
@@ -270,7 +269,7 @@ def particle(
 
     Args:
         diameter: Diameter of the particle before its surface is roughened [Å]; see
-            :func:`passband.specimens.shapes.grow`.
+            :func:`passband.specimens.bodies.grow`.
         widest: Largest width of a body between the centres of atoms [Å]. A random body that is
             wider is drawn again, up to :data:`BODY_TRIES` times.
         number: The number of the particle in its structure, which is a part of the names of steps.

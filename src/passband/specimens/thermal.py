@@ -22,7 +22,7 @@ from scipy.optimize import brentq
 from scipy.special import spence
 
 from passband.config import Specimen
-from passband.config.materials import CARBON_B_A2, MATERIALS, ROOM_K
+from passband.config.crystals import CARBON_B_A2, MATERIALS, ROOM_K
 from passband.errors import PassbandError
 
 #: The constant 6h²/k of Debye's model, in units such that a mass in u and a temperature in K give a
@@ -48,7 +48,7 @@ def mean_square(b_A2: float, mass: float, temperature_K: float) -> float:
     """Return ⟨u²⟩ along one direction at a temperature [Å²], from the B factor at room temperature.
 
     Debye's model gives the mean square displacement. Its Debye temperature is chosen such that the
-    model gives the known B factor at :data:`passband.config.materials.ROOM_K`. The mass is in u.
+    model gives the known B factor at :data:`passband.config.crystals.ROOM_K`. The mass is in u.
     """
     debye_K = brentq(lambda theta: debye_b(mass, theta, ROOM_K) - b_A2, 10.0, 10_000.0)
     return debye_b(mass, debye_K, temperature_K) / (8 * pi**2)

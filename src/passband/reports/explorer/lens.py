@@ -13,7 +13,7 @@ import numpy as np
 
 from passband.analysis.profiles import DRAWS
 from passband.config import Microscope, Specimen
-from passband.config.materials import MATERIALS
+from passband.config.crystals import MATERIALS
 from passband.grid import Condition
 from passband.optics import ctf
 from passband.reports.explorer.explorer import Blocks
@@ -85,7 +85,7 @@ def integrals(
 def lattice(specimens: Mapping[str, Specimen]) -> dict[str, list[dict[str, Any]]]:
     """Return the widest lattice spacings of each specimen's material, as frequencies 1/d [1/Å].
 
-    Only the cubic materials of :data:`passband.config.materials.MATERIALS` have them.
+    Only the cubic materials of :data:`passband.config.crystals.MATERIALS` have them.
     """
     found = {}
     for name, specimen in specimens.items():

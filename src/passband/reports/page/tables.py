@@ -9,7 +9,7 @@ import yaml
 
 from passband.axes import AXES
 from passband.config import Specimen, Study
-from passband.config.materials import MATERIALS
+from passband.config.crystals import MATERIALS
 from passband.matrices.matrix import Matrix
 from passband.matrices.stored import MatrixName
 from passband.prediction.matrix.predicted_matrix import PredictedMatrix

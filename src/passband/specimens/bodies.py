@@ -20,7 +20,7 @@ from ase.data import atomic_numbers
 from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError, cKDTree
 from scipy.spatial.transform import Rotation
 
-from passband.config.materials import MATERIALS
+from passband.config.crystals import MATERIALS
 from passband.errors import PassbandError
 from passband.specimens import shells
 from passband.specimens.crystals import BOND, Crystal, family, lattice

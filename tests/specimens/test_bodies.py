@@ -17,9 +17,8 @@ from scipy.spatial.transform import Rotation
 
 from passband import PassbandError, seeds
 from passband.config import Diameter, Planes, Specimen, validate
-from passband.config.materials import MATERIALS
-from passband.specimens import crystals, shells
-from passband.specimens import shapes as bodies
+from passband.config.crystals import MATERIALS
+from passband.specimens import bodies, crystals, shells
 from passband.specimens import structures as specimen
 
 SHAPES = ("sphere", "wulff", "truncated-octahedron", "cube", "decahedron", "icosahedron")
