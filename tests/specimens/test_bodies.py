@@ -301,7 +301,7 @@ def test_sectors_are_those_of_the_perfect_cluster(shape):
         theirs = theirs[:, [1, 0, 2]] * [1, -1, 1]  # its first corner lies along y
     radius = bonds * MATERIALS["Pt"].neighbour_A + 1e-6
     theirs = theirs[np.linalg.norm(theirs, axis=1) < radius]
-    ours = bodies._twinned_lattice("Pt", shape, bonds).positions
+    ours = bodies._twinned_lattice(MATERIALS["Pt"], shape, bonds).positions
     assert len(ours) == len(theirs)
     assert cKDTree(ours).query(theirs)[0].max() < 1e-6
 
@@ -418,13 +418,13 @@ def test_check_knows_how_wide_a_given_form_may_become():
 
 @pytest.mark.parametrize(("number", "magic"), [(1, 1), (12, 13), (60, 55), (140, 147), (330, 309)])
 def test_icosahedron_has_the_nearest_magic_number(number, magic):
-    assert len(shells.cluster("Au", "icosahedron", number)) == magic
+    assert len(shells.cluster(MATERIALS["Au"], "icosahedron", number)) == magic
 
 
 @pytest.mark.parametrize("magic", [1, 7, 13, 75, 101, 146, 192])
 def test_decahedron_has_a_magic_number(magic):
     """The pentagonal bipyramid has 7 atoms, and Marks's decahedra have 75, 101, 146, 192, …"""
-    assert len(shells.cluster("Au", "decahedron", magic)) == magic
+    assert len(shells.cluster(MATERIALS["Au"], "decahedron", magic)) == magic
 
 
 def test_complete_shells_are_an_option_of_a_few_bodies():
@@ -436,13 +436,13 @@ def test_complete_shells_are_an_option_of_a_few_bodies():
     for shape in ("decahedron", "icosahedron"):
         atoms = bodies.grow(GOLD, shape, 20.0, rng(), closed_shells=True)
         number = round(GOLD.atoms_per_A3 * np.pi / 6 * 20.0**3)
-        expected = shells.cluster("Au", shape, number)
+        expected = shells.cluster(MATERIALS["Au"], shape, number)
         np.testing.assert_array_equal(atoms.positions, expected.positions)
 
 
 @pytest.mark.parametrize("shape", ["icosahedron", "decahedron"])
 def test_multiply_twinned_particles_have_fivefold_axes(shape):
-    atoms = shells.cluster("Pt", shape, 400)
+    atoms = shells.cluster(MATERIALS["Pt"], shape, 400)
     assert len(atoms) == pytest.approx(400, rel=0.25)
     assert pdist(atoms.positions).min() == pytest.approx(MATERIALS["Pt"].neighbour_A, rel=0.06)
     tree = cKDTree(atoms.positions)

@@ -181,7 +181,7 @@ def test_smallest_ball_has_an_atom():
 @pytest.mark.parametrize("symbol", FCC)
 def test_wulff_particle_has_the_cubes_symmetry_and_wulffs_proportions(symbol):
     material = MATERIALS[symbol]
-    atoms = shells._wulff(symbol, 3000)
+    atoms = shells._wulff(MATERIALS[symbol], 3000)
     assert len(atoms) == pytest.approx(3000, rel=0.1)
     assert pdist(atoms).min() == pytest.approx(material.neighbour_A)
     half = np.rint(atoms * 2 / material.lattice_A).astype(int)
@@ -201,7 +201,7 @@ def test_wulff_particle_has_the_cubes_symmetry_and_wulffs_proportions(symbol):
 
 @pytest.mark.parametrize("number", [1, 2, 13, 50, 100, 500])
 def test_wulff_particle_comes_as_close_as_complete_shells_allow(number):
-    assert len(shells._wulff("Au", number)) == pytest.approx(number, rel=0.4, abs=6)
+    assert len(shells._wulff(GOLD, number)) == pytest.approx(number, rel=0.4, abs=6)
 
 
 def test_wulff_particle_of_a_diameter_has_the_balls_volume():

@@ -29,12 +29,14 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
 )
 
 from passband.axes import AXES, FURTHER_AXES
+from passband.parts import PACKAGE, Part, Parts
 
 SPLITS = ("train", "val", "test")
 #: Advice for a number in quotes, or one that YAML takes for text.
@@ -124,6 +126,24 @@ class Block(BaseModel):
         field = type(self).model_fields[name]
         is_later = "since" in (field.json_schema_extra or {})
         return is_later and getattr(self, name) == field.get_default(call_default_factory=True)
+
+
+class WithParts(Block):
+    """A block with keys whose values are names of parts, which are those that its study knows."""
+
+    _parts: Parts = PrivateAttr(default=PACKAGE)
+
+    def model_post_init(self, context: Any) -> None:
+        """Keep the parts of the context, before the values are checked."""
+        self._parts = (context or {}).get("parts", PACKAGE)
+
+    def part(self, kind: str, name: str) -> Part:
+        """Return a part that the block names.
+
+        Raises:
+            PartError: If there is no such part.
+        """
+        return self._parts.get(kind, name)
 
 
 def _identity(value: Any, dumped: Any, mode: str) -> Any:

@@ -1,12 +1,15 @@
-"""Crystals by name, as plain data, and crystal files: a configuration is checked without ASE."""
+"""Crystals as plain data, and crystal files: a configuration is checked without ASE."""
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
+from typing import Any, Self
 
 from passband.config.base import number_in, short
 from passband.console import escaped
+from passband.parts import PACKAGE, Part, PartError
 from passband.storage.integrity import is_regular
 
 #: So many characters of a missing file's path are printed.
@@ -28,6 +31,8 @@ CARBON_PER_A3 = 0.6022 / 12.011
 _STRUCTURES = {
     "fcc": (1 / 2**0.5, 4),
     "bcc": (3**0.5 / 2, 2),
+    "diamond": (3**0.5 / 4, 8),
+    "rocksalt": (1 / 2, 8),
     "zincblende": (3**0.5 / 4, 8),
     "fluorite": (3**0.5 / 4, 12),
 }
@@ -39,20 +44,47 @@ class Material:
 
     Attributes:
         symbol: Chemical symbol or formula.
-        structure: `fcc`, `bcc`, `zincblende` or `fluorite`, crystal structure as ASE names it.
+        structure: Crystal structure as ASE names it, one of
+            :data:`passband.parts.kinds.STRUCTURES`.
         lattice_A: Cubic lattice constant at room temperature [Å].
-        surface_energies: Surface energies [J/m²]. The shape of a Wulff particle depends only on the
-            ratios of surface energies. Compounds have none here, because surface energies of a
-            compound depend on the termination of the surface and on the surroundings.
+        surface_energies: Surface energies [J/m²]; empty if they are not known. The shape of a Wulff
+            particle depends only on the ratios of surface energies.
         b_A2: B factor 8π²⟨u²⟩ at :data:`ROOM_K` [Å²], where ⟨u²⟩ is the mean square displacement
-            along one direction; None for compounds.
+            along one direction; None if it is not known, as for compounds.
     """
 
     symbol: str
     structure: str
     lattice_A: float
-    surface_energies: dict[tuple[int, int, int], float] = field(default_factory=dict)
+    surface_energies: dict[tuple[int, int, int], float] = field(default_factory=dict, hash=False)
     b_A2: float | None = None
+
+    @classmethod
+    def of(cls, part: Part) -> Self:
+        """Return the material that a part declares.
+
+        Raises:
+            PartError: If the name of the part is no formula, and no symbol is given.
+        """
+        said = part.declaration
+        symbol = said.symbol or part.attribute
+        try:
+            said.check_symbol(symbol)
+        except ValueError as error:
+            raise PartError(f"{part}: {error}") from None
+        return cls(
+            symbol=symbol,
+            structure=said.structure,
+            lattice_A=said.lattice_A,
+            surface_energies=said.surface_energies,
+            b_A2=said.b_A2,
+        )
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """All that results depend on, as JSON has it."""
+        energies = {"".join(map(str, face)): x for face, x in self.surface_energies.items()}
+        return asdict(self) | {"surface_energies": energies}
 
     @property
     def elements(self) -> list[str]:
@@ -80,13 +112,15 @@ class Material:
         Returns:
             Miller indices h ≥ k ≥ l and the spacing a/√(h² + k² + l²) [Å], the widest first. A
             body-centred crystal has the planes with an even sum h + k + l, and a crystal on a
-            face-centred lattice those whose indices are all even or all odd.
+            face-centred lattice those whose indices are all even or all odd. In diamond, the sum of
+            even indices is a multiple of 4.
         """
         found = [
             (h, k, l)
             for h, k, l in product(range(5), repeat=3)  # noqa: E741, Miller's indices
             if h >= k >= l and h > 0
             if ((h + k + l) % 2 == 0 if self.structure == "bcc" else h % 2 == k % 2 == l % 2)
+            if self.structure != "diamond" or (h + k + l) % 4 != 2
         ]
         found.sort(key=lambda plane: sum(index**2 for index in plane))
         return [
@@ -100,38 +134,13 @@ class Material:
         return _STRUCTURES[self.structure][1] / self.lattice_A**3
 
 
-# Lattice constants: CRC Handbook of Chemistry and Physics. Surface energies: Vitos et al.,
-# Surf. Sci. 411, 186 (1998), full-charge-density calculations. B factors: Sears & Shelley, Acta
-# Cryst. A47, 441 (1991), room temperature. The B factors for 280 K of Peng et al., Acta Cryst. A52,
-# 456 (1996), are within 5% of these after conversion to the same temperature.
+#: The package's own materials by name.
 MATERIALS: dict[str, Material] = {
-    m.symbol: m
-    for m in (
-        Material("Ag", "fcc", 4.085, {(1, 1, 1): 1.172, (1, 0, 0): 1.200, (1, 1, 0): 1.238}, 0.73),
-        Material("Au", "fcc", 4.078, {(1, 1, 1): 1.283, (1, 0, 0): 1.627, (1, 1, 0): 1.700}, 0.62),
-        Material("CdSe", "zincblende", 6.05),
-        Material("CeO2", "fluorite", 5.411),
-        Material("Cu", "fcc", 3.615, {(1, 1, 1): 1.952, (1, 0, 0): 2.166, (1, 1, 0): 2.237}, 0.56),
-        Material(
-            "Fe",
-            "bcc",
-            2.867,
-            {
-                (1, 1, 0): 2.430,
-                (1, 0, 0): 2.222,
-                (2, 1, 1): 2.589,
-                (3, 1, 0): 2.393,
-                (1, 1, 1): 2.733,
-            },
-            0.34,
-        ),
-        Material("Pd", "fcc", 3.891, {(1, 1, 1): 1.920, (1, 0, 0): 2.326, (1, 1, 0): 2.225}, 0.45),
-        Material("Pt", "fcc", 3.924, {(1, 1, 1): 2.299, (1, 0, 0): 2.734, (1, 1, 0): 2.819}, 0.37),
-    )
+    name: Material.of(part) for name, part in PACKAGE.of("material").items()
 }
 
 
-def crystal_file(path: str, folder: Path) -> Path:
+def crystal_file(path: str, folder: Path, materials: Iterable[str] = MATERIALS) -> Path:
     """Return the path of a crystal file.
 
     Only a later check shows whether ASE can read the crystal file.
@@ -140,6 +149,7 @@ def crystal_file(path: str, folder: Path) -> Path:
         path: The path of the crystal file, as it is given in a study.
         folder: The folder of the study's file. The path is looked up in this folder first, and then
             in the working directory.
+        materials: The names of the materials that could be given instead.
 
     Raises:
         ValueError: If there is no file with this path. Also if the file cannot be read, is too
@@ -156,7 +166,7 @@ def crystal_file(path: str, folder: Path) -> Path:
     if file is None:
         missing = " or ".join(escaped(str(place))[:_SHOWN] for place in places)
         raise ValueError(
-            f"material = {short(path)}: allowed are {', '.join(sorted(MATERIALS))}, or the path "
+            f"material = {short(path)}: allowed are {', '.join(sorted(materials))}, or the path "
             f"of a crystal file; there is no file {missing}"
         )
     if size > MOST_CRYSTAL_BYTES:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from contextlib import suppress
 from math import pi, sqrt
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -15,8 +16,8 @@ from pydantic import (
 )
 
 from passband import units
-from passband.config.base import SPLITS, Block, key, short
-from passband.config.crystals import CARBON_PER_A3, MATERIALS, crystal_file
+from passband.config.base import SPLITS, WithParts, key, short
+from passband.config.crystals import CARBON_PER_A3, MATERIALS, Material, crystal_file
 from passband.config.specimen_blocks import (
     Diameter,
     Orientation,
@@ -26,6 +27,7 @@ from passband.config.specimen_blocks import (
     Thermal,
 )
 from passband.grid import Condition
+from passband.parts import PartError
 from passband.wave_sets import WaveSet
 from passband.words import listed
 
@@ -47,15 +49,16 @@ def miller(text: str) -> tuple[int, int, int]:
     return tuple(map(int, match.groups()))
 
 
-class Specimen(Block):
+class Specimen(WithParts):
     """A specimen: a distribution of atomic structures."""
 
     axes_of: ClassVar[str] = "specimens"
 
     material: str = key(
         "Au",
-        f"Crystal of the particles: {', '.join(sorted(MATERIALS))}, or the path of a crystal file "
-        "that ASE reads, such as a CIF. A relative path begins in the folder of the study's file.",
+        f"Crystal of the particles: {', '.join(sorted(MATERIALS))}, a material of one's own "
+        "(docs/add.md), or the path of a crystal file that ASE reads, such as a CIF. A relative "
+        "path begins in the folder of the study's file.",
     )
     shape: Literal[
         "sphere", "wulff", "truncated-octahedron", "cube", "decahedron", "icosahedron"
@@ -119,9 +122,21 @@ class Specimen(Block):
         return SPLITS if self.trained else ("test",)
 
     @property
+    def known(self) -> Material | None:
+        """The material, if it is known by its name and is no crystal file.
+
+        Raises:
+            PartError: If the study's own material has a wrong symbol.
+        """
+        if self.material in MATERIALS:
+            return MATERIALS[self.material]
+        part = self._parts.of("material").get(self.material)
+        return part and Material.of(part)
+
+    @property
     def structure(self) -> str:
         """The crystal structure of the material; "file" if the material is a crystal file."""
-        return MATERIALS[self.material].structure if self.material in MATERIALS else "file"
+        return self.known.structure if self.known else "file"
 
     @property
     def energies(self) -> dict[tuple[int, int, int], float]:
@@ -147,23 +162,24 @@ class Specimen(Block):
         most two steps.
         """
         steps = self.stacking_faults.max + min(self.twins.max, 2)
-        step = MATERIALS[self.material].lattice_A / 6**0.5 / units.A_PER_NM if steps else 0.0
+        step = self.known.lattice_A / 6**0.5 / units.A_PER_NM if steps and self.known else 0.0
         return steps * step
 
     @property
     def needs_trial_particles(self) -> bool:
         """Whether the specimen can be checked only by making trial particles.
 
-        Crystal files, given surface energies and planar defects need trial particles, which
-        :func:`passband.specimens.structures.check` makes.
+        Crystal files, materials of one's own, given surface energies and planar defects need trial
+        particles, which :func:`passband.specimens.structures.check` makes.
         """
         planes = self.twins.max + self.stacking_faults.max
-        return self.structure == "file" or bool(self.surface_energies) or planes > 0
+        own = self.material not in MATERIALS
+        return own or bool(self.surface_energies) or planes > 0
 
     @property
     def feels_temperature(self) -> bool:
         """Whether the mean square displacement of any element follows from the temperature."""
-        material = MATERIALS.get(self.material)
+        material = self.known
         known = [*(material.elements if material and material.b_A2 else [])]
         if self.substrate.thickness_nm:
             known.append("C")
@@ -171,7 +187,14 @@ class Specimen(Block):
 
     def params(self) -> dict[str, Any]:
         """Return the keys of the specimen that structures and exit waves depend on."""
-        return self.identity(without=("trained",))
+        return self.identity(without=("trained",)) | self._own_parts
+
+    @property
+    def _own_parts(self) -> dict[str, Any]:
+        """What structures depend on in the study's own parts, by keys that name them."""
+        if self.material not in MATERIALS and self.known:
+            return {"material.values": self.known.values}
+        return {}
 
     def under(self, condition: Condition | WaveSet) -> Self:
         """Return the specimen with the condition's values of further axes, which are not checked.
@@ -235,7 +258,8 @@ class Specimen(Block):
         self._check_atoms(field_nm)
 
     def _check_atoms(self, field_nm: float) -> None:
-        material, layer = MATERIALS.get(self.material), self.substrate
+        material = self.known
+        layer = self.substrate
         # The atomic density of a crystal in a file is not known before ASE reads the file.
         largest = self.most_atoms(material.atoms_per_A3) if material else 0.0
         if largest > MOST_IN_PARTICLE:
@@ -257,7 +281,7 @@ class Specimen(Block):
         The digits are "" without a crystal file. Because of these digits, a specimen counts as
         another specimen after its crystal file is edited.
         """
-        if self.structure != "file":
+        if self.known or self._file is None:
             return ""
         return hashlib.blake2b(self.file.read_bytes(), digest_size=8).hexdigest()
 
@@ -283,12 +307,22 @@ class Specimen(Block):
         """Whether the crystal file is in the working directory, not in the study file's folder."""
         return self._elsewhere
 
+    @property
+    def _is_missing(self) -> bool:
+        """Whether the material is that of a stored study whose own materials are not here."""
+        if not self.material.isidentifier():
+            return False
+        with suppress(PartError):
+            return self.part("material", self.material).declaration is None
+        return False
+
     @model_validator(mode="after")
     def _known_and_ordered(self, info: ValidationInfo) -> Self:
-        if self.material not in MATERIALS:
+        if self.known is None:
             folder = (info.context or {}).get("folder", Path())
-            self._file = crystal_file(self.material, folder)
-            self._elsewhere = self._file != folder / self.material
+            if not self._is_missing:
+                self._file = crystal_file(self.material, folder, self._parts.of("material"))
+                self._elsewhere = self._file != folder / self.material
         self._check()
         return self
 
@@ -312,7 +346,8 @@ class Specimen(Block):
 
     def _check_thermal(self) -> None:
         """Refuse elements without a mean square displacement, and `msd_A2` of absent elements."""
-        thermal, material = self.thermal, MATERIALS.get(self.material)
+        thermal = self.thermal
+        material = self.known
         if not thermal.moves:
             return
         carbon = ["C"] if self.substrate.thickness_nm else []
@@ -360,7 +395,7 @@ class Specimen(Block):
             raise ValueError(
                 f"surface_energies = {{...}}: are for shape = 'wulff', not {self.shape!r}"
             )
-        known = self.material in MATERIALS and MATERIALS[self.material].surface_energies
+        known = self.known and self.known.surface_energies
         if self.shape == "wulff" and not (self.surface_energies or known):
             raise ValueError(
                 f"surface_energies = {{}}: a Wulff shape of {which} needs them, such as "

@@ -18,7 +18,6 @@ from passband.config.analysis import (
     Information,
 )
 from passband.config.base import Block, Name, key, remove
-from passband.config.crystals import MATERIALS
 from passband.config.grid_blocks import Grid, TestGrid
 from passband.config.microscope import Microscope
 from passband.config.specimen import Specimen
@@ -103,11 +102,11 @@ class Study(Block):
         """
         names: dict[str, list[str]] = {}
         for name, specimen in self.trained_specimens.items():
-            if specimen.material in MATERIALS:
+            if specimen.known:
                 names.setdefault(specimen.material, []).append(name)
         return {
-            ", ".join(named): list(MATERIALS[material].spacings_A)
-            for material, named in names.items()
+            ", ".join(named): list(self.specimens[named[0]].known.spacings_A)
+            for named in names.values()
         }
 
     @property

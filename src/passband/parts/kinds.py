@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar, TypeVar
+
+from passband.words import listed
 
 Made = TypeVar("Made")
 
@@ -124,12 +126,74 @@ class architecture(Kind):  # noqa: N801
     smallest_px: int = 1
 
 
+#: The crystal structures of materials, and how many different elements and atoms a formula has.
+STRUCTURES: Mapping[str, tuple[int, int]] = {
+    "fcc": (1, 1),
+    "bcc": (1, 1),
+    "diamond": (1, 1),
+    "rocksalt": (2, 2),
+    "zincblende": (2, 2),
+    "fluorite": (2, 3),
+}
+
+
 @dataclass(frozen=True)
 class material(Kind):  # noqa: N801
-    """A crystal, as data."""
+    """A cubic crystal, as data: ``Pd = material(structure="fcc", lattice_A=3.891)``.
 
-    home: ClassVar = ("config/crystals.py",)
+    Attributes:
+        structure: The crystal structure, one of :data:`STRUCTURES`.
+        lattice_A: Lattice constant at room temperature [Å].
+        symbol: Chemical symbol or formula, cations first, such as ``CeO2``; "" is the name of the
+            assignment.
+        surface_energies: Surface energies by Miller indices [J/m²], which shapes such as ``wulff``
+            need.
+        b_A2: B factor at 293 K [Å²], from which thermal motion follows; for elements only.
+    """
+
+    home: ClassVar = ("config/materials.py",)
     is_data: ClassVar = True
+    hyphens: ClassVar = False
+
+    _: KW_ONLY
+    structure: str
+    lattice_A: float
+    symbol: str = ""
+    surface_energies: dict[tuple[int, int, int], float] = field(default_factory=dict)
+    b_A2: float | None = None
+
+    def check(self) -> None:
+        if self.structure not in STRUCTURES:
+            raise ValueError(
+                f"structure = {self.structure!r}: must be {listed([*STRUCTURES], 'or')}"
+            )
+        if not 1 <= self.lattice_A <= 50:
+            raise ValueError(f"lattice_A = {self.lattice_A:g}: must be between 1 and 50 Å")
+        if self.symbol:
+            self.check_symbol(self.symbol)
+        for face, energy in self.surface_energies.items():
+            if len(face) != 3 or not any(face) or not 0 < energy <= 1000:
+                raise ValueError(
+                    f"surface_energies = {{{face}: {energy:g}}}: must have three Miller indices, "
+                    "and an energy above 0 and at most 1000 J/m²"
+                )
+        if self.b_A2 is not None and (not 0 < self.b_A2 <= 20 or STRUCTURES[self.structure][0] > 1):
+            raise ValueError(
+                f"b_A2 = {self.b_A2:g}: must be above 0 and at most 20 Å², and is for elements only"
+            )
+
+    def check_symbol(self, symbol: str) -> None:
+        """Raise ValueError if a formula does not fit the crystal structure."""
+        elements, atoms = STRUCTURES[self.structure]
+        found = re.findall(r"([A-Z][a-z]?)(\d?)", symbol)
+        written = "".join(element + number for element, number in found)
+        counted = sum(int(number or 1) for _, number in found)
+        if written != symbol or len({e for e, _ in found}) != elements or counted != atoms:
+            example = {1: "Pd", 2: "MgO", 3: "CeO2"}[atoms]
+            raise ValueError(
+                f"symbol = {symbol!r}: must be a chemical formula for {self.structure}, such as "
+                f"{example}"
+            )
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from ase.data import atomic_numbers
 from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError, cKDTree
 from scipy.spatial.transform import Rotation
 
-from passband.config.crystals import MATERIALS
+from passband.config.crystals import Material
 from passband.errors import PassbandError
 from passband.specimens import shells
 from passband.specimens.crystals import BOND, Crystal, family, lattice
@@ -115,7 +115,7 @@ def form(
     if shape == "cube":
         return _cube(crystal)
     if shape in ("decahedron", "icosahedron"):
-        return _twinned(crystal.name, shape)[0]
+        return _twinned(crystal.material, shape)[0]
     faces = energies or crystal.surface_energies
     if shape == "truncated-octahedron":
         faces = {(1, 1, 1): 1.0, (1, 0, 0): _TRUNCATION}
@@ -164,15 +164,14 @@ def _measures(corners: np.ndarray) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=16)
-def _twinned(name: str, shape: str) -> tuple[Form, np.ndarray]:
+def _twinned(material: Material, shape: str) -> tuple[Form, np.ndarray]:
     """Return a multiply twinned form, and the lattice vectors (sectors, 3, 3) of its sectors.
 
     The sectors have the fcc structure, strained such that the sectors fill space. Neighbouring
     sectors are separated by a twin plane.
     """
-    material = MATERIALS[name]
     if shape == "icosahedron":
-        corners = Icosahedron(name, 2, material.lattice_A).positions[1:]
+        corners = Icosahedron(material.symbol, 2, material.lattice_A).positions[1:]
         near = np.linalg.norm(corners[:, None] - corners, axis=-1) < BOND * material.neighbour_A
         triples = [trio for trio in combinations(range(12), 3) if near[np.ix_(trio, trio)].all()]
         vectors = corners[np.array(triples)]
@@ -201,18 +200,18 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _twinned_lattice(name: str, shape: str, bonds: int) -> Atoms:
+def _twinned_lattice(material: Material, shape: str, bonds: int) -> Atoms:
     """Return the atoms of all sectors within so many bond lengths of the sectors' common point."""
-    _, vectors = _twinned(name, shape)
+    _, vectors = _twinned(material, shape)
     steps = np.arange(2 * bonds + 1)
     # Sectors of a decahedron extend along its axis in both directions.
     along = np.arange(-2 * bonds, bonds + 1) if shape == "decahedron" else steps
     steps = np.stack(np.meshgrid(steps, steps, along, indexing="ij"), -1).reshape(-1, 3)
     points = np.concatenate(steps @ vectors)
-    points = points[np.linalg.norm(points, axis=1) <= bonds * MATERIALS[name].neighbour_A]
+    points = points[np.linalg.norm(points, axis=1) <= bonds * material.neighbour_A]
     # Points on twin planes belong to two sectors.
     _, first = np.unique(np.round(points, 3) + 0.0, axis=0, return_index=True)
-    numbers = np.full(len(first), atomic_numbers[name])
+    numbers = np.full(len(first), atomic_numbers[material.symbol])
     return Atoms(numbers=numbers, positions=points[np.sort(first)])
 
 
@@ -268,7 +267,7 @@ def grow(
     """
     number = max(1, round(crystal.atoms_per_A3 * pi / 6 * diameter**3))
     if closed_shells:
-        return shells.cluster(crystal.name, shape, number)
+        return shells.cluster(crystal.material, shape, number)
     perfect = form(crystal, shape, energies)
     size = diameter / perfect.diameter
     twinned = shape in ("decahedron", "icosahedron")
@@ -278,7 +277,7 @@ def grow(
     while True:
         if twinned:
             bonds = ceil(radius / crystal.neighbour_A)
-            sites = _twinned_lattice(crystal.name, shape, bonds)
+            sites = _twinned_lattice(crystal.material, shape, bonds)
         else:
             sites = lattice(crystal, radius, offset)
         held_back = HELD_BACK_A * rng.exponential(size=len(sites))

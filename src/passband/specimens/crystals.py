@@ -19,6 +19,7 @@ from ase.build import bulk
 from ase.io import read
 from scipy.spatial import cKDTree
 
+from passband.config import Specimen
 from passband.config.crystals import MATERIALS, Material
 from passband.errors import PassbandError
 
@@ -50,6 +51,7 @@ class Crystal:
             within :data:`BOND` times this length. If an element is at several sites of the crystal,
             the number is the smallest of all sites.
         surface_energies: Surface energies [J/m²]; empty if the surface energies are not known.
+        material: The material; None for a crystal from a file.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Crystal:
     atoms_per_A3: float
     bonds: dict[int, tuple[float, int]]
     surface_energies: dict[tuple[int, int, int], float]
+    material: Material | None = None
 
     def inside(self, numbers: np.ndarray) -> np.ndarray:
         """Return the number of neighbours that atoms of these elements have in the crystal."""
@@ -69,26 +72,34 @@ class Crystal:
         return BOND * np.array([self.bonds[number][0] for number in numbers.tolist()])
 
 
+def of_specimen(specimen: Specimen) -> Crystal:
+    """Return the crystal of a specimen's particles, see :func:`crystal`."""
+    return crystal(specimen.material, specimen.file, specimen.known)
+
+
 @lru_cache(maxsize=64)
-def crystal(name: str, file: Path | None = None) -> Crystal:
+def crystal(name: str, file: Path | None = None, material: Material | None = None) -> Crystal:
     """Return the crystal that a configuration's `material` names.
 
     Args:
-        name: A key of :data:`passband.config.crystals.MATERIALS`, or the path of a file that ASE
-            reads.
+        name: The name of the material, or the path of a file that ASE reads.
         file: Path of the crystal file, if it differs from `name`.
+        material: The material, by default the package's one of this name.
 
     Raises:
-        PassbandError: If ASE cannot read the file as a crystal.
+        PassbandError: If ASE cannot read the file as a crystal, or does not know the material.
     """
-    material = MATERIALS.get(name)
+    material = material or MATERIALS.get(name)
     if material:
-        return _crystal(
-            name,
-            material.structure,
-            bulk(name, material.structure, material.lattice_A, cubic=True),
-            material,
-        )
+        try:
+            cell = bulk(material.symbol, material.structure, material.lattice_A, cubic=True)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise PassbandError(
+                f"material = {name!r}: ASE makes no {material.structure} crystal of "
+                f"{material.symbol}: {error}"
+            ) from None
+        _check_cell(name, cell)
+        return _crystal(name, material.structure, cell, material)
     try:
         with _seconds(READ_S), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # errors are reported below, in one line
@@ -201,6 +212,7 @@ def _crystal(name: str, structure: str, cell: Atoms, material: Material | None =
         material.atoms_per_A3 if material else len(cell) / cell.get_volume(),
         bonds,
         material.surface_energies if material else {},
+        material,
     )
 
 

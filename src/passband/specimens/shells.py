@@ -7,10 +7,10 @@ import numpy as np
 from ase import Atoms
 from ase.cluster import Decahedron, FaceCenteredCubic, Icosahedron, wulff_construction
 
-from passband.config.crystals import MATERIALS
+from passband.config.crystals import Material
 
 
-def cluster(name: str, shape: str, number: int) -> Atoms:
+def cluster(material: Material, shape: str, number: int) -> Atoms:
     """Return a cluster of an fcc element, made by ASE from complete shells.
 
     Args:
@@ -22,13 +22,13 @@ def cluster(name: str, shape: str, number: int) -> Atoms:
             differ from `number` by up to a third.
     """
     build = {"wulff": _wulff, "icosahedron": _icosahedron, "decahedron": _decahedron}[shape]
-    positions = build(name, number)
-    return Atoms(f"{name}{len(positions)}", positions)
+    positions = build(material, number)
+    return Atoms(f"{material.symbol}{len(positions)}", positions)
 
 
 @lru_cache(maxsize=256)
-def _wulff(symbol: str, number: int) -> np.ndarray:
-    material = MATERIALS[symbol]
+def _wulff(material: Material, number: int) -> np.ndarray:
+    symbol = material.symbol
     surfaces, energies = zip(*material.surface_energies.items(), strict=True)
     cluster = wulff_construction(
         symbol, surfaces, energies, number, _layered, "closest", material.lattice_A
@@ -45,18 +45,18 @@ _fcc = lru_cache(maxsize=256)(FaceCenteredCubic)
 
 
 @lru_cache(maxsize=256)
-def _icosahedron(symbol: str, number: int) -> np.ndarray:
+def _icosahedron(material: Material, number: int) -> np.ndarray:
     shells, atoms, last = 1, 1, 0
     while atoms < number:
         shells, last = shells + 1, atoms
         atoms += 10 * (shells - 1) ** 2 + 2
     if number - last < atoms - number:
         shells -= 1
-    return _centred(Icosahedron(symbol, max(shells, 1), MATERIALS[symbol].lattice_A))
+    return _centred(Icosahedron(material.symbol, max(shells, 1), material.lattice_A))
 
 
 @lru_cache(maxsize=256)
-def _decahedron(symbol: str, number: int) -> np.ndarray:
+def _decahedron(material: Material, number: int) -> np.ndarray:
     forms = []
     for longer, notch in product((0, -1, 1), (1, 0)):
         for p in range(1, 1000):
@@ -65,7 +65,7 @@ def _decahedron(symbol: str, number: int) -> np.ndarray:
                 if forms[-1][0] > number:
                     break
     _, *best = min(forms, key=lambda form: abs(form[0] - number))
-    return _centred(Decahedron(symbol, *best, MATERIALS[symbol].lattice_A))
+    return _centred(Decahedron(material.symbol, *best, material.lattice_A))
 
 
 @lru_cache(maxsize=1024)

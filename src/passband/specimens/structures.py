@@ -20,7 +20,7 @@ from passband.config import (
     Study,
     too_many_atoms,
 )
-from passband.config.crystals import MATERIALS, Material
+from passband.config.crystals import Material
 from passband.errors import PassbandError
 from passband.optics.sampling import Sampling
 from passband.seeds import generator
@@ -141,7 +141,7 @@ def draw(
 
 
 def _draw(specimen: Specimen, sampling: Sampling, steps: Steps) -> Structure:
-    crystal, field = crystals.crystal(specimen.material, specimen.file), sampling.field_A
+    crystal, field = crystals.of_specimen(specimen), sampling.field_A
     rng = steps.begin("substrate")
     thickness = _thickness(specimen, rng)
     substrate = carbon.amorphous_carbon(
@@ -186,7 +186,7 @@ def _draw(specimen: Specimen, sampling: Sampling, steps: Steps) -> Structure:
         pbc=(True, True, False),
     )
     atoms.new_array("particle", np.repeat(np.arange(len(sizes)), sizes))
-    return Structure(atoms, MATERIALS.get(specimen.material, crystal), tuple(faces))
+    return Structure(atoms, crystal.material or crystal, tuple(faces))
 
 
 def check(study: Study) -> None:
@@ -204,7 +204,7 @@ def check(study: Study) -> None:
         rng, sets = generator("check", name), study.extreme_waves
         fields = [study.microscope.under(waves).sampling.field_A for waves in sets]
         try:
-            crystal = crystals.crystal(specimen.material, specimen.file)
+            crystal = crystals.of_specimen(specimen)
             if (atoms := specimen.most_atoms(crystal.atoms_per_A3)) > MOST_IN_PARTICLE:
                 raise PassbandError(too_many_atoms(specimen, atoms))
             for waves in sets:

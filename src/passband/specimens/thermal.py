@@ -22,7 +22,7 @@ from scipy.optimize import brentq
 from scipy.special import spence
 
 from passband.config import Specimen
-from passband.config.crystals import CARBON_B_A2, MATERIALS, ROOM_K
+from passband.config.crystals import CARBON_B_A2, ROOM_K
 from passband.errors import PassbandError
 
 #: The constant 6h²/k of Debye's model, in units such that a mass in u and a temperature in K give a
@@ -72,7 +72,7 @@ def mean_squares(specimen: Specimen, elements: Iterable[str]) -> dict[str, float
     thermal, squares = specimen.thermal, {}
     if not thermal.moves:
         return dict.fromkeys(elements, 0.0)
-    material = MATERIALS.get(specimen.material)
+    material = specimen.known
     for element in elements:
         b = material.b_A2 if material and element in material.elements else None
         if element == "C":

@@ -13,7 +13,6 @@ import numpy as np
 
 from passband.analysis.profiles import DRAWS
 from passband.config import Microscope, Specimen
-from passband.config.crystals import MATERIALS
 from passband.grid import Condition
 from passband.optics import ctf
 from passband.reports.explorer.explorer import Blocks
@@ -85,11 +84,11 @@ def integrals(
 def lattice(specimens: Mapping[str, Specimen]) -> dict[str, list[dict[str, Any]]]:
     """Return the widest lattice spacings of each specimen's material, as frequencies 1/d [1/Å].
 
-    Only the cubic materials of :data:`passband.config.crystals.MATERIALS` have them.
+    Only cubic materials that are known by name have them.
     """
     found = {}
     for name, specimen in specimens.items():
-        material = MATERIALS.get(specimen.material)
+        material = specimen.known
         if material is None:
             continue
         found[name] = [

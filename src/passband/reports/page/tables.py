@@ -9,7 +9,6 @@ import yaml
 
 from passband.axes import AXES
 from passband.config import Specimen, Study
-from passband.config.crystals import MATERIALS
 from passband.matrices.matrix import Matrix
 from passband.matrices.stored import MatrixName
 from passband.prediction.matrix.predicted_matrix import PredictedMatrix
@@ -92,8 +91,7 @@ def study_table(study: Study) -> Table:
 
 
 def _specimen(specimen: Specimen, axes: Sequence[str]) -> str:
-    material = MATERIALS.get(specimen.material)
-    name = specimen.material if material else f"crystal from the file {specimen.material}"
+    name = specimen.material if specimen.known else f"crystal from the file {specimen.material}"
     diameter = specimen.diameter_nm
     few, most = specimen.particles.min, specimen.particles.max
     particles, noun = span(few, most), "particle" if most == 1 else "particles"
