@@ -80,6 +80,19 @@ def test_what_is_no_part_of_passband_is_none(tmp_path):
             "@metric(PAIR, units=str(1))\ndef f(pair): ...",
             "parts/mine.py, line 3: metric: units = str(1): must be written out",
         ),
+        (
+            "@metric(PAIR, of='pair')\ndef f(pair): ...",
+            "parts/mine.py, line 3: metric: of: is given twice",
+        ),
+        (
+            "@loss(**{'name': 'a'})\ndef f(): ...",
+            "parts/mine.py, line 3: loss: **: arguments must be written out",
+        ),
+        (
+            "@loss(name='../f')\ndef f(): ...",
+            "parts/mine.py, line 3: loss: name = '../f': must be 1 to 40 letters",
+        ),
+        ("@loss(name=" + "-" * 5000 + "1)\ndef f(): ...", "parts/mine.py: is no Python"),
         ("@metric(PAIR, 'a', 'b')\ndef f(pair): ...", "parts/mine.py, line 3: metric: takes"),
     ],
 )

@@ -16,7 +16,10 @@ from passband.words import listed
 
 _THIS = "passband.parts"
 
-_Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_Function = ast.FunctionDef | ast.ClassDef
+#: Names of parts: they are also those of files and of variables in stores.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
+_NAME_IN_WORDS = "1 to 40 letters, digits, '_', '.' or '-', beginning with a letter"
 
 
 def read(file: Path, module: str = "") -> list[Part]:
@@ -36,10 +39,13 @@ def read(file: Path, module: str = "") -> list[Part]:
         for attribute, kind, call in _declared(node, names):
             place = f"{shown}, line {call.lineno}"
             declaration = _declaration(KINDS[kind], call, place)
+            name = declaration.name or _name(KINDS[kind], attribute)
+            if not _NAME.fullmatch(name):
+                raise PartError(f"{place}: {kind}: name = {name[:60]!r}: must be {_NAME_IN_WORDS}")
             found.append(
                 Part(
                     kind=kind,
-                    name=declaration.name or _name(KINDS[kind], attribute),
+                    name=name,
                     declaration=declaration,
                     attribute=attribute,
                     file=file,
@@ -135,6 +141,10 @@ def _declaration(kind: type[Kind], call: ast.Call, place: str) -> Kind:
     given: dict[str, Any] = {}
     pairs = [*zip(positional, call.args, strict=False), *((k.arg, k.value) for k in call.keywords)]
     for name, node in pairs:
+        if name is None:
+            raise PartError(f"{of}: **: arguments must be written out, each with its name")
+        if name in given:
+            raise PartError(f"{of}: {name}: is given twice")
         if name not in fields:
             raise PartError(f"{of}: {name}: is unknown; allowed: {listed([*fields])}")
         try:
@@ -195,7 +205,7 @@ def _checked(value: Any, hint: Any, named: str) -> Any:
             continue
     words = {tuple: "a tuple such as ('ood',)", dict: "a dictionary"} | _WORDS
     said = words.get(origin) or listed([words.get(each, "None") for each in kinds], "or")
-    raise PartError(f"{named} = {value!r}: must be {said}")
+    raise PartError(f"{named} = {repr(value)[:60]}: must be {said}")
 
 
 def _name(kind: type[Kind], attribute: str) -> str:
