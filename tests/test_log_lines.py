@@ -63,3 +63,15 @@ def test_the_last_attempt_has_a_machine_and_a_time():
     assert log_lines.attempt(one) == ("node1", 300)
     assert log_lines.attempt(one + two) == ("node2", 5405)
     assert log_lines.attempt("") == ("", 0)
+
+
+def test_how_far_a_job_is_follows_from_its_conditions_and_epochs():
+    epochs = "".join(f"{TIME}{log_lines.epoch(done, 8)}\n" for done in (1, 6))
+    second = f"{TIME}{log_lines.condition(2, 4, 'df+0005.00')}\n"
+    assert log_lines.share(BEGUN) is None
+    assert log_lines.share(f"{BEGUN}{epochs}") == 6 / 8
+    assert log_lines.share(f"{BEGUN}{epochs}{second}") == 1 / 4
+    assert log_lines.share(f"{BEGUN}{second}{epochs}") == (1 + 6 / 8) / 4
+    assert log_lines.share(f"{BEGUN}{epochs}{BEGUN}") is None  # of an attempt before
+    ended = log_lines.stopped(2, 8, "SIGTERM", "its state is saved")
+    assert log_lines.share(f"{BEGUN}{epochs}{TIME}{ended}\n") == 6 / 8

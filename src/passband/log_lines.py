@@ -14,6 +14,8 @@ TIME = "%H:%M:%S"
 _TIME = re.compile(r"^\d\d:\d\d:\d\d ", re.M)
 _STARTED = re.compile(r"started on ([^,\n]+), process ")
 _FAILED = re.compile(r"error: |.+: failed after \d+\.\d s\n")
+_CONDITION = re.compile(r"\d condition (\d+) of (\d+): ")
+_EPOCH = re.compile(r"\d epoch (\d+) of (\d+)$", re.M)
 _INTERRUPTED = re.compile(r": stopped (?:in .* )?by SIGINT;")
 
 
@@ -40,6 +42,16 @@ def failed(name: str, reason: object) -> str:
 def crashed(name: str, seconds: float) -> str:
     """Return the log line before the traceback of an unexpected error."""
     return f"{name}: failed after {seconds:.1f} s"
+
+
+def condition(number: int, conditions: int, id: str) -> str:
+    """Return the log line before the training under one of several conditions, from 1 on."""
+    return f"condition {number} of {conditions}: {id}"
+
+
+def epoch(done: int, epochs: int) -> str:
+    """Return the log line after an epoch, with the number of epochs that are done."""
+    return f"epoch {done} of {epochs}"
 
 
 def interrupted() -> str:
@@ -88,6 +100,25 @@ def took(log: str) -> float | None:
     if found is None or _FAILED.match(last) or ", made by an earlier job, in" in last:
         return None
     return float(found[1])
+
+
+def share(log: str) -> float | None:
+    """Return which share of its conditions and epochs a running job has done, from 0 to 1.
+
+    Args:
+        log: The whole log of a job.
+
+    Returns:
+        No number if the last attempt's log has no epoch.
+    """
+    last = log[max((found.end() for found in _STARTED.finditer(log)), default=0) :]
+    found = [*_CONDITION.finditer(last)]
+    number, conditions = map(int, found[-1].groups()) if found else (1, 1)
+    epochs = _EPOCH.findall(last, found[-1].end() if found else 0)
+    if not epochs:
+        return (number - 1) / conditions if number > 1 else None
+    done, all_epochs = map(int, epochs[-1])
+    return (number - 1 + done / all_epochs) / conditions
 
 
 def attempt(log: str) -> tuple[str, float]:

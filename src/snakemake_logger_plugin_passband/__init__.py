@@ -1,5 +1,8 @@
 """Passband's logger for Snakemake: ``snakemake --logger passband`` draws the run as one display.
 
+What is drawn is read from the files of results. Snakemake's events only say which jobs there are,
+and that something has changed.
+
 Snakemake finds this package by its name, and imports it whenever it starts. So this module imports
 what it needs for the display when a run begins.
 """
@@ -8,18 +11,20 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 
 if TYPE_CHECKING:
+    from passband.runs.reasons import Reasons
     from passband.runs.run import Run
     from passband.runs.study_jobs import Job
+    from passband.runs.watch import Watch
 
 __all__ = ["LogHandler", "LogHandlerSettings"]
 
@@ -40,7 +45,7 @@ class LogHandlerSettings(LogHandlerSettingsBase):
 
 
 class LogHandler(LogHandlerBase):
-    """Draws Snakemake's events as one display.
+    """Draws a run of Snakemake as one display.
 
     Other output would disturb the display. So while jobs run, standard error of this process and of
     its jobs is Snakemake's log file. The display itself is drawn on the standard error that this
@@ -54,24 +59,33 @@ class LogHandler(LogHandlerBase):
     needs_rulegraph = False
 
     def __post_init__(self) -> None:
-        self._run = self._display = self._out = self._reasons = None
-        self._begun = self._stopping = self._broken = self._cluster = False
+        self._run: Run | None = None
+        self._watch: Watch | None = None
+        self._reasons: Reasons | None = None
+        self._out: IO[str] | None = None
+        self._begun = False
+        self._stopping = False
+        self._broken = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Draw a record. An error in this method is reported and does not end the run."""
         try:
             self._emit(record, getattr(record, "event", None), time.time())
         except Exception as error:
-            if not self._broken:
-                self._broken = True
-                print(f"the display of the run failed: {error!r}", file=self._out or sys.stderr)
+            self._report(error)
             self.handleError(record)
+
+    def _report(self, error: Exception) -> None:
+        """Say once that something in this module failed."""
+        if not self._broken:
+            self._broken = True
+            print(f"the display of the run failed: {error!r}", file=self._out or sys.stderr)
 
     def close(self) -> None:
         """End the display, and give standard error back to this process."""
-        if self._display is not None:
-            self._display.stop("stopped" if self._stopping else "")
-            self._display = None
+        if self._watch is not None:
+            self._watch.end("stopped" if self._stopping else "")
+            self._watch = None
         if self._reasons is not None:
             self._explain()
         if self._out is not None:
@@ -84,30 +98,24 @@ class LogHandler(LogHandlerBase):
 
     def _emit(self, record: logging.LogRecord, event: LogEvent | None, now: float) -> None:
         if event == LogEvent.WORKFLOW_STARTED:
-            if not self.common_settings.dryrun:
-                self._redirect()
             self._run = _run(record.configfiles)
-        elif event == LogEvent.RESOURCES_INFO:
-            self._cluster = self._cluster or hasattr(record, "nodes")
+            if self._run is not None and not self.common_settings.dryrun:
+                self._redirect()
         elif event == LogEvent.RUN_INFO:
             if self._begun:  # Snakemake sends the numbers of a dry run twice
                 return
             self._begun = True
-            self._run.begin({r: int(n) for r, n in record.stats.items() if r != "total"}, now)
-            self._list() if self.common_settings.dryrun else self._begin()
+            jobs = {rule: int(n) for rule, n in record.stats.items() if rule != "total"}
+            self._list(jobs) if self.common_settings.dryrun else self._begin(jobs, now)
         elif event in (None, LogEvent.ERROR):
             self._message(record)
         elif self._reasons is not None:
             if event == LogEvent.JOB_INFO:
-                self._reasons.add(_job(record, now), str(record.reason or ""))
-        elif self._display is not None:
-            if event == LogEvent.JOB_INFO:
-                self._job_started(record, now)
-            elif event == LogEvent.JOB_FINISHED:
-                self._run.finish(str(record.job_id), now)
-            elif event == LogEvent.JOB_ERROR:
-                self._job_failed(record, now)
-            self._display.update()
+                self._reasons.add(_job(record), str(record.reason or ""))
+        elif self._watch is not None:
+            if event == LogEvent.JOB_ERROR:
+                self._note_end(record)
+            self._watch.changed()
 
     def _redirect(self) -> None:
         """Make Snakemake's log file the standard error, before the first job starts."""
@@ -125,25 +133,31 @@ class LogHandler(LogHandlerBase):
         os.dup2(file, 2)
         os.close(file)
 
-    def _begin(self) -> None:
-        """Start the display."""
+    def _begin(self, jobs: Mapping[str, int], now: float) -> None:
+        """Start the display of a run with these numbers of jobs by rule."""
+        if self._run is None:
+            return
         from passband.runs.display import display
+        from passband.runs.watch import Watch
 
-        shown = os.path.relpath(log) if (log := _logfile()) else ""
-        self._display = display(self._out or sys.stderr, self._run, shown, self._cluster)
-        self._display.start()
+        log = _logfile()
+        # Its time is by the clock of the file system, as those of the jobs' logs.
+        self._run.begin(jobs, os.stat(log).st_mtime if log else now)
+        shown = os.path.relpath(log) if log else ""
+        self._watch = Watch(display(self._out or sys.stderr, self._run, shown), self._report)
 
-    def _list(self) -> None:
+    def _list(self, jobs: Mapping[str, int]) -> None:
         """Print the jobs of a dry run."""
+        from passband.runs.run import TARGETS
         from passband.words import duration
 
-        run = self._run
-        rows = {**run.expected, "total": run.expected.total()}
+        rows = {rule: number for rule, number in jobs.items() if rule not in TARGETS}
+        rows["total"] = sum(rows.values())
         width = max(map(len, rows))
         for rule, number in rows.items():
             print(f"{rule:<{width}}  {number:>8,}")
-        if run.results is not None:
-            whole = sum(number * run.planned(rule) for rule, number in run.expected.items())
+        if self._run is not None:
+            whole = sum(n * self._run.planned(rule) for rule, n in rows.items() if rule != "total")
             print(f"These jobs would run; they need about {duration(whole)} of one CPU core.")
         if getattr(self.settings, "why", False):
             from passband.runs.reasons import Reasons
@@ -171,34 +185,29 @@ class LogHandler(LogHandlerBase):
             or (record.levelno < logging.WARNING and not text.startswith(_NOTHING))
         ):
             return
-        if self._display is not None:
+        if self._watch is not None:
             for line in text.splitlines():
-                self._display.say(line, "yellow")
+                self._watch.display.say(line, "yellow")
         elif text:
             usual = sys.stdout if self.common_settings.dryrun else sys.stderr
             print(text, file=self._out or usual, flush=True)
 
-    def _job_started(self, record: logging.LogRecord, now: float) -> None:
-        self._run.start(str(record.jobid), _job(record, now))
-
-    def _job_failed(self, record: logging.LogRecord, now: float) -> None:
+    def _note_end(self, record: logging.LogRecord) -> None:
+        """Note that a job has ended, if neither its log says so nor a user stopped it."""
         from passband import log_lines
         from passband.runs.run_files import tail
 
-        id, log = str(record.jobid), _first(record.log)
-        if self._stopping or log_lines.ended(tail(log), r"\S+") == "interrupted":
-            self._run.running.pop(id, None)
-        else:
-            self._display.failure(self._run.fail(id, record.rule_name, log), now)
+        log = _first(record.log)
+        if not self._stopping and log_lines.ended(tail(log), r"\S+") != "interrupted":
+            self._run.job_failed(log)
 
 
-def _job(record: logging.LogRecord, now: float) -> "Job":
-    """Return the job of an event that Snakemake sends when it starts, or would start, a job."""
+def _job(record: logging.LogRecord) -> "Job":
+    """Return the job of an event that Snakemake sends when it would start a job."""
     from passband.runs.study_jobs import Job
 
     outputs = [str(path) for path in record.output or ()]
-    wildcards = dict(record.wildcards or {})
-    return Job(record.rule_name, _first(record.log), wildcards, outputs, since=now)
+    return Job(record.rule_name, _first(record.log), dict(record.wildcards or {}), outputs)
 
 
 def _logfile() -> str:
@@ -207,8 +216,8 @@ def _logfile() -> str:
     return next((h.baseFilename for h in handlers if isinstance(h, logging.FileHandler)), "")
 
 
-def _run(files: Sequence[object]) -> "Run":
-    """Return the run of a study, or that of a workflow which is not Passband's."""
+def _run(files: Sequence[object]) -> "Run | None":
+    """Return the run of a study; None if the workflow is not Passband's, or its study is wrong."""
     from passband.config import load
     from passband.errors import PassbandError
     from passband.results import Results
@@ -218,7 +227,7 @@ def _run(files: Sequence[object]) -> "Run":
     try:
         study = load(os.path.relpath(str(files[-1])))
     except (PassbandError, IndexError):
-        return Run()
+        return None
     return Run(Results(study, RESULTS / study.study.name))
 
 

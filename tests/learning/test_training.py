@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import torch
 
-from passband import PassbandError
+from passband import PassbandError, log_lines
 from passband.config import Microscope, Spread, Training
 from passband.imaging.acquisition import Acquisition
-from passband.learning import backend, learner, training
+from passband.learning import backend, callbacks, learner, training
 from passband.learning.callbacks import CheckpointCallback
 from passband.learning.deadline import StopCondition, StoppedError
 from passband.learning.learner import Learner
@@ -507,6 +507,17 @@ def test_a_signal_at_any_moment_saves_and_stops(fit, tmp_path, monkeypatch, mome
     assert checkpoints.load(file, "x")[1]["steps"] == saved
 
 
+def test_the_log_says_how_many_epochs_are_done(fit, monkeypatch, caplog):
+    """The last epoch has no line, since the log then has the networks."""
+    caplog.set_level("INFO", "passband")
+    fit(epochs=4)
+    assert "epoch" not in caplog.text  # it took less than seconds
+    monkeypatch.setattr(callbacks, "EPOCH_EVERY_S", 0.0)
+    fit({0: 1, 1: 2}, epochs=4, together=True)
+    lines = [line for line in caplog.messages if line.startswith("epoch")]
+    assert lines == [log_lines.epoch(done, 4) for done in (1, 2, 3)]
+
+
 def test_saves_are_at_the_interval(fit, tmp_path, monkeypatch):
     saved = []
     real = checkpoints.save
@@ -562,8 +573,7 @@ from synthetic import CPU, SEED, discs, weights_metadata
 from passband.config import Microscope, Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.structures import Split
-from passband.imaging.structures import Structures
+from passband.imaging.structures import Split, Structures
 from passband.learning import training
 from passband.learning.deadline import StopCondition
 from passband.learning.learner import Learner

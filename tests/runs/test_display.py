@@ -2,11 +2,15 @@
 
 import io
 import re
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
+from passband.config import load
+from passband.results import Results
 from passband.runs import display as module
 from passband.runs.display import Bar, Lines, counts, display
 from passband.runs.run import Run
@@ -19,24 +23,28 @@ NOW = 1.8e9
 @pytest.fixture(autouse=True)
 def clock(monkeypatch):
     """Stop the clock, since a machine may be slow."""
-    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: NOW))
+    stopped = SimpleNamespace(time=lambda: NOW, localtime=time.localtime, strftime=time.strftime)
+    monkeypatch.setattr(module, "time", stopped)
 
 
-def a_job(name, log="", since=NOW):
-    return Job("train", str(log), {"specimen": name}, since=since)
+STUDY = load(Path(__file__).parents[1] / "data" / "smallest.yaml")
+
+
+def a_job(name, log="", since=NOW, **values):
+    return Job("train", str(log), {"specimen": name}, since=since, **values)
 
 
 def make_run(networks=20):
-    run = Run()
+    run = Run(Results(STUDY, Path("nowhere")))
     run.seconds = {"train": 100.0, "figure_ctf": 10.0, "ood": 10.0}
     run.begin({"train": networks, "figure_ctf": 2, "ood": 1}, NOW - 60)
     return run
 
 
-def train(run, ids):
-    for id in ids:
-        run.start(id, a_job(id, since=NOW - 10))
-        run.finish(id, NOW)
+def train(run, number):
+    """Note networks that are trained, as :meth:`Run.read` does."""
+    run.done["train"] += number
+    run.took["train"] += 10 * number
 
 
 def test_a_pipe_has_lines_and_a_terminal_has_a_bar():
@@ -57,12 +65,12 @@ def test_a_pipe_has_few_lines_however_many_jobs_there_are(monkeypatch):
     file, run = io.StringIO(), make_run(networks=1000)
     lines = display(file, run, "x.log")
     lines.start()
-    for k in range(1000):
-        train(run, [str(k)])
+    for _ in range(1000):
+        train(run, 1)
         lines.update()
     lines.stop()
     printed = file.getvalue().splitlines()
-    assert printed[:2] == ["workflow: 1,003 jobs to run", "Snakemake's messages are in x.log"]
+    assert printed[:2] == ["smallest: 1,003 jobs to run", "Snakemake's messages are in x.log"]
     assert 9 <= len(printed[2:-1]) <= 11
     assert re.match(r"   10%  train 10\d of 1,000; \d+ min", printed[2])
     assert printed[-1] == "1,000 of 1,003 jobs are done after 1 min"
@@ -72,7 +80,7 @@ def test_a_pipe_has_few_lines_however_many_jobs_there_are(monkeypatch):
 def test_a_line_without_a_job_at_work_has_no_empty_part(monkeypatch):
     monkeypatch.setattr(module, "_AT_LEAST_S", 0.0)
     file, run = io.StringIO(), make_run(networks=3)
-    train(run, ["0", "1", "2"])  # the figures have not begun
+    train(run, 3)  # the figures have not begun
     display(file, run).update()
     assert re.fullmatch(r"  +\d+%  \d+ s left\n", file.getvalue())
 
@@ -80,8 +88,8 @@ def test_a_line_without_a_job_at_work_has_no_empty_part(monkeypatch):
 def test_a_pipe_has_no_line_within_seconds_of_the_line_before():
     file, run = io.StringIO(), make_run(networks=5)
     lines = display(file, run)
-    for k in range(5):
-        train(run, [str(k)])
+    for _ in range(5):
+        train(run, 1)
         lines.update()
     assert file.getvalue() == ""
 
@@ -96,7 +104,7 @@ def test_a_failure_shows_the_last_lines_of_its_log_and_nothing_is_markup(tmp_pat
         file=file, force_terminal=terminal, width=60, markup=False, emoji=False, no_color=True
     )
     shown = kind(console, make_run())
-    shown.failure(a_job("[bold]gold", log, NOW - 83), NOW)
+    shown.failure(a_job("[bold]gold", log, NOW - 83, time=NOW))
     printed = file.getvalue()
     assert "failed after 1 min 23 s: train [bold]gold" in printed
     assert "    line 4" in printed
@@ -110,8 +118,8 @@ def test_a_failure_shows_the_last_lines_of_its_log_and_nothing_is_markup(tmp_pat
 def test_a_failure_without_a_log_is_shown(tmp_path):
     file = io.StringIO()
     shown = display(file, make_run())
-    shown.failure(a_job("gold", since=0), NOW)
-    shown.failure(a_job("gold", tmp_path / "none.log", since=0), NOW)
+    shown.failure(a_job("gold", since=0))
+    shown.failure(a_job("gold", tmp_path / "none.log", since=0))
     assert file.getvalue().splitlines() == [
         "failed: train gold",
         "failed: train gold",
@@ -119,28 +127,23 @@ def test_a_failure_without_a_log_is_shown(tmp_path):
     ]
 
 
-def test_a_bar_shows_stages_dice_and_what_runs_where(tmp_path):
-    log = tmp_path / "a.log"
-    log.write_text("08:20:04 started on node7, process 3\n")
+def test_a_bar_shows_stages_dice_and_what_runs_where_and_how_far():
     run = make_run()
-    train(run, "abc")
+    train(run, 3)
     run.dice += [0.9, 0.7, 0.95]
-    run.start("d", a_job("gold", log))
-    run.start("e", a_job("silver", tmp_path / "none"))
-    for k in range(9):
-        run.start(f"x{k}", a_job("more", log))
+    run.running = {"d": a_job("gold", host="node7", share=0.25), "e": a_job("silver")}
+    run.running |= {f"x{k}": a_job("more") for k in range(9)}
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=80, no_color=True)
-    bar = Bar(console, run, "", True)
-    console.print(bar._draw())
+    console.print(Bar(console, run)._draw())
     printed = re.sub(r"\x1b\[\d*m", "", file.getvalue())
     assert "train 3 of 20   analysis 0 of 1   figures 0 of 2" in printed
     assert "Dice on validation images: 0.90, from 0.70 to 0.95 (3 networks)" in printed
     (gold,) = [line for line in printed.splitlines() if "train gold" in line]
     assert gold.split()[0] == "runs"
-    assert "node7" in gold
+    assert re.search(r"node7 +25% +0 s *$", gold)
     (silver,) = [line for line in printed.splitlines() if "train silver" in line]
-    assert silver.split()[0] == "waits"
+    assert re.search(r"train silver +0 s *$", silver)
     assert "and 5 more" in printed
     assert all(len(line.rstrip()) <= 80 for line in printed.splitlines())
 
@@ -148,8 +151,8 @@ def test_a_bar_shows_stages_dice_and_what_runs_where(tmp_path):
 @pytest.mark.parametrize("width", [1, 20, 300])
 def test_a_bar_fits_into_any_terminal(width):
     run, file = make_run(), io.StringIO()
-    train(run, "ab")
-    run.start("d", a_job("gold " * 50))
+    train(run, 2)
+    run.running["d"] = a_job("gold " * 50)
     console = Console(file=file, force_terminal=True, width=width, height=5)
     bar = Bar(console, run)
     bar.start()
@@ -167,18 +170,17 @@ def test_a_bar_fits_into_any_terminal(width):
 )
 def test_the_last_line_says_how_a_run_ended(failed, why, says):
     file, run = io.StringIO(), make_run()
-    train(run, map(str, range(20)))
-    for id in failed:
-        run.fail(id, "figure_ctf")
+    train(run, 20)
+    run.failed = {log: Job("figure_ctf", log) for log in failed}
     display(file, run).stop(why)
     assert file.getvalue().strip() == says
 
 
 def test_stages_are_in_the_workflows_order_and_failures_are_counted():
-    run = Run()
+    run = make_run()
     jobs = {"figure_ctf": 1, "mine": 2, "ood": 1, "aggregate": 1, "train": 2, "simulate": 3}
     run.begin(jobs, 0.0)
-    run.fail("1", "train")
+    run.failed = {"1": a_job("gold")}
     assert counts(run) == [
         "simulate 0 of 3", "train 0 of 2 (1 failed)", "analysis 0 of 2", "figures 0 of 1",
         "mine 0 of 2",

@@ -62,7 +62,7 @@ def test_times_dice_and_jobs_come_from_logs_and_histories(folder, run, monkeypat
         folder,
         2,
         10,
-        "23:59:50 started on node7, process 3\n00:01:20 replica 0: val_loss 0.5, Dice 0.7\n",
+        "23:59:50 started on node7, process 3\n00:01:20 epoch 3 of 4\n",
     )
     monkeypatch.setattr(run_files, "snakemake", lambda results: ("running", NOW - 300))
     look(run)
@@ -76,6 +76,7 @@ def test_times_dice_and_jobs_come_from_logs_and_histories(folder, run, monkeypat
     (job,) = run.running.values()
     assert job.words.startswith("train gold compact-w4-d2 r000-001, ")
     assert job.since == pytest.approx(NOW - 10 - 90)  # over midnight, by the log's own clock
+    assert (job.host, job.share) == ("node7", 0.75)
     left = run.seconds_left(NOW)
     assert left is not None
     assert left > 0

@@ -482,9 +482,13 @@ def test_watch_prints_lines_and_new_failures_without_a_terminal(mixed, watching,
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert out.startswith("small: 45 jobs, 5 are done; the results are in results/small\n")
-    assert out.count("failed: train gold compact-w8-d3 ") == 3  # each failure is shown once
+    assert (
+        out.count("failed after 1 min: train gold compact-w8-d3 ") == 3
+    )  # each failure is shown once
     name, error, log = (out.splitlines()[k] for k in (-5, -3, -2))
-    assert name.startswith("failed: train gold compact-w8-d3 r000-002, -5 nm, 60 µm, 18 mrad, ")
+    words = "failed after 1 min: train gold compact-w8-d3 r000-002, -5 nm, 60 µm, 18 mrad, "
+    assert name.startswith(words)
+    assert out.count("failed after 1 min: train gold compact-w8-d3 ") == 3  # each is shown once
     assert error == "    12:01:00 error: train a: no"
     assert log.endswith(f"logs/train/{CELLS[3]}/r000-002.log")
 
@@ -502,7 +506,7 @@ def test_watch_shows_three_failures_at_a_time_and_counts_the_others(mixed, watch
         mixed.log("train", cell, "r000-002", 50, FAILS)
     assert watching() == (1, [])
     out = capsys.readouterr().out
-    assert out.count("failed: train") == 3
+    assert out.count("failed after 1 min: train") == 3
     assert "and 4 more failed before" in out
 
 

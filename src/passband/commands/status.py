@@ -15,8 +15,6 @@ from passband.results import layout
 if TYPE_CHECKING:
     from passband.runs.run import Run
 
-#: Number of failed jobs that are shown at a time.
-_FAILURES = 3
 #: Time between two looks of `status --watch` at the results [s].
 _WATCH_S = 10.0
 
@@ -106,30 +104,22 @@ def _follow(run: "Run", seconds: float) -> int:
     from passband.runs.display import display
     from passband.runs.status_page import at_work
 
-    shown, seen = None, set()
+    run.read(logs=True)
+    shown = display(sys.stdout, run)
+    shown.start(
+        f"{run.name}: {run.expected.total():,} jobs, {run.done.total():,} are done; "
+        f"the results are in {run.results}"
+    )
     try:
         while True:
-            run.read(logs=True)
-            if shown is None:
-                shown = display(sys.stdout, run)
-                shown.start(
-                    f"{run.name}: {run.expected.total():,} jobs, {run.done.total():,} are done; "
-                    f"the results are in {run.results}"
-                )
-            failed = [job for job in run.failures if (job.log, job.time) not in seen]
-            seen |= {(job.log, job.time) for job in failed}
-            for job in reversed(failed[:_FAILURES]):
-                shown.failure(job, run.now)
-            if len(failed) > _FAILURES:
-                shown.say(f"and {len(failed) - _FAILURES:,} more failed before", "bold red")
             shown.note = "" if run.running or run.complete else at_work(run)
-            shown.update()
+            shown.show_changes()
             if run.over:
                 break
             time.sleep(seconds)
+            run.read(logs=True)
     except BaseException:
-        if shown is not None:
-            shown.stop("no longer watched")
+        shown.stop("no longer watched")
         raise
     shown.stop()
     if run.complete:

@@ -5,6 +5,7 @@ job that is killed, or that reaches its time limit, loses no finished network. I
 one condition fails, the job trains the networks of the other conditions before it fails.
 """
 
+from passband import log_lines
 from passband.jobs.failures import Failures
 from passband.jobs.job import Job
 from passband.learning.deadline import StopCondition
@@ -49,7 +50,7 @@ def complete(
         with failures.collected(condition):
             if missing:
                 if len(found) > 1:
-                    job.log(f"condition {number} of {len(found)}: {condition}")
+                    job.log(log_lines.condition(number, len(found), condition))
                 seeds = stored.seeds(condition, missing)
                 recipe = stored.recipes[condition].digest
                 under = job.study.trained_under(condition)

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from passband.storage import FullError, lease
 from passband.store import checkpoints
 
 logger = logging.getLogger("passband")
+
+#: Shortest time between two lines about the epoch in the log of a job [s].
+EPOCH_EVERY_S = 10.0
 
 
 class CheckpointCallback(lightning.Callback):
@@ -83,6 +87,22 @@ class CheckpointCallback(lightning.Callback):
             epochs = self._learners[0].settings.epochs
             epoch = running_epoch(self._learners)
             raise StoppedError(log_lines.stopped(epoch, epochs, reason, outcome))
+
+
+class EpochCallback(lightning.Callback):
+    """Logs now and then how many epochs are done, by which `passband status` knows what is left."""
+
+    def __init__(self, learners: Sequence[Learner]):
+        self._learners = learners
+        self._logged = time.monotonic()
+
+    def on_validation_end(self, *_) -> None:
+        now = time.monotonic()
+        if now < self._logged + EPOCH_EVERY_S or all(learner.done for learner in self._learners):
+            return
+        self._logged = now
+        done = sum(learner.epoch for learner in self._learners) // len(self._learners)
+        logger.info(log_lines.epoch(done, self._learners[0].settings.epochs))
 
 
 class SignalCallback(lightning.Callback):

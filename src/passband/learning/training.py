@@ -33,7 +33,7 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.learning import devices
 from passband.learning.batches import Batches, images_under
-from passband.learning.callbacks import CheckpointCallback, SignalCallback
+from passband.learning.callbacks import CheckpointCallback, EpochCallback, SignalCallback
 from passband.learning.deadline import StopCondition
 from passband.learning.learner import Learner, Trained, running_epoch
 from passband.learning.streaming import Source
@@ -127,7 +127,11 @@ def train(
             if device.type == "cuda" and settings.epochs * steps >= WORTH_COMPILING:
                 learner.networks.compile()
         if not all(learner.done for learner in learners):
-            callbacks = [CheckpointCallback(learners, stop, folder, digest), signals]
+            callbacks = [
+                EpochCallback(learners),
+                CheckpointCallback(learners, stop, folder, digest),
+                signals,
+            ]
             trainer = _trainer(
                 settings.epochs - running_epoch(learners), device, callbacks, progress
             )

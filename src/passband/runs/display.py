@@ -4,7 +4,6 @@ Both displays show failures at once, with the last lines of the job's log. Names
 contain anything, so control characters are removed and nothing is read as markup.
 """
 
-import os
 import statistics
 import time
 from collections import Counter
@@ -20,20 +19,19 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from passband import log_lines
 from passband.console import clean
 from passband.runs.counts import GROWING
 from passband.runs.run import Run
-from passband.runs.run_files import tail
+from passband.runs.run_files import read_log, tail
 from passband.runs.study_jobs import Job
 from passband.words import duration, number_of
 
 #: Number of running jobs that a terminal shows, and number of the last lines of a failed job's log.
 _SHOWN, _LAST_LINES = 6, 5
+#: Number of failures that are shown at a time.
+_FAILURES = 3
 #: What is shown after the last lines of the log of a job that failed without a message.
 _SILENT = "(the log ends here: the job was killed, or its node went down)"
-#: A running job's log is read up to this size [bytes].
-_LOG_BYTES = 1 << 16
 #: In a pipe, a line is written after this share of the work, but not within the first time [s], and
 #: at the first finished job after the second time [s].
 _SHARE, _AT_LEAST_S, _AT_MOST_S = 0.1, 5.0, 1800.0
@@ -42,16 +40,15 @@ _ANALYSIS = ("information", "aggregate", "ood", "distances_part", "distances", "
 _STAGES = {rule: rule for rule in GROWING} | dict.fromkeys(_ANALYSIS, "analysis")
 
 
-def display(file: IO[str], run: Run, log: str = "", cluster: bool = False) -> "Display":
+def display(file: IO[str], run: Run, log: str = "") -> "Display":
     """Return the display for a stream: `Bar` for a terminal, and `Lines` for a file or a pipe.
 
     Args:
         log: Path of Snakemake's log, or "".
-        cluster: Whether jobs are submitted to a cluster, where they may wait for a node.
     """
     console = Console(file=file, highlight=False, markup=False, emoji=False)
     drawing = console.is_terminal and not console.is_dumb_terminal
-    return (Bar if drawing else Lines)(console, run, log, cluster)
+    return (Bar if drawing else Lines)(console, run, log)
 
 
 class Display:
@@ -61,16 +58,30 @@ class Display:
         note: What to know while no job runs, or "".
     """
 
-    def __init__(self, console: Console, run: Run, log: str = "", cluster: bool = False):
-        self.console, self.run, self.log = console, run, log
-        self._not_begun = "waits" if cluster else "starts"
+    def __init__(self, console: Console, run: Run, log: str = ""):
+        self.console = console
+        self.run = run
+        self.log = log
         self.note = ""
+        self._seen: set[tuple[str, float]] = set()
 
     def start(self, says: str = "") -> None:
         """Say what the run is going to do, or what `says` says."""
         self.say(says or f"{self.run.name}: {number_of(self.run.expected.total(), 'job')} to run")
         if self.log:
             self.say(f"Snakemake's messages are in {self.log}")
+
+    def show_changes(self) -> None:
+        """Show what has changed since the run was read before; failures that are new come first."""
+        run = self.run
+        new = [job for job in run.failures if (job.log, job.time) not in self._seen]
+        self._seen |= {(job.log, job.time) for job in new}
+        for job in reversed(new[:_FAILURES]):
+            read_log(job, run.now)
+            self.failure(job)
+        if len(new) > _FAILURES:
+            self.say(f"and {len(new) - _FAILURES:,} more failed before", "bold red")
+        self.update()
 
     def update(self) -> None:
         """Show the changed progress."""
@@ -79,10 +90,10 @@ class Display:
         """Print a line above the display. A long line is not cut."""
         self.console.print(Text(clean(line), style=style), soft_wrap=True)
 
-    def failure(self, job: Job, now: float) -> None:
-        """Show a failed job and how long it ran or when it failed, as far as that is known."""
-        ran = f" after {duration(now - job.since)}" if job.since else ""
-        when = f" ({clock(job.time, now)})" if job.time else ""
+    def failure(self, job: Job) -> None:
+        """Show a failed job, how long it ran and when it failed, as far as that is known."""
+        ran = f" after {duration(job.time - job.since)}" if job.since else ""
+        when = f" ({clock(job.time, time.time())})" if job.time else ""
         self.say(f"failed{ran}: {job.words}{when}", "bold red")
         for line in last_lines(job):
             self.say(line)
@@ -91,7 +102,8 @@ class Display:
 
     def stop(self, why: str = "") -> None:
         """Say how the run ended; `why` is the reason if it did not end by itself."""
-        run, after = self.run, ""
+        run = self.run
+        after = ""
         if run.started is not None:
             after = f" after {duration(time.time() - run.started)}"
         done, total = run.done.total(), run.expected.total()
@@ -112,7 +124,9 @@ class Lines(Display):
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self._share, self._when, self._noted = 0.0, time.time(), ""
+        self._share = 0.0
+        self._when = time.time()
+        self._noted = ""
 
     def update(self) -> None:
         run, now = self.run, time.time()
@@ -160,7 +174,7 @@ class Bar(Display):
         if run.dice:
             lines.append(Text(f"  {dice(run.dice)}", no_wrap=True, overflow="ellipsis"))
         if not self._over:
-            lines.append(self._running(list(run.running.values()), now))
+            lines.append(self._running([*run.running.values()], now))
             if self.note:
                 lines.append(Text(f"  {self.note}", style="yellow"))
         return Group(*lines)
@@ -171,22 +185,13 @@ class Bar(Display):
         table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
         table.add_column(justify="right", no_wrap=True)
         for job in jobs[:_SHOWN]:
-            state, where = self._at_work(job)
-            took = duration(now - job.since)
-            table.add_row(f"  {state}", Text(clean(job.words)), Text(f"{where}{took}"), style="dim")
+            far = "" if job.share is None else f"{job.share:.0%}  "
+            words = f"{clean(job.host)}  {far}{duration(now - job.since)}"
+            table.add_row("  runs", Text(clean(job.words)), Text(words), style="dim")
         more = len(jobs) - _SHOWN
         if more > 0:
             table.add_row("", f"and {more:,} more", "", style="dim")
         return table
-
-    def _at_work(self, job: Job) -> tuple[str, str]:
-        """Return whether a job runs, and its node. A job that has begun has written its log."""
-        if not job.log:
-            return "runs", ""
-        if not os.path.exists(job.log):
-            return self._not_begun, ""
-        host, _ = log_lines.attempt(tail(job.log, _LOG_BYTES))
-        return "runs", f"{clean(host)}  " if host else ""
 
 
 def bar(run: Run, now: float, width: int, name: str = "") -> RenderableType:
@@ -219,11 +224,10 @@ def counts(run: Run, all_stages: bool = True) -> list[str]:
         all_stages: Whether to name also those stages that are complete, and those that have not
             begun.
     """
-    failed, running = (
-        Counter(job.rule for job in list(jobs.values())) for jobs in (run.failed, run.running)
-    )
+    failed = Counter(job.rule for job in run.failed.values())
+    running = Counter(job.rule for job in run.running.values())
     stages = {stage: [0, 0, 0, 0] for stage in (*_STAGES.values(), "figures")}
-    for rule in list(run.expected):
+    for rule in run.expected:
         stage = "figures" if rule.startswith("figure_") else _STAGES.get(rule, rule)
         numbers = (of[rule] for of in (run.done, run.expected, failed, running))
         stages[stage] = list(map(add, stages.get(stage, (0, 0, 0, 0)), numbers))

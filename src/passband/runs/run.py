@@ -1,4 +1,4 @@
-"""The state of a study's jobs, which is read from files or fed by Snakemake's events.
+"""The state of a study's jobs, which is read from the files of results.
 
 This module needs neither Snakemake nor a terminal. :mod:`passband.runs.display` and
 :mod:`passband.runs.status_page` draw a run.
@@ -28,15 +28,15 @@ _READ = 500
 
 
 class Run:
-    """The state of a study's jobs: :meth:`read` from the files of results, or fed by events.
+    """The state of a study's jobs, which :meth:`read` finds in the files of results.
+
+    All jobs of the study count or, after :meth:`begin`, those of one run of Snakemake.
 
     Args:
-        results: The study, whose folder may be absent; None if the workflow is not Passband's, or
-            if its study is wrong.
+        results: The study, whose folder may be absent.
 
     Attributes:
-        jobs: All jobs of the complete study, and those jobs on request that were started. With
-            events, this tuple is empty.
+        jobs: All jobs of the complete study, and those jobs on request that were started.
         stages: These jobs by stage, in the order of the workflow.
         cells: State of the networks of each specimen, architecture and training condition. It is
             "failed" or "running" if one of their `train` and `evaluate` jobs has this state, "done"
@@ -50,17 +50,18 @@ class Run:
         expected, done: The numbers of all jobs that count, and of those that are done, by rule.
         took: The sum of the times of the jobs that are done, by rule [s].
         earlier: The part of these times that is of jobs which were done before the run started [s].
-        running, failed: The jobs that run or are submitted, and those whose last attempt
-            failed, by Snakemake's number of the job or by log.
+        running, failed: The jobs that run, and those whose last attempt failed, by log.
         dice: Validation Dice of the trained networks.
     """
 
-    def __init__(self, results: Results | None = None):
+    def __init__(self, results: Results):
         self.results = results
         self.jobs: tuple[Job, ...] = ()
         self.stages: dict[str, list[Job]] = {}
         self.cells: dict[NetworkId, str] = {}
-        self.now, self.snakemake, self.since = 0.0, "", 0.0
+        self.now = 0.0
+        self.snakemake = ""
+        self.since = 0.0
         self.started: float | None = None
         self.expected: Counter[str] = Counter()
         self.done: Counter[str] = Counter()
@@ -70,14 +71,17 @@ class Run:
         self.failed: dict[str, Job] = {}
         self.dice: list[float] = []
         self._shown = 0.0
+        # The jobs of one run of Snakemake by rule, and when Snakemake said that a job had ended.
+        self._planned: Counter[str] | None = None
+        self._ended: dict[str, float] = {}
         # What was read from the files of a job, by its log and time.
         self._took: dict[tuple[str, float], float | None] = {}
         self._dice: dict[tuple[str, float], list[float]] = {}
 
     @property
     def name(self) -> str:
-        """The study's name, or a general one."""
-        return self.results.study.study.name if self.results else "workflow"
+        """The study's name."""
+        return self.results.study.study.name
 
     @cached_property
     def seconds(self) -> dict[str, float]:
@@ -85,9 +89,25 @@ class Run:
 
         Only their ratios matter: as soon as jobs are done, their measured times correct them.
         """
-        return rates.seconds(self.results.study) if self.results else {}
+        return rates.seconds(self.results.study)
 
-    # ── From files ───────────────────────────────────────────────────────────────────────────────
+    # ── Reading ──────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, jobs: Mapping[str, int], started: float) -> None:
+        """Count only the jobs of a run of Snakemake that begins now: those whose log changes.
+
+        Args:
+            jobs: The numbers of jobs that Snakemake will run, by rule. :data:`TARGETS` are left
+                out, and so are rules whose jobs have no log among the study's.
+            started: The present time by the clock of the files [s since the epoch].
+        """
+        self.started = started
+        self._planned = Counter({rule: n for rule, n in jobs.items() if rule not in TARGETS})
+        self.expected = self._planned.copy()
+
+    def job_failed(self, log: str) -> None:
+        """Note that a job has failed whose log may not say so, since the job was killed."""
+        self._ended[log] = max(run_files.lived(log), self.started or 0.0)
 
     def read(self, now: float | None = None, logs: bool = False) -> "Run":
         """Read the state of every job, see :func:`passband.runs.run_files.judge`, and return self.
@@ -108,7 +128,7 @@ class Run:
         times = listing.changes(folder)
         known = list(jobs(self.results.study, times))
         known += others(times, known)
-        self.jobs = tuple(job for job in known if run_files.judge(job, folder, times, self.now))
+        self.jobs = tuple(job for job in known if self._judge(job, times))
         self.stages = _by("stage", self.jobs)
         states: dict[NetworkId, set[str]] = {}
         for job in self.jobs:
@@ -116,12 +136,15 @@ class Run:
                 states.setdefault(cell, set()).add(job.state)
         self.cells = {cell: _together(of_jobs) for cell, of_jobs in states.items()}
 
-        of_state = _by("state", self.jobs)
-        running, failed = (
-            {job.log: job for job in of_state.get(state, ())} for state in ("running", "failed")
-        )
-        counted = (job for job in self.jobs if job.needed or job.state != "waiting")
-        expected = Counter(job.rule for job in counted if job.rule not in TARGETS)
+        counted = [job for job in self.jobs if self._counts(job)]
+        of_state = _by("state", counted)
+        running = {job.log: job for job in of_state.get("running", ())}
+        failed = {job.log: job for job in of_state.get("failed", ())}
+        if self._planned is None:
+            expected = Counter(job.rule for job in counted)
+        else:
+            rules = {job.rule for job in known}
+            expected = Counter({rule: n for rule, n in self._planned.items() if rule in rules})
         done = _by("rule", of_state.get("done", ()))
         numbers = Counter({rule: len(of_rule) for rule, of_rule in done.items()})
         measured = self._measured(done, list(running.values())) if logs else {}
@@ -129,14 +152,29 @@ class Run:
         vars(self).update(measured, expected=expected, done=numbers, running=running, failed=failed)
         return self
 
+    def _judge(self, job: Job, times: Mapping[str, float]) -> bool:
+        return run_files.judge(
+            job, self.results.folder, times=times, now=self.now, ended=self._ended
+        )
+
+    def _counts(self, job: Job) -> bool:
+        """Return whether a job counts in the numbers of jobs."""
+        if job.rule in TARGETS:
+            return False
+        if self._planned is None:
+            return job.needed or job.state != "waiting"
+        return job.lived >= self.started
+
     def _measured(
         self, done: Mapping[str, Sequence[Job]], running: Sequence[Job]
     ) -> dict[str, object]:
-        """Return the attributes that follow from logs; note when the running jobs started."""
+        """Return the attributes that follow from logs; note how far the running jobs are."""
         for job in running:
-            job.since = run_files.since(job, self.now)
-        first = min((job.since for job in running), default=None)
-        started = self.since or self.started or first
+            run_files.read_log(job, self.now)
+        started = self.started
+        if self._planned is None:
+            first = min((job.since for job in running), default=None)
+            started = self.since or self.started or first
         took, earlier = Counter(), 0.0
         for rule, of_rule in done.items():
             mean = self._mean(rule, of_rule)
@@ -242,39 +280,6 @@ class Run:
                 hours.append((total - done) / rate[0])
         return self.now + 3600 * max(hours) if hours and self.running else None
 
-    # ── From events ──────────────────────────────────────────────────────────────────────────────
-
-    def begin(self, jobs: Mapping[str, int], now: float) -> None:
-        """Note that the run starts, with these numbers of jobs of rules. `TARGETS` are left out."""
-        self.started = now
-        self.expected = Counter({rule: n for rule, n in jobs.items() if rule not in TARGETS})
-
-    def start(self, id: str, job: Job) -> None:
-        """Note that a job was started. A job that failed before is tried again."""
-        if job.rule not in TARGETS:
-            self.expected.setdefault(job.rule, 0)
-            self.failed.pop(id, None)
-            self.running[id] = job
-
-    def finish(self, id: str, now: float) -> None:
-        """Note that a job is done. The history of a training has the Dice of its networks."""
-        job = self.running.pop(id, None)
-        if job is not None:
-            self.done[job.rule] += 1
-            self.took[job.rule] += max(now - job.since, 0.0)
-            if job.rule == "train":
-                for history in (path for path in job.outputs if path.endswith(".csv")):
-                    self.dice += run_files.validation_dice(history)
-
-    def fail(self, id: str, rule: str, log: str = "") -> Job:
-        """Note that an attempt to run a job failed, and return the job."""
-        job = self.running.pop(id, None) or Job(rule)
-        job.log = log
-        if rule not in TARGETS:
-            self.expected.setdefault(rule, 0)
-            self.failed[id] = job
-        return job
-
     # ── How far the run is ───────────────────────────────────────────────────────────────────────
 
     def seconds_of(self, rule: str) -> float:
@@ -283,10 +288,11 @@ class Run:
         This is the mean time of the rule's jobs that are done. If none is done, it is the estimate,
         times the ratio of the time of all jobs that are done to the estimate of their time.
         """
-        done, took = self.done.copy(), self.took.copy()  # jobs may end while a thread draws
+        done = self.done
         if done[rule]:
-            return took[rule] / done[rule]
-        planned, whole = sum(n * self.planned(name) for name, n in done.items()), took.total()
+            return self.took[rule] / done[rule]
+        planned = sum(number * self.planned(name) for name, number in done.items())
+        whole = self.took.total()
         return self.planned(rule) * (whole / planned if planned and whole else 1.0)
 
     def planned(self, rule: str) -> float:
@@ -294,23 +300,30 @@ class Run:
         return self.seconds.get(rule, _OTHER_S)
 
     def _at_work(self) -> list[Job]:
-        return [job for job in list(self.running.values()) if job.rule in self.expected]
+        return [job for job in self.running.values() if job.rule in self.expected]
 
     def share(self, now: float) -> float:
         """Return the share of the work that is done, from 0 to 1; it never decreases.
 
-        A running job counts by the time that it has run, but at most 95% of its expected time.
+        A running job counts by its epochs or, if it has none, by the time that it has run.
         """
-        seconds = {rule: self.seconds_of(rule) for rule in list(self.expected)}
+        seconds = {rule: self.seconds_of(rule) for rule in self.expected}
         done = sum(self.done[rule] * each for rule, each in seconds.items())
         whole = sum(self.expected[rule] * each for rule, each in seconds.items())
         for job in self._at_work():
-            done += min(max(now - job.since, 0.0), 0.95 * self.seconds_of(job.rule))
+            done += self._share_of(job, now) * self.seconds_of(job.rule)
         if 0 < self.expected.total() == self.done.total():
             self._shown = 1.0
         elif whole > 0:
             self._shown = max(self._shown, min(done / whole, 0.99))
         return self._shown
+
+    def _share_of(self, job: Job, now: float) -> float:
+        """Return the share of a running job's work that is done: at most 95%, since it runs."""
+        share = job.share
+        if share is None:
+            share = (now - job.since) / max(self.seconds_of(job.rule), 1e-9)
+        return min(max(share, 0.0), 0.95)
 
     def seconds_left(self, now: float) -> float | None:
         """Return the expected seconds until all jobs are done; None before the first job is done.
@@ -324,7 +337,7 @@ class Run:
         busy = self.took.total() - self.earlier
         busy += sum(max(now - max(job.since, self.started), 0.0) for job in running)
         together = max(busy / (now - self.started), 1.0)
-        left = [max(self.seconds_of(job.rule) - (now - job.since), 0.0) for job in running]
+        left = [(1 - self._share_of(job, now)) * self.seconds_of(job.rule) for job in running]
         waiting = self.expected.copy() - self.done.copy()
         waiting -= Counter(job.rule for job in [*running, *self.failed.values()])
         work = sum(left) + sum(n * self.seconds_of(rule) for rule, n in waiting.items())

@@ -27,7 +27,14 @@ _MARGIN_S = 3 * lease.PULSE_S
 _LOG_BYTES = 1 << 20
 
 
-def judge(job: Job, folder: Path, times: Mapping[str, float], now: float) -> bool:
+def judge(
+    job: Job,
+    folder: Path,
+    *,
+    times: Mapping[str, float],
+    now: float,
+    ended: Mapping[str, float] | None = None,
+) -> bool:
     """Set a job's state; return whether the job counts, as one on request does if it was started.
 
     A job is done if its output exists and is not older than its inputs. A job has failed if its log
@@ -41,21 +48,28 @@ def judge(job: Job, folder: Path, times: Mapping[str, float], now: float) -> boo
         folder: The study's folder of results.
         times: When each file last changed, see :func:`passband.results.listing.changes`.
         now: The present time [s since the epoch].
+        ended: By log, until when a job lived of which Snakemake said that it failed.
     """
     made = min((times.get(output, 0.0) for output in job.outputs), default=0.0)
     valid = made if made >= job.after else 0.0
     lived = max(times.get(sign, 0.0) for sign in (job.log, _lease(job.log)))
-    job.log, job.state = str(folder / job.log), "done" if valid else "waiting"
+    job.log = str(folder / job.log)
+    job.state = "done" if valid else "waiting"
+    has_failed = ended is not None and lived <= ended.get(job.log, -1.0)
+    if has_failed:
+        lived = ended[job.log]
     if lived and not (valid and lived <= valid + _MARGIN_S):
         # A job of another rule, such as the user's, has any name.
         name = job.rule if job.stage == "figures" else job.stage
-        ended = log_lines.ended(tail(job.log), name if job.outputs else r"\S+")
-        if ended is None:
+        said = log_lines.ended(tail(job.log), name if job.outputs else r"\S+")
+        if said is None and not has_failed:
             job.silent = now - lived >= PATIENCE_S
             job.state = "failed" if job.silent else "running"
-        elif ended == "failed":
+        elif said == "failed" or has_failed:
+            job.silent = said is None
             job.state = "failed"
         # Otherwise the log says "interrupted", or says "done" but the output is absent.
+    job.lived = lived
     job.time = valid if job.state == "done" else lived
     return not job.on_request or made > 0 or job.state != "waiting"
 
@@ -106,17 +120,28 @@ def tail(log: str | Path, most: int = 8192) -> str:
     return text if size <= most else text.partition("\n")[2]
 
 
-def since(job: Job, now: float) -> float:
-    """Return when a running job was started [s since the epoch].
+def lived(log: str) -> float:
+    """Return when a job's log or lease last changed [s since the epoch], or 0."""
+    times = [0.0]
+    for sign in (log, _lease(log)):
+        with suppress(OSError):
+            times.append(os.stat(sign).st_mtime)
+    return max(times)
+
+
+def read_log(job: Job, now: float) -> None:
+    """Find in the log of a running job where it runs, since when, and how far it is.
 
     The log's times may be those of a machine whose clock or time zone differs. So only differences
     of these times are used, and when the log was written last.
     """
-    _, span = log_lines.attempt(tail(job.log, _LOG_BYTES))
+    text = tail(job.log, _LOG_BYTES)
+    job.host, span = log_lines.attempt(text)
+    job.share = log_lines.share(text)
     try:
-        return os.stat(job.log).st_mtime - span
+        job.since = os.stat(job.log).st_mtime - span
     except OSError:  # the job has only a lease so far
-        return min(job.time, now)
+        job.since = min(job.time, now)
 
 
 def validation_dice(history: str | Path) -> list[float]:

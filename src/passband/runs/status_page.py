@@ -123,7 +123,7 @@ def at_work(run: Run) -> str:
         )
     if run.failures:
         return "no job runs; correct the failures, and run Snakemake's command again to continue"
-    if run.results and earlier.is_earlier(run.results.folder):
+    if earlier.is_earlier(run.results.folder):
         return f"made by Passband 0.2; `passband run {run.name} --adopt` continues"
     return "no job runs; `passband run` or Snakemake's command continues"
 

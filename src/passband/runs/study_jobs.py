@@ -55,7 +55,10 @@ class Job:
         needed: Whether a complete study needs the job's outputs.
         on_request: Whether the job runs only if the user names its output.
         state: One of :data:`STATES`.
-        since: When a running job was started or submitted.
+        since: When a running job was started.
+        share: The share of a running job's work that is done, from 0 to 1; None if it is unknown.
+        host: The machine on which a running job runs, or "".
+        lived: When the job's log or lease last changed.
         time: When the output of a job that is done last changed, and when the log or the lease of
             another job last changed.
         silent: Whether the job failed without a message, because the job was killed or its node
@@ -73,6 +76,9 @@ class Job:
     on_request: bool = False
     state: str = "waiting"
     since: float = 0.0
+    share: float | None = field(default=None, compare=False)
+    host: str = field(default="", compare=False)
+    lived: float = field(default=0.0, compare=False)
     time: float = 0.0
     silent: bool = False
 
