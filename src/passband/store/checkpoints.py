@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from passband.storage import DamagedError, lease, weights
 from passband.storage.atomic import replacing
@@ -31,7 +31,7 @@ def save(path: Path, digest: str, tensors: dict[str, Tensor], progress: dict) ->
         weights.write(tensors, beside, metadata)
 
 
-def load(path: Path, digest: str) -> tuple[dict[str, Tensor], dict] | None:
+def load(path: Path, digest: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """Return the tensors and the progress of a saved state, or None if there is no state.
 
     If the file is damaged or has another digest, it is removed. Code in the file is not run.
@@ -47,7 +47,7 @@ def load(path: Path, digest: str) -> tuple[dict[str, Tensor], dict] | None:
     try:
         tensors, metadata = weights.read(path)
         if metadata.get("digest") == digest and "progress" in metadata:
-            return tensors, metadata["progress"]
+            return cast("dict[str, Tensor]", tensors), cast("dict[str, Any]", metadata["progress"])
     except DamagedError:
         pass
     lease.confirm()

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -207,8 +209,9 @@ class Adoption:
         """Return why networks with a digest of 0.2 cannot be used, or "" if they can."""
         specimen, _, condition = of
         waves = wave_set_of(condition)
-        splits = [self._digest(specimen, split, waves) for split in ("train", "val")]
-        if None in splits:
+        found = [self._digest(specimen, split, waves) for split in ("train", "val")]
+        splits = [digest for digest in found if digest is not None]
+        if len(splits) < len(found):
             return _NO_WAVES
         same = context in formulas.of_networks(self._study, *of, replicas, splits)
         return "" if same else _OTHER
@@ -277,10 +280,10 @@ def _is_there(file: Adopted, known: Mapping[str, str]) -> bool:
     """
     if file.target.suffix == ".safetensors":
         parts = read_if_valid(load_parts, file.target) or {}
-        there = {part.metadata.recipe_digest for part in parts.values()}
+        there = [part.metadata.recipe_digest for part in parts.values()]
     else:
         waves = read_if_valid(datasets.read, file.target, datasets.WAVES)
-        there = set() if waves is None else {waves.attrs.get(files.DIGEST)}
+        there = [] if waves is None else [waves.attrs.get(files.DIGEST, "")]
     return {*file.digests.values()} <= {known.get(digest, digest) for digest in there}
 
 
@@ -288,10 +291,8 @@ def _arrays(
     places: list[tuple[int, Path, int]],
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Yield the index, the spectra and the mask of each structure; one file is in memory."""
-    opened = None
-    waves = None
-    for index, path, place in places:
-        if path != opened:
-            opened = path
-            waves = datasets.read(path, datasets.WAVES, ["spectrum", "mask"])
-        yield index, waves.spectrum.values[place], waves["mask"].values[place].astype(np.float32)
+    for path, of_path in groupby(places, key=itemgetter(1)):
+        waves = datasets.read(path, datasets.WAVES, ["spectrum", "mask"])
+        for index, _, place in of_path:
+            mask = waves["mask"].values[place].astype(np.float32)
+            yield index, waves.spectrum.values[place], mask
