@@ -18,10 +18,11 @@ from scipy.spatial.transform import Rotation
 from passband import PassbandError, seeds
 from passband.config import Diameter, Planes, Specimen, validate
 from passband.config.crystals import MATERIALS
+from passband.parts import PACKAGE
 from passband.specimens import bodies, crystals, shells
 from passband.specimens import structures as specimen
 
-SHAPES = ("sphere", "wulff", "truncated-octahedron", "cube", "decahedron", "icosahedron")
+SHAPES = tuple(PACKAGE.of("shape"))
 #: Every shape of every named material; compounds have no surface energies.
 KINDS = [
     (name, shape)
@@ -32,6 +33,14 @@ KINDS = [
 ]
 GOLD = crystals.crystal("Au")
 DEFAULT = Diameter()
+
+
+def grow(crystal, shape, *args, **named):
+    return bodies.grow(crystal, PACKAGE.get("shape", shape), *args, **named)
+
+
+def form_of(crystal, shape):
+    return bodies.form(crystal, PACKAGE.get("shape", shape))
 
 
 def rng(*names):
@@ -74,7 +83,7 @@ def grown(spec, number, *names):
 def test_body_has_the_number_of_atoms_of_its_diameter(name, shape):
     crystal = crystals.crystal(name)
     for i, d in enumerate(rng(name, shape).uniform(12, 24, 6)):
-        atoms = bodies.grow(crystal, shape, d, rng(name, shape, i))
+        atoms = grow(crystal, shape, d, rng(name, shape, i))
         assert diameter(atoms, crystal) == pytest.approx(d, rel=0.012)
 
 
@@ -114,7 +123,7 @@ def test_facets_keep_their_areas_on_average():
     """
     generator = rng("areas")
     for name in ("Au", "Ag", "Cu", "Pd", "Pt"):
-        form = bodies.form(crystals.crystal(name), "wulff")
+        form = form_of(crystals.crystal(name), "wulff")
         one, other = _areas(form.normals[0], form.distances[0])
         varied = [form.varied(0.0, generator) for _ in range(150)]
         areas = np.array([_areas(of.normals[0], of.distances[0]) for of in varied])
@@ -124,7 +133,7 @@ def test_facets_keep_their_areas_on_average():
     for jitter in (bodies.JITTER, 0.0):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(bodies, "JITTER", jitter)
-            particles = [bodies.grow(GOLD, "wulff", 30.0, generator) for _ in range(60)]
+            particles = [grow(GOLD, "wulff", 30.0, generator) for _ in range(60)]
         outermost = [(atoms.positions @ planes.T).max(0) for atoms in particles]
         found[jitter] = np.mean([_areas(planes, of) for of in outermost], axis=0)
     assert np.divide(*found[bodies.JITTER]) == pytest.approx(np.divide(*found[0.0]), rel=0.15)
@@ -148,7 +157,7 @@ def _areas(normals, distances):
 
 @pytest.mark.parametrize("shape", SHAPES[1:])
 def test_each_facet_is_elsewhere(shape):
-    form = bodies.form(GOLD, shape)
+    form = form_of(GOLD, shape)
     ratios = [form.varied(0.0, rng(i)).distances / form.distances for i in range(200)]
     each = np.array(ratios).reshape(200, -1)
     assert stats.kstest(each.ravel(), stats.uniform(0.9, 0.2).cdf).pvalue > 0.01
@@ -163,7 +172,7 @@ def test_bodies_are_centred_anywhere_in_the_unit_cell():
     a = MATERIALS["Fe"].lattice_A
     places = []
     for i in range(300):
-        atoms = bodies.grow(crystals.crystal("Fe"), "cube", 16.0, rng("offset", i))
+        atoms = grow(crystals.crystal("Fe"), "cube", 16.0, rng("offset", i))
         places.append(atoms.positions[0] / a % 0.5)  # of a body-centred cell, either atom
     for x in np.transpose(places):
         assert stats.kstest(x, stats.uniform(0, 0.5).cdf).pvalue > 0.01
@@ -181,7 +190,7 @@ def test_bodies_are_centred_anywhere_in_the_unit_cell():
 def test_any_body_is_one_piece_of_crystal_without_loose_atoms(kind, d, seed):
     name, shape = kind
     crystal = crystals.crystal(name)
-    atoms, again = (bodies.grow(crystal, shape, d, np.random.default_rng(seed)) for _ in range(2))
+    atoms, again = (grow(crystal, shape, d, np.random.default_rng(seed)) for _ in range(2))
     assert (atoms.positions == again.positions).all()
     assert (atoms.numbers == again.numbers).all()
     wanted = max(1, round(crystal.atoms_per_A3 * np.pi / 6 * d**3))
@@ -210,7 +219,7 @@ def test_nothing_is_missing_below_the_surface(name, most, shape):
     """An empty lattice site is not enclosed, since neighbouring lattice sites are empty too."""
     crystal = crystals.crystal(name)
     for i in range(8):
-        atoms = bodies.grow(crystal, shape, 22.0, rng("inside", name, shape, i))
+        atoms = grow(crystal, shape, 22.0, rng("inside", name, shape, i))
         tree = cKDTree(atoms.positions)
         middle = tree.query(np.zeros(3))[1]
         near = tree.query_ball_point(atoms.positions[middle], 1.1 * crystal.neighbour_A)
@@ -226,7 +235,7 @@ def test_nothing_is_missing_below_the_surface(name, most, shape):
 def test_compounds_keep_their_composition(name, shape):
     crystal = crystals.crystal(name)
     energies = None if crystal.surface_energies else {(1, 1, 1): 1.0, (1, 0, 0): 1.2}
-    drawn = [bodies.grow(crystal, shape, 30.0, rng(name, i), energies) for i in range(6)]
+    drawn = [grow(crystal, shape, 30.0, rng(name, i), energies) for i in range(6)]
     assert pdist(drawn[0].positions).min() == pytest.approx(crystal.neighbour_A)
     numbers = np.concatenate([atoms.numbers for atoms in drawn])
     for number in crystal.bonds:
@@ -237,7 +246,7 @@ def test_compounds_keep_their_composition(name, shape):
 def test_cube_is_a_cube():
     side = 40 * (np.pi / 6) ** (1 / 3)
     extents = [
-        np.ptp(bodies.grow(crystals.crystal("Fe"), "cube", 40.0, rng(i)).positions, axis=0)
+        np.ptp(grow(crystals.crystal("Fe"), "cube", 40.0, rng(i)).positions, axis=0)
         for i in range(10)
     ]
     # Two facets, each within the jitter, and an incomplete layer on either.
@@ -252,7 +261,7 @@ def test_truncated_octahedron_has_its_faces():
     for normals, ideal in ((square, 2**0.5 * edge), (hexagon, 1.5**0.5 * edge)):
         distances = []
         for i in range(5):
-            atoms = bodies.grow(GOLD, "truncated-octahedron", 60.0, rng("octahedron", i))
+            atoms = grow(GOLD, "truncated-octahedron", 60.0, rng("octahedron", i))
             distances.append((atoms.positions @ normals.T).max(0))
         assert np.abs(np.array(distances) - ideal).max() <= bodies.JITTER * ideal + 3.5
         # The outermost atoms lie half a layer inside the surface.
@@ -261,19 +270,18 @@ def test_truncated_octahedron_has_its_faces():
 
 def test_given_surface_energies_place_the_faces():
     energies = {(1, 0, 0): 1.0, (1, 1, 0): 10.0}
-    atoms = bodies.grow(GOLD, "wulff", 40.0, rng(), energies)
+    atoms = grow(GOLD, "wulff", 40.0, rng(), energies)
     side = 40 * (np.pi / 6) ** (1 / 3)
     extents = np.ptp(atoms.positions, axis=0)
     assert extents == pytest.approx(side, abs=2.1 + bodies.JITTER * side), "a cube"
-    assert extents.max() < np.ptp(bodies.grow(GOLD, "wulff", 40.0, rng()).positions, axis=0).max()
+    assert extents.max() < np.ptp(grow(GOLD, "wulff", 40.0, rng()).positions, axis=0).max()
 
 
 def test_wulff_of_a_tetragonal_crystal(rutile):
     crystal = crystals.crystal(rutile)
     energies = {(1, 0, 0): 1.0, (0, 0, 1): 2.0}
     extents = [
-        np.ptp(bodies.grow(crystal, "wulff", 30.0, rng(i), energies).positions, axis=0)
-        for i in range(8)
+        np.ptp(grow(crystal, "wulff", 30.0, rng(i), energies).positions, axis=0) for i in range(8)
     ]
     x, y, z = np.mean(extents, axis=0)
     assert x == pytest.approx(30 * (np.pi / 12) ** (1 / 3), abs=1.5)
@@ -284,7 +292,7 @@ def test_wulff_of_a_tetragonal_crystal(rutile):
 def test_faces_that_enclose_nothing_are_refused(rutile):
     crystal = crystals.crystal(rutile)
     with pytest.raises(PassbandError, match="their faces enclose no body; give more faces"):
-        bodies.grow(crystal, "wulff", 30.0, rng(), {(1, 0, 0): 1.0})
+        grow(crystal, "wulff", 30.0, rng(), {(1, 0, 0): 1.0})
 
 
 # Multiply twinned bodies
@@ -301,7 +309,8 @@ def test_sectors_are_those_of_the_perfect_cluster(shape):
         theirs = theirs[:, [1, 0, 2]] * [1, -1, 1]  # its first corner lies along y
     radius = bonds * MATERIALS["Pt"].neighbour_A + 1e-6
     theirs = theirs[np.linalg.norm(theirs, axis=1) < radius]
-    ours = bodies._twinned_lattice(MATERIALS["Pt"], shape, bonds).positions
+    form = form_of(crystals.crystal("Pt"), shape)
+    ours = bodies._twinned_lattice(form, MATERIALS["Pt"], bonds).positions
     assert len(ours) == len(theirs)
     assert cKDTree(ours).query(theirs)[0].max() < 1e-6
 
@@ -309,7 +318,7 @@ def test_sectors_are_those_of_the_perfect_cluster(shape):
 @pytest.mark.parametrize(("shape", "sectors"), [("icosahedron", 20), ("decahedron", 5)])
 def test_multiply_twinned_forms_have_their_volume_and_all_axes(shape, sectors):
     for name in ("Au", "Ag"):
-        form = bodies.form(crystals.crystal(name), shape)
+        form = form_of(crystals.crystal(name), shape)
         assert form.normals.shape[0] == sectors
         points = rng(shape).uniform(-1, 1, (100_000, 3)) * form.reach
         inside = form.sizes(points) <= 1
@@ -323,7 +332,7 @@ def test_decahedron_has_the_facets_of_a_cluster_of_atoms():
     hull = ConvexHull(cluster.positions[:, [1, 0, 2]] * [1, -1, 1])  # its first corner lies along y
     planes = np.unique(np.round(hull.equations[:, :3], 6), axis=0)
     assert len(planes) == 10 + 5
-    normals = bodies.form(crystals.crystal("Pt"), "decahedron").normals.reshape(-1, 3)
+    normals = form_of(crystals.crystal("Pt"), "decahedron").normals.reshape(-1, 3)
     distances, nearest = cKDTree(normals).query(planes)
     assert distances.max() < 1e-5
     assert len(set(nearest)) == len(planes)
@@ -332,7 +341,7 @@ def test_decahedron_has_the_facets_of_a_cluster_of_atoms():
 @pytest.mark.parametrize("name", ["Au", "Pt"])
 def test_decahedron_has_the_symmetry_of_its_five_sectors(name):
     """A rotation by a fifth of a turn, and mirrors at the equator and at a twin plane."""
-    form = bodies.form(crystals.crystal(name), "decahedron")
+    form = form_of(crystals.crystal(name), "decahedron")
     points = rng("symmetry").normal(size=(500, 3))
     turn = Rotation.from_rotvec([0, 0, 2 * np.pi / 5]).as_matrix()
     for operation in (turn, np.diag([1, 1, -1]), np.diag([1, -1, 1])):
@@ -341,7 +350,7 @@ def test_decahedron_has_the_symmetry_of_its_five_sectors(name):
 
 def test_decahedron_has_marks_notches():
     """At the twin planes, a decahedron is narrower than an envelope without notches."""
-    form = bodies.form(GOLD, "decahedron")
+    form = form_of(GOLD, "decahedron")
     angles = np.linspace(0, 2 * np.pi, 721)
     ring = np.stack([np.cos(angles), np.sin(angles), 0 * angles], 1)
     outline = 1 / form.sizes(ring)
@@ -434,7 +443,7 @@ def test_complete_shells_are_an_option_of_a_few_bodies():
     assert {len(atoms) for atoms in found} == {55, 79, 85, 165, 201, 225, 405}
     assert len(set(map(fingerprint, found))) == 7
     for shape in ("decahedron", "icosahedron"):
-        atoms = bodies.grow(GOLD, shape, 20.0, rng(), closed_shells=True)
+        atoms = grow(GOLD, shape, 20.0, rng(), closed_shells=True)
         number = round(GOLD.atoms_per_A3 * np.pi / 6 * 20.0**3)
         expected = shells.cluster(MATERIALS["Au"], shape, number)
         np.testing.assert_array_equal(atoms.positions, expected.positions)

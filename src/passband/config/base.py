@@ -22,6 +22,7 @@ How to add a key
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -36,7 +37,7 @@ from pydantic import (
 )
 
 from passband.axes import AXES, FURTHER_AXES
-from passband.parts import PACKAGE, Part, Parts
+from passband.parts import PACKAGE, Part, PartError, Parts
 
 SPLITS = ("train", "val", "test")
 #: Advice for a number in quotes, or one that YAML takes for text.
@@ -128,10 +129,35 @@ class Block(BaseModel):
         return is_later and getattr(self, name) == field.get_default(call_default_factory=True)
 
 
+@dataclass(frozen=True)
+class PartName:
+    """Marks the type of a key whose value is the name of a part, for descriptions of the key.
+
+    Attributes:
+        kind: The kind of the part.
+    """
+
+    kind: str
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the package's own parts of this kind."""
+        return list(PACKAGE.of(self.kind))
+
+    @property
+    def words(self) -> str:
+        """A description of the values that the key may have."""
+        return f"{', '.join(map(repr, self.names))}, or a part of one's own"
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+        """Return the schema of the key, with the package's names as examples."""
+        return handler(core_schema) | {"examples": self.names}
+
+
 class WithParts(Block):
     """A block with keys whose values are names of parts, which are those that its study knows."""
 
-    _parts: Parts = PrivateAttr(default=PACKAGE)
+    _parts: Parts = PrivateAttr(default_factory=lambda: PACKAGE)
 
     def model_post_init(self, context: Any) -> None:
         """Keep the parts of the context, before the values are checked."""
@@ -144,6 +170,13 @@ class WithParts(Block):
             PartError: If there is no such part.
         """
         return self._parts.get(kind, name)
+
+    def _check_part(self, kind: str, key: str) -> None:
+        """Raise ValueError if a key names no part of a kind."""
+        try:
+            self.part(kind, getattr(self, key))
+        except PartError as error:
+            raise ValueError(f"{key} = {error}") from None
 
 
 def _identity(value: Any, dumped: Any, mode: str) -> Any:

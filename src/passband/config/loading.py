@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from passband.axes import AXES
 from passband.config import removed_keys
-from passband.config.base import Block, block_of, blocks_of, number_hint, short
+from passband.config.base import Block, PartName, block_of, blocks_of, number_hint, short
 from passband.config.grid_blocks import Range
 from passband.config.specimen import Specimen
 from passband.config.study import Study
@@ -176,6 +176,9 @@ def allowed(name: str, annotation: Any, metadata: Sequence = (), unit: str = "")
         return "a block of named blocks, not empty"
     if block_of(annotation):
         return "a block of keys"
+    for item in metadata:
+        if isinstance(item, PartName):
+            return item.words
     if any(getattr(item, "pattern", None) for item in metadata):
         return NAME_IN_WORDS
     kind = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}

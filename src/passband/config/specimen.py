@@ -1,11 +1,10 @@
 """Specimens: distributions of atomic structures."""
 
 import hashlib
-import re
 from contextlib import suppress
 from math import pi, sqrt
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     BeforeValidator,
@@ -16,7 +15,8 @@ from pydantic import (
 )
 
 from passband import units
-from passband.config.base import SPLITS, WithParts, key, short
+from passband.config import specimen_checks
+from passband.config.base import SPLITS, PartName, WithParts, key
 from passband.config.crystals import CARBON_PER_A3, MATERIALS, Material, crystal_file
 from passband.config.specimen_blocks import (
     Diameter,
@@ -27,26 +27,13 @@ from passband.config.specimen_blocks import (
     Thermal,
 )
 from passband.grid import Condition
-from passband.parts import PartError
+from passband.parts import Part, PartError
 from passband.wave_sets import WaveSet
-from passband.words import listed
 
 #: The largest number of atoms in a structure.
 MOST_ATOMS = 10_000_000
 #: The largest number of atoms in a particle.
 MOST_IN_PARTICLE = 1_000_000
-
-
-def miller(text: str) -> tuple[int, int, int]:
-    """Return the Miller indices in a text such as "111" or "1-10".
-
-    Raises:
-        ValueError: If the text does not have three Miller indices, or if all three are 0.
-    """
-    match = re.fullmatch(r"(-?\d)(-?\d)(-?\d)", text, re.ASCII)
-    if not match or not any(map(int, match.groups())):
-        raise ValueError("must be three Miller indices of a digit each, such as 111 or 1-10")
-    return tuple(map(int, match.groups()))
 
 
 class Specimen(WithParts):
@@ -60,13 +47,11 @@ class Specimen(WithParts):
         "(docs/add.md), or the path of a crystal file that ASE reads, such as a CIF. A relative "
         "path begins in the folder of the study's file.",
     )
-    shape: Literal[
-        "sphere", "wulff", "truncated-octahedron", "cube", "decahedron", "icosahedron"
-    ] = key(
+    shape: Annotated[str, PartName("shape")] = key(
         "wulff",
         "Shape of the particles. `sphere` is a ball, `wulff` is the Wulff construction from "
         "surface energies, and `cube` has {100} faces. For crystal files, only these three shapes "
-        "are allowed. `decahedron` and `icosahedron` are for fcc metals.",
+        "of the package are allowed. `decahedron` and `icosahedron` are for fcc metals.",
     )
     surface_energies: dict[Annotated[str, BeforeValidator(str)], float] = key(
         dict,
@@ -139,9 +124,16 @@ class Specimen(WithParts):
         return self.known.structure if self.known else "file"
 
     @property
+    def shape_part(self) -> Part:
+        """The part that has the faces of the shape."""
+        return self.part("shape", self.shape)
+
+    @property
     def energies(self) -> dict[tuple[int, int, int], float]:
         """The surface energies of the key `surface_energies`, by Miller indices [J/m²]."""
-        return {miller(name): energy for name, energy in self.surface_energies.items()}
+        return {
+            specimen_checks.miller(name): energy for name, energy in self.surface_energies.items()
+        }
 
     @property
     def widest(self) -> float:
@@ -151,7 +143,8 @@ class Specimen(WithParts):
         or with given surface energies may be wider, see
         :func:`passband.specimens.structures.widest_A`.
         """
-        return _WIDEST.get(self.shape, 1.2)
+        declared = self.shape_part.declaration
+        return declared.widest if declared else 1.0
 
     @property
     def steps_nm(self) -> float:
@@ -169,11 +162,11 @@ class Specimen(WithParts):
     def needs_trial_particles(self) -> bool:
         """Whether the specimen can be checked only by making trial particles.
 
-        Crystal files, materials of one's own, given surface energies and planar defects need trial
-        particles, which :func:`passband.specimens.structures.check` makes.
+        Crystal files, materials and shapes of one's own, given surface energies and planar defects
+        need trial particles, which :func:`passband.specimens.structures.check` makes.
         """
         planes = self.twins.max + self.stacking_faults.max
-        own = self.material not in MATERIALS
+        own = self.material not in MATERIALS or self.shape_part.is_own
         return own or bool(self.surface_energies) or planes > 0
 
     @property
@@ -192,9 +185,12 @@ class Specimen(WithParts):
     @property
     def _own_parts(self) -> dict[str, Any]:
         """What structures depend on in the study's own parts, by keys that name them."""
+        found: dict[str, Any] = {}
         if self.material not in MATERIALS and self.known:
-            return {"material.values": self.known.values}
-        return {}
+            found["material.values"] = self.known.values
+        if self.shape_part.identity:
+            found["shape.code"] = self.shape_part.identity
+        return found
 
     def under(self, condition: Condition | WaveSet) -> Self:
         """Return the specimen with the condition's values of further axes, which are not checked.
@@ -308,7 +304,7 @@ class Specimen(WithParts):
         return self._elsewhere
 
     @property
-    def _is_missing(self) -> bool:
+    def is_unknown(self) -> bool:
         """Whether the material is that of a stored study whose own materials are not here."""
         if not self.material.isidentifier():
             return False
@@ -320,7 +316,7 @@ class Specimen(WithParts):
     def _known_and_ordered(self, info: ValidationInfo) -> Self:
         if self.known is None:
             folder = (info.context or {}).get("folder", Path())
-            if not self._is_missing:
+            if not self.is_unknown:
                 self._file = crystal_file(self.material, folder, self._parts.of("material"))
                 self._elsewhere = self._file != folder / self.material
         self._check()
@@ -336,105 +332,14 @@ class Specimen(WithParts):
         ):
             if block.min > block.max:
                 raise ValueError(f"{name}.min = {block.min}: must not exceed max = {block.max}")
+        self._check_part("shape", "shape")
         d = self.diameter_nm
         if d.distribution != "uniform" and not d.min <= d.mean <= d.max:
             raise ValueError(
                 f"diameter_nm.mean = {d.mean}: must lie between min = {d.min} and max = {d.max}"
             )
-        self._check_shape()
-        self._check_thermal()
-
-    def _check_thermal(self) -> None:
-        """Refuse elements without a mean square displacement, and `msd_A2` of absent elements."""
-        thermal = self.thermal
-        material = self.known
-        if not thermal.moves:
-            return
-        carbon = ["C"] if self.substrate.thickness_nm else []
-        # The elements in a crystal file are known only when ASE reads the file.
-        elements = [*(material.elements if material else []), *carbon]
-        known = [*thermal.msd_A2]
-        if thermal.temperature_K:
-            known += carbon + (material.elements if material and material.b_A2 else [])
-        lacking = [element for element in elements if element not in known]
-        if not material and not thermal.msd_A2:
-            lacking = ["every element"]
-        if lacking:
-            raise ValueError(
-                f"thermal.msd_A2 = {short(thermal.msd_A2)}: lacks {', '.join(lacking)}, which "
-                f"temperature_K = {thermal.temperature_K:g} does not give for material "
-                f"{self.material!r}"
-            )
-        if material and (other := [e for e in thermal.msd_A2 if e not in elements]):
-            raise ValueError(
-                f"thermal.msd_A2.{other[0]} = {thermal.msd_A2[other[0]]:g}: must be for "
-                f"{listed(elements, 'or')}, the elements of this specimen"
-            )
-
-    def _check_shape(self) -> None:
-        """Refuse impossible combinations of shape, material and other keys."""
-        which, multiple = f"material {self.material!r}", ("decahedron", "icosahedron")
-        if self.shape in multiple and self.structure != "fcc":
-            raise ValueError(f"shape = {self.shape!r}: is for fcc elements only, not for {which}")
-        if self.shape == "truncated-octahedron" and self.structure == "file":
-            raise ValueError(
-                f"shape = {self.shape!r}: is for named, cubic materials, not for {which}; use "
-                "wulff with surface_energies"
-            )
-        for indices, energy in self.surface_energies.items():
-            try:
-                miller(indices)
-            except ValueError as error:
-                raise ValueError(f"surface_energies = {short(indices)}: {error}") from None
-            if not 0 < energy <= 1000:
-                raise ValueError(
-                    f"surface_energies.{indices} = {energy:g}: must be above 0 and at most 1000 "
-                    "J/m²"
-                )
-        if self.surface_energies and self.shape != "wulff":
-            raise ValueError(
-                f"surface_energies = {{...}}: are for shape = 'wulff', not {self.shape!r}"
-            )
-        known = self.known and self.known.surface_energies
-        if self.shape == "wulff" and not (self.surface_energies or known):
-            raise ValueError(
-                f"surface_energies = {{}}: a Wulff shape of {which} needs them, such as "
-                '{"111": 1.0, "100": 1.2}'
-            )
-        if self.closed_shells and not (
-            self.shape in multiple
-            or (self.shape == "wulff" and self.structure == "fcc" and not self.surface_energies)
-        ):
-            raise ValueError(
-                f"closed_shells = True: must be false for shape = {self.shape!r} of {which}; "
-                "complete shells are known for decahedron, icosahedron, and wulff of an fcc metal "
-                "without surface_energies"
-            )
-        for name, planes, allowed_in in (
-            ("twins", self.twins, ("fcc", "zincblende", "fluorite")),
-            ("stacking_faults", self.stacking_faults, ("fcc", "zincblende")),
-        ):
-            if planes.max and self.structure not in allowed_in:
-                raise ValueError(
-                    f"{name}.max = {planes.max}: must be 0 for {which}; other numbers are for "
-                    f"{', '.join(allowed_in)}"
-                )
-            if planes.max and self.shape in multiple:
-                raise ValueError(
-                    f"{name}.max = {planes.max}: must be 0 for shape = {self.shape!r}, which is "
-                    "multiply twinned already"
-                )
-        if self.orientation.zone and self.shape in multiple:
-            raise ValueError(
-                f"orientation.zone = {self.orientation.zone}: must be [] for shape = "
-                f"{self.shape!r}, whose twins have different crystal axes"
-            )
-
-
-#: Upper limits of a particle's projected width, divided by its diameter, for shapes whose limit is
-#: above 1.2. Some random bodies are wider than the limit. If such a body does not fit into the
-#: field of view, :func:`passband.specimens.structures.particle` draws the body again.
-_WIDEST = {"cube": 1.4, "decahedron": 1.4, "icosahedron": 1.4}
+        specimen_checks.check_shape(self)
+        specimen_checks.check_thermal(self)
 
 
 def too_many_atoms(specimen: Specimen, atoms: float) -> str:

@@ -34,6 +34,12 @@ class Kind:
     #: By what people call the part; "" is the name of its function or class.
     name: str = ""
 
+    def __new__(cls, *given: Any, **named: Any) -> Any:
+        """Return a declaration; or what is decorated, if the decorator has no parentheses."""
+        if len(given) == 1 and not named and callable(given[0]):
+            return given[0]
+        return super().__new__(cls)
+
     def __call__(self, made: Made) -> Made:
         """Return the decorated function or class itself."""
         return made
@@ -198,9 +204,40 @@ class material(Kind):  # noqa: N801
 
 @dataclass(frozen=True)
 class shape(Kind):  # noqa: N801
-    """A body of particles."""
+    """The body of a particle: a function of the crystal that returns its faces.
 
-    home: ClassVar = ("specimens/bodies.py",)
+    It returns the distances of faces from the centre by their Miller indices, in any unit, such as
+    ``{(1, 1, 1): 1.0, (1, 0, 0): 1.2}``. Equivalent faces are equally far away. Only ratios matter,
+    since the size of a particle follows from its diameter. A function may also return a
+    :class:`passband.specimens.bodies.Form`.
+
+    Attributes:
+        structures: The crystal structures that may have it; ``file`` is a crystal from a file.
+        widest: Upper limit of a particle's projected width, divided by the diameter of the ball of
+            equal volume.
+        surface_energies: Whether the function gets the surface energies, too.
+        is_twinned: Whether the form has several sectors, with twin planes between them.
+    """
+
+    home: ClassVar = ("specimens/shapes.py",)
+
+    _: KW_ONLY
+    structures: tuple[str, ...] = (*STRUCTURES, "file")
+    widest: float = 1.2
+    surface_energies: bool = False
+    is_twinned: bool = False
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return ("crystal", "surface_energies") if self.surface_energies else ("crystal",)
+
+    def check(self) -> None:
+        known = (*STRUCTURES, "file")
+        for each in self.structures:
+            if each not in known:
+                raise ValueError(f"structures: {each!r}: must be {listed(known, 'or')}")
+        if not 1 <= self.widest <= 10:
+            raise ValueError(f"widest = {self.widest:g}: must be between 1 and 10")
 
 
 @dataclass(frozen=True)

@@ -7,23 +7,23 @@ cell, with positions relative to the particle's centre.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import combinations
-from math import ceil, pi
+from math import ceil, inf, pi
 
 import numpy as np
 from ase import Atoms
-from ase.cluster import Icosahedron
 from ase.data import atomic_numbers
 from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError, cKDTree
 from scipy.spatial.transform import Rotation
 
+from passband.config.base import short
 from passband.config.crystals import Material
 from passband.errors import PassbandError
+from passband.parts import Part, PartError
 from passband.specimens import shells
-from passband.specimens.crystals import BOND, Crystal, family, lattice
+from passband.specimens.crystals import Crystal, family, lattice
 
 #: Largest random change of a facet's distance from the centre, as a fraction of the distance.
 JITTER = 0.1
@@ -35,9 +35,6 @@ _MOST_HELD_BACK = 0.5
 #: An atom is loose if it has less than this share of the neighbours that it has inside the crystal.
 #: Loose atoms are removed.
 FEWEST_NEIGHBOURS = 1 / 3
-#: Distance of the {100} facets from the centre of the regular truncated octahedron, divided by the
-#: distance of the {111} facets.
-_TRUNCATION = 2 / 3**0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +53,10 @@ class Form:
             at size 1.
         reach: Distance of the body's farthest point from the sectors' common point at size 1.
         volume: Volume of the body at size 1.
+        vectors: (sectors, 3, 3) float64, the lattice vectors of the sectors, whose origin is the
+            common point; None for a single crystal. The sectors have the fcc structure, strained
+            such that they fill space, and neighbouring sectors have a common twin plane.
+        is_axial: Whether sectors extend along their last lattice vector in both directions.
     """
 
     sectors: np.ndarray
@@ -63,6 +64,13 @@ class Form:
     distances: np.ndarray
     reach: float
     volume: float
+    vectors: np.ndarray | None = None
+    is_axial: bool = False
+
+    @property
+    def is_twinned(self) -> bool:
+        """Whether the body has sectors with lattices of their own."""
+        return self.vectors is not None
 
     @property
     def diameter(self) -> float:
@@ -95,119 +103,117 @@ class Form:
         jitter = 1 + JITTER * rng.uniform(-1, 1, self.distances.shape)
         reach = self.reach * (1 + JITTER + shift / self.distances.min())
         distances = self.distances * jitter + self.normals @ off
-        return Form(self.sectors, self.normals, distances, reach, self.volume)
+        return replace(self, distances=distances, reach=reach)
 
 
 _ONE = np.zeros((1, 3))
-_BALL = Form(_ONE, np.empty((1, 0, 3)), np.empty((1, 0)), 1.0, 4 / 3 * pi)
+BALL = Form(_ONE, np.empty((1, 0, 3)), np.empty((1, 0)), 1.0, 4 / 3 * pi)
 
 
 def form(
-    crystal: Crystal, shape: str, energies: dict[tuple[int, int, int], float] | None = None
+    crystal: Crystal, shape: Part, energies: dict[tuple[int, int, int], float] | None = None
 ) -> Form:
-    """Return the form of a shape in a crystal; see :func:`grow`.
+    """Return the form of a shape in a crystal.
+
+    Args:
+        energies: Surface energies, by default those of the crystal.
 
     Raises:
-        PassbandError: If the faces of the given surface energies enclose no body.
+        PassbandError: If the faces enclose no body.
+        PartError: If the code of the shape must not run, fails, or returns something else.
     """
-    if shape == "sphere":
-        return _BALL
-    if shape == "cube":
-        return _cube(crystal)
-    if shape in ("decahedron", "icosahedron"):
-        return _twinned(crystal.material, shape)[0]
-    faces = energies or crystal.surface_energies
-    if shape == "truncated-octahedron":
-        faces = {(1, 1, 1): 1.0, (1, 0, 0): _TRUNCATION}
-    return _polyhedron(crystal, tuple(faces.items()))
+    shape.load()  # its errors are first
+    given = energies or crystal.surface_energies
+    return _form(crystal, shape, tuple(given.items()) if shape.declaration.surface_energies else ())
 
 
 @lru_cache(maxsize=64)
-def _polyhedron(crystal: Crystal, faces: tuple[tuple[tuple[int, int, int], float], ...]) -> Form:
-    planes = [family(crystal.cell.cell.array, indices) for indices, _ in faces]
-    distances = [
-        np.full(len(normals), energy) for normals, (_, energy) in zip(planes, faces, strict=True)
-    ]
-    return _single(crystal, np.concatenate(planes), np.concatenate(distances))
+def _form(
+    crystal: Crystal, shape: Part, energies: tuple[tuple[tuple[int, int, int], float], ...]
+) -> Form:
+    further = (dict(energies),) if shape.declaration.surface_energies else ()
+    made = shape.call(shape.load(), crystal, *further)
+    if not isinstance(made, Form):
+        _check_faces(shape, made)
+        planes = [family(crystal.cell.cell.array, indices) for indices in made]
+        distances = [
+            np.full(len(normals), distance)
+            for normals, distance in zip(planes, made.values(), strict=True)
+        ]
+        made = single(crystal, np.concatenate(planes), np.concatenate(distances), shape)
+    if made.is_twinned != shape.declaration.is_twinned:
+        raise PartError(
+            f"{shape}: is_twinned = {shape.declaration.is_twinned}: the form that it returns has "
+            f"{'' if made.is_twinned else 'no '}sectors with lattices of their own"
+        )
+    return made
 
 
-@lru_cache(maxsize=64)
-def _cube(crystal: Crystal) -> Form:
-    normals = _unit(np.linalg.inv(crystal.cell.cell.array).T)
-    return _single(crystal, np.concatenate([normals, -normals]), np.ones(6))
+def _check_faces(shape: Part, made: object) -> None:
+    """Raise PartError if a shape returns no faces with their distances from the centre."""
+    right = isinstance(made, Mapping) and made
+    for indices, distance in made.items() if right else ():
+        right = right and isinstance(indices, tuple) and len(indices) == 3 and any(indices)
+        right = right and all(isinstance(index, int) for index in indices)
+        right = right and isinstance(distance, int | float) and 0 < distance < inf
+    if not right:
+        raise PartError(
+            f"{shape}: returns {short(made)}; must return the distances of faces by Miller "
+            "indices, such as {(1, 1, 1): 1.0}, or a Form"
+        )
 
 
-def _single(crystal: Crystal, normals: np.ndarray, distances: np.ndarray) -> Form:
-    """Return the form of a single crystal with the given facets."""
+def single(
+    crystal: Crystal, normals: np.ndarray, distances: np.ndarray, shape: Part | None = None
+) -> Form:
+    """Return the form of a single crystal with the given facets.
+
+    Args:
+        normals: (facets, 3), unit normals.
+        distances: (facets,), distances of the facets from the centre, in any unit.
+        shape: The shape that has these facets, for the error's message.
+
+    Raises:
+        PassbandError: If the facets enclose no body.
+    """
     try:
-        corners = _corners(normals, distances)
+        corners = corners_of(normals, distances)
         bounded = np.isfinite(corners).all()
     except (QhullError, ValueError):
         bounded = False
     if not bounded:
+        of = f"{shape}" if shape and shape.is_own else "surface_energies"
         raise PassbandError(
-            f"surface_energies of {crystal.name!r}: their faces enclose no body; give more faces"
+            f"{of} of {crystal.name!r}: their faces enclose no body; give more faces"
         )
-    return Form(_ONE, normals[None], distances[None], *_measures(corners))
+    return Form(_ONE, normals[None], distances[None], *measures(corners))
 
 
-def _corners(
+def corners_of(
     normals: np.ndarray, distances: np.ndarray, inside: Sequence[float] = (0, 0, 0)
 ) -> np.ndarray:
+    """Return the corners of a convex body, (corners, 3), by its facets and a point inside it."""
     halfspaces = np.c_[normals, -distances]
     return HalfspaceIntersection(halfspaces, np.array(inside, float)).intersections
 
 
-def _measures(corners: np.ndarray) -> tuple[float, float]:
+def measures(corners: np.ndarray) -> tuple[float, float]:
     """Return the reach and the volume of a convex body with the given corners."""
     return float(np.linalg.norm(corners, axis=1).max()), float(ConvexHull(corners).volume)
 
 
-@lru_cache(maxsize=16)
-def _twinned(material: Material, shape: str) -> tuple[Form, np.ndarray]:
-    """Return a multiply twinned form, and the lattice vectors (sectors, 3, 3) of its sectors.
-
-    The sectors have the fcc structure, strained such that the sectors fill space. Neighbouring
-    sectors are separated by a twin plane.
-    """
-    if shape == "icosahedron":
-        corners = Icosahedron(material.symbol, 2, material.lattice_A).positions[1:]
-        near = np.linalg.norm(corners[:, None] - corners, axis=-1) < BOND * material.neighbour_A
-        triples = [trio for trio in combinations(range(12), 3) if near[np.ix_(trio, trio)].all()]
-        vectors = corners[np.array(triples)]
-        normals = _unit(vectors.sum(1))
-        reach, volume = _measures(corners / (normals[0] @ vectors[0, 0]))
-        return Form(normals, normals[:, None], np.ones((20, 1)), reach, volume), vectors
-    # In each sector, the vectors a and b lead from the common axis along the sector's twin planes.
-    angles, height = 2 * pi / 5 * np.arange(5), material.neighbour_A
-    a = np.stack([np.cos(angles), np.sin(angles), 0 * angles], 1) * height * 3**0.5 / 2
-    b, axis = np.roll(a, -1, 0), np.array([0, 0, height])
-    caps = [np.cross(a - axis / 2, b - axis / 2), np.cross(b + axis / 2, a + axis / 2)]
-    notches = [np.cross(axis, -b), np.cross(axis, a)]
-    normals = _unit(np.stack([*caps, a + b, *notches], 1))
-    energies = material.surface_energies
-    distances = np.tile([1, 1, energies[1, 0, 0] / energies[1, 1, 1], 1, 1], (5, 1))
-    walls = _unit(np.stack([np.cross(a[0], axis), np.cross(axis, b[0])]))
-    inside = _unit(a + b)[0] / 2
-    corners = _corners(np.concatenate([normals[0], walls]), np.append(distances[0], [0, 0]), inside)
-    reach, volume = _measures(corners)
-    vectors = np.stack([a + axis / 2, b + axis / 2, np.broadcast_to(axis, a.shape)], 1)
-    return Form(_unit(a + b), normals, distances, reach, 5 * volume), vectors
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Return vectors (…, 3) with the length 1."""
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
 @lru_cache(maxsize=64)
-def _twinned_lattice(material: Material, shape: str, bonds: int) -> Atoms:
+def _twinned_lattice(form: Form, material: Material, bonds: int) -> Atoms:
     """Return the atoms of all sectors within so many bond lengths of the sectors' common point."""
-    _, vectors = _twinned(material, shape)
     steps = np.arange(2 * bonds + 1)
-    # Sectors of a decahedron extend along its axis in both directions.
-    along = np.arange(-2 * bonds, bonds + 1) if shape == "decahedron" else steps
+    along = np.arange(-2 * bonds, bonds + 1) if form.is_axial else steps
     steps = np.stack(np.meshgrid(steps, steps, along, indexing="ij"), -1).reshape(-1, 3)
-    points = np.concatenate(steps @ vectors)
+    points = np.concatenate(steps @ form.vectors)
     points = points[np.linalg.norm(points, axis=1) <= bonds * material.neighbour_A]
     # Points on twin planes belong to two sectors.
     _, first = np.unique(np.round(points, 3) + 0.0, axis=0, return_index=True)
@@ -217,7 +223,7 @@ def _twinned_lattice(material: Material, shape: str, bonds: int) -> Atoms:
 
 def grow(
     crystal: Crystal,
-    shape: str,
+    shape: Part,
     diameter: float,
     rng: np.random.Generator,
     energies: dict[tuple[int, int, int], float] | None = None,
@@ -235,21 +241,9 @@ def grow(
     its neighbours, loose atoms are not removed.
 
     Args:
-        shape:
-            - "sphere": a ball.
-            - "wulff": the distance of the facet (hkl) from the centre is proportional to the
-              facet's surface energy (Wulff's theorem; Herring, *Phys. Rev.* 82, 87, 1951). All
-              equivalent facets have the same surface energy, see
-              :func:`passband.specimens.crystals.family`.
-            - "cube": the faces (100), (010) and (001) and the opposite faces, all at the same
-              distance from the centre.
-            - "truncated-octahedron": the regular truncated octahedron, with {111} and {100} facets.
-            - "decahedron", "icosahedron": for a metal with fcc structure, five or twenty sectors of
-              Wulff's construction between twin planes (Marks, *Phil. Mag. A* 49, 81, 1984). The
-              decahedron has {111} and {100} facets. The icosahedron has only {111} facets.
-
-            The centre of a single crystal is at a random point of the unit cell. The centre of a
-            decahedron or icosahedron is within half a bond length of the sectors' common point.
+        shape: The shape, see :mod:`passband.specimens.shapes`. The centre of a single crystal is at
+            a random point of the unit cell. The common point of a body with several sectors is
+            within half a bond length of its centre.
         diameter: Diameter of the ball of equal volume [Å]. The particle has as many atoms as the
             crystal has in the volume of this ball. If the particle would then have loose atoms, it
             has the nearest possible number of atoms without loose atoms.
@@ -267,17 +261,17 @@ def grow(
     """
     number = max(1, round(crystal.atoms_per_A3 * pi / 6 * diameter**3))
     if closed_shells:
-        return shells.cluster(crystal.material, shape, number)
+        return shells.cluster(crystal.material, shape.name, number)
     perfect = form(crystal, shape, energies)
     size = diameter / perfect.diameter
-    twinned = shape in ("decahedron", "icosahedron")
     offset = rng.random(3)
-    varied = perfect.varied(min(crystal.neighbour_A / 2 / size, 0.25) if twinned else 0.0, rng)
+    shift = min(crystal.neighbour_A / 2 / size, 0.25) if perfect.is_twinned else 0.0
+    varied = perfect.varied(shift, rng)
     radius = size * varied.reach + crystal.neighbour_A / 2
     while True:
-        if twinned:
+        if perfect.is_twinned:
             bonds = ceil(radius / crystal.neighbour_A)
-            sites = _twinned_lattice(crystal.material, shape, bonds)
+            sites = _twinned_lattice(perfect, crystal.material, bonds)
         else:
             sites = lattice(crystal, radius, offset)
         held_back = HELD_BACK_A * rng.exponential(size=len(sites))

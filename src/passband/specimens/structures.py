@@ -300,7 +300,7 @@ def widest_A(crystal: Crystal, specimen: Specimen) -> float:
     """
     widest = specimen.widest
     if specimen.needs_trial_particles:
-        form = bodies.form(crystal, specimen.shape, specimen.energies)
+        form = bodies.form(crystal, specimen.shape_part, specimen.energies)
         widest = max(widest, WIDENED * form.width)
     return (widest * specimen.diameter_nm.max + specimen.steps_nm) * A_PER_NM
 
@@ -308,7 +308,7 @@ def widest_A(crystal: Crystal, specimen: Specimen) -> float:
 def _body(crystal: Crystal, specimen: Specimen, diameter: float, rng: np.random.Generator) -> Atoms:
     """Return a particle with its planar defects, before it is roughened and rotated."""
     atoms = bodies.grow(
-        crystal, specimen.shape, diameter, rng, specimen.energies, specimen.closed_shells
+        crystal, specimen.shape_part, diameter, rng, specimen.energies, specimen.closed_shells
     )
     twins, faults = (
         rng.integers(planes.min, planes.max, endpoint=True) if planes.max else 0
