@@ -41,7 +41,7 @@ from passband.learning import backend, devices, networks, training
 from passband.learning.batches import Batches, Images
 from passband.learning.evaluation import confusion
 from passband.learning.learner import Learner
-from passband.learning.losses import loss
+from passband.learning.losses import entropy_dice
 from passband.scores import dice
 from passband.specimens import exit_waves as simulate
 from passband.storage import datasets
@@ -125,7 +125,7 @@ def bare(case: Case, settings: Training, pair: tuple[torch.Tensor, torch.Tensor]
         for _ in range(number):
             with devices.autocast(precision, device):
                 logits = network(images)
-            loss(logits[None], masks, settings).sum().backward()
+            entropy_dice(logits[None], masks, settings).sum().backward()
             optimizer.step()
             optimizer.zero_grad()
             devices.synchronize(device)
@@ -267,7 +267,7 @@ class Naive(lightning.LightningModule):
         self.settings, self.steps, self.scores, self.best = settings, steps, [], 0.0
 
     def training_step(self, batch, index):
-        return loss(self.network(batch[0])[None], batch[1], self.settings).sum()
+        return entropy_dice(self.network(batch[0])[None], batch[1], self.settings).sum()
 
     def validation_step(self, batch, index):
         logits = self.network(batch[0])

@@ -26,7 +26,7 @@ from passband.learning import backend, networks, schedules, training
 from passband.learning.batches import Batches, MixedImages
 from passband.learning.deadline import StopCondition
 from passband.learning.evaluation import confusion
-from passband.learning.losses import loss
+from passband.learning.losses import entropy_dice
 from passband.mixtures import Mixture
 from passband.optics import ctf
 from passband.prediction.range_of_use import ranges
@@ -135,13 +135,13 @@ def train_told(images: Sequence[MixedImages], study: Study, number: int, replica
         network.train()
         for x, masks in batches.epoch([replica], epoch):
             schedules.set_rate(optimizer, *schedules.rate(settings, step, len(batches)))
-            loss(network(x[0])[None], masks, settings).sum().backward()
+            entropy_dice(network(x[0])[None], masks, settings).sum().backward()
             optimizer.step()
             optimizer.zero_grad()
             step += 1
         network.eval()
         with torch.inference_mode():
-            found = float(loss(network(truth[0])[None], truth[1][None], settings))
+            found = float(entropy_dice(network(truth[0])[None], truth[1][None], settings))
         if found < lowest:
             lowest, best = found, {k: v.clone() for k, v in network.state_dict().items()}
     network.load_state_dict(best)

@@ -6,53 +6,59 @@ from pathlib import Path
 import pytest
 import torch
 
-from passband.config.architectures import DECODERS, ENCODERS, ENCODERS_FILE, Compact, Pair, parse
+from passband.config.architectures import parse
 from passband.learning import networks
+from passband.learning.architectures.compact import Compact
+from passband.learning.architectures.pairs import DECODERS, ENCODERS, ENCODERS_FILE, Pair
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_compact():
-    assert parse("compact-w8-d3") == Compact(width=8, depth=3)
+    assert parse("compact-w8-d3").described == Compact(width=8, depth=3)
     assert parse("compact-w8-d3").divisor == 8
 
 
 @pytest.mark.parametrize("encoder", ["resnet18", "efficientnet-b0", "resnext50_32x4d"])
 def test_pair(encoder):
-    assert parse(f"unet-{encoder}") == Pair("unet", encoder)
+    assert parse(f"unet-{encoder}").described == Pair("unet", encoder)
     assert parse(f"unet-{encoder}").divisor == 32
 
 
 def test_every_pair_has_a_separate_name():
     for encoder in ENCODERS:
-        assert parse(f"unet-{encoder}") == Pair("unet", encoder)
+        assert parse(f"unet-{encoder}").described == Pair("unet", encoder)
     for decoder in DECODERS:
-        assert parse(f"{decoder}-resnet18") == Pair(decoder, "resnet18")
+        assert parse(f"{decoder}-resnet18").described == Pair(decoder, "resnet18")
 
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "",
-        "unet",
-        "unet-",
-        "-resnet18",
-        "unet-resnet17",
-        "Unet-resnet18",
-        "vnet-resnet18",
-        "unet_resnet18",
-        "unet-resnet18 ",
-        "compact",
-        "compact-w0-d3",
-        "compact-w8-d0",
-        "compact-w8-d9",
-        "compact-w08-d3",
-        "compact-w8-d3\n",
-        "compact-resnet18",
-    ],
+    ["", "unet", "unet-", "-resnet18", "unet_resnet18", "unet-resnet18 ", "compact", "a/b-c"],
 )
 def test_other_names_are_refused_saying_what_is_allowed(name):
-    with pytest.raises(ValueError, match=r"^unknown architecture; allowed: compact-w<width>"):
+    allowed = "compact-w<width>-d<depth> such as compact-w8-d3, <decoder>-<encoder> such as unet-"
+    with pytest.raises(ValueError, match=f"^unknown architecture; allowed: {allowed}"):
+        parse(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("unet-resnet17", "unknown architecture, as there is no encoder 'resnet17'; encoders are "),
+        ("vnet-resnet18", "unknown architecture, as there is no decoder 'vnet'; decoders are "),
+        ("Unet-resnet18", "unknown architecture, as there is no decoder 'Unet'; decoders are "),
+        ("compact-resnet18", "unknown architecture, as there is no decoder 'compact'; decoders "),
+        ("compact-w0-d3", "width = 0: must be an integer between 1 and 9,999"),
+        ("compact-w08-d3", "width = 08: must be an integer between 1 and 9,999"),
+        ("compact-w8-d0", "depth = 0: must be an integer between 1 and 8"),
+        ("compact-w8-d9", "depth = 9: must be an integer between 1 and 8"),
+        ("compact-wide-d3", "width = ide: must be an integer between 1 and 9,999"),
+        ("compact-w8-d3\n", "unknown architecture; allowed"),
+    ],
+)
+def test_a_family_says_why_it_has_no_such_architecture(name, why):
+    with pytest.raises(ValueError, match=f"^{why}"):
         parse(name)
 
 
@@ -66,7 +72,7 @@ def test_other_names_are_refused_saying_what_is_allowed(name):
     ],
 )
 def test_encoders_of_timm_are_refused_saying_why(name, what):
-    why = f"^{what} timm's encoders, which are not offered: .*version; allowed: compact-w<width>"
+    why = f"^{what} timm's encoders, which are not offered: .*version; encoders are dense"
     with pytest.raises(ValueError, match=why):
         parse(name)
 
@@ -114,4 +120,5 @@ def test_encoders_come_from_a_table_in_the_package():
     assert all(weights > 0 and size > 0 for weights, size in ENCODERS.values())
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     assert ENCODERS_FILE.name == "encoders.csv"
-    assert "*.csv" in declared["package-data"]["passband.config"]  # or a wheel would lack it
+    packed = declared["package-data"]["passband.learning.architectures"]
+    assert "*.csv" in packed  # or a wheel would lack it

@@ -12,10 +12,11 @@ import torch
 from synthetic import CPU
 from workplace import Workplace
 
-from passband.config import Training, architectures
+from passband.config import Training
 from passband.config.base import key
 from passband.config.training import RECIPES
 from passband.learning import backend, devices, networks
+from passband.learning.architectures.compact import Compact
 from passband.learning.narrow import known
 
 NARROW = "compact-w4-d2"
@@ -60,12 +61,12 @@ class Later(Training):
 
 
 @dataclass(frozen=True)
-class LaterCompact(architectures.Compact):
+class LaterCompact(Compact):
     """An architecture of a later version."""
 
 
 @dataclass(frozen=True)
-class Dropping(architectures.Compact):
+class Dropping(Compact):
     """The same class in a later version, with a further field."""
 
     dropout: float = 0.0
@@ -124,7 +125,7 @@ def test_torch_computes_architectures_that_the_compiled_functions_do_not_know(mo
         setting = "dropout = 0.1"
         architecture = Dropping(4, 2, dropout=0.1)
     network = networks.build(NARROW)
-    monkeypatch.setattr(architectures, "parse", lambda name: architecture)
+    monkeypatch.setattr(backend, "_described", lambda training, name: architecture)
     assert not backend.compiles(Training(), NARROW, CPU)
     assert backend.hindrance(Training(), NARROW, CPU).endswith(f"do not know {setting}")
     network.architecture = architecture
@@ -139,7 +140,7 @@ def test_known_settings_are_settings():
             assert getattr(Training(**{name: word}), name) == word
     assert known.SETTINGS.keys() < Training.model_fields.keys()
     for recipe in RECIPES:
-        assert known.unknown(architectures.parse(NARROW), Training(recipe=recipe)) == ""
+        assert known.unknown(Compact(4, 2), Training(recipe=recipe)) == ""
 
 
 @pytest.mark.slow

@@ -61,7 +61,8 @@ TURNS = np.arange(8)
 def seen(camera, split, condition, turns=None):
     """Return images without noise and masks of the first structure, after each operation."""
     formed = Images(camera, split, condition)._formed(np.zeros(8, int), 0, turns)
-    return formed[0], formed[2]
+    intensity, source, places = formed
+    return intensity, source.masks[places]
 
 
 def astigmatic(condition, **further):

@@ -15,7 +15,7 @@ from passband.learning import backend, devices
 from passband.learning.batches import Batches, Images
 from passband.learning.evaluation import confusion
 from passband.learning.learner import Learner, Trained
-from passband.learning.losses import loss
+from passband.learning.losses import entropy_dice
 from passband.scores import dice
 
 CPU = torch.device("cpu")
@@ -40,12 +40,12 @@ def test_loss_by_hand():
     entropy = 1.5 * math.log(2)
     for weight, other in ((0, 1), (1, 1), (2.5, 0), (1, 0.5)):
         given = settings(dice_weight=weight, entropy_weight=other)
-        value = loss(logits, masks, given)
+        value = entropy_dice(logits, masks, given)
         assert value.shape == (1,)
         assert value.item() == pytest.approx(other * entropy + weight * 5 / 9)
     # Focal: (1 − p_t)² is 1/4 and (3/4)².
     focal = (math.log(2) / 4 + 9 / 16 * math.log(4)) / 2
-    value = loss(logits, masks, settings(dice_weight=0, focal_gamma=2))
+    value = entropy_dice(logits, masks, settings(dice_weight=0, focal_gamma=2))
     assert value.item() == pytest.approx(focal)
 
 
@@ -54,8 +54,8 @@ def test_dice_loss_is_of_the_whole_batch_and_of_one_network():
     masks = torch.tensor([[1.0, 1.0], [1.0, 0.0]]).reshape(1, 2, 1, 1, 2)
     only = settings(entropy_weight=0)
     # The loss of the batch is 1 − 2·2/(2 + 3) = 1/5; the mean over images would be 1/2.
-    assert loss(logits, masks, only).item() == pytest.approx(1 / 5, abs=1e-5)
-    both = loss(torch.cat([logits, -logits]), torch.cat([masks, masks]), only)
+    assert entropy_dice(logits, masks, only).item() == pytest.approx(1 / 5, abs=1e-5)
+    both = entropy_dice(torch.cat([logits, -logits]), torch.cat([masks, masks]), only)
     # With opposite signs, the second network finds one of three pixels: 1 − 2·1/(2 + 3).
     assert both.tolist() == pytest.approx([1 / 5, 3 / 5], abs=1e-5)
 
@@ -63,16 +63,16 @@ def test_dice_loss_is_of_the_whole_batch_and_of_one_network():
 def test_loss_is_computed_in_float32():
     logits = torch.randn(1, 2, 1, 4, 4, generator=torch.manual_seed(0)).bfloat16()
     masks = (torch.arange(32.0).reshape(1, 2, 1, 4, 4) > 15).float()
-    value = loss(logits, masks, settings())
+    value = entropy_dice(logits, masks, settings())
     assert value.dtype == torch.float32
-    assert value.item() == loss(logits.float(), masks, settings()).item()
+    assert value.item() == entropy_dice(logits.float(), masks, settings()).item()
 
 
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
 def test_loss_and_gradient_at_the_ends_are_finite(gamma):
     logits = torch.tensor([-200.0, 200.0, 0.0]).reshape(1, 1, 1, 1, 3).requires_grad_()
     for masks in (torch.zeros(1, 1, 1, 1, 3), torch.ones(1, 1, 1, 1, 3)):
-        value = loss(logits, masks, settings(focal_gamma=gamma))
+        value = entropy_dice(logits, masks, settings(focal_gamma=gamma))
         value.sum().backward()
         assert torch.isfinite(value).all()
         assert torch.isfinite(logits.grad).all()
@@ -176,7 +176,7 @@ def test_a_loss_that_compiled_functions_do_not_know_is_trained_by_torch(course, 
 
     def later_loss(logits, masks, given):
         square = (logits.float().sigmoid() - masks).square().mean((1, 2, 3, 4))
-        return loss(logits, masks, given) + getattr(given, "square_weight", 0.0) * square
+        return entropy_dice(logits, masks, given) + getattr(given, "square_weight", 0.0) * square
 
     def trained(**weight) -> Trained:
         made = course(precision="auto", epochs=1)
@@ -185,7 +185,7 @@ def test_a_loss_that_compiled_functions_do_not_know_is_trained_by_torch(course, 
         assert learner.compiled == (not weight and backend.WIDEST > 0)
         return made.run(learner).trained()[0]
 
-    monkeypatch.setattr("passband.learning.learner.loss", later_loss)
+    monkeypatch.setattr("passband.learning.losses.entropy_dice", later_loss)
     monkeypatch.setattr(devices, "precision", lambda name, device: "float32")
     before, after = trained(), trained(square_weight=5.0)
     assert difference(before, after) > 1e-3
@@ -227,7 +227,7 @@ def test_vectorized_replicas_compute_in_their_precision(name, precision, monkeyp
     learner = Learner(name, {0: 1, 1: 2}, settings(precision=precision), 2, CPU)
     with Computed() as computed:
         logits = learner.networks.forward(images)
-        value = loss(logits, masks, learner.settings)
+        value = entropy_dice(logits, masks, learner.settings)
         value.sum().backward()
         predicted = learner.networks.predict(images[0])
     assert {"convolution", "convolution_backward"} <= computed.types.keys()
@@ -358,7 +358,7 @@ def test_history_is_of_all_validation_images(course):
     with torch.inference_mode():
         logits = torch.cat([learner.networks.predict(part)[0] for part in images.split(3)])
     parts = zip(logits.split(3), masks.split(3), strict=True)
-    losses = [loss(a[None], b[None], made.settings).item() * len(a) for a, b in parts]
+    losses = [entropy_dice(a[None], b[None], made.settings).item() * len(a) for a, b in parts]
     assert row.val_loss == pytest.approx(sum(losses) / 5, rel=1e-5)
     assert row.val_dice == pytest.approx(dice(confusion(logits, masks).numpy()).mean())
     assert list(asdict(row)) == [

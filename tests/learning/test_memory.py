@@ -3,7 +3,6 @@
 import inspect
 import json
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from passband import PassbandError
 from passband.config import Training, load, validate
 from passband.config.architectures import parse
 from passband.imaging.acquisition import Acquisition
-from passband.learning import devices, memory, networks
+from passband.learning import devices, memory, network_sizes, networks, peak_memory
 
 ROOT = Path(__file__).parents[2]
 SMALLEST, PAPER = (load(ROOT / "studies" / f"{name}.yaml") for name in ("smallest", "paper"))
@@ -129,11 +128,11 @@ def test_vectorized_networks_take_at_most_the_slack_more(measured, precision):
 @pytest.fixture(scope="module")
 def ratio():
     """Return the ratio of the estimate and the count of the script that makes the table."""
-    count = runpy.run_path(str(ROOT / "benchmarks" / "encoders.py"))["peak_bytes"]
 
     def of(name, px=128, batch=32) -> float:
-        kept = 3 * 4 * parse(name).weights  # moments and best epoch's weights
-        return estimated(name, px, batch) / (kept + count(name, px, Training(batch_size=batch)))
+        kept = 3 * 4 * network_sizes.weights(parse(name))  # moments and best epoch's weights
+        counted = peak_memory.peak_bytes(name, px, Training(batch_size=batch))
+        return estimated(name, px, batch) / (kept + counted)
 
     return of
 
@@ -141,7 +140,7 @@ def ratio():
 @pytest.mark.parametrize("name", ["compact-w1-d1", "compact-w5-d2", "compact-w8-d4"])
 def test_weights_of_compact_networks(name):
     found = sum(p.numel() for p in networks.build(name).parameters())
-    assert parse(name).weights == found
+    assert network_sizes.weights(parse(name)) == found
 
 
 @pytest.mark.parametrize(
@@ -172,7 +171,8 @@ def test_other_networks_are_estimated_to_a_factor_of_two(ratio, name):
 
 def test_allowed_values_of_each_setting():
     name, px = "compact-w8-d3", 64
-    weights, one = 4 * parse(name).weights, px**2 * parse(name).bytes_per_pixel
+    weights = 4 * network_sizes.weights(parse(name))
+    one = px**2 * network_sizes.bytes_per_pixel(parse(name))
 
     def of(precision="auto", replicas=1, together=False, **settings):
         args = name, px, Training(**settings), precision, replicas, together
@@ -247,7 +247,7 @@ def test_evaluation_holds_all_test_structures_and_a_batch():
     few, many, large = (memory.evaluate_mb(study, "unet-resnet18") for study in of)
     waves = memory.wave_bytes(2016, 1, PAPER.microscope.sampling.cropped, 512)
     assert 1e6 * (many - few) == pytest.approx(1.25 * waves, abs=500e6)
-    activations = 16 * 512**2 * (parse("unet-resnet18").bytes_per_pixel / 4 + 16)
+    activations = 16 * 512**2 * (network_sizes.bytes_per_pixel(parse("unet-resnet18")) / 4 + 16)
     assert 1e6 * (large - few) == pytest.approx(1.25 * activations, abs=500e6)
 
 
@@ -278,7 +278,7 @@ def test_a_job_holds_libraries_waves_images_and_networks():
     assert memory.train_bytes(SMALLEST, name, "auto") == on_gpu + memory.LIBRARIES + forming
     several = changed(SMALLEST, study={"conditions_per_job": 3})
     more = memory.train_bytes(several, name, "float32", gpu=False) - on_gpu
-    assert more == memory.LIBRARIES + forming + 2 * 2 * 4 * parse(name).weights
+    assert more == memory.LIBRARIES + forming + 2 * 2 * 4 * network_sizes.weights(parse(name))
 
 
 def test_oversampled_images_are_in_the_requests(monkeypatch):

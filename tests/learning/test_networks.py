@@ -8,6 +8,7 @@ import torch
 from synthetic import weights_metadata
 
 from passband.learning import networks
+from passband.parts import PartError
 from passband.storage import DamagedError
 from passband.storage import weights as files
 
@@ -86,7 +87,7 @@ def test_depth_widens_the_view():
 
 
 def test_unknown_name_says_what_is_allowed():
-    with pytest.raises(ValueError, match="unknown architecture; allowed: compact-w<width>"):
+    with pytest.raises(ValueError, match="unknown architecture, as there is no encoder 'resnet19'; encoders are "):
         networks.build("unet-resnet19")
 
 
@@ -143,7 +144,12 @@ def test_restoring_the_weights_of_another_architecture_fails(weights):
 
 def test_an_architecture_that_is_none_is_named(tmp_path, weights):
     path = tmp_path / "net.safetensors"
-    for name in ("compact-w4-d3", "perceptron", ["compact"]):
+    for name in ("compact-w4-d3", ["compact"]):
         files.save(weights, path, weights_metadata(architecture=name))
         with pytest.raises(DamagedError, match=re.escape(f"{path}: not a file of weights: ")):
+            networks.load(path)
+    for name in ("perceptron", "tiny-dilated"):  # a study may have had such a part
+        files.save(weights, path, weights_metadata(architecture=name))
+        line = f"{path}: architecture '{name}': is a part of the study, and is missing here"
+        with pytest.raises(PartError, match=f"^{re.escape(line)}$"):
             networks.load(path)

@@ -18,7 +18,7 @@ def main(snakemake):
             raise PassbandError("study.allow_incomplete = true: no network is trained yet")
         attrs = reuse.attributes(job, snakemake, datasets.DISTANCES)
         study, device = job.study, devices.device()
-        _, metadata = networks.load(snakemake.input.weights[0])
+        _, metadata = networks.load(snakemake.input.weights[0], parts=study.known_parts)
         acquisition = Acquisition.from_microscope(study.microscope, metadata.normalisation, device)
         sets = dict.fromkeys([*study.tested_waves, *study.train_waves])
         tested = {name: job.results.structures(name, "test", sets) for name in study.specimens}
@@ -33,7 +33,8 @@ def main(snakemake):
             path = of_first.format_map(cell | {"condition": group})
             if path not in finished:
                 return None
-            return networks.load_first(path, cell | {"condition": condition.id})[0]
+            cell |= {"condition": condition.id}
+            return networks.load_first(path, cell, study.known_parts)[0]
 
         test = study.axes.conditions(params.test["test conditions"])
         grid = study.train_conditions, test, acquisition, structures, metadata.precision

@@ -18,7 +18,8 @@ def main(snakemake):
     with jobs.job("figure_examples", snakemake.log[0], snakemake.threads, snakemake.config) as job:
         drawn = job.study.figures
         condition = snakemake.params.settings["condition"]
-        network, found = networks.load_first(input.weights[0], {"condition": condition})
+        parts = job.study.known_parts
+        network, found = networks.load_first(input.weights[0], {"condition": condition}, parts)
         specimen = found.specimen
         device = devices.device()
         structures = Structures.of_study(job.study, specimen, "test", input.waves)
@@ -33,7 +34,7 @@ def main(snakemake):
         files = training_jobs.files_by_condition(input.there, training_jobs.groups_of(job.study))
         there = {}
         for id in files.keys() & {condition.id for condition in shown[1:]}:
-            of, _ = networks.load_first(files[id], {"condition": id})
+            of, _ = networks.load_first(files[id], {"condition": id}, parts)
             its = evaluation.examples(of, acquired, loaded, [Condition.parse(id)], found.precision)
             there[id] = its[1][id], its[2][id]
         masks = {one.id: loaded.under(one).masks[:, 0].cpu().numpy() for one in shown}

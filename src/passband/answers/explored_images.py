@@ -162,7 +162,8 @@ def _networks(results: Results, specimen: str, architecture: str) -> dict[str, t
         names = {"specimen": specimen, "architecture": architecture}
         path = results.path(template, **names, condition=group_of[condition.id])
         if path.exists():
-            found[condition.id] = networks.load_first(path, {"condition": condition.id})
+            expected = {"condition": condition.id}
+            found[condition.id] = networks.load_first(path, expected, results.study.known_parts)
     return found
 
 

@@ -141,7 +141,8 @@ class Work:
             raise DamagedError(path, f"its networks were not trained under {condition}")
         part = parts[condition]
         check_attributes(path, {name: getattr(part.metadata, name) for name in named}, named)
-        networks.check_shapes(path, part.weights, part.metadata)
+        known = self.results.study.known_parts
+        networks.check_shapes(path, part.weights, part.metadata, known)
         return part
 
 

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from passband.axes import AXES, MAIN_AXES
-from passband.config import architectures
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Split
 from passband.learning.network_files import Network
+from passband.learning.network_sizes import bytes_per_pixel
 from passband.micrographs.images.background import take_off
 from passband.micrographs.trust import likeness
 from passband.micrographs.trust.certainty import (
@@ -139,8 +139,8 @@ class StudyImages:
         self.study = study = results.study
         # A network that is trained on squares of its images knows images of that size.
         self.side = getattr(study.training, "crop_px", 0) or study.microscope.field_px
-        parsed = architectures.parse(architecture)
-        ratio = _BYTES / (parsed.bytes_per_pixel * study.microscope.field_px**2)
+        of_pixel = bytes_per_pixel(study.training.architecture(architecture))
+        ratio = _BYTES / (of_pixel * study.microscope.field_px**2)
         self._training, self._conditions, self._structures = (
             min(most, max(fewest, round(most * ratio)))
             for most, fewest in zip((TRAINING, CONDITIONS, STRUCTURES), _FEWEST, strict=True)

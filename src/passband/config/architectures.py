@@ -1,147 +1,165 @@
 """Network architectures by name, as plain data: a configuration is checked without torch.
 
-``compact-w8-d3`` is Passband's own U-Net, with 8 channels at full resolution, which halves the
-resolution 3 times. ``unet-resnet18`` is a decoder and an encoder of segmentation_models_pytorch,
-with random initial weights.
+An architecture is a part, see :mod:`passband.parts`. The name of a family of architectures has
+placeholders: ``compact-w8-d3`` is one of the family ``compact-w<width>-d<depth>``. The package's
+families are in :mod:`passband.learning.architectures`.
 """
 
+import difflib
 import re
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any
 
-#: Decoders, and the memory of each compared with the decoder ``unet`` on the same encoder. The
-#: three numbers are a factor for the number of weights, a factor for the bytes per pixel, and bytes
-#: per pixel that are added. The numbers are rounded, see :class:`Pair`.
-DECODERS = {
-    "deeplabv3": (1.2, 1.3, 0), "deeplabv3plus": (1, 1.1, 0), "fpn": (1, 1.1, 0),
-    "linknet": (1, 1.25, 0), "manet": (3, 1.1, 0), "pan": (1, 0.5, 0), "pspnet": (1, 0.5, 0),
-    "segformer": (1, 1, 2000), "unet": (1, 1, 0), "unetplusplus": (1.5, 2.4, 0),
-    "upernet": (1.2, 1, 1500),
-}  # fmt: skip
+from passband.parts import PACKAGE, Part, PartError, Parts
 
-#: Path of the table of encoders, which ``benchmarks/encoders.py`` makes.
-ENCODERS_FILE = Path(__file__).with_name("encoders.csv")
-
-
-def read_encoders(path: Path = ENCODERS_FILE) -> dict[str, tuple[float, float]]:
-    """Return, for the decoder ``unet`` on each encoder, millions of weights and bytes per pixel."""
-    _, *rows = path.read_text().splitlines()
-    columns = (row.split(",") for row in rows)
-    return {name: (float(weights), float(per_pixel)) for name, weights, per_pixel in columns}
-
-
-#: Encoders, with millions of weights and bytes per pixel of the decoder ``unet`` on each encoder.
-ENCODERS = read_encoders()
-
-# Pairs of decoder and encoder that segmentation_models_pytorch cannot build. The first pairs have
-# decoders that dilate their encoder, and encoders that cannot be dilated. The second pairs have
-# decoders that need a first stage of the encoder, which vision transformers do not have.
-_UNFIT = (
-    (("deeplabv3", "deeplabv3plus", "pan"), ("densenet", "vgg", "xception")),
-    (("linknet", "unetplusplus"), ("mit_",)),
-)
-
-ALLOWED = (
-    "compact-w<width>-d<depth> such as compact-w8-d3, or <decoder>-<encoder> such as "
-    f"unet-resnet18 with decoders {', '.join(DECODERS)} and encoders {', '.join(ENCODERS)}"
-)
+#: What a placeholder may stand for: a name of an architecture is also that of a folder.
+_VALUE = r"[A-Za-z0-9_.-]+?"
 
 
 @dataclass(frozen=True)
-class Compact:
-    """Passband's own U-Net.
+class Architecture:
+    """An architecture that a study can name. Two are equal if name and code are equal.
 
-    `width` is its number of channels at full resolution. `depth` is how many times it halves the
-    resolution.
+    Its numbers are in the decorator of its part. Those of a family follow from the values of the
+    placeholders, so the part is a class that has them, which is called with the values.
+
+    Attributes:
+        part: The part with the code.
+        values: The values of the placeholders in the name of a family; empty for others.
     """
 
-    width: int
-    depth: int
+    name: str
+    part: Part = field(compare=False, repr=False)
+    values: Mapping[str, int | str] = field(compare=False, default_factory=dict)
+    code: str = ""
+
+    @cached_property
+    def described(self) -> Any:
+        """The object with the numbers: that of the family, or what the decorator says.
+
+        Raises:
+            PartError: If the code of the part must not run, or fails.
+            ValueError: If the family has no such architecture.
+        """
+        if not self.values:
+            return self.part.declaration
+        return self.part.load()(**self.values)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its numbers are known: nothing is known of a part that is missing."""
+        return not self.part.why_not or (not self.values and self.part.line > 0)
 
     @property
     def divisor(self) -> int:
         """The side of an image must be a multiple of this."""
-        return 2**self.depth
+        return self.described.divisor
 
     @property
     def smallest_px(self) -> int:
-        """The smallest side. With a smaller side, batch normalisation would have a single pixel."""
-        return 2 * self.divisor
+        """The smallest side of an image."""
+        return self.described.smallest_px
 
     @property
-    def weights(self) -> int:
-        """Number of weights: two normalised 3 × 3 convolutions for each block, and a last layer."""
-        channels = [self.width * 2**level for level in range(self.depth + 1)]
-        inputs = [1, *channels[:-1], *(c + 2 * c for c in channels[:-1])]
-        outputs = [*channels, *channels[:-1]]
-        blocks = zip(inputs, outputs, strict=True)
-        return sum(9 * (i + o) * o + 4 * o for i, o in blocks) + self.width + 1
+    def outputs(self) -> int:
+        """The number of channels of its output, the first of which is the logit of the mask."""
+        return self.part.declaration.outputs
+
+    def number(self, name: str) -> float:
+        """Return `weights` or `bytes_per_pixel`; 0 if the part leaves it to be counted."""
+        return getattr(self.described, name, 0)
 
     @property
-    def bytes_per_pixel(self) -> float:
-        """Memory in float32 for each pixel of a training batch [bytes].
+    def doubt(self) -> float:
+        """The factor to which the bytes per pixel are correct."""
+        return getattr(self.described, "doubt", 1.0)
 
-        The result is the larger of the memory of a training step and the memory of validation.
-        Validation predicts four times as many images at a time. Validation has 4½ × `width` numbers
-        per pixel in memory where the last skip connection is joined. A training step keeps tensors
-        for the gradients: the results of convolutions and normalisations, with four times the
-        channels of each block, and the results of pooling with their indices.
+    def make(self) -> Any:
+        """Return the network, a module of torch with new random weights.
+
+        Raises:
+            PartError: See :attr:`described`.
         """
-        kept = 17.5 - 13.5 / 2**self.depth
-        return 4 * max(4 * (4.5 * self.width + 2), (kept + 2) * self.width + 3)
+        return self.part.call(self.described.build if self.values else self.part.load())
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A decoder and an encoder of segmentation_models_pytorch."""
-
-    decoder: str
-    encoder: str
-
-    @property
-    def divisor(self) -> int:
-        """The side of an image must be a multiple of this."""
-        return 32
-
-    @property
-    def smallest_px(self) -> int:
-        """The smallest side. With a smaller side, batch normalisation would have a single pixel."""
-        return 128 if self.decoder == "pan" else 64
-
-    @property
-    def weights(self) -> float:
-        """Number of weights, correct to a factor of two."""
-        return 1e6 * DECODERS[self.decoder][0] * ENCODERS[self.encoder][0]
-
-    @property
-    def bytes_per_pixel(self) -> float:
-        """Memory for each pixel of a batch [bytes], correct to a factor of two.
-
-        The memory is defined as in :attr:`Compact.bytes_per_pixel`.
-        """
-        _, times, plus = DECODERS[self.decoder]
-        return times * ENCODERS[self.encoder][1] + plus
-
-
-def parse(name: str) -> Compact | Pair:
+def parse(name: str, parts: Parts = PACKAGE) -> Architecture:
     """Return the architecture that a name describes.
+
+    Args:
+        parts: The parts of the study that names it.
 
     Raises:
         ValueError: If no architecture has this name. The message lists the allowed names.
+        PartError: If two parts give an architecture this name.
     """
-    if match := re.fullmatch(r"compact-w([1-9]\d{0,3})-d([1-8])", name):
-        return Compact(int(match[1]), int(match[2]))
-    decoder, _, encoder = name.partition("-")
-    if decoder in DECODERS and encoder in ENCODERS:
-        if any(decoder in ds and encoder.startswith(es) for ds, es in _UNFIT):
-            raise ValueError(
-                f"{decoder} cannot be built on {encoder}; take another encoder, such as resnet18"
-            )
-        return Pair(decoder, encoder)
-    if decoder == "dpt" or (decoder in DECODERS and encoder.startswith(("tu-", "timm-"))):
-        what = "dpt is built on" if decoder == "dpt" else f"{encoder} is one of"
-        raise ValueError(
-            f"{what} timm's encoders, which are not offered: the networks behind their names "
-            f"change with timm's version; allowed: {ALLOWED}"
-        )
-    raise ValueError(f"unknown architecture; allowed: {ALLOWED}")
+    known = parts.of("architecture")
+    if name in known and "<" not in name:
+        part = known[name]
+        for family in _families(PACKAGE):
+            if _is_of(family, name):
+                raise PartError(f"{part}: {family.name} is a family with this name, too")
+        return _architecture(name, part, {})
+    reason = "unknown architecture; allowed: " + ", ".join(map(_shown, known.values()))
+    for part in _families(parts):
+        if values := _values(part.name, name):
+            found = _architecture(name, part, values)
+            if part.why_not:
+                return found
+            try:
+                _ = found.described
+            except ValueError as error:
+                reason = str(error)
+                break
+            return found
+    try:
+        return _architecture(name, parts.get("architecture", name), {})  # it may only be missing
+    except PartError:
+        alone = [each for each in known if "<" not in each]
+        near = difflib.get_close_matches(name, alone, 1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(meant + reason) from None
+
+
+def _architecture(name: str, part: Part, values: Mapping[str, int | str]) -> Architecture:
+    identity = part.identity or {}
+    return Architecture(name, part, values, code=identity.get("digest", ""))
+
+
+def _families(parts: Parts) -> list[Part]:
+    """Return the families of architectures, first those whose names leave least open."""
+    found = [part for part in parts.of("architecture").values() if "<" in part.name]
+    return sorted(found, key=lambda part: -len(re.sub(r"<\w+>", "", part.name)))
+
+
+def _is_of(family: Part, name: str) -> bool:
+    """Return whether a family of the package has an architecture of this name."""
+    values = _values(family.name, name)
+    try:
+        return bool(values and family.load()(**values))
+    except ValueError:
+        return False
+
+
+@cache
+def _pattern(family: str) -> re.Pattern:
+    literal = re.split(r"<(\w+)>", family)
+    pieces = (f"(?P<{x}>{_VALUE})" if i % 2 else re.escape(x) for i, x in enumerate(literal))
+    return re.compile("".join(pieces))
+
+
+def _values(family: str, name: str) -> dict[str, int | str]:
+    """Return the values of a family's placeholders in a name; none if the name is not like it.
+
+    What looks like a number is one: 8, but not 08.
+    """
+    match = _pattern(family).fullmatch(name)
+    found = match.groupdict() if match else {}
+    return {key: int(x) if re.fullmatch(r"0|[1-9]\d*", x) else x for key, x in found.items()}
+
+
+def _shown(part: Part) -> str:
+    example = part.declaration.example
+    return f"{part.name} such as {example}" if example else part.name

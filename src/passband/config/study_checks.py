@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from passband import units
 from passband.axes import AXES, FURTHER_AXES
-from passband.config import architectures, grid_blocks, mixture_block
+from passband.config import grid_blocks, mixture_block
 from passband.config.base import Block, short
 from passband.config.microscope import Microscope
 from passband.errors import PassbandError
@@ -49,7 +49,7 @@ def check(study) -> None:
     _check_numbers("test_grid", study.test_products)
     _check_jobs(study)
     _check_waves(study)
-    _check_architectures(study)
+    check_architectures(study)
     products, check_optics = study.blocks, partial(_check_optics, study)
     for name, block in study.named_blocks.items():
         if grid_blocks.given_products(block) != [{}]:
@@ -176,9 +176,12 @@ def _check_jobs(study) -> None:
         )
 
 
-def _check_architectures(study) -> None:
+def check_architectures(study) -> None:
+    """Raise ValueError if images do not fit an architecture whose numbers are known."""
     for i, name in enumerate(study.training.architectures):
-        architecture = architectures.parse(name)
+        architecture = study.training.architecture(name)
+        if not architecture.is_known:
+            continue
         px, least = study.microscope.field_px, architecture.smallest_px
         crop = study.training.crop_px
         if crop and (crop % architecture.divisor or not least <= crop <= px):

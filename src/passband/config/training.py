@@ -2,10 +2,12 @@
 
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import PrivateAttr, model_validator
 
 from passband.config import architectures
+from passband.config.architectures import Architecture
 from passband.config.base import Block, first_repeated, key, short
+from passband.parts import PACKAGE, Part, PartError, Parts
 
 #: Presets for the block `training`, by name: values for the keys that a study does not give.
 RECIPES = {
@@ -30,7 +32,7 @@ RECIPES = {
 
 
 class Training(Block):
-    """How networks are trained. The loss is weighted cross-entropy plus weighted Dice loss."""
+    """How networks are trained."""
 
     recipe: Literal["none", "group-2024"] = key(
         "none",
@@ -44,7 +46,7 @@ class Training(Block):
         lambda: ["compact-w8-d3"],
         "Names of network architectures. `compact-w<width>-d<depth>` is Passband's own U-Net. "
         "`<decoder>-<encoder>`, such as `unet-resnet18`, is a network of "
-        "segmentation_models_pytorch.",
+        "segmentation_models_pytorch. Others are parts of a study, see `study.parts`.",
         min_length=1,
         max_length=100,
     )
@@ -81,6 +83,12 @@ class Training(Block):
         "Factor by which the schedule `exponential` multiplies the learning rate after each epoch.",
         gt=0,
         le=1,
+    )
+    loss: str = key(
+        "entropy-dice",
+        "What training makes small. `entropy-dice` is weighted cross-entropy plus weighted Dice "
+        "loss. Others are parts of a study, see `study.parts`.",
+        since="0.3.1",
     )
     entropy_weight: float = key(1.0, "Weight of cross-entropy in the loss.", ge=0, le=100)
     focal_gamma: float = key(
@@ -131,6 +139,32 @@ class Training(Block):
         "the GPU is fastest.",
     )
 
+    _parts: Parts = PrivateAttr(default_factory=lambda: PACKAGE)
+
+    def model_post_init(self, context: Any) -> None:
+        """Remember which parts the study knows."""
+        self._parts = (context or {}).get("parts", PACKAGE)
+
+    def architecture(self, name: str) -> Architecture:
+        """Return the architecture of a name. Errors are those of :func:`architectures.parse`."""
+        return architectures.parse(name, self._parts)
+
+    @property
+    def loss_part(self) -> Part:
+        """The part with the loss of networks."""
+        return self._parts.get("loss", self.loss)
+
+    @property
+    def has_own_parts(self) -> bool:
+        """Whether the loss or an architecture is a part that the study brings."""
+        parts = [self.architecture(name).part for name in self.architectures]
+        return any(part.is_own for part in (*parts, self.loss_part))
+
+    @property
+    def needs_instances(self) -> bool:
+        """Whether the loss compares with the labels of single particles."""
+        return "instances" in self.loss_part.declaration.targets
+
     def params(self) -> dict[str, Any]:
         """Return the keys of `training` that the networks of a train job depend on."""
         # The values of `recipe` are in the other keys. The architecture is a leaf of its own of
@@ -151,10 +185,14 @@ class Training(Block):
     def _check_values(self) -> None:
         if self.entropy_weight == self.dice_weight == 0:
             raise ValueError("dice_weight = 0: must be above 0 where entropy_weight is 0")
+        try:
+            _ = self.loss_part
+        except PartError as error:
+            raise ValueError(f"loss = {error}") from None
         for i, name in enumerate(self.architectures):
             try:
-                architectures.parse(name)
-            except ValueError as error:
+                self.architecture(name)
+            except (ValueError, PartError) as error:
                 raise ValueError(f"training.architectures[{i}] = {short(name)}: {error}") from None
         if (repeated := first_repeated(self.architectures)) is not None:
             i = self.architectures.index(repeated)

@@ -68,7 +68,7 @@ class Structures:
         """Read the exit waves and masks into memory.
 
         Args:
-            instances: Whether to read the instances. Training does not need the instances.
+            instances: Whether to read the instances.
 
         Raises:
             StoreError: If a shard is missing or damaged, or has another specimen, split, field or
@@ -185,19 +185,37 @@ class Split:
         )
 
     def turned(self, turns: np.ndarray) -> "Split":
-        """Return a split whose structures are rotated and flipped, without instances.
+        """Return a split whose structures are rotated and flipped.
 
         `turns` has the symmetry operation of each structure, see
         :func:`passband.imaging.square_symmetry.turn`.
         """
+        import torch
+
         from passband.imaging.square_symmetry import turned, turned_field
 
+        labels = self.instances
+        if labels is not None:
+            labels = turned_field(torch.from_numpy(labels), turns).numpy()
         return replace(
             self,
             spectra=turned(self.spectra, turns),
             masks=turned_field(self.masks, turns),
-            instances=None,
+            instances=labels,
         )
+
+    def targets(self, places: np.ndarray, instances: bool = False) -> tuple["torch.Tensor", ...]:
+        """Return the masks at some places, and with `instances` the labels too.
+
+        Returns:
+            (n, 1, px, px) float32, and (n, 2, px, px) uint8.
+        """
+        import torch
+
+        masks = self.masks[places]
+        if not instances:
+            return (masks,)
+        return masks, torch.as_tensor(self.instances[places], device=masks.device)
 
     @cached_property
     def truth(self) -> "torch.Tensor":

@@ -41,10 +41,11 @@ def complete_record(
         shared: The images that the networks of several training conditions share.
     """
     own = part.metadata
+    architecture = study.training.architecture(own.architecture)
     acquisition = Acquisition.from_microscope(study.microscope, own.normalisation, device)
     for replicas, lacking in found.lacking():
         made = evaluation.evaluate(
-            {r: networks.restore(own.architecture, part.weights[r]) for r in replicas},
+            {r: networks.restore(architecture, part.weights[r]) for r in replicas},
             acquisition,
             structures,
             conditions=[of_id(study.mixtures, id) for id in found.tests],

@@ -18,10 +18,11 @@ import llvmlite.binding
 import torch
 from torch import Tensor, nn
 
-from passband.config import Training, architectures
+from passband.config import Training
 from passband.learning import devices
+from passband.learning.architectures.compact import Compact
+from passband.learning.compact_unet import CompactUNet
 from passband.learning.narrow import CompactNetworks, fuse, unknown
-from passband.learning.networks import CompactUNet
 
 #: Networks with more channels at full resolution are trained by torch, which is faster with them.
 WIDEST = 4
@@ -57,24 +58,28 @@ def hindrance(training: Training, architecture: str, device: torch.device) -> st
     The line names a setting that they do not know. It is "" where there is none, and where torch
     would train the networks anyway.
     """
-    parsed = architectures.parse(architecture)
     if unknown is None or training.precision not in ("auto", "float32"):
         return ""
-    setting = unknown(parsed, training) if _narrow(parsed, device) else ""
+    known = _described(training, architecture)
+    setting = unknown(known, training) if _narrow(known, device) else ""
     reason = f"{architecture} by torch, since compiled functions do not know {setting}"
     return reason if setting else ""
 
 
 def _compilable(training: Training, architecture: str, device: torch.device) -> bool:
-    parsed = architectures.parse(architecture)
-    return _narrow(parsed, device) and not (unknown and unknown(parsed, training))
+    known = _described(training, architecture)
+    return _narrow(known, device) and not (unknown and unknown(known, training))
 
 
-def _narrow(
-    architecture: architectures.Compact | architectures.Pair, device: torch.device
-) -> TypeGuard[architectures.Compact]:
+def _described(training: Training, architecture: str) -> object:
+    """Return what an architecture of the package says of itself; None for a study's own."""
+    found = training.architecture(architecture)
+    return None if found.part.is_own else found.described
+
+
+def _narrow(architecture: object, device: torch.device) -> TypeGuard[Compact]:
     """Return whether compiled functions, which compute four channels at a time, are faster."""
-    if not isinstance(architecture, architectures.Compact):
+    if not isinstance(architecture, Compact):
         return False
     width = architecture.width
     return device.type == "cpu" and FAST and width % 4 == 0 and width <= WIDEST

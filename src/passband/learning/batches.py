@@ -51,13 +51,20 @@ class Images:
             memory until another draw is needed. Without jitter, the intensities are formed only
             once. If `hold` is true, the source must be a
             :class:`~passband.imaging.structures.Split`.
+        instances: Whether the instances, which the source then has, are given beside the masks.
     """
 
     def __init__(
-        self, acquisition: Acquisition, source: Source, condition: Condition, hold: bool = True
+        self,
+        acquisition: Acquisition,
+        source: Source,
+        condition: Condition,
+        hold: bool = True,
+        instances: bool = False,
     ):
         self._acquisition, self._source = acquisition, source
         self._condition, self._hold = condition, hold
+        self._instances = instances
         self._held: tuple[int, Tensor] | None = None
 
     def __len__(self) -> int:
@@ -85,8 +92,8 @@ class Images:
         draw: int = 0,
         replicas: Sequence[int] | None = None,
         turns: np.ndarray | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Return images and masks.
+    ) -> tuple[Tensor, ...]:
+        """Return images and their targets: masks, and with `instances` the labels of particles.
 
         Args:
             places: (n,) int, or (R, n), positions of the structures in the split. With `replicas`,
@@ -99,22 +106,24 @@ class Images:
 
         Returns:
             two (n, 1, px, px) or (R·n, 1, px, px) float32: normalised images, and masks that are 1
-            in the particles. With `replicas`, the images are in the order of the replicas.
+            in the particles. With `replicas`, the images are in the order of the replicas. The
+            labels are (n, 2, px, px) or (R·n, 2, px, px) uint8.
         """
-        intensity, indices, masks = self._formed(places.ravel(), draw, turns)
-        rows = indices.reshape(-1, places.shape[-1])
+        intensity, source, places_there = self._formed(places.ravel(), draw, turns)
+        rows = source.indices[places_there].reshape(-1, places.shape[-1])
         seeds = [
             seed
             for replica, row in zip(replicas or [None], rows, strict=True)
             for seed in noise_seeds(self._source.structures, row, self._condition, draw, replica)
         ]
         counts = self._acquisition.exposed(intensity, self._condition, seeds)
-        return self._acquisition.normalised(counts, self._condition)[:, None], masks
+        images = self._acquisition.normalised(counts, self._condition)[:, None]
+        return images, *source.targets(places_there, self._instances)
 
     def _formed(
         self, places: np.ndarray, draw: int, turns: np.ndarray | None
-    ) -> tuple[Tensor, np.ndarray, Tensor]:
-        """Return intensities, indices of structures and masks."""
+    ) -> tuple[Tensor, Split, np.ndarray]:
+        """Return intensities, and the split and the places in it that they are of."""
         if turns is not None:
             pairs, places = np.unique(
                 np.stack([places, turns.ravel()]), axis=1, return_inverse=True
@@ -135,7 +144,7 @@ class Images:
             distinct, places = np.unique(places, return_inverse=True)
             source = self._source.take(distinct)
             intensity = self._intensities(source, draw)
-        return intensity[places], source.indices[places], source.masks[places]
+        return intensity[places], source, places
 
     def _intensities(self, split: Split, draw: int) -> Tensor:
         return torch.cat(list(self._acquisition.intensities(split, self._condition, draw)))
@@ -164,8 +173,8 @@ class MixedImages(Images):
         draw: int = 0,
         replicas: Sequence[int] | None = None,
         turns: np.ndarray | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Return images and masks, see :meth:`Images.take`."""
+    ) -> tuple[Tensor, ...]:
+        """Return images and targets, see :meth:`Images.take`."""
         if replicas is not None:
             owners = np.repeat(replicas, places.shape[-1]).tolist()
             return self._drawn(places.ravel(), draw, owners, turns)
@@ -174,7 +183,7 @@ class MixedImages(Images):
         if self._kept is None:
             parts = np.array_split(np.arange(len(self)), range(_AT_ONCE, len(self), _AT_ONCE))
             self._kept = torch.cat([self._drawn(part, 0, None, None)[0] for part in parts])
-        return self._kept[places], self._source.masks[places]
+        return self._kept[places], *self._source.targets(places, self._instances)
 
     def _drawn(
         self,
@@ -182,22 +191,29 @@ class MixedImages(Images):
         draw: int,
         owners: Sequence[int] | None,
         turns: np.ndarray | None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         # Each structure is read only once for all networks that need the structure.
         distinct, again = np.unique(places, return_inverse=True)
         split = self._source.take(distinct).take(again.ravel())
         if turns is not None:
             split = split.turned(turns.ravel())
         formed = mixture_images.images(self._acquisition, split, self._condition, draw, owners)
-        return formed[:, None], split.masks
+        return formed[:, None], *split.targets(np.arange(len(split)), self._instances)
 
 
 def images_under(
-    acquisition: Acquisition, source: Source, under: Condition | Mixture, hold: bool = True
+    acquisition: Acquisition,
+    source: Source,
+    under: Condition | Mixture,
+    hold: bool = True,
+    instances: bool = False,
 ) -> Images:
-    """Return the images of a split under a condition, or under the conditions of a mixture."""
+    """Return the images of a split under a condition, or under the conditions of a mixture.
+
+    Parameters are those of :class:`Images`.
+    """
     kind = MixedImages if isinstance(under, Mixture) else Images
-    return kind(acquisition, source, under, hold)
+    return kind(acquisition, source, under, hold, instances)
 
 
 class Batches:
@@ -215,8 +231,8 @@ class Batches:
 
     def epoch(
         self, replicas: Sequence[int], epoch: int, first: int = 0
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (R, N, 1, px, px) images and masks of an epoch's batches.
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Yield (R, N, 1, px, px) images and targets of an epoch's batches, see `Images.take`.
 
         Every replica has its own order of structures, symmetry operations and noise. Order,
         operations and noise do not depend on the architecture of the network.

@@ -103,7 +103,7 @@ def ready(network: nn.Module, precision: str, device: torch.device) -> nn.Module
 @torch.inference_mode()
 def _logits(network: nn.Module, images: Tensor, precision: str) -> Tensor:
     with devices.autocast(precision, images.device):
-        return network(images)
+        return network(images)[:, :1]
 
 
 def predict(network: nn.Module, images: Tensor, precision: str) -> Tensor:

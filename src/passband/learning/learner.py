@@ -10,7 +10,7 @@ from torch import Tensor
 from passband.config import Training
 from passband.learning import backend, devices, networks, schedules
 from passband.learning.evaluation import confusion
-from passband.learning.losses import loss
+from passband.learning.loss_of_study import LossOfStudy
 from passband.learning.vectorized import SingleNetwork, VectorizedNetworks
 from passband.scores import dice
 from passband.seeds import seed
@@ -83,7 +83,9 @@ class Learner:
         self._layout = torch.preserve_format
         if len(seeds) == 1 and not self.compiled:
             self._layout = devices.layout(self.precision, device)
-        built = (networks.build(architecture, seed(s, "weights")) for s in seeds.values())
+        self._loss = LossOfStudy(settings)
+        named = settings.architecture(architecture)
+        built = (networks.build(named, seed(s, "weights")) for s in seeds.values())
         modules = [module.to(device, memory_format=self._layout) for module in built]
         if self.compiled:
             self.networks = backend.CompactNetworks(modules)
@@ -129,21 +131,24 @@ class Learner:
         history, patience = self.histories[replica], self.settings.patience
         return bool(patience and history) and (history[-1].epoch - best(history).epoch >= patience)
 
-    def step(self, images: Tensor, masks: Tensor) -> None:
-        """Take an optimizer step with a batch of (R, N, 1, H, W) images and masks."""
+    def step(self, images: Tensor, masks: Tensor, instances: Tensor | None = None) -> None:
+        """Take an optimizer step with a batch of (R, N, 1, H, W) images and masks.
+
+        `instances` are (R, N, 2, H, W), for a loss that needs them.
+        """
         self._rate, momentum = schedules.rate(self.settings, self.steps, self.steps_per_epoch)
         schedules.set_rate(self.optimizer, self._rate, momentum)
         if self.compiled:
             losses = self.networks.accumulate(images, masks, self.settings)
         else:
-            losses = self._backward(images, masks)
+            losses = self._backward(images, masks, instances)
         self._scaler.step(self.optimizer)
         self._scaler.update()
         self.optimizer.zero_grad()
         self._total += losses
         self.steps += 1
 
-    def _backward(self, images: Tensor, masks: Tensor) -> Tensor:
+    def _backward(self, images: Tensor, masks: Tensor, instances: Tensor | None) -> Tensor:
         """Compute the gradients of networks that torch computes, and return their losses."""
         if isinstance(self.networks, SingleNetwork):
             # Dropout draws from torch's global generator; vectorized networks have no dropout.
@@ -152,17 +157,25 @@ class Learner:
         if self._layout == torch.channels_last:
             images = images[0].contiguous(memory_format=self._layout)[None]
         logits = self.networks.forward(images)
-        losses = loss(logits, masks, self.settings)
+        losses = self._loss(logits, masks, instances)
         # Networks share no weights. So the gradient of the sum of losses has the gradient of each
         # network's own loss.
         self._scaler.scale(losses.sum()).backward()
         return losses.detach()
 
+    def example_targets(self, images: int, px: int) -> list[Tensor]:
+        """Return targets of some images for :meth:`step`, to try it or to measure its time."""
+        return self._loss.example(len(self.seeds), images, px, self.device)
+
     @torch.inference_mode()
-    def validate(self, images: Tensor, masks: Tensor) -> None:
-        """Validate with (N, 1, H, W) images and masks: add losses and counts to the epoch's."""
+    def validate(self, images: Tensor, masks: Tensor, instances: Tensor | None = None) -> None:
+        """Validate with (N, 1, H, W) images and masks: add losses and counts to the epoch's.
+
+        `instances` are (N, 2, H, W), for a loss that needs them.
+        """
         logits, number = self.networks.predict(images).float(), len(images)
-        self._sums.losses.append(loss(logits, masks, self.settings) * number)
+        self._sums.losses.append(self._loss(logits, masks, instances) * number)
+        logits = logits[:, :, :1]
         together = masks.expand_as(logits)
         counts = confusion(logits.flatten(0, 1), together.flatten(0, 1))
         self._sums.counts.append(counts.unflatten(0, (-1, number)))

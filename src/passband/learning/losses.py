@@ -1,30 +1,42 @@
-"""The loss of networks."""
+"""The losses of networks.
+
+A loss is a part, see :mod:`passband.parts`: a function of the logits, of its targets and of the
+block `training`, which returns each network's loss. Several networks may be trained together, so
+the first axis is the network:
+
+- logits: (R, N, outputs, H, W) float32, the output of R networks for N images each,
+- ``mask``: (R, N, 1, H, W) float32, 1 in the particles and 0 elsewhere,
+- ``instances``: (R, N, 2, H, W) uint8, the number of the particle in each pixel on each face of the
+  substrate, and 0 elsewhere, see :func:`passband.specimens.masks.instances`.
+
+Training minimises the sum of the (R,) losses, and keeps the epoch of each network with the lowest
+mean loss over the validation images.
+"""
 
 from torch import Tensor, nn
 
 from passband.config import Training
+from passband.parts import loss
 
 
-def loss(logits: Tensor, masks: Tensor, settings: Training) -> Tensor:
-    """Return each network's loss (R,): weighted cross-entropy plus weighted Dice loss.
+@loss(targets=("mask",))
+def entropy_dice(logits: Tensor, mask: Tensor, settings: Training) -> Tensor:
+    """Weighted cross-entropy plus weighted Dice loss.
 
     If γ is not 0, cross-entropy is replaced by the focal loss: the cross-entropy of each pixel is
     multiplied by (1 − p_t)^γ, where p_t is the predicted probability of the true class (Lin et al.
     2017). The Dice loss is 1 − 2Σpy/(Σp + Σy), with sums over all pixels of the batch (Milletari et
     al. 2016).
-
-    Args:
-        logits, masks: (R, N, 1, H, W), the output of the networks, and the ground truth, which is 0
-            or 1.
     """
-    logits, masks = logits.float(), masks.expand_as(logits)
+    logits = logits.float()
+    mask = mask.expand_as(logits)
     pixels = tuple(range(1, logits.ndim))
     probability = logits.sigmoid()
-    entropy = nn.functional.binary_cross_entropy_with_logits(logits, masks, reduction="none")
+    entropy = nn.functional.binary_cross_entropy_with_logits(logits, mask, reduction="none")
     if settings.focal_gamma:
-        missed = (probability - masks).abs()
+        missed = (probability - mask).abs()
         entropy = entropy * missed**settings.focal_gamma
-    overlap = (probability * masks).sum(pixels)
-    sizes = probability.sum(pixels) + masks.sum(pixels)
+    overlap = (probability * mask).sum(pixels)
+    sizes = probability.sum(pixels) + mask.sum(pixels)
     dice_loss = 1 - 2 * overlap / sizes.clamp_min(1e-6)
     return settings.entropy_weight * entropy.mean(pixels) + settings.dice_weight * dice_loss

@@ -1,8 +1,8 @@
 """The memory and time of jobs, estimated from the configuration alone.
 
 Snakemake needs the requests while it makes its graph of jobs. So nothing is imported here that
-takes long, and nothing is allocated to find out: an architecture's bytes per pixel, which
-``benchmarks/encoders.py`` counts, are scaled with the study's images, batches and replicas.
+takes long, and nothing is allocated to find out: an architecture's bytes per pixel are scaled with
+the study's images, batches and replicas, see :mod:`passband.learning.network_sizes`.
 ``benchmarks/memory.py`` compares a whole job with its estimate.
 """
 
@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband import units
-from passband.config import Specimen, Study, Training, architectures
+from passband.config import Specimen, Study, Training
 from passband.errors import PassbandError
+from passband.learning.network_sizes import bytes_per_pixel, weights
 
 if TYPE_CHECKING:
     import torch
@@ -54,14 +55,17 @@ _GRID_BYTES = {"passband": 80, "abtem": 130}
 _GRID_SECONDS = {"passband": 1e-7, "abtem": 6e-7}
 
 
-def wave_bytes(structures: int, configurations: int, cropped: int, px: int) -> int:
+def wave_bytes(
+    structures: int, configurations: int, cropped: int, px: int, instances: bool = False
+) -> int:
     """Return the memory of structures' exit waves (complex64) and masks (float32) [bytes].
 
     Args:
         configurations: Number of frozen configurations of each structure.
         cropped, px: Side of a wave's cropped spectrum, and side of a mask, in pixels.
+        instances: Whether the particles' numbers on both faces of the substrate are there, too.
     """
-    return structures * (8 * configurations * cropped**2 + 4 * px**2)
+    return structures * (8 * configurations * cropped**2 + (4 + 2 * instances) * px**2)
 
 
 def image_bytes(structures: int, px: int) -> int:
@@ -86,8 +90,9 @@ def held_bytes(study: Study) -> int:
     """Return the memory of a train job's exit waves, masks and images [bytes]."""
     structures = study.study.structures
     number, trained = structures.train + structures.val, study.trained_specimens.values()
-    images = image_bytes(number, study.microscope.field_px)
-    return _wave_bytes(study, trained, number) + images
+    px = study.microscope.field_px
+    labels = 2 * number * px**2 * study.training.needs_instances
+    return _wave_bytes(study, trained, number) + labels + image_bytes(number, px)
 
 
 def network_bytes(
@@ -103,12 +108,12 @@ def network_bytes(
         precision: ``auto`` counts as float32, which needs the most memory.
         together: Whether the networks are vectorized. Otherwise one network computes at a time.
     """
-    known = architectures.parse(architecture)
+    known = settings.architecture(architecture)
     full = precision in ("auto", "float32")
     active = replicas if together else 1
     copies = replicas * (2 + MOMENTS[settings.optimizer]) + active * (1.0 if full else 1.5)
-    image = active * px**2 * known.bytes_per_pixel * (1 if full else 0.5)
-    return 4 * known.weights * copies, image
+    image = active * px**2 * bytes_per_pixel(known) * (1 if full else 0.5)
+    return 4 * weights(known) * copies, image
 
 
 def train_bytes(study: Study, architecture: str, precision: str, gpu: bool = False) -> float:
@@ -129,7 +134,7 @@ def train_bytes(study: Study, architecture: str, precision: str, gpu: bool = Fal
         return need
     # The trained networks of all conditions are in memory until the job writes its file.
     conditions = min(block.conditions_per_job, study.train_number)
-    trained = 4 * architectures.parse(architecture).weights * replicas * (conditions - 1)
+    trained = 4 * weights(training.architecture(architecture)) * replicas * (conditions - 1)
     formed = min(FORMED, max(block.structures.train, block.structures.val))
     return need + LIBRARIES + formed * _forming_bytes(study) + trained
 
@@ -148,16 +153,17 @@ def evaluate_mb(study: Study, architecture: str) -> int:
     one image need at most a quarter of them.
     """
     block, px = study.study, study.microscope.field_px
-    replicas, known = min(block.replicas, block.replicas_per_job), architectures.parse(architecture)
+    replicas = min(block.replicas, block.replicas_per_job)
+    known = study.training.architecture(architecture)
     batch = min(study.evaluation.batch_size, block.structures.test)
     sets, specimens = len(study.test_waves), study.specimens.values()
     waves = sets * len(specimens) * _wave_bytes(study, specimens, block.structures.test)
     conditions = min(block.conditions_per_job, study.train_number)
-    weights = 4 * known.weights * replicas * conditions
+    networks = 4 * weights(known) * replicas * conditions
     # The logits of all replicas are in memory together. While an image is formed, it needs 16 bytes
     # per pixel, and more on finer pixels.
-    image = px**2 * (known.bytes_per_pixel / 4 + 4 * replicas + 16) + _forming_bytes(study)
-    return _request_mb(LIBRARIES + SHARED_BYTES + waves + weights + batch * image)
+    image = px**2 * (bytes_per_pixel(known) / 4 + 4 * replicas + 16) + _forming_bytes(study)
+    return _request_mb(LIBRARIES + SHARED_BYTES + waves + networks + batch * image)
 
 
 def _forming_bytes(study: Study) -> int:
@@ -250,10 +256,7 @@ def fit_to_memory(
         PassbandError: If a batch certainly does not fit into memory. The message names the batch
             sizes that may fit.
     """
-    known = architectures.parse(architecture)
-    # The table has the bytes of the decoder `unet`; those of others are correct to a factor of two.
-    exact = isinstance(known, architectures.Compact) or known.decoder == "unet"
-    doubt = 1.0 if exact else 2.0
+    doubt = settings.architecture(architecture).doubt
     given = architecture, px, settings, precision, replicas
     networks, image = network_bytes(*given, together=False)
     least = (networks + settings.batch_size * image) / doubt

@@ -1,5 +1,6 @@
 """Trained networks that are opened from a weights file, a published folder or a study's results."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -8,12 +9,14 @@ from pydantic import ValidationError
 from torch import nn
 
 from passband.config import Microscope, Study, architectures, validate_stored
+from passband.config.architectures import Architecture
 from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.groups import may_have
 from passband.learning import networks
 from passband.mixtures import Mixture, is_mixture
 from passband.network_id import NetworkId
+from passband.parts import STORED, Parts
 from passband.results import Results, layout, locate, published
 from passband.storage import DamagedError, json_text
 from passband.storage.weights import Part, WeightsMetadata, conditions_in, load_parts
@@ -29,6 +32,7 @@ class Network:
         microscope: The microscope of the study in which the network was trained, with the values of
             the network's training condition.
         condition: The training condition, or the mixture of training conditions.
+        parts: The parts that its study knows.
     """
 
     module: nn.Module
@@ -37,6 +41,12 @@ class Network:
     microscope: Microscope
     condition: Condition | Mixture
     path: Path
+    parts: Parts = STORED
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network's architecture."""
+        return architectures.parse(self.metadata.architecture, self.parts)
 
     @property
     def id(self) -> NetworkId:
@@ -110,15 +120,17 @@ class Network:
     @property
     def divisor(self) -> int:
         """The sides of the network's input are multiples of this number of pixels."""
-        return architectures.parse(self.metadata.architecture).divisor
+        return self.architecture.divisor
 
     @property
     def smallest_px(self) -> int:
         """The smallest side of the network's input [pixels]."""
-        return architectures.parse(self.metadata.architecture).smallest_px
+        return self.architecture.smallest_px
 
 
-def open_networks(source: str | Path | Results, network: NetworkId | None = None) -> list[Network]:
+def open_networks(
+    source: str | Path | Results, network: NetworkId | None = None, parts: Parts = STORED
+) -> list[Network]:
     """Return the networks in a weights file, a published folder, or a study's folder of results.
 
     Args:
@@ -128,6 +140,7 @@ def open_networks(source: str | Path | Results, network: NetworkId | None = None
             and otherwise that of the newest file.
         network: The network. If it has no replica, all replicas are returned. For a study's folder
             of results, it is necessary.
+        parts: The parts of the networks' study, if the source is a file or a published folder.
 
     Returns:
         The networks, sorted by replica. There is one network or more.
@@ -140,6 +153,7 @@ def open_networks(source: str | Path | Results, network: NetworkId | None = None
     if isinstance(source, Results):
         if not source.is_published:
             return _from_study(source, network)
+        parts = source.study.known_parts
         source = source.folder
     source = Path(source)
     if not source.exists():
@@ -156,7 +170,7 @@ def open_networks(source: str | Path | Results, network: NetworkId | None = None
         )
     if path.name == published.WEIGHTS:
         published.check(path.parent)
-    found = _from_file(path)
+    found = _from_file(path, parts)
     if network is None:
         return found
     chosen = [each for each in found if network in (each.id, each.id.cell)]
@@ -210,7 +224,8 @@ def _from_study(results: Results, network: NetworkId | None) -> list[Network]:
     # time of a file is that of its training, also if a later job has linked the file.
     if len(paths) > 1:  # finding the study's present jobs takes a second
         paths.sort(key=lambda path: (path in results.present, path.stat().st_mtime))
-    every = (each for path in paths for each in _from_file(path))
+    known = _parts_of(results, network.architecture)
+    every = (each for path in paths for each in _from_file(path, known))
     last = {n.replica: n for n in every if n.metadata.condition == network.condition}
     found = list(last.values())
     chosen = [each for each in found if network.replica in (None, each.replica)]
@@ -223,6 +238,16 @@ def _from_study(results: Results, network: NetworkId | None) -> list[Network]:
     return sorted(chosen, key=lambda each: each.replica)
 
 
+def _parts_of(results: Results, architecture: str) -> Parts:
+    """Return the parts that a study knows. It is only looked for if the package lacks one."""
+    try:
+        architectures.parse(architecture)
+    except ValueError:
+        with suppress(PassbandError):
+            return results.study.known_parts
+    return STORED
+
+
 def _trained_under(id: str, configuration: dict) -> Condition | Mixture:
     """Return the condition or the mixture of a network's training, from its study's content."""
     if is_mixture(id):
@@ -230,19 +255,19 @@ def _trained_under(id: str, configuration: dict) -> Condition | Mixture:
     return Condition.parse(id)
 
 
-def _from_file(path: Path) -> list[Network]:
+def _from_file(path: Path, known: Parts) -> list[Network]:
     """Return all networks of a weights file."""
     try:
         parts = load_parts(path, "pt")
         for part in parts.values():
-            networks.check_shapes(path, part.weights, part.metadata)
+            networks.check_shapes(path, part.weights, part.metadata, known)
     except DamagedError as error:
         # The advice to delete the file is not repeated: the file may be of another program.
         raise PassbandError(f"{error.what}; give a weights file of a study") from None
-    return [network for part in parts.values() for network in _from_part(path, part)]
+    return [network for part in parts.values() for network in _from_part(path, part, known)]
 
 
-def _from_part(path: Path, part: Part) -> list[Network]:
+def _from_part(path: Path, part: Part, known: Parts) -> list[Network]:
     """Return the networks of one training condition in a weights file."""
     weights, metadata = part.weights, part.metadata
     try:
@@ -259,14 +284,16 @@ def _from_part(path: Path, part: Part) -> list[Network]:
         ) from None
     except ValueError as error:
         raise PassbandError(f"{path}: its metadata are wrong: {error}") from None
+    architecture = architectures.parse(metadata.architecture, known)
     return [
         Network(
-            networks.restore(metadata.architecture, state),
+            networks.restore(architecture, state),
             replica,
             metadata,
             microscope if isinstance(condition, Mixture) else microscope.under(condition),
             condition,
             path,
+            known,
         )
         for replica, state in weights.items()
     ]

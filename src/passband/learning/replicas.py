@@ -55,6 +55,7 @@ class ReplicaJob:
         self._acquisition = Acquisition.from_microscope(
             microscope, settings.normalisation, self.device
         )
+        self._settings = settings
         self._open(next(iter(self._sets[0])))
         available = memory.available_bytes(self.device, host_bytes)
         if self._hold:
@@ -62,7 +63,6 @@ class ReplicaJob:
         if line := backend.hindrance(settings, architecture, self.device):
             log(line)
         self.precision = backend.precision(settings, architecture, self.device)
-        self._settings = settings
         self._may_vectorize = memory.fit_to_memory(
             architecture,
             px,
@@ -81,7 +81,10 @@ class ReplicaJob:
         if self._waves == waves:
             return
         self._waves, self._splits = waves, []  # the memory of the last set is freed
-        stored = [streaming.Stored.open(sets[waves], self.device) for sets in self._sets]
+        stored = [
+            streaming.Stored.open(sets[waves], self.device, self._settings.needs_instances)
+            for sets in self._sets
+        ]
         self._splits, self._hold, line = streaming.choose(stored, self._host_bytes)
         self._log(line)
 

@@ -21,18 +21,22 @@ class Stored:
         shards: Coordinates and attributes of each store, see
             :func:`passband.storage.datasets.read_metadata`.
         places: (N, 2) int, the store of every structure, and the structure's position in it.
+        instances: Whether the instances are read, too.
     """
 
     structures: Structures
     shards: tuple[xr.Dataset, ...]
     places: np.ndarray
     device: torch.device
+    instances: bool = False
 
     @classmethod
-    def open(cls, structures: Structures, device: torch.device) -> "Stored":
+    def open(
+        cls, structures: Structures, device: torch.device, instances: bool = False
+    ) -> "Stored":
         """Open the stores of a set of exit waves. Errors are those of :meth:`Structures.load`."""
         shards, rows = structures.open()
-        return cls(structures, tuple(shards), np.array(rows)[:, 1:], device)
+        return cls(structures, tuple(shards), np.array(rows)[:, 1:], device, instances)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -44,12 +48,13 @@ class Stored:
             StoreError: If a store is damaged.
         """
         parts, order = [], []
+        variables = ("spectrum", "mask", *["instances"] * self.instances)
         wanted = self.places[indices]
         for shard in np.unique(wanted[:, 0]):
             where = np.flatnonzero(wanted[:, 0] == shard)
             wanted_here = {"structure": wanted[where, 1]}
             read = datasets.read_selection(
-                self.structures.files[shard], datasets.WAVES, ("spectrum", "mask"), wanted_here
+                self.structures.files[shard], datasets.WAVES, variables, wanted_here
             )
             parts.append(read)
             order.append(where)
@@ -83,7 +88,7 @@ def choose(splits: Sequence[Stored], memory: float) -> tuple[list[Source], bool,
     room, structures = SHARE * memory, sum(map(len, splits))
     _, configurations, cropped, _ = splits[0].shards[0].spectrum.shape
     field_px = splits[0].structures.microscope.field_px
-    waves = wave_bytes(structures, configurations, cropped, field_px)
+    waves = wave_bytes(structures, configurations, cropped, field_px, splits[0].instances)
     images = image_bytes(structures, field_px)
     if waves > room:
         where = "exit waves are read from their stores for every batch"

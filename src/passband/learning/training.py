@@ -212,7 +212,7 @@ def _vectorizing_pays(
 
 
 def _step_time_ratio(
-    vectorized: Learner, single: Learner, pair: tuple[Tensor, Tensor], rounds: int = 3
+    vectorized: Learner, single: Learner, pair: tuple[Tensor, ...], rounds: int = 3
 ) -> float:
     """Return the time of a vectorized step, divided by the time of single steps of all replicas.
 
@@ -249,13 +249,13 @@ class ReplicaModule(lightning.LightningModule):
         self.learners = learners
         self._started = time.monotonic()
 
-    def training_step(self, batch: tuple[int, Tensor, Tensor], index: int) -> None:
-        """Take an optimizer step. `batch` is (number of the learner, images, masks)."""
-        number, images, masks = batch
-        self.learners[number].step(images, masks)
+    def training_step(self, batch: tuple[int | Tensor, ...], index: int) -> None:
+        """Take an optimizer step. `batch` is (number of the learner, images, masks, ...)."""
+        number, *tensors = batch
+        self.learners[number].step(*tensors)
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        """Validate the learners that wait for it with (N, 1, px, px) images and masks."""
+    def validation_step(self, batch: tuple[Tensor, ...], index: int) -> None:
+        """Validate the learners that wait for it with (N, 1, px, px) images and targets."""
         for learner in self._waiting():
             learner.validate(*batch)
 
@@ -305,8 +305,9 @@ class ImageDataModule(lightning.LightningDataModule):
         hold: bool = True,
     ):
         super().__init__()
+        instances = settings.needs_instances
         train, self._validation = (
-            images_under(acquisition, split, condition, hold) for split in splits
+            images_under(acquisition, split, condition, hold, instances) for split in splits
         )
         self.batches = Batches(train, settings)
         self._validation_size = VALIDATION_BATCH * settings.batch_size
@@ -314,16 +315,16 @@ class ImageDataModule(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Return the training batches that are left in the running epoch, learner by learner.
 
-        An item is (number of the learner, images, masks). Images and masks are (R, N, 1, px, px)
-        float32 tensors.
+        An item is (number of the learner, images, masks), and the instances if the loss needs them.
+        Images and masks are (R, N, 1, px, px) float32 tensors.
         """
         return DataLoader(_Yielded(self._training_batches), batch_size=None)
 
     def val_dataloader(self) -> DataLoader:
-        """Return the validation batches: (N, 1, px, px) float32 images and masks."""
+        """Return the validation batches: (N, 1, px, px) float32 images, and their targets."""
         return DataLoader(_Yielded(self._validation_batches), batch_size=None)
 
-    def _training_batches(self) -> Iterator[tuple[int, Tensor, Tensor]]:
+    def _training_batches(self) -> Iterator[tuple[int | Tensor, ...]]:
         learners = self.trainer.lightning_module.learners
         epoch = running_epoch(learners)
         for number, learner in enumerate(learners):
@@ -333,6 +334,6 @@ class ImageDataModule(lightning.LightningDataModule):
             for pair in self.batches.epoch(list(learner.seeds), epoch, first):
                 yield number, *pair
 
-    def _validation_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def _validation_batches(self) -> Iterator[tuple[Tensor, ...]]:
         for places in torch.arange(len(self._validation)).split(self._validation_size):
             yield self._validation.take(places.numpy())

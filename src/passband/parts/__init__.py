@@ -30,7 +30,7 @@ from passband.parts.kinds import (
     shape,
     specimen,
 )
-from passband.parts.known import PACKAGE, Parts
+from passband.parts.known import PACKAGE, STORED, Parts
 from passband.parts.part import Part
 from passband.parts.source import PartError
 
@@ -39,6 +39,7 @@ __all__ = [
     "PACKAGE",
     "PAIR",
     "SINGLE",
+    "STORED",
     "TRAIN",
     "Kind",
     "Part",

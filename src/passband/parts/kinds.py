@@ -104,10 +104,13 @@ class ood_metric(Kind):  # noqa: N801
 
 @dataclass(frozen=True)
 class loss(Kind):  # noqa: N801
-    """A loss of networks, which training makes small.
+    """A loss of networks, which training makes small: a function of logits, targets and settings.
+
+    It is called as ``function(logits, *targets, settings)`` and returns the loss of each network,
+    see :mod:`passband.learning.losses`.
 
     Attributes:
-        targets: What the loss compares with: ``mask`` or ``instances``.
+        targets: What the loss compares with: ``mask``, ``instances`` or both.
     """
 
     home: ClassVar = ("learning/losses.py",)
@@ -115,21 +118,62 @@ class loss(Kind):  # noqa: N801
     _: KW_ONLY
     targets: tuple[str, ...] = ("mask",)
 
+    def check(self) -> None:
+        allowed = (("mask",), ("instances",), ("mask", "instances"), ("instances", "mask"))
+        if self.targets not in allowed:
+            raise ValueError(
+                f"targets = {self.targets!r}: must be ('mask',), ('instances',) or "
+                "('mask', 'instances')"
+            )
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return ("logits", *self.targets, "settings")
+
 
 @dataclass(frozen=True)
 class architecture(Kind):  # noqa: N801
-    """A class or function that makes a network.
+    """A network from images (N, 1, H, W) to logits (N, outputs, H, W).
+
+    It is a function that returns the module, or the module's class, called without arguments. A
+    name with placeholders, such as ``compact-w<width>-d<depth>``, is that of a family. Its class is
+    called with their values, has the numbers below that the decorator has for others, and makes
+    the module by its method ``build``. It raises ValueError for values that it does not allow.
 
     Attributes:
+        outputs: Number of channels of the output. The first is the logit of the mask; the others
+            are there for a loss of one's own.
         divisor: The side of an image must be a multiple of this.
         smallest_px: The smallest side of an image.
+        weights: Number of weights. With 0, they are counted.
+        bytes_per_pixel: Memory for each pixel of a training batch in float32. With 0, it is counted
+            by a training step without numbers.
+        example: For a family, the name of one of its architectures.
     """
 
-    home: ClassVar = ("learning/networks.py",)
+    home: ClassVar = ("learning/architectures/*.py",)
 
     _: KW_ONLY
+    outputs: int = 1
     divisor: int = 1
     smallest_px: int = 1
+    weights: int = 0
+    bytes_per_pixel: float = 0.0
+    example: str = ""
+
+    def check(self) -> None:
+        for name in ("outputs", "divisor", "smallest_px"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: must be 1 or more")
+        if min(self.weights, self.bytes_per_pixel) < 0:
+            raise ValueError("weights and bytes_per_pixel must be 0 or more")
+        if self.name and not re.fullmatch(r"(?![-.])([A-Za-z0-9_.-]|<[a-z_]+>)+", self.name):
+            # It is also the name of a folder.
+            raise ValueError(f"name = {self.name!r}: must have letters, digits, '_', '.' and '-'")
+
+    @property
+    def arguments(self) -> tuple[str, ...] | None:
+        return None if "<" in self.name else ()
 
 
 #: The crystal structures of materials, and how many different elements and atoms a formula has.

@@ -181,3 +181,5 @@ def _missing(kind: str, name: str) -> Part:
 
 #: The package's own parts.
 PACKAGE = Parts()
+#: What is known of the parts of a study of which nothing but a name is there.
+STORED = Parts(is_stored=True)

@@ -208,10 +208,10 @@ def _calibrate(study: Study, seconds: float, device, starting: list, say) -> Cal
 
         def train(number: int, learner=learner):
             shape = 1, number, 1, px, px
-            learner.step(torch.rand(shape, device=device), torch.ones(shape, device=device))
+            learner.step(torch.rand(shape, device=device), *learner.example_targets(number, px))
 
         step[name] = per_item(train, training.batch_size, share(0.4, kinds), clock)
-        network = networks.build(name)
+        network = networks.build(training.architecture(name))
 
         precision = backend.precision(training, name, device)
 

@@ -133,7 +133,7 @@ def _of_weights(study: Study) -> dict[str, float]:
     found = {}
     for name in study.training.architectures:
         with torch.device("meta"):
-            tensors = networks.build(name).state_dict().values()
+            tensors = networks.build(study.training.architecture(name)).state_dict().values()
         found[name] = float(sum(tensor.nbytes for tensor in tensors))
     return found
 

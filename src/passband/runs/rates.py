@@ -14,8 +14,9 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, TypeAdapter
 
-from passband.config import Microscope, Specimen, Study, architectures
+from passband.config import Microscope, Specimen, Study
 from passband.errors import PassbandError
+from passband.learning.network_sizes import bytes_per_pixel
 from passband.runs.calibration import Speeds
 from passband.runs.counts import GROWING, count, structures
 from passband.units import A_PER_NM
@@ -115,7 +116,8 @@ class Rates:
         microscope = study.microscope
         px = microscope.field_px**2
         slices = sum(_slices(study, name) for name in speeds.structure)
-        stored = sum(architectures.parse(name).bytes_per_pixel for name in speeds.step)
+        known = study.training.architecture
+        stored = sum(bytes_per_pixel(known(name)) for name in speeds.step)
         steps = sum(speeds.step.values())
         return cls(
             device=speeds.device,
@@ -145,7 +147,7 @@ class Rates:
         slices_s = self.slices_s[microscope.engine]
         noise = self.noise_s * px
         step = {
-            name: self.step_s * px * architectures.parse(name).bytes_per_pixel
+            name: self.step_s * px * bytes_per_pixel(study.training.architecture(name))
             for name in study.training.architectures
         }
         return Speeds(

@@ -26,7 +26,7 @@ class Probability(nn.Module):
         self.network = network
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return torch.sigmoid(self.network(image))
+        return torch.sigmoid(self.network(image)[:, :1])
 
 
 def export(

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from passband.config import Study
+from passband.parts import Part
 from passband.seeds import digest
 from passband.stages import STAGES
 from passband.wave_sets import WaveSet, wave_set_of
@@ -131,6 +132,8 @@ class Recipes:
         waves = wave_set_of(condition)
         inputs = {split: self.waves(specimen, split, waves) for split in ("train", "val")}
         leaves = {"specimen": specimen, "architecture": architecture, "condition": condition}
+        part = self._study.training.architecture(architecture).part
+        leaves |= _code(f"architecture {architecture}", part)
         return Recipe("train", leaves, {"settings": self.training, **inputs})
 
     def results(self, test_specimen: str, waves: str = "") -> Recipe:
@@ -166,14 +169,21 @@ class Recipes:
         """What all networks of the study depend on, apart from exit waves."""
         study = self._study
         numbers = {name: getattr(study.study.structures, name) for name in ("train", "val")}
-        return Recipe(
-            "train", _settings(study, **numbers) | _flat("training", study.training.params())
-        )
+        leaves = _settings(study, **numbers) | _flat("training", study.training.params())
+        return Recipe("train", leaves | _code("training.loss", study.training.loss_part))
 
     @cached_property
     def testing(self) -> Recipe:
         """What all results of networks depend on, apart from exit waves."""
         return Recipe("evaluate", _settings(self._study, test=self._study.study.structures.test))
+
+
+def _code(what: str, part: Part) -> dict[str, str]:
+    """Return the digest of the code of a part; none for the package's, which stages cover."""
+    if not part.identity:
+        return {}
+    # The name of its file is not in it: jobs read a copy in another folder.
+    return {f"{_CONTENT}{what}": digest(part.identity["version"], part.identity["digest"])}
 
 
 def _settings(study: Study, **structures: int) -> dict[str, Any]:

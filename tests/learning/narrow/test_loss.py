@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from passband.config import Training
-from passband.learning.losses import loss
+from passband.learning.losses import entropy_dice
 from passband.learning.narrow.loss import loss_with_gradient
 
 
@@ -14,7 +14,7 @@ def test_the_gradient_of_the_loss_is_torchs(gamma):
     logits = (3 * torch.randn(1, 2, 1, 8, 8, generator=random)).requires_grad_()
     masks = (torch.rand(1, 2, 1, 8, 8, generator=random) < 0.2).float()
     given = Training(focal_gamma=gamma, entropy_weight=0.7, dice_weight=1.9)
-    value = loss(logits, masks, given)
+    value = entropy_dice(logits, masks, given)
     value.sum().backward()
     found, gradient = loss_with_gradient(logits.detach(), masks, given)
     assert found.item() == pytest.approx(value.item(), rel=1e-5)

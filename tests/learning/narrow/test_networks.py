@@ -7,7 +7,7 @@ from torch import nn
 
 from passband.config import Training
 from passband.learning import networks
-from passband.learning.losses import loss
+from passband.learning.losses import entropy_dice
 from passband.learning.narrow import CompactNetworks
 from passband.learning.narrow import networks as compiled
 from passband.learning.narrow.kernels import Plan, blocks, kernels
@@ -205,5 +205,5 @@ def test_masks_can_be_shared_by_all_networks():
     assert torch.equal(shared, apart)
     logits = module(pictures[1])
     assert shared[1].item() == pytest.approx(
-        loss(logits[None], masks[:1], SETTINGS).item(), rel=1e-5
+        entropy_dice(logits[None], masks[:1], SETTINGS).item(), rel=1e-5
     )

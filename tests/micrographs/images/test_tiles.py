@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from passband.config.architectures import parse
 from passband.learning import networks
 from passband.micrographs.images import tiles
 from passband.micrographs.images.tiles import Tiling
 
 NAME = "compact-w2-d2"
+KNOWN = parse(NAME)
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,7 @@ def network():
 
 def whole(network, image, **options):
     """Return the logits of an image, put together from its tiles."""
-    tiling = Tiling.of(image.shape, NAME, **options)
+    tiling = Tiling.of(image.shape, KNOWN, **options)
     result = np.full(image.shape, np.nan, np.float32)
     for place, part in tiles.logits(network, image, tiling, np.asarray):
         assert np.isnan(result[place]).all()
@@ -42,8 +44,8 @@ def test_halo_is_the_sum_of_the_kernels():
 
     Pooling and upsampling move the boundary by up to a divisor.
     """
-    assert tiles.halo(NAME) in (20, 24)
-    assert tiles.halo("compact-w3-d1") in (8, 10)
+    assert tiles.halo(KNOWN) in (20, 24)
+    assert tiles.halo(parse("compact-w3-d1")) in (8, 10)
 
 
 def test_pixels_beyond_the_halo_change_nothing(network):
@@ -56,7 +58,7 @@ def test_pixels_beyond_the_halo_change_nothing(network):
         for each in (image, changed)
     )
     differs = (np.abs(before - after) > 1e-5).any(0)
-    assert not differs[: 80 - tiles.halo(NAME)].any()
+    assert not differs[: 80 - tiles.halo(KNOWN)].any()
     assert differs[80 - 12]
 
 
@@ -66,7 +68,7 @@ def test_network_that_averages_over_the_image_has_no_halo(monkeypatch, network):
             return network(x) + x.mean()
 
     monkeypatch.setattr(networks, "build", lambda _: Averaging())
-    assert tiles.halo.__wrapped__(NAME) is None
+    assert tiles.halo.__wrapped__(KNOWN) is None
 
 
 def test_network_whose_positions_depend_on_the_size_has_no_halo(monkeypatch, network):
@@ -77,21 +79,21 @@ def test_network_whose_positions_depend_on_the_size_has_no_halo(monkeypatch, net
             return torch.nn.functional.interpolate(small, size, mode="bilinear", align_corners=True)
 
     monkeypatch.setattr(networks, "build", lambda _: Enlarging())
-    assert tiles.halo.__wrapped__(NAME) is None
+    assert tiles.halo.__wrapped__(KNOWN) is None
 
 
 def test_without_a_halo_only_one_tile_is_exact(monkeypatch):
     monkeypatch.setattr(tiles, "halo", lambda _: None)
-    assert Tiling.of((60, 70), NAME, 128).exact
-    tiling = Tiling.of((600, 70), NAME, 128)
+    assert Tiling.of((60, 70), KNOWN, 128).exact
+    tiling = Tiling.of((600, 70), KNOWN, 128)
     assert not tiling.exact
     assert tiling.halo == 16
 
 
 @pytest.mark.slow
 def test_halos_of_networks_of_the_library():
-    assert tiles.halo("unet-resnet18") % 32 == 0
-    assert tiles.halo("pspnet-resnet18") is None
+    assert tiles.halo(parse("unet-resnet18")) % 32 == 0
+    assert tiles.halo(parse("pspnet-resnet18")) is None
 
 
 # Tiles
@@ -100,7 +102,7 @@ def test_halos_of_networks_of_the_library():
 @pytest.mark.parametrize("shape", [(64, 64), (65, 131), (100, 37), (203, 158), (9, 300)])
 @pytest.mark.parametrize("tile", [8, 64, 72, 100, 1024])
 def test_cores_cover_the_image_once_and_keep_their_distance(shape, tile):
-    tiling = Tiling.of(shape, NAME, tile)
+    tiling = Tiling.of(shape, KNOWN, tile)
     seen = np.zeros(tiling.padded, int)
     count = 0
     for (top, left), (rows, columns) in tiling:
@@ -126,7 +128,7 @@ def test_result_does_not_depend_on_the_size_of_tiles(network, shape):
     expected = whole(network, image, tile=1024)
     assert np.isfinite(expected).all()
     for tile in (64, 76, 100):
-        assert len(Tiling.of(shape, NAME, tile)) > 1 or max(shape) <= 100
+        assert len(Tiling.of(shape, KNOWN, tile)) > 1 or max(shape) <= 100
         found = whole(network, image, tile=tile)
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -146,15 +148,15 @@ def test_image_is_mirrored_to_a_multiple_of_the_divisor(network):
 
 
 def test_tile_that_is_smaller_than_the_overlap_is_enlarged():
-    tiling = Tiling.of((500, 500), NAME, 8)
+    tiling = Tiling.of((500, 500), KNOWN, 8)
     assert tiling.tile[0] >= 2 * tiling.halo + 4
     assert tiling.exact
 
 
 def test_default_tile_limits_the_memory():
-    assert tiles.default_tile("compact-w8-d3") == 1024
-    assert tiles.default_tile("compact-w64-d4") < 800
-    assert tiles.default_tile("compact-w64-d4") % 16 == 0
+    assert tiles.default_tile(parse("compact-w8-d3")) == 1024
+    assert tiles.default_tile(parse("compact-w64-d4")) < 800
+    assert tiles.default_tile(parse("compact-w64-d4")) % 16 == 0
 
 
 # The image's own statistics
@@ -163,7 +165,7 @@ def test_default_tile_limits_the_memory():
 def test_adapted_network_has_the_statistics_of_the_image(network):
     """The result equals that of batch normalisation in training mode on the whole image."""
     image = 3 * noise(64, 64) + 5
-    changed = tiles.adapted(network, image, NAME, np.asarray)
+    changed = tiles.adapted(network, image, KNOWN, np.asarray)
     own = networks.restore(NAME, network.state_dict()).train()
     expected = own(torch.from_numpy(image)[None, None]).detach().numpy()[0, 0]
     found = whole(changed, image)
@@ -176,7 +178,7 @@ def test_adapted_network_has_the_statistics_of_the_image(network):
 def test_statistics_of_a_large_image_are_those_of_some_windows(network):
     image = noise(600, 700)
     a, b = (
-        tiles.adapted(network, image, NAME, np.asarray, most_px=limit) for limit in (512**2, 10**6)
+        tiles.adapted(network, image, KNOWN, np.asarray, most_px=limit) for limit in (512**2, 10**6)
     )
     assert np.isfinite(whole(a, image)).all()
     # Statistics of some windows are close to those of the whole image, and not equal.

@@ -11,7 +11,7 @@ from numbers import Real
 from typing import Any
 
 from passband.config import Training
-from passband.config.architectures import Compact
+from passband.learning.architectures.compact import Compact
 
 #: The keys of `training`, and what they may be: a number (or yes or no), or one of some words.
 SETTINGS: Mapping[str, type | tuple[str, ...]] = {
@@ -23,6 +23,7 @@ SETTINGS: Mapping[str, type | tuple[str, ...]] = {
     "weight_decay": Real,
     "schedule": ("one-cycle", "exponential", "cosine", "constant"),
     "decay": Real,
+    "loss": ("entropy-dice",),
     "entropy_weight": Real,
     "focal_gamma": Real,
     "dice_weight": Real,

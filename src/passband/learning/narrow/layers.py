@@ -5,8 +5,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from passband.learning.compact_unet import CompactUNet, Halving
 from passband.learning.narrow import normalisation, pooling
-from passband.learning.networks import CompactUNet, Halving
 
 
 def fuse(network: CompactUNet) -> list[nn.Module]:

@@ -1,4 +1,4 @@
-"""The loss and its gradient by a compiled function."""
+"""The loss ``entropy-dice`` and its gradient by a compiled function."""
 
 import numpy as np
 import torch
@@ -6,18 +6,19 @@ from torch import Tensor, nn
 
 from passband.config import Training
 from passband.imaging.compiled import compiled
-from passband.learning.losses import loss
+from passband.learning.losses import entropy_dice
 
 
 def loss_with_gradient(logits: Tensor, masks: Tensor, settings: Training) -> tuple[Tensor, Tensor]:
-    """Return the loss of one network, see :func:`loss`, and its gradient, (1, N, 1, H, W) float32.
+    """Return the loss of one network and its gradient, (1, N, 1, H, W) float32.
 
-    Without γ, the gradient is computed without torch's autograd, in a quarter of the time.
+    The loss is that of :func:`entropy_dice`. Without γ, the gradient is computed without torch's
+    autograd, in a quarter of the time.
     """
     if settings.focal_gamma:
         with torch.enable_grad():
             leaf = logits.detach().requires_grad_()
-            value = loss(leaf, masks, settings).sum()
+            value = entropy_dice(leaf, masks, settings).sum()
             (gradient,) = torch.autograd.grad(value, leaf)
         return value.detach(), gradient
     probability = logits.sigmoid()

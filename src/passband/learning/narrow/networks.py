@@ -14,9 +14,9 @@ from torch.func import stack_module_state
 
 from passband.config import Training
 from passband.imaging.threads import share_images
+from passband.learning.compact_unet import CompactUNet
 from passband.learning.narrow.loss import loss_with_gradient
 from passband.learning.narrow.passes import EPSILON, Arranged, Gradients, Layer, Passes, layers_of
-from passband.learning.networks import CompactUNet
 
 # The optimizer computes 16 or 32 weights at a time.
 _ROW = 64

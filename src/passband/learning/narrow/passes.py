@@ -1,7 +1,7 @@
 """The passes of a compact U-Net through its layers, forward and backward, by compiled functions.
 
 The functions are those of :mod:`passband.learning.narrow.kernels`, and the network is the one of
-:class:`passband.learning.networks.CompactUNet`.
+:class:`passband.learning.compact_unet.CompactUNet`.
 """
 
 from collections.abc import Iterator, Sequence

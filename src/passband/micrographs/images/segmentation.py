@@ -360,7 +360,7 @@ def _probability(
     watch: Watch | None = None,
 ) -> tuple[np.ndarray, list[str]]:
     """Return a network's probability for an image with the network's pixels, and notes."""
-    architecture = network.metadata.architecture
+    architecture = network.architecture
     if settings.normalise == "local":
         image = preparation.normalise_local(image, network.microscope.field_px)
         normalise = np.asarray
@@ -370,13 +370,13 @@ def _probability(
     notes = []
     if not tiling.exact:
         notes.append(
-            f"{architecture} depends on the size of its input, so the result depends on the tiles "
-            f"of {tiling.tile[0]} × {tiling.tile[1]} pixels"
+            f"{architecture.name} depends on the size of its input, so the result depends on the "
+            f"tiles of {tiling.tile[0]} × {tiling.tile[1]} pixels"
         )
     elif settings.tile is not None and settings.tile < min(*tiling.tile, *tiling.padded):
         notes.append(
             f"--tile = {settings.tile}: tiles are {tiling.tile[0]} × {tiling.tile[1]} pixels, "
-            f"since {architecture} sees {tiling.halo} pixels beyond a tile"
+            f"since {architecture.name} sees {tiling.halo} pixels beyond a tile"
         )
     device = devices.device()
     precision = devices.precision(settings.precision, device)

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from passband.config import architectures
+from passband.config.architectures import Architecture
 from passband.learning import devices, networks
+from passband.learning.network_sizes import bytes_per_pixel
 
 #: The longest strip on which a receptive field is measured [pixels].
 _LONGEST = 4096
@@ -30,7 +31,7 @@ _LARGEST_TILE = 1024
 
 
 @cache
-def halo(architecture: str) -> int | None:
+def halo(architecture: Architecture) -> int | None:
     """Return how far an output pixel can depend on pixels beyond a boundary of tiles [pixels].
 
     The distance is measured. All input pixels on one side of a boundary are set to NaN, and every
@@ -40,29 +41,26 @@ def halo(architecture: str) -> int | None:
     differ if positions in the network depend on the size of its input, as they do where features
     are enlarged so that the corners of both grids coincide.
 
-    Args:
-        architecture: An architecture's name, see :mod:`passband.config.architectures`.
-
     Returns:
         A multiple of the divisor. None if each output pixel depends on the whole image or on the
         size of the image, for example because the network averages over the image.
     """
-    parsed = architectures.parse(architecture)
     network = networks.build(architecture).eval()
-    divisor, length = parsed.divisor, 32 * parsed.divisor
+    divisor, least = architecture.divisor, architecture.smallest_px
+    length = 32 * divisor
     while length <= _LONGEST:
         half, reach = length // 2, 0
         for flipped in (False, True):
-            strip = torch.zeros(1, 1, parsed.smallest_px, length)
+            strip = torch.zeros(1, 1, least, length)
             strip[..., :half] = torch.nan
             with torch.inference_mode():
-                result = network(strip.flip(-1) if flipped else strip)
+                result = network(strip.flip(-1) if flipped else strip)[:, :1]
             reached = torch.isnan(result.flip(-1) if flipped else result).any(dim=2)[0, 0]
             reach = max(reach, int(reached.nonzero().max()) + 1 - half)
         # If every pixel of the other half is NaN, the strip may be too short.
         if reach < half:
             reach = ceil(reach / divisor) * divisor
-            return reach if _equals_its_tiles(network, parsed.smallest_px, length, reach) else None
+            return reach if _equals_its_tiles(network, least, length, reach) else None
         length *= 2
     return None
 
@@ -76,17 +74,17 @@ def _equals_its_tiles(network: nn.Module, height: int, length: int, reach: int) 
     return bool((whole - tile[..., reach:]).abs().max() < 1e-3 * whole.std())
 
 
-def _most_px(architecture: str) -> int:
+def _most_px(architecture: Architecture) -> int:
     """Return the number of pixels that a network predicts at once in :data:`_BYTES`."""
     # Training keeps about three times as many features as prediction does.
-    return int(3 * _BYTES / architectures.parse(architecture).bytes_per_pixel)
+    return int(3 * _BYTES / bytes_per_pixel(architecture))
 
 
-def default_tile(architecture: str) -> int:
+def default_tile(architecture: Architecture) -> int:
     """Return the default side of tiles, which limits the memory [pixels]."""
-    parsed = architectures.parse(architecture)
     side = min(_LARGEST_TILE, int(_most_px(architecture) ** 0.5))
-    return max(parsed.smallest_px, side // parsed.divisor * parsed.divisor)
+    divisor = architecture.divisor
+    return max(architecture.smallest_px, side // divisor * divisor)
 
 
 @dataclass(frozen=True)
@@ -109,19 +107,20 @@ class Tiling:
     exact: bool
 
     @classmethod
-    def of(cls, shape: tuple[int, int], architecture: str, tile: int | None = None) -> "Tiling":
+    def of(
+        cls, shape: tuple[int, int], architecture: Architecture, tile: int | None = None
+    ) -> "Tiling":
         """Return the tiling of an image for an architecture.
 
         Args:
             shape: Height and width of the image.
-            architecture: The architecture's name.
             tile: Side of a tile. The side is increased if it is too small for the overlap, and to a
                 multiple of the divisor.
         """
-        parsed, reach = architectures.parse(architecture), halo(architecture)
-        divisor = parsed.divisor
-        padded = tuple(max(ceil(n / divisor) * divisor, parsed.smallest_px) for n in shape)
-        side = default_tile(architecture) if tile is None else max(tile, parsed.smallest_px)
+        reach = halo(architecture)
+        divisor, least = architecture.divisor, architecture.smallest_px
+        padded = tuple(max(ceil(n / divisor) * divisor, least) for n in shape)
+        side = default_tile(architecture) if tile is None else max(tile, least)
         side = ceil(side / divisor) * divisor
         # Without a halo, the network would need the whole image as one tile. Instead, an eighth of
         # the tile is discarded at its border, and the result depends on the tiles.
@@ -221,7 +220,7 @@ def logits(
 def adapted(
     network: nn.Module,
     image: np.ndarray,
-    architecture: str,
+    architecture: Architecture,
     normalise: Callable[[np.ndarray], np.ndarray],
     most_px: int | None = None,
 ) -> nn.Module:
@@ -235,7 +234,6 @@ def adapted(
     Args:
         network: The network, in evaluation mode.
         image: (height, width) float32, the image, at the network's pixel size.
-        architecture: The network's architecture.
         normalise: Returns the input of the network for a window of the image.
         most_px: The largest number of pixels whose features are averaged. The default limits the
             memory.
@@ -252,7 +250,7 @@ def adapted(
     if padded[0] * padded[1] <= most_px:
         windows = [window(image, 0, 0, padded)]
     else:
-        divisor = architectures.parse(architecture).divisor
+        divisor = architecture.divisor
         shape = tuple(min(n, ceil(512 / divisor) * divisor) for n in padded)
         number = max(1, most_px // (shape[0] * shape[1]))
         across = min(number, max(1, round((number * image.shape[1] / image.shape[0]) ** 0.5)))

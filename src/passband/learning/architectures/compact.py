@@ -1,0 +1,69 @@
+"""Passband's own U-Net, as plain data: torch is imported when it is built."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from passband.parts import architecture
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@architecture(name="compact-w<width>-d<depth>", example="compact-w8-d3")
+@dataclass(frozen=True)
+class Compact:
+    """Passband's own U-Net.
+
+    `width` is its number of channels at full resolution. `depth` is how many times it halves the
+    resolution.
+
+    Raises:
+        ValueError: If it cannot have this width or depth.
+    """
+
+    width: int
+    depth: int
+
+    def __post_init__(self) -> None:
+        for name, most in (("width", 9999), ("depth", 8)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or not 1 <= value <= most:
+                raise ValueError(f"{name} = {value}: must be an integer between 1 and {most:,}")
+
+    @property
+    def divisor(self) -> int:
+        """The side of an image must be a multiple of this."""
+        return 2**self.depth
+
+    @property
+    def smallest_px(self) -> int:
+        """The smallest side. With a smaller side, batch normalisation would have a single pixel."""
+        return 2 * self.divisor
+
+    @property
+    def weights(self) -> int:
+        """Number of weights: two normalised 3 × 3 convolutions for each block, and a last layer."""
+        channels = [self.width * 2**level for level in range(self.depth + 1)]
+        inputs = [1, *channels[:-1], *(c + 2 * c for c in channels[:-1])]
+        outputs = [*channels, *channels[:-1]]
+        blocks = zip(inputs, outputs, strict=True)
+        return sum(9 * (i + o) * o + 4 * o for i, o in blocks) + self.width + 1
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Memory in float32 for each pixel of a training batch [bytes].
+
+        The result is the larger of the memory of a training step and the memory of validation.
+        Validation predicts four times as many images at a time. Validation has 4½ × `width` numbers
+        per pixel in memory where the last skip connection is joined. A training step keeps tensors
+        for the gradients: the results of convolutions and normalisations, with four times the
+        channels of each block, and the results of pooling with their indices.
+        """
+        kept = 17.5 - 13.5 / 2**self.depth
+        return 4 * max(4 * (4.5 * self.width + 2), (kept + 2) * self.width + 3)
+
+    def build(self) -> "nn.Module":
+        """Return a network with new random weights."""
+        from passband.learning.compact_unet import CompactUNet
+
+        return CompactUNet(self)
