@@ -9,7 +9,7 @@ CHANNELS = 8
 
 @architecture(outputs=1, divisor=1, smallest_px=16)
 def dilated():
-    """Return a network whose kernels have pixels 1 to 8 apart (Yu & Koltun 2016, arXiv:1511.07122)."""
+    """Kernels whose pixels are 1 to 8 pixels apart (Yu & Koltun 2016, arXiv:1511.07122)."""
     layers = []
     inputs = 1
     for dilation in (1, 2, 4, 8, 1):

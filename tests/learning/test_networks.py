@@ -87,7 +87,9 @@ def test_depth_widens_the_view():
 
 
 def test_unknown_name_says_what_is_allowed():
-    with pytest.raises(ValueError, match="unknown architecture, as there is no encoder 'resnet19'; encoders are "):
+    with pytest.raises(
+        ValueError, match="unknown architecture, as there is no encoder 'resnet19'; encoders are "
+    ):
         networks.build("unet-resnet19")
 
 

@@ -146,6 +146,12 @@ def find_study(
         from passband.specimens import structures  # ase takes a second to import
 
         structures.check(results.study)
+    if crystals and results.study.training.has_own_parts:
+        results.trust_parts()
+        results.check_trusted()
+        from passband.learning import trial  # torch takes seconds to import
+
+        trial.check(results.study)
     return results
 
 
