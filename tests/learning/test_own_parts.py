@@ -362,7 +362,7 @@ def test_a_part_that_raises_at_its_import_is_named(study):
         ("@loss()\ndef mine(logits, settings): ...", "takes logits and settings; must take logits"),
         ("@architecture(divisor=0)\ndef mine(): ...", "divisor = 0: must be 1 or more"),
         ("@architecture()\ndef mine(width): ...", "takes width; must take nothing"),
-        ("@architecture(name='../mine')\ndef mine(): ...", "name = '../mine': must have letters"),
+        ("@architecture(name='../mine')\ndef mine(): ...", "name = '../mine': must be 1 to"),
     ],
 )
 def test_a_wrong_declaration_is_found_without_running_it(study, declared, said):

@@ -24,11 +24,13 @@ class Kind:
         home: The files of the package that have its own parts of this kind, below ``passband/``.
         is_data: Whether a part may also be an assignment, ``name = kind(...)``, without code.
         hyphens: Whether "-" replaces "_" in the name of a part.
+        families: Whether the name may have placeholders, as ``compact-w<width>-d<depth>`` has.
     """
 
     home: ClassVar[tuple[str, ...]] = ()
     is_data: ClassVar[bool] = False
     hyphens: ClassVar[bool] = True
+    families: ClassVar[bool] = False
 
     _: KW_ONLY
     #: By what people call the part; "" is the name of its function or class.
@@ -152,6 +154,7 @@ class architecture(Kind):  # noqa: N801
     """
 
     home: ClassVar = ("learning/architectures/*.py",)
+    families: ClassVar = True
 
     _: KW_ONLY
     outputs: int = 1
@@ -167,9 +170,6 @@ class architecture(Kind):  # noqa: N801
                 raise ValueError(f"{name} = {getattr(self, name)}: must be 1 or more")
         if min(self.weights, self.bytes_per_pixel) < 0:
             raise ValueError("weights and bytes_per_pixel must be 0 or more")
-        if self.name and not re.fullmatch(r"(?![-.])([A-Za-z0-9_.-]|<[a-z_]+>)+", self.name):
-            # It is also the name of a folder.
-            raise ValueError(f"name = {self.name!r}: must have letters, digits, '_', '.' and '-'")
 
     @property
     def arguments(self) -> tuple[str, ...] | None:

@@ -40,7 +40,8 @@ def read(file: Path, module: str = "") -> list[Part]:
             place = f"{shown}, line {call.lineno}"
             declaration = _declaration(KINDS[kind], call, place)
             name = declaration.name or _name(KINDS[kind], attribute)
-            if not _NAME.fullmatch(name):
+            written = re.sub(r"<([a-z_]+)>", r"\1", name) if KINDS[kind].families else name
+            if not _NAME.fullmatch(written):
                 raise PartError(f"{place}: {kind}: name = {name[:60]!r}: must be {_NAME_IN_WORDS}")
             found.append(
                 Part(
