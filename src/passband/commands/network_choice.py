@@ -58,7 +58,7 @@ def recommended(
     from passband.answers import image_recommendation
     from passband.learning.network_files import open_networks
     from passband.micrographs.batch import failure
-    from passband.reports import recommendation_text
+    from passband.prediction.recommend import recommendation_text
 
     results = find_study(options.words[0], print)
     tested = results.tested(options.specimen)

@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         raise PassbandError(f"--until = {options.until:g}: must be between 0 and 1, a Dice")
     given = {name: getattr(options, name) for name in AXES}
     from passband.answers import next_conditions as answers  # xarray takes seconds to import
-    from passband.reports import recommendation_text as reports
+    from passband.prediction.recommend import recommendation_text as reports
 
     if options.between is not None and not 0 <= options.between <= answers.MOST_BETWEEN:
         raise PassbandError(

@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
     if not results.is_published:
         results = find_study(options.study)
         report_many(results)
-    from passband.reports import recommendation_text as reports
+    from passband.prediction.recommend import recommendation_text as reports
     from passband.results import published
 
     tested = results.tested(options.specimen)
@@ -177,7 +177,7 @@ def _like(options: argparse.Namespace, tested: "TestedNetworks", given: dict) ->
     """Print the networks for an image's condition, and return those for the likelier sign."""
     from passband.answers import image_recommendation
     from passband.micrographs.images import pixel_size
-    from passband.reports import recommendation_text as reports
+    from passband.prediction.recommend import recommendation_text as reports
 
     pixel_size.check_option(options.pixel_size_A)
     known = known_lens(options, _single("cs_um", given), _single("aperture_mrad", given))
@@ -218,7 +218,7 @@ def _check(options: argparse.Namespace) -> int:
     check_unused(options, "--like")
     results = find_study(locate.path_of(options.check) if options.check else options.study)
     report_many(results)
-    from passband.reports import recommendation_text as reports
+    from passband.prediction.recommend import recommendation_text as reports
 
     _report_left_out(results, results.tested(options.specimen))
     found = results.check_recommendations(options.specimen)

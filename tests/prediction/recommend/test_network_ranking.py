@@ -10,7 +10,7 @@ from passband import PassbandError
 from passband.grid import Axes, Condition
 from passband.network_id import NetworkId
 from passband.prediction.range_of_use import Asked, TestedDoses
-from passband.prediction.recommend import network_ranking
+from passband.prediction.recommend import network_ranking, recommendation_text
 from passband.prediction.recommend.network_ranking import (
     Group,
     NetworkDice,
@@ -19,7 +19,6 @@ from passband.prediction.recommend.network_ranking import (
     expected_dice,
     recommend,
 )
-from passband.reports import recommendation_text
 
 MAIN_AXES = {
     "defocus_nm": [5.0, 20.0],
