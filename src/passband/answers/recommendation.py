@@ -54,6 +54,7 @@ def recommend_from(tested: TestedNetworks, asked: Asked) -> Recommendation:
         lambda condition: is_allowed(tested.study, condition, "train"),
         tested.unlearned,
     )
+    found = replace(found, study=tested.study.study.name, remark=tested.remark)
     if tested.ranked is None:
         return found
     return replace(

@@ -69,6 +69,7 @@ def check(tested: TestedNetworks) -> RecommendationCheck:
         error=float(np.sqrt(((expected.mean - D) ** 2).mean())),
         structures=structures,
         refitted=expected.refitted,
+        remark=tested.remark,
     )
 
 

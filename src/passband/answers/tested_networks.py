@@ -29,6 +29,7 @@ from passband.prediction import covariance, gaussian_process
 from passband.prediction.range_of_use import TestedDoses
 from passband.prediction.recommend import network_ranking
 from passband.prediction.recommend.network_ranking import Group, NetworkDice
+from passband.reports.unlearned import sentence
 from passband.results import Results, layout
 from passband.store import kept
 from passband.words import number_of
@@ -215,6 +216,11 @@ class TestedNetworks:
             none = ~matrix.learned.any(1, keepdims=True)
             found |= {*self._ids(matrix, none if self.means else matrix.unlearned)}
         return frozenset(found)
+
+    @cached_property
+    def remark(self) -> str:
+        """A sentence on the networks that did not learn; "" if there are none."""
+        return sentence(self.results.matrices())
 
     @cached_property
     def doses(self) -> TestedDoses:
@@ -433,5 +439,5 @@ def _half_widths(scores: np.ndarray) -> np.ndarray:
     number = scores.shape[-1]
     if number < 2:
         return np.full(scores.shape[:-1], np.nan)
-    quantile = stdtrit(number - 1, (1 + network_ranking.COVERAGE) / 2)
+    quantile = stdtrit(number - 1, (1 + gaussian_process.COVERAGE) / 2)
     return quantile * scores.std(-1, ddof=1) / np.sqrt(number)

@@ -36,6 +36,8 @@ FEWEST = 2
 MISSING, MISSING_TIMES_CELLS = 1000, 3e7
 #: The 95th percentile of the standard normal distribution. 90% lie within ± this number.
 Z90 = 1.6448536269514722
+#: Coverage of the intervals of expected Dice.
+COVERAGE = 0.9
 #: Standard deviation of the logit of Dice that is added one octave (a factor of 2) below the lowest
 #: fitted dose; the variance grows linearly with the octaves. It was chosen after looking at the
 #: twelve thousand networks with the lower doses left out, see docs/recommend.md.

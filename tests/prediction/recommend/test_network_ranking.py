@@ -1,6 +1,7 @@
 """Recommended networks, with a model that knows the Dice of every network."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from toy_networks import Known, profiles, true_dice
 from passband import PassbandError
 from passband.grid import Axes, Condition
 from passband.network_id import NetworkId
+from passband.prediction import gaussian_process
 from passband.prediction.range_of_use import Asked, TestedDoses
-from passband.prediction.recommend import network_ranking, recommendation_text
+from passband.prediction.recommend import network_ranking
 from passband.prediction.recommend.network_ranking import (
     Group,
     NetworkDice,
@@ -64,8 +66,8 @@ def test_expected_dice_alone_ranks_and_the_nearest_network_is_not_preferred():
     wrong = [Group("gold", "net", IDS, Wrong(TRAIN))]
     ranked = found("12.4", "400", groups=wrong)
     assert [IDS.index(network.id) for network in ranked.networks] == [0, 1, 2, 3]
-    assert ranked.as_dict()["ranked_by"] == "expected Dice"
-    assert "Ranked by expected Dice." in recommendation_text.recommendation(ranked, "known")
+    assert ranked.values()["ranked_by"] == "expected Dice"
+    assert "Ranked by expected Dice." in str(ranked)
     assert ranked.train_next.gain == pytest.approx(0.95 - 0.8, abs=1e-6)
 
 
@@ -87,12 +89,12 @@ def test_above_the_tested_doses_every_answer_is_as_at_the_highest(monkeypatch):
     assert above.train_next == there.train_next  # also the suggested condition
     assert (there.as_at_dose, above.as_at_dose) == (None, 1000)
     assert above.asked.low.dose_e_per_A2 == 100_000
-    assert above.as_dict()["as_at_dose"] == 1000
+    assert above.values()["as_at_dose"] == 1000
     assert {network.how for network in above.networks} == {"extrapolated"}
-    text = recommendation_text.recommendation(above, "known")
+    text = str(above)
     assert "dose: 99,000 e/Å² above the range from 100 to 1,000 e/Å²" in text
     assert "expected Dice is as at 1,000 e/Å², the highest tested dose" in text
-    assert "as at" not in recommendation_text.recommendation(there, "known")
+    assert "as at" not in str(there)
     # In a range, only what is above counts as the highest.
     wide = found("12", "1000:100000")
     assert wide.networks[0].dice.value == pytest.approx(there.networks[0].dice.value)
@@ -123,8 +125,8 @@ def test_below_the_tested_doses_dice_is_not_above_that_at_the_lowest():
         reach = network.dice.value - network.dice.low
         assert reach > 1.5 * (network.dice.high - network.dice.value)
     assert (edge.below_dose, below.below_dose) == (None, 100)
-    assert below.as_dict()["below_dose"] == 100
-    text = recommendation_text.recommendation(below, "known")
+    assert below.values()["below_dose"] == 100
+    text = str(below)
     assert "below 100 e/Å², the lowest tested dose, expected Dice is at most that at" in text
 
 
@@ -258,7 +260,7 @@ def test_networks_of_all_groups_are_compared():
 
 def test_the_content_is_json():
     ranked = found(defocus="12:27.5")
-    content = json.loads(json.dumps(ranked.as_dict()))
+    content = json.loads(ranked.to_json())
     assert [network["id"] for network in content["networks"]] == [
         str(n.id) for n in ranked.networks
     ]
@@ -266,8 +268,8 @@ def test_the_content_is_json():
     assert content["networks"][0]["dice"].keys() == {"value", "low", "high"}
     assert content["inside"] is False
     assert content["asked"]["defocus_nm"] == [12, 27.5]
-    assert len(ranked.as_dict(top=2)["networks"]) == 2
-    assert network_ranking.COVERAGE == 0.9
+    assert len(replace(ranked, top=2).values()["networks"]) == 2
+    assert gaussian_process.COVERAGE == 0.9
 
 
 def test_candidates_have_the_study_s_further_axes():

@@ -104,6 +104,6 @@ def test_mixtures_alone_are_near_nothing():
         structures=2,
         refitted=True,
     )
-    content = json.loads(json.dumps(check.as_dict(), allow_nan=False))
+    content = json.loads(check.to_json())
     assert content["every"]["nearest"]["value"] is None
     assert content["new"] is None

@@ -17,11 +17,11 @@ import numpy as np
 from passband.analysis.profiles import Profiles
 from passband.grid import Condition
 from passband.network_id import NetworkId
+from passband.outcomes import Outcome
 from passband.prediction.gaussian_process import Z90, GaussianProcess
 from passband.prediction.range_of_use import Asked, Excess, TestedDoses, ranges
+from passband.prediction.recommend import recommendation_text
 
-#: Coverage of the intervals of expected Dice.
-COVERAGE = 0.9
 #: The largest number of combinations of values among which :func:`train_next` chooses.
 MOST_CANDIDATES = 1_000
 #: How an expected Dice was obtained.
@@ -131,7 +131,7 @@ class TrainNext:
     dice: Dice
     gain: float
 
-    def as_dict(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Any]:
         """Return the content for JSON."""
         return {
             "specimen": self.id.specimen,
@@ -143,7 +143,7 @@ class TrainNext:
 
 
 @dataclass(frozen=True)
-class Recommendation:
+class Recommendation(Outcome):
     """The networks of a study, ranked for the asked condition.
 
     Attributes:
@@ -154,6 +154,9 @@ class Recommendation:
         train_next: What to train next.
         doses: The doses of the tests that the models know.
         unlearned: Networks that are not ranked, since they did not learn.
+        study: The study's name.
+        remark: A sentence on the networks that did not learn, or "".
+        top: Number of networks in the text and in JSON. With None, the text has ten, and JSON all.
     """
 
     asked: Asked
@@ -164,6 +167,9 @@ class Recommendation:
     train_next: TrainNext | None
     doses: TestedDoses
     unlearned: tuple[NetworkId, ...] = ()
+    study: str = ""
+    remark: str = ""
+    top: int | None = None
 
     @property
     def inside(self) -> bool:
@@ -188,8 +194,11 @@ class Recommendation:
         asked = self.asked.low.dose_e_per_A2
         return self.doses.low if asked < self.doses.low else None
 
-    def as_dict(self, top: int | None = None) -> dict[str, Any]:
-        """Return the content for JSON, with the first `top` networks; by default, all networks."""
+    def __str__(self) -> str:
+        return recommendation_text.recommendation(self)
+
+    def values(self) -> dict[str, Any]:
+        """Return the content for JSON."""
         return {
             "networks": [
                 {
@@ -198,7 +207,7 @@ class Recommendation:
                     "how": network.how,
                     "worst": {"condition": network.worst_condition, "dice": vars(network.worst)},
                 }
-                for network in self.networks[:top]
+                for network in self.networks[: self.top]
             ],
             "ranked_by": self.ranked_by,
             "as_at_dose": self.as_at_dose,
@@ -208,7 +217,7 @@ class Recommendation:
             "asked": {name: list(ends) for name, ends in self.asked.values.items()},
             "specimen": self.specimen,
             "nearest_tested": self.nearest,
-            "train_next": self.train_next and self.train_next.as_dict(),
+            "train_next": self.train_next and self.train_next.values(),
             "unlearned": list(map(str, self.unlearned)),
         }
 

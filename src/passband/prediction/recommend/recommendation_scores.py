@@ -7,8 +7,8 @@ luckiest, so that no choice reaches it, not even that of a test under the condit
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from passband.analysis.bootstrap import (
     percentile_interval,
     resample,
 )
+from passband.outcomes import Outcome
+from passband.prediction.recommend import recommendation_text
 from passband.prediction.recommend.left_out_tests import LeftOut
 from passband.prediction.recommend.nearest_network import nearest
 
@@ -53,7 +55,7 @@ class Losses:
 
 
 @dataclass(frozen=True)
-class RecommendationCheck:
+class RecommendationCheck(Outcome):
     """What recommendations for each test condition of a study are worth, see `recommend --check`.
 
     Attributes:
@@ -70,7 +72,11 @@ class RecommendationCheck:
         error: Root mean square error of expected Dice, over networks × conditions.
         structures: Number of test structures. With one, the same chooses and judges.
         refitted: Whether the parameters of the process were found without the left-out condition.
+        remark: A sentence on the networks that did not learn, or "".
+        confidence: That of the bootstrap intervals.
     """
+
+    confidence: ClassVar[float] = CONFIDENCE
 
     study: str
     specimen: str
@@ -86,18 +92,10 @@ class RecommendationCheck:
     error: float
     structures: int
     refitted: bool
+    remark: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the content for JSON. A missing value is None."""
-        return _without_nan(asdict(self))
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nan(part) for name, part in value.items()}
-    if isinstance(value, tuple):
-        return list(value)
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    def __str__(self) -> str:
+        return recommendation_text.check(self)
 
 
 def estimate(values: np.ndarray, *names: str | int) -> Estimate:

@@ -1,39 +1,39 @@
 """Recommendations, their checks, and the training conditions that teach most, as text."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from passband.analysis.bootstrap import Estimate
 from passband.axes import AXES
-from passband.prediction.recommend.network_ranking import COVERAGE, Recommendation
-from passband.prediction.recommend.recommendation_scores import (
-    CONFIDENCE,
-    Losses,
-    RecommendationCheck,
-)
-from passband.prediction.recommend.sequential_design import Next
-from passband.reports.markdown import NONE
+from passband.prediction.gaussian_process import COVERAGE
 from passband.words import number_of
+
+if TYPE_CHECKING:
+    from passband.prediction.recommend.network_ranking import Recommendation
+    from passband.prediction.recommend.recommendation_scores import Losses, RecommendationCheck
+    from passband.prediction.recommend.sequential_design import Next
 
 #: Number of networks that are printed by default.
 TOP = 10
+#: Text in place of a value that does not exist.
+_NONE = "–"
 
 
-def recommendation(found: Recommendation, study: str, top: int = TOP, remark: str = "") -> str:
+def recommendation(found: "Recommendation") -> str:
     """Return the ranked networks, where the asked condition lies, and what to train next.
 
-    Args:
-        top: Number of networks in the text.
-        remark: A sentence on networks that did not learn, or "". It is alone if no network is
-            ranked.
+    If no network is ranked, the remark is alone.
     """
-    return "\n\n".join(_parts(found, study, top, remark) if found.networks else [remark])
+    return "\n\n".join(_parts(found) if found.networks else [found.remark])
 
 
-def _parts(found: Recommendation, study: str, top: int, remark: str) -> Iterator[str]:
-    ranged, axes = bool(found.asked.ranged), found.asked.axes
-    yield f"{found.specimen} at {found.asked.words}, with the networks of the study {study}"
+def _parts(found: "Recommendation") -> Iterator[str]:
+    ranged = bool(found.asked.ranged)
+    axes = found.asked.axes
+    top = TOP if found.top is None else found.top
+    yield f"{found.specimen} at {found.asked.words}, with the networks of the study {found.study}"
     if found.outside:
         lines = [
             "outside this study: expected Dice is extrapolated, and less certain than inside",
@@ -74,7 +74,7 @@ def _parts(found: Recommendation, study: str, top: int, remark: str) -> Iterator
             "Expected Dice is the mean over the range. The first network is worst at "
             f"{axes.parse(worst).words}."
         )
-    yield "\n".join([*notes, remark] if remark else notes)
+    yield "\n".join([*notes, found.remark] if found.remark else notes)
     lines = [f"nearest tested condition: {axes.parse(found.nearest).words}"]
     if following := found.train_next:
         lines.append(
@@ -85,7 +85,7 @@ def _parts(found: Recommendation, study: str, top: int, remark: str) -> Iterator
     yield "\n".join(lines)
 
 
-def beyond_doses(found: Recommendation) -> list[str]:
+def beyond_doses(found: "Recommendation") -> list[str]:
     """Return what is said about Dice beyond the tested doses, a line for each end."""
     dose = AXES["dose_e_per_A2"]
     lines = []
@@ -110,7 +110,7 @@ def columns(rows: list[list[str]]) -> str:
     )
 
 
-def check(found: RecommendationCheck) -> str:
+def check(found: "RecommendationCheck") -> str:
     """Return what recommendations are worth, for people; the verdict comes first."""
     lost = (
         f"recommended networks lose {_value(found.every.recommended)} of Dice against the best, "
@@ -137,12 +137,12 @@ def check(found: RecommendationCheck) -> str:
     return "\n\n".join([f"{lost}\n{true}", said, columns([head, *rows]), "\n".join(_notes(found))])
 
 
-def _losses(chosen_from: str, losses: Losses) -> list[str]:
+def _losses(chosen_from: str, losses: "Losses") -> list[str]:
     every = losses.recommended, losses.nearest, losses.tested, losses.difference
     return [chosen_from, *map(_estimate, every)]
 
 
-def _notes(found: RecommendationCheck) -> Iterator[str]:
+def _notes(found: "RecommendationCheck") -> Iterator[str]:
     if found.new is not None:
         of = f"{found.trained_there} of {len(found.conditions)}"
         yield (
@@ -170,21 +170,23 @@ def _notes(found: RecommendationCheck) -> Iterator[str]:
     if found.skipped:
         skipped = number_of(len(found.skipped), "condition")
         yield f"{skipped} not judged, since nothing is recommended for so low a dose."
-    yield f"In parentheses: {CONFIDENCE:.0%} bootstrap intervals over the conditions."
+    yield f"In parentheses: {found.confidence:.0%} bootstrap intervals over the conditions."
+    if found.remark:
+        yield found.remark
 
 
 def _value(estimate: Estimate, form: str = "z.3f") -> str:
-    return format(estimate.value, form) if estimate else NONE
+    return format(estimate.value, form) if estimate else _NONE
 
 
 def _estimate(estimate: Estimate, form: str = "z.3f") -> str:
     if not estimate:
-        return NONE
+        return _NONE
     value, low, high = (format(x, form) for x in (estimate.value, estimate.low, estimate.high))
     return f"{value} ({low} to {high})"
 
 
-def next_conditions(found: Next) -> str:
+def next_conditions(found: "Next") -> str:
     """Return the chosen conditions and the expected errors, for people."""
     use = "under the test conditions of the study"
     if found.asked is not None:

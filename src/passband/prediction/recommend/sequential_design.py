@@ -21,8 +21,10 @@ import numpy as np
 from passband.analysis.profiles import Profiles
 from passband.axes import AXES
 from passband.grid import Condition, ordered
+from passband.outcomes import Outcome
 from passband.prediction import gaussian_process
 from passband.prediction.range_of_use import Asked, scaled, unscaled
+from passband.prediction.recommend import recommendation_text
 from passband.seeds import generator
 
 #: Largest number of candidates that are compared, and of the eigenvectors over test conditions.
@@ -57,7 +59,7 @@ class Unknown:
 
 
 @dataclass(frozen=True)
-class Next:
+class Next(Outcome):
     """The training conditions that teach most about the matrix, or about a range of use.
 
     Attributes:
@@ -81,7 +83,10 @@ class Next:
     errors: tuple[float, ...]
     checked: float
 
-    def as_dict(self) -> dict[str, Any]:
+    def __str__(self) -> str:
+        return recommendation_text.next_conditions(self)
+
+    def values(self) -> dict[str, Any]:
         """Return the content for JSON."""
         return {
             "study": self.study,
@@ -90,7 +95,7 @@ class Next:
             "trained": self.trained,
             "candidates": self.candidates,
             "error": self.errors[0],
-            "cross_validated_error": self.checked if np.isfinite(self.checked) else None,
+            "cross_validated_error": self.checked,
             "conditions": [
                 {"id": condition.id} | condition.values() | {"error": error}
                 for condition, error in zip(self.conditions, self.errors[1:], strict=True)
