@@ -25,7 +25,7 @@ from passband.config import Microscope
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Split, Structures
-from passband.matrices import learned
+from passband.matrices import of_study
 
 # One thread, as in a job. Images in tests are so small that threads would mostly wait.
 torch.set_num_threads(1)
@@ -75,13 +75,13 @@ def condition() -> Condition:
 @pytest.fixture
 def all_learned(monkeypatch) -> None:
     """Regard all networks of this process's studies as good: theirs are trained too briefly."""
-    of_source = learned.unlearned
+    of_matrices = of_study.unlearned
 
-    def unlearned(source, study) -> xr.DataArray:
-        found = of_source(source, study)
+    def unlearned(matrices, every, study) -> xr.DataArray:
+        found = of_matrices(matrices, every, study)
         return xr.zeros_like(found).assign_attrs(learned=found.size)
 
-    monkeypatch.setattr(learned, "unlearned", unlearned)
+    monkeypatch.setattr(of_study, "unlearned", unlearned)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

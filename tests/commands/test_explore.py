@@ -20,7 +20,7 @@ from passband.answers.tested_networks import TestedNetworks
 from passband.axes import MAIN_AXES
 from passband.config import validate
 from passband.grid import Axes
-from passband.matrices import learned
+from passband.matrices import of_study
 from passband.matrices.of_study import matrices
 from passband.matrices.stored import NETWORK
 from passband.prediction.range_of_use import Asked
@@ -166,7 +166,7 @@ def test_networks_that_did_not_learn_are_not_ranked(tmp_path, capsys, other, mon
     for number in (1, 16):
         failed = (np.arange(16) < number).reshape(1, 1, 16, 1)
         found = xr.DataArray(failed, coords, tuple(coords), attrs={"learned": 16 - number})
-        monkeypatch.setattr(learned, "unlearned", lambda source, study, found=found: found)
+        monkeypatch.setattr(of_study, "unlearned", lambda *_, found=found: found)
         assert explore(capsys, results)[0] == 0
         show(other, results / "explorer.html")
         asked = [5, 1.2, 10, 100]
