@@ -4,8 +4,13 @@ import dataclasses
 import html
 import json
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+
+#: How far a verb is: how much is done, of how much, and what is being done.
+Progress = Callable[[float, float, str], object]
 
 
 class Outcome:
@@ -19,11 +24,32 @@ class Outcome:
 
     def values(self) -> Mapping[str, Any]:
         """Return what :meth:`to_json` writes, by name."""
-        return {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        return _fields(self)
 
     def to_json(self) -> str:
         """Return a line of JSON. A number that is not finite is null."""
         return json.dumps(_plain(self.values()), ensure_ascii=False, allow_nan=False)
+
+
+def counted(progress: Progress | None, what: str) -> Callable[[Iterable[Item]], Iterable[Item]]:
+    """Return a function that yields the items it is given, and says how many were taken."""
+
+    if progress is None:
+        return iter
+
+    def each(items: Iterable[Item]) -> Iterator[Item]:
+        every = list(items)
+        for done, item in enumerate(every):
+            progress(done, len(every), what)
+            yield item
+        progress(len(every), len(every), what)
+
+    return each
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass."""
+    return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
 
 
 def _plain(value: Any) -> Any:
@@ -35,13 +61,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Outcome):
         return _plain(value.values())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)
-        }
+        return _plain(_fields(value))
     if isinstance(value, Mapping):
         return {str(name): _plain(each) for name, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(each) for each in value]
-    if hasattr(value, "tolist"):  # of numpy
-        return _plain(value.tolist())
-    return str(value)  # a path, an id
+    listed = getattr(value, "tolist", None)  # of numpy
+    return _plain(listed()) if listed else str(value)  # a path, an id
