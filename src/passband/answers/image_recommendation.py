@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from passband.answers.recommendation import asked_of, recommend_from
 from passband.answers.tested_networks import TestedNetworks
 from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
 from passband.config import Study
+from passband.console import escaped
 from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.micrographs.images.pixel_size import TOLERANCE
@@ -18,6 +20,7 @@ from passband.micrographs.rings import lens as lenses
 from passband.micrographs.rings.lens import SIGNS, Known, Lens
 from passband.network_id import NetworkId
 from passband.optics import ctf
+from passband.outcomes import Outcome
 from passband.prediction.range_of_use import Asked
 from passband.prediction.recommend.network_ranking import Recommendation
 from passband.units import A_PER_NM, A_PER_UM, EV_PER_KEV
@@ -45,6 +48,33 @@ class Like:
     def words(self) -> str:
         """The sign and its likelihood."""
         return f"{SIGNS[self.sign]}, likelihood {self.likelihood:.2f}"
+
+
+@dataclass(frozen=True)
+class ImageRecommendation(Outcome):
+    """The recommendations for an image whose condition was measured.
+
+    Attributes:
+        lens: What was measured.
+        by_sign: The recommendation for each possible sign of the defocus.
+    """
+
+    lens: Lens
+    by_sign: tuple[Like, ...]
+
+    def __str__(self) -> str:
+        measured = "\n".join(map(escaped, self.lens.lines()))
+        return "\n\n".join([measured, *(f"{each.words}\n\n{each.found}" for each in self.by_sign)])
+
+    def values(self) -> dict[str, Any]:
+        """Return the content for JSON."""
+        return {
+            "measured": self.lens.values(),
+            "recommendations": [
+                {"sign": SIGNS[each.sign], "likelihood": each.likelihood} | each.found.values()
+                for each in self.by_sign
+            ],
+        }
 
 
 def measure(path: Path, pixel_size_A: float | None, known: Known, study: Study) -> Lens:

@@ -5,7 +5,7 @@ The choice itself is in :mod:`passband.prediction.recommend.sequential_design`.
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +15,29 @@ from passband.answers.tested_networks import TestedNetworks
 from passband.axes import AXES
 from passband.config import Study, point_table
 from passband.config.study_checks import is_allowed
-from passband.errors import PassbandError
+from passband.errors import ArgumentError, PassbandError
 from passband.grid import Axes, Condition
 from passband.prediction.range_of_use import Asked, ranges
 from passband.prediction.recommend import sequential_design as prediction
 from passband.prediction.recommend.sequential_design import Next
 from passband.storage import atomic
 
-#: Largest number of values between two values of an axis.
-MOST_BETWEEN = 9
+#: Largest number of conditions to choose, and of values between two values of an axis.
+MOST, MOST_BETWEEN = 1000, 9
+
+
+def check(budget: int, between: int | None) -> None:
+    """Raise ArgumentError if so many conditions, or values between others, are not allowed."""
+    if not 1 <= budget <= MOST:
+        raise ArgumentError(f"budget = {budget}: must be between 1 and {MOST:,}")
+    if between is not None and not 0 <= between <= MOST_BETWEEN:
+        raise ArgumentError(f"between = {between}: must be between 0 and {MOST_BETWEEN}")
 
 
 def next_conditions(
     tested: TestedNetworks,
     budget: int,
-    given: dict[str, str | None],
+    given: Mapping[str, str | float | None],
     candidates: Sequence[Condition],
     until: float = 0.0,
 ) -> Next:
@@ -83,7 +91,7 @@ def next_conditions(
     )
 
 
-def range_of_use(study: Study, given: dict[str, str | None]) -> Asked | None:
+def range_of_use(study: Study, given: Mapping[str, str | float | None]) -> Asked | None:
     """Return the range of use, or None for the study's test conditions."""
     if all(value is None for value in given.values()):
         return None

@@ -119,6 +119,15 @@ def report_remark(line: str) -> None:
     print(escaped(line), file=sys.stderr)
 
 
+def report_failures(lines: Sequence[str], number: int) -> int:
+    """Print why some of a number of files failed, and return the exit status: 1 if any did."""
+    if not lines:
+        return 0
+    sys.stdout.flush()  # before what follows, also in a file with both
+    print(f"{len(lines)} of {number} files failed:", *lines, sep="\n", file=sys.stderr)
+    return 1
+
+
 def find_study(
     noun: str | Path,
     report: Callable[[str], object] = report_remark,

@@ -1,17 +1,10 @@
 """``passband ctf``: measure defocus, astigmatism and Cs from the Thon rings of images."""
 
 import argparse
-import json
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from passband.commands.arguments import FIGURES, check_file, report_remark
-from passband.console import escaped
+from passband.commands.arguments import FIGURES, check_file, report_failures, report_remark
 from passband.errors import PassbandError
-
-if TYPE_CHECKING:
-    from passband.micrographs.rings.lens import Known
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -88,15 +81,6 @@ def add_lens(command: argparse.ArgumentParser, also: str = "") -> None:
     )
 
 
-def known_lens(
-    options: argparse.Namespace, cs_um: float | None, aperture_mrad: float | None
-) -> "Known":
-    """Return what the options of a command say about the microscope."""
-    from passband.micrographs.rings.lens import Known
-
-    return Known(options.energy_kev, cs_um, aperture_mrad, options.amplitude_contrast, options.sign)
-
-
 def check_unused(options: argparse.Namespace, needs: str, *names: str) -> None:
     """Raise PassbandError if an option about an image's rings is given and has no effect.
 
@@ -115,52 +99,25 @@ def check_unused(options: argparse.Namespace, needs: str, *names: str) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status, which is 1 if a file cannot be used."""
-    from passband.micrographs.images import pixel_size, readers
-    from passband.micrographs.rings import lens
+    from passband.micrographs.rings.lenses import ctf
 
     if options.figure is not None:
         check_file("--figure", options.figure, *FIGURES)
-    pixel_size.check_option(options.pixel_size_A)
-    known = known_lens(options, options.cs_um, options.aperture_mrad)
-    known.check()
-    paths = readers.find(options.files, report_remark)
-    failures: list[str] = []
-    found = lens.measure(paths, options.pixel_size_A, known, failures=failures)
-    if options.json and found:
-        dicts = [each.as_dict() for each in found]
-        content = dicts[0] if len(dicts) == 1 and not failures else {"images": dicts}
-        print(json.dumps(content, ensure_ascii=False))
-    elif found:
-        print("\n".join(map(escaped, _lines(found))))
-    if found and options.figure is not None:
-        from passband.figures import style, thon_rings
+    found = ctf(
+        options.files,
+        pixel_size_A=options.pixel_size_A,
+        energy_kev=options.energy_kev,
+        cs_um=options.cs_um,
+        aperture_mrad=options.aperture_mrad,
+        amplitude_contrast=options.amplitude_contrast,
+        sign=options.sign,
+        report=report_remark,
+    )
+    if found.images:
+        print(found.to_json() if options.json else found)
+    if found.images and options.figure is not None:
+        from passband.figures import style
 
-        figure = thon_rings.thon_rings(found[0])
-        style.save(figure, [options.figure], 150)
-        report_remark(f"{options.figure}: the rings of {found[0].name}")
-    sys.stdout.flush()
-    if failures and len(paths) > 1:
-        print(f"{len(failures)} of {len(paths)} files failed:", file=sys.stderr)
-    print(*failures, sep="\n", end="\n" if failures else "", file=sys.stderr)
-    return 1 if failures else 0
-
-
-def _lines(found: list) -> list[str]:
-    """Return the lines that are printed about measured images."""
-    lines = []
-    for each in found:
-        lines += [each.line(), *(f"  {note}" for note in each.notes)]
-    seen = [each for each in found if each.measurement.is_visible]
-    if seen:
-        cs = seen[0].as_dict()["cs_um"]
-        fixed = seen[0].settings.cs_A is not None
-        how = "as given" if fixed else f"fitted, {cs['low']:.0f} to {cs['high']:.0f}"
-        lines.append(
-            f"Cs {cs['value']:.0f} µm ({how})"
-            if cs["value"] >= 20
-            else f"Cs {cs['value']:.2f} µm ({how})"
-        )
-        lines.append("not determined:")
-        sentences = dict.fromkeys(s for each in seen for s in each.undetermined())
-        lines += [f"  {sentence}" for sentence in sentences]
-    return lines
+        style.save(found.plot(), [options.figure], 150)
+        report_remark(f"{options.figure}: the rings of {found.images[0].name}")
+    return report_failures(found.failures, found.number)

@@ -1,7 +1,6 @@
 """``passband next``: choose the training conditions that teach most about a study's matrix."""
 
 import argparse
-import json
 from pathlib import Path
 
 from passband.axes import AXES
@@ -10,9 +9,6 @@ from passband.commands.run import add_machine, start
 from passband.door import Experiment
 from passband.errors import PassbandError
 from passband.results import Results
-
-#: Largest number of conditions to choose.
-_MOST = 1000
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -55,33 +51,20 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    if not 1 <= options.budget <= _MOST:
-        raise PassbandError(f"--budget = {options.budget}: must be between 1 and {_MOST:,}")
     if options.until is not None and not 0 < options.until < 1:
         raise PassbandError(f"--until = {options.until:g}: must be between 0 and 1, a Dice")
     given = {name: getattr(options, name) for name in AXES}
-    from passband.answers import next_conditions as answers  # xarray takes seconds to import
-    from passband.prediction.recommend import recommendation_text as reports
-
-    if options.between is not None and not 0 <= options.between <= answers.MOST_BETWEEN:
-        raise PassbandError(
-            f"--between = {options.between}: must be between 0 and {answers.MOST_BETWEEN}"
-        )
     if options.until is not None:
         return _train(options, given)
-    results = find_study(options.study)
-    file = _points_file(results) if options.append else None
-    tested = results.tested(options.specimen).without_mixtures()
-    candidates = answers.candidate_conditions(tested, options.between)
-    found = answers.next_conditions(tested, options.budget, given, candidates)
-    if file is not None:
-        number = answers.append(file, found.conditions)
-    print(json.dumps(found.as_dict()) if options.json else reports.next_conditions(found))
-    if file is not None:
-        report_remark(
-            f"{file}: has {number} point{'s' * (number > 1)}; the study lists the file with "
-            f"grid: [{{…}}, {{points: {file.name}}}]"
-        )
+    found = find_study(options.study).next(
+        options.budget,
+        given,
+        options.specimen,
+        between=options.between,
+        append=options.append,
+        report=report_remark,
+    )
+    print(found.to_json() if options.json else found)
     return 0
 
 
@@ -89,10 +72,11 @@ def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
     """Choose conditions and run the study in turns, and return the exit status of the last run."""
     from passband.answers import next_conditions as answers
 
+    answers.check(options.budget, options.between)
     left, candidates, used = options.budget, None, 0
     while True:
         results = Experiment.find(options.study)  # with the points that were added before
-        points = _points_file(results)
+        points = results.points_file
         _check_listed(results, points, options.until)
         answers.range_of_use(results.study, given)  # mistakes are named before the study runs
         if status := start(options, results):
@@ -131,8 +115,3 @@ def _check_listed(results: Results, points: Path, until: float) -> None:
             f"--until = {until:g}: the study does not train the points of {points}; list "
             f"the file in the study as {listed}"
         )
-
-
-def _points_file(results: Results) -> Path:
-    """Return the CSV file with the points of the study, beside the study's file."""
-    return results.file.with_name(f"{results.study.study.name}-points.csv")

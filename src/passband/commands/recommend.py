@@ -1,7 +1,6 @@
 """``passband recommend``: rank a study's networks for a microscope, and check such rankings."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,24 +15,23 @@ from passband.commands.arguments import (
     report_many,
     report_remark,
 )
-from passband.commands.ctf import add_lens, add_pixel_size, check_unused, known_lens
-from passband.config.base import number_in
-from passband.console import escaped
+from passband.commands.ctf import add_lens, add_pixel_size, check_unused
 from passband.door import Experiment
 from passband.errors import PassbandError
-from passband.grid import Axes
-from passband.results import layout, locate
+from passband.results import locate
 
 if TYPE_CHECKING:
-    from passband.answers.tested_networks import TestedNetworks
     from passband.prediction.recommend.network_ranking import Recommendation
+
+#: The axes whose options are about an image, if there is one.
+_OF_IMAGE = "energy_kev", "pixel_size_A"
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("recommend")
     add_study(command)
     # The options about an image have the same names as the axes, see below.
-    add_axes(command, without=("energy_kev", "pixel_size_A"))
+    add_axes(command, without=_OF_IMAGE)
     command.add_argument(
         "--like",
         type=Path,
@@ -66,147 +64,53 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="leave out each test condition in turn, and say how much Dice the networks "
         "recommended for it lose, and whether the intervals are true",
     )
-    command.add_argument("--seed", help=argparse.SUPPRESS)
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    if options.seed is not None:
-        raise PassbandError(
-            f"--seed = {options.seed}: is no option any more, since --check draws nothing"
-        )
     if options.check is not None:
         return _check(options)
-    from passband.prediction.range_of_use import Asked
-
-    given = {name: getattr(options, name) for name in AXES}
-    if options.like:  # these options are about the image
-        given |= {"energy_kev": None, "pixel_size_A": None}
-    else:  # words that are wrong for every study are refused before it is read
-        Asked.parse(given, Axes(others=dict.fromkeys(AXES, 0.0)))
-    if options.like and options.defocus_nm is not None:
-        raise PassbandError(
-            f"--like = {str(options.like)!r}: cannot be used together with --defocus-nm"
-        )
     if not options.like:
         check_unused(options, "--like")
-    elif options.like.is_dir() and options.like.suffix != ".zarr":
-        raise PassbandError(f"--like = {str(options.like)!r}: is a folder; give one image")
-    if options.top is not None and options.top < 1:
-        raise PassbandError(f"--top = {options.top}: must be 1 or more")
     if options.figure is not None:
         check_file("--figure", options.figure, *FIGURES)
-    results = Experiment(None, options.study)  # a published folder has priority, as in predict
-    if not results.is_published:
-        results = find_study(options.study)
-        report_many(results)
-    from passband.prediction.recommend import recommendation_text as reports
-    from passband.results import published
-
-    tested = results.tested(options.specimen)
-    if results.is_published and (remark := published.unchecked(results.folder)):
-        report_remark(remark)
-    study = results.study
-    _report_left_out(results, tested)
+    study = Experiment(None, options.study)  # a published folder has priority, as in predict
+    if not study.is_published:
+        study = find_study(options.study)
+        report_many(study)
+    given = {name: getattr(options, name) for name in AXES}
+    known = {"specimen": options.specimen, "top": options.top, "report": report_remark}
     if options.like:
-        found = _like(options, tested, given)
-    else:
-        found = results.recommend(given, options.specimen)
-        if options.json:
-            print(json.dumps(found.as_dict(options.top), ensure_ascii=False))
-        else:
-            top, remark = options.top or reports.TOP, _remark(tested)
-            print(reports.recommendation(found, study.study.name, top, remark))
-    if options.figure is not None and not found.networks:
-        report_remark(f"{options.figure}: is not drawn, since no network is recommended")
-    elif options.figure is not None:
-        from passband.figures import dice_map as figures
-        from passband.figures import style
-
-        network = found.networks[0].id
-        figure = figures.recommendation(
-            found.asked,
-            network,
-            tested.tested,
-            lambda conditions: tested.expected(conditions).of(network),
-            tested.doses,
+        found = study.recommend_like(
+            options.like,
+            given | {"pixel_size_A": None},
+            pixel_size_A=options.pixel_size_A,
+            amplitude_contrast=options.amplitude_contrast,
+            sign=options.sign,
+            **known,
         )
-        style.save(figure, [options.figure], study.figures.dpi)
-        report_remark(f"{options.figure}: expected Dice over defocus and dose")
+        first = found.by_sign[0].found
+    else:
+        first = found = study.recommend(given, **known)
+    print(found.to_json() if options.json else found)
+    if options.figure is not None:
+        _draw(study, first, options.figure)
     return 0
 
 
-def _report_left_out(results: Experiment, tested: "TestedNetworks") -> None:
-    """Say which results of `passband evaluate` are not used, and why."""
-    from passband.storage import lease
+def _draw(study: Experiment, found: "Recommendation", file: Path) -> None:
+    """Write the figure of a recommendation, if a network is recommended."""
+    if not found.networks:
+        report_remark(f"{file}: is not drawn, since no network is recommended")
+        return
+    from passband.figures import style
 
-    if number := tested.left_out:
-        if tester := lease.holder_of(results.path(layout.FURTHER_LEASE)):
-            why = f"passband evaluate still tests networks there: {tester}"
-        else:
-            why = (
-                "some networks have no valid results there; run the study, and then passband "
-                "evaluate"
-            )
-        report_remark(f"{number} further condition(s) are not used, because {why}")
-
-
-def _remark(tested: "TestedNetworks") -> str:
-    from passband.reports.unlearned import sentence
-
-    return sentence(tested.results.matrices())
-
-
-def _single(name: str, given: dict) -> float | None:
-    """Return the value of an axis as a number, or None if it is a range or is not given.
-
-    A range of apertures leaves the image's aperture unknown; a Cs must be one number.
-    """
-    text = given[name]
-    if text is None or (name != "cs_um" and ":" in text):
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        raise PassbandError(
-            f"{AXES[name].option} = {text!r}: must be a number together with --like"
-        ) from None
-
-
-def _like(options: argparse.Namespace, tested: "TestedNetworks", given: dict) -> "Recommendation":
-    """Print the networks for an image's condition, and return those for the likelier sign."""
-    from passband.answers import image_recommendation
-    from passband.micrographs.images import pixel_size
-    from passband.prediction.recommend import recommendation_text as reports
-
-    pixel_size.check_option(options.pixel_size_A)
-    known = known_lens(options, _single("cs_um", given), _single("aperture_mrad", given))
-    lens = image_recommendation.measure(options.like, options.pixel_size_A, known, tested.study)
-    both = image_recommendation.recommend(tested, lens, given)
-    if options.json:
-        recommendations = [
-            {"sign": image_recommendation.SIGNS[each.sign], "likelihood": each.likelihood}
-            | each.found.as_dict(options.top)
-            for each in both
-        ]
-        content = {"measured": lens.as_dict(), "recommendations": recommendations}
-        print(json.dumps(content, ensure_ascii=False))
-        return both[0].found
-    print("\n".join(map(escaped, [lens.line(), *(f"  {note}" for note in lens.notes)])))
-    for each in both:
-        name, top = tested.study.study.name, options.top or reports.TOP
-        text = reports.recommendation(each.found, name, top, _remark(tested))
-        print(f"\n{each.words}\n\n{text}")
-    return both[0].found
+    style.save(study.plot_recommendation(found), [file], study.study.figures.dpi)
+    report_remark(f"{file}: expected Dice over defocus and dose")
 
 
 def _check(options: argparse.Namespace) -> int:
     """Print what recommendations of the study are worth."""
-    if number_in(options.check) is not None:
-        raise PassbandError(
-            f"--check = {options.check}: takes no number any more; it leaves out each test "
-            "condition of the study in turn"
-        )
     if options.check and options.study != DEFAULT_STUDY:
         raise PassbandError(f"--check = {options.check!r}: takes no value; give one study")
     asked = ((getattr(options, name), axis.option) for name, axis in AXES.items())
@@ -216,16 +120,8 @@ def _check(options: argparse.Namespace) -> int:
     if given:
         raise PassbandError(f"--check: cannot be used together with {given[0]}")
     check_unused(options, "--like")
-    results = find_study(locate.path_of(options.check) if options.check else options.study)
-    report_many(results)
-    from passband.prediction.recommend import recommendation_text as reports
-
-    _report_left_out(results, results.tested(options.specimen))
-    found = results.check_recommendations(options.specimen)
-    if options.json:
-        print(json.dumps(found.as_dict(), ensure_ascii=False))
-        return 0
-    print(reports.check(found))
-    if remark := _remark(results.tested(options.specimen)):
-        print(remark)
+    study = find_study(locate.path_of(options.check) if options.check else options.study)
+    report_many(study)
+    found = study.check_recommendations(options.specimen, report_remark)
+    print(found.to_json() if options.json else found)
     return 0

@@ -24,7 +24,7 @@ def test_what_a_file_states_is_used(tmp_path):
     assert found.settings.energy_eV == 300e3
     assert found.settings.cs_A == 0
     assert found.settings.aperture_mrad == 30
-    content = found.as_dict()
+    content = found.values()
     assert content["defocus_nm"]["value"] == pytest.approx(60, abs=2)
     lam, defocus = 0.019687, content["defocus_nm"]["value"] * 10
     scaled = content["scaled"]["wavelength_defocus_per_pixel2"]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from passband.errors import PassbandError
+from passband.errors import ArgumentError, PassbandError
 
 #: Pixel sizes must be below this value [Å], since no lattice fringe is visible above it.
 MAX_PIXEL_SIZE_A = 10.0
@@ -42,8 +42,8 @@ def is_reciprocal(unit: object) -> bool:
 def check_option(pixel_size_A: float | None) -> None:
     """Raise PassbandError if the user's pixel size is not above 0 and below 10 Å."""
     if pixel_size_A is not None and not _is_allowed(pixel_size_A):
-        raise PassbandError(
-            f"--pixel-size-A {pixel_size_A:g}: must be above 0 and below {MAX_PIXEL_SIZE_A:g} Å"
+        raise ArgumentError(
+            f"pixel_size_A = {pixel_size_A:g}: must be above 0 and below {MAX_PIXEL_SIZE_A:g} Å"
         )
 
 

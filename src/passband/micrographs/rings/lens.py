@@ -9,7 +9,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from passband.errors import PassbandError
+from passband.errors import ArgumentError, PassbandError
 from passband.micrographs.images import readers
 from passband.micrographs.images.file_metadata import Recorded
 from passband.micrographs.images.pixel_size import TOLERANCE
@@ -50,15 +50,15 @@ class Known:
     def check(self) -> None:
         """Raise PassbandError if a value is not allowed."""
         limits = (
-            ("--energy-kev", self.energy_keV, *ENERGIES_KEV, "keV"),
-            ("--cs-um", self.cs_um, -9999.999, 9999.999, "µm"),
-            ("--aperture-mrad", self.aperture_mrad, 0.1, 200, "mrad"),
-            ("--amplitude-contrast", self.amplitude_contrast, -0.9, 0.9, ""),
+            ("energy_kev", self.energy_keV, *ENERGIES_KEV, "keV"),
+            ("cs_um", self.cs_um, -9999.999, 9999.999, "µm"),
+            ("aperture_mrad", self.aperture_mrad, 0.1, 200, "mrad"),
+            ("amplitude_contrast", self.amplitude_contrast, -0.9, 0.9, ""),
         )
         for name, value, low, high, unit in limits:
             if value is not None and not low <= value <= high:  # NaN fails too
                 between = f"must be between {low:g} and {high:g} {unit}".rstrip()
-                raise PassbandError(f"{name} = {value:g}: {between}")
+                raise ArgumentError(f"{name} = {value:g}: {between}")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Lens:
             possible.reverse()
         return possible
 
-    def as_dict(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Any]:
         """Return the lens as JSON's types; see docs/ctf.md."""
         found, settings = self.measurement, self.settings
         lam = ctf.wavelength(settings.energy_eV)
@@ -174,6 +174,10 @@ class Lens:
                 "Cs: the rings are explained by a Cs of 0; give --cs-um if it is known"
             )
         return sentences
+
+    def lines(self) -> list[str]:
+        """Return the result in one line, and the notes."""
+        return [self.line(), *(f"  {note}" for note in self.notes)]
 
     def line(self) -> str:
         """Return the result in one line."""
@@ -312,7 +316,7 @@ def _energy(
     for energy in (known.energy_keV, stated.energy_keV, usual_keV):
         if energy is not None:
             return energy
-    raise PassbandError(f"--energy-kev is missing: {micrograph.path} does not state a beam energy")
+    raise ArgumentError(f"energy_kev is missing: {micrograph.path} does not state a beam energy")
 
 
 def _prepared(
