@@ -8,7 +8,7 @@ from finished_study import small_study, write_finished
 from passband import cli
 from passband.answers import further_tests
 from passband.axes import MAIN_AXES
-from passband.commands.conditions import read_csv
+from passband.config.given_conditions import read
 from passband.grid import Axes, Condition
 from passband.results import Results
 
@@ -68,7 +68,7 @@ def test_conditions_of_a_file_are_tested(run, finished, tmp_path):
     assert run("--conditions", file)[0] == 0
     found = further_tests.read_extra(Results(small_study(), finished / "results/tiny"))
     assert {7, 8} <= set(found.test_defocus_nm.values)
-    assert [Axes.main.condition(given.values) for given in read_csv(file)] == [
+    assert [Axes.main.condition(given.values) for given in read(file)] == [
         Condition(7, 5, 15, 300),
         Condition(8, 5, 15, 300),
     ]

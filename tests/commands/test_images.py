@@ -76,7 +76,7 @@ def test_exit_waves_must_be_those_of_the_split(started, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "no condition: give a value of each axis, or --conditions FILE.csv"),
+        ([], "no condition is given; give --defocus-nm"),
         (["--defocus-nm", "5"], "--cs-um is missing"),
         (
             ["--defocus-nm", "7", *LENS, "--dose-e-per-A2", "200"],

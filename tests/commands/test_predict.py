@@ -14,7 +14,9 @@ from low_dose import extract, images
 from recommended import make_results, make_study
 from thresholds import CELL, image_of, mask_of_discs, save
 
+import passband
 from passband import cli
+from passband.answers import segmentation
 from passband.commands import predict
 from passband.learning.network_files import open_networks
 from passband.micrographs.rings import ctf_fit
@@ -347,8 +349,8 @@ HERE = "--defocus-nm", "5", "--cs-um", "1", "--aperture-mrad", "9", "--dose-e-pe
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["two.safetensors", "images/0.npy", "--pixel-size-A", "0"], "--pixel-size-A 0: must be"),
-        (["two.safetensors", "images/0.npy", "--pixel-size-A", "10"], "--pixel-size-A 10: must"),
+        (["two.safetensors", "images/0.npy", "--pixel-size-A", "0"], "--pixel-size-A = 0: must be"),
+        (["two.safetensors", "images/0.npy", "--pixel-size-A", "10"], "--pixel-size-A = 10: must"),
         (["none.safetensors", "images/0.npy"], "none.safetensors: there is no such file"),
         (["nothing", "images/0.npy"], "nothing: no study of this name"),
         (["genral", "sample"], "there is no folder results/genral; did you mean general? here is"),
@@ -367,7 +369,10 @@ HERE = "--defocus-nm", "5", "--cs-um", "1", "--aperture-mrad", "9", "--dose-e-pe
         (["two.safetensors", "images", "--tile", "-3"], "--tile = -3: must be at least 1 pixel"),
         (["small", "images"], "give the id of a network, such as gold/"),
         (["small", "images", "--network", "auto", "--network", f"{CELL}/0"], "cannot be used"),
-        (["small", "images", "--network", "auto", "--replicas", "0"], "--network = 'auto': cannot"),
+        (
+            ["small", "images", "--network", "auto", "--replicas", "0"],
+            "--replicas: cannot be given",
+        ),
         (["small", "--network", "auto"], "no image: give a study, then files or folders"),
         (["small", "images", "--network", "auto", "--defocus-nm", "5"], "--defocus-nm = 5: cannot"),
         (["published", "images", "--energy-kev", "80"], "--energy-kev = 80: has an effect only"),
@@ -387,6 +392,7 @@ HERE = "--defocus-nm", "5", "--cs-um", "1", "--aperture-mrad", "9", "--dose-e-pe
     ],
 )
 def test_mistakes_are_reported_in_one_line(place, capsys, words, line):
+    (place / "config.yaml").write_text("study: {name: small}\n")
     status, _, err = run(capsys, *words)
     assert status == 1
     assert line in err[0]
@@ -512,13 +518,17 @@ def test_condition_that_is_measured_from_an_image_changes_its_expected_dice(
     np.save(trained / "far.npy", np.load(trained / "gold.npy"))
     networks = open_networks("network")
 
-    def recommended(_, paths):
-        ctf = {
-            path: {networks[0].id: {"gold.npy": 0.95, "far.npy": 0.3}[path.name]} for path in paths
+    def recommended(_, paths, *others):
+        return {
+            path: segmentation.Choice(
+                networks, {networks[0].id: {"gold.npy": 0.95, "far.npy": 0.3}[path.name]}
+            )
+            for path in paths
         }
-        return dict.fromkeys(paths, networks), ctf, {}
 
-    monkeypatch.setattr(predict, "recommended", recommended)
+    monkeypatch.setattr(segmentation, "recommended", recommended)
+    monkeypatch.setattr(predict, "find_study", lambda *_: passband.open("network"))
+    monkeypatch.setattr(passband.Experiment, "tested", lambda *_: None)
     status, out, _ = run(capsys, "name", "gold.npy", "far.npy", "--network", "auto", *PIXEL)
     assert status == 0
     expected = {}
@@ -531,7 +541,7 @@ def test_condition_that_is_measured_from_an_image_changes_its_expected_dice(
 @pytest.mark.parametrize(
     ("image", "words", "why"),
     [
-        ("gold.npy", ["--no-likeness"], "--no-likeness was given"),
+        ("gold.npy", ["--no-likeness"], "this was not asked for"),
         ("gold.npy", ["--adapt"], "it is not known with --adapt"),
         ("gold.npy", ["--normalise", "local"], "images are not compared with --normalise local"),
     ],
@@ -591,15 +601,13 @@ def test_incomplete_conditions_are_reported_in_one_line(trained, capsys, words, 
 
 
 def test_labels_that_a_person_has_corrected_are_measured_without_a_network(place, capsys):
-    """The option is added to the command that has segmented the images, or no network is named."""
     run(capsys, "two.safetensors", "images", *PIXEL)
     before = table("summary")
     instances = place / "predictions/1_instances.ome.tif"
     corrected = tifffile.imread(instances)
     corrected[corrected == 2] = 0
     tifffile.imwrite("corrected.tif", corrected)
-    (place / "two.safetensors").write_bytes(b"no network is read")
-    command = "two.safetensors", "images/1.npy", *PIXEL, "--labels", "corrected.tif"
+    command = "images/1.npy", *PIXEL, "--labels", "corrected.tif"
     status, out, err = run(capsys, *command)
     assert (status, err) == (0, [])
     assert out == [
@@ -635,7 +643,10 @@ def test_labels_that_are_missing_or_wrong_fail_for_their_image_only(place, capsy
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("general", "--labels", "masks"), "general: is no image; --labels needs the images"),
+        (("general", "--labels", "masks"), "general: is a network, and --labels needs none"),
+        (("--network", "general", "images", "--labels", "masks"), "--network: has no effect"),
+        (("images", "--labels", "masks", "--smallest-nm", "2"), "--smallest-nm: has no effect"),
+        (("images", "--labels", "masks", "--no-likeness"), "--likeness: has no effect together"),
         (("images", "--labels", "masks", "--truth", "masks"), "--truth: has no effect together"),
         (("images", "--labels", "masks/0.npy"), "is one file for 3 images; give a folder"),
         (

@@ -247,13 +247,13 @@ class TestFurtherAxes:
             (np.eye(8), {}, "image: 1 images of 8 × 8 pixels; an image has at least 32 × 32"),
             ("image.tif", {}, "image: 0 dimensions (); must be height × width"),
             (np.full((64, 64), "a"), {}, "image: <U1 values; an image has real numbers"),
-            (np.eye(64), {"pixel_size_A": 20}, "--pixel-size-A 20: must be above 0 and below 10"),
+            (np.eye(64), {"pixel_size_A": 20}, "pixel_size_A = 20: must be above 0 and below 10"),
             (np.eye(64), {"pixel_size_A": 5}, "image: pixel size 5 Å: must be between"),
             (np.eye(64), {"threshold": 0.5}, "threshold = 0.5: unknown setting; allowed: hot_pix"),
             (np.eye(64), {"tile": "x"}, "tile = 'x': must be an integer"),
             (np.eye(64), {"adapt": None}, "adapt = None: must be true or false"),
             (np.eye(64), {"normalise": "x"}, "normalise = 'x': must be 'image' or 'local'"),
-            (np.eye(64), {"smallest_nm": -1}, "--smallest-nm = -1: must be at least 0 nm"),
+            (np.eye(64), {"smallest_nm": -1}, "smallest_nm = -1: must be at least 0 nm"),
         ],
     )
     def test_a_wrong_image_or_setting_is_one_line(self, grouped, image, settings, message):

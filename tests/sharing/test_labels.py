@@ -7,7 +7,7 @@ from bioimageio.spec.model.v0_5 import Author
 from pydantic import TypeAdapter
 
 from passband import PassbandError, cli
-from passband.commands import publish
+from passband.answers import publishing
 from passband.sharing import labels
 
 
@@ -21,14 +21,14 @@ def test_names_of_people_are_allowed(author):
     "author", ["<script>", "a/b", "a\\b", "", "  ", "a\nb", "\x1b[31mred", "a>b"]
 )
 def test_other_authors_are_refused_by_the_name_of_the_option(author):
-    with pytest.raises(PassbandError, match=r"^--author = ") as caught:
+    with pytest.raises(PassbandError, match=r"^author = ") as caught:
         labels.check(None, "MIT", ["A. Author", author])
     assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("name", ["abcd", "a" * 65, "naïve", "a<bcd", "a.bcde"])
 def test_names_that_the_format_does_not_allow_are_refused(name):
-    with pytest.raises(PassbandError, match=r"^--name = .*: must have 5 to 64 characters"):
+    with pytest.raises(PassbandError, match=r"^name = .*: must have 5 to 64 characters"):
         labels.check(name, "MIT", [])
 
 
@@ -39,13 +39,13 @@ def test_names_of_the_allowed_lengths_pass():
 
 @pytest.mark.parametrize("license", ["free", "mit", ""])
 def test_licenses_without_an_id_are_refused(license):
-    with pytest.raises(PassbandError, match=r"^--license = .*: must be the SPDX id of a license"):
+    with pytest.raises(PassbandError, match=r"^license = .*: must be the SPDX id of a license"):
         labels.check(None, license, [])
 
 
 @pytest.mark.parametrize("words", [("--author", "<script>"), ("--name", "a"), ("--license", "x")])
-def test_a_label_is_refused_before_a_network_is_opened(words, monkeypatch, capsys):
-    monkeypatch.setattr(publish, "network_source", None)
+def test_a_label_is_refused_by_the_name_of_its_option(words, monkeypatch, capsys):
+    monkeypatch.setattr(publishing, "publish", None)
     assert cli.main(["publish", "general", *words]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{words[0]} = '{words[1]}': must ")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from passband import PassbandError
-from passband.commands.conditions import read_csv
+from passband.config import given_conditions
 from passband.results import parts
 from passband.storage import StoreError, datasets, integrity, weights
 from passband.storage.weights import conditions_in, load_parts
@@ -52,7 +52,7 @@ def test_other_kinds_are_refused_alone_and_in_a_folder(tmp_path, monkeypatch, ki
         lambda path: parts.find(path / "a.zarr.zip"),
         lambda path: parts.find(path / "b.zarr"),
         lambda path: load_parts(path / "a.safetensors"),
-        lambda path: [*read_csv(path / "a.csv")],
+        lambda path: [*given_conditions.read(path / "a.csv")],
     ],
 )
 def test_readers_do_not_wait_for_a_pipe(tmp_path, read):

@@ -9,7 +9,10 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -17,6 +20,7 @@ import xarray as xr
 from passband.config import Study, study_checks
 from passband.errors import PassbandError
 from passband.grid import Condition
+from passband.outcomes import Outcome
 from passband.results import Results, layout, listing, training_jobs
 from passband.results.training_jobs import TrainingCell
 from passband.scores import OUTCOMES, dice
@@ -26,6 +30,29 @@ from passband.store.results import ResultRecipes, further
 from passband.store.version_02 import extra
 
 
+@dataclass(frozen=True)
+class Evaluated(Outcome):
+    """What :func:`evaluate_extra` has tested.
+
+    Attributes:
+        networks: The number of networks whose results under all of the conditions are there now.
+            Beside a study that runs, a network whose job is made again has no file meanwhile.
+        store: The folder with the results.
+    """
+
+    networks: int
+    conditions: tuple[Condition, ...]
+    store: Path
+
+    def __str__(self) -> str:
+        under = f"{len(self.conditions):,} further condition(s)"
+        return f"{self.networks:,} network(s) are tested under {under}; results in {self.store}"
+
+    def values(self) -> dict[str, Any]:
+        """Return the content for JSON."""
+        return vars(self) | {"conditions": [condition.id for condition in self.conditions]}
+
+
 def evaluate_extra(
     results: Results,
     conditions: Iterable[Condition],
@@ -33,7 +60,7 @@ def evaluate_extra(
     processes: int | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
     log: Callable[[str], object] = lambda line: None,
-) -> int:
+) -> Evaluated:
     """Test every finished network of a study under further conditions, and keep the results.
 
     Networks are tested by the function that the rule `evaluate` uses, on the same test structures.
@@ -47,10 +74,6 @@ def evaluate_extra(
         processes: Number of processes; by default as many as the machine's cores, memory and the
             work allow. With a GPU, the default is one process.
         log: Receives lines of text, for example if another process does the same work.
-
-    Returns:
-        The number of networks whose results under all of the conditions are there now. Beside a
-        study that runs, a network whose job is made again has no file meanwhile.
 
     Raises:
         PassbandError: If a condition's images cannot be formed, if no network is finished, or if
@@ -91,7 +114,11 @@ def evaluate_extra(
             f" ({len(failures)} of {len(cells)} training jobs failed)" if len(cells) > 1 else ""
         )
         raise PassbandError(failures[0] + others)
-    return sum(len(cell.job.replicas) for cell in cells)
+    return Evaluated(
+        networks=sum(len(cell.job.replicas) for cell in cells),
+        conditions=tuple(wanted),
+        store=results.path(layout.STORE),
+    )
 
 
 def finished_cells(results: Results) -> list[TrainingCell]:

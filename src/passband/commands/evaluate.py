@@ -4,9 +4,8 @@ import argparse
 import sys
 
 from passband.commands.arguments import add_study, find_study
-from passband.commands.conditions import add_conditions, check_conditions, given_conditions
-from passband.errors import PassbandError
-from passband.results import earlier
+from passband.commands.conditions import add_conditions, given_conditions
+from passband.commands.progress_bar import bar
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -27,34 +26,16 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    given = given_conditions(options)
-    if not given:
-        raise PassbandError(
-            "no condition is given; give --defocus-nm, --cs-um, --aperture-mrad and "
-            "--dose-e-per-A2, or --conditions FILE.csv"
+    conditions = given_conditions(options)
+    study = find_study(options.study)
+    from tqdm.auto import tqdm
+
+    with bar() as progress:
+        found = study.evaluate(
+            conditions,
+            options.processes,
+            report=lambda line: tqdm.write(line, file=sys.stderr),
+            progress=progress,
         )
-    if options.processes is not None and not 1 <= options.processes <= 1024:
-        raise PassbandError(f"--processes = {options.processes}: must be between 1 and 1024")
-    results = find_study(options.study)
-    earlier.refuse(results.folder, options.study)
-    conditions = check_conditions(results.study, given)
-
-    from tqdm.auto import tqdm  # only this command needs these modules
-
-    from passband.answers import further_tests
-    from passband.results import layout
-
-    def progress(items):
-        return tqdm(items, desc="evaluate", disable=not sys.stderr.isatty())
-
-    networks = further_tests.evaluate_extra(
-        results,
-        conditions,
-        processes=options.processes,
-        progress=progress,
-        log=lambda line: tqdm.write(line, file=sys.stderr),
-    )
-    under = f"{len(set(conditions)):,} further condition(s)"
-    where = results.path(layout.STORE)
-    print(f"{networks:,} network(s) are tested under {under}; results in {where}")
+    print(found)
     return 0

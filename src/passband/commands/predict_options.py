@@ -7,6 +7,9 @@ from passband.axes import MAIN_AXES
 from passband.commands.arguments import FURTHER_BEHIND, add_axis
 from passband.commands.ctf import add_lens, add_pixel_size
 
+#: The options of the condition of the images.
+CONDITION = (*MAIN_AXES, *FURTHER_BEHIND, "energy_kev")
+
 
 def add(command: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""

@@ -15,7 +15,7 @@ from passband.axes import AXES, FURTHER_AXES
 from passband.config import grid_blocks, mixture_block
 from passband.config.base import Block, short
 from passband.config.microscope import Microscope
-from passband.errors import PassbandError
+from passband.errors import ArgumentError
 from passband.grid import Condition
 from passband.optics import ctf
 from passband.wave_sets import WaveSet, extremes, wave_set
@@ -222,17 +222,17 @@ def _check_products(
             raise ValueError(f"{name}.{where}{error}" if axis in AXES else str(error)) from None
 
 
-def check_split(study, specimen: str | None, split: str, before: str = "") -> str:
+def check_split(study, specimen: str | None, split: str) -> str:
     """Return the name of a specimen, by default the first, after a check that it has the split.
 
     Raises:
-        PassbandError: If there is no such specimen or split. `before` begins both names: ``--``.
+        ArgumentError: If there is no such specimen or split.
     """
     specimen = specimen or next(iter(study.specimens))
     if specimen not in (known := study.specimens):
-        raise PassbandError(f"{before}specimen = {specimen!r}: must be one of {', '.join(known)}")
+        raise ArgumentError(f"specimen = {specimen!r}: must be one of {', '.join(known)}")
     if split not in (known := study.specimens[specimen].splits):
-        raise PassbandError(f"{before}split = {split!r}: must be one of {', '.join(known)}")
+        raise ArgumentError(f"split = {split!r}: must be one of {', '.join(known)}")
     return specimen
 
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from passband.config import study_checks
-from passband.door.opened import AnyCondition, Opened
+from passband.config import given_conditions, study_checks
+from passband.door.opened import AnyCondition, Conditions, Opened
 from passband.errors import PassbandError
 from passband.grid import Condition
+from passband.results import layout
 from passband.wave_sets import wave_set
 
 if TYPE_CHECKING:
@@ -85,6 +86,19 @@ class Imaging(Opened):
         camera = Acquisition.from_microscope(microscope, self.study.training.normalisation, device)
         loaded = structures.load(device, instances=True)
         return export.images(camera, loaded.under(under), under, draw, replica)
+
+    def image_files(
+        self, conditions: Conditions, specimen: str | None = None, split: str = "test"
+    ) -> list[str]:
+        """Return the stores of images under conditions of the grids, in the folder of results."""
+        specimen = study_checks.check_split(self.study, specimen, split)
+        given = self.given_conditions(conditions)
+        found = given_conditions.conditions(self.study, given, split)
+        given_conditions.check_in_grids(self.study, found, given)
+        return [
+            layout.IMAGES.format(specimen=specimen, split=split, condition=c.id, whose="")
+            for c in dict.fromkeys(found)
+        ]
 
     def transfer(self, condition: AnyCondition) -> "xr.Dataset":
         """Return what the lens passes under a condition, before noise.

@@ -110,6 +110,5 @@ class TrainedNetwork:
         from passband.micrographs.images import readers
 
         micrograph = readers.of_array(image, pixel_size_A)
-        found = self.experiment.segmented([micrograph], self.id, settings, likeness)
-        ((result,),) = found.values()
-        return result
+        (found,) = self.experiment.segment_micrograph(micrograph, self.id, settings, likeness)
+        return found

@@ -1,10 +1,12 @@
 """What was opened, and conditions of its axes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from passband.axes import AXES, MAIN_AXES
+from passband.config import Study, given_conditions
+from passband.config.given_conditions import Given
 from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.network_id import NetworkId
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 #: What names a condition: itself, its id, or the values of axes by name.
 AnyCondition = Condition | str | Mapping[str, float]
+#: What names conditions: one, several, or a CSV file.
+Conditions = AnyCondition | Iterable[AnyCondition] | Path
 
 
 class Opened(Results):
@@ -23,15 +27,26 @@ class Opened(Results):
     #: The weights file that was opened.
     weights_file: Path | None = None
 
+    #: The networks of the weights files that were opened.
+    _weights: "tuple[Network, ...]" = ()
+
     @classmethod
-    def of_weights(cls, path: Path) -> Self:
-        """Return the study of a weights file: its folder of results, if the file is in it."""
+    def of_weights(cls, *paths: str | Path) -> Self:
+        """Return the study of weights files or published folders, whose networks go together.
+
+        If the first is in a study's folder of results, it is this study.
+        """
         from passband.learning.network_files import open_networks
 
-        (network, *_) = open_networks(path)
-        found = cls(network.study, network.results.folder if network.results else path)
-        found.weights_file = path
+        networks = [network for path in paths for network in open_networks(path)]
+        first = networks[0]
+        found = cls(None, first.results.folder if first.results else paths[0])
+        found.weights_file = Path(paths[0])
+        found._weights = tuple(networks)
         return found
+
+    def _read(self) -> Study:
+        return self._weights[0].study if self._weights else super()._read()
 
     @property
     def is_alone(self) -> bool:
@@ -73,13 +88,32 @@ class Opened(Results):
         except ValueError as error:
             raise PassbandError(str(error)) from None
 
-    def open_networks(self, network: NetworkId | str | None) -> "list[Network]":
-        """Return the networks with an id, with their weights; by default, of the weights file."""
+    def given_conditions(self, conditions: Conditions) -> list[Given]:
+        """Return conditions that are given one by one or in a CSV file, whose names end so."""
+        if isinstance(conditions, Path) or str(conditions).endswith(".csv"):
+            return given_conditions.read(Path(conditions))
+        if isinstance(conditions, Condition | str | Mapping):
+            conditions = [conditions]
+        return [Given(self.condition(each).values()) for each in conditions]
+
+    def open_networks(
+        self, network: NetworkId | str | Iterable[NetworkId | str] | None = None
+    ) -> "list[Network]":
+        """Return the networks with an id, or several, with their weights.
+
+        By default, they are those of the weights files that were opened.
+        """
         from passband.learning.network_files import open_networks
 
-        alone = self.weights_file if network is None or self.is_alone else None
-        wanted = NetworkId.parse(network) if isinstance(network, str) else network
-        return open_networks(alone or self, wanted)
+        ids = [network] if isinstance(network, NetworkId | str) else list(network or ())
+        if self._weights and not ids:
+            return list(self._weights)
+        source = self.weights_file if self.weights_file and self.is_alone else self
+        if not self.is_alone:
+            self.existing()
+        wanted = [NetworkId.parse(id) if isinstance(id, str) else id for id in ids]
+        found = [each for id in wanted or [None] for each in open_networks(source, id)]
+        return list({(each.path, each.id): each for each in found}.values())
 
 
 def check_names_of(given: Mapping[str, object]) -> None:

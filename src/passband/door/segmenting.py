@@ -1,106 +1,279 @@
 """What networks find in images of a microscope."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from passband.door.opened import Opened
+from passband.axes import AXES
+from passband.door.answering import Answering
+from passband.errors import ArgumentError
+from passband.grid import Condition
 from passband.network_id import NetworkId
+from passband.outcomes import Progress, counted
+from passband.parts import PACKAGE
 
 if TYPE_CHECKING:
+    from passband.answers.segmentation import Choice
     from passband.micrographs.images.readers import Micrograph
     from passband.micrographs.images.segmentation import Segmentation
+    from passband.micrographs.segmented_files import SegmentedFiles
+
+#: What names networks: an id, several, or ``"auto"``.
+AnyNetworks = NetworkId | str | Sequence[NetworkId | str]
+#: What names a condition of images, of which only some values may be known.
+KnownCondition = Condition | str | Mapping[str, float]
+#: The network that is recommended for each image.
+AUTO = "auto"
 
 
-class Segmenting(Opened):
+class Segmenting(Answering):
     """The verbs that use a study's networks."""
 
     @overload
     def segment(
         self,
         files: str | Path,
-        network: NetworkId | str | None = None,
+        network: AnyNetworks | None = None,
         pixel_size_A: float | None = None,
         likeness: bool | None = None,
-        **settings: Any,
+        *,
+        out: None = None,
+        **others: Any,
     ) -> "Segmentation | dict[Path, list[Segmentation]]": ...
 
     @overload
     def segment(
         self,
         files: Sequence[str | Path],
-        network: NetworkId | str | None = None,
+        network: AnyNetworks | None = None,
         pixel_size_A: float | None = None,
         likeness: bool | None = None,
-        **settings: Any,
+        *,
+        out: None = None,
+        **others: Any,
     ) -> "dict[Path, list[Segmentation]]": ...
+
+    @overload
+    def segment(
+        self,
+        files: str | Path | Sequence[str | Path],
+        network: AnyNetworks | None = None,
+        pixel_size_A: float | None = None,
+        likeness: bool | None = None,
+        *,
+        out: str | Path,
+        **others: Any,
+    ) -> "SegmentedFiles": ...
 
     def segment(
         self,
         files: str | Path | Sequence[str | Path],
-        network: NetworkId | str | None = None,
+        network: AnyNetworks | None = None,
         pixel_size_A: float | None = None,
         likeness: bool | None = None,
+        *,
+        out: str | Path | None = None,
+        truth: str | Path | None = None,
+        jobs: int = 1,
+        replicas: Sequence[int] | None = None,
+        condition: KnownCondition | None = None,
+        specimen: str | None = None,
+        amplitude_contrast: float | None = None,
+        sign: int = 0,
+        verbose: bool = False,
+        report: Callable[[str], object] = lambda line: None,
+        progress: Progress | None = None,
         **settings: Any,
-    ) -> "Segmentation | dict[Path, list[Segmentation]]":
+    ) -> "Segmentation | dict[Path, list[Segmentation]] | SegmentedFiles":
         """Find the particles in images of a microscope.
 
         Args:
             files: Image files, or folders with image files; docs/predict.md lists the formats.
                 ``"sample"`` is the simulated image of the package.
-            network: Its id; all replicas are used together if the id has none. A published folder
-                and a weights file with one training condition need no id.
+            network: Its id; all replicas are used together if the id has none. Several ids are used
+                together, too. A published folder and a weights file with one training condition
+                need no id. With ``"auto"``, the condition of each image is measured, and the
+                network that is recommended there is used.
             pixel_size_A: For files that do not have it [Å].
             likeness: Whether images are compared with the training images, for `expected_dice` and
                 `flags`. By default, only if the network has a file of measurements, as those of the
                 package and published ones have; with True, others are measured, which takes
                 minutes.
+            out: A folder: masks, overlays and tables are written into it, each file complete or not
+                at all. What is there already is not done again, and a file that fails does not stop
+                the others. Images are not kept in memory.
+            truth: With `out`, a folder of true masks with the names of the images.
+            jobs: With `out`, the number of processes.
+            replicas: Numbers of the replicas that are used; by default all.
+            condition: The condition of the images, for the expected Dice: all of defocus, Cs,
+                aperture and dose. With ``"auto"``, what is known of it beside the defocus.
+            specimen, amplitude_contrast, sign: With ``"auto"``, see :meth:`recommend_like`.
+            verbose: Whether `report` also receives the networks and each step of the preparation.
+            report: Receives lines about files that are left out, about networks that are chosen
+                and, with `out`, what was found in each image, as soon as it is written.
+            progress: Is called with the number of finished files, that of all, and what is done.
             settings: See :class:`passband.micrographs.images.segmentation.Settings`.
 
         Returns:
             For one file with one image, its segmentation with `mask`, `probability`, `labels`,
             `particles`, `expected_dice`, `flags` and more, see
             :class:`passband.micrographs.images.segmentation.Segmentation`. For several files, a
-            folder or a stack, a list of those of its frames for each file.
+            folder or a stack, a list of those of its frames for each file. With `out`, what the
+            tables have of each image, with its `verdict`, and why files failed, see
+            :class:`passband.micrographs.segmented_files.SegmentedFiles`.
 
         Raises:
-            PassbandError: If there is no such network or file, if an image does not fit, or if a
-                setting is wrong.
+            PassbandError: If there is no such network or file, if an image does not fit, or if an
+                argument is wrong.
 
         Example:
             >>> first, *others = demo.networks
             >>> found = demo.segment("image.tif", network=first.cell, smallest_nm=1)
             >>> verdict = found.expected_dice, found.flags
+            >>> found = demo.segment(["image.tif"], network=first, out="masks")
+            >>> [image.verdict[:13] for image in found.images]
+            ['not assessed,']
         """
-        from passband.micrographs.images import readers
+        from passband.answers import segmentation
+        from passband.answers.assessors import Assessors
+        from passband.micrographs import segmented_files
+        from passband.micrographs.images import pixel_size, readers, suffixes
+        from passband.micrographs.images.segmentation import Settings
 
+        pixel_size.check_option(pixel_size_A)
+        given = _given(condition, settings)
+        chosen_settings = Settings.of(settings)
+        chosen_settings.check([])
+        _check_files(out, truth, jobs)
+        suffixes.use(self.study.known_parts if self._is_known_study else PACKAGE)
+        is_auto = network == AUTO
+        own: list = []
+        of_all = None
+        if is_auto:
+            _check_auto(given, replicas)
+        else:
+            of_all = segmentation.condition_of(given)
+            _check_named(specimen, amplitude_contrast, sign)
+            own = segmentation.of_replicas(self.open_networks(network), replicas)
+            chosen_settings.check(own)
         is_one = isinstance(files, str | Path)
-        paths = readers.find([files] if is_one else files)
-        micrographs = (readers.read(path, pixel_size_A) for path in paths)
-        found = self.segmented(micrographs, network, settings, likeness)
+        paths = readers.find([files] if is_one else files, report)
+        folder = None if out is None else Path(out)
+        if folder is not None:
+            segmented_files.check_folder(folder, paths)
+        chosen: dict[Path, Choice | str] = dict.fromkeys(paths, segmentation.Choice(own))
+        if is_auto:
+            known = segmentation.known(given, amplitude_contrast, sign)
+            tested = self.tested(specimen)
+            chosen = segmentation.recommended(tested, paths, known, given, pixel_size_A, report)
+        assessors = None
+        if likeness is not False:
+            assessors = Assessors(
+                chosen_settings,
+                of_all,
+                measure=bool(likeness),
+                progress=counted(progress, "images of the study"),
+            )
+        if verbose:
+            for line in segmentation.described(chosen, chosen_settings):
+                report(line)
+        tasks = segmentation.tasks(
+            chosen,
+            chosen_settings,
+            assessors,
+            folder=folder,
+            pixel_size_A=pixel_size_A,
+            masks=None if truth is None else Path(truth),
+        )
+        if folder is not None:
+            return segmented_files.segment(
+                tasks,
+                folder,
+                jobs=jobs,
+                verbose=verbose,
+                remarks=segmentation.remarks(chosen, assessors),
+                report=report,
+                progress=progress,
+            )
+        found = {task.path: task.segment() for task in tasks}
         is_folder = is_one and Path(files).is_dir() and paths != [Path(files)]
         if is_one and not is_folder and len(found[paths[0]]) == 1:
             return found[paths[0]][0]
         return found
 
-    def segmented(
+    def segment_micrograph(
         self,
-        micrographs: "Iterable[Micrograph]",
-        network: NetworkId | str | None,
+        micrograph: "Micrograph",
+        network: NetworkId,
         settings: Mapping[str, object],
         likeness: bool | None,
-    ) -> "dict[Path, list[Segmentation]]":
+    ) -> "list[Segmentation]":
+        """Find the particles in images that are no file, see :meth:`segment`."""
+        from passband.answers import segmentation
         from passband.answers.assessors import Assessors
         from passband.micrographs.images.segmentation import Settings
-        from passband.micrographs.predictions import UNASSESSED, segment_frames
 
-        chosen, opened = Settings.of(settings), self.open_networks(network)
-        assessor = UNASSESSED
-        if likeness is not False:
-            assessor = Assessors(chosen, measure=bool(likeness)).of(opened)
-        return {
-            of.path: segment_frames(
-                of.path, list(of.images), of.pixel_size_A, opened, chosen, assessor=assessor
-            )
-            for of in micrographs
-        }
+        chosen = Settings.of(settings)
+        assessors = None if likeness is False else Assessors(chosen, measure=bool(likeness))
+        own = segmentation.Choice(self.open_networks(network))
+        (task,) = segmentation.tasks({micrograph.path: own}, chosen, assessors)
+        return task.predictor.segment(micrograph)
+
+    @property
+    def _is_known_study(self) -> bool:
+        """Whether this is a study whose configuration is found."""
+        return not self.is_alone and self.is_known
+
+
+def _given(condition: KnownCondition | None, settings: dict[str, Any]) -> dict[str, float]:
+    """Return the values of a condition, whose dose is one of the settings too."""
+    if isinstance(condition, str):
+        condition = Condition.parse(condition)
+    if isinstance(condition, Condition):
+        condition = condition.values()
+    values: dict[str, float] = {}
+    for name, value in (condition or {}).items():
+        if name not in AXES:
+            raise ArgumentError(f"{name!r}: is no axis; axes are {', '.join(AXES)}")
+        try:
+            values[name] = float(value)
+        except (TypeError, ValueError):
+            raise ArgumentError(f"{name} = {value!r}: must be a number") from None
+    dose = settings.get("dose_e_per_A2")
+    if "dose_e_per_A2" in values:
+        settings.setdefault("dose_e_per_A2", values["dose_e_per_A2"])
+    elif isinstance(dose, int | float):
+        values["dose_e_per_A2"] = float(dose)
+    return values
+
+
+def _check_files(out: str | Path | None, truth: str | Path | None, jobs: int) -> None:
+    """Raise ArgumentError if what is said about output files cannot be used."""
+    if jobs < 1:
+        raise ArgumentError(f"jobs = {jobs}: must be at least 1")
+    if out is None and truth is not None:
+        raise ArgumentError(f"truth = {str(truth)!r}: has an effect only together with out")
+    if truth is not None and not Path(truth).is_dir():
+        raise ArgumentError(f"truth = {str(truth)!r}: there is no such folder")
+
+
+def _check_auto(given: Mapping[str, float], replicas: Sequence[int] | None) -> None:
+    """Raise ArgumentError if what is given has no effect on a network that is chosen."""
+    if replicas is not None:
+        raise ArgumentError("replicas: cannot be given together with the network 'auto'")
+    if "defocus_nm" in given:
+        raise ArgumentError(
+            f"defocus_nm = {given['defocus_nm']:g}: cannot be used together with the network "
+            "'auto', which measures the defocus"
+        )
+
+
+def _check_named(specimen: str | None, amplitude_contrast: float | None, sign: int) -> None:
+    """Raise ArgumentError if what is given has no effect on a network with a name."""
+    for name, value in (
+        ("specimen", specimen),
+        ("amplitude_contrast", amplitude_contrast),
+        ("sign", sign or None),
+    ):
+        if value is not None:
+            raise ArgumentError(f"{name} = {value!r}: has an effect only with the network 'auto'")

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from passband.console import escaped
 from passband.errors import PassbandError
-from passband.micrographs.images import suffixes
+from passband.micrographs.images import readers, suffixes
+from passband.micrographs.images.segmentation import Segmentation
 from passband.micrographs.predictions import Prediction, Predictor
 from passband.micrographs.summary import Frame
 from passband.parts import Parts
@@ -30,6 +31,17 @@ class Task:
     path: Path
     name: str
     predictor: Predictor | str
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether its masks are compared with their ground truth."""
+        return isinstance(self.predictor, Predictor) and self.predictor.masks is not None
+
+    def segment(self) -> list[Segmentation]:
+        """Return the segmentation of each image of the file, and write nothing."""
+        if isinstance(self.predictor, str):
+            raise PassbandError(self.predictor)
+        return self.predictor.segment(readers.read(self.path, self.predictor.pixel_size_A))
 
     def outcome(self, progress: Callable[[Iterable], Iterable] = iter) -> Prediction | str:
         """Return the results, or the line that says why the file failed."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from passband.errors import PassbandError
+from passband.errors import ArgumentError, PassbandError
 from passband.micrographs.images import bars, particles, readers
 from passband.micrographs.images.particles import Particle
 from passband.micrographs.images.suffixes import companions, suffix
@@ -33,10 +33,10 @@ class Labels:
     def check(self, paths: Sequence[Path]) -> None:
         """Raise PassbandError if the path is missing, or is one file for several images."""
         if not self.path.exists():
-            raise PassbandError(f"--labels = {str(self.path)!r}: there is no such file or folder")
+            raise ArgumentError(f"labels = {str(self.path)!r}: there is no such file or folder")
         if len(paths) > 1 and not self._is_folder:
-            raise PassbandError(
-                f"--labels = {str(self.path)!r}: is one file for {len(paths)} images; give a "
+            raise ArgumentError(
+                f"labels = {str(self.path)!r}: is one file for {len(paths)} images; give a "
                 "folder of files with the names of the images"
             )
 

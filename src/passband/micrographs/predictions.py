@@ -14,6 +14,7 @@ from passband.learning.network_files import Network
 from passband.micrographs import outputs, records, truth
 from passband.micrographs.images import readers
 from passband.micrographs.images.bars import Box
+from passband.micrographs.images.readers import Micrograph
 from passband.micrographs.images.segmentation import Segmentation, Settings, segment
 from passband.micrographs.images.suffixes import suffix
 from passband.micrographs.summary import Frame
@@ -55,13 +56,22 @@ class Prediction:
         """The picture that a user opens first."""
         return next(path for path in self.written if path.suffix == ".png")
 
+    def lines(self, verbose: bool = False) -> list[str]:
+        """Return what is said about the file; `verbose` adds each step of the preparation."""
+        lines = []
+        for frame in self.frames:
+            lines += [frame.line, f"  {frame.verdict}"]
+            lines += [f"  {step}" for step in (frame.done if verbose else frame.repairs)]
+        notes = dict.fromkeys(note for frame in self.frames for note in frame.notes)
+        return lines + [f"  {note}" for note in notes]
+
 
 @dataclass(frozen=True)
 class Predictor:
     """Segments files with the same networks and settings, and writes the results.
 
     Attributes:
-        folder: The folder of the output files.
+        folder: The folder of the output files; None if none are written.
         pixel_size_A: The pixel size of files that do not have one [Å].
         masks: A folder of true masks, see :func:`passband.micrographs.truth.mask_of`.
         assessor: Assesses whether the masks can be trusted.
@@ -69,10 +79,21 @@ class Predictor:
 
     networks: Sequence[Network]
     settings: Settings
-    folder: Path
+    folder: Path | None = None
     pixel_size_A: float | None = None
     masks: Path | None = None
     assessor: Assessor | Unassessed = UNASSESSED
+
+    def segment(self, micrograph: Micrograph) -> list[Segmentation]:
+        """Return the segmentation of each image of a file, in memory."""
+        return segment_frames(
+            micrograph.path,
+            list(micrograph.images),
+            micrograph.pixel_size_A,
+            networks=self.networks,
+            settings=self.settings,
+            assessor=self.assessor,
+        )
 
     def predict(
         self, path: Path, name: str, progress: Callable[[Iterable], Iterable] = iter

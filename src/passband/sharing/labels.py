@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from passband.errors import PassbandError
+from passband.errors import ArgumentError
 
 if TYPE_CHECKING:
     from passband.learning.network_files import Network
@@ -55,14 +55,14 @@ def check(name: str | None, license: str, authors: Sequence[str]) -> None:
     shortest, longest = _NAME_LENGTHS
     wrong = [c for c in name or "" if not _is_allowed(c)]
     if name is not None and (wrong or not shortest <= len(name) <= longest):
-        raise PassbandError(
-            f"--name = {name!r}: must have {shortest} to {longest} characters, which are "
+        raise ArgumentError(
+            f"name = {name!r}: must have {shortest} to {longest} characters, which are "
             "letters without accents, digits, spaces, and _ + - ( )"
         )
     for author in authors:
         if not author.strip() or not author.isprintable() or set(author) & set(_NO_AUTHOR):
-            raise PassbandError(
-                f"--author = {author!r}: must be a name in one line, without {' '.join(_NO_AUTHOR)}"
+            raise ArgumentError(
+                f"author = {author!r}: must be a name in one line, without {' '.join(_NO_AUTHOR)}"
             )
     _check_license(license)
 
@@ -74,8 +74,8 @@ def _check_license(license: str) -> None:
     try:
         TypeAdapter(LicenseId).validate_python(license)
     except ValidationError:
-        raise PassbandError(
-            f"--license = {license!r}: must be the SPDX id of a license, such as "
+        raise ArgumentError(
+            f"license = {license!r}: must be the SPDX id of a license, such as "
             "CC-BY-4.0, CC0-1.0 or MIT"
         ) from None
 

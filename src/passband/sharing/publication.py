@@ -1,7 +1,7 @@
 """Publishes a network: a folder with its weights, its description, its test images and its card."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,11 +11,12 @@ import yaml
 from torch import Tensor
 
 from passband.config import Study
-from passband.errors import PassbandError
+from passband.errors import ArgumentError
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.learning.network_files import Network
 from passband.micrographs.trust.trust import Trust
+from passband.outcomes import Outcome
 from passband.results import Results, published
 from passband.seeds import seed
 from passband.sharing import bioimageio_description, card, extras, onnx_export, performance
@@ -30,6 +31,31 @@ from passband.wave_sets import wave_set
 ONNX, CARD = "model.onnx", "README.md"
 PERFORMANCE, PICTURE = "performance.csv", "performance.png"
 TEST_INPUT, TEST_OUTPUT = "test_input.npy", "test_output.npy"
+
+
+@dataclass(frozen=True)
+class Published(Outcome):
+    """A network that was published.
+
+    Attributes:
+        network: Its id.
+        license: The SPDX id of the license.
+    """
+
+    folder: Path
+    network: str
+    license: str
+
+    @property
+    def card(self) -> Path:
+        """The page that describes the network."""
+        return self.folder / CARD
+
+    def __str__(self) -> str:
+        return (
+            f"{self.network} is published in {self.folder}, under the license {self.license}.\n"
+            f"Read {self.card} first."
+        )
 
 
 def check_target(folder: Path, force: bool) -> None:
@@ -47,12 +73,14 @@ def check_target(folder: Path, force: bool) -> None:
         return
     files = published.WEIGHTS, published.DESCRIPTION
     if not all((folder / name).is_file() for name in files) or folder.is_symlink():
-        raise PassbandError(
-            f"--out = {str(folder)!r}: exists and is no published folder; give another name"
+        raise ArgumentError(
+            f"out = {str(folder)!r}: exists and is no published folder; give another name"
         )
     if not force:
-        raise PassbandError(
-            f"--out = {str(folder)!r}: exists; give another name, or replace it with --force"
+        raise ArgumentError(
+            f"out = {str(folder)!r}: exists; give another name, or replace it with force",
+            "out",
+            "force",
         )
 
 
@@ -65,7 +93,7 @@ def publish(
     expected: Callable[[Sequence[Condition]], np.ndarray] | None = None,
     report: Callable[[str], object] = lambda line: None,
     trust: Callable[[], Trust | None] = lambda: None,
-) -> None:
+) -> Published:
     """Write a published folder, completely or not at all.
 
     Args:
@@ -133,6 +161,7 @@ def publish(
         )
         bioimageio_description.write(description, beside)
         integrity.write_checksums(beside, beside.iterdir())
+    return Published(folder, str(network.id), labels.license)
 
 
 def _example_image(network: Network, results: Results | None) -> tuple[Tensor, str]:

@@ -319,12 +319,12 @@ def test_images_that_do_not_fit_the_network_are_refused(network, shape, pixel, l
 @pytest.mark.parametrize(
     ("settings", "normalisation", "line"),
     [
-        (Settings(), "vacuum", "needs the dose: give --dose-e-per-A2"),
-        (Settings(dose_e_per_A2=0), "vacuum", "--dose-e-per-A2 = 0: must be above 0"),
-        (Settings(dose_e_per_A2=float("nan")), "vacuum", "--dose-e-per-A2 = nan: must be above 0"),
+        (Settings(), "vacuum", "needs the dose: give dose_e_per_A2"),
+        (Settings(dose_e_per_A2=0), "vacuum", "dose_e_per_A2 = 0: must be above 0"),
+        (Settings(dose_e_per_A2=float("nan")), "vacuum", "dose_e_per_A2 = nan: must be above 0"),
         (Settings(normalise="local"), "minmax", "local normalisation is for 'zscore'"),
-        (Settings(tile=0), "zscore", "--tile = 0: must be at least 1"),
-        (Settings(smallest_nm=-1), "zscore", "--smallest-nm = -1: must be at least 0"),
+        (Settings(tile=0), "zscore", "tile = 0: must be at least 1"),
+        (Settings(smallest_nm=-1), "zscore", "smallest_nm = -1: must be at least 0"),
     ],
 )
 def test_wrong_settings_are_refused(tmp_path, settings, normalisation, line):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from passband.config.base import short
-from passband.errors import PassbandError
+from passband.errors import ArgumentError, PassbandError
 
 #: A row belongs to a bar or a frame if this part of its pixels has one value; a bar may have a
 #: second one, that of its letters.
@@ -56,8 +56,8 @@ class Box(NamedTuple):
         else:
             found = cls(x0, x1, y0, y1)
         if found is None or not (0 <= found.x0 < found.x1 and 0 <= found.y0 < found.y1):
-            raise PassbandError(
-                f"--crop = {short(text)}: must be x0:x1,y0:y1, columns and rows of pixels from 0, "
+            raise ArgumentError(
+                f"crop = {short(text)}: must be x0:x1,y0:y1, columns and rows of pixels from 0, "
                 "such as 0:1024,0:960"
             )
         return found

@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from passband.config.base import short
 from passband.config.loading import allowed
-from passband.errors import PassbandError
+from passband.errors import ArgumentError, PassbandError
 from passband.learning import devices, evaluation
 from passband.learning.network_files import Network
 from passband.micrographs.images import background, bars, own_noise, preparation, tiles
@@ -94,6 +94,28 @@ class Settings:
                 raise PassbandError(f"{name} = {short(value)}: must be {words}") from None
         return cls(**values)
 
+    def words(self, normalisation: str) -> str:
+        """Return a description of the preparation.
+
+        Args:
+            normalisation: That of the networks.
+        """
+        flat = {
+            None: "background taken off where there is one",
+            True: "divided by the smooth background",
+            False: "background kept",
+        }
+        whole = f"{normalisation} over the whole image"
+        words = [
+            "hot pixels removed" if self.hot_pixels else "hot pixels kept",
+            flat[self.flat_field],
+            "local zscore" if self.normalise == "local" else whole,
+            "batch statistics of the image" if self.adapt else "batch statistics of the training",
+            f"particles of {self.smallest_nm:g} nm or more",
+            self.precision,
+        ]
+        return ", ".join(words)
+
     def check(self, networks: Sequence[Network]) -> None:
         """Check that these networks can be used with these settings.
 
@@ -102,23 +124,24 @@ class Settings:
                 image has another form, or the normalisation of a network cannot be local.
         """
         if self.dose_e_per_A2 is not None and not 0 < self.dose_e_per_A2 < math.inf:
-            raise PassbandError(f"--dose-e-per-A2 = {self.dose_e_per_A2:g}: must be above 0")
+            raise ArgumentError(f"dose_e_per_A2 = {self.dose_e_per_A2:g}: must be above 0")
         if self.tile is not None and self.tile < 1:
-            raise PassbandError(f"--tile = {self.tile}: must be at least 1 pixel")
+            raise ArgumentError(f"tile = {self.tile}: must be at least 1 pixel")
         if not 0 <= self.smallest_nm < math.inf:
-            raise PassbandError(f"--smallest-nm = {self.smallest_nm:g}: must be at least 0 nm")
+            raise ArgumentError(f"smallest_nm = {self.smallest_nm:g}: must be at least 0 nm")
         if self.crop is not None:
             Box.parse(self.crop)
         for network in networks:
             if self.normalise == "local" and network.normalisation != "zscore":
-                raise PassbandError(
-                    f"--normalise = 'local': {network.id} was trained with the normalisation "
+                raise ArgumentError(
+                    f"normalise = 'local': {network.id} was trained with the normalisation "
                     f"{network.normalisation!r}, and local normalisation is for 'zscore'"
                 )
             if network.normalisation == "vacuum" and self.dose_e_per_A2 is None:
-                raise PassbandError(
+                raise ArgumentError(
                     f"{network.id} was trained with the normalisation 'vacuum', which needs the "
-                    "dose: give --dose-e-per-A2"
+                    "dose: give dose_e_per_A2",
+                    "dose_e_per_A2",
                 )
 
 
