@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from passband.door import Experiment, Networks, TrainedNetwork, open
     from passband.grid import Condition
     from passband.matrices.matrix import Matrix
+    from passband.micrographs.rings.lenses import ctf
+    from passband.micrographs.segmented_files import measure_labels
     from passband.network_id import NetworkId
 
 __all__ = [
@@ -62,6 +64,8 @@ __all__ = [
     "PassbandError",
     "Study",
     "TrainedNetwork",
+    "ctf",
+    "measure_labels",
     "open",
 ]
 
@@ -75,6 +79,8 @@ _MODULES = {
     "Matrix": "passband.matrices.matrix",
     "NetworkId": "passband.network_id",
     "Study": "passband.config",
+    "ctf": "passband.micrographs.rings.lenses",
+    "measure_labels": "passband.micrographs.segmented_files",
 }
 
 #: Old public names, each with its new name and the version in which the old one goes.
