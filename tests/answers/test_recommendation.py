@@ -110,9 +110,9 @@ def test_replicas_are_separate_networks(tmp_path):
 def test_the_test_specimen_decides_between_networks_of_several_specimens(tmp_path):
     study = make_study(specimens=("gold", "silver"))
     results = make_results(study, tmp_path)
-    with pytest.raises(PassbandError, match="--specimen is missing: must be one of gold, silver"):
+    with pytest.raises(PassbandError, match="specimen is missing: must be one of gold, silver"):
         TestedNetworks.open(Results(study, results))
-    with pytest.raises(PassbandError, match="--specimen = 'iron': must be one of gold, silver"):
+    with pytest.raises(PassbandError, match="specimen = 'iron': must be one of gold, silver"):
         TestedNetworks.open(Results(study, results), "iron")
     for name in ("gold", "silver"):
         tested = TestedNetworks.open(Results(study, results), name)

@@ -18,7 +18,7 @@ from passband.analysis.spectra import (
 )
 from passband.answers.further_tests import read_extra
 from passband.config import Study
-from passband.errors import PassbandError
+from passband.errors import ArgumentError, PassbandError
 from passband.grid import Condition
 from passband.imaging.structures import Structures
 from passband.matrices.matrix import Matrix
@@ -116,9 +116,9 @@ class TestedNetworks:
         every = results.matrices()
         names = list(dict.fromkeys(matrix.test_specimen for matrix in every))
         if specimen is None and len(names) > 1:
-            raise PassbandError(f"--specimen is missing: must be one of {', '.join(names)}")
+            raise ArgumentError(f"specimen is missing: must be one of {', '.join(names)}")
         if specimen is not None and specimen not in names:
-            raise PassbandError(f"--specimen = {specimen!r}: must be one of {', '.join(names)}")
+            raise ArgumentError(f"specimen = {specimen!r}: must be one of {', '.join(names)}")
         specimen = names[0] if specimen is None else specimen
         matrices = tuple(matrix for matrix in every if matrix.test_specimen == specimen)
         if results.is_published:

@@ -183,11 +183,6 @@ def _changed(results: Experiment, changes: Sequence[str], name: str) -> Experime
     return changed
 
 
-def network_source(given: Path) -> Path | Results:
-    """Return the weights file, the published folder or the study that a user names."""
-    return locate.network_path(given) or Results.find(given).existing()
-
-
 def report_many(results: Results) -> None:
     """Say why a command that ranks a study's networks prints nothing for a while, if it does."""
     if (number := results.study.train_number) > _MANY and results.has(layout.TABLE):
