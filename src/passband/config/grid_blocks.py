@@ -104,6 +104,11 @@ class _Axes(Block):
                 axes[name] = sorted(axis.canonical(value) for value in values)
         return axes
 
+    def _is_left_out(self, name: str) -> bool:
+        # A further axis that is not given: so more axes leave all recipes as they are.
+        left_out = name in FURTHER_AXES and getattr(self, name) is None
+        return left_out or super()._is_left_out(name)
+
 
 #: A block with a key for each axis, in the order of :data:`AXES`.
 OptionalAxes = create_model(
@@ -112,7 +117,7 @@ OptionalAxes = create_model(
     **{
         name: (
             axis_type(name) | None,
-            key(None, axis.description, axis.unit, "0.1.0" if name in FURTHER_AXES else None),
+            key(None, axis.description, axis.unit),
         )
         for name, axis in AXES.items()
     },
