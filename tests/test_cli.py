@@ -322,7 +322,7 @@ NAMES = [command.name for group in cli.COMMANDS.values() for command in group]
 
 @pytest.mark.parametrize("words", [["--help"], []])
 def test_the_help_lists_every_module_of_commands_once(words, capsys):
-    helpers = {"arguments", "conditions", "on_request", "predict_options", "progress_bar"}
+    helpers = {"arguments", "conditions", "machine", "predict_options", "progress_bar", "text"}
     helpers |= {"__init__"}
     folder = Path(cli.__file__).parent / "commands"
     assert sorted(NAMES) == sorted({path.stem for path in folder.glob("*.py")} - helpers)

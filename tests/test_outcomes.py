@@ -46,4 +46,4 @@ def test_an_outcome_has_text_a_face_and_json():
     ],
 )
 def test_a_command_names_its_options(error, text):
-    assert cli._with_options(error, ["--save-rates", "--rates"]) == text
+    assert cli._with_options(error, {"save_rates": "--save-rates", "rates": "--rates"}) == text

@@ -7,7 +7,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
@@ -150,11 +150,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except ArgumentError as error:
-        print(_with_options(error, options.known_options), file=sys.stderr)
-        return 1
+        print(_with_options(error, options.spelled), file=sys.stderr)
+        return error.exit_status
     except PassbandError as error:
         print(error, file=sys.stderr)
-        return 1
+        return error.exit_status
     except OSError as error:
         words = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         print(console.escaped(words), file=sys.stderr)
@@ -185,7 +185,8 @@ def _parser(name: str) -> argparse.ArgumentParser:
         own.epilog = f"example: passband {known[name].example}"
         known_options = [option for action in own._actions for option in action.option_strings]
         # The first shows the usage of this command.
-        own.set_defaults(refuse=own.error, known_options=known_options)
+        spelled = {a.dest: a.option_strings[-1] for a in own._actions if a.option_strings}
+        own.set_defaults(refuse=own.error, known_options=known_options, spelled=spelled)
     elif name:
         near = "".join(f"{word}? " for word in difflib.get_close_matches(name, known, 1))
         say = f"there is no command {name!r}; {near}`passband --help` lists the commands"
@@ -193,12 +194,12 @@ def _parser(name: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _with_options(error: ArgumentError, known: Collection[str]) -> str:
+def _with_options(error: ArgumentError, spelled: Mapping[str, str]) -> str:
     """Return the words of an error, with options instead of the names of a verb's arguments."""
     text = str(error)
     for name in error.names:
-        if (option := f"--{name.replace('_', '-')}") in known:
-            text = re.sub(rf"(?<![\w-]){name}(?!\w)", option, text, count=1)
+        if name in spelled:
+            text = re.sub(rf"(?<!\S){name}(?=[\s:,;]|$)", spelled[name], text, count=1)
     return text
 
 

@@ -13,6 +13,9 @@ class PassbandError(Exception):
         ...     reason = str(error)
     """
 
+    #: The exit status of a command that ends with this error.
+    exit_status = 1
+
     def __str__(self) -> str:
         return escaped(super().__str__())  # it may have the name of a file from somebody else
 

@@ -11,8 +11,11 @@ from workplace import Workplace
 from passband import cli
 from passband.commands import run
 from passband.config import load
+from passband.reports import study_summary
 from passband.results import Results
-from passband.runs import locks, workflow
+from passband.runs import child, locks
+from passband.runs.child import Ended
+from passband.runs.ended import Ran
 from passband.storage.lease import Holder
 
 STUDY = "studies/smallest.yaml"
@@ -25,7 +28,7 @@ def started(tmp_path, monkeypatch):
     (place.folder / "wrong.yaml").write_text("trainig: {epochs: 3}\n")
     monkeypatch.chdir(place.folder)
     commands = []
-    monkeypatch.setattr(workflow, "run", lambda words, folder: commands.append(words) or 0)
+    monkeypatch.setattr(child, "run", lambda words, *_, **__: commands.append(words) or Ended(0))
     return commands
 
 
@@ -60,8 +63,8 @@ def test_only_a_dry_run_that_is_asked_says_why(started):
 @pytest.mark.parametrize(
     ("status", "signed", "says"),
     [
-        (1, None, "Correct the cause, and run the same command again. Finished jobs do not run"),
-        (137, None, "Snakemake was killed. Run the same command again: finished jobs do not run"),
+        (1, None, "Correct the cause, and run the study again. Finished jobs do not run"),
+        (137, None, "Snakemake was killed. Run the study again: finished jobs do not run"),
         (
             1,
             "",
@@ -72,7 +75,7 @@ def test_only_a_dry_run_that_is_asked_says_why(started):
     ],
 )
 def test_the_last_line_says_what_helps(started, capsys, monkeypatch, status, signed, says):
-    monkeypatch.setattr(workflow, "run", lambda words, folder: status)
+    monkeypatch.setattr(child, "run", lambda *_, **__: Ended(status))
     folder = Path.cwd()
     if signed is not None:
         (folder / ".snakemake/locks").mkdir(parents=True)
@@ -123,9 +126,7 @@ def test_the_lock_of_a_killed_snakemake_is_removed_and_named(started, capsys):
     ],
 )
 def test_a_word_that_snakemake_does_not_know_ends_with_2_and_a_line(started, capsys, words, says):
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["run", STUDY, *words])
-    assert caught.value.code == 2
+    assert cli.main(["run", STUDY, *words]) == 2
     err = capsys.readouterr().err
     assert err.startswith(f"passband run: {says}; `passband run --help` lists the options, and")
     assert err.count("\n") == 1
@@ -178,7 +179,7 @@ def test_a_dry_run_may_be_joined_to_other_letters(started, capsys, given, letter
     ],
 )
 def test_an_environment_that_is_active_need_not_be_activated(
-    tmp_path, monkeypatch, capsys, variables, path, hints
+    tmp_path, monkeypatch, variables, path, hints
 ):
     for folder in ("env/bin", "there", "linked"):
         (tmp_path / folder).mkdir(parents=True)
@@ -191,27 +192,23 @@ def test_an_environment_that_is_active_need_not_be_activated(
         monkeypatch.setenv(name, str(tmp_path / value) if name == "VIRTUAL_ENV" else value)
     monkeypatch.setenv("PATH", str(tmp_path / path))
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "env"))
-    monkeypatch.setattr(run, "ood", lambda results: "| the | table |")
     monkeypatch.chdir(tmp_path)
-    run._print_end(Results(None, "results/mine"))
-    lines = ["", "| the | table |", "", "Open results/mine/report.html in a browser."]
-    lines += ["Then type, for example:", *(["  source env/bin/activate"] if hints else [])]
-    lines += ["  passband table mine --csv mine.csv", ""]
-    assert capsys.readouterr().out == "\n".join(lines)
+    lines = ["Then type, for example:", *(["  source env/bin/activate"] if hints else [])]
+    assert run._next("mine") == "\n".join([*lines, "  passband table mine --csv mine.csv"])
 
 
-def test_the_end_names_both_pages(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(run, "ood", lambda results: "| the | table |")
+def test_the_end_names_both_pages(tmp_path, monkeypatch):
+    monkeypatch.setattr(study_summary, "ood", lambda results: "| the | table |")
+    monkeypatch.setattr(Ran, "complete", True)
     monkeypatch.chdir(tmp_path)
+    ran = Ran(Results(None, "results/mine"))
+    first = "| the | table |\n\nOpen results/mine/report.html in a browser."
+    assert str(ran) == first
     page = tmp_path / "results/mine/explorer.html"
     page.parent.mkdir(parents=True)
     page.touch()
-    run._print_end(Results(None, "results/mine"))
-    both = (
-        "Open results/mine/report.html in a browser.\n"
-        "A page for each cell of the matrix is results/mine/explorer.html.\n"
-    )
-    assert both in capsys.readouterr().out
+    second = "A page for each cell of the matrix is results/mine/explorer.html."
+    assert str(ran) == f"{first}\n{second}"
 
 
 @pytest.mark.parametrize("further", [[], ["--", "results/smallest/table.zarr"]])
@@ -272,11 +269,11 @@ def test_files_of_a_changed_study_are_found_from_the_folder_of_its_results(start
 def test_a_dry_run_of_a_changed_study_leaves_nothing(started, monkeypatch):
     epochs = []
 
-    def run(words, folder):
+    def run(words, folder, **_):
         epochs.append(load(folder / words[-1]).training.epochs)
-        return 0
+        return Ended(0)
 
-    monkeypatch.setattr(workflow, "run", run)
+    monkeypatch.setattr(child, "run", run)
     assert cli.main(["run", STUDY, "-n", *CHANGED]) == 0
     assert epochs == [3]
     assert not Path("results").exists()
@@ -330,7 +327,7 @@ def test_a_changed_study_that_cannot_be_written_leaves_nothing(started, capsys, 
 
 
 def test_the_last_line_of_a_changed_study_names_what_goes_on_with_it(started, capsys, monkeypatch):
-    monkeypatch.setattr(workflow, "run", lambda words, folder: 1)
+    monkeypatch.setattr(child, "run", lambda *_, **__: Ended(1))
     assert cli.main(["run", STUDY, *CHANGED]) == 1
-    says = "Correct the cause, and run `passband run quick` again. Finished jobs do not run again."
+    says = "Correct the cause, and run `passband run quick`. Finished jobs do not run again."
     assert capsys.readouterr().err == f"{says}\n"

@@ -449,7 +449,7 @@ def watching(tmp_path, monkeypatch):
             slept.append(seconds)
             happens[len(slept) - 1]()
 
-        monkeypatch.setattr(commands.status.time, "sleep", sleep)
+        monkeypatch.setattr(time, "sleep", sleep)
         return cli.main(["status", "--watch", *options]), slept
 
     return start

@@ -104,7 +104,7 @@ def test_a_failure_in_a_pipe_names_its_reason_and_its_log(copied):
     log = re.search(r"^  its log: (\S+)$", run.stderr, re.M)[1]
     assert (copied.folder / log).read_text().splitlines()[-1] in run.stderr
     assert "Traceback" not in run.stderr
-    assert run.stderr.splitlines()[-1].startswith("Correct the cause, and run the same command")
+    assert run.stderr.splitlines()[-1].startswith("Correct the cause, and run the study again")
     assert len(run.stderr.splitlines()) < 15
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import glob
-import json
 import os
 import re
 import sys
@@ -10,7 +9,6 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from passband.axes import AXES, FURTHER_AXES, Axis
-from passband.config import load
 from passband.console import escaped
 from passband.door import Experiment
 from passband.errors import PassbandError
@@ -131,7 +129,8 @@ def report_failures(lines: Sequence[str], number: int) -> int:
 def find_study(
     noun: str | Path,
     report: Callable[[str], object] = report_remark,
-    crystals: bool = False,
+    *,
+    runs: bool = False,
     changes: Sequence[str] = (),
     name: str = "",
 ) -> Experiment:
@@ -140,47 +139,19 @@ def find_study(
     Args:
         noun: See :meth:`passband.results.Results.find`.
         report: A function that is called with each remark on the study.
-        crystals: Whether to make trial particles of those specimens that need a trial. This takes
-            seconds.
+        runs: Whether the command runs the study, so that parts beside the named file may run.
         changes: Changes of keys, such as ``training.epochs=3``. The changed study has no results.
         name: The changed study's name, if it is going to have results.
     """
-    results = Experiment.find(noun)
-    results.refuse_published()
+    study = Experiment.find(noun)
+    study.refuse_published()
+    if runs:
+        study.trust_parts()
     if changes:
-        results = _changed(results, changes, name)
-    for remark in results.study.remarks:
+        study = study.changed(changes, name)
+    for remark in study.study.remarks:
         report(remark)
-    if crystals and results.study.needs_trial_particles:
-        from passband.specimens import structures  # ase takes a second to import
-
-        structures.check(results.study)
-    if crystals and results.study.training.has_own_parts:
-        results.trust_parts()
-        results.check_trusted()
-        from passband.learning import trial  # torch takes seconds to import
-
-        trial.check(results.study)
-    return results
-
-
-def _changed(results: Experiment, changes: Sequence[str], name: str) -> Experiment:
-    named = [f"study.name={json.dumps(name)}"] if name else []
-    for change in changes:
-        if name and change.startswith("study.name="):
-            raise PassbandError(
-                f"--set = {change!r}: --name = {name!r} is the name; leave this out"
-            )
-    study = load(results.file, [*changes, *named])
-    folder = results.folder.with_name(name or "--set")  # no study can have this name
-    if name and (os.path.lexists(folder) or locate.file_of(folder, name)):
-        raise PassbandError(
-            f"--name = {name!r}: there is already a study of this name, or {folder}; give another "
-            f"name, or go on with the study by `passband run {name}`"
-        )
-    changed = Experiment(study, folder, folder / layout.STUDY)
-    changed.check_new(f"{results.file} with --set")
-    return changed
+    return study
 
 
 def report_many(results: Results) -> None:

@@ -2,8 +2,8 @@
 
 import argparse
 
-from passband.commands.on_request import add_request, make
-from passband.results import Results, layout
+from passband.commands.machine import add_request, made
+from passband.door import Experiment
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -17,4 +17,4 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    return make(options, Results.find(options.study), [layout.DISTANCES])
+    return made(options, Experiment.find(options.study).compute_distances)

@@ -2,8 +2,8 @@
 
 import argparse
 
-from passband.commands.on_request import add_request, make
-from passband.results import Results, layout
+from passband.commands.machine import add_request, made
+from passband.door import Experiment
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -17,10 +17,4 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    results = Results.find(options.study)
-    pictures = [
-        layout.GALLERY.format(specimen=specimen, format=form)
-        for specimen in results.study.specimens
-        for form in results.study.figures.formats
-    ]
-    return make(options, results, pictures, "gallery")
+    return made(options, Experiment.find(options.study).gallery)

@@ -4,8 +4,7 @@ import argparse
 
 from passband.commands.arguments import add_study
 from passband.commands.conditions import add_conditions, given_conditions
-from passband.commands.on_request import make
-from passband.commands.run import add_machine
+from passband.commands.machine import add_machine, made
 from passband.config import SPLITS
 from passband.door import Experiment
 from passband.words import listed
@@ -27,5 +26,5 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     study = Experiment.find(options.study)
-    conditions = given_conditions(options)
-    return make(options, study, study.image_files(conditions, options.specimen, options.split))
+    files = study.image_files(given_conditions(options), options.specimen, options.split)
+    return made(options, study.make, files)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from passband.axes import AXES
 from passband.commands.arguments import add_axes, add_study, find_study, report_remark
-from passband.commands.run import add_machine, start
+from passband.commands.machine import add_machine
 from passband.door import Experiment
 from passband.errors import PassbandError
 from passband.results import Results
+from passband.runs.child import signals_passed_on
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
-    """Choose conditions and run the study in turns, and return the exit status of the last run."""
+    """Choose conditions and run the study in turns."""
     from passband.answers import next_conditions as answers
 
     answers.check(options.budget, options.between)
@@ -79,8 +80,8 @@ def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
         points = results.points_file
         _check_listed(results, points, options.until)
         answers.range_of_use(results.study, given)  # mistakes are named before the study runs
-        if status := start(options, results):
-            return status
+        with signals_passed_on():
+            results.run(options.cores, profile=options.profile)
         tested = results.tested(options.specimen).without_mixtures()
         if candidates is None:
             candidates = answers.candidate_conditions(tested, options.between)

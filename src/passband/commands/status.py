@@ -4,16 +4,14 @@ import argparse
 import os
 import shutil
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from passband.commands.arguments import add_study, find_study
-from passband.errors import PassbandError
 from passband.results import layout
 
 if TYPE_CHECKING:
-    from passband.runs.run import Run
+    from passband.runs.status import Status
 
 #: Time between two looks of `status --watch` at the results [s].
 _WATCH_S = 10.0
@@ -64,60 +62,51 @@ def run(options: argparse.Namespace) -> int:
     Returns:
         With `--watch`, 1 if a job has failed and no job runs; otherwise 0.
     """
-    from passband.runs import status_page  # only this command needs these two
-    from passband.runs.run import Run
-
-    if options.watch is not None and not options.watch > 0:
-        raise PassbandError(f"--watch = {options.watch:g}: must be above 0 s")
-    run = Run(find_study(options.study))
+    study = find_study(options.study)
     try:
         if options.watch is not None:
-            return (_print_changes if options.json else _follow)(run, options.watch)
+            watched = study.watch(options.watch)
+            return (_print_changes if options.json else _follow)(watched)
+        status = study.status()
         if options.json:
-            print(status_page.as_json(run.read()))
+            print(status.to_json())
         else:
             colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-            width = shutil.get_terminal_size().columns
-            print(status_page.render(run.read(logs=True), width, colour))
+            print(status.text(shutil.get_terminal_size().columns, colour))
     except KeyboardInterrupt:
         pass
     return 0
 
 
-def _print_changes(run: "Run", seconds: float) -> int:
+def _print_changes(watched: "Iterator[Status]") -> int:
     """Print a line of JSON whenever a job's state changes, and return the exit status."""
-    from passband.runs import status_page
-
     before = None
-    while True:
-        run.read()
-        if (run.jobs, run.snakemake) != before:
-            print(status_page.as_json(run), flush=True)
-        before = run.jobs, run.snakemake
-        if run.over:
-            return 1 if run.failed else 0
-        time.sleep(seconds)
+    for status in watched:
+        now = status.run.jobs, status.run.snakemake
+        if now != before:
+            print(status.to_json(), flush=True)
+        before = now
+    return 1 if status.failed else 0
 
 
-def _follow(run: "Run", seconds: float) -> int:
+def _follow(watched: "Iterator[Status]") -> int:
     """Show a run until it is over, and return the exit status."""
     from passband.runs.display import display
     from passband.runs.status_page import at_work
 
-    run.read(logs=True)
+    run = next(watched).run
     shown = display(sys.stdout, run)
     shown.start(
         f"{run.name}: {run.expected.total():,} jobs, {run.done.total():,} are done; "
         f"the results are in {run.results}"
     )
     try:
-        while True:
+        while not run.over:
             shown.note = "" if run.running or run.complete else at_work(run)
             shown.show_changes()
-            if run.over:
-                break
-            time.sleep(seconds)
-            run.read(logs=True)
+            next(watched)
+        shown.note = ""
+        shown.show_changes()
     except BaseException:
         shown.stop("no longer watched")
         raise

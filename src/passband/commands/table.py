@@ -2,16 +2,12 @@
 
 import argparse
 import importlib.util
-import sys
-from itertools import groupby
 from pathlib import Path
 
 from passband.commands.arguments import add_study, check_file
+from passband.commands.text import draw
 from passband.errors import PassbandError
 from passband.results import Results, layout
-
-#: Columns of a terminal to which the names in a table are folded at most.
-_NARROWEST = 12
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -73,61 +69,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def ood(results: Results) -> str:
-    """Return the table of the OOD metrics of a finished study, with what did not learn marked."""
-    from passband.matrices.of_study import StudyMatrices
-    from passband.reports import summaries
-
-    metrics = results.ood
-    source = StudyMatrices(metrics=metrics)
-    if results.is_known and results.has(layout.TABLE):
-        source = StudyMatrices(results.table, metrics, results.study)
-    return summaries.ood(source.of_metrics)
-
-
 def show(results: Results) -> None:
     """Print the tables of a finished study, see :func:`draw`."""
     from passband.prediction.matrix.predicted_matrix import predicted_matrices
     from passband.reports import summaries  # xarray takes a second to import
+    from passband.reports.study_summary import ood
 
     text = ood(results)
     if results.has(layout.PREDICTION):
         text += f"\n\n{summaries.prediction(predicted_matrices(results.prediction))}"
     draw(text)
-
-
-def draw(text: str) -> None:
-    """Print a text, whose Markdown tables are drawn in a terminal.
-
-    rich's own `Markdown` would cut the names of networks in a narrow terminal.
-    """
-    if not sys.stdout.isatty():
-        print(text)
-        return
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False, markup=False, emoji=False)
-    for is_table, lines in groupby(text.splitlines(), lambda line: line.startswith("|")):
-        if is_table:
-            head, _, *rows = (line[2:-2].split(" | ") for line in lines)
-            widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-            # A wide table has a space between columns instead of three. If it is too wide even so,
-            # names are folded, or else all cells; then blank lines tell its rows apart.
-            tight = sum(widths) + 3 * len(widths) > console.width
-            left = console.width - sum(widths[1:]) - len(widths[1:])
-            table = Table(
-                box=SIMPLE_HEAD,
-                padding=(0, 0 if tight else 1),
-                show_edge=not tight,
-                show_lines=left < widths[0],
-            )
-            for place, name in enumerate(head):
-                whole = place > 0 and left >= _NARROWEST
-                table.add_column(name, overflow="fold", no_wrap=whole)
-            for row in rows:
-                table.add_row(*row)
-            console.print(table)
-        else:
-            console.print(*lines, sep="\n")

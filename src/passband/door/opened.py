@@ -59,6 +59,29 @@ class Opened(Results):
             raise PassbandError(f"{self}: is a network alone, without the results of its study")
         super().check_has(store)
 
+    def try_parts(self) -> None:
+        """Try what may not fit or run: particles of some specimens, and the study's own parts.
+
+        Raises:
+            PassbandError: If something does not, or if the study's own parts are not trusted.
+        """
+        if self.study.needs_trial_particles:
+            from passband.specimens import structures  # ase takes a second to import
+
+            structures.check(self.study)
+        if self.study.training.has_own_parts:
+            self.check_trusted()
+            from passband.learning import trial  # torch takes seconds to import
+
+            trial.check(self.study)
+
+    def _forget(self) -> None:
+        """Read stores and weights again when they are next used, since they may have changed."""
+        for name in ("table", "ood", "information", "prediction", "distances", "networks"):
+            vars(self).pop(name, None)
+        for name in ("present", "_source", "_tested"):
+            vars(self).pop(name, None)
+
     def condition(self, given: AnyCondition) -> Condition:
         """Return a condition of the study's axes, inside or outside its grid.
 

@@ -40,7 +40,8 @@ class Results:
         self.folder = Path(folder)
         self._given = study
         self._file = file
-        self._noun = noun or folder
+        #: What the user has called the study.
+        self.noun = noun or folder
         #: Whose parts may run: "" (nobody's), "named" or "all".
         self._trusts = ""
 
@@ -103,7 +104,7 @@ class Results:
         self._check_own_file()
         root = self.folder.absolute().parent.parent
         raise PassbandError(
-            f"{self._noun}: neither {locate.shown(root / locate.CONFIG)} nor a file in "
+            f"{self.noun}: neither {locate.shown(root / locate.CONFIG)} nor a file in "
             f"{locate.shown(root / 'studies')} has a study of this name, and the results do not "
             "name their study; give the study's file"
         )
@@ -130,7 +131,7 @@ class Results:
         """Raise PassbandError if the study has parts of its own that are not trusted."""
         if not self.study.known_parts.is_trusted:
             raise PassbandError(
-                f"{self._noun}: the study has parts of its own, whose code would run; name its "
+                f"{self.noun}: the study has parts of its own, whose code would run; name its "
                 "file if you trust who wrote it"
             )
 
@@ -138,7 +139,7 @@ class Results:
     def _names_file(self) -> bool:
         if self._file is not None:
             return True
-        if Path(self._noun).parent != Path() or self._found is None:
+        if Path(self.noun).parent != Path() or self._found is None:
             return False
         return self.folder not in self._found.parents
 
@@ -152,7 +153,7 @@ class Results:
 
     @cached_property
     def _found(self) -> Path | None:
-        found = self._file or locate.file_of(self.folder, self._noun)
+        found = self._file or locate.file_of(self.folder, self.noun)
         return found or locate.own_file_of(self.folder)
 
     @property
@@ -161,7 +162,7 @@ class Results:
         if self._found is None:
             self._check_own_file()
             raise PassbandError(
-                f"{self._noun}: no file has a study of this name; give the study's file"
+                f"{self.noun}: no file has a study of this name; give the study's file"
             )
         return self._found
 
@@ -197,7 +198,7 @@ class Results:
         """Raise PassbandError if this is the folder of a published network."""
         if self.is_published:
             raise PassbandError(
-                f"{self._noun}: is the folder of a published network; give the study"
+                f"{self.noun}: is the folder of a published network; give the study"
             )
 
     def existing(self) -> Self:
@@ -210,7 +211,7 @@ class Results:
         self.refuse_published()
         if not self.folder.is_dir():
             raise PassbandError(
-                f"{self._noun}: there is no folder {self.folder} yet; run the study first"
+                f"{self.noun}: there is no folder {self.folder} yet; run the study first"
             )
         self.check_names()
         return self

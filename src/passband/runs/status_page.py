@@ -1,10 +1,10 @@
-"""The status of a study as a page for the terminal, and as JSON for scripts."""
+"""The status of a study as a page for the terminal, and as values for scripts."""
 
 import io
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import product
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -203,41 +203,38 @@ def _points(run: Run, kind: tuple[str, str], width: int) -> Iterator[list[Text]]
 # ── As JSON ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def as_json(run: Run) -> str:
-    """Return a study's status as one line of JSON. docs/cluster.md describes its keys."""
+def values(run: Run) -> dict[str, Any]:
+    """Return a study's status as values of JSON. docs/cluster.md describes the keys."""
     (trained, total), (tested, _) = run.networks("train"), run.networks("evaluate")
     rates = {stage: run.rate(stage) for stage in ("train", "evaluate")}
-    return json.dumps(
-        {
-            "study": run.name,
-            "results": str(run.results),
-            "time": run.now,
-            "complete": run.complete,
-            "over": run.over,
-            "snakemake": run.snakemake or "not running",
-            "jobs": {
-                stage: {s: sum(job.state == s for job in of_stage) for s in STATES}
-                for stage, of_stage in run.stages.items()
-            },
-            "networks": {"total": total, "trained": trained, "tested": tested},
-            "networks_per_hour": {stage: rate and rate[0] for stage, rate in rates.items()},
-            "end": run.end,
-            "cells": [
-                {
-                    "specimen": cell.specimen,
-                    "architecture": cell.architecture,
-                    "condition": cell.condition,
-                    "state": state,
-                }
-                for cell, state in run.cells.items()
-            ],
-            "failures": [
-                {"stage": job.stage, "log": job.log, "time": job.time, "silent": job.silent}
-                for job in run.failures
-            ],
+    return {
+        "study": run.name,
+        "results": str(run.results),
+        "time": run.now,
+        "complete": run.complete,
+        "over": run.over,
+        "snakemake": run.snakemake or "not running",
+        "jobs": {
+            stage: {s: sum(job.state == s for job in of_stage) for s in STATES}
+            for stage, of_stage in run.stages.items()
         },
-        ensure_ascii=False,
-    )
+        "networks": {"total": total, "trained": trained, "tested": tested},
+        "networks_per_hour": {stage: rate and rate[0] for stage, rate in rates.items()},
+        "end": run.end,
+        "cells": [
+            {
+                "specimen": cell.specimen,
+                "architecture": cell.architecture,
+                "condition": cell.condition,
+                "state": state,
+            }
+            for cell, state in run.cells.items()
+        ],
+        "failures": [
+            {"stage": job.stage, "log": job.log, "time": job.time, "silent": job.silent}
+            for job in run.failures
+        ],
+    }
 
 
 def _number(value: float) -> str:

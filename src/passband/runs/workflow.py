@@ -1,12 +1,10 @@
-"""Starts Snakemake on a study's file, as `passband run` and the commands for single outputs do."""
+"""The command that runs Snakemake on a study's file."""
 
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import yaml
 
@@ -104,75 +102,24 @@ def profiles_left_out(folder: Path) -> list[str]:
     ]
 
 
-def run(words: Sequence[str], folder: Path, quiet: bool = False) -> int:
-    """Run a command to its end, and return its exit status.
+def check_words(words: Sequence[str]) -> None:
+    """Raise PassbandError if Snakemake, which would print a long help, refuses further words."""
+    if not words:
+        return
+    from snakemake.cli import get_argument_parser  # takes seconds to import
 
-    The command and its children are in their own process group, to which this process sends on
-    Ctrl-C once, and the signals to end and to pause. So Ctrl-C reaches all of them in the same way
-    whether it was typed or sent to this process alone. If the terminal is closed, the group
-    receives SIGTERM.
-
-    Args:
-        quiet: Whether to show the command's output only if the command fails.
-
-    Returns:
-        The exit status, or 128 and the number of the signal that ended the command: 130 after
-        Ctrl-C.
-    """
-    # Snakemake starts `python` and `snakemake` by name, and its plugins start programs of the
-    # system.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH') or os.defpath}"
-    # This process prints what a dry run lists, so that errors of its output are noticed.
-    lists = "--dry-run" in words
-    process: subprocess.Popen | None = None
-    received: list[int] = []
-    unsent: list[int] = []
-
-    def send() -> None:
-        """Send on what was received; before the command has started, the signals wait."""
-        while process is not None and unsent:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, unsent.pop(0))
-
-    def forward(number: int, _) -> None:
-        received.append(number)
-        # After SIGTERM, Snakemake's jobs save their state; after SIGHUP, they do not.
-        unsent.append(signal.SIGTERM if number == signal.SIGHUP else number)
-        send()
-
-    def pause(*_) -> None:
-        unsent.append(signal.SIGSTOP)
-        send()
-        os.kill(os.getpid(), signal.SIGSTOP)
-        unsent.append(signal.SIGCONT)
-        send()
-
-    with ExitStack() as stack:
-        for number, handler in (
-            (signal.SIGINT, forward),
-            (signal.SIGTERM, forward),
-            (signal.SIGHUP, forward),
-            (signal.SIGQUIT, forward),
-            (signal.SIGTSTP, pause),
-        ):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as with nohup
-                stack.callback(signal.signal, number, signal.signal(number, handler))
-        process = subprocess.Popen(
-            words,
-            cwd=folder,
-            env=os.environ | {"PATH": path},
-            process_group=0,
-            stdout=subprocess.PIPE if quiet or lists else None,
-            stderr=subprocess.STDOUT if quiet else None,
-            text=True,
-            errors="replace",
+    def refuse(message: str) -> NoReturn:
+        raise WordsError(
+            f"passband run: {message}; `passband run --help` lists the options, and "
+            "`snakemake --help` those of Snakemake"
         )
-        send()
-        printed, _ = process.communicate()
-    if received:
-        return 128 + received[0]
-    if quiet and process.returncode:
-        sys.stderr.write(printed)
-    elif lists:
-        sys.stdout.write(printed)
-    return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+    parser = get_argument_parser()
+    parser.error = refuse
+    parser.parse_args(list(words))
+
+
+class WordsError(PassbandError):
+    """Snakemake does not know a word."""
+
+    exit_status = 2
