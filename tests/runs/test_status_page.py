@@ -423,7 +423,7 @@ def test_config_yaml_is_the_study_without_a_name(mixed, tmp_path, monkeypatch, c
     [
         (["none.yaml"], "study file 'none.yaml': No such file or directory; give a YAML file"),
         (["results/small"], "results/small: neither .*config.yaml nor a file in .*studies has"),
-        (["--watch", "0"], "--watch = 0: must be above 0 s"),
+        (["pilot", "--watch", "0"], "--watch = 0: must be above 0 s"),
     ],
 )
 def test_status_refuses_in_one_line(mixed, tmp_path, monkeypatch, capsys, arguments, says):

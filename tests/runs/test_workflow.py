@@ -80,7 +80,7 @@ def test_a_profile_is_passbands_by_name_and_a_users_by_its_path_from_here(tmp_pa
     assert profile("slurm") == passbands
     refused = ": must be one of perlmutter, slurm, slurm-noaccounting, or the path of another"
     for name in ("mine", "nowhere", "./nowhere"):
-        with pytest.raises(PassbandError, match=f"^--profile = '{name}'{refused}"):
+        with pytest.raises(PassbandError, match=f"^profile = '{name}'{refused}"):
             profile(name)
     monkeypatch.setenv("SNAKEMAKE_PROFILE", "slurm")
     assert profile(None) == passbands

@@ -14,7 +14,7 @@ from runs import wait
 from workplace import Workplace
 
 from passband.learning import deadline
-from passband.runs import interrupt
+from passband.runs import interrupt, locks
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -116,8 +116,25 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
+#: What a user types in Python, in a process that counts what it changes itself.
+IN_PYTHON = """
+import os, signal, sys, passband
+before = [signal.getsignal(number) for number in signal.valid_signals()]
+told = []
+study = passband.open(sys.argv[1])
+try:
+    study.run(cores=2, snakemake=[sys.argv[2]], progress=lambda *now: told.append(now))
+except KeyboardInterrupt:
+    print("interrupted")
+assert before == [signal.getsignal(number) for number in signal.valid_signals()]
+assert told[0][2] == "no job runs", told
+assert told[-1][2] == "running: 1 train", told
+"""
+
+
+@pytest.mark.parametrize("in_python", [False, True])
 def test_ctrl_c_stops_all_jobs_and_says_that_the_same_command_goes_on(
-    finished, tmp_path, interruptible, monkeypatch
+    finished, tmp_path, interruptible, monkeypatch, in_python
 ):
     place = Workplace(tmp_path / "stopped")
     waves = finished.folder / "results/smallest/waves"
@@ -132,8 +149,9 @@ def test_ctrl_c_stops_all_jobs_and_says_that_the_same_command_goes_on(
     log = place.folder / f"results/stopped/logs/train/gold/compact-w4-d2/{id}/r000-002.log"
     saved = place.folder / f"results/stopped/checkpoints/gold_compact-w4-d2_{id}_r000-002"
     monkeypatch.setenv(deadline.SAVE_EVERY, "0.001")
+    words = command("run", study, "--cores", "2", "--", target)
     process = subprocess.Popen(
-        command("run", study, "--cores", "2", "--", target),
+        [sys.executable, "-c", IN_PYTHON, study, target] if in_python else words,
         cwd=place.folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -143,12 +161,17 @@ def test_ctrl_c_stops_all_jobs_and_says_that_the_same_command_goes_on(
     wait(process, (saved / "000.safetensors").exists)
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=500)
-    assert process.returncode == 130
-    assert "Stopping. Run the same command again to continue." in said
-    assert said.splitlines()[-1] == interrupt.LINE
+    if in_python:
+        assert process.returncode == 0, said
+        assert said == "interrupted\n"
+    else:
+        assert process.returncode == 130
+        assert "Stopping. Run the same command again to continue." in said
+        assert said.splitlines()[-1] == interrupt.LINE
     assert "failed" not in said
     assert "Traceback" not in said
     assert "by SIGINT" in log.read_text()
     worker = re.search(r"started on \S+, process (\d+)", log.read_text())[1]
     assert not Path(f"/proc/{worker}").exists()
     assert not list((place.folder / "results").rglob("*.lease"))
+    assert not locks.are_left(place.folder)

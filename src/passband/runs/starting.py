@@ -106,7 +106,7 @@ def start(
     look = None if progress is None or lists else _Look(results, progress)
     ended = child.run(command, folder, look=look, captured=lists)
     if look is not None and not ended.status:
-        look.last()
+        look.tell()
     if ended.status == 128 + signal.SIGINT:
         raise KeyboardInterrupt
     if ended.status:
@@ -121,27 +121,32 @@ def start(
 
 
 class _Look:
-    """Tells a function how many jobs of a study are done, and which run."""
+    """Tells a function how many jobs of a study are done, and which run, whenever this changes."""
 
     def __init__(self, results: Results, progress: Progress):
         self._run = Run(results)
         self._progress = progress
+        self._told: tuple[int, int, str] | None = None
         self._next = 0.0
 
     def __call__(self) -> None:
         if (began := time.monotonic()) < self._next:
             return
-        self.last()
+        self.tell()
         now = time.monotonic()
         self._next = now + max(1.0, (now - began) / _LOOKING)
 
-    def last(self) -> None:
+    def tell(self) -> None:
         """Tell it now."""
         from passband.runs.status_page import at_work
 
         run = self._run.read()
         needed = [job for job in run.jobs if job.needed]
-        self._progress(sum(job.state == "done" for job in needed), len(needed), at_work(run))
+        done = sum(job.state == "done" for job in needed)
+        now = done, len(needed), at_work(run) if run.running else "no job runs"
+        if now != self._told:
+            self._told = now
+            self._progress(*now)
 
 
 def _reason(results: Results, printed: str) -> str:

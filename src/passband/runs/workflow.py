@@ -9,7 +9,7 @@ from typing import NoReturn
 import yaml
 
 from passband import repository
-from passband.errors import PassbandError
+from passband.errors import ArgumentError, PassbandError
 
 #: The profile of all runs.
 _DEFAULT = Path("profiles") / "default"
@@ -85,10 +85,10 @@ def _profile(given: str | None, root: Path) -> str | None:
         return str(root / "profiles" / name)
     if os.sep in name and Path(name).exists():
         return os.path.abspath(name)
-    option = "--profile" if given else variable
-    raise PassbandError(
-        f"{option} = {name!r}: must be one of {', '.join(n for n in known if n != _DEFAULT.name)}, "
-        "or the path of another, such as ./mine"
+    option = "profile" if given else variable
+    allowed = ", ".join(n for n in known if n != _DEFAULT.name)
+    raise ArgumentError(
+        f"{option} = {name!r}: must be one of {allowed}, or the path of another, such as ./mine"
     )
 
 
