@@ -577,6 +577,24 @@ def test_an_output_that_is_older_than_its_inputs_is_not_done(results):
     assert {job.stage for job in results.look().jobs if job.state == "waiting"} == {"ood"}
 
 
+def test_what_nothing_needs_any_more_may_be_deleted(results):
+    """Snakemake has nothing to do then, and a study that it has nothing to do for is complete."""
+    finish_all(results)
+    cell = str(CELLS[0])
+    results.log("evaluate", CELLS[0], "r000-002", 7200, GOOD.replace("train a b", "evaluate"))
+    for file in (f"networks/{cell}/r000-002.safetensors", f"records/{cell}/r000-002.zarr.zip"):
+        (results.folder / file).unlink()
+    found = results.look()
+    assert found.complete
+    assert {job.stage for job in found.jobs if job.state == "waiting"} == {"train", "evaluate"}
+    assert "the study is complete" in status_page.render(found)
+    (results.folder / "report.html").unlink()  # the workflow asks for it
+    assert not results.look().complete
+    results.put("report.html", 7200)
+    (results.folder / f"logs/train/{cell}/r000-002.log").unlink()  # it was never trained
+    assert not results.look().complete
+
+
 ASKED_FOR = {
     "distances": ("distances/gold/compact-w8-d3/00000", "distances", ".zarr.zip"),
     "gallery": ("gallery/gold", "gallery gold", ".png"),
@@ -641,6 +659,7 @@ def test_holes_that_are_allowed_are_not_needed(results):
     finish_all(results)
     cell = str(CELLS[0])
     (results.folder / f"records/{cell}/r000-002.zarr.zip").unlink()
+    (results.folder / f"logs/evaluate/{cell}/r000-002.log").unlink()
     assert not results.look().complete
     study = validate(
         {**STUDY.model_dump(), "study": STUDY.study.model_dump() | {"allow_incomplete": True}}

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from passband.commands.arguments import add_study, find_study
@@ -94,19 +95,17 @@ def _follow(watched: "Iterator[Status]") -> int:
     from passband.runs.display import display
     from passband.runs.status_page import at_work
 
-    run = next(watched).run
+    first = next(watched)
+    run = first.run
     shown = display(sys.stdout, run)
     shown.start(
         f"{run.name}: {run.expected.total():,} jobs, {run.done.total():,} are done; "
         f"the results are in {run.results}"
     )
     try:
-        while not run.over:
+        for _ in chain([first], watched):
             shown.note = "" if run.running or run.complete else at_work(run)
             shown.show_changes()
-            next(watched)
-        shown.note = ""
-        shown.show_changes()
     except BaseException:
         shown.stop("no longer watched")
         raise

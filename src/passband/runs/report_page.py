@@ -117,6 +117,8 @@ def collect(results: Results) -> "Content":
 
 def _missing(run: "Run") -> Iterator[str]:
     """Yield words about each stage whose jobs are not all done."""
+    if run.complete:  # also if exit waves were deleted that nothing needs any more
+        return
     done = {"train": "trained", "evaluate": "tested"}
     for stage, jobs in run.stages.items():
         needed = [job for job in jobs if job.needed]

@@ -212,8 +212,16 @@ class Run:
 
     @property
     def complete(self) -> bool:
-        """Whether all jobs that the study needs are done."""
-        return all(job.state == "done" for job in self.jobs if job.needed)
+        """Whether all that the study needs is done, so that Snakemake has nothing to do.
+
+        Outputs that somebody has deleted since, and that nothing needs any more, are not made
+        again.
+        """
+        return all(
+            job.state == "done" or (job.deleted and not job.is_asked_for)
+            for job in self.jobs
+            if job.needed
+        )
 
     @property
     def over(self) -> bool:

@@ -68,7 +68,8 @@ def judge(
         elif said == "failed" or has_failed:
             job.silent = said is None
             job.state = "failed"
-        # Otherwise the log says "interrupted", or says "done" but the output is absent.
+        else:  # the log says "interrupted", or says "done" but the output is absent
+            job.deleted = said == "done" and not made
     job.lived = lived
     job.time = valid if job.state == "done" else lived
     return not job.on_request or made > 0 or job.state != "waiting"

@@ -38,6 +38,9 @@ _IMAGES = log(JOB_NAMES["images"]), IMAGES
 #: The stages of rules that share one.
 _STAGES = {"distances_part": "distances", "gallery_sheet": "gallery"}
 
+#: The stages whose outputs the workflow's rule `all` asks for.
+_ASKED_FOR = ("aggregate", "ood", "prediction", "figures", "report", "explorer")
+
 
 @dataclass(slots=True)
 class Job:
@@ -63,6 +66,8 @@ class Job:
             another job last changed.
         silent: Whether the job failed without a message, because the job was killed or its node
             went down.
+        deleted: Whether the job was done, and its output is not there any more. Snakemake makes it
+            again only if another job needs it.
     """
 
     rule: str
@@ -81,11 +86,17 @@ class Job:
     lived: float = field(default=0.0, compare=False)
     time: float = 0.0
     silent: bool = False
+    deleted: bool = False
 
     @property
     def stage(self) -> str:
         """The name of the job's rule, or a common name: "figures", "distances" or "gallery"."""
         return "figures" if self.rule.startswith("figure_") else _STAGES.get(self.rule, self.rule)
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether the workflow's rule `all` asks for the job's outputs."""
+        return self.stage in _ASKED_FOR
 
     @property
     def words(self) -> str:
