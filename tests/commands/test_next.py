@@ -11,9 +11,10 @@ from passband import cli
 from passband.answers.next_conditions import append, candidate_conditions, range_of_use, read_points
 from passband.answers.tested_networks import TestedNetworks
 from passband.axes import MAIN_AXES
-from passband.commands import next as command
 from passband.config import load, validate
 from passband.config.study_checks import is_allowed
+from passband.door import Experiment
+from passband.errors import PassbandError
 from passband.grid import Axes, Condition
 from passband.results import Results
 from passband.wave_sets import wave_set
@@ -74,15 +75,14 @@ def trained(tmp_path, monkeypatch):
     (tmp_path / "known-points.csv").write_text(",".join(AXES) + "\n10,1.2,16,400\n")
     runs = []
 
-    def start(options, results):
+    def run(*_, **__):
         own = load("config.yaml")
         runs.append(len(own.train_conditions))
         shutil.rmtree("results", ignore_errors=True)
         make_results(own, tmp_path)
         (tmp_path / "config.yaml").write_text(json.dumps(study))
-        return 0
 
-    monkeypatch.setattr(command, "start", start)
+    monkeypatch.setattr(Experiment, "run", run)
     return runs
 
 
@@ -105,8 +105,11 @@ def test_the_study_runs_until_the_error_is_small(trained, capsys):
 
 
 def test_a_failed_run_ends_the_loop(trained, capsys, monkeypatch):
-    monkeypatch.setattr(command, "start", lambda *_: 1)
-    assert run(capsys, "known", "--budget=5", "--until=0.1") == (1, "", "")
+    def fail(*_, **__):
+        raise PassbandError("a job failed")
+
+    monkeypatch.setattr(Experiment, "run", fail)
+    assert run(capsys, "known", "--budget=5", "--until=0.1") == (1, "", "a job failed\n")
 
 
 def test_points_that_the_study_does_not_list_are_named_before_a_run(trained, capsys):

@@ -80,6 +80,7 @@ def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
         points = results.points_file
         _check_listed(results, points, options.until)
         answers.range_of_use(results.study, given)  # mistakes are named before the study runs
+        results.trust_parts()
         with signals_passed_on():
             results.run(options.cores, profile=options.profile)
         tested = results.tested(options.specimen).without_mixtures()

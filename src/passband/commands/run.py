@@ -92,7 +92,13 @@ def run(options: argparse.Namespace) -> int:
             "name",
         )
     # Snakemake reports the remarks, so they are not reported twice.
-    study = find_study(options.study, lambda remark: None, options.changes, options.name or "")
+    study = find_study(
+        options.study,
+        lambda remark: None,
+        runs=True,
+        changes=options.changes,
+        name=options.name or "",
+    )
     where = {
         "cores": options.cores,
         "profile": options.profile,

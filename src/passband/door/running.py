@@ -258,7 +258,7 @@ class Running(Opened):
                 "changes",
                 "name",
             )
-        self.check_particles()
+        self.try_parts()
         if self.file.exists() and load(self.file) != self.study:
             raise PassbandError(
                 f"{self.file}: has changed since the study was opened; open it again"
