@@ -61,6 +61,6 @@ rule all:
         f"{RESULTS}/{layout.TABLE}",
         f"{RESULTS}/{layout.OOD}",
         [f"{RESULTS}/{layout.PREDICTION}"] if PREDICTED else [],
-        figure_files(),
+        FIGURE_FILES,
         f"{RESULTS}/{layout.REPORT}",
         f"{RESULTS}/{layout.EXPLORER}",

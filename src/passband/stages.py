@@ -14,6 +14,6 @@ STAGES = {
     "distances": 1,
     "prediction": 5,
     "figures": 7,
-    "report": 3,
+    "report": 4,
     "explorer": 1,
 }

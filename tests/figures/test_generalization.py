@@ -28,6 +28,7 @@ from passband.axes import MAIN_AXES
 from passband.figures import ctf as transfer_figures
 from passband.figures import generalization, style
 from passband.figures import images as image_figures
+from passband.figures import outlines as example_figures
 from passband.grid import Axes, Condition
 from passband.matrices.of_study import matrices
 from passband.optics import ctf
@@ -588,9 +589,12 @@ def make_examples():
         "train": train,
         "pixel_size_A": dict.fromkeys(images, 0.5),
         "there": {},
-        "width_cm": style.PAGE_CM,
         "labels": labels,
     }
+
+
+def examples(given, width_cm=style.PAGE_CM):
+    return example_figures.examples(example_figures.Examples(**given), width_cm)
 
 
 def outlines(ax):
@@ -610,14 +614,14 @@ def test_examples_are_of_the_training_condition_and_the_worst_at_its_dose_and_of
     (of,) = matrices(metrics=data)
     own = of.train[3]
     assert (own.defocus_nm, own.dose_e_per_A2) == (10, 1000)
-    shown = image_figures.shown_conditions(of, own.id)
+    shown = example_figures.shown_conditions(of, own.id)
     assert [(c.defocus_nm, c.dose_e_per_A2) for c in shown] == [(10, 1000), (20, 1000), (10, 100)]
     data.dice[..., 3, 3] = 0.1
-    assert image_figures.shown_conditions(*matrices(metrics=data), own.id) == [own]
+    assert example_figures.shown_conditions(*matrices(metrics=data), own.id) == [own]
 
 
 def test_examples_outline_truth_and_prediction_where_there_is_one():
-    figure = drawn(image_figures.examples(**make_examples()))
+    figure = drawn(examples(make_examples()))
     first, second, third, fourth = figure.axes  # rows are structures, columns conditions
     assert outlines(first) == ["truth", "own"]
     assert outlines(second) == ["truth"]  # nothing predicted
@@ -627,7 +631,7 @@ def test_examples_outline_truth_and_prediction_where_there_is_one():
 
 def test_examples_outlines_lie_on_the_particle():
     given = make_examples()
-    ax = image_figures.examples(**given).axes[0]
+    ax = examples(given).axes[0]
     drawn_contours = [c for c in ax.collections if isinstance(c, ContourSet)]
     assert len(drawn_contours) == 2  # the truth, and the network's own
     for contours in drawn_contours:
@@ -639,7 +643,7 @@ def test_examples_outlines_lie_on_the_particle():
 
 def test_examples_show_each_image_with_its_score():
     given = make_examples()
-    figure = drawn(image_figures.examples(**given))
+    figure = drawn(examples(given))
     shown = [(id, n) for n in range(2) for id in given["images"]]
     for ax, (id, n) in zip(figure.axes, shown, strict=True):
         (image,) = ax.images
@@ -659,7 +663,7 @@ def test_examples_show_the_network_that_was_trained_there_in_the_same_column():
     other = next(id for id in given["images"] if id != given["train"])
     disc = given["masks"][other][0].astype(bool)
     there = {other: (np.stack([disc, disc]), np.array([0.91, 0.42]))}
-    figure = drawn(image_figures.examples(**given | {"there": there}))
+    figure = drawn(examples(given | {"there": there}))
     first, second, _, fourth = figure.axes
     assert outlines(first) == ["truth", "own"]
     assert outlines(second) == ["truth", "own"]  # the shown network predicts nothing here
@@ -679,7 +683,7 @@ def test_examples_have_no_entry_for_lines_that_are_nowhere():
     train = given["train"]
 
     def entries(**changes):
-        (legend,) = image_figures.examples(**given | changes).legends
+        (legend,) = examples(given | changes).legends
         return [text.get_text() for text in legend.get_texts()]
 
     truth, own, other = entries()
@@ -695,13 +699,13 @@ def test_examples_can_be_read(width_cm):
     given = make_examples()
     other = next(id for id in given["images"] if id != given["train"])
     there = {other: (given["predictions"][other], given["scores"][other])}
-    check(image_figures.examples(**given | {"there": there, "width_cm": width_cm}), width_cm)
+    check(examples(given | {"there": there}, width_cm), width_cm)
 
 
 def test_examples_scale_bar_is_as_long_as_it_says():
     given = make_examples()
     wide = dict.fromkeys(given["images"], 2.0)  # a field of 6.4 nm
-    figure = image_figures.examples(**given | {"pixel_size_A": wide})
+    figure = examples(given | {"pixel_size_A": wide})
     with_bar = [ax for ax in figure.axes if ax.lines]
     assert with_bar == [figure.axes[2]]
     (bar,) = with_bar[0].lines
@@ -716,7 +720,7 @@ def test_examples_of_one_structure_one_condition_and_a_constant_image():
         given[name] = {train: given[name][train][:1]}
     given["labels"] = {train: given["labels"][train]}
     given["images"][train] = np.zeros((1, PX, PX))
-    figure = drawn(image_figures.examples(**given))
+    figure = drawn(examples(given))
     assert len(figure.axes) == 1
 
 

@@ -11,10 +11,10 @@ from PIL import Image
 from passband.config import Study
 from passband.matrices.of_study import StudyMatrices, matrices
 from passband.network_id import NetworkId
+from passband.parts import PACKAGE
 from passband.reports.page import page
 from passband.reports.page.files import Cost, History
 from passband.reports.page.numbers import Numbers, numbers
-from passband.results import figure_list
 
 ROOT = Path(__file__).parents[2]
 #: A grid of 135 conditions.
@@ -100,8 +100,7 @@ def make_content(grid=GRID, replicas=2, **changes) -> page.Content:
         "numbers": found,
         "matrices": matrices(metrics=metrics),
         "information": information,
-        "figures": {name: {"png": picture(60)} for name in figure_list.FIGURES},
-        "captions": {p.stem: p.read_text() for p in (ROOT / "workflow/report").glob("*.rst")},
+        "figures": {name: {"png": picture(60)} for name in PACKAGE.of("figure")},
         "histories": [
             History(NetworkId("gold", "compact", id, k), epochs, random.random(5), random.random(5))
             for id in [condition.id for condition in found.train]

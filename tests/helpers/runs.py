@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from workplace import Workplace
+from workplace import SMALLEST, Workplace
 
+from passband.config import load
 from passband.results.stores import load_table
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +19,8 @@ MIDDLE = "df+0020.00_cs+0001.200_ap016.00_ds001000.00"
 
 SILVER = {"material": "Ag", "diameter_nm": {"mean": 1.3, "max": 1.6}}
 
-FIGURES = ("ctf", "decay", "examples", "matrix", "metrics")
+# The figures of the smallest study.
+FIGURES = load(SMALLEST).drawn
 
 
 def wait(process: subprocess.Popen, until: Callable[[], object], seconds: float = 1000) -> object:

@@ -94,6 +94,34 @@ def test_what_is_no_part_of_passband_is_none(tmp_path):
         ),
         ("@loss(name=" + "-" * 5000 + "1)\ndef f(): ...", "parts/mine.py: is no Python"),
         ("@metric(PAIR, 'a', 'b')\ndef f(pair): ...", "parts/mine.py, line 3: metric: takes"),
+        (
+            "@figure(caption='a', inputs=('oood',))\ndef f(matrices, width_cm): ...",
+            "parts/mine.py, line 3: figure: inputs = 'oood': must be one of ood, table, ",
+        ),
+        (
+            "@figure(caption='a', inputs=('ood', 'ood'))\ndef f(a, b, width_cm): ...",
+            "parts/mine.py, line 3: figure: inputs = ('ood', 'ood'): must name each input once",
+        ),
+        (
+            "@figure(caption='a', place='top')\ndef f(matrices, width_cm): ...",
+            "parts/mine.py, line 3: figure: place = 'top': must be one of trained, results, ",
+        ),
+        (
+            "@figure(caption='a', settings=('dpi',))\ndef f(matrices, width_cm): ...",
+            "parts/mine.py, line 3: figure: settings = 'dpi': must be block.key of the study, or ",
+        ),
+        (
+            "@figure(caption='a', version=0)\ndef f(matrices, width_cm): ...",
+            "parts/mine.py, line 3: figure: version = 0: must be at least 1",
+        ),
+        (
+            "@figure(caption=' ')\ndef f(matrices, width_cm): ...",
+            "parts/mine.py, line 3: figure: caption = '': must say what the figure shows",
+        ),
+        (
+            "@figure(caption='a')\ndef f(matrices): ...",
+            "figure 'f' of parts/mine.py, line 3: takes matrices; must take matrices and width_cm",
+        ),
     ],
 )
 def test_a_wrong_declaration_is_one_line_with_file_and_line(tmp_path, text, said):

@@ -55,7 +55,7 @@ def test_every_key_has_a_reason(path):
 @pytest.mark.parametrize("name", CLUSTERS)
 def test_only_rules_that_use_a_gpu_request_it(name):
     resources = dry_run(name)
-    assert {"information", "aggregate", "ood", "figure_ctf"} | GPU_RULES <= resources.keys()
+    assert {"information", "aggregate", "ood", "figure"} | GPU_RULES <= resources.keys()
     asking = {rule for rule, line in resources.items() if "gpu=1" in line}
     assert asking == GPU_RULES
     assert all("mem_mb=" in line and "runtime=" in line for line in resources.values())

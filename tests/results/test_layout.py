@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from passband import PassbandError
-from passband.config import FIGURES_OF_PREDICTION, load, validate
+from passband.config import load, validate
+from passband.parts import PACKAGE
+from passband.parts.kinds import INPUTS
 from passband.results import (
     figure_list,
     layout,
@@ -160,6 +162,7 @@ def test_patterns_match_the_names_of_the_study_alone():
         "architecture": ("compact-w4-d2", "compact-w8-d3"),
         "batch": ("r000-001", "r000-000"),
         "waves": ("", "en0200.00/"),
+        "figure": ("matrix", "mine"),
     }
     assert {*names, "condition"} == set(patterns)
     for wildcard, (own, other) in names.items():
@@ -202,16 +205,27 @@ def test_a_study_without_records_is_refused():
         training_jobs.counted_records(study, lambda path: False)
 
 
-def test_every_figure_of_the_workflow_is_listed_once():
-    rules = (ROOT / "workflow/rules/figures.smk").read_text()
-    drawn = re.findall(r'^        figure\("(\w+)"\)', rules, re.M)
-    assert sorted(drawn) == sorted(figure_list.FIGURES)
+def test_a_complete_study_has_the_figures_whose_inputs_it_has():
     large = changed(grid={"defocus_nm": [5, 10, 15, 20], "cs_um": [1.2, 30, 60]})
     assert large.predictable
-    on_request = {name for name, figure in figure_list.FIGURES.items() if figure.on_request}
-    assert set(figure_list.figures(large, predicted=True)) == set(figure_list.FIGURES) - on_request
+    every = {*PACKAGE.of("figure")}
+    assert figure_list.on_request(large) == ["structure"]
+    assert {*figure_list.figures(large, predicted=True)} == every - {"structure"}
     few = figure_list.figures(large, predicted=False, pictured=False)
-    assert set(figure_list.FIGURES) - on_request - set(few) == {"examples", *FIGURES_OF_PREDICTION}
+    assert every - {*few} == {"structure", "examples", "prediction"}
+    assert {*load(SMALLEST).drawn} == every - {"structure", "prediction"}
+
+
+def test_each_input_of_a_figure_that_is_no_store_is_told_apart():
+    """A figure of examples needs the OOD metrics, by which its conditions are chosen."""
+    parts = PACKAGE.of("figure")
+    assert figure_list.stores_of(parts["ctf"]) == {}
+    assert figure_list.stores_of(parts["examples"]) == {"ood": layout.OOD}
+    assert figure_list.stores_of(parts["metrics"]) == {
+        "ood": layout.OOD,
+        "information": layout.INFORMATION,
+    }
+    assert {*INPUTS} - {*figure_list.STORES} == {"examples", "study"}
 
 
 def test_a_holey_study_is_predicted_from_the_conditions_that_have_records():
@@ -219,11 +233,14 @@ def test_a_holey_study_is_predicted_from_the_conditions_that_have_records():
         study={"allow_incomplete": True},
         grid={"defocus_nm": [5, 10, 15, 20], "cs_um": [1.2, 30, 60]},
     )
-    rules = {job.rule for job in study_jobs.jobs(large)}
-    assert "prediction" in rules
+
+    def names(times=None):
+        return {job.words for job in study_jobs.jobs(large, times) if job.stage != "train"}
+
+    whole = names()
     records = [job.path(layout.RECORD) for job in training_jobs.jobs_of(large)]
-    few = {job.rule for job in study_jobs.jobs(large, dict.fromkeys(records[:-1], 1.0))}
-    assert rules - few == {"prediction", *(f"figure_{name}" for name in FIGURES_OF_PREDICTION)}
+    few = names(dict.fromkeys(records[:-1], 1.0))
+    assert whole - few == {"prediction", "figure prediction"}
 
 
 def test_parsing_the_workflow_loads_no_numerical_library():

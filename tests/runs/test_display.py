@@ -36,8 +36,8 @@ def a_job(name, log="", since=NOW, **values):
 
 def make_run(networks=20):
     run = Run(Results(STUDY, Path("nowhere")))
-    run.seconds = {"train": 100.0, "figure_ctf": 10.0, "ood": 10.0}
-    run.begin({"train": networks, "figure_ctf": 2, "ood": 1}, NOW - 60)
+    run.seconds = {"train": 100.0, "figure": 10.0, "ood": 10.0}
+    run.begin({"train": networks, "figure": 2, "ood": 1}, NOW - 60)
     return run
 
 
@@ -171,14 +171,14 @@ def test_a_bar_fits_into_any_terminal(width):
 def test_the_last_line_says_how_a_run_ended(failed, why, says):
     file, run = io.StringIO(), make_run()
     train(run, 20)
-    run.failed = {log: Job("figure_ctf", log) for log in failed}
+    run.failed = {log: Job("figure", log) for log in failed}
     display(file, run).stop(why)
     assert file.getvalue().strip() == says
 
 
 def test_stages_are_in_the_workflows_order_and_failures_are_counted():
     run = make_run()
-    jobs = {"figure_ctf": 1, "mine": 2, "ood": 1, "aggregate": 1, "train": 2, "simulate": 3}
+    jobs = {"figure": 1, "mine": 2, "ood": 1, "aggregate": 1, "train": 2, "simulate": 3}
     run.begin(jobs, 0.0)
     run.failed = {"1": a_job("gold")}
     assert counts(run) == [

@@ -193,8 +193,8 @@ def test_seconds_by_hand():
     assert seconds["evaluate"] == pytest.approx(4 * 16 * 0.5 + 8 * 16 * 1)
     assert seconds["starting"] == pytest.approx(2 * 8 + 1 * (4 + 10))
     # Ten other jobs, on a machine that starts jobs faster than a typical core.
-    others = [rates.others_s(rule) for rule in ("information", "figure_examples", "explorer")]
-    others += 7 * [rates.others_s("ood")]
+    others = [rates.others_s(rule) for rule in ("information", "explorer", *5 * ["figure"])]
+    others += 3 * [rates.others_s("ood")]
     assert seconds[rates.OTHERS] == pytest.approx(sum(others) * 2 / rates.START_S)
 
 

@@ -30,11 +30,11 @@ def test_a_training_takes_longer_than_a_figure_and_longer_with_more_epochs():
     demo = rates.seconds(Study())
     longer = rates.seconds(Study(training={"epochs": 10 * Study().training.epochs}))
     assert demo["train"] > demo["evaluate"]
-    assert demo["train"] > demo["figure_matrix"]
+    assert demo["train"] > demo["figure"]
     assert longer["train"] > 5 * demo["train"]
     assert longer["evaluate"] == demo["evaluate"]
     assert load(STUDIES / "paper.yaml").training.architectures == ["unet-resnet18"]
-    assert rates.seconds(load(STUDIES / "paper.yaml"))["train"] > 1000 * demo["figure_matrix"]
+    assert rates.seconds(load(STUDIES / "paper.yaml"))["train"] > 1000 * demo["figure"]
 
 
 def test_ratios_are_those_of_the_calibration_of_the_demo():

@@ -16,8 +16,8 @@ STUDY = load(Path(__file__).parents[1] / "data" / "smallest.yaml")
 def run(tmp_path):
     """Four trainings of 100 s and two figures of 10 s: 420 s of work."""
     run = Run(Results(STUDY, tmp_path))
-    run.seconds = {"train": 100.0, "figure_ctf": 10.0}
-    run.begin({"train": 4, "figure_ctf": 2, "all": 1}, 0.0)
+    run.seconds = {"train": 100.0, "figure": 10.0}
+    run.begin({"train": 4, "figure": 2, "all": 1}, 0.0)
     return run
 
 
@@ -34,7 +34,7 @@ def starts(run, log, rule="train", since=0.0, share=None):
 def test_jobs_count_by_their_seconds_and_targets_do_not_count(run):
     assert run.expected.total() == 6
     assert run.share(0) == 0
-    made(run, "figure_ctf", 10)
+    made(run, "figure", 10)
     assert run.share(10) == pytest.approx(10 / 420)
     made(run, "train", 100)
     assert run.share(110) == pytest.approx(110 / 420)
@@ -43,7 +43,7 @@ def test_jobs_count_by_their_seconds_and_targets_do_not_count(run):
 def test_measured_times_correct_estimates_also_of_other_rules(run):
     made(run, "train", 50)
     assert run.seconds_of("train") == 50
-    assert run.seconds_of("figure_ctf") == 5  # half of its estimate, as for train
+    assert run.seconds_of("figure") == 5  # half of its estimate, as for train
     assert run.seconds_of("unknown") == 5
 
 
@@ -56,19 +56,19 @@ def test_a_running_job_counts_until_it_has_taken_its_time(run):
 def test_a_running_job_with_epochs_counts_by_them_and_not_by_its_time(run):
     starts(run, "1", share=0.25)
     assert run.share(90) == pytest.approx(25 / 420)
-    made(run, "figure_ctf", 10)
+    made(run, "figure", 10)
     # One figure, three trainings and three quarters of one are left, and one job runs at a time.
     assert run.seconds_left(90) == pytest.approx((75 + 3 * 100 + 10) / (100 / 90))
 
 
 def test_the_share_never_decreases_and_is_1_only_at_the_end(run):
-    made(run, "figure_ctf", 10)
+    made(run, "figure", 10)
     before = run.share(10)
     made(run, "train", 10_000)  # the other trainings will take as long
     assert run.share(10_000) >= before
     for k in range(3, 7):
         assert run.share(10_000) < 1
-        made(run, "train" if k < 6 else "figure_ctf", 100)
+        made(run, "train" if k < 6 else "figure", 100)
     assert run.share(10_000) == 1
     assert run.seconds_left(10_000) == 0
 
@@ -85,7 +85,7 @@ def test_time_left_follows_from_how_many_jobs_ran_together(run):
 
 
 def test_time_left_is_not_less_than_that_of_a_single_job(run):
-    run.begin({"train": 2, "figure_ctf": 0}, 0.0)
+    run.begin({"train": 2, "figure": 0}, 0.0)
     made(run, "train", 100)
     starts(run, "2", since=100)
     assert run.seconds_left(130) == pytest.approx(70)

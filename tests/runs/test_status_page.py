@@ -233,7 +233,7 @@ def test_a_cells_state_is_the_most_important_state_of_its_jobs(results):
 def test_failures_of_any_stage_are_listed_newest_first(results):
     results.log("train", CELLS[0], "r000-002", 300, FAILS)
     results.put("logs/figures/ctf.log", 100, FAILS)
-    results.put("logs/figures/matrix.log", 50, GOOD.replace("train a b", "figure_matrix"))
+    results.put("logs/figures/matrix.log", 50, GOOD.replace("train a b", "figure matrix"))
     results.put("logs/aggregate.log", 200, FAILS)
     failures = results.look().failures
     assert [job.stage for job in failures] == ["figures", "aggregate", "train"]
@@ -543,7 +543,7 @@ def finish_all(results: Folder, age: float = 7200) -> None:
     for name in STUDY.drawn:
         for format in STUDY.figures.formats:
             results.put(f"figures/{name}.{format}", age)
-        results.put(f"logs/figures/{name}.log", age, GOOD.replace("train a b", f"figure_{name}"))
+        results.put(f"logs/figures/{name}.log", age, GOOD.replace("train a b", f"figure {name}"))
     results.put("report.html", age)
     results.put("logs/report.log", age, GOOD.replace("train a b", "report"))
     results.put("explorer.html", age)
@@ -599,7 +599,7 @@ ASKED_FOR = {
     "distances": ("distances/gold/compact-w8-d3/00000", "distances", ".zarr.zip"),
     "gallery": ("gallery/gold", "gallery gold", ".png"),
     "images": (f"images/gold/test/{CELLS[0].condition}_draw3", "images gold test", ".zarr"),
-    "figures": ("figures/structure", "figure_structure", ".png"),
+    "figures": ("figures/structure", "figure structure", ".png"),
 }
 
 

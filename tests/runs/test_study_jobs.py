@@ -21,7 +21,7 @@ def test_a_job_in_words_has_the_units_of_its_condition():
     assert words("train", further).endswith(
         "100 e/Å², astigmatism 5 nm, MTF at the Nyquist frequency 0.3"
     )
-    assert words("figure_matrix", {}) == "figure matrix"
+    assert words("figure", {"figure": "matrix"}) == "figure matrix"
     assert words("mine", {"condition": "odd"}) == "mine odd"
     group = {"condition": f"{names['condition']}~ds000400.00~0a1b2c3d"}
     assert words("train", names | group) == f"{words('train', names)} and others"

@@ -330,10 +330,10 @@ def test_the_overhead_of_a_job_is_measured(slurm):
     command = [sys.executable, ROOT / "benchmarks/overhead.py", "--quick"]
     printed = output(*map(str, command))
     rows = [[cell.strip() for cell in line.split("|")] for line in printed.splitlines()]
-    measured = {row[1]: float(row[3]) for row in rows if row[1].startswith("figure_ctf: ")}
+    measured = {row[1]: float(row[3]) for row in rows if row[1].startswith("figure: ")}
     assert len(measured) == 3
-    assert measured["figure_ctf: sbatch to start, in an idle queue [s]"] >= 0
-    assert measured["figure_ctf: start-up and end [s]"] > 0
+    assert measured["figure: sbatch to start, in an idle queue [s]"] >= 0
+    assert measured["figure: start-up and end [s]"] > 0
     assert cluster.accounting()  # the running cluster was used, and still runs
 
 

@@ -1,14 +1,16 @@
 """A recipe has everything that a result depends on, and nothing else."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from passband import STAGES
+from passband import STAGES, PassbandError
 from passband.config import Study, load, validate
+from passband.parts import PACKAGE
 from passband.results import training_jobs
-from passband.store.recipe import Recipe, Recipes
+from passband.store.recipe import Recipe, Recipes, differences
 
 STUDY = load(Path(__file__).parents[1] / "data" / "smallest.yaml")
 CONDITION = STUDY.train_conditions[0].id
@@ -132,3 +134,69 @@ def test_recipes_of_thousands_of_networks_take_little_time():
     for _ in range(12_096):
         recipes.networks(job.specimen, job.architecture, STUDY.axes.parse(CONDITION).id).digest  # noqa: B018
     assert time.process_time() - started < 2
+
+
+# ── Figures ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def figure(name, **changes):
+    """Return a figure of the package with another declaration."""
+    part = PACKAGE.get("figure", name)
+    return replace(part, declaration=replace(part.declaration, **changes))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "drawn"),
+    [
+        ("figures.dpi", 90, {"ctf", "decay", "examples", "matrix", "metrics"}),
+        ("figures.examples", 1, {"examples"}),
+        ("study.seed", 1, {"examples"}),
+        ("microscope.focal_spread_nm", 2.0, {"ctf", "examples"}),
+        ("microscope.detector.gain", 2.0, {"examples"}),
+        ("grid.defocus_nm", [5.0, 20.0, 30.0], {"ctf"}),
+        ("specimens.gold.material", "Pt", {"ctf"}),
+        ("training.epochs", 3, set()),
+    ],
+)
+def test_a_figure_depends_on_the_keys_that_its_part_names(path, value, drawn):
+    """Apart from its stores: a change of one is a newer file."""
+    before, after = Recipes(STUDY), Recipes(edited(path, value))
+    changed = {
+        name
+        for name in STUDY.drawn
+        if before.figure(figure(name), CONDITION) != after.figure(figure(name), CONDITION)
+    }
+    assert changed == drawn
+
+
+def test_a_raised_number_of_a_figure_and_its_settings_are_in_its_params():
+    recipes = Recipes(STUDY)
+    before = recipes.figure(figure("decay"), None)
+    assert recipes.figure(figure("decay", caption="**Another.**"), None) == before
+    settings = "evaluation.confidence", "test conditions"
+    after = recipes.figure(figure("decay", version=2, settings=settings), None)
+    assert list(differences(before, after)) == [
+        "evaluation.confidence = none → 0.95",
+        "defocus_nm of test conditions = none → [5, 20]",
+        "cs_um of test conditions = none → [1.2]",
+        "aperture_mrad of test conditions = none → [16]",
+        "dose_e_per_A2 of test conditions = none → [200, 1000]",
+        "version of the figure decay = none → 2",
+    ]
+    for key in ("evaluation.colour", "colour.dpi"):
+        with pytest.raises(PassbandError, match=f"settings = '{key}': the study has no such key"):
+            recipes.figure(figure("decay", settings=(key,)), None)
+
+
+def test_the_page_depends_on_captions_and_places():
+    def shown(**changes):
+        return Recipes(STUDY).shown_figures({"decay": figure("decay", **changes)})
+
+    before = shown()
+    assert list(differences(before, shown(caption="**Another.**"))) == [
+        "the content of the caption of the figure decay has changed"
+    ]
+    assert list(differences(before, shown(place="choice"))) == [
+        "place of the figure decay = results → choice"
+    ]
+    assert shown(version=2) == before

@@ -44,4 +44,4 @@ def test_the_command_makes_the_same_page(copied, passband):
 
 def test_new_figures_make_the_explorer_too(copied):
     jobs = copied.jobs(study=copied.study(figures={"dpi": 60}), explorer=True)
-    assert {"figure_matrix", "report", "explorer"} <= jobs.keys()
+    assert {"figure", "report", "explorer"} <= jobs.keys()

@@ -99,13 +99,13 @@ def test_snakemake_finds_the_logger():
 def test_a_run_that_succeeds_names_its_study_and_its_jobs(capsys, folder):
     events = Events()
     put_waves(folder)
-    events.begin(all=1, train=1, figure_ctf=1)
+    events.begin(all=1, train=1, figure=1)
     events.start(3, "train", [WEIGHTS], [LOG], specimen="gold", condition=ID)
     train(folder)
     events.finish(3)
     log = f"{RESULTS}/logs/figures/ctf.log"
-    events.start(4, "figure_ctf", log=[log])
-    put(folder, log, f"{STARTED}08:00:01 figure_ctf: a figure in x in 1.0 s\n")
+    events.start(4, "figure", log=[log])
+    put(folder, log, f"{STARTED}08:00:01 figure ctf: a figure in x in 1.0 s\n")
     for kind in load(SMALLEST).figures.formats:
         put(folder, f"{RESULTS}/figures/ctf.{kind}")
     events.finish(4)
@@ -218,13 +218,13 @@ def test_a_stopped_job_is_no_failure(capsys, folder):
 
 def test_a_dry_run_lists_its_jobs_once(capsys):
     events = Events(dryrun=True)
-    events.begin(train=4, figure_ctf=1, all=1)
-    events.send(LogEvent.RUN_INFO, stats={"train": 4, "figure_ctf": 1, "all": 1, "total": 6})
+    events.begin(train=4, figure=1, all=1)
+    events.send(LogEvent.RUN_INFO, stats={"train": 4, "figure": 1, "all": 1, "total": 6})
     events.handler.close()
     out, err = capsys.readouterr()
     assert err == ""
     *rows, last = out.splitlines()
-    assert [row.split() for row in rows] == [["train", "4"], ["figure_ctf", "1"], ["total", "5"]]
+    assert [row.split() for row in rows] == [["train", "4"], ["figure", "1"], ["total", "5"]]
     assert last.startswith("These jobs would run; they need about ")
 
 

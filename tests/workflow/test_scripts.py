@@ -14,7 +14,7 @@ import torch
 import xarray as xr
 
 from passband.config import load, validate
-from passband.figures import images
+from passband.figures import outlines
 from passband.learning import networks
 from passband.results import Results, layout, shown_networks, training_jobs
 from passband.results.stores import load_table
@@ -257,11 +257,11 @@ def test_the_figure_of_examples_shows_the_networks_worst_conditions(
 ):
     """In the same columns, it shows the networks that were trained under these conditions."""
     output, drawn = tmp_path / "examples.png", []
-    draw = images.examples
-    monkeypatch.setattr(images, "examples", lambda *given: drawn.append(given) or draw(*given))
+    draw = outlines.examples
+    monkeypatch.setattr(outlines, "examples", lambda *given: drawn.append(given) or draw(*given))
     networks_there = shown_networks.example_networks(STUDY, JOB.cells[0], lambda record: True)
     line = scripts.run(
-        "figure_examples",
+        "figure",
         tmp_path / "logs/figures.log",
         input={
             "ood": str(results / layout.OOD),
@@ -270,17 +270,18 @@ def test_the_figure_of_examples_shows_the_networks_worst_conditions(
             "waves": waves(results, "test"),
         },
         output=[str(output)],
+        wildcards={"figure": "examples"},
         config=CONFIG | {"figures": CONFIG["figures"] | {"dpi": 40} | width},
         params={"settings": {"condition": JOB.condition}},
     )
-    assert f" figure_examples: {output} in " in line
+    assert f" figure examples: {output} in " in line
     assert output.stat().st_size > 5000
-    ((_, _, _, scores, train, _, there, width_cm, _),) = drawn
+    ((seen, width_cm),) = drawn
     assert width_cm == width.get("width_cm", 17)
-    own = datasets.read(results / layout.OOD, datasets.OOD).dice.squeeze().sel(train=train)
-    assert set(there) == set(scores) - {train}
-    assert str(own.test.values[own.values.argmin()]) in scores
-    for predicted, dice in there.values():
+    own = datasets.read(results / layout.OOD, datasets.OOD).dice.squeeze().sel(train=seen.train)
+    assert set(seen.there) == set(seen.scores) - {seen.train}
+    assert str(own.test.values[own.values.argmin()]) in seen.scores
+    for predicted, dice in seen.there.values():
         assert predicted.shape[0] == len(dice) == 2
 
 

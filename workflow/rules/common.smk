@@ -124,34 +124,30 @@ def is_counted(path):
     return not STUDY.study.allow_incomplete or exists(f"{RESULTS}/{path}")
 
 
+FIGURES = STUDY.known_parts.of("figure")
 try:
     RECORDS = training_jobs.counted_records(STUDY, is_counted)
+    # The figure of examples shows the first of these networks. None if no record exists.
+    EXAMPLE = shown_networks.example_cell(STUDY, is_counted)
+    # What each figure depends on besides its stores.
+    DRAWN_BY = {
+        name: RECIPES.figure(part, EXAMPLE and EXAMPLE.condition) for name, part in FIGURES.items()
+    }
 except PassbandError as error:
     sys.exit(str(error))
 PREDICTED = figure_list.is_predicted(STUDY, RECORDS)
 # The test conditions of each job `distances_part`: as many as can have their images in memory.
 PARTS = shown_networks.compared_conditions(STUDY)
-# The figure of examples shows the first of these networks. None if no record exists.
-EXAMPLE = shown_networks.example_cell(STUDY, is_counted)
 DRAWN = figure_list.figures(STUDY, PREDICTED, EXAMPLE is not None)
 
 
-def figure_files(names=DRAWN):
-    """Return the paths of figures in all formats."""
-    return expand(f"{RESULTS}/{layout.FIGURE}", figure=names, format=STUDY.figures.formats)
-
-
-def figure(name):
-    """Return the paths of a figure. The report shows only the first format of the figure."""
-    first, *others = figure_files([name])
-    category = figure_list.FIGURES[name].category
-    return [report(first, caption=f"../report/{name}.rst", category=category), *others]
+FIGURE_FILES = expand(f"{RESULTS}/{layout.FIGURE}", figure=DRAWN, format=STUDY.figures.formats)
 
 
 # Snakemake calls this only in its main process, and only if there are jobs to run.
 onstart:
     locks.sign()
     try:
-        snapshot.hand_to_jobs(workflow.config_settings, RESULTS, config[SOURCE])
+        snapshot.hand_to_jobs(workflow.config_settings, config, RESULTS)
     except PassbandError as error:
         sys.exit(str(error))

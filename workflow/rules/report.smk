@@ -3,7 +3,7 @@
 # study must not train again if one of these files is lost.
 rule report:
     input:
-        figure_files(),
+        FIGURE_FILES,
         table=rules.aggregate.output[0],
         ood=rules.ood.output[0],
         information=rules.information.output[0],
@@ -22,6 +22,7 @@ rule report:
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         version=STAGES["report"],
+        settings=RECIPES.shown_figures(FIGURES),
     script:
         "../scripts/report.py"
 

@@ -4,7 +4,7 @@ Each block of the configuration is a pydantic model. Related models are in one f
 :mod:`passband.config.base` describes how to add a key.
 """
 
-from passband.config.analysis import FEWEST_PREDICTED, FIGURES_OF_PREDICTION
+from passband.config.analysis import FEWEST_PREDICTED
 from passband.config.base import SPLITS, Block, block_of
 from passband.config.loading import (
     MOST_LINES,

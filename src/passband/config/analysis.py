@@ -74,6 +74,3 @@ class Figures(Block):
 #: The matrix of scores is predicted if a study has at least so many training conditions and at
 #: least so many test conditions.
 FEWEST_PREDICTED = 24
-#: Figures that are drawn for every study, and figures that are drawn only with a prediction.
-FIGURES = ("ctf", "decay", "examples", "matrix", "metrics")
-FIGURES_OF_PREDICTION = ("prediction",)

@@ -11,8 +11,6 @@ from passband.axes import FURTHER_AXES, MAIN_AXES, Axis
 from passband.config import grid_blocks, removed_keys, study_checks
 from passband.config.analysis import (
     FEWEST_PREDICTED,
-    FIGURES,
-    FIGURES_OF_PREDICTION,
     Evaluation,
     Figures,
     Information,
@@ -92,7 +90,12 @@ class Study(Block):
     @property
     def drawn(self) -> list[str]:
         """The names of figures that every run draws. Other figures are drawn on request."""
-        return [*FIGURES, *(FIGURES_OF_PREDICTION if self.predictable else ())]
+        return [
+            name
+            for name, part in self.known_parts.of("figure").items()
+            if not part.declaration.on_request
+            and (self.predictable or "prediction" not in part.declaration.inputs)
+        ]
 
     @property
     def spacings(self) -> dict[str, list[float]]:

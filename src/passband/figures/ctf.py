@@ -8,10 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from passband.axes import MAIN_AXES
-from passband.config import Microscope
+from passband.config import Microscope, Study
 from passband.figures import style
 from passband.grid import Axes, Condition, has_few_neighbours
 from passband.optics import ctf
+from passband.parts import figure
 
 #: Height of a row of panels, and of the words around them [cm].
 _ROW_CM, _WORDS_CM = 3.3, 1.9
@@ -25,6 +26,25 @@ _AZIMUTHS = 90
 _LINES = (":", "-.", (0, (1, 3)), (0, (5, 2, 1, 2, 1, 2)))
 #: Colours of the lenses of a panel.
 _COLOURS = (style.TRANSFER, style.OTHER, style.OWN, style.SPECIMENS)
+
+
+@figure(
+    name="ctf",
+    inputs=("study",),
+    place="trained",
+    settings=("lens", "training conditions", "lattice spacings"),
+    caption=(
+        "**Contrast transfer of the training grid.** T(q) through the widest aperture: atoms are "
+        "dark where it is negative and bright where it is positive. An area is its range over "
+        "azimuths, for a lens that is not round. Grey: the envelope of the spreads. Black: lattice "
+        "spacings, whose fringes a narrower aperture may cut off (dashed)."
+    ),
+)
+def transfer_functions(study: Study, width_cm: float = style.PAGE_CM) -> Figure:
+    """Return the figure of transfer and envelope of a study's training conditions."""
+    # Nothing else of the microscope may change the figure.
+    lens = Microscope(**study.microscope.lens_params())
+    return ctf_curves(study.train_conditions, lens, study.spacings, width_cm)
 
 
 def ctf_curves(

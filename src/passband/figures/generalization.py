@@ -16,6 +16,7 @@ from passband.figures.decay_by_distance import decay_by_distance
 from passband.figures.nested_axes import text_cm
 from passband.grid import are_scattered
 from passband.matrices.matrix import Matrix
+from passband.parts import figure
 from passband.seeds import generator
 
 #: Largest number of training values that are drawn in a panel of the figure of decay.
@@ -26,6 +27,16 @@ _WIDE = 8
 _DRAWS = 1000
 
 
+@figure(
+    inputs=("ood", "information"),
+    place="prediction",
+    caption=(
+        "**Dice and the transfer functions.** a: rank correlation ρ of mean Dice with each metric "
+        "of two transfer functions, over all pairs of different conditions, and over pairs of "
+        "equal dose (open). It should be negative for Wiener errors only. Others: Dice of n pairs "
+        "over the best metric. Pairs share conditions, so ρ has no interval."
+    ),
+)
 def metrics(
     matrices: Sequence[Matrix],
     information: xr.Dataset,
@@ -168,6 +179,16 @@ def _dose_bar(figure: Figure, ax: Axes, points, ends: tuple[float, float]) -> No
     bar.solids.set_alpha(1)
 
 
+@figure(
+    inputs=("ood",),
+    place="results",
+    caption=(
+        "**Dice along each axis of the test grid.** A panel has the tests that differ from the "
+        "training in one parameter; a line belongs to one training value. Large, filled: tested at "
+        "the training value. Each point is a mean over n pairs of conditions, all test structures "
+        "and replicas, and each band its 95% bootstrap interval (1000 draws)."
+    ),
+)
 def decay(matrices: Sequence[Matrix], width_cm: float = style.PAGE_CM) -> Figure:
     """Return the figure of Dice against each test parameter, with a line for each training value.
 

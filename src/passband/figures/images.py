@@ -1,6 +1,6 @@
 """Figures of images and masks."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import cycle, product
 
 import matplotlib.pyplot as plt
@@ -12,158 +12,13 @@ from matplotlib.patheffects import withStroke
 
 from passband import units
 from passband.figures import style
-from passband.figures.nested_axes import text_cm
 from passband.grid import Condition
-from passband.matrices.matrix import Matrix
 
 #: Colours of particles, in turn.
 _PARTICLES = (style.FEATURES, style.PARAMETERS, style.SPECIMENS, style.TRANSFER, style.TRUTH)
 #: Line styles of the outlines of particles. A particle's line style depends on the face of the
 #: substrate that the particle is on.
 OUTLINES = {"on top": "solid", "at the bottom": "dashed"}
-
-
-def shown_conditions(matrix: Matrix, train: str) -> list[Condition]:
-    """Return the conditions of the figure of examples, each once.
-
-    They are the training condition of a row, the test condition with the lowest Dice among those
-    with its dose, and the one with the lowest Dice of all.
-    """
-    own = matrix.axes.parse(train)
-    dice = dict(zip(matrix.test, matrix.dice.values[matrix.row(train)], strict=True))
-    same_dose = [tested for tested in dice if tested.dose_e_per_A2 == own.dose_e_per_A2]
-    worst = [min(among, key=dice.__getitem__) for among in (same_dose, dice) if among]
-    return list(dict.fromkeys([own, *worst]))
-
-
-def examples(
-    images: Mapping[str, np.ndarray],
-    predictions: Mapping[str, np.ndarray],
-    masks: Mapping[str, np.ndarray],
-    scores: Mapping[str, np.ndarray],
-    train: str,
-    pixel_size_A: Mapping[str, float],
-    there: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    width_cm: float,
-    labels: Mapping[str, str],
-) -> Figure:
-    """Return a figure of test images under several conditions, with true and predicted outlines.
-
-    Each column has a test condition. The figure shows the outlines of one network. It also shows
-    those of the network that was trained under the column's condition. If no network can see a
-    particle under a condition, then the network that was trained there does not find it either.
-
-    Args:
-        images: Images, by the id of the test condition, each (N, px, px). The first test condition
-            is the training condition.
-        predictions: Pixels that the network classifies as particle, by the id of the test
-            condition, each (N, px, px) bool.
-        masks: Ground truth masks of the images, by the id of the test condition, (N, px, px).
-        scores: Dice of each image, by the id of the test condition, (N,).
-        train: Id of the training condition.
-        pixel_size_A: Side of a pixel [Å], by the id of the test condition.
-        there: Predictions and Dice of the network that was trained under the test condition, by the
-            condition's id, each ((N, px, px) bool, (N,)). Conditions without such a network are
-            left out.
-        labels: The label of each test condition, by its id.
-    """
-    there = {id: found for id, found in there.items() if id != train}
-    rows, columns = len(masks[train]), len(images)
-    labels = {id: _wrapped(words, width_cm / columns) for id, words in labels.items()}
-    # One or two images are not drawn as large as the page.
-    panel_cm = min(5.4, (width_cm - 0.2) / columns - 0.15)
-    lines = 1 + max(label.count("\n") + 1 for label in labels.values())
-    lines += 4 if style.is_narrow(width_cm) else 2
-    height_cm = (panel_cm + 0.12) * rows + 0.4 * lines + 0.5
-    figure, axes = style.panels(rows, columns, width_cm, height_cm)
-    sides = {id: masks[id].shape[-1] * pixel_size_A[id] / units.A_PER_NM for id in images}
-    used = {}
-    for k, id in enumerate(images):
-        own = id == train
-        extent = (0, sides[id], 0, sides[id])
-        for n in range(rows):
-            ax = axes[n, k]
-            low, high = np.quantile(images[id][n], [0.005, 0.995])
-            ax.imshow(
-                images[id][n].T, cmap="gray", origin="lower", extent=extent, vmin=low, vmax=high
-            )
-            lines = [("truth", masks[id][n]), ("own" if own else "other", predictions[id][n])]
-            dice = [("own" if own else "other", scores[id][n])]
-            if id in there:
-                lines.append(("there", there[id][0][n]))
-                dice.append(("there", there[id][1][n]))
-            for kind, outline in lines:
-                used[kind] = True
-                _outline(ax, outline, kind, extent)
-            for place, (kind, value) in enumerate(dice):
-                ax.text(
-                    0.03,
-                    0.97 - 0.46 / panel_cm * place,
-                    f"Dice {value:.2f}",
-                    transform=ax.transAxes,
-                    va="top",
-                    fontsize=style.SMALL,
-                    color="white",
-                    bbox={"fc": _EXAMPLES[kind][1], "lw": 0, "pad": 1.5},
-                )
-            ax.set(xticks=[], yticks=[])
-            sns.despine(ax=ax, left=True, bottom=True)
-        where = "trained and tested at" if own else "tested at"
-        axes[0, k].set_title(f"{where}\n{labels[id]}", fontsize=style.SMALL)
-        if k == 0 or sides[id] != sides[train]:
-            scale_bar(axes[-1, k], sides[id])
-    style.letter(axes[0])
-    # A kind of line that is in no panel has no entry.
-    handles = [
-        plt.Line2D([], [], color=colour, ls=line, lw=1.4, label=words)
-        for kind, (words, colour, line, _) in _EXAMPLES.items()
-        if kind in used
-    ]
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=1 if style.is_narrow(width_cm) else 2,
-    )
-    return figure
-
-
-#: Lines of the figure of examples: words, colour, line style and width [pt].
-_EXAMPLES = {
-    "truth": ("truth", style.TRUTH, "solid", 2.4),
-    "own": ("the network, at its training condition", style.OWN, "solid", 1.5),
-    "other": ("the network, at another condition", style.OTHER, "solid", 1.5),
-    "there": ("the network trained there", style.OWN, (0, (3, 1)), 1.5),
-}
-
-
-def _wrapped(label: str, width_cm: float) -> str:
-    """Return the label of a condition in lines that are not longer than a width [cm]."""
-    lines: list[str] = []
-    for part in label.split(" · "):
-        if lines and text_cm(f"{lines[-1]} · {part}") < width_cm - 0.3:
-            lines[-1] += f" · {part}"
-        else:
-            lines.append(part)
-    return "\n".join(lines)
-
-
-def _outline(ax: plt.Axes, outline: np.ndarray, kind: str, extent: tuple) -> None:
-    """Draw the outline of a mask, unless the mask is empty or has all pixels."""
-    if outline.any() and not outline.all():
-        _, colour, line, width = _EXAMPLES[kind]
-        contours = ax.contour(
-            outline.T,
-            [0.5],
-            colors=colour,
-            linewidths=width,
-            linestyles=[line],
-            origin="lower",
-            extent=extent,
-        )
-        # A pale edge separates the line from the noise of the image.
-        contours.set_path_effects(
-            [withStroke(linewidth=width + 0.9, foreground="white", alpha=0.6)]
-        )
 
 
 def gallery(

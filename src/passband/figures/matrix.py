@@ -17,6 +17,7 @@ from passband.figures import nested_axes, style
 from passband.figures.nested_axes import LINE_CM, Strip
 from passband.grid import Condition
 from passband.matrices.matrix import Matrix
+from passband.parts import figure
 
 #: Height that a figure does not exceed, if more panels in a row avoid it [cm].
 _TALLEST_CM = 23.0
@@ -42,6 +43,17 @@ _OUTLINED_CM = 0.15
 WORDS = {"dice": "mean Dice", "gap_test": style.LOSS}
 
 
+# The first screen of the page has the matrix itself.
+@figure(
+    inputs=("ood",),
+    place="",
+    caption=(
+        "**Every network under every test condition.** First panel: mean Dice M(i, j) of networks "
+        "trained at i (rows) and tested at j (columns). Second: the loss M(j, j) − M(i, j) against "
+        "the network trained there, orange; a gain is blue. The axis with the largest loss is "
+        "outermost. Marked: trained where it is tested. Grey: no value."
+    ),
+)
 def matrix(matrices: Sequence[Matrix], width_cm: float = style.PAGE_CM) -> Figure:
     """Return the figure of M(i, j) and of the loss to a network trained under the test condition.
 

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from passband.axes import AXES
 from passband.figures import style
+from passband.parts import figure
 from passband.prediction.matrix.predicted_matrix import (
     ALL,
     CONDITIONS,
@@ -38,6 +39,16 @@ _LOWEST_R2 = -0.5
 _Z90 = 1.645
 
 
+@figure(
+    inputs=("prediction",),
+    place="prediction",
+    caption=(
+        "**Dice of levels left out.** a: Dice predicted from T(q) over measured Dice; each level "
+        "of an axis but the dose is left out of training in turn. b, c: R² of Dice, and of the "
+        "interaction of networks and tests at given doses, with levels of one axis left out. "
+        "Dotted: what noise of replicas allows new networks (a: 90% of cells); unknown with one."
+    ),
+)
 def prediction(predicted: Sequence[PredictedMatrix], width_cm: float = style.PAGE_CM) -> Figure:
     """Return the figure of Dice that is predicted with levels left out.
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from passband.analysis.specimen_shift import SHIFTS, explained
 from passband.figures import style
 from passband.matrices.matrix import Matrix
+from passband.parts import figure
 
 #: Colour and marker of each kind of shift: of the lens, of the specimen, and of both.
 _SHIFTS = {
@@ -20,6 +21,17 @@ _SHIFTS = {
 }
 
 
+@figure(
+    inputs=("ood", "information", "distances"),
+    place="results",
+    on_request=True,
+    caption=(
+        "**Networks on another specimen.** a: mean Dice at equal conditions. b: rank correlation "
+        "of the loss against the network trained there with metrics and distances, with 95% "
+        "bootstrap intervals over pairs of specimens; ×: constant. c: shares of the loss's "
+        "variance; a function of two transfer functions explains that between conditions at most."
+    ),
+)
 def structure(
     matrices: Sequence[Matrix],
     information: xr.Dataset,

@@ -1,7 +1,7 @@
 """The kinds of parts: the decorator of each, which says what a part needs and how it is called."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -55,14 +55,38 @@ class Kind:
         return None
 
 
+#: What a figure can be drawn from, and what its function gets for it.
+INPUTS: Mapping[str, str] = {
+    "ood": "matrices",
+    "table": "matrices",
+    "information": "information",
+    "distances": "distances",
+    "prediction": "predicted",
+    "examples": "examples",
+    "study": "study",
+}
+#: The sections of a study's page that show figures.
+PLACES = ("trained", "results", "prediction", "choice", "training")
+#: What a figure may depend on besides keys of the study.
+SETTINGS = ("training conditions", "test conditions", "lens", "images", "lattice spacings")
+
+
 @dataclass(frozen=True)
 class figure(Kind):  # noqa: N801, a decorator
-    """A figure: a function of its inputs and the study that returns Matplotlib's figure.
+    """A figure: a function of its inputs and of its width [cm] that returns Matplotlib's figure.
 
     Attributes:
-        inputs: The stores that the figure shows.
-        caption: Its caption, in Markdown; the first sentence is bold.
+        caption: Its caption, paragraphs with ``**bold**`` and ````code````, and a bold title first.
+        inputs: What the figure is drawn from, each one of :data:`INPUTS`: a store of the study, the
+            images of some networks (`examples`), or the study's configuration (`study`).
+        place: The section of the study's page that shows it, one of :data:`PLACES`; "" if none
+            does.
+        settings: What the picture depends on besides its stores: keys of the study by their paths,
+            such as ``evaluation.confidence``, or words of :data:`SETTINGS`. If one of them changes,
+            the figure is drawn again.
+        version: Raise it when the code changes what is drawn, and the figure is drawn again.
         on_request: Whether the figure is drawn only if the user names it.
+        memory_mb: Memory of the job that draws it [MB].
     """
 
     home: ClassVar = ("figures/*.py",)
@@ -71,7 +95,39 @@ class figure(Kind):  # noqa: N801, a decorator
     _: KW_ONLY
     caption: str
     inputs: tuple[str, ...] = ("ood",)
+    place: str = "results"
+    settings: tuple[str, ...] = ()
+    version: int = 1
     on_request: bool = False
+    memory_mb: int = 2000
+
+    def check(self) -> None:
+        for name in self.inputs:
+            _check_one_of("inputs", name, INPUTS)
+        if len({*self.inputs}) < len(self.inputs):
+            raise ValueError(f"inputs = {self.inputs}: must name each input once")
+        if self.place:
+            _check_one_of("place", self.place, PLACES)
+        for name in self.settings:
+            if name not in SETTINGS and name.count(".") != 1:
+                raise ValueError(
+                    f"settings = {name!r}: must be block.key of the study, or one of "
+                    f"{', '.join(SETTINGS)}"
+                )
+        for name in ("version", "memory_mb"):
+            if (value := getattr(self, name)) < 1:
+                raise ValueError(f"{name} = {value}: must be at least 1")
+        if not self.caption.strip():
+            raise ValueError("caption = '': must say what the figure shows")
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return (*(INPUTS[name] for name in self.inputs), "width_cm")
+
+
+def _check_one_of(name: str, value: str, allowed: Collection[str]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} = {value!r}: must be one of {', '.join(allowed)}")
 
 
 @dataclass(frozen=True)

@@ -1,37 +1,32 @@
-"""The figures of a study: what each shows, and which of them a complete study has."""
+"""The figures of a study: which of them a complete study has."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, Study
-from passband.results.layout import DISTANCES, INFORMATION, OOD, PREDICTION
+from passband.config import FEWEST_PREDICTED, Study
+from passband.parts import Part
+from passband.results.layout import DISTANCES, INFORMATION, OOD, PREDICTION, TABLE
 from passband.results.training_jobs import groups_of
 
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure of the study.
-
-    Attributes:
-        inputs: The stores that the figure shows.
-        category: The figure's heading in Snakemake's report.
-        on_request: Whether the figure is drawn only if the user names it.
-    """
-
-    inputs: tuple[str, ...] = (OOD,)
-    category: str = "Generalization"
-    on_request: bool = False
-
-
-FIGURES = {
-    "matrix": Figure(),
-    "decay": Figure(),
-    "examples": Figure(),
-    "ctf": Figure((), "Transfer functions"),
-    "metrics": Figure((OOD, INFORMATION), "Prediction"),
-    **dict.fromkeys(FIGURES_OF_PREDICTION, Figure((PREDICTION,), "Prediction")),
-    "structure": Figure((OOD, INFORMATION, DISTANCES), on_request=True),
+#: The stores among the inputs of figures.
+STORES = {
+    "ood": OOD,
+    "table": TABLE,
+    "information": INFORMATION,
+    "distances": DISTANCES,
+    "prediction": PREDICTION,
 }
+
+
+def stores_of(part: Part) -> dict[str, str]:
+    """Return the stores that a figure shows, by the names of its inputs.
+
+    The images of networks are chosen by the OOD metrics.
+    """
+    inputs = part.declaration.inputs
+    shown = [name for name in inputs if name in STORES]
+    if "examples" in inputs and "ood" not in shown:
+        shown.append("ood")
+    return {name: STORES[name] for name in shown}
 
 
 def is_predicted(study: Study, records: Iterable[str]) -> bool:
@@ -55,6 +50,14 @@ def figures(study: Study, predicted: bool, pictured: bool = True) -> list[str]:
         pictured: Whether there is a network for the figure of examples, see
             :func:`passband.results.shown_networks.example_cell`.
     """
-    left_out = () if predicted else FIGURES_OF_PREDICTION
-    left_out = left_out if pictured else ("examples", *left_out)
-    return [name for name in study.drawn if name not in left_out]
+    there = {"prediction": predicted, "examples": pictured}
+    lacking = {name for name, is_there in there.items() if not is_there}
+    parts = study.known_parts.of("figure")
+    return [name for name in study.drawn if lacking.isdisjoint(parts[name].declaration.inputs)]
+
+
+def on_request(study: Study) -> list[str]:
+    """Return the names of the figures that are drawn only if the user names them."""
+    return [
+        name for name, part in study.known_parts.of("figure").items() if part.declaration.on_request
+    ]

@@ -42,6 +42,7 @@ def of_study(study: Study) -> dict[str, str]:
         "waves": "(?:)" + "".join(f"|{re.escape(id)}/" for id in sets if id),
         "architecture": _one_of(study.training.architectures),
         "condition": _of_groups(study),
+        "figure": _one_of(study.known_parts.of("figure")),
         "batch": _one_of(batches(study.study.replicas, study.study.replicas_per_job)),
     }
 

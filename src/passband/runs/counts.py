@@ -106,7 +106,7 @@ def _jobs(study: Study) -> Counter:
     jobs.update(("information", "aggregate", "ood"))
     if study.predictable:
         jobs["prediction"] = 1
-    jobs.update(f"figure_{name}" for name in study.drawn)
+    jobs["figure"] = len(study.drawn)
     jobs.update(("report", "explorer"))
     return jobs
 
@@ -130,11 +130,10 @@ def _files(study: Study, jobs: Counter) -> int:
     # Each output of a job that takes long has a second name in the study's store. A network has a
     # file with the history of its training.
     outputs = 2 * jobs["simulate"] + 3 * jobs["train"] + 2 * jobs["evaluate"]
-    drawn = sum(name.startswith("figure_") for name in jobs)
     return (
         outputs
         + 2 * sum(jobs.values())  # logs and benchmarks
-        + drawn * len(study.figures.formats)
+        + jobs["figure"] * len(study.figures.formats)
         + _FILES_OF_STORES
         + _FILES_OF_PREDICTION * jobs["prediction"]
         + _VARIABLES_BY_ROW * (1 + study.evaluation.test_own) * rows

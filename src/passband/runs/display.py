@@ -38,6 +38,7 @@ _SHARE, _AT_LEAST_S, _AT_MOST_S = 0.1, 5.0, 1800.0
 #: The stages of the display, in the workflow's order. Each other rule is its own stage.
 _ANALYSIS = ("information", "aggregate", "ood", "distances_part", "distances", "prediction")
 _STAGES = {rule: rule for rule in GROWING} | dict.fromkeys(_ANALYSIS, "analysis")
+_STAGES["figure"] = "figures"
 
 
 def display(file: IO[str], run: Run, log: str = "") -> "Display":
@@ -226,9 +227,9 @@ def counts(run: Run, all_stages: bool = True) -> list[str]:
     """
     failed = Counter(job.rule for job in run.failed.values())
     running = Counter(job.rule for job in run.running.values())
-    stages = {stage: [0, 0, 0, 0] for stage in (*_STAGES.values(), "figures")}
+    stages = {stage: [0, 0, 0, 0] for stage in _STAGES.values()}
     for rule in run.expected:
-        stage = "figures" if rule.startswith("figure_") else _STAGES.get(rule, rule)
+        stage = _STAGES.get(rule, rule)
         numbers = (of[rule] for of in (run.done, run.expected, failed, running))
         stages[stage] = list(map(add, stages.get(stage, (0, 0, 0, 0)), numbers))
     return [

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from passband import repository
 from passband.errors import PassbandError
-from passband.results import Results, figure_list, layout, training_jobs
+from passband.results import Results, layout, training_jobs
 from passband.version import __version__
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def collect(results: Results) -> "Content":
         information=stores[layout.INFORMATION],
         prediction=[] if predicted is None else predicted_matrices(predicted),
         figures=figures,
-        captions=_captions(),
+        parts=study.known_parts.of("figure"),
         expected=study.drawn,
         histories=files.histories((c.id, results.history(c.job)) for c in cells),
         costs=files.costs(results.path(layout.BENCHMARKS)),
@@ -208,7 +208,7 @@ def _gather(results: Results, path: Path) -> None:
 def _figures(results: Results) -> dict[str, dict[str, bytes]]:
     """Return the files of all figures that exist and are not too large, by name and format."""
     found: dict[str, dict[str, bytes]] = {}
-    for name in figure_list.FIGURES:
+    for name in results.study.known_parts.of("figure"):
         for form in ("png", "svg"):
             with suppress(OSError):
                 path = results.path(layout.FIGURE, figure=name, format=form)
@@ -223,14 +223,6 @@ def _repository(name: str) -> Path | None:
         path = repository.folder() / name
         return path if path.exists() else None
     return None
-
-
-def _captions() -> dict[str, str]:
-    """Return the captions that Snakemake's report has too, by the figure's name."""
-    folder = _repository("workflow/report")
-    if folder is None:
-        return {}
-    return {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.rst")}
 
 
 def _citation() -> list[str]:

@@ -59,8 +59,9 @@ def judge(
     if has_failed:
         lived = ended[job.log]
     if lived and not (valid and lived <= valid + _MARGIN_S):
-        # A job of another rule, such as the user's, has any name.
-        name = job.rule if job.stage == "figures" else job.stage
+        # Passband 0.3.0 called the job figure_ctf. A job of another rule, such as the user's, has
+        # any name.
+        name = r"figure\w*" if job.stage == "figures" else job.stage
         said = log_lines.ended(tail(job.log), name if job.outputs else r"\S+")
         if said is None and not has_failed:
             job.silent = now - lived >= PATIENCE_S

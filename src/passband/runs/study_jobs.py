@@ -7,7 +7,7 @@ from passband.axes import AXES, MAIN_AXES
 from passband.config import Study
 from passband.grid import Condition
 from passband.network_id import NetworkId
-from passband.results.figure_list import FIGURES, figures, is_predicted
+from passband.results.figure_list import figures, is_predicted, on_request, stores_of
 from passband.results.layout import (
     DISTANCES,
     EXPLORER,
@@ -36,7 +36,7 @@ STATES = ("done", "running", "failed", "waiting")
 #: The log of a job that makes a store of images, and the store.
 _IMAGES = log(JOB_NAMES["images"]), IMAGES
 #: The stages of rules that share one.
-_STAGES = {"distances_part": "distances", "gallery_sheet": "gallery"}
+_STAGES = {"figure": "figures", "distances_part": "distances", "gallery_sheet": "gallery"}
 
 #: The stages whose outputs the workflow's rule `all` asks for.
 _ASKED_FOR = ("aggregate", "ood", "prediction", "figures", "report", "explorer")
@@ -91,7 +91,7 @@ class Job:
     @property
     def stage(self) -> str:
         """The name of the job's rule, or a common name: "figures", "distances" or "gallery"."""
-        return "figures" if self.rule.startswith("figure_") else _STAGES.get(self.rule, self.rule)
+        return _STAGES.get(self.rule, self.rule)
 
     @property
     def is_asked_for(self) -> bool:
@@ -105,7 +105,7 @@ class Job:
         A condition has its units, which show the main axis of a number. A further axis is there
         only if its value differs from the study's own.
         """
-        words, condition = [self.rule.replace("figure_", "figure ")], ""
+        words, condition = [self.rule], ""
         for name, value in self.wildcards.items():
             if name == "condition":
                 first, *others = value.split("~")  # the name of a group, see passband.groups
@@ -140,7 +140,7 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
             `times`, all networks of the study are assumed to be trained.
     """
     complete = times is None or not study.study.allow_incomplete
-    times, on_request = times or {}, {"needed": False, "on_request": True}
+    times, requested = times or {}, {"needed": False, "on_request": True}
 
     def newest(files: Iterable[str]) -> float:
         return max((times.get(file, 0.0) for file in files), default=0.0)
@@ -205,20 +205,22 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
     parts, after = distance_parts(study), newest([*compared, *networks])
     for part in parts:  # the log has the same name as the file of distances
         yield named(
-            "distances_part", part.removesuffix(".zarr.zip"), (part,), after=after, **on_request
+            "distances_part", part.removesuffix(".zarr.zip"), (part,), after=after, **requested
         )
-    yield single("distances", DISTANCES, parts, **on_request)
+    yield single("distances", DISTANCES, parts, **requested)
     if predicted:
         yield single("prediction", PREDICTION, (TABLE, *spectra))
 
     drawn = figures(study, predicted)
-    for name in (*drawn, *(name for name, figure in FIGURES.items() if figure.on_request)):
+    others = on_request(study)
+    for name in (*drawn, *others):
         yield Job(
-            f"figure_{name}",
+            "figure",
             log(JOB_NAMES["figure"].format(figure=name)),
-            outputs=drawings(FIGURE, figure=name),
-            after=newest(FIGURES[name].inputs),
-            **(on_request if FIGURES[name].on_request else {}),
+            {"figure": name},
+            drawings(FIGURE, figure=name),
+            after=newest(stores_of(study.known_parts.get("figure", name)).values()),
+            **(requested if name in others else {}),
         )
     # The report also reads the table and the information metrics, which the OOD metrics follow.
     shown = (file for name in drawn for file in drawings(FIGURE, figure=name))
@@ -228,10 +230,10 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
 
     for specimen in study.specimens:
         name = JOB_NAMES["gallery_sheet"].format(specimen=specimen)
-        yield named("gallery_sheet", name, drawings(GALLERY, specimen=specimen), **on_request)
+        yield named("gallery_sheet", name, drawings(GALLERY, specimen=specimen), **requested)
     for of in sorted(set(_images(times))):
         name, store = (path.replace(IMAGES_OF, of) for path in (JOB_NAMES["images"], IMAGES))
-        yield named("images", name, (store,), **on_request)
+        yield named("images", name, (store,), **requested)
 
 
 def others(times: Mapping[str, float], known: Iterable[Job]) -> Iterator[Job]:

@@ -12,7 +12,9 @@ from functools import cached_property
 from typing import Any, Self
 
 from passband.config import Study
+from passband.errors import PassbandError
 from passband.parts import Part
+from passband.parts.kinds import SETTINGS
 from passband.seeds import digest
 from passband.stages import STAGES
 from passband.wave_sets import WaveSet, wave_set_of
@@ -23,6 +25,9 @@ _LONGEST = 60
 
 #: How the name of a leaf begins that is the digest of a file's content.
 _CONTENT = "content of "
+
+#: What the images of networks depend on that a figure shows.
+_EXAMPLES = "study.seed", "study.conditions_per_job", "figures.examples", "images"
 
 
 @dataclass(frozen=True)
@@ -163,6 +168,56 @@ class Recipes:
         for block, values in blocks.items():
             found |= _flat(block, values)
         return found
+
+    def figure(self, part: Part, example: str | None) -> dict[str, Any]:
+        """Return what a figure depends on besides its stores, as a param of its rule.
+
+        Args:
+            example: Id of the training condition of the network whose images figures show, if any.
+
+        Raises:
+            PassbandError: If the figure names a key that the study does not have.
+        """
+        shows_examples = "examples" in part.declaration.inputs
+        named = [*(_EXAMPLES if shows_examples else ()), *part.declaration.settings]
+        keys = [name for name in named if name not in SETTINGS]
+        for name in keys:
+            block, key = name.split(".")
+            if key not in getattr(type(getattr(self._study, block, None)), "model_fields", {}):
+                raise PassbandError(f"{part}: settings = {name!r}: the study has no such key")
+        found = self.settings(*keys, "figures.dpi", "figures.width_cm")
+        for name in named:
+            found |= self._described(name) if name in SETTINGS else {}
+        if shows_examples:
+            found["condition"] = example
+        if part.declaration.version > 1:
+            found[f"version of the figure {part.name}"] = part.declaration.version
+        if part.identity is not None:  # the code of a part of one's own has no number
+            found[f"{_CONTENT}the figure {part.name}"] = part.identity["digest"]
+        return found
+
+    def shown_figures(self, parts: Mapping[str, Part]) -> dict[str, Any]:
+        """Return what the page depends on of figures, as a param of its rule."""
+        found: dict[str, Any] = {}
+        for name, part in parts.items():
+            found[f"{_CONTENT}the caption of the figure {name}"] = digest(part.declaration.caption)
+            found[f"place of the figure {name}"] = part.declaration.place
+        return found
+
+    def _described(self, name: str) -> dict[str, Any]:
+        """Return the values behind one of :data:`passband.parts.kinds.SETTINGS`."""
+        study = self._study
+        match name:
+            case "training conditions":
+                return study.condition_settings("train")
+            case "test conditions":
+                return study.condition_settings("test")
+            case "lens":
+                return _flat("microscope", study.microscope.lens_params())
+            case "images":
+                return _flat("microscope", study.microscope.imaging_params())
+            case _:
+                return {name: study.spacings}
 
     @cached_property
     def training(self) -> Recipe:

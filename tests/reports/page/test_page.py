@@ -21,12 +21,12 @@ from passband.axes import MAIN_AXES
 from passband.config import validate
 from passband.grid import Axes
 from passband.matrices.of_study import matrices
+from passband.parts import PACKAGE
 from passband.prediction.matrix.predicted_matrix import predicted_matrices
 from passband.reports.page import page
 from passband.reports.page import text as page_text
 from passband.reports.page.files import Cost
 from passband.reports.page.numbers import Numbers
-from passband.results import figure_list
 
 ROOT = Path(__file__).parents[3]
 EVIL = "<script>alert(1)</script>"
@@ -69,7 +69,7 @@ def test_the_first_screen_has_question_answer_matrix_and_five_numbers(whole):
 
 def test_every_figure_has_a_caption_an_alternative_text_and_its_data(whole):
     figures = re.findall(r'<figure id="figure-(\w+)".*?</figure>', whole, re.S)
-    assert set(figures) == {*figure_list.FIGURES} - {"matrix"}  # it is on the first screen
+    assert set(figures) == {*PACKAGE.of("figure")} - {"matrix"}  # it is on the first screen
     for part in re.findall(r'<figure id="figure-.*?</figure>', whole, re.S):
         image = (
             r'<img src="data:image/png;base64,[^"]+" style="width: \d+px" alt="Figure: [^"]{10,}"'
@@ -116,7 +116,7 @@ def test_other_data_have_their_rows(whole):
 
 @pytest.mark.slow
 def test_a_study_of_135_conditions_fits_into_six_megabytes():
-    figures = {name: {"png": picture(60)} for name in figure_list.FIGURES}
+    figures = {name: {"png": picture(60)} for name in PACKAGE.of("figure")}
     figures["examples"] = {"png": picture(700)}  # 1.5 MB
     text = page.render(make_content(PAPER, study=make_study(grid=PAPER), figures=figures))
     assert len(saved(text, "matrix.csv")) == 135**2
@@ -149,6 +149,12 @@ def test_a_click_saves_the_data_that_the_store_has(tmp_path):
 # ── Text that must not become a part of the page ─────────────────────────────────────────────────
 
 
+def captioned(caption):
+    """Return the figure of decay with another caption."""
+    part = PACKAGE.of("figure")["decay"]
+    return replace(part, declaration=replace(part.declaration, caption=caption))
+
+
 def test_text_of_others_is_escaped(tmp_path, rutile):
     folder = tmp_path / EVIL.replace("/", "")
     folder.mkdir()
@@ -164,7 +170,7 @@ def test_text_of_others_is_escaped(tmp_path, rutile):
             failures=[page.Failure(EVIL, f"logs/{EVIL}.log", (f"error: {EVIL}", "</pre>" + EVIL))],
             failed=1,
             citation=[EVIL],
-            captions={"decay": f"**{EVIL}.** {EVIL} ``{EVIL}``"},
+            parts=PACKAGE.of("figure") | {"decay": captioned(f"**{EVIL}.** {EVIL} ``{EVIL}``")},
             costs=[Cost(EVIL, 1, 2, 3, 4)],
         )
     )
@@ -225,7 +231,7 @@ def test_all_figures_have_the_same_scale_unless_they_are_high():
 
 
 def test_a_figure_that_is_missing_is_named():
-    figures = {name: {"png": picture(20)} for name in figure_list.FIGURES if name != "decay"}
+    figures = {name: {"png": picture(20)} for name in PACKAGE.of("figure") if name != "decay"}
     text = page.render(make_content(figures=figures, expected=make_study().drawn))
     assert "The figure “decay” is not drawn yet." in text
     assert text.count("is not drawn yet") == 1
@@ -434,10 +440,9 @@ def test_sliders_set_the_command_and_lead_to_the_explorer(tmp_path):
         assert not shown.problems
 
 
-@pytest.mark.parametrize("name", sorted(figure_list.FIGURES))
+@pytest.mark.parametrize("name", sorted(PACKAGE.of("figure")))
 def test_captions_have_three_lines(name):
-    text = make_content().captions[name]
-    assert len(" ".join(text.split())) <= 3 * 115
+    assert len(PACKAGE.of("figure")[name].declaration.caption) <= 3 * 115
 
 
 def test_inline_pictures_have_the_pages_colours_and_share_no_ids(whole):

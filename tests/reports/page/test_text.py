@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from passband.analysis.bootstrap import NOTHING, Estimate
+from passband.parts import PACKAGE
 from passband.reports.page import text as page_text
 from passband.reports.page.numbers import Numbers
-from passband.results import figure_list
 
 ROOT = Path(__file__).parents[3]
 
@@ -56,22 +56,18 @@ def test_an_axis_that_costs_nothing_is_not_said_to_cost_the_most():
     assert page_text.answer(found)[2] == "No change of a single axis costs Dice on average."
 
 
-@pytest.mark.parametrize("name", sorted(figure_list.FIGURES))
-def test_captions_are_those_of_snakemakes_report(name):
-    text = (ROOT / f"workflow/report/{name}.rst").read_text()
-    title, shown = page_text.caption(text, {"snakemake": {"config": {}}})
+@pytest.mark.parametrize("name", PACKAGE.of("figure"))
+def test_captions_begin_with_a_bold_title(name):
+    title, shown = page_text.caption(PACKAGE.of("figure")[name].declaration.caption)
     assert len(title) > 5
     assert shown.startswith(f"<p><strong>{title}.</strong>")
     assert "*" not in shown
     assert "`" not in shown
 
 
-def test_a_caption_may_be_a_template():
-    values = {"snakemake": {"config": {"study": {"name": "<b>"}}}}
-    title, shown = page_text.caption(
-        "**Title.** In {{ snakemake.config.study.name }}, ``a < b``.", values
-    )
-    assert (title, shown) == (
-        "Title",
-        "<p><strong>Title.</strong> In &lt;b&gt;, <code>a &lt; b</code>.</p>",
+def test_a_caption_is_text_and_no_template():
+    title, shown = page_text.caption("**Title.** In {{ 1 + 1 }}, ``a < b``.\n\nMore.")
+    assert title == "Title"
+    assert shown == (
+        "<p><strong>Title.</strong> In {{ 1 + 1 }}, <code>a &lt; b</code>.</p><p>More.</p>"
     )

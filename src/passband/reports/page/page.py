@@ -21,6 +21,7 @@ from passband.axes import AXES
 from passband.config import FEWEST_PREDICTED, Study
 from passband.figures import matrix, style
 from passband.matrices.matrix import Matrix
+from passband.parts import PACKAGE, Part
 from passband.prediction.matrix.predicted_matrix import PredictedMatrix
 from passband.prediction.range_of_use import between, ranges
 from passband.reports.page import curves, data, tables, text
@@ -82,7 +83,7 @@ class Content:
         information: The store, if it exists.
         prediction: What is predicted, if anything is.
         figures: For each figure, its files by format.
-        captions: The caption of each figure, as reStructuredText.
+        parts: The declaration of each figure, with its caption and its place on the page.
         expected: The names of the figures that the complete study has.
         histories: The histories of training that exist.
         costs: What the jobs of each stage took.
@@ -105,7 +106,7 @@ class Content:
     information: xr.Dataset | None = None
     prediction: Sequence[PredictedMatrix] = ()
     figures: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
-    captions: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, Part] = field(default_factory=lambda: PACKAGE.of("figure"))
     expected: Collection[str] = ()
     histories: Sequence[History] = ()
     costs: Sequence[Cost] = ()
@@ -142,7 +143,7 @@ def render(content: Content) -> str:
         unlearned=content.unlearned,
         matrices=_matrices(content),
         cards=_cards(content.numbers),
-        figure=partial(_figure, content),
+        figures=partial(_figures, content),
         tables={
             "study": tables.study_table(content.study),
             "axes": tables.axes_table(content.numbers),
@@ -285,18 +286,20 @@ def _cards(found: Numbers) -> list[dict]:
 # ── Figures and data ─────────────────────────────────────────────────────────────────────────────
 
 
-def _figure(content: Content, name: str) -> dict | None:
-    """Return a figure of the workflow for the template, or None if it is on request only."""
-    formats = content.figures.get(name)
-    if not formats:
-        # A figure on request is not missed.
-        return {"uri": ""} if name in content.expected else None
-    values = {"snakemake": {"config": content.study.model_dump(mode="json"), "params": {}}}
+def _figures(content: Content, place: str) -> list[dict]:
+    """Return the figures of a section for the template, in the order of their declarations."""
+    named = [name for name, part in content.parts.items() if part.declaration.place == place]
+    # A figure on request is not missed.
+    return [_figure(content, n) for n in named if n in content.figures or n in content.expected]
+
+
+def _figure(content: Content, name: str) -> dict:
+    """Return a figure for the template; without its picture if the file is missing or damaged."""
     try:
-        uri, width = _shown(formats, content.study.figures.dpi)
-    except (OSError, ValueError):  # the file is damaged
-        return {"uri": ""}
-    title, html = text.caption(content.captions.get(name, f"**{name}.**"), values)
+        uri, width = _shown(content.figures[name], content.study.figures.dpi)
+    except (KeyError, OSError, ValueError):
+        return {"name": name, "uri": ""}
+    title, html = text.caption(content.parts[name].declaration.caption)
     return {
         "name": name,
         "uri": uri,

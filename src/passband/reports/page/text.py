@@ -133,20 +133,12 @@ def _axes_sentence(found: Numbers) -> str:
     return f"{sentence}."
 
 
-def caption(text: str, values: dict | None = None) -> tuple[str, Markup]:
-    """Return a caption's title and its HTML, from the reStructuredText of Snakemake's report.
+def caption(text: str) -> tuple[str, Markup]:
+    """Return the title and the HTML of a figure's caption.
 
     Args:
-        text: Paragraphs with ``**bold**`` and ````code````. The text may be a Jinja template, which
-            Snakemake fills in too.
-        values: Values for the template.
+        text: Paragraphs with ``**bold**`` and ````code````.
     """
-    if "{{" in text or "{%" in text:
-        from jinja2 import ChainableUndefined
-        from jinja2.sandbox import SandboxedEnvironment
-
-        environment = SandboxedEnvironment(undefined=ChainableUndefined)
-        text = environment.from_string(text).render(values or {})
     text = text.strip()
     bold = re.match(r"\*\*(.+?)\*\*", text, re.S)
     title = " ".join((bold[1] if bold else text.split(".")[0]).split()).rstrip(".")
