@@ -39,11 +39,9 @@ def write(results: Results, source: str, *, alone: bool) -> Path:
     from passband.storage import atomic
 
     path = _path(results)
-    handed = {SOURCE: source}
+    handed = {SOURCE: source} | _handed(results)
     if folder := results.study.known_parts.folder:
-        copied = results.path(layout.PARTS, digest=results.study.digest)
-        _copy_parts(folder, copied)
-        handed[PARTS] = str(copied)
+        _copy_parts(folder, Path(handed[PARTS]))
     content = json.dumps(results.study.written() | handed, indent=2).encode()
     if not (path.exists() and path.read_bytes() == content):
         with atomic.replacing(path) as beside:
@@ -53,6 +51,13 @@ def write(results: Results, source: str, *, alone: bool) -> Path:
             if other.stem != path.stem and any(copy.fullmatch(other.name) for copy in _COPIES):
                 atomic.remove(other)
     return path
+
+
+def _handed(results: Results) -> dict[str, str]:
+    """Return where jobs find the copy of the study's own parts, if it has any."""
+    if results.study.known_parts.folder is None:
+        return {}
+    return {PARTS: str(results.path(layout.PARTS, digest=results.study.digest))}
 
 
 def _copy_parts(folder: Path, to: Path) -> None:
@@ -69,17 +74,20 @@ def _copy_parts(folder: Path, to: Path) -> None:
                 shutil.copy(file, beside)
 
 
-def hand_to_jobs(settings, results: Results, source: str) -> None:
+def hand_to_jobs(settings, config: dict, results: Results) -> None:
     """Make the jobs of this Snakemake read a copy of the configuration instead of the study's file.
 
     Args:
         settings: The object with Snakemake's settings of the configuration. This function changes
             the object.
+        config: The configuration that Snakemake has read. A job that this process starts by itself
+            receives it, so this function adds the folder with the copy of the study's own parts.
         results: The study, with the folder as the workflow names it.
     """
-    copy = write(results, source, alone=is_alone(results))
+    copy = write(results, config[SOURCE], alone=is_alone(results))
     settings.configfiles = [copy.absolute()]
     settings.config_args = None  # the copy includes them
+    config.update(_handed(results))
 
 
 def is_alone(results: Results) -> bool:
