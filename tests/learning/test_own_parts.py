@@ -1,5 +1,6 @@
 """Losses and architectures that a study brings, in files of its folder ``parts``."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,14 @@ import pytest
 import torch
 from synthetic import CPU, weights_metadata
 
+import passband
+from passband import PassbandError
 from passband.config import validate
 from passband.config.architectures import parse
 from passband.grid import Condition
 from passband.learning import backend, memory, network_sizes, networks, trial
 from passband.learning.batches import Images
-from passband.learning.network_files import open_networks
+from passband.learning.network_files import Network, open_networks
 from passband.learning.training import train as fit_networks
 from passband.parts import STORED, PartError
 from passband.storage import weights as files
@@ -414,3 +417,69 @@ def test_weights_of_an_own_architecture_name_the_part_that_is_missing(study, tmp
     with pytest.raises(PartError, match=f"^{path}: architecture 'mine' of parts/mine.py.*--trust"):
         networks.load(path, parts=untrusted.known_parts)
     assert not (tmp_path / "mark").exists()
+
+
+def test_an_identity_of_a_network_has_the_code_of_its_architecture(study):
+    """A change of the code that leaves the weights as they are changes results."""
+    text = NETWORK.format(numbers="", value=LAYERS.format(1))
+    of = study({"mine": text}, architectures=["mine"])
+    state = networks.build(of.training.architecture("mine"))
+    identities = set()
+    for comment in ("", "# changed\n"):
+        of = study({"mine": text + comment}, architectures=["mine"])
+        code = of.training.architecture("mine").code
+        metadata = weights_metadata(architecture="mine", code=code)
+        assert files.WeightsMetadata.from_values(metadata.to_values()) == metadata
+        identities.add(files.Part({0: state.state_dict()}, metadata).identities[0])
+    assert len(identities) == 2
+    assert "code" not in weights_metadata().to_values()
+
+
+def test_a_network_without_an_encoder_has_the_features_of_its_last_layer(example):
+    network = networks.build(example("dilated").training.architecture("dilated")).eval()
+    image = torch.rand(2, 1, 16, 16)
+    (features,) = networks.encoded(network, image)
+    assert torch.equal(network[-1](features), network(image))
+    assert features.shape == (2, 8, 16, 16)
+    own = networks.build("compact-w2-d2").eval()
+    assert [each.shape for each in networks.encoded(own, image)] == [
+        each.shape for each in own.encoder(image)
+    ]
+
+
+@pytest.mark.slow
+def test_an_own_network_is_published_and_opened_only_where_its_code_is_trusted(example, tmp_path):
+    from passband.sharing import extras, publication
+    from passband.sharing.labels import Labels
+
+    try:
+        extras.check()
+    except PassbandError as error:
+        pytest.skip(str(error))
+    of = example("dilated", architectures=["dilated"])
+    module = networks.build(of.training.architecture("dilated"), seed=3).eval()
+    condition = of.train_conditions[0]
+    metadata = weights_metadata(
+        architecture="dilated",
+        condition=condition.id,
+        provenance={"configuration": json.dumps(of.written())},
+    )
+    path = tmp_path / "net.safetensors"
+    made = Network(module, 0, metadata, of.microscope, condition, path, of.known_parts)
+    folder = tmp_path / "published"
+    publication.publish(made, None, folder, Labels("Dilated", "MIT", ("A. Author",)))
+    assert (folder / "parts/dilated.py").read_bytes() == (EXAMPLES / "dilated.py").read_bytes()
+    assert (folder / "model.onnx").is_file()
+
+    why = r"architecture 'dilated' of parts/dilated.py, line \d+: .*--trust-parts runs it$"
+    for noun in (folder, folder / "weights.safetensors"):
+        with pytest.raises(PartError, match=why):
+            open_networks(noun)
+    with pytest.raises(PartError, match=why):
+        list(passband.open(folder).networks)
+    (found,) = passband.open(folder, trust_parts=True).networks.values()
+    image = torch.rand(1, 1, 32, 48)
+    assert torch.equal(found.load()(image), module(image))
+    (folder / "parts/other.py").touch()
+    with pytest.raises(PassbandError, match=r"parts/other.py has no digest in"):
+        open_networks(folder)

@@ -19,6 +19,7 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import LoadedStructures
 from passband.learning import devices, evaluation
+from passband.learning.networks import encoded
 
 #: For each distance between sets of images, its definition and its unit.
 DISTANCES: dict[str, tuple[str, str]] = {
@@ -160,7 +161,7 @@ def features(network: nn.Module, images: Tensor, precision: str) -> Tensor:
             :func:`passband.learning.devices.precision`.
     """
     with devices.autocast(precision, images.device):
-        return network.encoder(images)[-1].float()
+        return encoded(network, images)[-1].float()
 
 
 def distances(

@@ -72,18 +72,21 @@ def _validated(config: dict, source: str, known: Parts) -> Study:
     return study
 
 
-def validate_stored(config: dict, source: str = "config", parts: Path | None = None) -> Study:
+def validate_stored(
+    config: dict, source: str = "config", parts: Path | Parts | None = None
+) -> Study:
     """Return the study whose configuration is stored with results, see :func:`validate`.
 
     Removed keys are dropped, whatever their values. A name of no known part is that of a part which
     is missing.
 
     Args:
-        parts: The folder with a copy of the study's own parts, if there is one.
+        parts: The folder with a copy of the study's own parts, if there is one, or what is known of
+            them.
     """
     config, _ = removed_keys.drop(config)
-    known = Parts(is_stored=True)
-    if parts is not None:
+    known = parts.as_stored() if isinstance(parts, Parts) else Parts(is_stored=True)
+    if isinstance(parts, Path):
         # Without them, what needs no part can be shown nevertheless.
         with contextlib.suppress(PartError):
             known = Parts.read(parts, _installed_parts(config), is_stored=True)

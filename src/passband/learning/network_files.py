@@ -71,7 +71,7 @@ class Network:
             configuration = json_text.parse(self.metadata.provenance["configuration"])
         except (KeyError, ValueError) as error:
             raise PassbandError(f"{self.path}: its metadata have no study: {error}") from None
-        return validate_stored(configuration, f"{self.path}, metadata")
+        return validate_stored(configuration, f"{self.path}, metadata", self.parts)
 
     @cached_property
     def results(self) -> Results | None:
@@ -128,9 +128,7 @@ class Network:
         return self.architecture.smallest_px
 
 
-def open_networks(
-    source: str | Path | Results, network: NetworkId | None = None, parts: Parts = STORED
-) -> list[Network]:
+def open_networks(source: str | Path | Results, network: NetworkId | None = None) -> list[Network]:
     """Return the networks in a weights file, a published folder, or a study's folder of results.
 
     Args:
@@ -140,22 +138,20 @@ def open_networks(
             and otherwise that of the newest file.
         network: The network. If it has no replica, all replicas are returned. For a study's folder
             of results, it is necessary.
-        parts: The parts of the networks' study, if the source is a file or a published folder.
 
     Returns:
         The networks, sorted by replica. There is one network or more.
 
     Raises:
-        PassbandError: If there is no such network, or if a file is damaged. The message is one
-            line. The files of a published folder are checked, see
+        PassbandError: If there is no such network, if a file is damaged, or if the architecture is
+            a part that is missing or must not run. The message is one line. The files of a
+            published folder are checked, see
             :func:`passband.storage.integrity.check_checksums`.
     """
-    if isinstance(source, Results):
-        if not source.is_published:
-            return _from_study(source, network)
-        parts = source.study.known_parts
-        source = source.folder
-    source = Path(source)
+    results = source if isinstance(source, Results) else None
+    if results is not None and not results.is_published:
+        return _from_study(results, network)
+    source = results.folder if results else Path(source)
     if not source.exists():
         source = published.shipped().get(str(source), source)
     if source.is_dir() and not (source / published.WEIGHTS).is_file():
@@ -170,7 +166,8 @@ def open_networks(
         )
     if path.name == published.WEIGHTS:
         published.check(path.parent)
-    found = _from_file(path, parts)
+        results = results or Results(None, path.parent)
+    found = _from_file(path, results)
     if network is None:
         return found
     chosen = [each for each in found if network in (each.id, each.id.cell)]
@@ -224,8 +221,7 @@ def _from_study(results: Results, network: NetworkId | None) -> list[Network]:
     # time of a file is that of its training, also if a later job has linked the file.
     if len(paths) > 1:  # finding the study's present jobs takes a second
         paths.sort(key=lambda path: (path in results.present, path.stat().st_mtime))
-    known = _parts_of(results, network.architecture)
-    every = (each for path in paths for each in _from_file(path, known))
+    every = (each for path in paths for each in _from_file(path, results))
     last = {n.replica: n for n in every if n.metadata.condition == network.condition}
     found = list(last.values())
     chosen = [each for each in found if network.replica in (None, each.replica)]
@@ -238,13 +234,13 @@ def _from_study(results: Results, network: NetworkId | None) -> list[Network]:
     return sorted(chosen, key=lambda each: each.replica)
 
 
-def _parts_of(results: Results, architecture: str) -> Parts:
+def _parts_of(results: Results | None, architecture: str) -> Parts:
     """Return the parts that a study knows. It is only looked for if the package lacks one."""
     try:
         architectures.parse(architecture)
     except ValueError:
         with suppress(PassbandError):
-            return results.study.known_parts
+            return results.study.known_parts.as_stored() if results else STORED
     return STORED
 
 
@@ -255,10 +251,11 @@ def _trained_under(id: str, configuration: dict) -> Condition | Mixture:
     return Condition.parse(id)
 
 
-def _from_file(path: Path, known: Parts) -> list[Network]:
-    """Return all networks of a weights file."""
+def _from_file(path: Path, results: Results | None) -> list[Network]:
+    """Return all networks of a weights file, which may be one of a study."""
     try:
         parts = load_parts(path, "pt")
+        known = _parts_of(results, next(iter(parts.values())).metadata.architecture)
         for part in parts.values():
             networks.check_shapes(path, part.weights, part.metadata, known)
     except DamagedError as error:

@@ -50,6 +50,26 @@ def restore(architecture: Architecture | str, weights: dict[str, Tensor]) -> nn.
     return network.eval()
 
 
+def encoded(network: nn.Module, images: Tensor) -> list[Tensor]:
+    """Return the feature maps of a network's encoder, the coarsest last, each (N, C, h, w).
+
+    A network without a method ``encoder`` has one map: what its last layer with weights gets.
+    """
+    if hasattr(network, "encoder"):
+        return network.encoder(images)
+    seen: list[Tensor] = []
+    layers = (each for each in network.modules() if [*each.parameters(recurse=False)])
+    hooks = [
+        layer.register_forward_pre_hook(lambda _, given: seen.append(given[0])) for layer in layers
+    ]
+    try:
+        network(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen[-1:]
+
+
 def load_first(
     path: str | Path, expected: Mapping[str, object] | None = None, parts: Parts = STORED
 ) -> tuple[nn.Module, WeightsMetadata]:

@@ -149,6 +149,7 @@ class ReplicaJob:
             history={replica: tuple(network.history) for replica, network in trained.items()},
             vectorized=next(iter(trained.values())).vectorized,
             provenance={},
+            code=self._settings.architecture(self.architecture).code,
         )
         weights = {
             replica: {name: as_array(tensor) for name, tensor in network.weights.items()}

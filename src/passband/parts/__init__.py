@@ -32,9 +32,10 @@ from passband.parts.kinds import (
 )
 from passband.parts.known import PACKAGE, STORED, Parts
 from passband.parts.part import Part
-from passband.parts.source import PartError
+from passband.parts.source import FOLDER, PartError
 
 __all__ = [
+    "FOLDER",
     "KINDS",
     "PACKAGE",
     "PAIR",

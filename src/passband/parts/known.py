@@ -81,6 +81,12 @@ class Parts:
     def __hash__(self) -> int:
         return hash(self.digest)
 
+    def as_stored(self) -> "Parts":
+        """Return the same parts for a stored configuration, which may name others."""
+        found = Parts(self.own, self.folder, is_stored=True)
+        found._why_not = self._why_not
+        return found
+
     @property
     def is_trusted(self) -> bool:
         """Whether the code of the study's own parts may run; true without any."""

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from passband.errors import PassbandError
-from passband.parts.source import FOLDER, PartError, digest
+from passband.parts.source import FOLDER, PartError, digest, imported_beside
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,11 @@ class Part:
             "version": _version(self.module),
             "digest": digest(self.file),
         }
+
+    @property
+    def files(self) -> list[Path]:
+        """The file in a study's folder ``parts/``, and those beside it that it imports."""
+        return sorted(imported_beside(self.file)) if self.is_own and not self.module else []
 
     def load(self) -> Any:
         """Return the function, the class or the data. This runs the code of the part's file.

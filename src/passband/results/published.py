@@ -5,6 +5,7 @@ from pathlib import Path
 import yaml
 
 from passband.errors import PassbandError
+from passband.parts import FOLDER
 from passband.storage import StoreError, integrity, version_02
 
 #: The weights. Every published folder has this file.
@@ -55,7 +56,9 @@ def check(folder: Path) -> None:
     if unchecked(folder):
         return
     try:
-        integrity.check_checksums(folder, (WEIGHTS, LIKENESS, STUDY, TABLE), MOST_BYTES)
+        parts = [f"{FOLDER}/{file.name}" for file in (folder / FOLDER).glob("*.py")]
+        needed = WEIGHTS, LIKENESS, STUDY, TABLE, *parts
+        integrity.check_checksums(folder, needed, MOST_BYTES)
     except (ValueError, OSError) as error:
         raise PassbandError(
             f"{folder}: {error}; copy the folder again, or delete {integrity.CHECKSUMS} if the "

@@ -17,6 +17,7 @@ from passband.imaging.acquisition import Acquisition
 from passband.learning.network_files import Network
 from passband.micrographs.trust.trust import Trust
 from passband.outcomes import Outcome
+from passband.parts import FOLDER
 from passband.results import Results, published
 from passband.seeds import seed
 from passband.sharing import bioimageio_description, card, extras, onnx_export, performance
@@ -123,7 +124,7 @@ def publish(
             probability = Probability(network.module)(image)
         np.save(beside / TEST_INPUT, image.numpy())
         np.save(beside / TEST_OUTPUT, probability.numpy())
-        attachments = [published.WEIGHTS, published.STUDY]
+        attachments = [published.WEIGHTS, published.STUDY, *_write_parts(network, beside)]
         if measured is not None:
             attachments += _write_performance(tested, beside)
         if (known := trust()) is not None:
@@ -160,7 +161,8 @@ def publish(
             network, beside, labels, opset, CARD, attachments
         )
         bioimageio_description.write(description, beside)
-        integrity.write_checksums(beside, beside.iterdir())
+        files = [file for file in beside.rglob("*") if file.is_file()]
+        integrity.write_checksums(beside, files)
     return Published(folder, str(network.id), labels.license)
 
 
@@ -211,6 +213,19 @@ def _write_study(study: Study, network: Network, path: Path) -> None:
         f"# The configuration of the study in which {network.id} was trained.\n\n{text}",
         encoding="utf-8",
     )
+
+
+def _write_parts(network: Network, folder: Path) -> list[str]:
+    """Copy the code of an architecture of the study's own, and return the names of the copies.
+
+    Without it, only the ONNX file could be used. Passband runs it only if its user trusts it.
+    """
+    names = []
+    for file in network.architecture.part.files:
+        (folder / FOLDER).mkdir(exist_ok=True)
+        names.append(f"{FOLDER}/{file.name}")
+        (folder / names[-1]).write_bytes(file.read_bytes())
+    return names
 
 
 def _write_performance(tested: Performance, folder: Path) -> list[str]:

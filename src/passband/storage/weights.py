@@ -101,6 +101,7 @@ class WeightsMetadata:
         history: For each replica, all epochs of its training.
         provenance: All other metadata of the file, from
             :func:`passband.storage.provenance.attributes`.
+        code: Digits of the code of an architecture that is the study's own; "" for the package's.
     """
 
     architecture: str
@@ -114,6 +115,7 @@ class WeightsMetadata:
     best: dict[int, EpochRecord]
     history: dict[int, tuple[EpochRecord, ...]]
     provenance: dict[str, object]
+    code: str = ""
 
     def history_rows(self) -> list[dict[str, float]]:
         """Return the history of training as a table with a row for each epoch of each replica."""
@@ -130,6 +132,7 @@ class WeightsMetadata:
             "best": {str(replica): asdict(record) for replica, record in self.best.items()},
             "history": self.history_rows(),
             "vectorized": self.vectorized,
+            **({"code": self.code} if self.code else {}),
             **self.provenance,
         }
 
@@ -152,12 +155,16 @@ class WeightsMetadata:
                 record = {key: value for key, value in row.items() if key != "replica"}
                 history.setdefault(row["replica"], []).append(EpochRecord(**record))
             best = rest.pop("best")
+            code = rest.pop("code", "")
+            if not isinstance(code, str):
+                raise ValueError(f"its code is {code!r}")
             return cls(
                 **texts,
                 vectorized=rest.pop("vectorized"),
                 best={int(replica): EpochRecord(**row) for replica, row in best.items()},
                 history={replica: tuple(records) for replica, records in history.items()},
                 provenance=rest,
+                code=code,
             )
         except KeyError as error:
             raise ValueError(f"its metadata have no {error}") from None
@@ -181,6 +188,7 @@ class Part(NamedTuple):
         """For each replica, hexadecimal digits that networks with the same output have."""
         own = self.metadata
         how = own.architecture, own.normalisation, own.precision
+        how += (own.code,) if own.code else ()
         return {
             replica: digest(how, fingerprint({0: state})) for replica, state in self.weights.items()
         }

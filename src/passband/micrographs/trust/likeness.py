@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from passband.learning import devices
+from passband.learning.networks import encoded
 from passband.micrographs.images.tiles import window
 from passband.prediction.json_values import JsonValues, Rounded, require
 
@@ -132,7 +133,7 @@ def features(
     tensor = torch.from_numpy(np.ascontiguousarray(inputs, np.float32))[:, None].to(device)
     tensor = tensor.contiguous(memory_format=devices.layout(precision, device))
     with devices.autocast(precision, device):
-        maps = [each.float() for network in networks for each in network.encoder(tensor)]
+        maps = [each.float() for network in networks for each in encoded(network, tensor)]
     return torch.cat([each.mean((2, 3)) for each in maps], 1).cpu().numpy().astype(float)
 
 
