@@ -90,6 +90,7 @@ def test_config_yaml_shows_every_key():
 UNSET = {
     "study.parts": "names installed packages, which a machine may not have",
     "study.allow_incomplete": "a run from scratch has no record yet; tests of holes set it",
+    "microscope.noise": "the package has one noise model; tests/imaging/test_noise_models.py",
     "microscope.engine": "tests/workflow/test_engines.py has a study with abTEM",
     "microscope.detector.noise.table": "unused with a kernel; unit tests have the other forms",
     "microscope.detector.mtf_nyquist": "unused with a table; unit tests have the other forms",
@@ -406,11 +407,11 @@ BAD = [
         0.005,
         "= 0.005: must be 'auto' or a number between 0.01 and",
     ),
-    ("microscope.engine", "abtme", "microscope.engine = 'abtme': must be 'passband' or 'abtem'"),
+    ("microscope.engine", "abtme", "microscope.engine = 'abtme': there is no engine of this name"),
     (
         "microscope.engine",
         ["abtem"],
-        "microscope.engine = ['abtem']: must be 'passband' or 'abtem'",
+        "microscope.engine = ['abtem']: must be 'passband', 'abtem', or a part of one's own",
     ),
     ("microscope.multislice_pixel_A", "fine", "= 'fine': must be 'auto' or a number between 0.01"),
     (
@@ -622,8 +623,8 @@ def test_mistakes_that_only_a_particle_shows_need_trial_particles(tmp_path):
         {"twins": {"max": 1}},
         {"stacking_faults": {"max": 1}},
     ):
-        assert validate({"specimens": {"plain": {}, "a": change}}).needs_trial_particles
-    assert not Study().needs_trial_particles
+        assert validate({"specimens": {"plain": {}, "a": change}}).needs_trial
+    assert not Study().needs_trial
 
 
 def test_uniform_diameters_need_no_mean():
@@ -794,8 +795,8 @@ def test_auto_pixel_of_abtem_is_smaller(energy, pixel, expected):
 def test_pixels_too_coarse_for_abtem_are_refused(oversampling, least):
     given = {"engine": "abtem", "oversampling": oversampling}
     says = (
-        rf"= {0.3 / oversampling:g}: is too coarse for microscope\.engine = 'abtem', whose "
-        rf"antialias aperture would cut the image's frequencies; take {least:g} Å or less"
+        rf"= {0.3 / oversampling:g}: is too coarse for microscope\.engine = 'abtem', which "
+        rf"would cut the image's frequencies; take {least:g} Å or less"
     )
     with pytest.raises(ConfigError, match=says):
         validate({"microscope": given | {"multislice_pixel_A": 0.3 / oversampling}})

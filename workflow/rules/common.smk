@@ -42,10 +42,10 @@ try:
         RESULTS.check_new(config[SOURCE])
         listing.check(RESULTS.folder)
     # Jobs do not repeat this check, because it takes seconds.
-    if workflow.is_main_process and STUDY.needs_trial_particles:
-        from passband.specimens import structures as specimen
+    if workflow.is_main_process and STUDY.needs_trial:
+        from passband.imaging import trial
 
-        specimen.check(STUDY)
+        trial.check(STUDY)
 except PassbandError as error:
     said = str(error)
     if workflow.config_settings.config:  # the user wrote no quotes

@@ -8,12 +8,13 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from passband.axes import FURTHER_AXES
-from passband.config.base import Block, key, number_hint, short
+from passband.config.base import Block, PartName, WithParts, key, number_hint, short
 from passband.config.detector import Detector
 from passband.grid import Condition
 from passband.optics import ctf, detector, noise_filter
 from passband.optics.jitter import Jitter
 from passband.optics.sampling import Sampling, rest
+from passband.parts import Part
 from passband.units import A_PER_NM, A_PER_UM, EV_PER_KEV
 from passband.wave_sets import WaveSet
 
@@ -77,10 +78,6 @@ class Spread(Block):
 #: multislice grid.
 _MULTISLICE_A = 0.01, 2.0
 _MULTISLICE_PX = 16_384
-#: The largest multislice pixel of abTEM, as a fraction of the image's pixel. abTEM dampens the
-#: frequencies from 0.97 times its cutoff on, and its cutoff is the same fraction of the Nyquist
-#: frequency as that of the image.
-_ABTEM_COARSEST = 0.97
 
 
 def _auto_or_pixel(value: Any) -> Any:
@@ -99,17 +96,16 @@ def _converged_A(microscope: "Microscope") -> float:
     the beam. The error of an exit wave is the error at spatial frequencies up to the cutoff.
     Electrons that are scattered beyond an angle proportional to √λ lose their phase relation along
     a column of atoms and do not return to small angles. Slow electrons are scattered more.
-    docs/scripts/convergence.py measures the error.
-
-    abTEM distributes an atom over four pixels, which blurs all atoms of a column in the same way.
-    So its pixels do not depend on the energy.
+    docs/scripts/convergence.py measures the error. Other engines declare their own pixels.
     """
-    if microscope.engine == "abtem":
-        return round(min(0.02, 0.1 * microscope.wave_sampling.pixel_A), 4)
+    declared = microscope.engine_part.declaration
+    share = (declared.pixel_share if declared else 0.7) * microscope.wave_sampling.pixel_A
+    if declared and declared.pixel_A is not None:
+        return round(min(declared.pixel_A, share), 4)
     wavelength = ctf.wavelength(microscope.energy_eV)
     slow, fast = (ctf.wavelength(kev * EV_PER_KEV) for kev in (60, 300))
     trusted = 0.09 * min(1, (wavelength / fast) ** 0.5, slow / wavelength)
-    return max(_MULTISLICE_A[0], round(min(trusted, 0.7 * microscope.wave_sampling.pixel_A), 3))
+    return max(_MULTISLICE_A[0], round(min(trusted, share), 3))
 
 
 _AUTO_OR_PIXEL = f"'auto' or a number between {_MULTISLICE_A[0]} and {_MULTISLICE_A[1]:g} Å"
@@ -120,10 +116,17 @@ AutoPixel = Annotated[
 
 
 #: Keys that change images and do not change the linear transfer function.
-_NOT_IN_TRANSFER = "engine", "multislice_pixel_A", "oversampling", "coherence", "focal_members"
+_NOT_IN_TRANSFER = (
+    "engine",
+    "multislice_pixel_A",
+    "oversampling",
+    "coherence",
+    "focal_members",
+    "noise",
+)
 
 
-class Microscope(Block):
+class Microscope(WithParts):
     """Parameters of the microscope that are the same under all conditions, and the pixels."""
 
     axes_of: ClassVar[str] = "microscope"
@@ -149,7 +152,7 @@ class Microscope(Block):
         ge=1,
         le=8,
     )
-    engine: Literal["passband", "abtem"] = key(
+    engine: Annotated[str, PartName("engine")] = key(
         "passband",
         "What computes exit waves: Passband's multislice, or that of abTEM, which takes a hundred "
         "times as long for the same error, see docs/specimens.md.",
@@ -200,7 +203,24 @@ class Microscope(Block):
         ge=0,
         le=10,
     )
+    noise: Annotated[str, PartName("noise")] = key(
+        "poisson",
+        "How counts are drawn from the expected number of electrons in each pixel. `poisson`: "
+        "Poisson noise of a detector that counts each electron once, which information metrics "
+        "always assume.",
+        since="0.3.1",
+    )
     detector: Detector = key(Detector, "The detector, which counts electrons.")
+
+    @property
+    def engine_part(self) -> Part:
+        """The part that computes exit waves."""
+        return self.part("engine", self.engine)
+
+    @property
+    def noise_part(self) -> Part:
+        """The part that draws counts."""
+        return self.part("noise", self.noise)
 
     @property
     def energy_eV(self) -> float:
@@ -330,13 +350,16 @@ class Microscope(Block):
         The value of `multislice_pixel_A` is returned as a number, also if it is `auto`.
         """
         only = "energy_kev", "pixel_size_A", "field_px", "oversampling", "engine"
-        keys = self.identity(only=only)
-        return keys | {"multislice_pixel_A": self.multislice_A}
+        keys = self.identity(only=only) | {"multislice_pixel_A": self.multislice_A}
+        code = self.engine_part.identity
+        return keys | ({"engine.code": code} if code else {})
 
     def imaging_params(self) -> dict[str, Any]:
         """Return the keys of the microscope that images depend on, in addition to exit waves."""
         unused = ["focal_members"] if self.coherence == "quasi-coherent" else []
-        return self.identity(without=("engine", "multislice_pixel_A", *unused))
+        keys = self.identity(without=("engine", "multislice_pixel_A", *unused))
+        code = self.noise_part.identity
+        return keys | ({"noise.code": code} if code else {})
 
     def transfer_params(self) -> dict[str, Any]:
         """Return the keys of the microscope that information metrics depend on.
@@ -351,6 +374,8 @@ class Microscope(Block):
         return self.identity(without=(*_NOT_IN_TRANSFER, "spread", "vibration_A", "detector"))
 
     def _check_values(self) -> None:
+        self._check_part("engine", "engine")
+        self._check_part("noise", "noise")
         stored, field_A = self.detector.noise.stored_pixel_A, self.field_px * self.pixel_size_A
         if stored > field_A / 16:
             raise ValueError(
@@ -363,11 +388,14 @@ class Microscope(Block):
                 f"microscope.multislice_pixel_A = {given:g}: must not exceed the image's pixel, "
                 f"microscope.pixel_size_A = {image:g} Å"
             )
-        if self.engine == "abtem" and self.multislice.pixel_A > _ABTEM_COARSEST * image:
+        declared = self.engine_part.declaration
+        share = declared.coarsest if declared else 1
+        coarsest = share * image
+        if share < 1 and self.multislice.pixel_A > coarsest:
             raise ValueError(
-                f"microscope.multislice_pixel_A = {given:g}: is too coarse for microscope.engine = "
-                "'abtem', whose antialias aperture would cut the image's frequencies; take "
-                f"{math.floor(1e3 * _ABTEM_COARSEST * image) / 1e3:g} Å or less"
+                f"microscope.multislice_pixel_A = {given}: is too coarse for microscope.engine = "
+                f"{self.engine!r}, which would cut the image's frequencies; take "
+                f"{math.floor(1e3 * coarsest) / 1e3:g} Å or less"
             )
         if (px := self.multislice.px) > _MULTISLICE_PX:
             least = math.ceil(1e3 * self.sampling.field_A / _MULTISLICE_PX) / 1e3

@@ -69,9 +69,11 @@ class Study(Block):
         return self._known_parts
 
     @property
-    def needs_trial_particles(self) -> bool:
-        """Whether any specimen needs trial particles."""
-        return any(specimen.needs_trial_particles for specimen in self.specimens.values())
+    def needs_trial(self) -> bool:
+        """Whether only a trial shows some mistakes, see :func:`passband.imaging.trial.check`."""
+        specimens = (specimen.needs_trial_particles for specimen in self.specimens.values())
+        parts = self.microscope.engine_part, self.microscope.noise_part
+        return any(part.is_own for part in parts) or any(specimens)
 
     @property
     def predictable(self) -> bool:

@@ -377,7 +377,8 @@ def _check_extremes(study, axes: dict[str, list[float]]) -> None:
 def _check(study, waves: WaveSet) -> None:
     microscope = study.microscope.under(waves)
     try:
-        type(microscope).model_validate(microscope.model_dump())
+        context = {"parts": study.known_parts}
+        type(microscope).model_validate(microscope.model_dump(), context=context)
     except ValidationError as error:
         raise ValueError(str(error.errors()[0]["ctx"]["error"])) from None
     for name, specimen in study.specimens.items():

@@ -65,10 +65,10 @@ class Opened(Results):
         Raises:
             PassbandError: If something does not, or if the study's own parts are not trusted.
         """
-        if self.study.needs_trial_particles:
-            from passband.specimens import structures  # ase takes a second to import
+        if self.study.needs_trial:
+            from passband.imaging import trial as trial_of_images  # ase takes a second to import
 
-            structures.check(self.study)
+            trial_of_images.check(self.study)
         if self.study.training.has_own_parts:
             self.check_trusted()
             from passband.learning import trial  # torch takes seconds to import

@@ -9,7 +9,7 @@ import torch
 from passband.config import Microscope
 from passband.grid import Condition
 from passband.imaging.imager import Imager
-from passband.imaging.noise import expose, filtered, noise_seeds, normalise
+from passband.imaging.noise import drawn, filtered, noise_seeds, normalise
 from passband.imaging.structures import Split, Structures
 from passband.optics.ctf import Optics
 
@@ -136,7 +136,8 @@ class Acquisition:
         :mod:`passband.optics.noise_filter`. `seeds` has the noise seed of each image, from
         :func:`~passband.imaging.noise.noise_seeds`.
         """
-        counts = expose(intensity, self.electrons(condition), seeds)
+        part = self.microscope.noise_part
+        counts = drawn(part, intensity, self.electrons(condition), seeds)
         if (noise_filter := self.under(condition)._noise_filter) is not None:
             counts = filtered(counts, noise_filter)
         gain = self.microscope.detector.gain

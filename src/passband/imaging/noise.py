@@ -1,6 +1,7 @@
 """Electron counts: seeds of the noise, the Poisson draw, its filter, and normalisation."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from passband.imaging import poisson
 from passband.imaging.compiled import compiled
 from passband.imaging.structures import Structures
 from passband.imaging.threads import share_images
+from passband.parts import Part, PartError
 from passband.seeds import seed
 
 
@@ -72,6 +74,44 @@ def expose(intensity: torch.Tensor, electrons: float, seeds: Sequence[int]) -> t
 
     share_images(work, range(len(images)), images.size)
     return torch.from_numpy(counts)
+
+
+def drawn(
+    part: Part, intensity: torch.Tensor, electrons: float, seeds: Sequence[int]
+) -> torch.Tensor:
+    """Return counts that a noise model draws, see :class:`passband.parts.noise`.
+
+    The other arguments and the result are those of :func:`expose`, but counts may be any numbers.
+
+    Raises:
+        PartError: If the part must not run, fails, or returns something else.
+    """
+    function = _function(part)
+    if part.declaration.batches:
+        counts = part.call(function, intensity, electrons, seeds)
+        if not isinstance(counts, torch.Tensor) or counts.shape != intensity.shape:
+            found = getattr(counts, "shape", type(counts).__name__)
+            raise PartError(f"{part}: returns {found}; must return a tensor {intensity.shape}")
+        return counts
+    counts = torch.empty_like(intensity)
+    expected = (intensity * electrons).cpu().numpy()
+    for place, (image, number) in enumerate(zip(expected, seeds, strict=True)):
+        found = np.asarray(part.call(function, image, np.random.default_rng(number)))
+        if found.shape != image.shape or found.dtype.kind not in "buif":
+            raise PartError(
+                f"{part}: returns an array {found.shape} of {found.dtype}; must return numbers, "
+                f"{image.shape}"
+            )
+        if not np.isfinite(found).all():
+            raise PartError(f"{part}: returns counts that are not finite")
+        counts[place] = torch.from_numpy(found.astype(image.dtype))
+    return counts
+
+
+# Loading a part of a study reads its files.
+@lru_cache(maxsize=8)
+def _function(part: Part) -> Callable[..., object]:
+    return part.load()
 
 
 def filtered(counts: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:

@@ -49,11 +49,6 @@ SLACK = 2.0
 #: :meth:`passband.imaging.acquisition.Acquisition.intensities`.
 FORMED = 64
 
-#: By engine: memory of multislice for each pixel of the multislice grid [bytes], and time of
-#: multislice on a slow core for each pixel and each Å of a structure's height [s].
-_GRID_BYTES = {"passband": 80, "abtem": 130}
-_GRID_SECONDS = {"passband": 1e-7, "abtem": 6e-7}
-
 
 def wave_bytes(
     structures: int, configurations: int, cropped: int, px: int, instances: bool = False
@@ -177,7 +172,7 @@ def simulate_mb(study: Study) -> int:
     The memory is for multislice, and for two copies of the shard that the job makes.
     """
     waves = _wave_bytes(study, study.specimens.values(), study.study.structures_per_shard)
-    grid = _GRID_BYTES[study.microscope.engine] * _multislice_px(study) ** 2
+    grid = study.microscope.engine_part.declaration.bytes_per_pixel * _multislice_px(study) ** 2
     return _request_mb(LIBRARIES + 2 * waves + grid)
 
 
@@ -194,7 +189,8 @@ def simulate_minutes(study: Study) -> int:
     sets, specimens = study.extreme_waves, study.specimens.values()
     highest = max(height(specimen.under(waves)) for specimen in specimens for waves in sets)
     structures, pixels = study.study.structures_per_shard, _multislice_px(study) ** 2
-    seconds = _GRID_SECONDS[study.microscope.engine] * structures * highest * pixels
+    rate = study.microscope.engine_part.declaration.seconds_per_pixel
+    seconds = rate * structures * highest * pixels
     return 60 * math.ceil(seconds / 3600)
 
 

@@ -269,7 +269,8 @@ def _from_part(path: Path, part: Part, known: Parts) -> list[Network]:
     weights, metadata = part.weights, part.metadata
     try:
         configuration = json_text.parse(metadata.provenance["configuration"])
-        microscope = Microscope.model_validate(configuration["microscope"])
+        context = {"parts": known}
+        microscope = Microscope.model_validate(configuration["microscope"], context=context)
         condition = _trained_under(metadata.condition, configuration)
     except (KeyError, TypeError) as error:
         raise PassbandError(f"{path}: its metadata have no {error}; train it again") from None

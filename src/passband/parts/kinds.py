@@ -349,16 +349,72 @@ class specimen(Kind):  # noqa: N801
 
 @dataclass(frozen=True)
 class noise(Kind):  # noqa: N801
-    """A function that draws an image's electron counts."""
+    """A function that draws the counts of an image from the expected electrons of its pixels.
 
-    home: ClassVar = ("imaging/noise.py",)
+    It gets an array (pixels, pixels) and NumPy's generator of random numbers, from which it takes
+    all of them, and returns counts of the same shape. They may be any finite numbers.
+
+    Attributes:
+        batches: Whether it draws the counts of many images at once. Then it gets a tensor of
+            intensities (images, pixels, pixels), the electrons in a pixel where the intensity is 1,
+            and a seed for each image; the counts of an image depend on nothing else.
+    """
+
+    home: ClassVar = ("imaging/noise_models.py",)
+
+    _: KW_ONLY
+    batches: bool = False
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return ("intensity", "electrons", "seeds") if self.batches else ("electrons", "rng")
 
 
 @dataclass(frozen=True)
 class engine(Kind):  # noqa: N801
-    """A class that computes exit waves."""
+    """What computes exit waves: a class, or a function that returns an object.
 
-    home: ClassVar = ("specimens/multislice.py", "specimens/abtem_engine.py")
+    It is called with the multislice grid (a :class:`passband.optics.sampling.Sampling`), the beam
+    energy [eV], and the device, ``cpu`` or ``gpu``. The object's method ``wave`` gets the atoms of
+    a structure (``ase.Atoms``) and returns the complex wave behind them, (pixels, pixels), which is
+    1 for vacuum.
+
+    Attributes:
+        bytes_per_pixel: Memory for each pixel of the multislice grid [bytes].
+        seconds_per_pixel: Time on a slow core, for each pixel and each Å of a structure's height
+            [s]. It decides the time limits of jobs.
+        pixel_A, pixel_share: With ``multislice_pixel_A: auto``, the largest side of a pixel of the
+            multislice grid, in Å and as a share of the image's pixel. Without `pixel_A`, it is that
+            of Passband's own multislice, which follows from the energy.
+        coarsest: The largest side of a pixel that is allowed, as a share of the image's pixel.
+        imports: Modules that it needs, which `passband preflight` tries to import.
+    """
+
+    home: ClassVar = ("specimens/engines.py",)
+
+    _: KW_ONLY
+    bytes_per_pixel: float = 130
+    seconds_per_pixel: float = 6e-7
+    pixel_A: float | None = None
+    pixel_share: float = 0.7
+    coarsest: float = 1.0
+    imports: tuple[str, ...] = ()
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return ("sampling", "energy", "device")
+
+    def check(self) -> None:
+        for name, most in (
+            ("bytes_per_pixel", 1e6),
+            ("seconds_per_pixel", 1.0),
+            ("pixel_A", 2.0),
+            ("pixel_share", 1.0),
+            ("coarsest", 1.0),
+        ):
+            value = getattr(self, name)
+            if value is not None and not 0 < value <= most:
+                raise ValueError(f"{name} = {value:g}: must be above 0 and at most {most:g}")
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def run(results: Results) -> dict[str, Result]:
         results: The study, whose folder is made if it does not exist.
     """
     # The import of abTEM takes seconds, and only a study that chose it needs it.
-    engine = ["abtem"] if results.study.microscope.engine == "abtem" else []
+    engine = results.study.microscope.engine_part.declaration.imports
     checks: dict[str, Callable[[], Result]] = {
         "imports": partial(imports, [*MODULES, *engine]),
         "GPU": gpu,

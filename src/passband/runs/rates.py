@@ -17,6 +17,7 @@ from pydantic import Field, TypeAdapter
 from passband.config import Microscope, Specimen, Study
 from passband.errors import PassbandError
 from passband.learning.network_sizes import bytes_per_pixel
+from passband.parts import PACKAGE
 from passband.runs.calibration import Speeds
 from passband.runs.counts import GROWING, count, structures
 from passband.units import A_PER_NM
@@ -25,6 +26,8 @@ from passband.units import A_PER_NM
 FILE = Path(__file__).with_name("rates.yaml")
 #: The name of all rules that are not `GROWING`, in the times of :func:`seconds_by_rule`.
 OTHERS = "analysis and figures"
+#: The engine with which others are compared.
+_OWN = "passband"
 #: A rate.
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -139,12 +142,17 @@ class Rates:
         """
         microscope = study.microscope
         px = microscope.field_px**2
-        if microscope.engine not in self.slices_s:
+        part = microscope.engine_part
+        slices_s = self.slices_s.get(microscope.engine)
+        if slices_s is None and part.is_own and _OWN in self.slices_s:
+            # Nobody has measured it: its declaration says how slow it is beside Passband's own.
+            ours = PACKAGE.get("engine", _OWN).declaration.seconds_per_pixel
+            slices_s = self.slices_s[_OWN] * part.declaration.seconds_per_pixel / ours
+        if slices_s is None:
             raise PassbandError(
                 f"microscope.engine = {microscope.engine!r}: the rates of {self.device} are those "
                 f"of {', '.join(self.slices_s)}; measure this study there with --save-rates"
             )
-        slices_s = self.slices_s[microscope.engine]
         noise = self.noise_s * px
         step = {
             name: self.step_s * px * bytes_per_pixel(study.training.architecture(name))

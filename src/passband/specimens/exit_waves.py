@@ -1,6 +1,7 @@
 """Exit waves, computed by multislice. All images of a structure are formed from its exit wave."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import xarray as xr
@@ -9,10 +10,10 @@ from ase import Atoms
 from passband import seeds
 from passband.config import Microscope, Specimen
 from passband.optics.sampling import Sampling
+from passband.parts import PartError
 from passband.specimens import thermal
-from passband.specimens.abtem_engine import AbtemMultislice
 from passband.specimens.masks import instances
-from passband.specimens.multislice import Multislice, resolve_device
+from passband.specimens.multislice import resolve_device
 from passband.specimens.structures import FACES, Structure, draw
 from passband.storage.datasets import described
 
@@ -78,14 +79,46 @@ def configurations(
         yield thermal.displaced(atoms, specimen, rng)
 
 
-def engine(microscope: Microscope, device: str = "auto") -> Multislice | AbtemMultislice:
+class Engine(Protocol):
+    """What computes exit waves, see :class:`passband.parts.engine`."""
+
+    def wave(self, atoms: Atoms) -> np.ndarray:
+        """Return the wave behind a structure."""
+
+
+def engine(microscope: Microscope, device: str = "auto") -> Engine:
     """Return what computes exit waves, by `microscope.engine`.
 
     Raises:
         PassbandError: If the study chose abTEM, and abTEM cannot be imported.
+        PartError: If the engine is the study's own, and must not run or fails.
     """
-    chosen = {"passband": Multislice, "abtem": AbtemMultislice}[microscope.engine]
-    return chosen(microscope.multislice, microscope.energy_eV, resolve_device(device))
+    part = microscope.engine_part
+    device = resolve_device(device)
+    return part.call(part.load(), microscope.multislice, microscope.energy_eV, device)
+
+
+def wave_of(atoms: Atoms, computes: Engine, microscope: Microscope) -> np.ndarray:
+    """Return the wave behind a structure, on the multislice grid.
+
+    Args:
+        computes: The engine, from :func:`engine`.
+
+    Raises:
+        PartError: If the engine is the study's own, and fails or returns something else.
+    """
+    part = microscope.engine_part
+    wave = part.call(lambda: computes.wave(atoms))
+    px = microscope.multislice.px
+    found = np.shape(wave), getattr(wave, "dtype", None)
+    if found[0] != (px, px) or found[1] not in (np.complex64, np.complex128):
+        raise PartError(
+            f"{part}: its wave has the shape {found[0]} and the type {found[1]}; must be complex, "
+            f"({px}, {px})"
+        )
+    if not np.isfinite(wave).all():
+        raise PartError(f"{part}: its wave has values that are not finite")
+    return wave
 
 
 def simulate(
@@ -139,7 +172,7 @@ def simulate(
         labels[i] = instances(drawn, sampling)
         frozen = configurations(specimen_name, specimen, drawn.atoms, seed, split, index)
         for k, atoms in enumerate(frozen):
-            spectrum[i, k] = waves.crop(multislice.wave(atoms)) * waves.band
+            spectrum[i, k] = waves.crop(wave_of(atoms, multislice, microscope)) * waves.band
         # The linear contrast of the mean image is the linear contrast of the mean wave. The mean
         # wave does not include the differences between frozen configurations, which are thermal
         # diffuse scattering.
@@ -169,7 +202,7 @@ def simulate(
         },
         {
             "pixel_size_A": sampling.pixel_A,
-            "multislice_pixel_A": multislice.sampling.pixel_A,
+            "multislice_pixel_A": microscope.multislice.pixel_A,
             "energy_eV": microscope.energy_eV,
             "field_px": sampling.px,
             "seed": seed,
