@@ -13,9 +13,9 @@ from passband.results import Results, layout
 def add(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser(
         "table",
-        description="Print means of a finished study's OOD metrics and the scores of its "
-        "predictions, or write the OOD metrics as CSV or Parquet. docs/metrics.md describes the "
-        "columns.",
+        description="Print means over rows of a finished study's OOD metrics, and the scores of "
+        "its predictions, or write the OOD metrics as CSV or Parquet. docs/metrics.md describes "
+        "the columns.",
     )
     add_study(command)
     command.add_argument(

@@ -9,6 +9,7 @@ from passband.matrices.matrix import Matrix
 from passband.prediction.matrix.predicted_matrix import PredictedMatrix
 from passband.reports import mixture_comparison
 from passband.reports.markdown import mean_and_deviation, table
+from passband.reports.means import of_rows
 from passband.reports.predicted import level_rows, sentences
 from passband.reports.unlearned import MARK, is_marked, sentence
 
@@ -17,9 +18,9 @@ _MOST_DOSES, _GROUPS_OF_DOSES = 12, 4
 
 
 def ood(matrices: Sequence[Matrix]) -> str:
-    """Return means of the OOD metrics over training conditions, with a row for each dose.
+    """Return means over rows of the OOD metrics, see `means`, with a line for each dose.
 
-    If there are more than 12 doses, each of four rows has training conditions of similar doses.
+    If there are more than 12 doses, each of four lines has training conditions of similar doses.
 
     The numbers after ± are standard deviations over training conditions (ddof = 1). For a single
     training condition, the standard deviation is left out. A dash means that there is no value. If
@@ -40,7 +41,7 @@ def ood(matrices: Sequence[Matrix]) -> str:
         cells = matrix.metrics
         networks = f"{matrix.name.specimens}, {matrix.architecture}"
         values = {name: cells[name].values for name in names[:3]}
-        values["gap_test"] = cells.gap_test.where(cells.train != cells.test).mean("test").values
+        values["gap_test"] = of_rows(cells.gap_test)
         marked = is_marked(matrix)
         doses = np.array([condition.dose_e_per_A2 for condition in matrix.train])
         for label, chosen in _by_dose(doses):
@@ -54,7 +55,7 @@ def ood(matrices: Sequence[Matrix]) -> str:
 
 
 def _replicas(matrices: Sequence[Matrix]) -> str:
-    """Return the mean Dice under other conditions for each rule to choose a replica.
+    """Return the mean Dice over pairs, see `means`, for each rule to choose a replica.
 
     A training condition counts if all its replicas have learned. Returns "" for single replicas.
     """

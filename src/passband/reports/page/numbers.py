@@ -1,4 +1,4 @@
-"""The numbers of a study's page: means of the Dice matrix over pairs of conditions, with ranges.
+"""The numbers of a study's page: means over pairs, see :mod:`passband.reports.means`, with ranges.
 
 The ranges are intervals for the mean over other structures and replicas, see
 :mod:`passband.matrices.crossed_intervals`, or over other structures alone if there is one replica.

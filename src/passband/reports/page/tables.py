@@ -12,6 +12,7 @@ from passband.config import Specimen, Study
 from passband.matrices.matrix import Matrix
 from passband.matrices.stored import MatrixName
 from passband.prediction.matrix.predicted_matrix import PredictedMatrix
+from passband.reports.means import of_rows, over_rows
 from passband.reports.mixture_comparison import comparisons
 from passband.reports.page.data import Data, compressed
 from passband.reports.page.files import Cost
@@ -126,7 +127,7 @@ def axes_table(found: Numbers) -> Table | None:
 
 
 def groups_table(matrices: Sequence[Matrix]) -> Table | None:
-    """Return means of the OOD metrics over the training conditions of each matrix.
+    """Return means over rows of the OOD metrics of each matrix, see :mod:`passband.reports.means`.
 
     Matrices with networks that did not learn have a mark. Returns None if there is only one matrix.
     """
@@ -135,17 +136,11 @@ def groups_table(matrices: Sequence[Matrix]) -> Table | None:
     rows = []
     for matrix in matrices:
         cells = matrix.metrics
-        other = cells.train != cells.test
-        values = [cells.id, cells.ood, cells.worst, cells.gap_test.where(other)]
+        values = [cells.id.values, cells.ood.values, cells.worst.values, of_rows(cells.gap_test)]
         label = matrix.label + f" {MARK}" * bool(is_marked(matrix).any())
-        rows.append([label, *(number(_mean(v.values)) for v in values)])
+        rows.append([label, *(number(over_rows(each)) for each in values)])
     head = ["Networks, specimen", "Own condition", "Other conditions", "Worst condition", "Loss"]
     return Table(head, rows)
-
-
-def _mean(values: np.ndarray) -> float:
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if len(finite) else np.nan
 
 
 def choice_table(found: Numbers, matrices: Sequence[Matrix] = ()) -> Table | None:
