@@ -92,7 +92,7 @@ class Job:
         attributes = provenance.attributes(name, self.study.digest, command)
         attributes["configuration"] = configuration
         if own := self.study.known_parts.identities():
-            attributes["parts"] = json.dumps(own)
+            attributes["own_parts"] = json.dumps(own)
         return attributes
 
 

@@ -1,0 +1,83 @@
+"""A study whose loss and whose networks are parts of its own."""
+
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from runs import MIDDLE, ROOT
+from workplace import Workplace
+
+from passband import PassbandError
+from passband.config import load
+from passband.learning.networks import load as load_weights
+from passband.results import Results
+from passband.storage import records
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+EXAMPLES = ROOT / "examples/parts"
+METRIC = (
+    "from passband.parts import PAIR, metric\n\n\n@metric(PAIR)\ndef none(pair):\n    return 0\n"
+)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """The finished study of this version, with a loss and an architecture in its folder."""
+    place = Workplace(tmp_path_factory.mktemp("own"))
+    archive = ROOT / "tests/data/finished_03.tar.xz"
+    subprocess.run(["tar", "xf", archive], cwd=place.folder, check=True)
+    (place.folder / "parts").mkdir()
+    for name in ("tversky.py", "dilated.py"):
+        shutil.copy(EXAMPLES / name, place.folder / "parts")
+    return place
+
+
+def test_parts_that_no_key_names_train_nothing(place):
+    (place.folder / "parts/none.py").write_text(METRIC)
+    jobs = place.jobs(study="study.yaml")
+    assert not jobs.keys() & {"simulate", "train", "evaluate"}
+    (place.folder / "parts/none.py").unlink()
+
+
+def test_jobs_train_and_test_own_networks_and_a_changed_loss_trains_again(place):
+    training = {"loss": "tversky", "architectures": ["dilated"]}
+    study = place.study("own.yaml", training=training)
+    jobs = place.jobs(study=study)
+    assert {"train": 4, "evaluate": 4}.items() <= jobs.items()
+    assert "simulate" not in jobs
+
+    job = f"gold/dilated/{MIDDLE}/r000-001"
+    target = f"results/smallest/records/{job}.zarr.zip"
+    place.run(target, study=study)
+    path = place.folder / f"results/smallest/networks/{job}.safetensors"
+    known = load(place.folder / study).known_parts
+    with pytest.raises(PassbandError, match=r"architecture 'dilated' of parts/dilated.py"):
+        load_weights(path, parts=known)
+    known.trust()
+    weights, metadata = load_weights(path, parts=known)
+    assert len(weights[0]["0.weight"]) == 8
+    assert all(0 < record.val_loss < 1 for record in metadata.best.values())  # Tversky's range
+    own = {each["module"] for each in json.loads(metadata.provenance["own_parts"])}
+    assert own == {"parts/dilated.py:dilated", "parts/tversky.py:tversky"}
+    counts = records.read(place.folder / target).counts.values
+    assert np.isfinite(counts).all()
+    assert counts.sum() > 0
+    assert "Nothing to be done" in place.run("--dry-run", target, study=study)
+
+    file = place.folder / "parts/tversky.py"
+    before = file.read_text()
+    file.write_text(before.replace("0.3, 0.7", "0.5, 0.5"))
+    assert place.jobs(target, study=study) == {"train": 1, "evaluate": 1}
+    printed = place.run("--dry-run", target, study=study)
+    assert "content of training.loss" in printed
+    file.write_text(before)
+    assert "Nothing to be done" in place.run("--dry-run", target, study=study)
+
+    # A metric beside them is other code.
+    (place.folder / "parts/none.py").write_text(METRIC)
+    assert "Nothing to be done" in place.run("--dry-run", target, study=study)
+    results = Results.find(place.folder / study)
+    assert results.study.training.has_own_parts
