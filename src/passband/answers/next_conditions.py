@@ -6,6 +6,7 @@ The choice itself is in :mod:`passband.prediction.recommend.sequential_design`.
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from passband.config import Study, point_table
 from passband.config.study_checks import is_allowed
 from passband.errors import ArgumentError, PassbandError
 from passband.grid import Axes, Condition
+from passband.outcomes import Outcome
 from passband.prediction.range_of_use import Asked, ranges
 from passband.prediction.recommend import sequential_design as prediction
 from passband.prediction.recommend.sequential_design import Next
@@ -24,6 +26,48 @@ from passband.storage import atomic
 
 #: Largest number of conditions to choose, and of values between two values of an axis.
 MOST, MOST_BETWEEN = 1000, 9
+
+
+@dataclass(frozen=True)
+class TrainedNext(Outcome):
+    """What came of choosing and training conditions in turns.
+
+    Attributes:
+        last: What was expected after the last run.
+        used: How many conditions were chosen and trained, of the `budget`.
+        until: The expected error that was asked for.
+    """
+
+    last: Next
+    used: int
+    budget: int
+    until: float
+
+    @property
+    def reached(self) -> bool:
+        """Whether the expected error is as small as was asked for."""
+        return self.last.errors[0] <= self.until
+
+    def __str__(self) -> str:
+        why = "at most" if self.reached else "above"
+        return f"stopped after {self.used} of {self.budget} conditions: {why} {self.until:g}"
+
+
+def check_listed(study: Study, points: Path, until: float) -> None:
+    """Check that a study has the points of its file, so that a run trains them."""
+    listed = f"grid: [{{…}}, {{points: {points.name}}}]"
+    if not points.exists():
+        raise ArgumentError(
+            f"until = {until:g}: there is no {points} yet; choose the first conditions "
+            f"with append, and list the file in the study as {listed}",
+            "until",
+            "append",
+        )
+    if not set(read_points(points, study.axes)) <= set(study.train_conditions):
+        raise ArgumentError(
+            f"until = {until:g}: the study does not train the points of {points}; list "
+            f"the file in the study as {listed}"
+        )
 
 
 def check(budget: int, between: int | None) -> None:

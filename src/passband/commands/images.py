@@ -25,6 +25,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    study = Experiment.find(options.study)
-    files = study.image_files(given_conditions(options), options.specimen, options.split)
-    return made(options, study.make, files)
+    study = Experiment.find(options.study)  # whose remarks Snakemake prints
+    study.trust_parts()
+    conditions = given_conditions(options)
+    return made(options, study.write_images, conditions, options.specimen, options.split)

@@ -1,14 +1,11 @@
 """``passband next``: choose the training conditions that teach most about a study's matrix."""
 
 import argparse
-from pathlib import Path
 
 from passband.axes import AXES
 from passband.commands.arguments import add_axes, add_study, find_study, report_remark
 from passband.commands.machine import add_machine
 from passband.door import Experiment
-from passband.errors import PassbandError
-from passband.results import Results
 from passband.runs.child import signals_passed_on
 
 
@@ -52,11 +49,23 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    if options.until is not None and not 0 < options.until < 1:
-        raise PassbandError(f"--until = {options.until:g}: must be between 0 and 1, a Dice")
     given = {name: getattr(options, name) for name in AXES}
     if options.until is not None:
-        return _train(options, given)
+        study = Experiment.find(options.study)  # whose remarks Snakemake prints
+        study.trust_parts()
+        with signals_passed_on():
+            found = study.train_next(
+                options.budget,
+                options.until,
+                given,
+                options.specimen,
+                between=options.between,
+                cores=options.cores,
+                profile=options.profile,
+                report=print,
+            )
+        print(found)
+        return 0
     found = find_study(options.study).next(
         options.budget,
         given,
@@ -67,53 +76,3 @@ def run(options: argparse.Namespace) -> int:
     )
     print(found.to_json() if options.json else found)
     return 0
-
-
-def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
-    """Choose conditions and run the study in turns."""
-    from passband.answers import next_conditions as answers
-
-    answers.check(options.budget, options.between)
-    left, candidates, used = options.budget, None, 0
-    while True:
-        results = Experiment.find(options.study)  # with the points that were added before
-        points = results.points_file
-        _check_listed(results, points, options.until)
-        answers.range_of_use(results.study, given)  # mistakes are named before the study runs
-        results.trust_parts()
-        with signals_passed_on():
-            results.run(options.cores, profile=options.profile)
-        tested = results.tested(options.specimen).without_mixtures()
-        if candidates is None:
-            candidates = answers.candidate_conditions(tested, options.between)
-        trained = {id for group in tested.of_groups for id in group.train}
-        batch = min(left, max(1, len(trained) // 2))
-        found = answers.next_conditions(tested, batch, given, candidates, options.until)
-        print(
-            f"{found.trained} training conditions: expected error {found.errors[0]:.3f}, "
-            f"cross-validation {found.checked:.3f}"
-        )
-        if found.errors[0] <= options.until or not found.conditions:
-            why = "at most" if found.errors[0] <= options.until else "above"
-            print(f"stopped after {used} of {options.budget} conditions: {why} {options.until:g}")
-            return 0
-        answers.append(points, found.conditions)
-        used, left = used + len(found.conditions), left - len(found.conditions)
-
-
-def _check_listed(results: Results, points: Path, until: float) -> None:
-    """Check that the study has the points of its file, so that a run trains them."""
-    from passband.answers.next_conditions import read_points
-
-    listed = f"grid: [{{…}}, {{points: {points.name}}}]"
-    if not points.exists():
-        raise PassbandError(
-            f"--until = {until:g}: there is no {points} yet; choose the first conditions "
-            f"with --append, and list the file in the study as {listed}"
-        )
-    study = results.study
-    if not set(read_points(points, study.axes)) <= set(study.train_conditions):
-        raise PassbandError(
-            f"--until = {until:g}: the study does not train the points of {points}; list "
-            f"the file in the study as {listed}"
-        )

@@ -11,7 +11,6 @@ from passband.door.opened import Opened, check_names_of
 from passband.errors import ArgumentError, PassbandError
 from passband.grid import Condition
 from passband.results import layout, published
-from passband.words import number_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from passband.answers.tested_networks import TestedNetworks
     from passband.prediction.recommend.network_ranking import Recommendation
     from passband.prediction.recommend.recommendation_scores import RecommendationCheck
-    from passband.prediction.recommend.sequential_design import Next
 
 
 class Answering(Opened):
@@ -105,7 +103,7 @@ class Answering(Opened):
         from passband.micrographs.images import pixel_size
         from passband.micrographs.rings.lens import Known
 
-        given = _of_axes(condition)
+        given = of_axes(condition)
         if given["defocus_nm"] is not None:
             defocus = given["defocus_nm"]
             raise ArgumentError(f"defocus_nm = {defocus}: cannot be given, since it is measured")
@@ -178,62 +176,6 @@ class Answering(Opened):
         self.refuse_published()
         return recommendation_check.check(self._tested_with(specimen, report))
 
-    def next(
-        self,
-        budget: int,
-        use: Mapping[str, float | str | None] | None = None,
-        specimen: str | None = None,
-        *,
-        between: int | None = None,
-        append: bool = False,
-        report: Callable[[str], object] = lambda line: None,
-    ) -> "Next":
-        """Return the training conditions whose networks would teach most about the matrix.
-
-        Args:
-            budget: Largest number of conditions to choose.
-            use: The range that counts: values or ranges such as ``"5:40"`` by the names of axes. By
-                default, the study's test conditions count.
-            specimen: The test specimen, which is needed if the study has several.
-            between: Number of candidates between neighbouring values of an axis. By default, 0
-                while conditions of the study have no networks, then 1.
-            append: Whether the conditions are added to the study's file of points.
-            report: Receives a line about this file.
-
-        Returns:
-            `conditions`, in the order in which they were chosen, `errors`, and more, see
-            :class:`passband.prediction.recommend.sequential_design.Next`.
-
-        Raises:
-            PassbandError: If the study has too few results, if the range is wrong, or if no
-                candidate is left.
-
-        Example:
-            >>> found = demo.next(1, {"defocus_nm": "5:15"}, between=1)
-            >>> (condition,), (now, afterwards) = found.conditions, found.errors
-        """
-        from passband.answers import next_conditions
-
-        next_conditions.check(budget, between)
-        self.refuse_published()
-        asked = _of_axes(use)
-        file = self.points_file if append else None
-        tested = self.tested(specimen).without_mixtures()
-        candidates = next_conditions.candidate_conditions(tested, between)
-        found = next_conditions.next_conditions(tested, budget, asked, candidates)
-        if file is not None:
-            number = next_conditions.append(file, found.conditions)
-            report(
-                f"{file}: has {number_of(number, 'point')}; the study lists the file with "
-                f"grid: [{{…}}, {{points: {file.name}}}]"
-            )
-        return found
-
-    @property
-    def points_file(self) -> Path:
-        """The CSV file with the points of the study, beside the study's file."""
-        return self.file.with_name(f"{self.study.study.name}-points.csv")
-
     def tested(self, specimen: str | None = None) -> "TestedNetworks":
         """Return the networks with the models of their Dice, see :meth:`recommend`.
 
@@ -271,7 +213,7 @@ class Answering(Opened):
         return {}
 
 
-def _of_axes(given: Mapping[str, float | str | None] | None) -> dict[str, float | str | None]:
+def of_axes(given: Mapping[str, float | str | None] | None) -> dict[str, float | str | None]:
     """Return what is given for each axis, with None where nothing is."""
     given = given or {}
     if unknown := [name for name in given if name not in AXES]:

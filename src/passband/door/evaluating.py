@@ -57,7 +57,7 @@ class Evaluating(Answering):
         if processes is not None and not 1 <= processes <= 1024:
             raise ArgumentError(f"processes = {processes}: must be between 1 and 1024")
         self.refuse_published()
-        earlier.refuse(self.folder, self._noun)
+        earlier.refuse(self.folder, self.noun)
         found = further_tests.evaluate_extra(
             self,
             given_conditions.conditions(self.study, given),

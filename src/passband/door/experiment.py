@@ -6,12 +6,12 @@
 from functools import cached_property
 from pathlib import Path
 
+from passband.door.choosing import Choosing
 from passband.door.evaluating import Evaluating
 from passband.door.imaging import Imaging
 from passband.door.known_parts import KnowsParts
 from passband.door.networks import Networks
 from passband.door.publishing import Publishing
-from passband.door.running import Running
 from passband.door.segmenting import Segmenting
 from passband.results import locate
 
@@ -43,7 +43,7 @@ def open(noun: str | Path, *, trust_parts: bool = False) -> "Experiment":
     return found
 
 
-class Experiment(Running, Imaging, Evaluating, Segmenting, Publishing, KnowsParts):
+class Experiment(Choosing, Imaging, Evaluating, Segmenting, Publishing, KnowsParts):
     """A study with its results, its networks and its images.
 
     :meth:`matrices` returns M(i, j) of each specimen, architecture and test specimen. Stores are

@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband.config import given_conditions, study_checks
-from passband.door.opened import AnyCondition, Conditions, Opened
+from passband.door.opened import AnyCondition, Conditions
+from passband.door.running import Running
 from passband.errors import PassbandError
 from passband.grid import Condition
+from passband.outcomes import Progress
 from passband.results import layout
 from passband.wave_sets import wave_set
 
@@ -14,9 +16,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from passband.imaging.structures import Structures
+    from passband.runs.ended import Made
 
 
-class Imaging(Opened):
+class Imaging(Running):
     """The verbs that form images of a study's structures."""
 
     def exit_waves(
@@ -87,18 +90,44 @@ class Imaging(Opened):
         loaded = structures.load(device, instances=True)
         return export.images(camera, loaded.under(under), under, draw, replica)
 
-    def image_files(
-        self, conditions: Conditions, specimen: str | None = None, split: str = "test"
-    ) -> list[str]:
-        """Return the stores of images under conditions of the grids, in the folder of results."""
+    def write_images(
+        self,
+        conditions: Conditions,
+        specimen: str | None = None,
+        split: str = "test",
+        *,
+        cores: int | str | None = None,
+        profile: str | None = None,
+        progress: Progress | None = None,
+    ) -> "Made":
+        """Write the images of a specimen's structures under conditions of the study's grids.
+
+        They are stores in the folder of results, made with Snakemake, with masks.
+
+        Args:
+            conditions: One or several, see :meth:`condition`; or a CSV file, see docs/ood.md.
+            specimen: By default, the study's first.
+            split: ``train``, ``val`` or ``test``.
+            cores, profile, progress: See :meth:`run`.
+
+        Returns:
+            `files`, the stores.
+
+        Raises:
+            PassbandError: If a condition is in neither grid, or as :meth:`run`.
+
+        Example:
+            >>> demo.write_images(demo.study.test_conditions[0])  # doctest: +SKIP
+        """
         specimen = study_checks.check_split(self.study, specimen, split)
         given = self.given_conditions(conditions)
         found = given_conditions.conditions(self.study, given, split)
         given_conditions.check_in_grids(self.study, found, given)
-        return [
+        files = [
             layout.IMAGES.format(specimen=specimen, split=split, condition=c.id, whose="")
             for c in dict.fromkeys(found)
         ]
+        return self.make(files, cores, profile=profile, progress=progress)
 
     def transfer(self, condition: AnyCondition) -> "xr.Dataset":
         """Return what the lens passes under a condition, before noise.
