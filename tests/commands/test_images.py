@@ -2,8 +2,10 @@
 
 import pytest
 
-from passband import cli
-from passband.runs import workflow
+import passband
+from passband import PassbandError, cli
+from passband.runs import child
+from passband.runs.child import Ended
 
 LENS = ["--cs-um", "1.2", "--aperture-mrad", "16"]
 STUDY = """
@@ -24,7 +26,12 @@ def started(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "study.yaml").write_text(STUDY)
     commands = []
-    monkeypatch.setattr(workflow, "run", lambda words, folder: commands.append(words) or 0)
+
+    def run(words, folder, **_):
+        commands.append(words)
+        return Ended(0)
+
+    monkeypatch.setattr(child, "run", run)
     return commands
 
 
@@ -40,6 +47,23 @@ def test_images_of_conditions_are_targets_and_are_named_at_the_end(started, caps
     assert command[command.index("--cores") + 1] == "3"
     assert command[command.index("--configfile") + 1] == "study.yaml"
     assert capsys.readouterr().out.splitlines() == targets
+
+
+def test_python_makes_the_same_files_and_refuses_the_same(started, capsys):
+    study = passband.open("study.yaml")
+    lens = {"cs_um": 1.2, "aperture_mrad": 16, "dose_e_per_A2": 200}
+    given = [lens | {"defocus_nm": defocus} for defocus in (5, 20)]
+    made = study.write_images(given, split="val")
+    words = ["--defocus-nm", "5,20", *LENS, "--dose-e-per-A2", "200", "--split", "val"]
+    assert cli.main(["images", "study.yaml", *words]) == 0
+    assert capsys.readouterr().out == f"{made}\n"
+    first, second = started
+    assert first == second
+    with pytest.raises(PassbandError, match=r"^specimen = 'iron': must be one of gold, platinum$"):
+        study.write_images(given, specimen="iron")
+    with pytest.raises(PassbandError, match=r"^defocus_nm = 7: must be one of 5, 12, 20$"):
+        study.write_images(lens | {"defocus_nm": 7})
+    assert len(started) == 2
 
 
 def test_a_condition_may_be_given_with_the_study_s_own_value_of_an_axis(started, tmp_path):
@@ -128,6 +152,6 @@ def test_gallery_and_distances_name_their_targets(started, capsys):
 
 @pytest.mark.parametrize(("snakemakes", "status"), [(0, 0), (1, 1), (2, 2), (7, 1), (130, 130)])
 def test_the_exit_status_follows_snakemakes(started, monkeypatch, capsys, snakemakes, status):
-    monkeypatch.setattr(workflow, "run", lambda words, folder: snakemakes)
+    monkeypatch.setattr(child, "run", lambda words, folder, **_: Ended(snakemakes))
     assert cli.main(["gallery", "study.yaml"]) == status
     assert bool(capsys.readouterr().out) == (status == 0)

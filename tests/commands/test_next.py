@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from recommended import make_results, make_study
 
+import passband
 from passband import cli
 from passband.answers.next_conditions import append, candidate_conditions, range_of_use, read_points
 from passband.answers.tested_networks import TestedNetworks
@@ -102,6 +103,18 @@ def test_the_study_runs_until_the_error_is_small(trained, capsys):
     status, out, _ = run(capsys, "known", "--budget=100", "--until=0.9")
     assert (status, trained) == (0, [7])
     assert out.endswith("stopped after 0 of 100 conditions: at most 0.9\n")
+
+
+def test_python_trains_the_next_conditions_until_the_same_end(trained):
+    said = []
+    found = passband.open("known").train_next(7, until=0.0001, report=said.append)
+    assert trained == [7, 10, 14]
+    assert str(found) == "stopped after 7 of 7 conditions: above 0.0001"
+    assert (found.used, found.reached, found.last.trained) == (7, False, 14)
+    assert [line.split(":")[0] for line in said] == [f"{n} training conditions" for n in trained]
+    assert json.loads(found.to_json())["used"] == 7
+    with pytest.raises(PassbandError, match=r"^until = 1.5: must be between 0 and 1, a Dice$"):
+        passband.open("known").train_next(7, until=1.5)
 
 
 def test_a_failed_run_ends_the_loop(trained, capsys, monkeypatch):
