@@ -19,7 +19,7 @@ SEVERAL = {
     "figures": {"points"},
     "imaging": {"oversampling"},
     "jobs": {"single_conditions"},
-    "learning": {"mixed_training"},
+    "learning": {"mixed_training", "own_parts"},
     "micrographs": {"shipped"},
     "prediction": {"points"},
     "reports/explorer": {"explorer_layout", "explorer_page"},
