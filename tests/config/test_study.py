@@ -90,6 +90,7 @@ def test_config_yaml_shows_every_key():
 UNSET = {
     "study.parts": "names installed packages, which a machine may not have",
     "study.allow_incomplete": "a run from scratch has no record yet; tests of holes set it",
+    "specimens.kind": "the package has one kind of specimen; tests/specimens/test_drawing.py",
     "microscope.noise": "the package has one noise model; tests/imaging/test_noise_models.py",
     "microscope.engine": "tests/workflow/test_engines.py has a study with abTEM",
     "microscope.detector.noise.table": "unused with a kernel; unit tests have the other forms",

@@ -41,6 +41,12 @@ class Specimen(WithParts):
 
     axes_of: ClassVar[str] = "specimens"
 
+    kind: Annotated[str, PartName("specimen")] = key(
+        "particles",
+        "What structures are: `particles` on amorphous carbon, which the other keys describe, or a "
+        "specimen of one's own (docs/add.md), which may use these keys.",
+        since="0.3.1",
+    )
     material: str = key(
         "Au",
         f"Crystal of the particles: {', '.join(sorted(MATERIALS))}, a material of one's own "
@@ -124,6 +130,26 @@ class Specimen(WithParts):
         return self.known.structure if self.known else "file"
 
     @property
+    def kind_part(self) -> Part:
+        """The part that draws structures."""
+        return self.part("specimen", self.kind)
+
+    @property
+    def most_height_nm(self) -> float:
+        """Upper limit of the height of a structure [nm]."""
+        declared = getattr(self.kind_part.declaration, "height_nm", None)
+        carbon = self.substrate.thickness_nm + 3 * self.substrate.thickness_std_nm
+        particles = 2 * self.diameter_nm.max * len({"top", self.substrate.faces})
+        return 1 + (carbon + particles if declared is None else declared)
+
+    @property
+    def mean_height_nm(self) -> float:
+        """Mean height of a structure [nm], approximately."""
+        declared = getattr(self.kind_part.declaration, "height_nm", None)
+        drawn = self.substrate.thickness_nm + self.diameter_nm.mean
+        return 1 + (drawn if declared is None else declared)
+
+    @property
     def shape_part(self) -> Part:
         """The part that has the faces of the shape."""
         return self.part("shape", self.shape)
@@ -162,11 +188,11 @@ class Specimen(WithParts):
     def needs_trial_particles(self) -> bool:
         """Whether the specimen can be checked only by making trial particles.
 
-        Crystal files, materials and shapes of one's own, given surface energies and planar defects
-        need trial particles, which :func:`passband.specimens.structures.check` makes.
+        Crystal files, materials, shapes and kinds of one's own, given surface energies and planar
+        defects need trial particles, which :func:`passband.specimens.structures.check` makes.
         """
         planes = self.twins.max + self.stacking_faults.max
-        own = self.material not in MATERIALS or self.shape_part.is_own
+        own = self.material not in MATERIALS or self.shape_part.is_own or self.kind_part.is_own
         return own or bool(self.surface_energies) or planes > 0
 
     @property
@@ -188,8 +214,9 @@ class Specimen(WithParts):
         found: dict[str, Any] = {}
         if self.material not in MATERIALS and self.known:
             found["material.values"] = self.known.values
-        if self.shape_part.identity:
-            found["shape.code"] = self.shape_part.identity
+        for name, part in (("shape", self.shape_part), ("kind", self.kind_part)):
+            if part.identity:
+                found[f"{name}.code"] = part.identity
         return found
 
     def under(self, condition: Condition | WaveSet) -> Self:
@@ -230,6 +257,8 @@ class Specimen(WithParts):
 
     def check_in(self, field_nm: float) -> None:
         """Raise ValueError if the particles do not fit into a field of view or have many atoms."""
+        if self.kind_part.is_own:  # its structures are drawn in a trial
+            return
         # A particle's image must not touch its periodic copy; 0.3 nm is the width of an atom.
         room = max(0.0, field_nm - 0.3 - self.steps_nm)
         largest = room / self.widest
@@ -333,6 +362,7 @@ class Specimen(WithParts):
             if block.min > block.max:
                 raise ValueError(f"{name}.min = {block.min}: must not exceed max = {block.max}")
         self._check_part("shape", "shape")
+        self._check_part("specimen", "kind")
         d = self.diameter_nm
         if d.distribution != "uniform" and not d.min <= d.mean <= d.max:
             raise ValueError(

@@ -99,7 +99,7 @@ def check_thermal(specimen: "Specimen") -> None:
     """Raise ValueError for an element without a mean square displacement, or one that is absent."""
     thermal = specimen.thermal
     material = specimen.known
-    if not thermal.moves or specimen.is_unknown:
+    if not thermal.moves or specimen.is_unknown or specimen.kind_part.is_own:
         return
     carbon = ["C"] if specimen.substrate.thickness_nm else []
     # The elements in a crystal file are known only when ASE reads the file.

@@ -15,9 +15,10 @@ def check(study: Study) -> None:
             :func:`passband.specimens.structures.check`; or if a part of the study must not run,
             fails, or returns something else than its kind of part.
     """
-    from passband.specimens import structures  # ase takes a second to import
+    from passband.specimens import drawing, structures  # ase takes a second to import
 
     structures.check(study)
+    drawing.check(study)
     if study.microscope.engine_part.is_own:
         _check_engine(study)
     if study.microscope.noise_part.is_own:

@@ -181,10 +181,7 @@ def simulate_minutes(study: Study) -> int:
 
     def height(specimen: Specimen) -> float:
         """Return the height of a specimen's structures [Å], times the number of configurations."""
-        substrate = specimen.substrate
-        carbon = substrate.thickness_nm + 3 * substrate.thickness_std_nm
-        particles = 2 * specimen.diameter_nm.max * len({"top", substrate.faces})
-        return specimen.thermal.configurations * (carbon + particles + 1) * units.A_PER_NM
+        return specimen.thermal.configurations * specimen.most_height_nm * units.A_PER_NM
 
     sets, specimens = study.extreme_waves, study.specimens.values()
     highest = max(height(specimen.under(waves)) for specimen in specimens for waves in sets)

@@ -342,9 +342,37 @@ class shape(Kind):  # noqa: N801
 
 @dataclass(frozen=True)
 class specimen(Kind):  # noqa: N801
-    """A function that draws the atoms of a structure."""
+    """A function that draws the atoms of a structure.
 
-    home: ClassVar = ("specimens/structures.py",)
+    It gets the specimen's block of the configuration, the side of the field [Å], and NumPy's
+    generator of random numbers, from which it takes all of them. It returns ``ase.Atoms`` whose
+    array ``particle`` is 0 for atoms without a mask, 1 for those of the first particle, and so on.
+    The beam travels along +z, and atoms that leave the field enter at the opposite side. A function
+    may also return a :class:`passband.specimens.structures.Structure`.
+
+    Attributes:
+        height_nm: The height of structures, from which times follow. By default, it follows from
+            the keys of particles and substrate.
+        keeps_particles: Whether it keeps the particles of a structure if an axis changes the
+            specimen or the pixels. Then it gets the grid of pixels and not the field, and after the
+            generator the specimen and the grid with the study's own values, or None.
+    """
+
+    home: ClassVar = ("specimens/particles.py",)
+
+    _: KW_ONLY
+    height_nm: float | None = None
+    keeps_particles: bool = False
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        if self.keeps_particles:
+            return ("specimen", "sampling", "rng", "own")
+        return ("specimen", "field_A", "rng")
+
+    def check(self) -> None:
+        if self.height_nm is not None and not 0 < self.height_nm <= 1000:
+            raise ValueError(f"height_nm = {self.height_nm:g}: must be above 0 and at most 1000 nm")
 
 
 @dataclass(frozen=True)

@@ -235,8 +235,7 @@ def _slices(study: Study, specimen: str) -> float:
 
 def _height(specimen: Specimen) -> float:
     """Return the mean height of a specimen's structures [Å], times its configurations."""
-    nm = specimen.substrate.thickness_nm + specimen.diameter_nm.mean + 1
-    return specimen.thermal.configurations * nm * A_PER_NM
+    return specimen.thermal.configurations * specimen.mean_height_nm * A_PER_NM
 
 
 def _wave_values(microscope: Microscope) -> int:

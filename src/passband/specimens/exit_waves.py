@@ -12,9 +12,10 @@ from passband.config import Microscope, Specimen
 from passband.optics.sampling import Sampling
 from passband.parts import PartError
 from passband.specimens import thermal
+from passband.specimens.drawing import draw
 from passband.specimens.masks import instances
 from passband.specimens.multislice import resolve_device
-from passband.specimens.structures import FACES, Structure, draw
+from passband.specimens.structures import FACES, Structure
 from passband.storage.datasets import described
 
 
@@ -59,7 +60,7 @@ def structure(
 ) -> Structure:
     """Return a structure of a split, with its atoms at rest: the one that :func:`simulate` uses.
 
-    `own` has the study's own specimen and grid, see :func:`passband.specimens.structures.draw`.
+    `own` has the study's own specimen and grid, see :func:`passband.specimens.drawing.draw`.
     """
     rng = seeds.generator(seed, specimen_name, split, int(index), "structure")
     return draw(specimen, sampling, rng, own)
@@ -145,7 +146,7 @@ def simulate(
         progress: Wraps the iteration over `indices`, as tqdm does.
         own: The specimen and the grid of pixels with the study's own values, if `specimen` or
             `microscope` has other values. The structures then have the particles of these, see
-            :func:`passband.specimens.structures.draw`.
+            :func:`passband.specimens.drawing.draw`.
 
     Returns:
         `spectrum` (structure, configuration, kx, ky) complex64 is :meth:`Sampling.crop` of the exit
@@ -155,7 +156,7 @@ def simulate(
 
     Raises:
         PassbandError: If a structure cannot be made, see
-            :func:`passband.specimens.structures.draw`; or if abTEM cannot compute, see
+            :func:`passband.specimens.drawing.draw`; or if abTEM cannot compute, see
             :class:`passband.specimens.abtem_engine.AbtemMultislice`.
     """
     sampling = microscope.sampling

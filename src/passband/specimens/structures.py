@@ -192,14 +192,15 @@ def _draw(specimen: Specimen, sampling: Sampling, steps: Steps) -> Structure:
 def check(study: Study) -> None:
     """Check specimens by making trial particles, so that mistakes are found before a study runs.
 
-    A specimen is checked if its `needs_trial_particles` is true.
+    A specimen is checked if its `needs_trial_particles` is true, and if it is of the package's
+    kind; see :func:`passband.specimens.drawing.check` for others.
 
     Raises:
         PassbandError: If a crystal file is not valid, an element has no mean square displacement,
             or a particle cannot be grown or is wider than the field of view.
     """
     for name, specimen in study.specimens.items():
-        if not specimen.needs_trial_particles:
+        if not specimen.needs_trial_particles or specimen.kind_part.is_own:
             continue
         rng, sets = generator("check", name), study.extreme_waves
         fields = [study.microscope.under(waves).sampling.field_A for waves in sets]

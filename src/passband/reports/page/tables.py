@@ -100,6 +100,9 @@ def _specimen(specimen: Specimen, axes: Sequence[str]) -> str:
     below = f"on {layer:g} nm of amorphous carbon" if layer else "in vacuum"
     if "substrate_thickness_nm" in axes:
         below = "on amorphous carbon"
+    if specimen.kind_part.is_own:
+        text = f"{specimen.kind} of {name}"
+        return text if specimen.trained else f"{text}; only for tests"
     text = (
         f"{name}, shape {specimen.shape}, diameter {diameter.min:g} to {diameter.max:g} nm, "
         f"{particles} {noun} {below}"
