@@ -254,8 +254,26 @@ def test_a_family_of_architectures_has_names_with_numbers(study):
     assert network_sizes.weights(few) == 4 + 4 + 4 + 1
     assert network_sizes.weights(many) == 8 + 8 + 8 + 1
     assert (few.divisor, few.smallest_px, few.outputs) == (1, 8, 1)
-    with pytest.raises(ValueError, match=r"^width = x: must be an integer"):
+    with pytest.raises(PartError, match=r"parts/mine.py, line 5: ValueError: width = x: must be"):
         of.training.architecture("plain-wx")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("divisor = 0\n    smallest_px = 8", "divisor = 0: must be an integer, 1 or more"),
+        ("divisor = 8", "smallest_px = None: must be an integer, 1 or more"),
+        ("divisor = 1\n    smallest_px = 8", "has no method build, which makes the network"),
+    ],
+)
+def test_a_family_without_its_numbers_is_named(study, body, said):
+    text = (
+        "@architecture(name='plain-w<width>')\nclass Plain:\n    def __init__(self, width): ...\n"
+    )
+    of = study({"mine": f"{text}\n    {body}\n"}, trusted=False, architectures=["plain-w4"])
+    of.known_parts.trust()
+    with pytest.raises(PartError, match=f"parts/mine.py, line 5: {said}$"):
+        trial.check(of)
 
 
 # What results depend on

@@ -41,11 +41,18 @@ class Architecture:
 
         Raises:
             PartError: If the code of the part must not run, or fails.
-            ValueError: If the family has no such architecture.
+            ValueError: If a family of the package has no such architecture.
         """
         if not self.values:
             return self.part.declaration
-        return self.part.load()(**self.values)
+        found = self.part.call(self.part.load(), **self.values)
+        for name in ("divisor", "smallest_px"):
+            value = getattr(found, name, None)
+            if not isinstance(value, int) or value < 1:
+                raise PartError(f"{self.part}: {name} = {value}: must be an integer, 1 or more")
+        if not callable(getattr(found, "build", None)):
+            raise PartError(f"{self.part}: has no method build, which makes the network")
+        return found
 
     @property
     def is_known(self) -> bool:
