@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from harness import Table
 
+from passband.analysis import information, ood
 from passband.analysis.profiles import SAMPLES, flat_spectrum, profiles
 from passband.matrices.of_study import matrices
 from passband.network_id import NetworkId
@@ -38,8 +39,8 @@ from explored import large_results, large_study, spectra
 CASES = {
     "16²": ((2, 2, 2, 2), (2, 2, 2, 2), 1, 8, 1.5),
     "135²": ((9, 3, 5, 1), (9, 3, 5, 1), 1, 8, 1.5),
-    "576²": ((8, 3, 6, 4), (8, 3, 6, 4), 1, 8, 1.5),
-    "12,096 networks × 144": ((12, 4, 9, 4), (6, 3, 4, 2), 7, 12, 3),
+    "576²": ((8, 3, 6, 4), (8, 3, 6, 4), 1, 10, 1.5),
+    "12,096 networks × 144": ((12, 4, 9, 4), (6, 3, 4, 2), 7, 10, 1.5),
 }
 HOVER_MS, MOVES = 16, 200
 
@@ -68,17 +69,22 @@ _MOVE = """
 def write(file: Path, train: tuple, test: tuple, replicas: int) -> None:
     """Write the explorer of a synthetic study, with all matrices and a ranking if it is allowed.
 
-    The ranking is that of the means of replicas.
+    The ranking is that of the means of replicas. Metrics of transfer functions have two weights,
+    the second of them like a specimen's.
     """
     study = large_study(train, test, replicas)
     metrics, table = large_results(study)
     blocks = explorer.Blocks()
     random = np.random.default_rng(2)
     predicted = random.uniform(size=(len(study.train_conditions), len(study.test_conditions)))
-    (matrix,) = matrices(table, metrics)
-    content = explorer_content.content(
-        study, [matrix], spectra(study), None, blocks, {matrix.name: predicted}
+    q = np.linspace(0, 1.5, 200)
+    curves = spectra(study) | {"gold": (q, 0.02 * np.exp(-((q / 0.35) ** 2)) + 1e-4)}
+    stored = information.metrics(
+        study.train_conditions, study.test_conditions, study.microscope, curves
     )
+    metrics["distance"] = ("train", "test"), ood.distance(stored, "gold")
+    (matrix,) = matrices(table, metrics)
+    content = explorer_content.content(study, [matrix], stored, blocks, {matrix.name: predicted})
     if predicted.size <= ranking.MOST_NUMBERS:
         content["rankings"] = [_ranking(study, metrics, blocks)]
     file.write_text(explorer.page("synthetic", content, blocks), encoding="utf-8")

@@ -15,5 +15,5 @@ STAGES = {
     "prediction": 5,
     "figures": 7,
     "report": 4,
-    "explorer": 1,
+    "explorer": 2,
 }

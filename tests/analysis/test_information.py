@@ -1,7 +1,5 @@
 """Information metrics compared with direct integration, and their defining properties."""
 
-import subprocess
-import sys
 from dataclasses import replace
 from statistics import NormalDist
 
@@ -14,12 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from passband import parts
 from passband.analysis import information
 from passband.analysis.information import (
-    PAIR,
-    SINGLE,
-    Pair,
-    View,
     capacity,
     capacity_coverage,
     coverage,
@@ -36,6 +31,7 @@ from passband.analysis.information import (
     wiener_abs,
     wiener_excess,
 )
+from passband.analysis.views import Pair, View
 from passband.axes import MAIN_AXES
 from passband.config import Aberrations, Detector, Microscope, Spread
 from passband.grid import Axes, Condition
@@ -43,8 +39,15 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import expose
 from passband.optics import ctf
 from passband.optics.detector import mtf, vibration
+from passband.parts import PACKAGE, PartError, Parts
 from passband.specimens import exit_waves as simulate
 from passband.specimens.multislice import Multislice
+
+#: Names of the metrics of one condition, and of two conditions.
+SINGLE, PAIR = (
+    [name for name, part in PACKAGE.of("metric").items() if part.declaration.of == of]
+    for of in (parts.SINGLE, parts.PAIR)
+)
 
 MICROSCOPE = Microscope(field_px=64, pixel_size_A=0.3)
 GRID = Axes.main.conditions(
@@ -77,9 +80,9 @@ def pair(T, U, u, dose=1.0, test_dose=None, power=1.0):
     return Pair(view(T, u, dose, power), view(U, u, test_dose, power))
 
 
-def measure(train, test=None, samples=2048, spectra=None):
+def measure(train, test=None, samples=2048, spectra=None, **given):
     test = train if test is None else test
-    return metrics(train, test, MICROSCOPE, spectra or FLAT | CRYSTAL, samples=samples)
+    return metrics(train, test, MICROSCOPE, spectra or FLAT | CRYSTAL, samples=samples, **given)
 
 
 @pytest.fixture(scope="module")
@@ -396,10 +399,12 @@ def test_units_of_area_cancel(T, U, u, dose, test_dose, power, unit):
     # The same in units of √unit Å: doses and 1/P grow, and the area of an integral.
     here = pair(T, U, u, dose, test_dose, power)
     there = pair(T, U, unit * u, unit * dose, unit * test_dose, power / unit)
-    for name, metric in PAIR.items():
-        factor = unit if metric.units == "bits/Å²" else 1
-        expected = factor * metric.function(here)
-        np.testing.assert_allclose(metric.function(there), expected, 1e-6, 1e-6, err_msg=name)
+    for name in PAIR:
+        part = PACKAGE.get("metric", name)
+        factor = unit if part.declaration.units == "bits/Å²" else 1
+        function = part.load()
+        expected = factor * function(here)
+        np.testing.assert_allclose(function(there), expected, 1e-6, 1e-6, err_msg=name)
 
 
 def test_capacity_of_one_channel_is_shannons():
@@ -612,44 +617,65 @@ def test_weights_are_constant_beyond_their_ends():
 # The data set
 
 
-def test_a_registered_metric_is_in_the_data_set(monkeypatch):
-    monkeypatch.setattr(information, "SINGLE", dict(SINGLE))
-    monkeypatch.setattr(information, "PAIR", dict(PAIR))
+OWN = """
+import numpy as np
 
-    @information.register(information.SINGLE)
-    def passed(view):
-        """The share of frequencies with any transfer."""
-        return (view.T != 0) @ view.u / view.u.sum()
+from passband.analysis.information import transfer
+from passband.parts import PAIR, SINGLE, metric
 
-    @information.register(information.PAIR, "Å²")
-    def ratio(pair):
-        """Return the ratio ε(χ)/ε(χ′) of two filter errors."""
-        return np.divide.outer(transfer(pair.train), transfer(pair.test))
 
-    table = measure(GRID, TEST)
-    assert passed.__name__ == "passed"  # the decorator leaves the function as it is
-    assert table.passed_train.attrs["long_name"] == "The share of frequencies with any transfer."
-    assert table.ratio.attrs["units"] == "Å²"
+@metric(SINGLE)
+def passed(view):
+    \"\"\"The share of frequencies with any transfer.\"\"\"
+    return (view.T != 0) @ view.u / view.u.sum()
+
+
+@metric(PAIR, units="Å²", label="ratio of ε")
+def ratio(pair):
+    \"\"\"The ratio ε(χ)/ε(χ′).\"\"\"
+    return np.divide.outer(transfer(pair.train), transfer(pair.test))
+"""
+
+
+def own_parts(folder, text=OWN):
+    """Return the parts of a study with a file of metrics of its own."""
+    (folder / "parts").mkdir(exist_ok=True)
+    (folder / "parts/own.py").write_text(text, encoding="utf-8")
+    known = Parts.read(folder / "parts")
+    known.trust()
+    return known
+
+
+def test_a_study_s_own_metrics_are_in_the_data_set(tmp_path, table):
+    found = measure(GRID, TEST, parts=own_parts(tmp_path))
+    assert found.passed_train.attrs["long_name"] == "The share of frequencies with any transfer."
+    assert (found.ratio.attrs["units"], found.ratio.attrs["label"]) == ("Å²", "ratio of ε")
+    assert "label" not in found.passed_train.attrs
     cutoff = MICROSCOPE.sampling.cutoff * ctf.wavelength(300e3) * 1e3
     shares = [(c.aperture_mrad / cutoff) ** 2 for c in TEST]
-    np.testing.assert_allclose(table.passed_test.sel(weight="flat"), shares, rtol=5e-3)
-    expected = table.transfer_train / table.transfer_test
-    np.testing.assert_allclose(table.ratio, expected.transpose("weight", "train", "test"))
+    np.testing.assert_allclose(found.passed_test.sel(weight="flat"), shares, rtol=5e-3)
+    expected = found.transfer_train / found.transfer_test
+    np.testing.assert_allclose(found.ratio, expected.transpose("weight", "train", "test"))
+    # Those of the package are as without them.
+    xr.testing.assert_identical(found.drop_vars(["passed_train", "passed_test", "ratio"]), table)
 
 
-def test_names_of_metrics_cost_no_import_but_numpys():
-    """The Snakefile, which every job parses, imports the names of metrics."""
-    code = (
-        "import sys; from passband.analysis import information; "
-        "print(information.names(), *sys.modules)"
-    )
-    printed = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
-    ).stdout
-    names, _, modules = printed.partition("]")
-    assert all(f"'{name}'" in names for name in (*SINGLE, *PAIR))
-    found = {module.partition(".")[0] for module in modules.split()} - sys.stdlib_module_names
-    assert not found & {"numba", "pandas", "pydantic", "scipy", "torch", "xarray", "yaml", "zarr"}
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (
+            "return pair.train.dose",
+            r"returns an array \(8,\), must be \(train, test\), here \(8, 4\)",
+        ),
+        ("return None", r"returns an array \(\), must be \(train, test\), here \(8, 4\)"),
+        ("return pair.cross * 1j", "returns complex128, must be real numbers"),
+        ("return pair.nothing", "AttributeError: 'Pair' object has no attribute 'nothing'"),
+    ],
+)
+def test_a_metric_that_is_wrong_is_named(tmp_path, code, words):
+    text = f"from passband.parts import PAIR, metric\n\n@metric(PAIR)\ndef odd(pair):\n    {code}\n"
+    with pytest.raises(PartError, match=rf"^metric 'odd' of parts/own.py, line 3: {words}$"):
+        measure(GRID, TEST, parts=own_parts(tmp_path, text))
 
 
 def test_dimensions_coordinates_and_attributes(table):

@@ -9,7 +9,6 @@ from passband.config import Study
 from passband.grid import Axes
 from passband.matrices.of_study import matrices
 from passband.matrices.stored import GROUP
-from passband.reports.explorer import content
 from passband.storage import datasets
 
 
@@ -54,8 +53,7 @@ def make_explored(study, folder, noise=0.01, without=0):
 
 def use_few_samples(monkeypatch):
     """Let integrals have few frequencies, since a lens that is not round has azimuths too."""
-    for module in (information, content):
-        monkeypatch.setattr(module, "radial_samples", lambda microscope: 64)
+    monkeypatch.setattr(information, "radial_samples", lambda microscope: 64)
 
 
 def large_study(train=(8, 3, 6, 4), test=(8, 3, 6, 4), replicas=1):

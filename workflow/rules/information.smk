@@ -1,6 +1,3 @@
-from passband.analysis import information
-
-
 rule information:
     input:
         [
@@ -28,7 +25,8 @@ rule information:
             "information.bands_per_A",
             microscope=STUDY.microscope.transfer_params(),
         )
-        # If a new metric is registered, this rule runs again.
-        | {"metrics": information.names()},
+        # If a metric is new, or the code of one of the study's own is changed, this rule runs again.
+        | {"metrics": sorted(STUDY.known_parts.of("metric"))}
+        | RECIPES.code("metric"),
     script:
         "../scripts/information.py"

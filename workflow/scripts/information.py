@@ -23,6 +23,7 @@ def main(snakemake):
             spectra=spectra,
             seed=study.study.seed,
             bands=study.information.bands_per_A,
+            parts=study.known_parts,
         )
         datasets.write(metrics, snakemake.output[0], datasets.INFORMATION, attrs)
         job.result = (

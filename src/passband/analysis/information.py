@@ -2,13 +2,11 @@
 
 The paper names an information-transfer metric ε(χ) and an overlap metric σ(χ, χ′) of the transfer
 T(q). The expressions in this module are Passband's own, not the paper's; `docs/metrics.md` explains
-each expression. To add a metric, write a function and register it with :func:`register`. The metric
-is then computed, stored and drawn like all other metrics. Every job reads the names of all metrics,
-so this module imports slow libraries only inside the functions that compute metrics.
+each expression. A metric is a part, one function with the decorator :func:`passband.parts.metric`:
+it is then computed, stored and drawn like all others, also from a study's own folder of parts.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -19,6 +17,7 @@ from passband.analysis.views import Pair, View, least
 from passband.grid import Condition
 from passband.optics import ctf
 from passband.optics.jitter import NUMBERS
+from passband.parts import PACKAGE, PAIR, SINGLE, Part, PartError, Parts, metric
 from passband.seeds import stratified_normal
 from passband.wave_sets import wave_set
 
@@ -34,58 +33,19 @@ DRAWS = 32
 _AT_ONCE, _KEPT = 2**20, 2**25
 
 
-@dataclass(frozen=True)
-class Metric:
-    """An information metric: its registered function, and the unit of the function's values."""
-
-    function: Callable[..., np.ndarray]
-    units: str
-
-    @property
-    def attrs(self) -> dict[str, str]:
-        """Attributes of the variable that has the metric's values in a data set."""
-        words = self.function.__doc__ or self.function.__name__
-        return {"units": self.units, "long_name": " ".join(words.split())}
-
-
-#: The registered metrics of one condition: functions of a View that return (conditions,).
-SINGLE: dict[str, Metric] = {}
-
-#: The registered metrics of two conditions: functions of a Pair that return (train, test).
-PAIR: dict[str, Metric] = {}
-
-
-def register(table: dict[str, Metric], units: str = "1") -> Callable:
-    """Return a decorator that adds a function to a table of metrics, under the function's name.
-
-    The table of metrics is :data:`SINGLE` or :data:`PAIR`.
-    """
-
-    def add(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
-        table[function.__name__] = Metric(function, units)
-        return function
-
-    return add
-
-
-def names() -> list[str]:
-    """Return the names of all registered metrics, which are a param of the stage `information`."""
-    return sorted({*SINGLE, *PAIR})
-
-
-@register(SINGLE)
+@metric(SINGLE, label="transfer ε")
 def transfer(view: View) -> np.ndarray:
     """ε(χ) = ∫wT²/∫w: the share of the band that is transferred, weighted by w; 0 to 1."""
     return view.T2 @ view.u / view.u.sum()
 
 
-@register(SINGLE, "bits/Å²")
+@metric(SINGLE, units="bits/Å²", label="capacity C")
 def capacity(view: View) -> np.ndarray:
     """C(χ) = ½∫log₂(1 + s) d²q: the information about the specimen in an image; 0 or more."""
     return view.bits @ view.area
 
 
-@register(SINGLE)
+@metric(SINGLE, label="residual error E")
 def residual(view: View) -> np.ndarray:
     """E(χ→χ) = ∫w/(1 + s)/∫w: the share of the specimen's power that no linear filter can restore
     at this dose; 0 to 1. It is the `wiener` error of a condition under itself.
@@ -93,7 +53,7 @@ def residual(view: View) -> np.ndarray:
     return 1 / (1 + view.s) @ view.u / view.u.sum()
 
 
-@register(PAIR)
+@metric(PAIR, label="overlap σ")
 def overlap(pair: Pair) -> np.ndarray:
     """σ(χ, χ′) = ∫wTT′/√(∫wT²·∫wT′²): similarity of two transfers with their signs; −1 to 1."""
     train, test = pair.train, pair.test
@@ -101,13 +61,13 @@ def overlap(pair: Pair) -> np.ndarray:
     return _quotient((train.T * pair.u) @ test.T.T, norm, 0)
 
 
-@register(PAIR)
+@metric(PAIR, label="overlap σ of |T|")
 def overlap_abs(pair: Pair) -> np.ndarray:
     """σ of |T| and |T′|: similarity that ignores contrast reversals; 0 to 1."""
     return overlap(pair.unsigned)
 
 
-@register(PAIR)
+@metric(PAIR, label="coverage κ")
 def coverage(pair: Pair) -> np.ndarray:
     """κ(χ→χ′) = ∫w·min(T², T′²)/∫wT′²: the share of the test condition's transfer that the
     training condition also has; 0 to 1. Not symmetric. It is 1 if the test condition has no
@@ -118,7 +78,7 @@ def coverage(pair: Pair) -> np.ndarray:
     return _quotient(least(contrast, test.T2, test.u), test.T2 @ test.u, 1)
 
 
-@register(PAIR, "bits/Å²")
+@metric(PAIR, units="bits/Å²", label="shared capacity C")
 def shared_capacity(pair: Pair) -> np.ndarray:
     """C(χ, χ′) = ½∫log₂(1 + min(s, s′)) d²q: the information that both conditions have at the same
     frequencies; from 0 to the smaller of the two capacities.
@@ -126,7 +86,7 @@ def shared_capacity(pair: Pair) -> np.ndarray:
     return pair.shared_bits
 
 
-@register(PAIR)
+@metric(PAIR, label="share of capacity")
 def capacity_coverage(pair: Pair) -> np.ndarray:
     """C(χ, χ′)/C(χ′): the share of the test condition's information that the training condition
     also has; 0 to 1. It is a coverage that depends on the dose, and 1 if the test condition has no
@@ -135,7 +95,7 @@ def capacity_coverage(pair: Pair) -> np.ndarray:
     return _quotient(pair.shared_bits, capacity(pair.test), 1)
 
 
-@register(PAIR)
+@metric(PAIR, label="Wiener error E")
 def wiener(pair: Pair) -> np.ndarray:
     """E(χ→χ′) = ∫w[(1 − WT′)² + W²/(4·dose′·w)]/∫w, w = P: the error of the training condition's
     Wiener filter W under the test condition, as a share of the specimen's power; 0 or more. A
@@ -144,19 +104,19 @@ def wiener(pair: Pair) -> np.ndarray:
     return 1 + (pair.power - 2 * pair.cross) / pair.test.u.sum()
 
 
-@register(PAIR)
+@metric(PAIR, label="Wiener error E of |T|")
 def wiener_abs(pair: Pair) -> np.ndarray:
     """E of |T| and |T′|: the error if all contrast reversals were corrected; 0 or more."""
     return wiener(pair.unsigned)
 
 
-@register(PAIR)
+@metric(PAIR, label="excess of E")
 def wiener_excess(pair: Pair) -> np.ndarray:
     """E(χ→χ′) − E(χ′→χ′): the part of the error that is due to the shift; 0 or more."""
     return wiener(pair) - residual(pair.test)
 
 
-@register(PAIR)
+@metric(PAIR, label="fidelity")
 def fidelity(pair: Pair) -> np.ndarray:
     """ρ(χ→χ′): correlation of the specimen with the output of the training condition's Wiener
     filter for images of the test condition; −1 to 1. It does not depend on the scale of the images.
@@ -165,7 +125,7 @@ def fidelity(pair: Pair) -> np.ndarray:
     return _quotient(pair.cross, np.sqrt(pair.power * pair.test.u.sum()), 0)
 
 
-@register(PAIR)
+@metric(PAIR, label="fidelity of |T|")
 def fidelity_abs(pair: Pair) -> np.ndarray:
     """ρ of |T| and |T′|: the correlation if all contrast reversals were corrected; 0 to 1."""
     return fidelity(pair.unsigned)
@@ -174,6 +134,35 @@ def fidelity_abs(pair: Pair) -> np.ndarray:
 def _quotient(part: np.ndarray, whole: np.ndarray, otherwise: float) -> np.ndarray:
     """Return `part / whole`, and the value `otherwise` where `whole` is 0."""
     return np.divide(part, whole, out=np.full_like(part, otherwise), where=whole > 0)
+
+
+class _Function:
+    """A metric's function, whose values are checked."""
+
+    def __init__(self, part: Part):
+        self._part = part
+        self._function = part.load()
+        self.of = part.declaration.of
+
+    @property
+    def attrs(self) -> dict[str, str]:
+        """Attributes of the variable that has the metric's values in a data set."""
+        words = " ".join((self._function.__doc__ or self._part.name).split())
+        declared = self._part.declaration
+        label = {"label": declared.label} if self._part.is_own and declared.label else {}
+        return {"units": declared.units, "long_name": words, **label}
+
+    def __call__(self, given: View | Pair, shape: tuple[int, ...]) -> np.ndarray:
+        """Return the metric, (conditions,) or (train, test). PartError if it is anything else."""
+        values = np.asarray(self._part.call(self._function, given))
+        expected = "(conditions,)" if len(shape) == 1 else "(train, test)"
+        if values.shape != shape:
+            raise PartError(
+                f"{self._part}: returns an array {values.shape}, must be {expected}, here {shape}"
+            )
+        if values.dtype.kind not in "fiub":
+            raise PartError(f"{self._part}: returns {values.dtype}, must be real numbers")
+        return values
 
 
 def radial_samples(microscope: "Microscope") -> int:
@@ -194,8 +183,9 @@ def metrics(
     draws: int = DRAWS,
     bands: Sequence[float] = (),
     samples: int | None = None,
+    parts: Parts = PACKAGE,
 ) -> "xr.Dataset":
-    """Return every registered metric for every pair of conditions and every weight.
+    """Return every metric for every pair of conditions and every weight.
 
     If the microscope has jitter, every image has its own lens and dose, and each metric is an
     expectation. For a metric of one condition, it is the expectation over the lens and dose of one
@@ -219,13 +209,22 @@ def metrics(
         samples: Number of radial frequencies between 0 and the band limit, at which integrals are
             sampled (midpoint rule); by default :func:`radial_samples`. For a lens that is not
             round, each radial frequency has :func:`passband.optics.ctf.azimuths_needed` azimuths.
+        parts: All parts that the study knows.
 
     Returns:
-        Each of :data:`SINGLE` as `{name}_train` (weight, train) and `{name}_test` (weight, test),
-        and each of :data:`PAIR` (weight, train, test), all float64.
+        Each metric of one condition as `{name}_train` (weight, train) and `{name}_test` (weight,
+        test), and each metric of two conditions (weight, train, test), all float64.
+
+    Raises:
+        PartError: If a metric of the study's own cannot be computed.
     """
     import xarray as xr
 
+    known = parts.of("metric")
+    functions = {name: _Function(part) for name, part in known.items()}
+    alone, paired = (
+        {name: each for name, each in functions.items() if each.of == of} for of in (SINGLE, PAIR)
+    )
     jitter = microscope.jitter
     normals = np.zeros((1, NUMBERS))
     if jitter.varies:
@@ -272,31 +271,32 @@ def metrics(
     rows = max(1, _AT_ONCE // len(q))
     parts = {end: _parts(conditions, rows) for end, conditions in ends.items()}
     shape = {end: (len(names), len(conditions)) for end, conditions in ends.items()}
-    single = {(name, end): np.zeros(shape[end]) for name in SINGLE for end in ends}
-    pairs = {name: np.zeros((*shape["train"], len(test))) for name in PAIR}
+    single = {(name, end): np.zeros(shape[end]) for name in alone for end in ends}
+    pairs = {name: np.zeros((*shape["train"], len(test))) for name in paired}
     for k in range(len(normals)):
         for end, of_end in parts.items():
             for part in of_end:
                 for weight, view in enumerate(views(end, k, part)):
-                    for name, metric in SINGLE.items():
-                        single[name, end][weight, part] += metric.function(view) / len(normals)
+                    for name, function in alone.items():
+                        found = function(view, (len(part),))
+                        single[name, end][weight, part] += found / len(normals)
         for part in parts["train"]:
             left = views("train", k, part)
             for other in parts["test"]:
                 right = views("test", -1 - k, other)
                 for weight, pair in enumerate(map(Pair, left, right)):
-                    for name, metric in PAIR.items():
-                        cells = weight, part[:, None], other
-                        pairs[name][cells] += metric.function(pair) / len(normals)
+                    for name, function in paired.items():
+                        found = function(pair, (len(part), len(other)))
+                        pairs[name][weight, part[:, None], other] += found / len(normals)
     train_ids, test_ids = [c.id for c in train], [c.id for c in test]
     return xr.Dataset(
         {
             **{
-                f"{name}_{end}": (("weight", end), values, SINGLE[name].attrs)
+                f"{name}_{end}": (("weight", end), values, functions[name].attrs)
                 for (name, end), values in single.items()
             },
             **{
-                name: (("weight", "train", "test"), values, PAIR[name].attrs)
+                name: (("weight", "train", "test"), values, functions[name].attrs)
                 for name, values in pairs.items()
             },
         },

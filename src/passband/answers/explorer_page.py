@@ -4,7 +4,8 @@ The workflow's rule `explorer` and the command ``passband explore`` use this mod
 """
 
 import html
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from passband.axes import AXES
@@ -14,6 +15,7 @@ from passband.results import Results, layout
 
 if TYPE_CHECKING:
     import numpy as np
+    import xarray as xr
 
     from passband.answers.tested_networks import TestedNetworks
     from passband.config import Study
@@ -71,19 +73,15 @@ def _without(results: Results, reason: str) -> str:
 def page(results: Results, with_images: bool, progress: Callable[[Iterable], Iterable]) -> str:
     """Return the explorer of a study that has the table of results and the OOD metrics."""
     from passband.reports.explorer import content as explorer_content
-    from passband.reports.explorer import explorer, matrix_blocks
+    from passband.reports.explorer import explorer
     from passband.reports.unlearned import sentence
 
     study = results.study
     matrices = results.matrices()
     blocks = explorer.Blocks()
-    information = None
-    if results.has(layout.INFORMATION):  # stored if the page cannot compute it
-        information = results.read(layout.INFORMATION, matrix_blocks.STORED)
     rankings, predicted, notes = _models(results, blocks)
-    content = explorer_content.content(
-        study, matrices, _spectra(results), information, blocks, predicted
-    )
+    with _information(results) as information:
+        content = explorer_content.content(study, matrices, information, blocks, predicted)
     content["rankings"] = rankings
     content["report"] = layout.REPORT if results.has(layout.REPORT) else None
     content["notes"] += notes
@@ -95,6 +93,21 @@ def page(results: Results, with_images: bool, progress: Callable[[Iterable], Ite
 
         content["examples"] = explored_images.examples(results, blocks, progress)
     return explorer.page(f"{study.study.name}: explorer", content, blocks)
+
+
+@contextmanager
+def _information(results: Results) -> "Iterator[xr.Dataset | None]":
+    """Open the study's metrics of transfer functions, which can need much memory."""
+    from passband.results import stores
+    from passband.storage import datasets
+
+    if not results.has(layout.INFORMATION):
+        yield None
+        return
+    path = results.path(layout.INFORMATION)
+    with datasets.open_checked(path, datasets.INFORMATION) as opened:
+        stores.check_of_study(path, opened, results.study)
+        yield opened
 
 
 def _models(
@@ -169,18 +182,3 @@ def _outermost(study: "Study") -> list[Condition]:
 def _numbers(tested: "TestedNetworks") -> int:
     """Return the number of networks times test conditions."""
     return sum(group.dice.size for group in tested.of_groups)
-
-
-def _spectra(results: Results) -> "dict[str, tuple[np.ndarray, np.ndarray]]":
-    """Return the spectrum of each weight of spatial frequencies, with the study's own values.
-
-    The spectrum of a specimen is known as long as the exit waves of its training structures exist.
-    """
-    from passband.analysis import spectra
-
-    study = results.study
-    curves = {"flat": spectra.flat_spectrum()}
-    for name in study.trained_specimens:
-        if structures := results.spectrum_structures(name):
-            curves[name] = spectra.own_curve(spectra.mean_spectrum(structures))
-    return curves

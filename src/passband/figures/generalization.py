@@ -57,6 +57,7 @@ def metrics(
     """
     weights = [str(w) for w in information.weight.values if "/" not in w]  # bands are left out
     names = [name for name, v in information.data_vars.items() if {"train", "test"} <= {*v.dims}]
+    words = {name: style.metric_words(name, information[name].attrs) for name in names}
     matrices = [matrix.of_conditions() for matrix in matrices]
     pairs = _pairs(matrices)
     pairs = pairs[pairs["train"] != pairs["test"]].dropna(subset="dice").reset_index(drop=True)
@@ -99,23 +100,23 @@ def metrics(
             rasterized=len(own) > 5000,
         )
         unit = weighted[best].attrs.get("units", "1")
-        words = [
+        said = [
             style.weight_words(weight),
             f"{_rho(every[best])} (n = {len(own):,})",
             f"equal dose: {_rho(equal[best])}",
             f"(n = {len(same):,})",
         ]
         if own.empty:
-            words[1:] = ["no pairs of different conditions"]
+            said[1:] = ["no pairs of different conditions"]
             ax.set(xticks=[], yticks=[])
-        ax.set_title("\n".join(words), fontsize=style.SMALL)
-        label = style.METRICS.get(best, best)
+        ax.set_title("\n".join(said), fontsize=style.SMALL)
+        label = words[best]
         ax.set(
             xlabel=label if unit == "1" else f"{label} [{unit}]",
             ylabel="mean Dice",
             ylim=(style.rounded_range([low])[0] - 0.03, 1.03),
         )
-    style.name_rows(ranks, names)
+    style.name_rows(ranks, list(words.values()))
     ranks.set(xlim=(-1.04, 1.04), ylim=(len(names) - 0.4, -0.6), xticks=[-1, -0.5, 0, 0.5, 1])
     ranks.set_xlabel("Spearman's ρ with mean Dice")
     handles, labels = ranks.get_legend_handles_labels()

@@ -107,7 +107,7 @@ def _predictors(ax: Axes, shown: xr.Dataset) -> None:
         # A predictor with the same value in all cells has no correlation.
         constant = np.isnan(rho)
         ax.plot(0 * y[constant], y[constant], "x", ms=4, color=colour)
-    style.name_rows(ax, shown.predictor.values)
+    style.name_rows(ax, [style.metric_words(str(name)) for name in shown.predictor.values])
     ax.set(xlim=(-1.05, 1.05), ylim=(len(rows) - 0.5, -0.5), xlabel="Spearman's ρ with the loss")
     ax.set_title("predictors (×: constant)", fontsize=style.SMALL)
 

@@ -1,6 +1,6 @@
 """The style of all figures: what a colour means, sizes, theme and labels. Also saves figures."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from passband.axes import AXES, FURTHER_AXES
 from passband.grid import Condition
+from passband.parts import PACKAGE
 from passband.storage import atomic
 
 # A colour has the same meaning in all figures. The colours are those of Okabe & Ito (2008), which
@@ -58,25 +59,24 @@ SMALL, MEDIUM = 7.0, 8.0
 
 #: What M(j, j) − M(i, j) is called, wherever a figure shows it.
 LOSS = "loss against the network trained there"
-#: Words and symbols for metrics, distances and features, which the docs define (docs/metrics.md).
-#: A metric that is not in this table is called by its name.
-METRICS = {
-    "coverage": "coverage κ",
-    "overlap": "overlap σ",
-    "overlap_abs": "overlap σ of |T|",
-    "transfer": "transfer ε",
-    "capacity_coverage": "share of capacity",
-    "shared_capacity": "shared capacity C",
-    "wiener": "Wiener error E",
-    "wiener_abs": "Wiener error E of |T|",
-    "wiener_excess": "excess of E",
-    "fidelity": "fidelity",
-    "fidelity_abs": "fidelity of |T|",
+#: What the distances of `distances.zarr` are called.
+_DISTANCES = {
     "frechet": "Fréchet distance",
     "mmd": "MMD",
     "cka": "CKA",
     "spectral": "power spectra",
 }
+
+
+def metric_words(name: str, attrs: Mapping[str, str] | None = None) -> str:
+    """Return what a metric or a distance is called, or else its name.
+
+    Args:
+        attrs: Those of its variable, which has the label of a metric of the study's own.
+    """
+    part = PACKAGE.of("metric").get(name)
+    label = part.declaration.label if part else _DISTANCES.get(name, "")
+    return (attrs or {}).get("label", "") or label or name
 
 
 def weight_words(weight: str) -> str:
@@ -169,10 +169,9 @@ def letter(panels: Iterable[plt.Axes], above_pt: Sequence[float] | float = 4) ->
         )
 
 
-def name_rows(ax: plt.Axes, metrics: Iterable) -> None:
-    """Write the words of metrics beside their rows, with lines at the rows and at 0."""
-    names = [METRICS.get(str(name), str(name)) for name in metrics]
-    ax.set_yticks(range(len(names)), names)
+def name_rows(ax: plt.Axes, words: Sequence[str]) -> None:
+    """Write words beside their rows, with lines at the rows and at 0."""
+    ax.set_yticks(range(len(words)), words)
     ax.tick_params(axis="y", length=0)
     ax.axvline(0, color="0.7", lw=0.8, zorder=0)
     ax.grid(axis="y", color="0.93")

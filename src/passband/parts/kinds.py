@@ -49,6 +49,9 @@ class Kind:
     def check(self) -> None:
         """Raise ValueError if values do not fit together: ``key = value: what is allowed``."""
 
+    def check_name(self, name: str) -> None:
+        """Raise ValueError if a part of this kind cannot have this name: ``name = ...: why``."""
+
     @property
     def arguments(self) -> tuple[str, ...] | None:
         """What a part is called with, in this order; None if there is no rule."""
@@ -132,7 +135,16 @@ def _check_one_of(name: str, value: str, allowed: Collection[str]) -> None:
 
 @dataclass(frozen=True)
 class metric(Kind):  # noqa: N801
-    """An information metric of one condition or of a pair of conditions."""
+    """An information metric of one condition or of a pair of conditions.
+
+    The function's docstring says what the metric is, in stores and on pages.
+
+    Attributes:
+        of: SINGLE, for a function of a `View`, or PAIR, for a function of a `Pair`; see
+            :mod:`passband.analysis.views`.
+        units: The unit of its values.
+        label: What figures and pages call it; "" for its name.
+    """
 
     home: ClassVar = ("analysis/information.py",)
     hyphens: ClassVar = False
@@ -140,10 +152,18 @@ class metric(Kind):  # noqa: N801
     of: str
     _: KW_ONLY
     units: str = "1"
+    label: str = ""
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return ("view",) if self.of == SINGLE else ("pair",)
 
     def check(self) -> None:
         if self.of not in (SINGLE, PAIR):
             raise ValueError(f"of = {self.of!r}: must be SINGLE or PAIR")
+
+    def check_name(self, name: str) -> None:
+        _check_variable(name if self.of == PAIR else f"{name}_of", ("weight",))
 
 
 @dataclass(frozen=True)
@@ -473,6 +493,25 @@ class reader(Kind):  # noqa: N801
                 )
         if not self.suffixes:
             raise ValueError("suffixes = (): must have one at least, such as ('.tif',)")
+
+
+#: What stores and pages call other numbers of pairs and rows.
+_TAKEN = (
+    *("train", "test", "specimen", "architecture", "test_specimen", "bound"),
+    *("distance", "dice_std", "dice_selected", "dice_oracle", "effective_robustness"),
+    *("low", "high", "range", "predicted", "residual"),
+)
+
+
+def _check_variable(name: str, taken: tuple[str, ...] = ()) -> None:
+    """Raise ValueError if a store cannot have a variable of this name beside its others."""
+    if name in (*_TAKEN, *taken):
+        raise ValueError(f"name = {name!r}: stores and pages call something else so; rename it")
+    ends = ("_train", "_test", "_interval")
+    if name.startswith(("train_", "test_")) or name.endswith(ends):
+        raise ValueError(
+            f"name = {name!r}: must not begin with train_ or test_, nor end in {', '.join(ends)}"
+        )
 
 
 def _by_name() -> Mapping[str, type[Kind]]:

@@ -43,6 +43,10 @@ def read(file: Path, module: str = "") -> list[Part]:
             written = re.sub(r"<([a-z_]+)>", r"\1", name) if KINDS[kind].families else name
             if not _NAME.fullmatch(written):
                 raise PartError(f"{place}: {kind}: name = {name[:60]!r}: must be {_NAME_IN_WORDS}")
+            try:
+                declaration.check_name(name)
+            except ValueError as error:
+                raise PartError(f"{place}: {kind}: {error}") from None
             found.append(
                 Part(
                     kind=kind,

@@ -219,6 +219,13 @@ class Recipes:
             case _:
                 return {name: study.spacings}
 
+    def code(self, kind: str) -> dict[str, str]:
+        """Return the digests of the code of own parts of a kind, as params of a rule."""
+        found = {}
+        for part in self._study.known_parts.own_of(kind):
+            found |= _code(f"the {kind} {part.name}", part)
+        return found
+
     @cached_property
     def training(self) -> Recipe:
         """What all networks of the study depend on, apart from exit waves."""

@@ -14,6 +14,7 @@ from passband.grid import Condition
 from passband.matrices.of_study import matrices
 from passband.optics import ctf
 from passband.reports.explorer import explorer, lens, matrix_blocks
+from passband.reports.explorer.sides import Sides
 
 
 def bytes_of(blocks, description):
@@ -81,18 +82,19 @@ def test_gold_and_iron_have_the_planes_of_their_lattices():
 
 def test_draws_of_the_lens_are_those_of_its_jitter():
     still = lens.lens(Microscope(), 0)
-    assert (still["round"], still["varies"], len(still["draws"])) == (True, False, 1)
+    assert (still["varies"], len(still["draws"])) == (False, 1)
     optics = Microscope().optics(Condition(0, 0, 1, 1))
     assert still["wavelength"] == ctf.wavelength(optics.energy)
     varied = lens.lens(Microscope(spread={"focus_nm": 2, "astigmatism_nm": 1}), 0)
-    assert (varied["round"], varied["varies"], len(varied["draws"])) == (False, True, 32)
+    assert (varied["varies"], len(varied["draws"])) == (True, 32)
     assert np.std([draw[0] for draw in varied["draws"]]) == pytest.approx(20, rel=0.2)  # Å
 
 
 def matrices_of(blocks, replicas=1):
     """Return the only group of a synthetic study of 2 training and 2 test conditions."""
     metrics, table = large_results(large_study((2, 1, 1, 1), (2, 1, 1, 1), replicas))
-    (group,) = matrix_blocks.stored(matrices(table, metrics), blocks, {}, None)
+    (matrix,) = matrices(table, metrics)
+    (group,) = matrix_blocks.stored([matrix], blocks, {}, Sides.of(matrix))
     return group
 
 
@@ -135,12 +137,11 @@ def test_no_function_of_the_page_replaces_another():
     assert len(names) == len(set(names))
 
 
-def test_the_lens_has_the_study_s_own_values_and_is_round_only_under_all_conditions():
+def test_the_lens_has_the_study_s_own_values():
     microscope = Microscope.model_validate({"vibration_A": 0.2, "detector": {"mtf": "gaussian"}})
     here = Condition(5, 1.2, 15, 100)
     found = lens.lens(microscope, 0, [here, replace(here, further={"vibration_A": 1})])
-    assert (found["round"], found["own"]["vibration_A"], found["mtf"]) == (True, 0.2, "gaussian")
+    assert (found["own"]["vibration_A"], found["mtf"]) == (0.2, "gaussian")
     assert found["own"]["mtf_nyquist"] == 0.5
     other = lens.lens(microscope, 0, [here, replace(here, further={"coma_nm": 9})])
-    assert not other["round"]
     assert other["draws"] == found["draws"] == [[0, 1, 0, 0, 0, 0, 0, 0]]

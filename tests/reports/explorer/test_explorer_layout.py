@@ -7,7 +7,7 @@ import re
 import browser
 import numpy as np
 import pytest
-from explored import large_results, large_study, make_explored, spectra
+from explored import large_results, large_study, make_explored
 from explorer_page import READY
 from PIL import Image
 from recommended import make_study
@@ -58,7 +58,7 @@ def large(tmp_path_factory):
     study = large_study((12, 4, 6, 6), (4, 3, 4, 3), 7)
     blocks = explorer.Blocks()
     metrics, table = large_results(study)
-    found = content.content(study, matrices(table, metrics), spectra(study), None, blocks)
+    found = content.content(study, matrices(table, metrics), None, blocks)
     file = tmp_path_factory.mktemp("large") / "explorer.html"
     file.write_text(explorer.page("large", found, blocks), encoding="utf-8")
     return file

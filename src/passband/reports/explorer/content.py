@@ -7,15 +7,16 @@ import matplotlib as mpl
 import numpy as np
 import xarray as xr
 
-from passband.analysis.information import radial_samples
 from passband.config import Study
 from passband.figures import style
 from passband.figures.matrix import losses, outermost
 from passband.matrices.matrix import Matrix
 from passband.matrices.stored import MatrixName
 from passband.reports.explorer import lens as explorer_lens
-from passband.reports.explorer import matrix_blocks
+from passband.reports.explorer import matrix_blocks, transfer_metrics
 from passband.reports.explorer.explorer import Blocks
+from passband.reports.explorer.labels import labels
+from passband.reports.explorer.sides import Sides
 from passband.version import __version__
 
 #: Colour maps that people with any colour vision can read. The last one is for numbers of both
@@ -27,7 +28,6 @@ _DIVERGING = "PuOr_r"
 def content(
     study: Study,
     matrices: Sequence[Matrix],
-    spectra: Mapping[str, tuple[np.ndarray, np.ndarray]],
     information: xr.Dataset | None,
     blocks: Blocks,
     predicted: Mapping[MatrixName, np.ndarray] | None = None,
@@ -36,19 +36,15 @@ def content(
 
     Args:
         matrices: All matrices of the study, with OOD metrics.
-        spectra: The spectrum of each weight of spatial frequencies, see
-            :func:`passband.analysis.information.metrics`, (q, P).
-        information: Metrics of transfer functions, with
-            :data:`passband.reports.explorer.matrix_blocks.STORED`. They are used if the lens is not
-            round or has jitter, or if there are mixtures. Otherwise, the page computes all metrics.
+        information: The study's metrics of transfer functions, None without them. Variables may be
+            on disk.
         predicted: Predicted Dice of matrices, each (train, test).
     """
     first = matrices[0]
     lens = explorer_lens.lens(study.microscope, study.study.seed, [*first.train, *first.test])
-    mixed = len(first.mixtures)
-    computed = lens["round"] and lens["drawn"] and not lens["varies"] and not mixed
-    if computed:
-        information = None
+    sides = Sides.of(first)
+    transfer = transfer_metrics.stored(information, first, sides, blocks)
+    listed = [*transfer["metrics"], *transfer["left_out"]]
     made = first.metrics.attrs
     return {
         "study": {
@@ -62,18 +58,15 @@ def content(
         "order": _order(matrices),
         "train": matrix_blocks.conditions(first.train, first.mixtures),
         "test": matrix_blocks.conditions(first.test),
-        "groups": matrix_blocks.stored(matrices, blocks, predicted or {}, information),
-        "sentences": matrix_blocks.sentences(),
-        "notes": _notes(matrices, spectra, lens, computed),
+        "groups": matrix_blocks.stored(matrices, blocks, predicted or {}, sides),
+        "transfer": transfer,
+        "lenses": sides.content,
+        "labels": labels(first.metrics, information, listed),
+        "notes": _notes(first, lens, information is not None),
         "rankings": [],
         "colours": _colours(blocks),
         "lens": lens,
         "lattice": explorer_lens.lattice(study.specimens),
-        "integrals": explorer_lens.integrals(
-            study.microscope, radial_samples(study.microscope), spectra, blocks
-        )
-        if computed
-        else None,
     }
 
 
@@ -90,37 +83,23 @@ def _order(matrices: Sequence[Matrix]) -> list[int]:
     return [names.index(name) for name in outermost(first.train, first.test, found)]
 
 
-def _notes(
-    matrices: Sequence[Matrix],
-    spectra: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    lens: Mapping[str, Any],
-    computed: bool,
-) -> list[str]:
+def _notes(matrix: Matrix, lens: Mapping[str, Any], has_transfer: bool) -> list[str]:
     """Return remarks for the page's reader."""
     notes = [
         "M(i, j) is the mean Dice of the networks that were trained at condition i and tested at "
         "condition j. Outlined cells are in distribution (i = j)."
     ]
-    if mixtures := matrices[0].mixtures:
+    if matrix.mixtures:
         notes.append(
-            f"The last {len(mixtures)} row(s) are mixtures of conditions. Metrics of transfer "
-            "functions are then expectations, and only some of them are here."
+            f"The last {len(matrix.mixtures)} row(s) are mixtures of conditions. Metrics of "
+            "transfer functions are then expectations."
         )
-    elif not lens["drawn"]:
+    if not lens["drawn"]:
         notes.append(
-            "The study has axes that need other exit waves. So only some metrics of transfer "
-            "functions are here, and no curves of T(q)."
+            "The study has axes that need other exit waves, so there are no curves of T(q)."
         )
-    elif not computed:
-        notes.append(
-            "The lens is not round under every condition or varies between images, so only some "
-            "metrics of transfer functions are here."
-        )
-    elif missing := [s for s in dict.fromkeys(m.specimen for m in matrices) if s not in spectra]:
-        notes.append(
-            f"Without the exit waves, the spectrum of {', '.join(missing)} is not known, so "
-            "metrics of transfer functions have the flat weight only."
-        )
+    if not has_transfer:
+        notes.append("The study has no store of metrics of transfer functions.")
     return notes
 
 

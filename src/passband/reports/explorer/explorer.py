@@ -22,7 +22,6 @@ SCRIPTS = (
     "conditions.js",
     "metrics.js",
     "lens.js",
-    "ctf_metrics.js",
     "colours.js",
     "axes.js",
     "matrix.js",

@@ -1,21 +1,17 @@
-"""The lens, the spectra and the lattice spacings of a study, for the explorer.
+"""The lens and the lattice spacings of a study, for the explorer.
 
-The page computes transfer functions and their metrics itself, from the formulas in
-:mod:`passband.optics.ctf` and :mod:`passband.analysis.information`. So it needs only the lens's
-constants, the specimens' spectra and the frequencies of integrals.
+The page computes transfer functions under any condition itself, from the formulas in
+:mod:`passband.optics.ctf`, so it needs the lens's constants.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from passband.analysis.profiles import DRAWS
 from passband.config import Microscope, Specimen
 from passband.grid import Condition
 from passband.optics import ctf
-from passband.reports.explorer.explorer import Blocks
 from passband.units import A_PER_NM, A_PER_UM
 from passband.wave_sets import wave_set
 
@@ -29,9 +25,8 @@ def lens(microscope: Microscope, seed: int, conditions: Sequence[Condition] = ()
     `own` has the microscope's values of further axes, in the units of the axes: a condition that
     lacks an axis has this value. A draw is the change of defocus [Å], the ratio of doses, and the
     real and imaginary parts of the changes of C12·exp(2iφ12), C21·exp(iφ21) and C23·exp(3iφ23)
-    [Å]. The draws are those of :func:`passband.analysis.profiles.profiles`. `round` is whether the
-    lens is round in all draws and under all of `conditions`, which are those of the study. `drawn`
-    is whether all of them have the study's own exit waves, and so its wavelength and pixels.
+    [Å]. The draws are those of :func:`passband.analysis.profiles.profiles`. `drawn` is
+    whether all of `conditions` have the study's own exit waves, and so its wavelength and pixels.
     """
     base = microscope.lens()
     draws, nothing = [], replace(base, c12=0.0, c21=0.0, c23=0.0)
@@ -39,8 +34,6 @@ def lens(microscope: Microscope, seed: int, conditions: Sequence[Condition] = ()
         drawn, dose = microscope.jitter.apply(nothing, z)
         defocus, _, *aberrations = ctf.coefficients(drawn).tolist()
         draws.append([defocus, dose, *aberrations])
-    further = {condition.further for condition in conditions} | {()}
-    lenses = [microscope.having(each).lens() for each in further]
     return {
         "wavelength": float(ctf.wavelength(base.energy)),
         "own": microscope.axis_values,
@@ -50,34 +43,8 @@ def lens(microscope: Microscope, seed: int, conditions: Sequence[Condition] = ()
         "A_per_um": A_PER_UM,
         "cutoff": microscope.sampling.cutoff,
         "draws": draws,
-        "round": all(each.round for each in lenses) and not any(any(row[2:]) for row in draws),
         "varies": bool(microscope.jitter.varies),
         "drawn": not any(map(wave_set, conditions)),
-    }
-
-
-def integrals(
-    microscope: Microscope,
-    samples: int,
-    spectra: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    blocks: Blocks,
-) -> dict[str, Any]:
-    """Return what the page needs for integrals over spatial frequencies.
-
-    Args:
-        microscope: The microscope of the study, with a round lens.
-        samples: Number of radial frequencies of an integral, at the midpoints of intervals.
-        spectra: The spectrum of each weight, see :func:`passband.analysis.information.metrics`, (q,
-            P).
-    """
-    q = (np.arange(samples) + 0.5) * microscope.sampling.cutoff / samples
-    return {
-        "samples": samples,
-        "response": blocks.floats(np.broadcast_to(microscope.response(q), q.shape)),
-        "weights": [
-            {"name": name, "power": blocks.floats(np.interp(q, *curve))}
-            for name, curve in spectra.items()
-        ],
     }
 
 

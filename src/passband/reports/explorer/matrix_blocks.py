@@ -4,18 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
-from passband.analysis.information import PAIR
-from passband.analysis.ood import MATRICES, SELECTIONS
+from passband.analysis.ood import SELECTIONS
 from passband.axes import AXES
 from passband.grid import Condition
 from passband.matrices.matrix import Matrix
 from passband.matrices.stored import MatrixName
+from passband.reports.explorer import labels
 from passband.reports.explorer.explorer import Blocks
+from passband.reports.explorer.sides import Sides
 
-#: Metrics of transfer functions that are stored if the page cannot compute them.
-STORED = ("overlap", "coverage", "wiener")
 #: Largest number of matrices that are stored for each group of networks.
 MOST = 8
 #: Largest number of bytes of all matrices together, before compression and base64.
@@ -26,23 +24,6 @@ _SINGLE_BYTES = {"u2": 1_000_000, "u1": 2_500_000}
 #: Steps of stored Dice, and of stored numbers that are not compared with each other.
 _FINE = 2e-5
 _COARSE = 1e-4
-
-#: Sentences on metrics that the page derives from Dice, and on other metrics.
-DERIVED = {
-    "range": "upper end minus lower end of the interval of mean Dice",
-    "residual": "M(i, j) minus the predicted M(i, j)",
-}
-_SENTENCES = {
-    "dice_std": "standard deviation of mean Dice over replicas, ddof = 1",
-    "distance": "share of the information under the better condition that the other lacks; 0 to 1",
-    "predicted": "M(i, j), predicted from the Dice under all other test conditions",
-}
-
-
-def sentences() -> dict[str, str]:
-    """Return a sentence on each metric that the explorer shows."""
-    of_pairs = {name: metric.attrs["long_name"] for name, metric in PAIR.items()}
-    return {**MATRICES, **SELECTIONS, **DERIVED, **of_pairs, **_SENTENCES}
 
 
 def axes(names: Sequence[str]) -> list[dict[str, str | int]]:
@@ -65,15 +46,13 @@ def stored(
     matrices: Sequence[Matrix],
     blocks: Blocks,
     predicted: Mapping[MatrixName, np.ndarray],
-    information: xr.Dataset | None,
+    sides: Sides,
 ) -> list[dict[str, Any]]:
     """Add the cells of every matrix to the blocks.
 
     Args:
         matrices: All matrices of a study, with OOD metrics.
         predicted: Predicted Dice of matrices, each (train, test).
-        information: Metrics of transfer functions that the page cannot compute, with
-            :data:`STORED`.
 
     Returns:
         For each matrix: its names, the descriptions of what is stored of it, what is left out, the
@@ -89,11 +68,16 @@ def stored(
     found = []
     for matrix in matrices:
         metrics = matrix.metrics
-        cells = _cells(matrix, predicted.get(matrix.name), information)
+        cells = _cells(matrix, predicted.get(matrix.name))
         kept = dict(list(cells.items())[:number])
         if "high" not in kept:
             kept.pop("low", None)  # one end of a range alone is of no use
         left_out = [name for name in cells if name not in kept]
+        further = {
+            name: sides.few(metrics[name].transpose("train", "test").values.astype(float))
+            for name in labels.further(metrics)
+            if name not in cells
+        }
         training = matrix.training
         dice = matrix.by_network.values
         single = None
@@ -109,7 +93,8 @@ def stored(
                 "matrices": {
                     name: blocks.integers(values, step, kind)
                     for name, (values, step) in kept.items()
-                },
+                }
+                | {name: few.added(blocks) for name, few in further.items()},
                 "left_out": left_out,
                 "networks": np.isfinite(dice).any(-1).sum(-1).tolist(),
                 "own": _rounded([metrics["id"].values])[0] if "id" in metrics else [],
@@ -121,9 +106,7 @@ def stored(
     return found
 
 
-def _cells(
-    matrix: Matrix, predicted: np.ndarray | None, information: xr.Dataset | None
-) -> dict[str, tuple[np.ndarray, float]]:
+def _cells(matrix: Matrix, predicted: np.ndarray | None) -> dict[str, tuple[np.ndarray, float]]:
     """Return numbers of each cell, (train, test), with their steps, the most important first."""
     metrics = matrix.metrics
 
@@ -136,12 +119,6 @@ def _cells(
         found |= {"low": (interval[..., 0], _COARSE), "high": (interval[..., 1], _COARSE)}
     if predicted is not None:
         found["predicted"] = predicted, _COARSE
-    if information is not None:
-        weight = matrix.specimen if matrix.specimen in information.weight.values else "flat"
-        place = {"weight": weight, "train": list(matrix.rows), "test": list(matrix.columns)}
-        for name in STORED:
-            of_matrix = information[name].sel(place).transpose("train", "test")
-            found[name] = of_matrix.values, _COARSE
     for name in ("dice_std", *SELECTIONS):
         if name in metrics and np.isfinite(metrics[name]).any():
             found[name] = values(name), _COARSE

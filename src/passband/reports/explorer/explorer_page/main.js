@@ -7,6 +7,8 @@ let state = readState(location.hash.slice(1));
 let showing = 0;
 let values = null;
 let painted = null;
+/** Number of decimals of the metric below the pointer. */
+let decimals = 3;
 
 const view = new MatrixView(byId("matrix"), byId("overlay"), {
   hover: showTip,
@@ -38,12 +40,13 @@ function keep() {
 async function show() {
   const own = ++showing;
   showControls();
-  const { signed } = LABELS[state.metric];
   const group = GROUPS[state.group];
   const wanted = matrixOf(state.group, state.metric, state.weight);
   byId("stage").classList.add("busy");
-  const name = state.colours ?? content.colours.find((map) => map.diverging === Boolean(signed)).name;
-  const [found, colours] = await Promise.all([wanted, colourMap(name)]);
+  const found = await wanted;
+  const signed = isSigned(state.metric, found);
+  const name = state.colours ?? content.colours.find((map) => map.diverging === signed).name;
+  const colours = await colourMap(name);
   if (own !== showing) return; // the user has asked for something else meanwhile
   values = found;
   byId("stage").classList.remove("busy");
@@ -64,6 +67,7 @@ async function show() {
   view.brushed = new Set(state.brush);
   view.colour(colourPlaces(values, range), colours);
   view.bar = { range };
+  decimals = LABELS[state.metric].heading === "Transfer functions" ? decimalsOf(automatic) : 3;
   view.draw();
   noteFirstFrame();
   showWords(group);
@@ -91,13 +95,14 @@ const LEFT_OUT = {
 function showWords(group) {
   byId("metric-name").textContent =
     GROUPS.length > 1 ? `${LABELS[state.metric].label}, ${group.label}` : LABELS[state.metric].label;
-  byId("metric-sentence").textContent = content.sentences[state.metric] ?? "";
+  byId("metric-sentence").textContent = LABELS[state.metric].sentence;
   const notes = [];
   const missing = group.networks.filter((number) => number === 0).length;
   if (missing)
     notes.push(`${missing.toLocaleString("en")} of ${counted(train.size, "training condition")} have no results yet (grey rows).`);
-  if (group.left_out.length) {
-    const words = new Set(group.left_out.map((name) => LEFT_OUT[name] ?? LABELS[name].label));
+  const leftOut = [...group.left_out, ...TRANSFER.left_out];
+  if (leftOut.length) {
+    const words = new Set(leftOut.map((name) => LEFT_OUT[name] ?? LABELS[name].label));
     notes.push(`To keep this file small, it does not contain: ${[...words].join(", ")}.`);
   }
   notes.push(...content.notes);
@@ -128,8 +133,7 @@ function showControls() {
   byId("metric").value = state.metric;
   byId("group").value = state.group;
   byId("weight").value = state.weight;
-  const transferred = LABELS[state.metric].heading === "Transfer functions";
-  byId("weight-label").hidden = !transferred || !content.integrals;
+  byId("weight-label").hidden = !Object.hasOwn(TRANSFER.metrics, state.metric);
   const linked = byId("linked").checked;
   showAxes("row-axes", "rows", linked ? "Rows and columns" : "Rows");
   byId("column-axes").hidden = linked;
@@ -182,7 +186,7 @@ function connectControls() {
   byId("group").append(...GROUPS.map(({ label }, n) => element("option", { value: n }, label)));
   byId("group-label").hidden = GROUPS.length < 2;
   byId("weight").append(
-    ...(content.integrals?.weights ?? []).map(({ name }, n) => element("option", { value: n }, name)),
+    ...TRANSFER.weights.map((name, n) => element("option", { value: n }, name)),
   );
   byId("colours").append(...content.colours.map(({ name }) => element("option", {}, name)));
   showLinked();
@@ -259,7 +263,7 @@ function showTip(cell, x, y) {
   const lines = [
     state.metric === "dice"
       ? element("div", {}, element("b", {}, `Dice ${fixed(known.value)}`), range)
-      : element("div", {}, element("b", {}, `${LABELS[state.metric].label} ${fixed(known.value)}`)),
+      : element("div", {}, element("b", {}, `${LABELS[state.metric].label}: ${fixed(known.value, decimals)}`)),
     state.metric === "dice" ? null : element("div", {}, `Dice ${fixed(known.dice)}${range}`),
     element("div", { class: "train" }, `trained at ${train.words(i)}`),
     element("div", { class: "test" }, `tested at ${test.words(j)}`),

@@ -2,41 +2,21 @@
 
 const GROUPS = content.groups;
 
-/** Labels, and how numbers are drawn. `signed` numbers have colours for both signs. */
-const LABELS = {
-  dice: { label: "Dice", heading: "Results" },
-  gap_model: { label: "loss against the own condition", heading: "Results", signed: true },
-  gap_test: { label: "loss against the network trained there", heading: "Results", signed: true },
-  range: { label: "width of Dice's interval", heading: "Results" },
-  dice_std: { label: "standard deviation over replicas", heading: "Results" },
-  dice_selected: { label: "Dice of the selected replica", heading: "Results" },
-  dice_oracle: { label: "Dice of the best replica (oracle)", heading: "Results" },
-  predicted: { label: "predicted Dice (test condition left out)", heading: "Prediction" },
-  residual: { label: "Dice − predicted Dice", heading: "Prediction", signed: true },
-  overlap: { label: "overlap σ", heading: "Transfer functions", signed: true },
-  overlap_abs: { label: "overlap σ of |T|", heading: "Transfer functions" },
-  coverage: { label: "coverage κ", heading: "Transfer functions" },
-  shared_capacity: { label: "shared capacity", heading: "Transfer functions", unit: "bits/Å²" },
-  capacity_coverage: { label: "coverage of capacity", heading: "Transfer functions" },
-  distance: { label: "distance", heading: "Transfer functions" },
-  wiener: { label: "Wiener error", heading: "Transfer functions" },
-  wiener_abs: { label: "Wiener error of |T|", heading: "Transfer functions" },
-  wiener_excess: { label: "excess of the Wiener error", heading: "Transfer functions" },
-  fidelity: { label: "fidelity ρ", heading: "Transfer functions", signed: true },
-  fidelity_abs: { label: "fidelity ρ of |T|", heading: "Transfer functions" },
-};
+/** Label, sentence, heading and sign of everything that a matrix can show, by its name. */
+const LABELS = content.labels;
+/** Metrics of transfer functions, which all groups have: a matrix for each weight of frequencies. */
+const TRANSFER = content.transfer;
 
-/** Return the names of the metrics that a group of networks has. */
+/** Return the names of what a matrix can show of a group of networks. */
 function metricsOf(group) {
   const stored = group.matrices;
   return Object.keys(LABELS).filter((name) => {
-    if (name in stored) return true;
+    if (Object.hasOwn(stored, name) || Object.hasOwn(TRANSFER.metrics, name)) return true;
     if (name === "gap_model")
       return OWN_TEST.some((j) => j >= 0) || group.own.some((value) => value !== null);
     if (name === "gap_test") return OWN_TRAIN.some((i) => i >= 0);
     if (name === "range") return "low" in stored && "high" in stored;
-    if (name === "residual") return "predicted" in stored;
-    return content.integrals !== null && LABELS[name].heading === "Transfer functions";
+    return name === "residual" && "predicted" in stored;
   });
 }
 
@@ -56,12 +36,27 @@ const computed = new Map();
 /** Return a promise of a metric's matrix (train, test), row after row. */
 function matrixOf(groupNumber, name, weight) {
   const group = GROUPS[groupNumber];
-  if (name in group.matrices) return numbers(group.matrices[name]);
-  const transfer = LABELS[name].heading === "Transfer functions";
-  const key = transfer ? `${name}/${weight}` : `${name}/${groupNumber}`;
-  if (!computed.has(key))
-    computed.set(key, transfer ? ctfMatrix(name, weight) : derived(group, name));
+  const stored = group.matrices[name] ?? TRANSFER.metrics[name]?.[weight];
+  if (stored && !stored.sides) return numbers(stored);
+  const key = stored ? stored.block : `${name}/${groupNumber}`;
+  if (!computed.has(key)) computed.set(key, stored ? spread(stored) : derived(group, name));
   return computed.get(key);
+}
+
+/** Return the matrix of numbers that are stored once for several conditions of a side. */
+async function spread(description) {
+  const few = await numbers(description);
+  const width = description.shape[1];
+  const placesOf = (kind, side, lenses) =>
+    Int32Array.from(side.ids, (_, n) => (kind === "all" ? 0 : kind === "lens" ? lenses[n] : n));
+  const rows = placesOf(description.sides[0], train, content.lenses.train);
+  const columns = placesOf(description.sides[1], test, content.lenses.test);
+  const result = new Float32Array(train.size * test.size);
+  for (let i = 0, n = 0; i < train.size; i++) {
+    const first = rows[i] * width;
+    for (let j = 0; j < test.size; j++, n++) result[n] = few[first + columns[j]];
+  }
+  return result;
 }
 
 /** Return the Dice of row i under its own training condition, also if that is no test condition. */
@@ -88,6 +83,22 @@ async function derived(group, name) {
 
 function difference(a, b) {
   return a.map((value, n) => value - b[n]);
+}
+
+/** Return whether a metric has numbers of both signs, apart from errors of rounding. */
+function isSigned(name, values) {
+  if (LABELS[name].signed) return true;
+  let [low, high] = [0, 0];
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return low < -1e-3 * high && high > -1e-3 * low;
+}
+
+/** Return the number of decimals of numbers in a range, of which about 250 are distinguished. */
+function decimalsOf([low, high]) {
+  return Math.min(9, Math.max(0, Math.ceil(-Math.log10((high - low) / 250))));
 }
 
 /** Return the smallest and the largest number that colours distinguish. */

@@ -206,7 +206,7 @@ async function saveBrush() {
           ...train.values[i],
           ...test.values[j],
           group.networks[i],
-          ...found.map((value) => (Number.isFinite(value) ? Number(value.toFixed(5)) : "")),
+          ...found.map((value) => (Number.isFinite(value) ? Number(value.toPrecision(6)) : "")),
         ].join(),
       );
     }

@@ -56,7 +56,7 @@ function readState(text) {
   const numbersIn = (name) => (given.get(name) ?? "").split(",").map(Number);
   if (GROUPS[number("group")]) state.group = number("group");
   if (metricsOf(GROUPS[state.group]).includes(given.get("metric"))) state.metric = given.get("metric");
-  if (content.integrals?.weights[number("weight")]) state.weight = number("weight");
+  if (TRANSFER.weights[number("weight")]) state.weight = number("weight");
   for (const name of ["rows", "columns"]) {
     const axes = (given.get(name) ?? "").split(",").map((word) => AXES.findIndex((a) => a.name === word));
     const same = (a, b) => a.length === b.length && b.every((axis) => a.includes(axis));

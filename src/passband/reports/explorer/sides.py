@@ -1,0 +1,105 @@
+"""Numbers of pairs of conditions, each once for all conditions that have the same number."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from passband.grid import Condition
+from passband.matrices.matrix import Matrix
+from passband.reports.explorer.explorer import Blocks
+
+#: Largest number of numbers in 16 bits; more of them have 8 bits.
+MOST_FINE = 100_000
+#: Step of numbers in 16 bits.
+_STEP = 1e-4
+#: Numbers of conditions are the same if they differ by less than this share of the largest number.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Few:
+    """Numbers (train, test) with one row or column for several conditions.
+
+    Attributes:
+        values: The numbers, (rows, columns).
+        sides: For training and for test conditions, what has a number of its own: ``all`` of them
+            together, each ``lens``, or each ``condition``.
+    """
+
+    values: np.ndarray
+    sides: tuple[str, str]
+
+    @property
+    def kind(self) -> str:
+        """How each number is stored, see :meth:`Blocks.integers`."""
+        return "u2" if self.values.size <= MOST_FINE else "u1"
+
+    @property
+    def bytes(self) -> int:
+        """Number of bytes before compression."""
+        return self.values.size * int(self.kind[1])
+
+    def added(self, blocks: Blocks) -> dict[str, Any]:
+        """Add the numbers to the blocks, and return their description for the page."""
+        return blocks.integers(self.values, _STEP, self.kind) | {"sides": list(self.sides)}
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The rows and columns of a study's matrices, and which of them have the same lens.
+
+    Attributes:
+        train, test: (conditions,) int, the number of each row's and each column's lens. Conditions
+            that differ only in the dose have the same lens, and each mixture has one of its own.
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+
+    @classmethod
+    def of(cls, matrix: Matrix) -> Self:
+        """Return the sides of a matrix, which all matrices of a study have."""
+        lens = {condition.id: _lens(condition) for condition in (*matrix.train, *matrix.test)}
+        rows, columns = (
+            _numbered([lens.get(id, id) for id in ids]) for ids in (matrix.rows, matrix.columns)
+        )
+        return cls(rows, columns)
+
+    def few(self, values: np.ndarray) -> Few:
+        """Return numbers (train, test) without those that several conditions have in common."""
+        words = []
+        for axis, lenses in enumerate((self.train, self.test)):
+            every = {"all": np.zeros(len(lenses), int), "lens": lenses}
+            found = ((word, _first(values, places, axis)) for word, places in every.items())
+            word, values = next((f for f in found if f[1] is not None), ("condition", values))
+            words.append(word)
+        return Few(values, (words[0], words[1]))
+
+    @property
+    def content(self) -> Mapping[str, list[int]]:
+        """The lenses, for the page."""
+        return {"train": self.train.tolist(), "test": self.test.tolist()}
+
+
+def _lens(condition: Condition) -> tuple:
+    return tuple(v for name, v in condition.values().items() if name != "dose_e_per_A2")
+
+
+def _numbered(lenses: Sequence[object]) -> np.ndarray:
+    """Return the number of each lens, in the order in which they occur."""
+    numbers = {lens: number for number, lens in enumerate(dict.fromkeys(lenses))}
+    return np.array([numbers[lens] for lens in lenses], dtype=int)
+
+
+def _first(values: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray | None:
+    """Return the numbers of each place's first condition; None if its others have others."""
+    _, first = np.unique(places, return_index=True)
+    if len(first) == len(places):
+        return None
+    few = np.take(values, first, axis)
+    known = np.abs(values[np.isfinite(values)])
+    close = _ROUNDING * known.max(initial=0)
+    same = np.allclose(np.take(few, places, axis), values, rtol=0, atol=close, equal_nan=True)
+    return few if same else None
