@@ -16,9 +16,11 @@ import xarray as xr
 import passband
 from passband import cli
 from passband.analysis import ood
+from passband.analysis.rows import Row
 from passband.axes import AXES, MAIN_AXES
 from passband.grid import Axes
 from passband.matrices.of_study import matrices
+from passband.parts import PACKAGE, TRAIN
 from passband.reports import summaries
 from passband.storage import datasets
 
@@ -40,12 +42,17 @@ def make_metrics(ids=IDS, specimens=("gold",)):
     """Return the result of ``ood.metrics`` for a table of random Dice."""
     n, k = len(ids), len(specimens)
     M = np.random.default_rng(0).uniform(0.2, 0.9, (k, 1, k, n, n))
-    cells = [
-        ood.summaries(row, i, np.arange(n) < 2, np.arange(n) >= 2)
+    near = np.arange(n) < 2
+    rows = [
+        Row(row[None, :, None], row[None, [i]], np.ones((n, 1)), i, near)
         for group in M.reshape(-1, n, n)
         for i, row in enumerate(group)
     ]
-    values = {name: np.reshape([c[name] for c in cells], (k, 1, k, n)) for name in ood.SUMMARIES}
+    values = {
+        name: np.reshape([part.load()(row).item() for row in rows], (k, 1, k, n))
+        for name, part in PACKAGE.of("ood_metric").items()
+        if part.declaration.of == TRAIN
+    }
     gap = np.diagonal(M, axis1=3, axis2=4)[..., None, :] - M
     return xr.Dataset(
         {name: (DIMS, value) for name, value in values.items()}

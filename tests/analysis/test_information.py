@@ -1,6 +1,7 @@
 """Information metrics compared with direct integration, and their defining properties."""
 
 from dataclasses import replace
+from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
@@ -43,6 +44,7 @@ from passband.parts import PACKAGE, PartError, Parts
 from passband.specimens import exit_waves as simulate
 from passband.specimens.multislice import Multislice
 
+ROOT = Path(__file__).parents[2]
 #: Names of the metrics of one condition, and of two conditions.
 SINGLE, PAIR = (
     [name for name, part in PACKAGE.of("metric").items() if part.declaration.of == of]
@@ -658,6 +660,21 @@ def test_a_study_s_own_metrics_are_in_the_data_set(tmp_path, table):
     np.testing.assert_allclose(found.ratio, expected.transpose("weight", "train", "test"))
     # Those of the package are as without them.
     xr.testing.assert_identical(found.drop_vars(["passed_train", "passed_test", "ratio"]), table)
+
+
+def test_the_example_of_a_metric_compares_signs():
+    known = Parts.read(ROOT / "examples/parts")
+    known.trust()
+    function = known.get("metric", "same_sign").load()
+    rng = np.random.default_rng(0)
+    T, U = rng.normal(size=(3, 40)), rng.normal(size=(2, 40))
+    U[1] = 0
+    u = rng.uniform(size=40)
+    found = function(pair(T, U, u))
+    for i in range(3):
+        same = np.sign(T[i]) == np.sign(U[0])
+        expected = (u * U[0] ** 2)[same].sum() / (u * U[0] ** 2).sum()
+        assert found[i].tolist() == [pytest.approx(expected), 1]
 
 
 @pytest.mark.parametrize(

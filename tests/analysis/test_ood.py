@@ -1,5 +1,7 @@
 """OOD metrics, compared with values that were computed by hand, and with simulations."""
 
+import shutil
+import tarfile
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,13 +14,23 @@ from scipy import stats
 
 from passband.analysis import ood
 from passband.analysis.information import metrics
+from passband.analysis.rows import Row
 from passband.config import Microscope, Spread, load
 from passband.grid import Axes, Condition
 from passband.matrices.of_study import matrices
 from passband.optics import ctf
+from passband.parts import PACKAGE, PAIR, TRAIN, PartError, Parts
 from passband.reports import summaries
+from passband.storage import datasets
 
-WITH_INTERVALS = [*ood.SUMMARIES, *ood.MATRICES]
+ROOT = Path(__file__).parents[2]
+
+#: Names of the metrics of a training condition, and of two conditions.
+SUMMARIES, PAIRS = (
+    [name for name, part in PACKAGE.of("ood_metric").items() if part.declaration.of == of]
+    for of in (TRAIN, PAIR)
+)
+WITH_INTERVALS = [*SUMMARIES, *PAIRS]
 
 
 def ids(n, start=0):
@@ -96,11 +108,16 @@ MATRIX = M[:, None, :, None]
 # One training condition
 
 
+def summaries_of(values, own, near):
+    """Return the metrics of a training condition with one network, from one image each."""
+    dice = np.array(values)[None, :, None]
+    home = np.full((1, 1), np.nan) if own is None else dice[:, own]
+    row = Row(dice, home, np.full_like(dice[0], np.nan), own, np.array(near))
+    return {name: PACKAGE.get("ood_metric", name).load()(row).item() for name in SUMMARIES}
+
+
 def test_summaries_by_hand():
-    values = np.array([0.9, 0.5, 0.2, 0.4, 0.7])
-    near = np.array([True, True, False, False, True])
-    found = ood.summaries(values, 0, near, ~near)
-    assert found.keys() == ood.SUMMARIES.keys()
+    found = summaries_of([0.9, 0.5, 0.2, 0.4, 0.7], 0, [True, True, False, False, True])
     assert found["id"] == 0.9
     assert found["ood"] == pytest.approx((0.5 + 0.2 + 0.4 + 0.7) / 4)
     assert found["worst"] == 0.2
@@ -110,17 +127,109 @@ def test_summaries_by_hand():
 
 
 def test_condition_that_is_not_tested_on_has_no_id_and_all_others():
-    values = np.array([0.9, 0.5])
-    found = ood.summaries(values, None, np.array([True, False]), np.array([False, True]))
+    found = summaries_of([0.9, 0.5], None, [True, False])
     assert np.isnan(found["id"])
     assert found["ood"] == pytest.approx(0.7)
     assert (found["worst"], found["near"], found["far"]) == (0.5, 0.9, 0.5)
 
 
 def test_no_other_condition_leaves_nan():
-    found = ood.summaries(np.array([0.9]), 0, np.array([True]), np.array([False]))
+    found = summaries_of([0.9], 0, [True])
     assert found["id"] == 0.9
     assert all(np.isnan(found[name]) for name in ("ood", "worst", "p10", "near", "far"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("archive", ["finished_03", "grouped_03"])
+def test_metrics_of_studies_of_earlier_versions_are_the_same_to_the_last_bit(tmp_path, archive):
+    with tarfile.open(ROOT / f"tests/data/{archive}.tar.xz") as opened:
+        opened.extractall(tmp_path, filter="data")
+    (results,) = (tmp_path / "results").iterdir()
+    stored = datasets.read(results / "ood.zarr", datasets.OOD)
+    information = datasets.read(results / "information.zarr", datasets.INFORMATION)
+    with datasets.open_checked(results / "table.zarr", datasets.TABLE) as table:
+        found = ood.metrics(matrices(table), information)
+    assert {*found.data_vars} == {*stored.data_vars}
+    for name, variable in found.items():
+        xr.testing.assert_identical(variable.variable, stored[name].variable)
+
+
+# Metrics of a study's own
+
+OWN = """
+from passband.parts import PAIR, ood_metric
+
+
+@ood_metric(PAIR, against="ideal")
+def missed(row):
+    \"\"\"the loss against the networks trained there, again\"\"\"
+    return row.ideal - row.dice
+
+
+@ood_metric(PAIR)
+def overlapping(row):
+    return row.score("iou")
+"""
+
+
+def own_parts(folder, text=OWN):
+    """Return the parts of a study with the example of an OOD metric, and others of its own."""
+    (folder / "parts").mkdir()
+    shutil.copy(ROOT / "examples/parts/failed.py", folder / "parts")
+    (folder / "parts/own.py").write_text(text, encoding="utf-8")
+    known = Parts.read(folder / "parts")
+    known.trust()
+    return known
+
+
+def test_a_study_s_own_metrics_have_values_and_intervals(tmp_path):
+    D = random_dice(3, 4, 3, 6)
+    D[1, 2] = np.nan  # a missing network
+    found = run(D, 0.95, parts=own_parts(tmp_path))
+    names = ["failed", "missed", "overlapping"]
+    own = [name for name in found.data_vars if name.removesuffix("_interval") in names]
+    xr.testing.assert_identical(found.drop_vars(own), run(D, 0.95))
+    assert len(own) == 6
+    for i in range(3):
+        there = D[i][np.isfinite(D[i, :, 0, 0])]
+        others = [j for j in range(3) if j != i]
+        expected = (there[:, others] < 0.5).mean()
+        assert found.failed[i].item() == pytest.approx(expected)
+        iou = there / (2 - there)
+        np.testing.assert_allclose(found.overlapping[i], iou.mean((0, 2)), atol=1e-3)
+    assert found.failed.attrs == {
+        "units": "1",
+        "long_name": "share of images with Dice below 0.5 under the other test conditions",
+        "label": "failed images",
+    }
+    # A difference to the networks trained there has the interval of the package's.
+    np.testing.assert_array_equal(found.missed, found.gap_test)
+    np.testing.assert_array_equal(np.clip(found.missed_interval, -1, 1), found.gap_test_interval)
+    assert ((found.failed_interval >= 0) & (found.failed_interval <= 1)).all()
+
+
+def test_a_study_s_own_metrics_are_listed_after_those_of_the_package(tmp_path):
+    found = run(random_dice(2, 1, 2, 3), parts=own_parts(tmp_path))
+    turned = found[sorted(found.data_vars)]  # as a store may have them
+    assert ood.of_rows(turned) == [*SUMMARIES, "failed"]
+    assert ood.of_pairs(turned) == [*PAIRS, "missed", "overlapping"]
+
+
+@pytest.mark.parametrize(
+    ("of", "code", "words"),
+    [
+        ("TRAIN", "return row.mean", r"must be \(replica, structure\), here \(1, 3\)"),
+        ("PAIR", "return row.home", r"must be \(replica, test, structure\), here \(1, 2, 3\)"),
+        ("PAIR", "return row.dice > row.nothing", "AttributeError: .* no attribute 'nothing'"),
+    ],
+)
+def test_a_metric_that_is_wrong_is_named(tmp_path, of, code, words):
+    text = (
+        f"from passband.parts import {of}, ood_metric\n\n"
+        f"@ood_metric({of})\ndef odd(row):\n    {code}\n"
+    )
+    with pytest.raises(PartError, match=rf"^ood_metric 'odd' of parts/own.py, line 3: .*{words}"):
+        run(random_dice(2, 1, 2, 3), parts=own_parts(tmp_path, text))
 
 
 # Effective robustness
@@ -357,9 +466,9 @@ def test_result_is_labelled():
     table = make_table(random_dice(2, 2, 2, 3))
     found = ood.metrics(matrices(table), make_information(table), confidence=0.9)
     dims = ("specimen", "architecture", "test_specimen", "train")
-    for name in (*ood.SUMMARIES, "effective_robustness"):
+    for name in (*SUMMARIES, "effective_robustness"):
         assert found[name].dims == dims
-    for name in (*ood.MATRICES, "dice_std"):
+    for name in (*PAIRS, "dice_std"):
         assert found[name].dims == (*dims, "test")
     for name in WITH_INTERVALS:
         assert found[f"{name}_interval"].dims == (*found[name].dims, "bound")
@@ -514,7 +623,7 @@ def test_intervals_do_not_depend_on_the_order_of_conditions_and_images():
     turned = run(D[order][:, :, order], 0.95, *[[ids(5)[k] for k in order]] * 2)
     for name in WITH_INTERVALS:
         expected = found[f"{name}_interval"].sel(train=turned.train)
-        if name in ood.MATRICES:
+        if name in PAIRS:
             expected = expected.sel(test=turned.test)
         xr.testing.assert_allclose(turned[f"{name}_interval"], expected)
 
@@ -575,7 +684,7 @@ def test_intervals_by_hand():
         freedom = total**2 / (of_replicas**2 / 3 + of_images**2 / 5)
         half = stats.t.ppf(0.95, freedom) * np.sqrt(total)
         interval = found[f"{name}_interval"].squeeze()
-        interval = interval[2] if name in ood.MATRICES else interval
+        interval = interval[2] if name in PAIRS else interval
         np.testing.assert_allclose(interval, [Y.mean() - half, Y.mean() + half], rtol=1e-6)
 
 

@@ -52,6 +52,7 @@ rule ood:
         version=STAGES["ood"],
         settings=RECIPES.settings("evaluation.confidence")
         # Only whether there are intervals matters here.
-        | {"evaluation.bootstrap": "above 0" if STUDY.evaluation.bootstrap else 0},
+        | {"evaluation.bootstrap": "above 0" if STUDY.evaluation.bootstrap else 0}
+        | RECIPES.code("ood_metric"),
     script:
         "../scripts/ood.py"

@@ -19,6 +19,7 @@ def main(snakemake):
                 tested.confidence if tested.bootstrap else None,
                 job.progress,
                 snakemake.threads,
+                job.study.known_parts,
             )
         datasets.write(metrics, snakemake.output[0], datasets.OOD, attrs)
         for name in ("id", "ood"):

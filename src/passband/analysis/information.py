@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from passband.analysis.metric_function import MetricFunction
 from passband.analysis.spectra import Spectrum, cutoff, weights_under
 from passband.analysis.views import Pair, View, least
 from passband.grid import Condition
 from passband.optics import ctf
 from passband.optics.jitter import NUMBERS
-from passband.parts import PACKAGE, PAIR, SINGLE, Part, PartError, Parts, metric
+from passband.parts import PACKAGE, PAIR, SINGLE, Parts, metric
 from passband.seeds import stratified_normal
 from passband.wave_sets import wave_set
 
@@ -136,35 +137,6 @@ def _quotient(part: np.ndarray, whole: np.ndarray, otherwise: float) -> np.ndarr
     return np.divide(part, whole, out=np.full_like(part, otherwise), where=whole > 0)
 
 
-class _Function:
-    """A metric's function, whose values are checked."""
-
-    def __init__(self, part: Part):
-        self._part = part
-        self._function = part.load()
-        self.of = part.declaration.of
-
-    @property
-    def attrs(self) -> dict[str, str]:
-        """Attributes of the variable that has the metric's values in a data set."""
-        words = " ".join((self._function.__doc__ or self._part.name).split())
-        declared = self._part.declaration
-        label = {"label": declared.label} if self._part.is_own and declared.label else {}
-        return {"units": declared.units, "long_name": words, **label}
-
-    def __call__(self, given: View | Pair, shape: tuple[int, ...]) -> np.ndarray:
-        """Return the metric, (conditions,) or (train, test). PartError if it is anything else."""
-        values = np.asarray(self._part.call(self._function, given))
-        expected = "(conditions,)" if len(shape) == 1 else "(train, test)"
-        if values.shape != shape:
-            raise PartError(
-                f"{self._part}: returns an array {values.shape}, must be {expected}, here {shape}"
-            )
-        if values.dtype.kind not in "fiub":
-            raise PartError(f"{self._part}: returns {values.dtype}, must be real numbers")
-        return values
-
-
 def radial_samples(microscope: "Microscope") -> int:
     """Return the number of radial frequencies of an integral, which the field of view needs.
 
@@ -221,9 +193,10 @@ def metrics(
     import xarray as xr
 
     known = parts.of("metric")
-    functions = {name: _Function(part) for name, part in known.items()}
+    functions = {name: MetricFunction(part) for name, part in known.items()}
     alone, paired = (
-        {name: each for name, each in functions.items() if each.of == of} for of in (SINGLE, PAIR)
+        {name: each for name, each in functions.items() if each.declared.of == of}
+        for of in (SINGLE, PAIR)
     )
     jitter = microscope.jitter
     normals = np.zeros((1, NUMBERS))
@@ -278,7 +251,7 @@ def metrics(
             for part in of_end:
                 for weight, view in enumerate(views(end, k, part)):
                     for name, function in alone.items():
-                        found = function(view, (len(part),))
+                        found = function(view, (len(part),), "(conditions,)")
                         single[name, end][weight, part] += found / len(normals)
         for part in parts["train"]:
             left = views("train", k, part)
@@ -286,7 +259,7 @@ def metrics(
                 right = views("test", -1 - k, other)
                 for weight, pair in enumerate(map(Pair, left, right)):
                     for name, function in paired.items():
-                        found = function(pair, (len(part), len(other)))
+                        found = function(pair, (len(part), len(other)), "(train, test)")
                         pairs[name][weight, part[:, None], other] += found / len(normals)
     train_ids, test_ids = [c.id for c in train], [c.id for c in test]
     return xr.Dataset(

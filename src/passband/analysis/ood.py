@@ -1,34 +1,29 @@
 """Out-of-distribution (OOD) metrics of matrices.
 
 M(i, j) is the mean Dice, over test structures and replicas, of networks that were trained under
-condition i and are tested under condition j.
+condition i and are tested under condition j. The metrics that are means over images are parts, in
+:mod:`passband.analysis.ood_metrics` and in a study's own folder.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import xarray as xr
 
+from passband.analysis.metric_function import MetricFunction
+from passband.analysis.rows import Row
 from passband.matrices.crossed_intervals import Part, half_width, moderated, variance
 from passband.matrices.matrix import Matrix
 from passband.matrices.stored import group_coordinates, together
+from passband.parts import PACKAGE, PAIR, TRAIN, Parts
 
-#: OOD metrics of a training condition (`SUMMARIES`), and of a pair of conditions (`MATRICES`).
-SUMMARIES: dict[str, str] = {
-    "id": "Dice under the training condition, M(i, i)",
-    "ood": "mean Dice under the other test conditions",
-    "worst": "lowest Dice under the other test conditions",
-    "p10": "10th percentile of Dice under the other test conditions",
-    "near": "mean Dice under the other test conditions below the median distance",
-    "far": "mean Dice under the other test conditions at or beyond the median distance",
-}
-MATRICES: dict[str, str] = {
-    "dice": "mean Dice M(i, j)",
-    "gap_model": "M(i, i) − M(i, j): the network's loss of Dice under another condition",
-    "gap_test": "M(j, j) − M(i, j): the difference to a network trained under the test condition",
-}
 _PAIR = ("train", "test")
+#: Metrics that are no means over images, so that they have no interval.
+_FURTHER = {
+    "dice_std": "standard deviation of mean Dice over replicas, ddof = 1",
+    "effective_robustness": "residual of logit(ood) on logit(id) over training conditions",
+}
 #: Metrics that have the Dice of one replica, in place of the mean over replicas.
 SELECTIONS: dict[str, str] = {
     "dice_selected": "Dice of the replica with the lowest validation loss in distribution",
@@ -90,53 +85,6 @@ def selections(matrix: Matrix) -> dict[str, xr.Variable]:
     return choices
 
 
-def summary_weights(
-    M: np.ndarray, own: int | None, near: np.ndarray, far: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Return the weight of each test condition in the OOD metrics of one training condition.
-
-    Args:
-        M: (test,), Dice under each test condition. It decides which conditions `worst` and `p10`
-            take.
-        own: Index of the training condition among the test conditions, or None if the training
-            condition is not a test condition.
-        near, far: (test,) bool.
-
-    Returns:
-        For each metric in :data:`SUMMARIES`, (test,): the metric is the weighted sum of M. All
-        weights are NaN if the metric has no test conditions.
-    """
-    other = np.ones(len(M), dtype=bool)
-    home = ~other
-    if own is not None:
-        other[own], home[own] = False, True
-
-    def mean(among: np.ndarray) -> np.ndarray:
-        return among / among.sum() if among.any() else np.full(len(M), np.nan)
-
-    def quantile(share: float) -> np.ndarray:
-        weights = mean(other) * 0
-        if other.any():
-            order = np.flatnonzero(other)[np.argsort(M[other], kind="stable")]
-            below, part = divmod(share * (len(order) - 1), 1)
-            weights[order[int(below)]] = 1 - part
-            if part:
-                weights[order[int(below) + 1]] = part
-        return weights
-
-    means = {"ood": other, "near": other & near, "far": other & far}
-    weights = {name: mean(among) for name, among in ({"id": home} | means).items()}
-    weights |= {"worst": quantile(0.0), "p10": quantile(0.1)}
-    return {name: weights[name] for name in SUMMARIES}
-
-
-def summaries(
-    M: np.ndarray, own: int | None, near: np.ndarray, far: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Return each metric in :data:`SUMMARIES`, as in :func:`summary_weights`."""
-    return {name: M @ w for name, w in summary_weights(M, own, near, far).items()}
-
-
 def effective_robustness(
     id: np.ndarray, ood: np.ndarray, fitted: np.ndarray | None = None
 ) -> np.ndarray:
@@ -170,6 +118,7 @@ def metrics(
     confidence: float | None = 0.95,
     progress: Callable[[Iterable], Iterable] = iter,
     threads: int = 1,
+    parts: Parts = PACKAGE,
 ) -> xr.Dataset:
     """Return the OOD metrics of matrices, with confidence intervals.
 
@@ -182,18 +131,23 @@ def metrics(
         confidence: Intended coverage of the confidence intervals, see
             :mod:`passband.matrices.crossed_intervals`. None: there are no confidence intervals.
         threads: Number of rows that are computed at the same time.
+        parts: All parts that the study knows.
 
     Returns:
         - `distance` (specimen, train, test), see :func:`distance`. Test conditions whose distance
           is below the median distance are near. All other test conditions are far.
-        - Each of :data:`SUMMARIES` over (specimen, architecture, test_specimen, train).
-        - Each of :data:`MATRICES` over (specimen, architecture, test_specimen, train, test).
-        - For each metric in :data:`SUMMARIES` and :data:`MATRICES`, its confidence interval
-          ``{name}_interval`` with the dimension `bound` (low, high).
-        - `effective_robustness`, over the same dimensions as the metrics in :data:`SUMMARIES`.
+        - Each metric of a training condition over (specimen, architecture, test_specimen, train),
+          see :mod:`passband.analysis.ood_metrics`.
+        - Each metric of two conditions over (specimen, architecture, test_specimen, train, test).
+        - For each of these, its confidence interval ``{name}_interval`` with the dimension `bound`
+          (low, high).
+        - `effective_robustness`, over the same dimensions as metrics of a training condition.
         - `dice_std`, the standard deviation of mean Dice over replicas (ddof = 1), over the same
-          dimensions as the metrics in :data:`MATRICES`.
+          dimensions as metrics of two conditions.
         - If there are several replicas, each of :data:`SELECTIONS`.
+
+    Raises:
+        PartError: If a metric of the study's own cannot be computed.
     """
     first = matrices[0]
     information = information.sel(train=list(first.rows), test=list(first.columns))
@@ -204,12 +158,13 @@ def metrics(
         for name in dict.fromkeys(matrix.specimen for matrix in matrices)
     }
     names = [matrix.name for matrix in matrices]
+    functions = {name: MetricFunction(part) for name, part in parts.of("ood_metric").items()}
     found = (
-        _metrics_of_matrix(matrix, apart[matrix.specimen], confidence, threads)
+        _metrics_of_matrix(matrix, apart[matrix.specimen], functions, confidence, threads)
         for matrix in progress(matrices)
     )
     variables = together(names, map(_variables, found))
-    _describe(variables, first.structures, confidence)
+    _describe(variables, functions, first.structures, confidence)
     words = "share of the information under the better condition that the other condition lacks"
     variables["distance"] = xr.Variable(
         ("specimen", "train", "test"),
@@ -220,6 +175,26 @@ def metrics(
         variables |= together(names, map(selections, matrices))
     bounds = {} if confidence is None else {"bound": ["low", "high"]}
     return xr.Dataset(variables, first.coordinates | group_coordinates(names) | bounds)
+
+
+def of_rows(metrics: xr.Dataset) -> list[str]:
+    """Return the names of the metrics of a training condition that are means over images."""
+    return _named(metrics, TRAIN, ("train",), _FURTHER)
+
+
+def of_pairs(metrics: xr.Dataset) -> list[str]:
+    """Return the names of the metrics of two conditions that are means over images."""
+    return _named(metrics, PAIR, ("train", "test"), ("distance", *_FURTHER, *SELECTIONS))
+
+
+def _named(
+    metrics: xr.Dataset, of: str, dims: tuple[str, ...], further: Iterable[str]
+) -> list[str]:
+    """Return the names of metrics, first the package's in their order."""
+    package = [n for n, part in PACKAGE.of("ood_metric").items() if part.declaration.of == of]
+    stored = [str(name) for name, v in metrics.items() if {*v.dims} == {*dims}]
+    known = [name for name in package if name in stored]
+    return [*known, *(name for name in stored if name not in {*package, *further})]
 
 
 def small(metrics: xr.Dataset) -> xr.Dataset:
@@ -233,7 +208,11 @@ def small(metrics: xr.Dataset) -> xr.Dataset:
 
 
 def _metrics_of_matrix(
-    matrix: Matrix, apart: np.ndarray, confidence: float | None, threads: int
+    matrix: Matrix,
+    apart: np.ndarray,
+    functions: Mapping[str, MetricFunction],
+    confidence: float | None,
+    threads: int,
 ) -> dict[str, np.ndarray]:
     """Return all OOD metrics of a matrix, with intervals.
 
@@ -272,10 +251,21 @@ def _metrics_of_matrix(
         kept[i, 0] |= not kept[i].any()
         D = images[kept[i]]
         home = matrix.home(i, images)
-        weights = summary_weights(D.mean((0, 2)), own[i], near[i], ~near[i])
-        found = {name: np.einsum("t,rts->rs", w, D) for name, w in weights.items()}
-        found["id"] = np.full_like(D[:, 0], np.nan) if home is None else home[kept[i]]
-        found |= {"dice": D, "gap_model": found["id"][:, None] - D, "gap_test": ideal - D}
+        row = Row(
+            dice=D,
+            home=np.full_like(D[:, 0], np.nan) if home is None else home[kept[i]],
+            ideal=ideal,
+            own=own[i],
+            near=near[i],
+            matrix=matrix,
+            number=i,
+            replicas=kept[i],
+        )
+        shapes = {
+            TRAIN: (row.home.shape, "(replica, structure)"),
+            PAIR: (D.shape, "(replica, test, structure)"),
+        }
+        found = {name: each(row, *shapes[each.declared.of]) for name, each in functions.items()}
         return {
             name: np.stack([Y.mean((0, -1)), variance(Y.mean(-1), 0), variance(Y.mean(0))])
             for name, Y in found.items()
@@ -291,7 +281,7 @@ def _metrics_of_matrix(
     values["effective_robustness"] = effective_robustness(values["id"], values["ood"], fitted)
     if confidence is not None:
         for name, interval in _intervals(
-            statistics, kept.sum(1), fitted, own, structures, confidence
+            statistics, functions, kept.sum(1), fitted, own, structures, confidence
         ):
             values[f"{name}_interval"] = interval
     return values
@@ -299,6 +289,7 @@ def _metrics_of_matrix(
 
 def _intervals(
     statistics: dict[str, np.ndarray],
+    functions: Mapping[str, MetricFunction],
     replicas: np.ndarray,
     fitted: np.ndarray,
     own: Sequence[int | None],
@@ -316,8 +307,9 @@ def _intervals(
     columns = [own[i] for i in rows]
     of_replicas = {}
     for name, (mean, over_replicas, over_images) in statistics.items():
+        declared = functions[name].declared
         number = replicas.reshape(-1, *[1] * (mean.ndim - 1))
-        if name != "gap_test":
+        if declared.against != "ideal":
             rows_used = fitted.reshape(number.shape)
             part = moderated(over_replicas, number - 1, mean, among=rows_used)
             of_replicas[name] = part / number
@@ -329,10 +321,9 @@ def _intervals(
                 ideal.freedom[:, k] = of_replicas["dice"].freedom[i, k]
             parts = [of_replicas["dice"], ideal]
         width = half_width(confidence, *parts, Part(over_images / structures, structures - 1.0))
-        if name.startswith("gap_"):
+        if declared.against:
             width[rows, columns] = 0 * mean[rows, columns]
-        limits = (-1, 1) if name.startswith("gap_") else (0, 1)
-        yield name, np.clip(np.stack([mean - width, mean + width], -1), *limits)
+        yield name, np.clip(np.stack([mean - width, mean + width], -1), *declared.limits)
 
 
 def _method(several_replicas: bool, several_images: bool) -> str:
@@ -361,22 +352,22 @@ def _variables(values: dict[str, np.ndarray]) -> dict[str, xr.Variable]:
     return found
 
 
-def _describe(variables: dict[str, xr.Variable], structures: int, confidence: float | None) -> None:
+def _describe(
+    variables: dict[str, xr.Variable],
+    functions: Mapping[str, MetricFunction],
+    structures: int,
+    confidence: float | None,
+) -> None:
     """Say in the attributes of the metrics of all matrices what they are."""
-    described = (
-        SUMMARIES
-        | MATRICES
-        | {
-            "dice_std": "standard deviation of mean Dice over replicas, ddof = 1",
-            "effective_robustness": "residual of logit(ood) on logit(id) over training conditions",
-        }
-    )
+    described = {name: function.attrs for name, function in functions.items()}
+    for name, words in _FURTHER.items():
+        described[name] = {"units": "1", "long_name": words}
     several = bool(np.isfinite(variables["dice_std"].values).any())
     method = _method(several, structures > 1)
     for name, variable in variables.items():
         metric = name.removesuffix("_interval")
-        words = described[metric]
-        variable.attrs = {"units": "1", "long_name": words}
+        variable.attrs = dict(described[metric])
         if metric != name:
+            words = described[metric]["long_name"]
             variable.attrs["long_name"] = f"{confidence:.0%} interval of {words}"
             variable.attrs["method"] = method

@@ -163,21 +163,53 @@ class metric(Kind):  # noqa: N801
             raise ValueError(f"of = {self.of!r}: must be SINGLE or PAIR")
 
     def check_name(self, name: str) -> None:
-        _check_variable(name if self.of == PAIR else f"{name}_of", ("weight",))
+        if self.of == PAIR:  # the variables of others end in _train and _test
+            _check_variable(name, ("weight",), ("_train", "_test"))
 
 
 @dataclass(frozen=True)
 class ood_metric(Kind):  # noqa: N801
-    """A metric of a training condition, or of a training and a test condition."""
+    """A metric of a training condition, or of a training and a test condition.
 
-    home: ClassVar = ("analysis/ood.py",)
+    It is a function of a :class:`passband.analysis.rows.Row`, the networks of one training
+    condition, and returns its value for each image. The function's docstring says what it is.
+
+    Attributes:
+        of: TRAIN for a value (replica, structure), or PAIR for a value (replica, test, structure).
+        units: The unit of its values.
+        label: What pages call it; "" for its name.
+        limits: The smallest and the largest possible value, at which intervals end.
+        against: What it is a difference of Dice to: ``home``, the same networks under their own
+            condition, or ``ideal``, the networks that were trained under the test condition, whose
+            scatter is then in its interval. "" for all else.
+    """
+
+    home: ClassVar = ("analysis/ood_metrics.py",)
     hyphens: ClassVar = False
 
     of: str
+    _: KW_ONLY
+    units: str = "1"
+    label: str = ""
+    limits: tuple[float, ...] = (-float("inf"), float("inf"))
+    against: str = ""
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return ("row",)
 
     def check(self) -> None:
         if self.of not in (TRAIN, PAIR):
             raise ValueError(f"of = {self.of!r}: must be TRAIN or PAIR")
+        if len(self.limits) != 2 or not self.limits[0] < self.limits[1]:
+            raise ValueError(f"limits = {self.limits}: must be two numbers, the smaller one first")
+        if self.against not in ("", "home", "ideal") or (self.against and self.of == TRAIN):
+            raise ValueError(
+                f"against = {self.against!r}: must be '', or for PAIR also 'home' or 'ideal'"
+            )
+
+    def check_name(self, name: str) -> None:
+        _check_variable(name, (), ("_interval",))
 
 
 @dataclass(frozen=True)
@@ -503,14 +535,13 @@ _TAKEN = (
 )
 
 
-def _check_variable(name: str, taken: tuple[str, ...] = ()) -> None:
+def _check_variable(name: str, taken: tuple[str, ...], ends: tuple[str, ...]) -> None:
     """Raise ValueError if a store cannot have a variable of this name beside its others."""
     if name in (*_TAKEN, *taken):
         raise ValueError(f"name = {name!r}: stores and pages call something else so; rename it")
-    ends = ("_train", "_test", "_interval")
     if name.startswith(("train_", "test_")) or name.endswith(ends):
         raise ValueError(
-            f"name = {name!r}: must not begin with train_ or test_, nor end in {', '.join(ends)}"
+            f"name = {name!r}: must not begin with train_ or test_, nor end in {' or '.join(ends)}"
         )
 
 

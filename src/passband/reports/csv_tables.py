@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from passband.analysis.ood import SUMMARIES
+from passband.analysis.ood import of_pairs, of_rows
 from passband.matrices.matrix import Matrix
 
 #: Values of a cell of the matrix, and their units: all are differences or means of Dice.
@@ -20,10 +20,10 @@ def by_training_condition(matrices: Sequence[Matrix]) -> pd.DataFrame:
     Returns:
         Columns: `specimen`, `architecture`, `test_specimen`; `train`, the id of the training
         condition; its values of all axes, such as `train_defocus_nm`, with the unit in the name;
-        and the summaries of :data:`passband.analysis.ood.SUMMARIES`, which are Dice, with the
-        limits of their intervals, such as `ood_low` and `ood_high`.
+        and the OOD metrics of a training condition with the limits of their intervals, such as
+        `ood_low` and `ood_high`.
     """
-    return _table(matrices, SUMMARIES, ["train"])
+    return _table(matrices, of_rows(matrices[0].metrics), ["train"])
 
 
 def by_cell(matrices: Sequence[Matrix]) -> pd.DataFrame:
@@ -34,10 +34,11 @@ def by_cell(matrices: Sequence[Matrix]) -> pd.DataFrame:
 
     Returns:
         Columns: as in :func:`by_training_condition`, then `test` and its values of all axes, and
-        the cell's mean Dice, its standard deviation over replicas, gaps [Dice] and distance, with
-        the limits of their intervals.
+        the cell's mean Dice, its standard deviation over replicas, gaps [Dice], distance and OOD
+        metrics of the study's own, with the limits of their intervals.
     """
-    return _table(matrices, _CELL, ["train", "test"])
+    own = [name for name in of_pairs(matrices[0].metrics) if name not in _CELL]
+    return _table(matrices, [*_CELL, *own], ["train", "test"])
 
 
 def _table(matrices: Sequence[Matrix], names: Iterable[str], sides: list[str]) -> pd.DataFrame:

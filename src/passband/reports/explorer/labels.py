@@ -5,14 +5,13 @@ from typing import Any
 
 import xarray as xr
 
-from passband.analysis.ood import MATRICES, SELECTIONS
+from passband.analysis.ood import SELECTIONS, of_pairs
 from passband.figures import style
+from passband.parts import PACKAGE, PAIR
 
-#: What the page shows of Dice: label, sentence, and whether the numbers have both signs.
+#: What the page shows of Dice besides OOD metrics: label, sentence, and whether the numbers have
+#: both signs.
 _RESULTS = {
-    "dice": ("Dice", MATRICES["dice"], False),
-    "gap_model": ("loss against the own condition", MATRICES["gap_model"], True),
-    "gap_test": (style.LOSS, MATRICES["gap_test"], True),
     "range": (
         "width of Dice's interval",
         "upper end minus lower end of the interval of mean Dice",
@@ -51,7 +50,11 @@ def labels(
     Returns:
         For each: label, sentence, heading, and whether the numbers always have both signs.
     """
-    found = {}
+    found = {
+        name: _entry(part.declaration.label, part.doc, "Results", bool(part.declaration.against))
+        for name, part in PACKAGE.of("ood_metric").items()
+        if part.declaration.of == PAIR
+    }
     for heading, of_heading in (("Results", _RESULTS), ("Prediction", _PREDICTION)):
         for name, (label, sentence, signed) in of_heading.items():
             found[name] = _entry(label, sentence, heading, signed)
@@ -73,10 +76,9 @@ def labels(
 
 def further(metrics: xr.Dataset) -> list[str]:
     """Return the names of OOD metrics of two conditions that are neither Dice nor made from it."""
-    known = {*_RESULTS, *_PREDICTION}
-    return [
-        str(name) for name, v in metrics.items() if {*v.dims} == {*_SIDES} and name not in known
-    ]
+    package = PACKAGE.of("ood_metric")
+    own = [name for name in of_pairs(metrics) if name not in package]
+    return ["distance", *own] if "distance" in metrics else own
 
 
 def _described(name: str, variable: xr.DataArray, heading: str, of: str = "") -> dict[str, Any]:
