@@ -43,6 +43,7 @@ def test_a_declaration_is_read_without_importing_its_file(tmp_path):
     [
         "from passband.parts import loss\n@loss()",
         "from passband.parts import loss\n@loss",
+        "from passband.parts import *\n@loss()",
         "from passband.parts import loss as training\n@training()",
         "from passband import parts\n@parts.loss()",
         "import passband.parts\n@passband.parts.loss()",

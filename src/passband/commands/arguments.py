@@ -44,6 +44,16 @@ def add_study(command: argparse.ArgumentParser) -> None:
     study.completer = complete_study  # argcomplete reads it
 
 
+def add_trust(command: argparse.ArgumentParser) -> None:
+    """Add the option `--trust-parts` to a command that may use networks of somebody else."""
+    command.add_argument(
+        "--trust-parts",
+        action="store_true",
+        help="run also code of parts that are stored with results or networks; only if you trust "
+        "who wrote it",
+    )
+
+
 def add_set(command: argparse.ArgumentParser) -> None:
     """Add the option `--set`, which changes keys of the study, to a command."""
     command.add_argument(
@@ -130,7 +140,6 @@ def find_study(
     noun: str | Path,
     report: Callable[[str], object] = report_remark,
     *,
-    runs: bool = False,
     changes: Sequence[str] = (),
     name: str = "",
 ) -> Experiment:
@@ -139,14 +148,11 @@ def find_study(
     Args:
         noun: See :meth:`passband.results.Results.find`.
         report: A function that is called with each remark on the study.
-        runs: Whether the command runs the study, so that parts beside the named file may run.
         changes: Changes of keys, such as ``training.epochs=3``. The changed study has no results.
         name: The changed study's name, if it is going to have results.
     """
     study = Experiment.find(noun)
     study.refuse_published()
-    if runs:
-        study.trust_parts()
     if changes:
         study = study.changed(changes, name)
     for remark in study.study.remarks:

@@ -14,7 +14,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    results = find_study(options.study, runs=True, changes=options.changes)
+    results = find_study(options.study, changes=options.changes)
     results.try_parts()
     print(plan.summary(results.study, listed=True))
     return 0

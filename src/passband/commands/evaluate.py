@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from passband.commands.arguments import add_study, find_study
+from passband.commands.arguments import add_study, add_trust, find_study
 from passband.commands.conditions import add_conditions, given_conditions
 from passband.commands.progress_bar import bar
 
@@ -15,6 +15,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "kept in results/<study>/store/. Results that are there already are not computed again.",
     )
     add_study(command)
+    add_trust(command)
     add_conditions(command)
     command.add_argument(
         "--processes",

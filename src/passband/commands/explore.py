@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterable
 
 from passband.answers import explorer_page
-from passband.commands.arguments import add_study, find_study, report_many
+from passband.commands.arguments import add_study, add_trust, find_study, report_many
 from passband.results import layout
 
 
@@ -15,6 +15,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "matrices. docs/explore.md describes the page.",
     )
     add_study(command)
+    add_trust(command)
     command.add_argument(
         "--no-images", action="store_true", help="leave out the example images, to save time"
     )

@@ -26,6 +26,5 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     study = Experiment.find(options.study)  # whose remarks Snakemake prints
-    study.trust_parts()
     conditions = given_conditions(options)
     return made(options, study.write_images, conditions, options.specimen, options.split)

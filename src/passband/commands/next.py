@@ -52,7 +52,6 @@ def run(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in AXES}
     if options.until is not None:
         study = Experiment.find(options.study)  # whose remarks Snakemake prints
-        study.trust_parts()
         with signals_passed_on():
             found = study.train_next(
                 options.budget,

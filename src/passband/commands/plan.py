@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         raise PassbandError(f"--together = {options.together}: must be given together with --rates")
     if options.together is not None and options.together < 1:
         raise PassbandError(f"--together = {options.together}: must be at least 1")
-    results = find_study(options.study, runs=True, changes=options.changes)
+    results = find_study(options.study, changes=options.changes)
     results.try_parts()
     if options.rates is not None:
         print(_elsewhere(results, options.rates, options.together or 1))

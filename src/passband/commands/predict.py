@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from passband.commands import predict_options
-from passband.commands.arguments import find_study, report_failures
+from passband.commands.arguments import add_trust, find_study, report_failures
 from passband.commands.ctf import check_unused
 from passband.console import escaped
 from passband.door import Experiment
@@ -32,6 +32,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "describes the formats and the output files.",
     )
     predict_options.add(command)
+    add_trust(command)
     command.set_defaults(run=run, actions=command._actions)
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from passband.commands.arguments import STUDY, report_remark
+from passband.commands.arguments import STUDY, add_trust, report_remark
 from passband.door import open as open_noun
 from passband.door.publishing import LICENSE
 
@@ -43,6 +43,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--force", action="store_true", help="replace an existing published folder"
     )
+    add_trust(command)
     command.set_defaults(run=run)
 
 

@@ -95,7 +95,6 @@ def run(options: argparse.Namespace) -> int:
     study = find_study(
         options.study,
         lambda remark: None,
-        runs=True,
         changes=options.changes,
         name=options.name or "",
     )

@@ -85,11 +85,12 @@ def validate_stored(
             them.
     """
     config, _ = removed_keys.drop(config)
-    known = parts.as_stored() if isinstance(parts, Parts) else Parts(is_stored=True)
-    if isinstance(parts, Path):
-        # Without them, what needs no part can be shown nevertheless.
-        with contextlib.suppress(PartError):
-            known = Parts.read(parts, _installed_parts(config), is_stored=True)
+    if isinstance(parts, Parts):
+        return _validated(config, source, parts.as_stored())
+    known = Parts(is_stored=True)
+    # Without them, what needs no part can be shown nevertheless.
+    with contextlib.suppress(PartError):
+        known = Parts.read(parts, _installed_parts(config), is_stored=True)
     return _validated(config, source, known)
 
 
@@ -100,8 +101,11 @@ def validate_job(config: dict) -> Study:
         ConfigError: If the study or one of its parts is wrong.
     """
     source = config.get(SOURCE, "config")
+    folder = config.get(PARTS)
     try:
-        known = Parts.read(Path(config.get(PARTS, "")), _installed_parts(config), is_stored=True)
+        known = Parts.read(
+            Path(folder) if folder else None, _installed_parts(config), is_stored=True
+        )
     except PartError as error:
         raise ConfigError(f"{source}: {error}") from None
     study = _validated(removed_keys.drop(config)[0], source, known)

@@ -39,7 +39,8 @@ def open(noun: str | Path, *, trust_parts: bool = False) -> "Experiment":
         found = Experiment.find(noun)
     else:
         found = Experiment(None, path) if path.is_dir() else Experiment.of_weights(path)
-    found.trust_parts(stored=trust_parts)
+    if trust_parts:
+        found.trusts_stored = True
     return found
 
 

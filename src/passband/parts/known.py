@@ -17,6 +17,8 @@ from passband.words import listed
 #: The group of entry points by which an installed package offers parts.
 ENTRY_POINTS = "passband.parts"
 
+_WHY_NOT = "is stored with results or beside them, and was not named; --trust-parts runs its code"
+
 
 class Parts:
     """All parts that a study knows.
@@ -45,23 +47,24 @@ class Parts:
         self.own = tuple(own)
         self.folder = folder
         self._is_stored = is_stored
-        self._why_not = (
-            "is a part of a study that is only read, so its code is not run; --trust-parts runs it"
-        )
+        self._is_trusted = False
 
     @classmethod
-    def read(cls, folder: Path, names: Sequence[str] = (), *, is_stored: bool = False) -> "Parts":
+    def read(
+        cls, folder: Path | None, names: Sequence[str] = (), *, is_stored: bool = False
+    ) -> "Parts":
         """Return the parts of a study.
 
         Args:
-            folder: The folder with files of parts, which may be missing.
+            folder: The folder with files of parts, which may be missing; None without one.
             names: The names of installed parts: ``module:name``, or an entry point's.
 
         Raises:
             PartError: If a file or a declaration is wrong, if an installed part is missing, or if
                 two parts have one name.
         """
-        files = sorted(file for file in folder.glob("*.py") if not file.name.startswith("_"))
+        found = folder.glob("*.py") if folder else ()
+        files = sorted(file for file in found if not file.name.startswith("_"))
         own = [part for file in files for part in read(file)]
         own += [_installed(name) for name in names]
         taken: dict[tuple[str, str], Part] = {}
@@ -84,17 +87,17 @@ class Parts:
     def as_stored(self) -> "Parts":
         """Return the same parts for a stored configuration, which may name others."""
         found = Parts(self.own, self.folder, is_stored=True)
-        found._why_not = self._why_not
+        found._is_trusted = self._is_trusted
         return found
 
     @property
     def is_trusted(self) -> bool:
         """Whether the code of the study's own parts may run; true without any."""
-        return not (self.own and self._why_not)
+        return self._is_trusted or not self.own
 
     def trust(self) -> None:
         """Let the code of the study's own parts run in this process and in those that it starts."""
-        self._why_not = ""
+        self._is_trusted = True
 
     def of(self, kind: str) -> dict[str, Part]:
         """Return all parts of a kind by name, first the package's."""
@@ -102,7 +105,8 @@ class Parts:
 
     def own_of(self, kind: str) -> list[Part]:
         """Return the study's own parts of a kind."""
-        return [replace(part, why_not=self._why_not) for part in self.own if part.kind == kind]
+        why_not = "" if self._is_trusted else _WHY_NOT
+        return [replace(part, why_not=why_not) for part in self.own if part.kind == kind]
 
     def get(self, kind: str, name: str) -> Part:
         """Return a part by its name.

@@ -87,6 +87,8 @@ def _names(tree: ast.Module) -> dict[str, str]:
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(_THIS):
             names |= {alias.asname or alias.name: alias.name for alias in node.names}
+            if "*" in names:
+                names |= {name: name for name in (*KINDS, *CONSTANTS)}
         elif isinstance(node, ast.ImportFrom) and node.module == "passband":
             modules = {a.asname or a.name for a in node.names if a.name == "parts"}
             names |= {f"{m}.{name}": name for m in modules for name in (*KINDS, *CONSTANTS)}

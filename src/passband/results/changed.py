@@ -31,6 +31,12 @@ def change(
         ConfigError: If a key or a value is wrong.
         ArgumentError: If the name is that of another study.
     """
+    results.check_trusted()
+    if name and results.study.known_parts.folder is not None:
+        raise ArgumentError(
+            f"name = {name!r}: the study has parts of its own, which would not be beside the file "
+            "of the changed study; copy its file and the folder parts instead, and edit the copy"
+        )
     words = list(changes)
     if isinstance(changes, Mapping):
         words = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
@@ -56,7 +62,6 @@ def change(
             f"name, or go on with the study by `passband run {name}`"
         )
     changed = type(results)(study, folder, folder / layout.STUDY, name)
-    changed._trusts = results._trusts
     changed.check_new(f"{results.file} with --set")
     return changed
 

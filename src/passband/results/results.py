@@ -30,6 +30,11 @@ class Results:
             `results`, or in the attributes of the stores.
     """
 
+    #: Whether the code of parts may run that are stored with results, or are beside results that
+    #: were named by their path. A study's own parts run without it, where they are used, if the
+    #: user has named the study's file: by its path, its folder, or its name.
+    trusts_stored = False
+
     def __init__(
         self,
         study: Study | None,
@@ -42,8 +47,6 @@ class Results:
         self._file = file
         #: What the user has called the study.
         self.noun = noun or folder
-        #: Whose parts may run: "" (nobody's), "named" or "all".
-        self._trusts = ""
 
     @classmethod
     def find(cls, noun: str | Path) -> Self:
@@ -85,8 +88,8 @@ class Results:
             PassbandError: If no study has this name, or if several files have one.
         """
         study = self._read()
-        if study.known_parts.own:
-            self._trust(study)
+        if study.known_parts.own and (self.trusts_stored or self._names_file):
+            study.known_parts.trust()
         return study
 
     def _read(self) -> Study:
@@ -108,24 +111,6 @@ class Results:
             f"{locate.shown(root / 'studies')} has a study of this name, and the results do not "
             "name their study; give the study's file"
         )
-
-    def trust_parts(self, *, stored: bool = False) -> None:
-        """Let the code of the study's own parts run, if the user has named the study's file.
-
-        A file is also named by its folder, or by the study's name in the working directory. Parts
-        that are stored with results, or are beside results that were named by their path, run only
-        if they are trusted by name.
-
-        Args:
-            stored: Whether the user trusts these, too.
-        """
-        self._trusts = "all" if stored else "named"
-        if "study" in vars(self):
-            self._trust(self.study)
-
-    def _trust(self, study: Study) -> None:
-        if self._trusts == "all" or (self._trusts == "named" and self._names_file):
-            study.known_parts.trust()
 
     def check_trusted(self) -> None:
         """Raise PassbandError if the study has parts of its own that are not trusted."""

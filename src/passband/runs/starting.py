@@ -80,6 +80,7 @@ def start(
         PassbandError: If the study or the folder must not be run.
     """
     folder = results.root
+    results.check_trusted()
     if "--unlock" not in words:
         earlier.refuse(results.folder, results.noun)
     for path in (folder / ".snakemake", folder / RESULTS):
