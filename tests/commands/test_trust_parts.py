@@ -145,3 +145,21 @@ def test_a_name_in_a_study_is_no_reason_to_run_a_module(hostile, tmp_path, monke
     for command in ("parts", "table", "report", "status"):
         assert cli.main([command, RESULTS]) == 0, capsys.readouterr().err
     assert not hostile.exists()
+
+
+@pytest.mark.slow
+def test_changes_do_not_make_parts_of_results_run(hostile, capsys):
+    assert cli.main(["check", RESULTS, "--set", "training.epochs=3"]) == 1
+    assert "parts of its own" in capsys.readouterr().err
+    assert not hostile.exists()
+
+
+@pytest.mark.slow
+def test_a_changed_study_needs_parts_of_its_own(hostile, capsys):
+    words = ["run", "config.yaml", "--set", "training.epochs=3", "--name", "other"]
+    assert cli.main([*words, "--dry-run"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "--name = 'other': the study has parts of its own, which would not be beside the file of "
+        "the changed study; copy its file and the folder parts instead, and edit the copy"
+    )
+    assert not Path("results/other").exists()
