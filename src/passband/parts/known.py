@@ -17,7 +17,7 @@ from passband.words import listed
 #: The group of entry points by which an installed package offers parts.
 ENTRY_POINTS = "passband.parts"
 
-_WHY_NOT = "is stored with results or beside them, and was not named; --trust-parts runs its code"
+_WHY_NOT = "came with results or a network, so its code is not run; --trust-parts runs it"
 
 
 class Parts:
