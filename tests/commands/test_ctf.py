@@ -8,6 +8,7 @@ from carbon_images import film_image, specks
 from matplotlib.image import imread
 from PIL import Image
 
+import passband
 from passband import cli
 
 pytestmark = pytest.mark.slow
@@ -156,3 +157,42 @@ def test_scale_bar_and_beam_stop_are_left_out_and_said(images, capsys):
     assert content["defocus_nm"]["value"] == pytest.approx(60, abs=2)
     assert "scale bar" in content["notes"][0]
     assert "beam stop" in content["notes"][1]
+
+
+READER = """
+import numpy as np
+from passband.micrographs.images.contents import Content
+from passband.micrographs.images.file_metadata import Recorded
+from passband.parts import reader
+
+open({mark!r}, "w").close()
+
+@reader(suffixes=(".film",))
+def film(path):
+    return Content(np.load(path.with_suffix(".npy")), (0.4, 0.4), stated=Recorded(300.0))
+"""
+
+
+def test_a_reader_of_a_study_reads_images_if_the_study_is_named(images, tmp_path, capsys):
+    """It is in the folder parts beside the study's file, and says the beam energy, too."""
+    (tmp_path / "parts").mkdir()
+    mark = tmp_path / "mark"
+    (tmp_path / "parts/film.py").write_text(READER.format(mark=str(mark)))
+    (tmp_path / "config.yaml").write_text("study: {name: films}")
+    (tmp_path / "image.film").touch()
+    (tmp_path / "image.npy").write_bytes((images / "film.npy").read_bytes())
+    words = tmp_path / "image.film", "--cs-um", "0", "--json"
+    status, _, err = run(capsys, *words)
+    assert status == 1
+    assert "image.film: unknown format '.film'; formats are .dm3" in err
+    assert not mark.exists()
+    status, out, _ = run(capsys, *words, "--readers-of", tmp_path / "config.yaml")
+    assert status == 0
+    content = json.loads(out)
+    assert content["defocus_nm"]["value"] == pytest.approx(60, abs=1.5)
+    assert (content["energy_kev"], content["pixel_size_A"]) == (300, 0.4)
+    assert mark.exists()
+    called = passband.ctf(tmp_path / "image.film", cs_um=0, readers_of=tmp_path / "config.yaml")
+    assert called.images[0].measurement.is_visible
+    status, _, err = run(capsys, *words)  # the next command does not have them
+    assert status == 1

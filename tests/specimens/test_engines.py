@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from ase import Atoms
 
 from passband.config import ConfigError, Microscope, Study, load
 from passband.errors import PassbandError
@@ -65,6 +66,23 @@ def test_exit_waves_are_those_of_an_engine_of_ones_own(tmp_path):
     assert waves.spectrum.shape == ours.spectrum.shape
     assert not np.array_equal(waves.spectrum, ours.spectrum)
     np.testing.assert_array_equal(waves["mask"], ours["mask"])
+
+
+def test_the_engine_of_the_examples_agrees_for_a_light_atom(tmp_path):
+    text = (Path(__file__).parents[2] / "examples/parts/projection.py").read_text()
+    study = trusted(study_file(tmp_path, text, engine="projection"))
+    trial.check(study)
+    microscope = study.microscope
+    ours = Microscope(**FIELD)
+    assert microscope.multislice == ours.multislice
+    side = ours.multislice.field_A
+    atoms = Atoms("C", [(5.0, 7.0, 1.0)], cell=(side, side, 2.0), pbc=(True, True, False))
+    crop = ours.wave_sampling.crop
+    found = crop(exit_waves.engine(microscope, "cpu").wave(atoms)) * ours.wave_sampling.band
+    expected = crop(exit_waves.engine(ours, "cpu").wave(atoms)) * ours.wave_sampling.band
+    middle = len(found) // 2
+    found[middle, middle] = expected[middle, middle] = 0  # vacuum
+    assert np.linalg.norm(found - expected) < 0.1 * np.linalg.norm(expected)
 
 
 def test_pixels_memory_and_times_follow_from_the_declaration(tmp_path):

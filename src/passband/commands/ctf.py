@@ -18,6 +18,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "files", nargs="+", metavar="IMAGE", help="image files, or folders of image files"
     )
     add_pixel_size(command)
+    add_readers(command)
     add_lens(command)
     command.add_argument(
         "--cs-um",
@@ -49,6 +50,16 @@ def add_pixel_size(command: argparse.ArgumentParser, also: str = "") -> None:
         type=float,
         metavar="X",
         help=f"pixel size [Å] of the images, if the files do not have one{also}",
+    )
+
+
+def add_readers(command: argparse._ActionsContainer) -> None:
+    """Add the option `--readers-of` to a command."""
+    command.add_argument(
+        "--readers-of",
+        metavar="STUDY",
+        help="the file of a study with readers of its own for other formats (docs/add.md), whose "
+        "code is run",
     )
 
 
@@ -112,6 +123,7 @@ def run(options: argparse.Namespace) -> int:
         amplitude_contrast=options.amplitude_contrast,
         sign=options.sign,
         report=report_remark,
+        readers_of=options.readers_of,
     )
     if found.images:
         print(found.to_json() if options.json else found)

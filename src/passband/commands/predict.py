@@ -17,7 +17,7 @@ from passband.results import locate
 #: The network that is recommended for each image.
 AUTO = "auto"
 #: What has an effect on particles that a person has labelled.
-_WITH_LABELS = "help", "words", "labels", "pixel_size_A", "out", "crop"
+_WITH_LABELS = "help", "words", "labels", "pixel_size_A", "out", "crop", "readers_of"
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -63,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
             specimen=options.specimen,
             amplitude_contrast=options.amplitude_contrast,
             sign=options.sign,
+            readers_of=options.readers_of,
             verbose=options.verbose,
             report=lambda line: tqdm.write(escaped(line)),
             progress=progress,
@@ -90,6 +91,7 @@ def _measure_labels(options: argparse.Namespace) -> int:
         options.out,
         pixel_size_A=options.pixel_size_A,
         crop=options.crop,
+        readers_of=options.readers_of,
         report=lambda line: print(escaped(line)),
     )
     print(*map(escaped, found.closing), sep="\n")

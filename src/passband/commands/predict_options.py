@@ -5,7 +5,7 @@ from pathlib import Path
 
 from passband.axes import MAIN_AXES
 from passband.commands.arguments import FURTHER_BEHIND, add_axis
-from passband.commands.ctf import add_lens, add_pixel_size
+from passband.commands.ctf import add_lens, add_pixel_size, add_readers
 
 #: The options of the condition of the images.
 CONDITION = (*MAIN_AXES, *FURTHER_BEHIND, "energy_kev")
@@ -61,6 +61,7 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
 
 def _add_files(group: argparse._ArgumentGroup) -> None:
     add_pixel_size(group)
+    add_readers(group)
     group.add_argument(
         "--out",
         type=Path,

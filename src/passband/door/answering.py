@@ -100,7 +100,7 @@ class Answering(Opened):
             ...     reason = str(error)  # such as an image without rings
         """
         from passband.answers import image_recommendation
-        from passband.micrographs.images import pixel_size
+        from passband.micrographs.images import pixel_size, suffixes
         from passband.micrographs.rings.lens import Known
 
         given = of_axes(condition)
@@ -119,6 +119,7 @@ class Answering(Opened):
         if Path(image).is_dir() and Path(image).suffix != ".zarr":
             raise PassbandError(f"{image}: is a folder; give one image")
         tested = self._tested_with(specimen, report)
+        suffixes.use(self.study.known_parts)
         lens = image_recommendation.measure(Path(image), pixel_size_A, known, self.study)
         both = image_recommendation.recommend(tested, lens, given)
         return image_recommendation.ImageRecommendation(

@@ -10,7 +10,6 @@ from passband.errors import ArgumentError
 from passband.grid import Condition
 from passband.network_id import NetworkId
 from passband.outcomes import Progress, counted
-from passband.parts import PACKAGE
 
 if TYPE_CHECKING:
     from passband.answers.segmentation import Choice
@@ -80,6 +79,7 @@ class Segmenting(Answering):
         specimen: str | None = None,
         amplitude_contrast: float | None = None,
         sign: int = 0,
+        readers_of: str | Path | None = None,
         verbose: bool = False,
         report: Callable[[str], object] = lambda line: None,
         progress: Progress | None = None,
@@ -108,6 +108,8 @@ class Segmenting(Answering):
             condition: The condition of the images, for the expected Dice: all of defocus, Cs,
                 aperture and dose. With ``"auto"``, what is known of it beside the defocus.
             specimen, amplitude_contrast, sign: With ``"auto"``, see :meth:`recommend_like`.
+            readers_of: The file of a study, whose own readers read files of other formats. By
+                default, it is this study.
             verbose: Whether `report` also receives the networks and each step of the preparation.
             report: Receives lines about files that are left out, about networks that are chosen
                 and, with `out`, what was found in each image, as soon as it is written.
@@ -145,7 +147,10 @@ class Segmenting(Answering):
         chosen_settings = Settings.of(settings)
         chosen_settings.check([])
         _check_files(out, truth, jobs)
-        suffixes.use(self.study.known_parts if self._is_known_study else PACKAGE)
+        if readers_of is None and self._is_known_study:
+            suffixes.use(self.study.known_parts)
+        else:
+            suffixes.use_of(readers_of)
         is_auto = network == AUTO
         own: list = []
         of_all = None

@@ -10,7 +10,7 @@ from passband.console import escaped
 from passband.errors import ArgumentError
 from passband.micrographs import batch, predictions, records, size_figure, summary, truth
 from passband.micrographs.batch import Task
-from passband.micrographs.images import pixel_size, readers
+from passband.micrographs.images import pixel_size, readers, suffixes
 from passband.micrographs.labels import Labels
 from passband.micrographs.predictions import Prediction
 from passband.micrographs.summary import Frame
@@ -131,6 +131,7 @@ def measure_labels(
     *,
     pixel_size_A: float | None = None,
     crop: str | None = None,
+    readers_of: str | Path | None = None,
     report: Callable[[str], object] = lambda line: None,
 ) -> SegmentedFiles:
     """Measure particles that a person has drawn or corrected, without a network.
@@ -143,6 +144,7 @@ def measure_labels(
         out: The folder of the output files.
         pixel_size_A: For images that do not have it [Å].
         crop: The part ``x0:x1,y0:y1`` of the images that is used [pixels].
+        readers_of: The file of a study, whose own readers read files of other formats.
         report: Receives what is said about each image, line by line.
 
     Raises:
@@ -157,6 +159,7 @@ def measure_labels(
         >>> sizes = [particle.diameter_nm for particle in found.images[0].particles]
     """
     pixel_size.check_option(pixel_size_A)
+    suffixes.use_of(readers_of)
     folder = Path(out)
     paths = readers.find([files] if isinstance(files, str | Path) else files, report)
     check_folder(folder, paths)

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from passband.parts import PACKAGE, Part, PartError, Parts
+from passband.results import Results
 
 #: The parts of the study that the command names. A process has one command.
 _known: Parts = PACKAGE
@@ -19,6 +20,23 @@ def use(parts: Parts) -> None:
     global _known
     _known = parts
     readers.cache_clear()
+
+
+def use_of(study: str | Path | None) -> None:
+    """Let this process read files also with the readers of the study that a user names.
+
+    Args:
+        study: See :meth:`passband.results.Results.find`; None for the readers of the package alone.
+
+    Raises:
+        PassbandError: If there is no such study, or if its parts must not run.
+    """
+    if study is None:
+        return use(PACKAGE)
+    results = Results.find(study)
+    results.trust_parts()
+    results.check_trusted()
+    return use(results.study.known_parts)
 
 
 def used() -> Parts:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from passband.console import escaped
 from passband.errors import PassbandError
-from passband.micrographs.images import pixel_size, readers
+from passband.micrographs.images import pixel_size, readers, suffixes
 from passband.micrographs.rings import lens
 from passband.micrographs.rings.lens import Known, Lens
 from passband.outcomes import Outcome
@@ -69,6 +69,8 @@ def ctf(
     amplitude_contrast: float | None = None,
     sign: int = 0,
     report: Callable[[str], object] = lambda line: None,
+    *,
+    readers_of: str | Path | None = None,
 ) -> Lenses:
     """Measure defocus, astigmatism and Cs from the Thon rings of images of one microscope.
 
@@ -82,6 +84,7 @@ def ctf(
         energy_kev, cs_um, aperture_mrad, amplitude_contrast: What is known of the microscope.
         sign: 1 if the images are in underfocus, −1 in overfocus, 0 if it is not known.
         report: Receives a line about files that are left out.
+        readers_of: The file of a study, whose own readers read files of other formats.
 
     Returns:
         `images`, the lens of each image, and `failures`, a line for each file that could not be
@@ -99,6 +102,7 @@ def ctf(
     pixel_size.check_option(pixel_size_A)
     known = Known(energy_kev, cs_um, aperture_mrad, amplitude_contrast, sign)
     known.check()
+    suffixes.use_of(readers_of)
     paths = readers.find([files] if isinstance(files, str | Path) else files, report)
     failures: list[str] = []
     found = lens.measure(paths, pixel_size_A, known, failures=failures)
