@@ -106,13 +106,12 @@ class Study(Block):
         Specimens of the same material are together, under the names of all of them.
         """
         names: dict[str, list[str]] = {}
+        spacings: dict[str, list[float]] = {}
         for name, specimen in self.trained_specimens.items():
-            if specimen.known:
+            if material := specimen.known:
                 names.setdefault(specimen.material, []).append(name)
-        return {
-            ", ".join(named): list(self.specimens[named[0]].known.spacings_A)
-            for named in names.values()
-        }
+                spacings[specimen.material] = list(material.spacings_A)
+        return {", ".join(named): spacings[material] for material, named in names.items()}
 
     @property
     def trained_specimens(self) -> dict[str, Specimen]:

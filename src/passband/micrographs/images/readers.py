@@ -154,7 +154,9 @@ def read_labels(path: str | Path) -> np.ndarray:
     return labels
 
 
-def find(paths: Iterable[str | Path], say: Callable[[str], None] = lambda line: None) -> list[Path]:
+def find(
+    paths: Iterable[str | Path], say: Callable[[str], object] = lambda line: None
+) -> list[Path]:
     """Return the image files among paths: files as they are, folders as the images inside.
 
     The word ``sample`` is the package's sample, unless a file has this name. A Zarr folder is one
