@@ -154,7 +154,9 @@ def _nearest(study: Study, energy: float) -> float | None:
     return nearest if abs(nearest - energy) <= TOLERANCE * nearest else None
 
 
-def asked(study: Study, lens: Lens, given: Mapping[str, str | None]) -> list[tuple[int, Asked]]:
+def asked(
+    study: Study, lens: Lens, given: Mapping[str, str | float | None]
+) -> list[tuple[int, Asked]]:
     """Return the asked condition for each possible sign of an image's defocus.
 
     Args:
@@ -197,7 +199,9 @@ def asked(study: Study, lens: Lens, given: Mapping[str, str | None]) -> list[tup
     return conditions
 
 
-def recommend(tested: TestedNetworks, lens: Lens, given: Mapping[str, str | None]) -> list[Like]:
+def recommend(
+    tested: TestedNetworks, lens: Lens, given: Mapping[str, str | float | None]
+) -> list[Like]:
     """Return the ranked networks for each possible sign of the defocus, see :func:`asked`."""
     return [
         Like(sign, lens.measurement.likelihoods[sign], recommend_from(tested, condition))
@@ -205,7 +209,9 @@ def recommend(tested: TestedNetworks, lens: Lens, given: Mapping[str, str | None
     ]
 
 
-def of_store(tested: TestedNetworks, path: Path, given: Mapping[str, str | None]) -> list[Like]:
+def of_store(
+    tested: TestedNetworks, path: Path, given: Mapping[str, str | float | None]
+) -> list[Like]:
     """Return the ranked networks for the condition that a store of a study's images states.
 
     What the user gives replaces what the store states. The result is empty for other files, whose

@@ -48,6 +48,9 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from passband.sharing import extras
+
+    extras.check()  # before torch is imported, which takes seconds
     found = open_noun(options.network).publish(
         options.id,
         options.out,

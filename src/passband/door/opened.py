@@ -1,6 +1,6 @@
 """What was opened, and conditions of its axes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: What names a condition: itself, its id, or the values of axes by name.
 AnyCondition = Condition | str | Mapping[str, float]
 #: What names conditions: one, several, or a CSV file.
-Conditions = AnyCondition | Iterable[AnyCondition] | Path
+Conditions = AnyCondition | Sequence[AnyCondition] | Path
 
 
 class Opened(Results):
@@ -113,11 +113,13 @@ class Opened(Results):
 
     def given_conditions(self, conditions: Conditions) -> list[Given]:
         """Return conditions that are given one by one or in a CSV file, whose names end so."""
-        if isinstance(conditions, Path) or str(conditions).endswith(".csv"):
+        if isinstance(conditions, Path):
+            return given_conditions.read(conditions)
+        if isinstance(conditions, str) and conditions.endswith(".csv"):
             return given_conditions.read(Path(conditions))
-        if isinstance(conditions, Condition | str | Mapping):
-            conditions = [conditions]
-        return [Given(self.condition(each).values()) for each in conditions]
+        one = isinstance(conditions, Condition | str | Mapping)
+        every = [conditions] if one else conditions
+        return [Given(self.condition(each).values()) for each in every]
 
     def open_networks(
         self, network: NetworkId | str | Iterable[NetworkId | str] | None = None

@@ -13,6 +13,7 @@ from passband.outcomes import Progress, counted
 
 if TYPE_CHECKING:
     from passband.answers.segmentation import Choice
+    from passband.learning.network_files import Network
     from passband.micrographs.images.readers import Micrograph
     from passband.micrographs.images.segmentation import Segmentation
     from passband.micrographs.segmented_files import SegmentedFiles
@@ -151,37 +152,32 @@ class Segmenting(Answering):
             suffixes.use(self.study.known_parts)
         else:
             suffixes.use_of(readers_of)
-        is_auto = network == AUTO
-        own: list = []
+        own: list[Network] = []
         of_all = None
-        if is_auto:
+        if network == AUTO:
             _check_auto(given, replicas)
         else:
-            of_all = segmentation.condition_of(given)
             _check_named(specimen, amplitude_contrast, sign)
+            of_all = segmentation.condition_of(given)
             own = segmentation.of_replicas(self.open_networks(network), replicas)
             chosen_settings.check(own)
-        is_one = isinstance(files, str | Path)
-        paths = readers.find([files] if is_one else files, report)
+        paths = readers.find([files] if isinstance(files, str | Path) else files, report)
         folder = None if out is None else Path(out)
         if folder is not None:
             segmented_files.check_folder(folder, paths)
         chosen: dict[Path, Choice | str] = dict.fromkeys(paths, segmentation.Choice(own))
-        if is_auto:
+        if network == AUTO:
             known = segmentation.known(given, amplitude_contrast, sign)
             tested = self.tested(specimen)
             chosen = segmentation.recommended(tested, paths, known, given, pixel_size_A, report)
-        assessors = None
-        if likeness is not False:
-            assessors = Assessors(
-                chosen_settings,
-                of_all,
-                measure=bool(likeness),
-                progress=counted(progress, "images of the study"),
-            )
         if verbose:
             for line in segmentation.described(chosen, chosen_settings):
                 report(line)
+        assessors = None
+        if likeness is not False:
+            measured = counted(progress, "images of the study")
+            measure = bool(likeness)
+            assessors = Assessors(chosen_settings, of_all, measure=measure, progress=measured)
         tasks = segmentation.tasks(
             chosen,
             chosen_settings,
@@ -190,21 +186,18 @@ class Segmenting(Answering):
             pixel_size_A=pixel_size_A,
             masks=None if truth is None else Path(truth),
         )
-        if folder is not None:
-            return segmented_files.segment(
-                tasks,
-                folder,
-                jobs=jobs,
-                verbose=verbose,
-                remarks=segmentation.remarks(chosen, assessors),
-                report=report,
-                progress=progress,
-            )
-        found = {task.path: task.segment() for task in tasks}
-        is_folder = is_one and Path(files).is_dir() and paths != [Path(files)]
-        if is_one and not is_folder and len(found[paths[0]]) == 1:
-            return found[paths[0]][0]
-        return found
+        if folder is None:
+            found = {task.path: task.segment() for task in tasks}
+            return _only(found, files) or found
+        return segmented_files.segment(
+            tasks,
+            folder,
+            jobs=jobs,
+            verbose=verbose,
+            remarks=segmentation.remarks(chosen, assessors),
+            report=report,
+            progress=progress,
+        )
 
     def segment_micrograph(
         self,
@@ -222,12 +215,22 @@ class Segmenting(Answering):
         assessors = None if likeness is False else Assessors(chosen, measure=bool(likeness))
         own = segmentation.Choice(self.open_networks(network))
         (task,) = segmentation.tasks({micrograph.path: own}, chosen, assessors)
-        return task.predictor.segment(micrograph)
+        return task.segment(micrograph)
 
     @property
     def _is_known_study(self) -> bool:
         """Whether this is a study whose configuration is found."""
         return not self.is_alone and self.is_known
+
+
+def _only(
+    found: "dict[Path, list[Segmentation]]", files: str | Path | Sequence[str | Path]
+) -> "Segmentation | None":
+    """Return the segmentation of the only image of a file that is given alone, or None."""
+    if not isinstance(files, str | Path) or (Path(files).is_dir() and Path(files) not in found):
+        return None
+    ((_, frames),) = found.items()
+    return frames[0] if len(frames) == 1 else None
 
 
 def _given(condition: KnownCondition | None, settings: dict[str, Any]) -> dict[str, float]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from passband.console import escaped
 from passband.errors import PassbandError
 from passband.micrographs.images import readers, suffixes
+from passband.micrographs.images.readers import Micrograph
 from passband.micrographs.images.segmentation import Segmentation
 from passband.micrographs.predictions import Prediction, Predictor
 from passband.micrographs.summary import Frame
@@ -37,11 +38,17 @@ class Task:
         """Whether its masks are compared with their ground truth."""
         return isinstance(self.predictor, Predictor) and self.predictor.masks is not None
 
-    def segment(self) -> list[Segmentation]:
-        """Return the segmentation of each image of the file, and write nothing."""
+    def segment(self, micrograph: Micrograph | None = None) -> list[Segmentation]:
+        """Return the segmentation of each image, and write nothing.
+
+        Args:
+            micrograph: The images, if they are not those of the file.
+        """
         if isinstance(self.predictor, str):
             raise PassbandError(self.predictor)
-        return self.predictor.segment(readers.read(self.path, self.predictor.pixel_size_A))
+        if micrograph is None:
+            micrograph = readers.read(self.path, self.predictor.pixel_size_A)
+        return self.predictor.segment(micrograph)
 
     def outcome(self, progress: Callable[[Iterable], Iterable] = iter) -> Prediction | str:
         """Return the results, or the line that says why the file failed."""
