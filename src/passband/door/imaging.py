@@ -105,7 +105,7 @@ class Imaging(Running):
         They are stores in the folder of results, made with Snakemake, with masks.
 
         Args:
-            conditions: One or several, see :meth:`condition`; or a CSV file, see docs/ood.md.
+            conditions: One or several, see :meth:`condition`; or a CSV file, see docs/metrics.md.
             specimen: By default, the study's first.
             split: ``train``, ``val`` or ``test``.
             cores, profile, progress: See :meth:`run`.
