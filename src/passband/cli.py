@@ -201,7 +201,9 @@ def _parser(name: str) -> argparse.ArgumentParser:
         own.epilog = f"example: passband {known[name].example}"
         known_options = [option for action in own._actions for option in action.option_strings]
         # The first shows the usage of this command.
-        spelled = {a.dest: a.option_strings[-1] for a in own._actions if a.option_strings}
+        # Of several spellings, the first long one: the last may be the negative of a switch.
+        long = {a.dest: [o for o in a.option_strings if o[:2] == "--"] for a in own._actions}
+        spelled = {name: options[0] for name, options in long.items() if options}
         own.set_defaults(refuse=own.error, known_options=known_options, spelled=spelled)
     elif name:
         near = "".join(f"{word}? " for word in difflib.get_close_matches(name, known, 1))

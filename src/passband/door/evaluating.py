@@ -30,8 +30,8 @@ class Evaluating(Answering):
         What is tested already is not tested again. The results help :meth:`recommend`.
 
         Args:
-            conditions: One or several, see :meth:`condition`; or a CSV file, see docs/metrics.md. They
-                may lie outside the study's grids.
+            conditions: One or several, see :meth:`condition`; or a CSV file, see docs/metrics.md.
+                They may lie outside the study's grids.
             processes: By default as many as cores, memory and the work allow.
             report: Receives a line if another process does the same work.
             progress: Is called with the numbers of tested training conditions and of all.
