@@ -230,9 +230,6 @@ INSTEAD = {
         "bash -c 'passband new own && cd own && passband run --dry-run'"
     ),
     "passband new mine --like real-general": "passband new real-mine --like real-general",
-    "passband predict general image.tif --labels corrected.tif": (
-        "passband predict general film.npy --pixel-size-A 0.4 --labels corrected.npy"
-    ),
     "passband predict image.tif --labels corrected.tif": (
         "passband predict film.npy --pixel-size-A 0.4 --labels corrected.npy"
     ),
