@@ -1,17 +1,15 @@
 """Which results are made again after a change of the study or of the package."""
 
 import os
-import re
 import shutil
 
 import numpy as np
 import pytest
 from ase.build import bulk
-from runs import FIGURES, MIDDLE, ROOT, SILVER, counts
+from runs import FIGURES, MIDDLE, SILVER, counts
 from workplace import Workplace
 
 from passband.results.stores import load_table
-from passband.storage import datasets
 
 pytestmark = pytest.mark.workflow
 
@@ -28,22 +26,6 @@ def test_a_raised_stage_number_lists_its_jobs(finished, stages):
     )
     jobs = finished.jobs("all", "--snakefile", "raised.smk", study="studies/smallest.yaml")
     assert jobs == dict.fromkeys(stages, 1) | {"report": 1, "figure": 4}  # all but one
-
-
-@pytest.mark.slow
-def test_a_metric_that_is_registered_appears_by_itself(copied, monkeypatch):
-    """The user registers the metric of docs/add.md in a copy of the package."""
-    (code,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/add.md").read_text(), re.M | re.S)
-    shutil.copytree(ROOT / "src", copied.folder / "src")
-    with (copied.folder / "src/passband/analysis/information.py").open("a") as module:
-        module.write(f"\n\n{code}")
-    monkeypatch.setenv("PYTHONPATH", str(copied.folder / "src"))
-    study = "studies/smallest.yaml"
-    assert copied.jobs(study=study) == {"information": 1, "ood": 1, "report": 1, "figure": 4}
-    copied.run("results/smallest/figures/metrics.svg", study=study)
-    found = datasets.read(copied.folder / "results/smallest/information.zarr", datasets.INFORMATION)
-    np.testing.assert_allclose(found.twice, 2 * found.overlap)
-    assert ">twice<" in (copied.folder / "results/smallest/figures/metrics.svg").read_text()
 
 
 @pytest.mark.slow
