@@ -20,7 +20,7 @@ import torch
 from passband import PassbandError, log_lines
 from passband.config import Microscope, Spread, Training
 from passband.imaging.acquisition import Acquisition
-from passband.learning import backend, callbacks, learner, training
+from passband.learning import backend, callbacks, losses, training
 from passband.learning.callbacks import CheckpointCallback
 from passband.learning.deadline import StopCondition, StoppedError
 from passband.learning.learner import Learner
@@ -215,7 +215,7 @@ def test_trainer_fits_a_module_with_a_data_module_of_all_batches(fit, monkeypatc
 
 def test_train_loss_is_the_mean_over_steps(fit, monkeypatch):
     values = []
-    real = learner.loss
+    real = losses.entropy_dice
 
     def record(*arguments):
         value = real(*arguments)
@@ -223,7 +223,7 @@ def test_train_loss_is_the_mean_over_steps(fit, monkeypatch):
             values.append(value.item())
         return value
 
-    monkeypatch.setattr(learner, "loss", record)
+    monkeypatch.setattr(losses, "entropy_dice", record)
     monkeypatch.setattr(backend, "WIDEST", 0)
     done = fit(epochs=2)
     assert len(values) == 6
@@ -253,9 +253,10 @@ def test_dropout_is_seeded_and_leaves_the_global_generator_alone(make_split, con
 
 
 def test_patience_ends_training(fit, monkeypatch):
-    monkeypatch.setattr(
-        learner, "loss", lambda logits, *_: logits.float().mean((1, 2, 3, 4)) * 0 + 1
-    )
+    def constant(logits, *_):
+        return logits.mean((1, 2, 3, 4)) * 0 + 1
+
+    monkeypatch.setattr(losses, "entropy_dice", constant)
     made = fit({0: 1, 1: 2}, epochs=9, patience=3, together=False)
     assert [len(trained.history) for trained in made.values()] == [4, 4]
     assert made[0].best.epoch == 0
