@@ -366,6 +366,16 @@ def test_a_wrong_architecture_is_found_before_any_job(study, said):
     assert "\n" not in str(caught.value)
 
 
+def test_a_network_that_needs_larger_images_is_told_which_argument_says_so(study):
+    value = "nn.Conv2d(1, 1, 9, padding=4, padding_mode='reflect')"
+    text = NETWORK.format(numbers="", value=value)
+    allow = "for images of 1 × 1 pixels, which smallest_px = 1 and divisor = 1 allow"
+    with pytest.raises(PartError, match=f"line 5: RuntimeError: .*Padding size .*; {allow}$"):
+        trial.check(study({"mine": text}, architectures=["mine"]))
+    text = NETWORK.format(numbers="smallest_px=8", value=value)
+    trial.check(study({"mine": text}, architectures=["mine"]))
+
+
 def test_a_part_that_raises_at_its_import_is_named(study):
     text = LOSS.format(targets=("mask",), arguments="logits, mask", value="0")
     of = study({"mine": f"raise OSError('no')\n\n{text}"}, loss="mine")

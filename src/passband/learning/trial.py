@@ -46,15 +46,18 @@ def _try_architecture(architecture: Architecture) -> None:
     network = networks.build(architecture)
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise PartError(f"{part}: has no weights to train")
-    for images, training in ((torch.randn(2, 1, side, side), True), _wider(side, divisor)):
-        found = part.call(network.train(training), images)
+    square = torch.randn(2, 1, side, side)
+    wider = torch.randn(1, 1, side, side + divisor)  # as tiles of an image may be
+    for images, training in ((square, True), (wider, False)):
+        try:
+            found = part.call(network.train(training), images)
+        except PartError as error:
+            raise PartError(
+                f"{error}; for images of {images.shape[-2]} × {images.shape[-1]} pixels, which "
+                f"smallest_px = {smallest} and divisor = {divisor} allow"
+            ) from error
         wanted = (len(images), architecture.outputs, *images.shape[-2:])
         _check_logits(architecture, found, wanted, tuple(images.shape))
-
-
-def _wider(side: int, divisor: int) -> tuple[Tensor, bool]:
-    """Return an image that is no square, as tiles may be, for a trained network."""
-    return torch.randn(1, 1, side, side + divisor), False
 
 
 def _check_logits(
