@@ -59,6 +59,12 @@ def test_files_are_segmented_by_the_same_function(place, capsys):
     alone = study.segment("images/0.npy", pixel_size_A=0.3)
     assert found.images[0].particles == tuple(alone.particles)
     assert found.images[0].confidence == pytest.approx(alone.confidence)
+    assert str(alone).splitlines()[0] == found.images[0].line.removeprefix("0.npy: ")
+    assert str(alone).splitlines()[1] == alone.verdict
+    assert alone.verdict in alone._repr_html_()
+    content = json.loads(alone.to_json())
+    assert content["verdict"] == alone.verdict
+    assert [each["label"] for each in content["particles"]] == [1, 2]
     with pytest.raises(PassbandError, match=r"images/2.npy: not a whole .npy file"):
         study.segment("images/2.npy", pixel_size_A=0.3)
 

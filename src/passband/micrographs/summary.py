@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 
 from passband.errors import PassbandError
 from passband.micrographs.images.particles import Particle
-from passband.micrographs.images.segmentation import Segmentation, verdict
+from passband.micrographs.images.segmentation import Segmentation, in_words, verdict
 from passband.micrographs.truth import Score
 from passband.prediction.json_values import Ids, JsonValues
 from passband.prediction.recommend.network_ranking import Dice
@@ -16,7 +16,6 @@ from passband.storage import integrity
 from passband.storage.atomic import replacing
 from passband.units import A_PER_NM
 from passband.version import __version__
-from passband.words import number_of
 
 #: The names of the tables.
 SUMMARY = "summary.csv"
@@ -95,18 +94,9 @@ class Frame(JsonValues):
     @property
     def line(self) -> str:
         """The result in one line."""
-        words = [number_of(len(self.particles), "particle")]
-        if self.whole:
-            mean = f"mean diameter {fmean(self.whole):.3g} nm"
-            words.append(f"{mean} of {len(self.whole)} whole")
-        elif self.particles:
-            words.append("none whole")
-        if self.confidence is not None:
-            words.append(f"confidence {self.confidence:.3f}")
-        if self.disagreement is not None:
-            words.append(f"disagreement {self.disagreement:.3f}")
+        words = in_words(self.particles, self.confidence, self.disagreement)
         scored = "" if self.score is None else f"; {self.score}"
-        return f"{self.name}: {', '.join(words)}{scored}"
+        return f"{self.name}: {words}{scored}"
 
     @property
     def verdict(self) -> str:

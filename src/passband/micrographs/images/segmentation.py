@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_type_hints
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -19,6 +20,7 @@ from passband.micrographs.images import particles as measured
 from passband.micrographs.images.background import Background
 from passband.micrographs.images.bars import Box
 from passband.micrographs.images.particles import Particle
+from passband.outcomes import Outcome
 from passband.units import A_PER_NM
 from passband.words import listed, number_of
 
@@ -146,7 +148,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Segmentation:
+class Segmentation(Outcome):
     """The result for one image. All arrays have the shape of the image.
 
     Attributes:
@@ -186,6 +188,23 @@ class Segmentation:
     flags: tuple[str, ...] = ()
     unassessed: str = "this was not asked for"
 
+    def __str__(self) -> str:
+        spread = None if self.disagreement is None else float(self.disagreement.mean(dtype="f8"))
+        return f"{in_words(self.particles, self.confidence, spread)}\n{self.verdict}"
+
+    def values(self) -> dict[str, Any]:
+        """Return the content for JSON, without the arrays."""
+        return {
+            "verdict": self.verdict,
+            "expected_dice": self.expected_dice,
+            "flags": self.flags,
+            "confidence": self.confidence,
+            "particles": self.particles,
+            "pixel_size_A": self.pixel_size_A,
+            "done": self.done,
+            "notes": self.notes,
+        }
+
     @property
     def verdict(self) -> str:
         """Whether to trust the mask, in one sentence."""
@@ -209,6 +228,28 @@ class Segmentation:
     def mean_diameter_nm(self) -> float:
         """See :func:`passband.micrographs.images.particles.mean_diameter`."""
         return measured.mean_diameter(self.particles)
+
+
+def in_words(
+    particles: Sequence[Particle], confidence: float | None, disagreement: float | None
+) -> str:
+    """Return in one line what was found in an image.
+
+    Args:
+        confidence: None if a person has labelled the particles.
+        disagreement: The mean over the image; None with one network.
+    """
+    words = [number_of(len(particles), "particle")]
+    whole = [each.diameter_nm for each in particles if not each.touches_edge]
+    if whole:
+        words.append(f"mean diameter {fmean(whole):.3g} nm of {len(whole)} whole")
+    elif particles:
+        words.append("none whole")
+    if confidence is not None:
+        words.append(f"confidence {confidence:.3f}")
+    if disagreement is not None:
+        words.append(f"disagreement {disagreement:.3f}")
+    return ", ".join(words)
 
 
 def verdict(expected: "Dice | None", flags: Sequence[str], unassessed: str = "") -> str:
