@@ -118,7 +118,7 @@ def main() -> None:
             printed.row(f"{what}: processor time [s]", seconds, used)
             printed.row(f"{what}: memory [GB]", 2, memory)
         size = (results / layout.EXPLORER).stat().st_size / 1e6
-        printed.row(f"explore, {scale}: page [MB]", 12, size)
+        printed.row(f"explore, {scale}: page [MB]", 10, size)
 
 
 if __name__ == "__main__":

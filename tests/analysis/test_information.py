@@ -662,6 +662,17 @@ def test_a_study_s_own_metrics_are_in_the_data_set(tmp_path, table):
     xr.testing.assert_identical(found.drop_vars(["passed_train", "passed_test", "ratio"]), table)
 
 
+def test_the_page_on_metrics_defines_each_as_its_docstring():
+    page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8").replace("\\|", "¦")
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
+    for kind in ("metric", "ood_metric"):
+        for name, part in PACKAGE.of(kind).items():
+            (row,) = [row for row in rows if f"`{name}`" in row[1]]
+            if kind == "metric":
+                definition, *_ = part.doc.replace("|", "¦").replace(", w = P", "").split(":")
+                assert definition in row[2], name
+
+
 def test_the_example_of_a_metric_compares_signs():
     known = Parts.read(ROOT / "examples/parts")
     known.trust()
