@@ -10,8 +10,10 @@ from runs import MIDDLE, ROOT
 from workplace import Workplace
 
 from passband import PassbandError
+from passband.answers import explored_images
 from passband.config import load
 from passband.learning.networks import load as load_weights
+from passband.reports.explorer.explorer import Blocks
 from passband.results import Results
 from passband.storage import records
 
@@ -56,6 +58,15 @@ def test_jobs_train_and_test_own_networks_and_a_changed_loss_trains_again(place)
     known = load(place.folder / study).known_parts
     with pytest.raises(PassbandError, match=r"architecture 'dilated' of parts/dilated.py"):
         load_weights(path, parts=known)
+    lines = []
+    shown = Results(load(place.folder / study), place.folder / "results/smallest")
+    assert explored_images.examples(shown, Blocks(), note=lines.append) == []
+    (line,) = lines
+    assert line.startswith("there are no images of dilated, since ")
+    assert "--trust-parts runs it" in line
+    shown.study.known_parts.trust()
+    (found,) = explored_images.examples(shown, Blocks(), note=lines.append)
+    assert found["train"] == [MIDDLE]
     known.trust()
     weights, metadata = load_weights(path, parts=known)
     assert len(weights[0]["0.weight"]) == 8

@@ -13,6 +13,7 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import LoadedStructures
 from passband.learning import devices, evaluation, networks
+from passband.parts import PartError
 from passband.reports.explorer.explorer import Blocks
 from passband.results import Results, shown_networks, training_jobs
 from passband.scores import dice
@@ -31,6 +32,7 @@ def examples(
     results: Results,
     blocks: Blocks,
     progress: Callable[[Iterable], Iterable] = iter,
+    note: Callable[[str], object] = lambda line: None,
 ) -> list[dict[str, Any]]:
     """Return images of test structures, and the masks of networks in these images.
 
@@ -39,6 +41,10 @@ def examples(
     there are images of fewer test conditions, so that all images have at most 600,000 pixels. If
     there are too many specimens and architectures, the last ones have no images. The arrays are
     added to the blocks.
+
+    Args:
+        note: Receives a line for each architecture that is a part which is missing, or whose code
+            must not run. It has no images.
 
     Returns:
         For each specimen and architecture: the images (test, structure, x, y) from 0 to 255, the
@@ -62,7 +68,11 @@ def examples(
         loaded = stored.load(device).first(structures)
         every = _with_the_same_masks(study, loaded)
         for architecture in study.training.architectures:
-            chosen = _networks(results, specimen, architecture)
+            try:
+                chosen = _networks(results, specimen, architecture)
+            except PartError as error:
+                note(f"there are no images of {architecture}, since {error}")
+                continue
             if not chosen or len(found) == most:
                 continue
             trained = [Condition.parse(id) for id in chosen]

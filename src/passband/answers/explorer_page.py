@@ -91,7 +91,8 @@ def page(results: Results, with_images: bool, progress: Callable[[Iterable], Ite
     if with_images:
         from passband.answers import explored_images  # torch takes seconds to import
 
-        content["examples"] = explored_images.examples(results, blocks, progress)
+        note = content["notes"].append
+        content["examples"] = explored_images.examples(results, blocks, progress, note)
     return explorer.page(f"{study.study.name}: explorer", content, blocks)
 
 
