@@ -73,10 +73,10 @@ def test_images_have_the_noise_of_a_model_of_ones_own(tmp_path):
 def test_networks_and_results_depend_on_the_code_of_a_noise_model_and_exit_waves_do_not(tmp_path):
     before = Recipes(load(study_file(tmp_path)))
     assert before.training.leaves["microscope.noise"] == "readout"
-    assert before.testing.leaves["microscope.noise.code.module"] == "parts/camera.py:readout"
+    assert "content of microscope.noise" in before.testing.leaves
     changed = Recipes(load(study_file(tmp_path, EXAMPLE.replace("1.5", "2.5"))))
     (line,) = before.training.differs(changed.training)
-    assert line.startswith("microscope.noise.code.digest = ")
+    assert line == "the content of microscope.noise has changed"
     assert before.testing.digest != changed.testing.digest
     poisson = Recipes(Study())
     for recipes in (before, changed):

@@ -29,9 +29,8 @@ rule distances_part:
     params:
         version=STAGES["distances"],
         settings=STUDY.condition_settings("train")
-        | RECIPES.settings(
-            "study.seed", "study.conditions_per_job", microscope=STUDY.microscope.imaging_params()
-        ),
+        | RECIPES.settings("study.seed", "study.conditions_per_job")
+        | RECIPES.images,
         test=lambda wildcards: {"test conditions": PARTS[wildcards.part]},
     script:
         "../scripts/distances_part.py"

@@ -30,7 +30,7 @@ rule images:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         version=lambda wildcards: STAGES["train" if wildcards.whose else "evaluate"],
-        settings=RECIPES.settings("study.seed", microscope=STUDY.microscope.imaging_params()),
+        settings=RECIPES.settings("study.seed") | RECIPES.images,
     script:
         "../scripts/images.py"
 
@@ -64,9 +64,8 @@ rule gallery_sheet:
         recipe=lambda wildcards: RECIPES.waves(
             wildcards.specimen, "test", *wave_layout.waves_of([MIDDLE])
         ).params,
-        settings=RECIPES.settings(
-            "study.seed", "figures.dpi", microscope=STUDY.microscope.imaging_params()
-        )
+        settings=RECIPES.settings("study.seed", "figures.dpi")
+        | RECIPES.images
         | {"condition": MIDDLE},
     script:
         "../scripts/gallery.py"

@@ -350,16 +350,13 @@ class Microscope(WithParts):
         The value of `multislice_pixel_A` is returned as a number, also if it is `auto`.
         """
         only = "energy_kev", "pixel_size_A", "field_px", "oversampling", "engine"
-        keys = self.identity(only=only) | {"multislice_pixel_A": self.multislice_A}
-        code = self.engine_part.identity
-        return keys | ({"engine.code": code} if code else {})
+        keys = self.identity(only=only)
+        return keys | {"multislice_pixel_A": self.multislice_A}
 
     def imaging_params(self) -> dict[str, Any]:
         """Return the keys of the microscope that images depend on, in addition to exit waves."""
         unused = ["focal_members"] if self.coherence == "quasi-coherent" else []
-        keys = self.identity(without=("engine", "multislice_pixel_A", *unused))
-        code = self.noise_part.identity
-        return keys | ({"noise.code": code} if code else {})
+        return self.identity(without=("engine", "multislice_pixel_A", *unused))
 
     def transfer_params(self) -> dict[str, Any]:
         """Return the keys of the microscope that information metrics depend on.

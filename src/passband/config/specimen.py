@@ -205,19 +205,11 @@ class Specimen(WithParts):
         return not {*known} <= {*self.thermal.msd_A2}
 
     def params(self) -> dict[str, Any]:
-        """Return the keys of the specimen that structures and exit waves depend on."""
-        return self.identity(without=("trained",)) | self._own_parts
-
-    @property
-    def _own_parts(self) -> dict[str, Any]:
-        """What structures depend on in the study's own parts, by keys that name them."""
-        found: dict[str, Any] = {}
-        if self.material not in MATERIALS and self.known:
-            found["material.values"] = self.known.values
-        for name, part in (("shape", self.shape_part), ("kind", self.kind_part)):
-            if part.identity:
-                found[f"{name}.code"] = part.identity
-        return found
+        """Return what structures depend on: keys, and the values of a material of one's own."""
+        keys = self.identity(without=("trained",))
+        if self.material in MATERIALS or not self.known:
+            return keys
+        return keys | {"material.values": self.known.values}
 
     def under(self, condition: Condition | WaveSet) -> Self:
         """Return the specimen with the condition's values of further axes, which are not checked.

@@ -215,9 +215,16 @@ class Recipes:
             case "lens":
                 return _flat("microscope", study.microscope.lens_params())
             case "images":
-                return _flat("microscope", study.microscope.imaging_params())
+                return self.images
             case _:
                 return {name: study.spacings}
+
+    @cached_property
+    def images(self) -> dict[str, Any]:
+        """What images depend on beside exit waves, as a param of a rule."""
+        microscope = self._study.microscope
+        keys = _flat("microscope", microscope.imaging_params())
+        return keys | _code("microscope.noise", microscope.noise_part)
 
     def code(self, kind: str) -> dict[str, str]:
         """Return the digests of the code of own parts of a kind, as params of a rule."""
@@ -231,13 +238,21 @@ class Recipes:
         """What all networks of the study depend on, apart from exit waves."""
         study = self._study
         numbers = {name: getattr(study.study.structures, name) for name in ("train", "val")}
-        leaves = _settings(study, **numbers) | _flat("training", study.training.params())
+        leaves = self._settings(**numbers) | _flat("training", study.training.params())
         return Recipe("train", leaves | _code("training.loss", study.training.loss_part))
 
     @cached_property
     def testing(self) -> Recipe:
         """What all results of networks depend on, apart from exit waves."""
-        return Recipe("evaluate", _settings(self._study, test=self._study.study.structures.test))
+        return Recipe("evaluate", self._settings(test=self._study.study.structures.test))
+
+    def _settings(self, **structures: int) -> dict[str, Any]:
+        """Return the seed, numbers of structures by split, and what images depend on."""
+        return {
+            "study.seed": self._study.study.seed,
+            **{f"study.structures.{split}": number for split, number in structures.items()},
+            **self.images,
+        }
 
 
 def _code(what: str, part: Part) -> dict[str, str]:
@@ -246,15 +261,6 @@ def _code(what: str, part: Part) -> dict[str, str]:
         return {}
     # The name of its file is not in it: jobs read a copy in another folder.
     return {f"{_CONTENT}{what}": digest(part.identity["version"], part.identity["digest"])}
-
-
-def _settings(study: Study, **structures: int) -> dict[str, Any]:
-    """Return the seed, numbers of structures by split, and what images depend on."""
-    return {
-        "study.seed": study.study.seed,
-        **{f"study.structures.{split}": number for split, number in structures.items()},
-        **_flat("microscope", study.microscope.imaging_params()),
-    }
 
 
 def _of_waves(study: Study, specimen: str, split: str, waves: str) -> Recipe:
@@ -268,6 +274,9 @@ def _of_waves(study: Study, specimen: str, split: str, waves: str) -> Recipe:
         **_flat("microscope", study.microscope.under(under).exit_wave_params()),
         **_flat(place, own.under(under).params()),
     }
+    leaves |= _code("microscope.engine", study.microscope.engine_part)
+    leaves |= _code(f"{place}.shape", own.shape_part)
+    leaves |= _code(f"{place}.kind", own.kind_part)
     if own.content:
         leaves[f"{_CONTENT}{place}.material"] = own.content
     if waves:  # structures keep the particles of the study's own specimen
