@@ -39,6 +39,7 @@ from passband.imaging.structures import Split, Structures
 from passband.jobs import job as jobs
 from passband.learning import backend, devices, networks, training
 from passband.learning.batches import Batches, Images
+from passband.learning.compact_unet import CompactUNet
 from passband.learning.evaluation import confusion
 from passband.learning.learner import Learner
 from passband.learning.losses import entropy_dice
@@ -246,7 +247,7 @@ class Files(torch.utils.data.Dataset):
         return torch.from_numpy(image.copy()), torch.from_numpy(mask.copy())
 
 
-class PlainUNet(networks.CompactUNet):
+class PlainUNet(CompactUNet):
     """The compact U-Net in its usual form: upsampling, concatenation and convolution."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
