@@ -13,7 +13,7 @@ from passband.figures import style
 from passband.matrices.matrix import Matrix
 from passband.parts import figure
 
-_EDGES = np.linspace(0, 1, 41)
+_EDGES = np.linspace(0, 1, 21)
 
 
 @figure(
@@ -35,14 +35,15 @@ def dice_histogram(matrices: Sequence[Matrix], width_cm: float) -> Figure:
             dice = matrix.images(row)  # replica, test, structure
             at_home.append(dice[:, is_home[row]].ravel())
             elsewhere.append(dice[:, ~is_home[row]].ravel())
-    sides = (("at home", style.OWN, at_home), ("other conditions", style.OTHER, elsewhere))
-    for words, colour, parts in sides:
-        dice = np.concatenate(parts)
-        dice = dice[np.isfinite(dice)]
-        if dice.size:
-            weights = np.full(dice.size, 1 / dice.size)
-            label = f"{words} (n = {dice.size:,})"
-            axes.hist(dice, _EDGES, weights=weights, color=colour, alpha=0.6, label=label)
+    sides = [np.concatenate(parts) for parts in (at_home, elsewhere)]
+    sides = [dice[np.isfinite(dice)] for dice in sides]  # missing networks are NaN
+    axes.hist(
+        sides,
+        _EDGES,
+        weights=[np.full(dice.size, 1 / max(1, dice.size)) for dice in sides],
+        color=[style.OWN, style.OTHER],
+        label=[f"at home (n = {sides[0].size:,})", f"other conditions (n = {sides[1].size:,})"],
+    )
     axes.set(xlabel="Dice of an image", ylabel="share of images", xlim=(0, 1))
-    axes.legend(loc="upper left")
+    drawn.legend(loc="outside lower center", ncols=1 if style.is_narrow(width_cm) else 2)
     return drawn

