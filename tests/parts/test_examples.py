@@ -2,15 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from ase import Atoms
 
 from passband import cli
-from passband.optics.sampling import Sampling
 from passband.parts import KINDS, Parts, reading
 from passband.parts.examples import examples
-from passband.specimens.multislice import Multislice
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "examples/parts").glob("*.py"))
@@ -56,24 +52,3 @@ def test_a_part_needs_a_folder(tmp_path, monkeypatch, capsys):
         cli.main(["new", "--part", "picture"])
     said = capsys.readouterr().err
     assert all(kind in said for kind in KINDS)
-
-
-GRID = Sampling(px=128, pixel_A=0.1)
-
-
-@pytest.fixture
-def engine():
-    known = Parts.read(ROOT / "examples/parts")
-    known.trust()
-    return known.get("engine", "phase-object").load()(GRID, 300e3, "cpu")
-
-
-@pytest.mark.parametrize("element", ["C", "Au"])
-def test_the_phase_of_an_atom_is_that_of_multislice(engine, element):
-    side = GRID.px * GRID.pixel_A
-    atom = Atoms(element, [[side / 2, side / 2, 0.9]], cell=[side, side, 1], pbc=True)
-    wave = engine.wave(atom)
-    np.testing.assert_allclose(abs(wave), 1, atol=1e-6)
-    phase = np.angle(wave)
-    expected = np.angle(Multislice(GRID, 300e3).wave(atom))
-    assert np.corrcoef(phase.ravel(), expected.ravel())[0, 1] > 0.99
