@@ -234,6 +234,7 @@ INSTEAD = {
         "passband predict film.npy --pixel-size-A 0.4 --labels corrected.npy"
     ),
     "passband run demo": "passband run smallest --dry-run",
+    "passband run --no-explorer": f"passband run {FEW} --no-explorer --dry-run",
     "passband run demo --dry-run --why": "passband run smallest --dry-run --why",
     "passband run mine": "passband run mine --dry-run",
     "passband run pilot": "passband run pilot --dry-run",
@@ -571,7 +572,8 @@ def test_the_example_opens_a_study(copied, monkeypatch):
 @pytest.mark.slow
 def test_the_particles_open_over_the_image_in_napari(tmp_path, monkeypatch):
     """A stub takes the place of napari, which the tests do not install."""
-    (code,) = blocks("python", (ROOT / "docs" / "predict.md").read_text(encoding="utf-8"))
+    page = (ROOT / "docs" / "predict.md").read_text(encoding="utf-8")
+    (code,) = (block for block in blocks("python", page) if "napari" in block)
     monkeypatch.chdir(tmp_path)
     sample = readers.read(published.SAMPLE)
     tifffile.imwrite("image.tif", sample.images[0])
