@@ -3,7 +3,7 @@
 An information metric compares two conditions by one number. A profile keeps the whole curves, from
 which :mod:`passband.prediction.gaussian_process` computes distances between conditions. The
 definitions of T, of the spectral signal-to-noise ratio s and of the integrals over spatial
-frequencies are those of :mod:`passband.analysis.information`.
+frequencies are those of :mod:`passband.analysis.views`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from passband.analysis.information import DRAWS, View
+from passband.analysis.information import DRAWS
 from passband.analysis.spectra import (
     Spectrum,
     cutoff,
@@ -21,6 +21,7 @@ from passband.analysis.spectra import (
     own_curve,
     power_under,
 )
+from passband.analysis.views import View
 from passband.grid import Condition, is_condition, ordered
 from passband.optics import ctf
 from passband.wave_sets import wave_set
