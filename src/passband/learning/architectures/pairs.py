@@ -56,7 +56,8 @@ class Pair:
 
     def __post_init__(self) -> None:
         decoder, encoder = self.decoder, self.encoder
-        if decoder == "dpt" or (decoder in DECODERS and encoder.startswith(("tu-", "timm-"))):
+        of_timm = encoder not in ENCODERS and encoder.startswith(("tu-", "timm-"))
+        if decoder == "dpt" or (decoder in DECODERS and of_timm):
             what = "dpt is built on" if decoder == "dpt" else f"{encoder} is one of"
             raise ValueError(
                 f"{what} timm's encoders, which are not offered: the networks behind their names "
