@@ -22,7 +22,7 @@ from passband.config import Microscope, Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import LoadedStructures, Split, Structures
-from passband.jobs import job as jobs
+from passband.jobs import running
 from passband.learning import backend, devices, evaluation, networks
 
 CONDITIONS = [
@@ -152,8 +152,8 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="small images and few rounds")
     quick, device = parser.parse_args().quick, devices.device()
-    jobs.cap_threads(1)
-    jobs.keep_memory()  # as every job does
+    running.cap_threads(1)
+    running.keep_memory()  # as every job does
     print(f"torch {torch.__version__}, 1 thread, {devices.describe(device)}\n")
     table = Table()
     small = Case("compact-w8-d3", 128, 24, 24, 12, device)

@@ -25,7 +25,7 @@ from harness import Table, snakemake
 from schedule import ROOT, clone
 
 from passband.config import SPLITS, Study, validate
-from passband.results import layout, training_jobs, wave_layout
+from passband.results import layout, network_batches, wave_layout
 from passband.runs.counts import count
 
 #: The files that a study of 12,096 networks may leave, and the time of a job without work [s].
@@ -93,7 +93,7 @@ def waves(study: dict) -> list[str]:
 
 def records(study: dict) -> list[str]:
     """Return the records of a study, as targets of Snakemake."""
-    jobs = training_jobs.jobs_of(validate(study))
+    jobs = network_batches.batches_of(validate(study))
     return [f"results/smallest/{job.path(layout.RECORD)}" for job in jobs]
 
 
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two conditions")
     number = 2 if parser.parse_args().quick else 3
     table, times = Table(), {}
-    command = [sys.executable, "-c", "import passband.jobs.training_job"]
+    command = [sys.executable, "-c", "import passband.jobs.training"]
     imports = used(lambda: subprocess.run(command, check=True))
     table.row("imports of a process that trains, processor time [s]", None, imports)
     with tempfile.TemporaryDirectory() as name:

@@ -18,7 +18,7 @@ from harness import Table
 from passband.config import Study, load
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Split, Structures
-from passband.jobs import job as jobs
+from passband.jobs import running
 from passband.learning import backend, devices, memory
 from passband.learning.batches import Batches, Images
 from passband.learning.learner import Learner
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="use the smallest study")
     name = "smallest" if parser.parse_args().quick else "paper"
     study, device = load(STUDIES / f"{name}.yaml"), devices.device()
-    jobs.keep_memory()  # as every job does
+    running.keep_memory()  # as every job does
     threads = torch.get_num_threads()
     print(f"torch {torch.__version__}, {threads} threads, {devices.describe(device)}\n")
     table = Table()

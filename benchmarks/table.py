@@ -25,7 +25,7 @@ from harness import Table
 from passband.analysis import information, ood, table
 from passband.config import Study, load
 from passband.grid import batches
-from passband.jobs import job as jobs
+from passband.jobs import running
 from passband.matrices.of_study import matrices
 from passband.results.stores import load_table
 from passband.scores import OUTCOMES
@@ -118,7 +118,7 @@ def pairs(study: Study, folder: Path) -> None:
 
 
 def ood_metrics(study: Study, folder: Path) -> None:
-    jobs.cap_threads(1)  # as the job does; its threads are set below
+    running.cap_threads(1)  # as the job does; its threads are set below
     metrics = ood.metrics(
         matrices(load_table(folder / "table.zarr")),
         datasets.read(folder / "information.zarr", datasets.INFORMATION),
@@ -159,7 +159,7 @@ def main() -> None:
     file = ROOT / "studies/smallest.yaml" if options.quick else options.study
     study = load(file)
     if options.step:
-        jobs.keep_memory()  # as the jobs do
+        running.keep_memory()  # as the jobs do
         started = time.perf_counter()
         STEPS[options.step](study, options.folder)
         print(time.perf_counter() - started)

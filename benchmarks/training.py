@@ -36,7 +36,7 @@ from passband.config import Diameter, Microscope, Particles, Specimen, Substrate
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Split, Structures
-from passband.jobs import job as jobs
+from passband.jobs import running
 from passband.learning import backend, devices, networks, training
 from passband.learning.batches import Batches, Images
 from passband.learning.compact_unet import CompactUNet
@@ -188,10 +188,10 @@ def step_in_job(case: Case, camera: Acquisition, splits: list[Split], table: Tab
 
 START = """
 import sys, time, os
-from passband.jobs import job as jobs
+from passband.jobs import running
 from passband.learning import devices, streaming as sources, training, networks
 from passband.learning.learner import Learner
-jobs.keep_memory()
+running.keep_memory()
 sys.path[:0] = [{folder!r}]
 import training as benchmark
 case = benchmark.Case(*{case!r})
@@ -421,9 +421,9 @@ sys.path[:0] = [{root!r} + "/src", {root!r} + "/benchmarks"]
 import torch
 torch.set_num_threads(1)
 import training as benchmark
-from passband.jobs import job as jobs
+from passband.jobs import running
 from passband.learning import training
-jobs.keep_memory()
+running.keep_memory()
 case = benchmark.Case(*{case!r})
 with tempfile.TemporaryDirectory() as folder, benchmark.silent():
     paths = benchmark.make_waves(case, Path(folder))
@@ -588,7 +588,7 @@ def main() -> None:
     )
     options, device = parser.parse_args(), devices.device()
     quick = options.quick
-    jobs.keep_memory()  # as every job does
+    running.keep_memory()  # as every job does
     threads = torch.get_num_threads()
     print(f"torch {torch.__version__}, {threads} threads, {devices.describe(device)}\n")
     table = Table()

@@ -11,7 +11,7 @@ from of_0_2 import content, unpack
 
 import passband
 from passband import cli
-from passband.results import Results, training_jobs
+from passband.results import Results, network_batches
 from passband.storage import datasets, weights
 from passband.store.version_02 import extra
 
@@ -125,7 +125,7 @@ def test_further_results_of_other_networks_or_structures_do_not_count(place, tmp
     folder = shutil.copytree(place / "results/earlier", tmp_path / "earlier")
     study = Results(None, place / "results/earlier").study
     results = Results(study, folder)
-    job = next(iter(training_jobs.jobs_of(study)))
+    job = next(iter(network_batches.batches_of(study)))
     first, *_ = job.cells
     (record,) = extra.stored(results, first)
     parts = weights.load_parts(results.weights(job))

@@ -16,9 +16,9 @@ from passband import PassbandError
 from passband.answers import further_test_jobs, further_tests
 from passband.grid import Axes, Condition
 from passband.imaging.acquisition import Acquisition
-from passband.jobs import evaluation_job
+from passband.jobs import evaluation as tests_of_job
 from passband.learning import devices, evaluation, networks
-from passband.results import Results, layout, training_jobs
+from passband.results import Results, layout, network_batches
 from passband.scores import dice
 from passband.storage import UnreachableError, datasets, lease, records, weights
 from passband.storage.weights import Part, load_parts, save_parts
@@ -64,7 +64,7 @@ def computed(monkeypatch):
 
 
 def store(study, results, number=0):
-    cell = list(training_jobs.cells_of(study))[number]
+    cell = list(network_batches.cells_of(study))[number]
     return cell, results / cell.further
 
 
@@ -80,9 +80,9 @@ def test_results_are_those_of_the_function_of_the_rule(study, made):
     np.testing.assert_allclose(found.dice, dice(found.counts.values).mean(-1), rtol=1e-6)
     device = devices.device()
     structures = {"gold": Results(study, made).structures("gold", "test").load(device)}
-    for cell in training_jobs.cells_of(study):
+    for cell in network_batches.cells_of(study):
         names = {n: getattr(cell.id, n) for n in ("specimen", "architecture", "condition")}
-        states, metadata = networks.load(made / cell.job.path(layout.WEIGHTS), names)
+        states, metadata = networks.load(made / cell.batch.path(layout.WEIGHTS), names)
         expected = evaluation.evaluate(
             {r: networks.restore(metadata.architecture, state) for r, state in states.items()},
             Acquisition.from_microscope(study.microscope, metadata.normalisation, device),
@@ -126,8 +126,8 @@ def test_only_new_conditions_are_computed(study, results, computed):
 
 def test_networks_that_appear_meanwhile_are_not_among_those_that_were_tested(study, results):
     """Beside a study that runs, a job deletes its networks before it makes them again."""
-    cell = next(training_jobs.cells_of(study))
-    weights = Results(study, results).weights(cell.job)
+    cell = next(network_batches.cells_of(study))
+    weights = Results(study, results).weights(cell.batch)
     aside = weights.rename(weights.with_suffix(".aside"))
 
     def progress(cells):
@@ -166,7 +166,7 @@ def test_results_of_other_structures_or_another_lens_are_not_valid(results):
 
 def test_results_of_exit_waves_that_the_study_does_not_have_are_not_valid(study, results):
     cell, path = store(study, results)
-    identities = weights.identities(results / cell.job.path(layout.WEIGHTS))[cell.condition]
+    identities = weights.identities(results / cell.batch.path(layout.WEIGHTS))[cell.condition]
     ids = [IDS[0], f"{IDS[1]}_en0200.00"]
     both = {"defocus_nm": [5], "cs_um": [1.2], "aperture_mrad": [15], "dose_e_per_A2": [1000]}
     other = small_study(test_grid=both | {"energy_kev": [200, 300]})
@@ -211,7 +211,7 @@ def test_a_damaged_store_is_set_aside_and_made_again(study, results, computed):
 def test_only_finished_networks_are_tested(study, tmp_path):
     write_finished(study, tmp_path)
     cell, path = store(study, tmp_path)
-    (tmp_path / cell.job.path(layout.WEIGHTS)).unlink()
+    (tmp_path / cell.batch.path(layout.WEIGHTS)).unlink()
     further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS)
     assert not path.exists()
     found = further_tests.read_extra(Results(study, tmp_path)).dice
@@ -236,7 +236,7 @@ def test_a_condition_beyond_the_band_limit_is_refused(study, results, computed):
 def test_damaged_networks_do_not_stop_the_others(study, tmp_path):
     write_finished(study, tmp_path)
     cell, _ = store(study, tmp_path)
-    path = tmp_path / cell.job.path(layout.WEIGHTS)
+    path = tmp_path / cell.batch.path(layout.WEIGHTS)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(PassbandError, match=r"not a whole file .*\(1 of 2 training jobs failed\)"):
         further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS)
@@ -297,7 +297,7 @@ def test_a_second_process_waits_and_says_so(study, results):
 
 
 def test_the_number_of_processes_follows_from_the_work(study, monkeypatch):
-    jobs = list(training_jobs.cells_of(study))
+    jobs = list(network_batches.cells_of(study))
     monkeypatch.setattr(further_test_jobs.os, "sched_getaffinity", lambda _: set(range(64)))
 
     def number(conditions):
@@ -335,7 +335,7 @@ def regrouped(study, results, conditions, replicas):
     shutil.rmtree(results / "networks")
     jobs = {"conditions_per_job": conditions, "replicas_per_job": replicas}
     other = small_study(study=study.study.model_dump() | jobs)
-    for job in training_jobs.jobs_of(other):
+    for job in network_batches.batches_of(other):
         parts = {}
         for cell in job.cells:
             write_networks(other, results, cell)
@@ -369,7 +369,7 @@ def test_other_jobs_find_the_results_of_their_networks(
 
 def test_one_network_that_is_trained_again_costs_its_own_results_only(study, results, computed):
     cell, _ = store(study, results)
-    path = results / cell.job.path(layout.WEIGHTS)
+    path = results / cell.batch.path(layout.WEIGHTS)
     before = load_parts(path)[cell.condition]
     write_networks(study, results, cell, "again")
     after = load_parts(path)[cell.condition]
@@ -409,14 +409,14 @@ def test_results_of_networks_that_are_replaced_meanwhile_are_not_valid(study, re
     """The file of networks is replaced while its old networks are tested."""
     cell, path = store(study, results)
     path.unlink()
-    complete = evaluation_job.complete_record
+    complete = tests_of_job.complete_record
 
     def replaced(study, part, *args):
         complete(study, part, *args)
         if part.metadata.condition == cell.condition:
             write_networks(study, results, cell, "again")
 
-    monkeypatch.setattr(evaluation_job, "complete_record", replaced)
+    monkeypatch.setattr(tests_of_job, "complete_record", replaced)
     further_tests.evaluate_extra(Results(study, results), CONDITIONS)
     assert path.exists()
     found = further_tests.read_extra(Results(study, results)).dice
@@ -434,7 +434,7 @@ def test_a_file_of_several_conditions_is_read_once(study, tmp_path, monkeypatch)
         return real(path, *args, **options)
 
     monkeypatch.setattr(further_test_jobs, "load_parts", watched)
-    (job,) = training_jobs.jobs_of(other)
+    (job,) = network_batches.batches_of(other)
     further_tests.evaluate_extra(Results(other, tmp_path), CONDITIONS)
     assert opened == [job.path(layout.WEIGHTS)]
 

@@ -24,7 +24,7 @@ from passband.learning.network_files import finished_networks, is_id, open_netwo
 from passband.network_id import NetworkId
 from passband.reports.explorer.explorer import Blocks
 from passband.reports.explorer.ranking import predicted, ranking
-from passband.results import Results, layout, training_jobs
+from passband.results import Results, layout, network_batches
 from passband.runs import plan, rates
 from passband.runs.calibration import Speeds
 from passband.storage import datasets, weights
@@ -41,8 +41,8 @@ def with_mixture(study):
 def results(tmp_path_factory):
     """The results of a small study with the networks of a mixture."""
     folder, study = tmp_path_factory.mktemp("mixed"), with_mixture(small_study())
-    for cell in training_jobs.cells_of(study):
-        job, names = cell.job, str(cell.id).split("/")
+    for cell in network_batches.cells_of(study):
+        job, names = cell.batch, str(cell.id).split("/")
         states = {
             replica: varied(job.architecture, *names, replica).state_dict()
             for replica in job.replicas

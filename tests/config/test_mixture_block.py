@@ -7,7 +7,7 @@ import pytest
 from passband.config import ConfigError, load, validate
 from passband.config.mixture_block import configuration_of
 from passband.grid import Condition
-from passband.results import figure_list, training_jobs, wildcard_patterns
+from passband.results import figure_list, network_batches, wildcard_patterns
 from passband.runs.counts import count
 
 POINT = {"defocus_nm": 5.0, "cs_um": 1.2, "aperture_mrad": 10.0, "dose_e_per_A2": 100.0}
@@ -61,16 +61,20 @@ def test_mixtures_change_nothing_for_the_other_jobs():
         {"name": "all", "over": "grid"}, study={"replicas": 1, "conditions_per_job": 3}
     )
     without = validate({"study": {"replicas": 1, "conditions_per_job": 3}})
-    groups = training_jobs.groups_of(without)
+    groups = network_batches.groups_of(without)
     id = with_mixture.mixtures[0].id
-    assert training_jobs.groups_of(with_mixture) == groups | {id: (id,)}
+    assert network_batches.groups_of(with_mixture) == groups | {id: (id,)}
     before = without.condition_settings("train", "test")
     assert with_mixture.condition_settings("train", "test") == before | {"mixtures": [id]}
     assert with_mixture.condition_settings("test") == without.condition_settings("test")
     pattern = wildcard_patterns.of_study(with_mixture)["condition"]
-    assert all(re.fullmatch(pattern, group) for group in training_jobs.groups_of(with_mixture))
+    assert all(re.fullmatch(pattern, group) for group in network_batches.groups_of(with_mixture))
     jobs = [count(each).jobs["train"] for each in (without, with_mixture)]
-    assert jobs == [6, 7] == [len(list(training_jobs.jobs_of(s))) for s in (without, with_mixture)]
+    assert (
+        jobs
+        == [6, 7]
+        == [len(list(network_batches.batches_of(s))) for s in (without, with_mixture)]
+    )
     assert not re.fullmatch(pattern, "all-00000000")
 
 
@@ -83,7 +87,7 @@ def test_a_matrix_is_predicted_for_enough_conditions_beside_mixtures():
         mixed = {"mixture": {"name": "all", "over": "grid"}}
         made = validate(block | {"grid": [given, mixed]})
         assert made.predictable == predicted
-        records = training_jobs.counted_records(made, lambda path: True)
+        records = network_batches.counted_records(made, lambda path: True)
         assert figure_list.is_predicted(made, records) == predicted
     lacking = [record for record in records if made.train_conditions[0].id not in record]
     assert not figure_list.is_predicted(made, lacking)

@@ -20,7 +20,7 @@ from passband.config import (
 )
 from passband.config.base import blocks_of
 from passband.config.removed_keys import Removed
-from passband.jobs.job import Job
+from passband.jobs.running import Running
 from passband.results import Results, layout, locate, published
 
 ROOT = Path(__file__).parents[2]
@@ -202,5 +202,5 @@ def test_stores_published_folders_and_jobs_have_stored_configurations(tmp_path, 
     (tmp_path / published.STUDY).write_text(yaml.safe_dump(content))
     monkeypatch.setattr(published, "check", lambda folder: None)
     assert Results(None, tmp_path).study == expected
-    job = Job("train", content | {SOURCE: "mine.yaml"}, tmp_path / "train.log")
+    job = Running("train", content | {SOURCE: "mine.yaml"}, tmp_path / "train.log")
     assert job.study == expected

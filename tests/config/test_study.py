@@ -23,7 +23,7 @@ from passband.config import (
     reference,
     validate,
 )
-from passband.jobs import job as jobs
+from passband.jobs.running import Running
 
 ROOT = Path(__file__).parents[2]
 STUDIES = [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]
@@ -598,7 +598,7 @@ def test_jobs_find_a_crystal_file_by_the_study_that_the_workflow_names(tmp_path)
     assert study.specimens["a"].file == tmp_path / "gold.xyz"
     assert SOURCE in configuration
     assert SOURCE not in study.model_dump()
-    job = jobs.Job("simulate", configuration, tmp_path / "simulate.log")
+    job = Running("simulate", configuration, tmp_path / "simulate.log")
     assert job.study.specimens["a"].file == tmp_path / "gold.xyz"
 
 

@@ -7,7 +7,7 @@ from synthetic import SEED, discs, weights_metadata
 
 from passband.config import Study
 from passband.learning import networks
-from passband.results import layout, training_jobs, wave_layout
+from passband.results import layout, network_batches, wave_layout
 from passband.seeds import seed
 from passband.storage import datasets, weights
 
@@ -60,10 +60,10 @@ def varied(architecture: str, *names: str | int) -> torch.nn.Module:
 
 
 def write_networks(
-    study: Study, results: Path, cell: training_jobs.TrainingCell, *names: str
+    study: Study, results: Path, cell: network_batches.TrainingCell, *names: str
 ) -> None:
     """Write untrained networks with logits of both signs; `names` change their weights."""
-    job, of_cell = cell.job, str(cell.id).split("/")
+    job, of_cell = cell.batch, str(cell.id).split("/")
     states = {
         replica: varied(job.architecture, *of_cell, replica, *names).state_dict()
         for replica in job.replicas
@@ -90,5 +90,5 @@ def write_waves(study: Study, results: Path) -> None:
 def write_finished(study: Study, results: Path) -> None:
     """Write the exit waves of the test structures, and all networks."""
     write_waves(study, results)
-    for cell in training_jobs.cells_of(study):
+    for cell in network_batches.cells_of(study):
         write_networks(study, results, cell)

@@ -15,8 +15,8 @@ import sys
 _EARLY = "PYTHON", "NUMBA", "PASSBAND_OWN_SETTINGS"
 #: What the functions `main` of the scripts import.
 _LIBRARIES = (
-    "passband.jobs.evaluation_job",
-    "passband.jobs.training_job",
+    "passband.jobs.evaluation",
+    "passband.jobs.training",
     "passband.learning.training",
     "passband.specimens.exit_waves",
     "snakemake.script",

@@ -5,7 +5,7 @@ import json
 from finished_study import small_study, varied
 from synthetic import SEED, discs, weights_metadata
 
-from passband.results import layout, training_jobs, wave_layout
+from passband.results import layout, network_batches, wave_layout
 from passband.storage import datasets, weights
 
 STRUCTURES = {"train": 12, "val": 6, "test": 5}
@@ -20,8 +20,8 @@ def write_study(results, study=STUDY):
         (path,) = wave_layout.shards(study, "gold", split)
         datasets.write(waves, results / path, datasets.WAVES, attrs)
     configuration = json.dumps(study.model_dump(mode="json"))
-    for cell in training_jobs.cells_of(study):
-        job, names = cell.job, str(cell.id).split("/")
+    for cell in network_batches.cells_of(study):
+        job, names = cell.batch, str(cell.id).split("/")
         states = {r: varied(job.architecture, *names, r).state_dict() for r in job.replicas}
         metadata = weights_metadata(
             job.replicas,

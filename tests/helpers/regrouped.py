@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from passband.config import Study, load
-from passband.results import layout, training_jobs
+from passband.results import layout, network_batches
 from passband.storage import records
 from passband.storage.weights import fingerprint, load_parts
 
@@ -33,7 +33,7 @@ def networks(study: Study, results: Path) -> dict[tuple[str, int], str]:
     """Return the fingerprint of every network of a study, by condition and replica."""
     return {
         (id, replica): fingerprint({0: state})
-        for job in training_jobs.jobs_of(study)
+        for job in network_batches.batches_of(study)
         for id, part in load_parts(results / job.path(layout.WEIGHTS)).items()
         for replica, state in part.weights.items()
     }
@@ -43,7 +43,7 @@ def counts(study: Study, results: Path) -> dict[tuple[str, int], list]:
     """Return the counts of every network of a study, by condition and replica."""
     return {
         (id, replica): record.counts.sel(replica=replica).values.tolist()
-        for job in training_jobs.jobs_of(study)
+        for job in network_batches.batches_of(study)
         for id, record in records.parts(results / job.path(layout.RECORD)).items()
         for replica in record.replica.values.tolist()
     }

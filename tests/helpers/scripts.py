@@ -8,7 +8,7 @@ from snakemake.iocontainers import Namedlist
 
 from passband.config import Study
 from passband.results import layout
-from passband.results.training_jobs import TrainingJob
+from passband.results.network_batches import NetworkBatch
 
 FOLDER = Path(__file__).parents[2] / "workflow" / "scripts"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
@@ -73,7 +73,7 @@ def run(
     return log.read_text().splitlines()[-1]
 
 
-def train(study: Study, results: Path, job: TrainingJob, log: Path | None = None) -> str:
+def train(study: Study, results: Path, job: NetworkBatch, log: Path | None = None) -> str:
     """Run a `train` job of a study, and return the last line of its log.
 
     Its outputs are removed before, as Snakemake does. The log must be below ``results/logs``.
@@ -93,7 +93,7 @@ def train(study: Study, results: Path, job: TrainingJob, log: Path | None = None
     )
 
 
-def evaluate(study: Study, results: Path, job: TrainingJob, log: Path | None = None) -> str:
+def evaluate(study: Study, results: Path, job: NetworkBatch, log: Path | None = None) -> str:
     """Run an `evaluate` job of a study as :func:`train` runs a `train` job."""
     output = results / job.path(layout.RECORD)
     output.unlink(missing_ok=True)

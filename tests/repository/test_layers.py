@@ -15,7 +15,7 @@ import pytest
             marks=pytest.mark.slow,
         ),
         ("passband.storage, passband.storage.lease, passband.storage.atomic", {"xarray", "zarr"}),
-        pytest.param("passband.jobs.evaluation_job", {"lightning"}, marks=pytest.mark.slow),
+        pytest.param("passband.jobs.evaluation", {"lightning"}, marks=pytest.mark.slow),
         pytest.param(
             "passband.reports.summaries",
             {"numba", "torch", "matplotlib", "sklearn"},

@@ -15,8 +15,8 @@ from passband.parts.kinds import INPUTS
 from passband.results import (
     figure_list,
     layout,
+    network_batches,
     shown_networks,
-    training_jobs,
     wave_layout,
     wildcard_patterns,
 )
@@ -75,7 +75,7 @@ def test_tests_of_own_conditions_follow_their_exit_waves(own, after):
 
 def test_a_training_job_names_its_files():
     study = changed(study={"replicas": 5, "replicas_per_job": 2})
-    jobs = list(training_jobs.jobs_of(study))
+    jobs = list(network_batches.batches_of(study))
     assert len(jobs) == 4 * 3
     assert [job.replicas for job in jobs[:3]] == [(0, 1), (2, 3), (4,)]
     job = jobs[2]
@@ -90,14 +90,14 @@ def test_a_training_job_names_its_files():
 
 def test_a_job_of_several_conditions_names_its_files_after_the_group():
     study = changed(study={"conditions_per_job": 3, "replicas": 2, "replicas_per_job": 1})
-    jobs = list(training_jobs.jobs_of(study))
+    jobs = list(network_batches.batches_of(study))
     ids = [condition.id for condition in study.train_conditions]
     assert [job.conditions for job in jobs] == [tuple(ids[:3])] * 2 + [(ids[3],)] * 2
     assert jobs[0].condition.startswith(f"{ids[0]}~")
     assert jobs[2].condition == ids[3]
     assert jobs[0].networks == 3
     assert [cell.condition for cell in jobs[0].cells] == ids[:3]
-    assert len({cell.further for cell in training_jobs.cells_of(study)}) == 8
+    assert len({cell.further for cell in network_batches.cells_of(study)}) == 8
     whole = re.compile(wildcard_patterns.of_study(study)["condition"])
     assert all(whole.fullmatch(job.condition) for job in jobs)
     # Each network is counted once, and each condition has its state.
@@ -110,7 +110,7 @@ def test_a_job_of_several_conditions_names_its_files_after_the_group():
     )
     files = shown_networks.compared_networks(study, "gold", "compact-w4-d2", [ids[0]])
     assert files == [jobs[0].path(layout.WEIGHTS), jobs[2].path(layout.WEIGHTS)]
-    by_condition = training_jobs.files_by_condition(files, training_jobs.groups_of(study))
+    by_condition = network_batches.files_by_condition(files, network_batches.groups_of(study))
     assert by_condition == {**dict.fromkeys(ids[:3], files[0]), ids[3]: files[1]}
 
 
@@ -122,7 +122,7 @@ def test_patterns_match_groups_of_conditions_of_several_products():
     given = changed(study={"conditions_per_job": 3}).model_dump() | {"grid": products}
     study = validate(given)
     whole = re.compile(wildcard_patterns.of_study(study)["condition"])
-    names = list(training_jobs.groups_of(study))
+    names = list(network_batches.groups_of(study))
     assert len(names) == 2
     assert all(whole.fullmatch(name) for name in names)
     assert not whole.fullmatch(names[0].replace("df+0005.00", "df+0006.00"))
@@ -200,9 +200,9 @@ def test_the_example_is_the_middle_condition_or_the_first_that_is_counted():
 
 def test_a_study_without_records_is_refused():
     study = load(SMALLEST)
-    assert len(training_jobs.counted_records(study, lambda path: True)) == 4
+    assert len(network_batches.counted_records(study, lambda path: True)) == 4
     with pytest.raises(PassbandError, match="there is no record under results/smallest/records"):
-        training_jobs.counted_records(study, lambda path: False)
+        network_batches.counted_records(study, lambda path: False)
 
 
 def test_a_complete_study_has_the_figures_whose_inputs_it_has():
@@ -238,7 +238,7 @@ def test_a_holey_study_is_predicted_from_the_conditions_that_have_records():
         return {job.words for job in study_jobs.jobs(large, times) if job.stage != "train"}
 
     whole = names()
-    records = [job.path(layout.RECORD) for job in training_jobs.jobs_of(large)]
+    records = [job.path(layout.RECORD) for job in network_batches.batches_of(large)]
     few = names(dict.fromkeys(records[:-1], 1.0))
     assert whole - few == {"prediction", "figure prediction"}
 

@@ -12,7 +12,7 @@ import yaml
 
 from passband import PassbandError
 from passband.config import load
-from passband.results import Results, layout, published, training_jobs
+from passband.results import Results, layout, network_batches, published
 from passband.storage import datasets, integrity
 
 SMALLEST = load(Path(__file__).parents[1] / "data" / "smallest.yaml")
@@ -24,7 +24,7 @@ def store(path, kind, value=1.0):
 
 def test_files_of_jobs_are_in_the_folder(tmp_path):
     results = Results(SMALLEST, tmp_path)
-    job = next(training_jobs.jobs_of(SMALLEST))
+    job = next(network_batches.batches_of(SMALLEST))
     (cell,) = job.cells
     files = results.weights(job), results.history(job), results.record(job), results.further(cell)
     assert [file.relative_to(tmp_path).parts[0] for file in files] == [

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from passband.config import Study, load, validate_stored
-from passband.results import training_jobs, wave_layout
+from passband.results import network_batches, wave_layout
 from passband.results.layout import RECORD
 from passband.seeds import digest
 
@@ -20,12 +20,12 @@ OF_02 = yaml.safe_load((ROOT / "tests/data/studies_0.2.yaml").read_text())
 
 def lists(study: Study) -> dict[str, list]:
     """Return what names the results of a study, in the order of the study."""
-    jobs = list(training_jobs.jobs_of(study))
+    jobs = list(network_batches.batches_of(study))
     return {
         "train": [condition.id for condition in study.train_conditions],
         "test": [condition.id for condition in study.test_conditions],
         "mixtures": [mixture.id for mixture in study.mixtures],
-        "groups": list(training_jobs.groups_of(study)),
+        "groups": list(network_batches.groups_of(study)),
         "records": [job.path(RECORD) for job in jobs],
         "replicas": [job.replicas for job in jobs],
         "waves": [

@@ -453,8 +453,8 @@ def test_jobs_are_counted_without_a_list_of_them(monkeypatch):
         pytest.fail("the jobs were listed")
 
     for name in (
-        "training_jobs.jobs",
-        "training_jobs.jobs_of",
+        "network_batches.combinations",
+        "network_batches.batches_of",
         "wave_layout.shards",
         "shown_networks.distance_parts",
     ):

@@ -9,14 +9,14 @@ import pytest
 from synthetic import weights_metadata
 
 from passband.config import load, validate
-from passband.results import Results, training_jobs
+from passband.results import Results, network_batches
 from passband.storage import UnreachableError
 from passband.storage.weights import Part, load_parts, save_parts
 from passband.store import files
 from passband.store.networks import StoredNetworks
 
 STUDY = load(Path(__file__).parents[1] / "data" / "smallest.yaml")
-JOB = next(training_jobs.jobs_of(STUDY))
+JOB = next(network_batches.batches_of(STUDY))
 FIRST, SECOND = (condition.id for condition in STUDY.train_conditions[:2])
 
 
@@ -94,10 +94,10 @@ def test_a_job_makes_its_outputs_from_its_file_and_removes_those_of_its_conditio
     assert not single.exists()
     assert not single.parent.exists()
     assert not stored.checkpoints.exists()
-    made = stored.results.weights(stored.job)
+    made = stored.results.weights(stored.batch)
     assert made.samefile(stored.own)
     assert [*load_parts(made)] == [FIRST, SECOND]
-    assert stored.results.history(stored.job).read_text().count("\n") == 5
+    assert stored.results.history(stored.batch).read_text().count("\n") == 5
     digest = load_parts(made)[SECOND].metadata.recipe_digest
     assert digest == stored.recipes[SECOND].digest
 

@@ -9,7 +9,7 @@ import pytest
 from passband import STAGES, PassbandError
 from passband.config import Study, load, validate
 from passband.parts import PACKAGE
-from passband.results import training_jobs
+from passband.results import network_batches
 from passband.store.recipe import Recipe, Recipes, differences
 
 STUDY = load(Path(__file__).parents[1] / "data" / "smallest.yaml")
@@ -129,7 +129,7 @@ def test_long_values_are_cut():
 def test_recipes_of_thousands_of_networks_take_little_time():
     """The workflow asks for the digest of each network whenever it starts."""
     recipes = Recipes(STUDY)
-    (job, *_) = training_jobs.jobs_of(STUDY)
+    (job, *_) = network_batches.batches_of(STUDY)
     started = time.process_time()
     for _ in range(12_096):
         recipes.networks(job.specimen, job.architecture, STUDY.axes.parse(CONDITION).id).digest  # noqa: B018

@@ -12,7 +12,7 @@ from synthetic import weights_metadata
 
 from passband.config import load
 from passband.groups import group_name
-from passband.results import Results, training_jobs
+from passband.results import Results, network_batches
 from passband.storage import NewerError, UnreachableError, integrity, records
 from passband.storage.partial_record import PartialRecord
 from passband.storage.weights import Part
@@ -24,7 +24,7 @@ TEST = [condition.id for condition in STUDY.test_conditions]
 SLOW = f"{TEST[0]}_en0200.00"
 TRAIN = [condition.id for condition in STUDY.train_conditions[:2]]
 GROUP = group_name(TRAIN)
-JOB = next(training_jobs.jobs_of(STUDY))
+JOB = next(network_batches.batches_of(STUDY))
 
 
 def changed(**blocks: dict):
@@ -249,12 +249,12 @@ def test_results_that_are_not_valid_are_not_kept(tmp_path, after):
 def test_results_of_passband_evaluate_are_found_by_a_job(tmp_path):
     """And only files of that command count as further results."""
     results = Results(STUDY, tmp_path)
-    cell = next(training_jobs.cells_of(STUDY))
-    alone = {"conditions": [cell.condition], "replicas": range(len(cell.job.replicas))}
+    cell = next(network_batches.cells_of(STUDY))
+    alone = {"conditions": [cell.condition], "replicas": range(len(cell.batch.replicas))}
     made = replace(stored_in(tmp_path, test=TEST[1:], **alone), own=results.further(cell))
     records.write({cell.condition: record(made, cell.condition)}, made.own, {})
-    of_job = StoredResults.of_job(results, cell.job, made.parts)
-    assert of_job.own == tmp_path / "store" / cell.job.path(
+    of_job = StoredResults.of_job(results, cell.batch, made.parts)
+    assert of_job.own == tmp_path / "store" / cell.batch.path(
         "records/{specimen}/{architecture}/{condition}/{batch}.zarr.zip"
     )
     assert lacking(of_job) == [{TEST[0]}]
@@ -268,7 +268,7 @@ def test_results_of_passband_evaluate_are_found_by_a_job(tmp_path):
 
 def test_a_job_tests_networks_under_their_own_conditions_too(tmp_path):
     own = changed(evaluation={"test_own": True}, test_grid={"defocus_nm": [7.0]})
-    job = next(training_jobs.jobs_of(own))
+    job = next(network_batches.batches_of(own))
     parts = {id: networks(id, range(2)) for id in job.conditions}
     tests = StoredResults.of_job(Results(own, tmp_path), job, parts).tests
     (id,) = job.conditions

@@ -25,7 +25,7 @@ from passband.imaging.acquisition import Acquisition
 from passband.learning import devices, training
 from passband.learning.networks import load as load_weights
 from passband.network_id import NetworkId
-from passband.results import Results, training_jobs, wave_layout
+from passband.results import Results, network_batches, wave_layout
 from passband.results.stores import load_table
 
 ARCHIVE = Path(__file__).parents[1] / "data/grouped_03.tar.xz"
@@ -78,11 +78,11 @@ def changed(**changes: dict) -> str:
     return "changed.yaml"
 
 
-def jobs_of(study: Study) -> list[training_jobs.TrainingJob]:
+def jobs_of(study: Study) -> list[network_batches.NetworkBatch]:
     """Return the jobs of a changed study, which the tests run without Snakemake."""
     # The copy of the configuration for jobs would say that the study has changed.
     shutil.rmtree(RESULTS / "configuration", ignore_errors=True)
-    return list(training_jobs.jobs_of(study))
+    return list(network_batches.batches_of(study))
 
 
 def jobs(place: Workplace, study: str) -> tuple[int, int, int]:

@@ -16,10 +16,10 @@ from scripts import evaluate, train
 
 from passband.config import Study
 from passband.imaging.acquisition import Acquisition
-from passband.jobs import evaluation_job
+from passband.jobs import evaluation
 from passband.learning import training
 from passband.learning.deadline import StoppedError
-from passband.results import layout, training_jobs, wave_layout
+from passband.results import layout, network_batches, wave_layout
 from passband.storage import DamagedError, records
 from passband.storage.weights import fingerprint, load_parts
 
@@ -48,19 +48,19 @@ def test_other_jobs_of_a_study_link_its_results(results, conditions, replicas):
     """Also results that an earlier version made, with one condition in each job."""
     found, tested = networks(SMALLEST, results), counts(SMALLEST, results)
     study = regrouped(conditions, replicas)
-    for job in training_jobs.jobs_of(study):
+    for job in network_batches.batches_of(study):
         assert f"{job.networks} network(s) in" in (line := train(study, results, job))
         assert ", made by an earlier job, in " in line
         assert ", made by an earlier job, in " in evaluate(study, results, job)
     assert networks(study, results) == found
     assert counts(study, results) == tested
     # The way back, after the files of the first jobs are lost.
-    others = {job.condition for job in training_jobs.jobs_of(study) if replicas == 2}
-    for job in training_jobs.jobs_of(SMALLEST):
+    others = {job.condition for job in network_batches.batches_of(study) if replicas == 2}
+    for job in network_batches.batches_of(SMALLEST):
         for template in (layout.WEIGHTS, layout.RECORD) * (job.condition not in others):
             (results / job.path(template)).unlink()
             (results / "store" / job.path(template)).unlink(missing_ok=True)
-    for job in training_jobs.jobs_of(SMALLEST):
+    for job in network_batches.batches_of(SMALLEST):
         assert ", made by an earlier job, in " in train(SMALLEST, results, job)
         assert ", made by an earlier job, in " in evaluate(SMALLEST, results, job)
     assert networks(SMALLEST, results) == found
@@ -69,7 +69,7 @@ def test_other_jobs_of_a_study_link_its_results(results, conditions, replicas):
 
 def test_the_history_of_a_job_names_the_condition(results):
     study = regrouped(4)
-    (job,) = training_jobs.jobs_of(study)
+    (job,) = network_batches.batches_of(study)
     train(study, results, job)
     history = pd.read_csv(results / job.path(layout.HISTORY))
     assert history.groupby(["condition", "replica"]).epoch.apply(list).to_dict() == {
@@ -83,17 +83,17 @@ def alone(unpacked, tmp_path_factory) -> tuple[Study, dict]:
     results = copied(unpacked, tmp_path_factory.mktemp("alone"))
     shutil.rmtree(results / "store")
     study = regrouped(1, training={"epochs": 1})
-    for job in training_jobs.jobs_of(study):
+    for job in network_batches.batches_of(study):
         assert "made by an earlier job" not in train(study, results, job)
     return study, networks(study, results)
 
 
-def together(study: Study) -> tuple[Study, training_jobs.TrainingJob]:
+def together(study: Study) -> tuple[Study, network_batches.NetworkBatch]:
     """The same study with all conditions in one job."""
     values = study.model_dump()
     values["study"]["conditions_per_job"] = 4
     study = Study.model_validate(values)
-    (job,) = training_jobs.jobs_of(study)
+    (job,) = network_batches.batches_of(study)
     return study, job
 
 
@@ -159,7 +159,7 @@ def test_a_stopped_job_keeps_the_networks_of_finished_conditions(untrained, alon
     with pytest.raises(SystemExit):
         train(study, untrained, job)
     assert seen == IDS[:3]
-    for number, other in enumerate(training_jobs.jobs_of(alone[0])):
+    for number, other in enumerate(network_batches.batches_of(alone[0])):
         if number < 2:
             assert ", made by an earlier job, in " in train(alone[0], untrained, other)
     fails.clear()
@@ -181,7 +181,7 @@ from pathlib import Path
 sys.path[:0] = [sys.argv[1], sys.argv[2]]
 import test_groups_of_conditions as tests
 from passband.config import Study
-from passband.jobs import evaluation_job
+from passband.jobs import evaluation
 from passband.learning import training
 results, real = Path(sys.argv[3]), training.train
 study = Study.model_validate(json.loads((results / "study.json").read_text()))
@@ -190,7 +190,7 @@ def run(architecture, acquisition, splits, condition, *arguments, **options):
         os.kill(os.getpid(), signal.SIGKILL)
     return real(architecture, acquisition, splits, condition, *arguments, **options)
 training.train = run
-(job,) = tests.training_jobs.jobs_of(study)
+(job,) = tests.network_batches.batches_of(study)
 tests.train(study, results, job)
 """
     folders = ROOT / "tests/workflow", ROOT / "tests/helpers"
@@ -213,7 +213,7 @@ def test_a_new_test_condition_is_tested_in_all_networks_of_a_job(results, monkey
 
     monkeypatch.setattr(Acquisition, "counts", counted)
     study = regrouped(4)
-    (job,) = training_jobs.jobs_of(study)
+    (job,) = network_batches.batches_of(study)
     train(study, results, job)
     shutil.rmtree(results / "store/records")
     assert "8 network(s) on 4 conditions, 4 of them computed" in evaluate(study, results, job)
@@ -233,10 +233,10 @@ def test_a_new_test_condition_is_tested_in_all_networks_of_a_job(results, monkey
 def test_a_condition_that_fails_costs_the_tests_of_its_networks_only(results, monkeypatch):
     """An older record of the job lacks the results under the new test condition."""
     study = regrouped(4)
-    (job,) = training_jobs.jobs_of(study)
+    (job,) = network_batches.batches_of(study)
     train(study, results, job)
     evaluate(study, results, job)
-    seen, real, fails = [], evaluation_job.complete_record, {IDS[2]}
+    seen, real, fails = [], evaluation.complete_record, {IDS[2]}
 
     def run(study, part, *arguments):
         seen.append(part.metadata.condition)
@@ -244,7 +244,7 @@ def test_a_condition_that_fails_costs_the_tests_of_its_networks_only(results, mo
             raise RuntimeError("out of luck")
         real(study, part, *arguments)
 
-    monkeypatch.setattr(evaluation_job, "complete_record", run)
+    monkeypatch.setattr(evaluation, "complete_record", run)
     more = with_tests(study, [5.0, 15.0, 20.0])
     with pytest.raises(SystemExit):
         evaluate(more, results, job)
@@ -267,7 +267,7 @@ def test_a_condition_that_fails_costs_the_tests_of_its_networks_only(results, mo
 @pytest.mark.parametrize("conditions", [1, 4])
 def test_a_test_condition_that_comes_back_is_not_tested_again(results, conditions):
     study = regrouped(conditions)
-    job = next(training_jobs.jobs_of(study))
+    job = next(network_batches.batches_of(study))
     train(study, results, job)
     assert ", made by an earlier job, in " in evaluate(study, results, job)
     before = records.parts(results / job.path(layout.RECORD))
@@ -283,7 +283,7 @@ def test_a_test_condition_that_comes_back_is_not_tested_again(results, condition
 def test_a_killed_job_leaves_no_file_of_a_single_condition(results):
     """The job was killed after it had written its own record."""
     study = regrouped(4)
-    (job,) = training_jobs.jobs_of(study)
+    (job,) = network_batches.batches_of(study)
     train(study, results, job)
     evaluate(study, results, job)
     own = results / "store" / job.path(layout.RECORD)
@@ -306,14 +306,14 @@ def test_a_damaged_file_is_set_aside_in_a_job_of_several_conditions(untrained, m
 
 def test_a_further_replica_is_the_only_one_that_is_trained(untrained, monkeypatch):
     study = regrouped(1, training={"epochs": 1})
-    job = next(training_jobs.jobs_of(study))
+    job = next(network_batches.batches_of(study))
     train(study, untrained, job)
     evaluate(study, untrained, job)
     more = Study.model_validate(
         study.model_dump()
         | {"study": study.study.model_dump() | {"replicas": 3, "replicas_per_job": 3}}
     )
-    other = next(training_jobs.jobs_of(more))
+    other = next(network_batches.batches_of(more))
     assert "3 network(s) in" in train(more, untrained, other)
     trained = load_parts(untrained / other.path(layout.WEIGHTS))[IDS[0]]
     before = load_parts(untrained / job.path(layout.WEIGHTS))[IDS[0]]

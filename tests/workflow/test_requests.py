@@ -17,7 +17,7 @@ from passband.config import load
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Structures
-from passband.results import Results, training_jobs
+from passband.results import Results, network_batches
 from passband.runs.counts import count
 from passband.runs.run import Run
 from passband.storage import datasets
@@ -98,7 +98,7 @@ def test_mixtures_and_groups_of_conditions_have_no_images(tmp_path):
     grid = load(SMALLEST).model_dump(include={"grid"}, exclude_none=True)["grid"]
     mixed = [grid, {"mixture": {"name": "all", "over": "grid"}}]
     study = place.study(grid=mixed, study={"conditions_per_job": 3})
-    groups = training_jobs.groups_of(load(place.folder / study))
+    groups = network_batches.groups_of(load(place.folder / study))
     assert [len(ids) for ids in groups.values()] == [3, 1, 1]
     for group, allowed in zip(groups, (False, True, False), strict=True):
         target = f"results/smallest/images/gold/train/{group}.zarr"

@@ -16,7 +16,7 @@ import xarray as xr
 from passband.config import load, validate
 from passband.figures import outlines
 from passband.learning import networks
-from passband.results import Results, layout, shown_networks, training_jobs
+from passband.results import Results, layout, network_batches, shown_networks
 from passband.results.stores import load_table
 from passband.specimens import exit_waves
 from passband.storage import datasets, records
@@ -24,7 +24,7 @@ from passband.storage import datasets, records
 ROOT = Path(__file__).parents[2]
 STUDY = load(ROOT / "tests" / "data" / "smallest.yaml")
 CONFIG = STUDY.model_dump(mode="json")
-JOB = next(training_jobs.jobs_of(STUDY))
+JOB = next(network_batches.batches_of(STUDY))
 CELL = {name: JOB.wildcards[name] for name in ("specimen", "architecture", "condition")}
 
 
@@ -196,7 +196,7 @@ def test_only_new_test_conditions_are_evaluated(results, tmp_path):
 
 
 def test_the_table_has_the_records_that_the_layout_names(results, tmp_path):
-    paths = [str(results / job.path(layout.RECORD)) for job in training_jobs.jobs_of(STUDY)]
+    paths = [str(results / job.path(layout.RECORD)) for job in network_batches.batches_of(STUDY)]
     output = tmp_path / "table.zarr"
 
     def run():

@@ -14,7 +14,7 @@ from passband.results import (
     listing,
     shown_networks,
     snapshot,
-    training_jobs,
+    network_batches,
     wave_layout,
     wildcard_patterns,
 )
@@ -67,7 +67,7 @@ NAMES = layout.JOB_NAMES.items()
 LOGS = {made_by: f"{RESULTS}/{layout.log(name)}" for made_by, name in NAMES}
 BENCHMARKS = {made_by: f"{RESULTS}/{layout.benchmark(name)}" for made_by, name in NAMES}
 RECORD = f"{RESULTS}/{layout.RECORD}"
-GROUPS = training_jobs.groups_of(STUDY)
+GROUPS = network_batches.groups_of(STUDY)
 TRAINED = list(STUDY.trained_specimens)
 # What exit waves, networks and results depend on, as params of the rules that make them.
 RECIPES = Recipes(STUDY)
@@ -126,7 +126,7 @@ def is_counted(path):
 
 FIGURES = STUDY.known_parts.of("figure")
 try:
-    RECORDS = training_jobs.counted_records(STUDY, is_counted)
+    RECORDS = network_batches.counted_records(STUDY, is_counted)
     # The figure of examples shows the first of these networks. None if no record exists.
     EXAMPLE = shown_networks.example_cell(STUDY, is_counted)
     # What each figure depends on besides its stores.

@@ -1,21 +1,20 @@
 """Gather all records of a study into its table."""
 
 from passband.analysis import table
-from passband.jobs import job as jobs
-from passband.jobs import reuse
+from passband.jobs import reuse, running
 from passband.mixtures import attributes
-from passband.results import training_jobs
+from passband.results import network_batches
 from passband.storage import datasets
 
 
 def main(snakemake):
     output = snakemake.output[0]
-    with jobs.job("aggregate", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+    with running.job("aggregate", snakemake.log[0], snakemake.threads, snakemake.config) as job:
         study = job.study
         attrs = reuse.attributes(job, snakemake, datasets.TABLE) | attributes(study.mixtures)
         cells = [
             table.Cell(of.specimen, of.architecture, id, of.replicas, str(job.results.record(of)))
-            for of in training_jobs.jobs_of(study)
+            for of in network_batches.batches_of(study)
             for id in of.conditions
         ]
         table.aggregate(

@@ -1,14 +1,13 @@
 """Gather the distances of all specimens, architectures and test conditions."""
 
 from passband.analysis import distances
-from passband.jobs import job as jobs
-from passband.jobs import reuse
+from passband.jobs import reuse, running
 from passband.storage import datasets
 
 
 def main(snakemake):
     output = snakemake.output[0]
-    with jobs.job("distances", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+    with running.job("distances", snakemake.log[0], snakemake.threads, snakemake.config) as job:
         attrs = reuse.attributes(job, snakemake, datasets.DISTANCES)
         parts = [datasets.read(part, datasets.DISTANCES) for part in snakemake.input]
         gathered = distances.gather(parts)

@@ -3,17 +3,16 @@
 from passband.analysis import distances
 from passband.errors import PassbandError
 from passband.imaging.acquisition import Acquisition
-from passband.jobs import job as jobs
-from passband.jobs import reuse
+from passband.jobs import reuse, running
 from passband.learning import devices, networks
-from passband.results import shown_networks, training_jobs
+from passband.results import network_batches, shown_networks
 from passband.storage import datasets
 
 
 def main(snakemake):
     params, wildcards = snakemake.params, snakemake.wildcards
     name, runtime = " ".join(["distances", *wildcards]), snakemake.resources.runtime
-    with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
+    with running.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
         if not snakemake.input.weights:
             raise PassbandError("study.allow_incomplete = true: no network is trained yet")
         attrs = reuse.attributes(job, snakemake, datasets.DISTANCES)
@@ -24,7 +23,7 @@ def main(snakemake):
         tested = {name: job.results.structures(name, "test", sets) for name in study.specimens}
         structures = {n: t.load(device).first(distances.STRUCTURES) for n, t in tested.items()}
         finished = set(snakemake.input.weights)
-        group_of = training_jobs.group_by_condition(training_jobs.groups_of(study))
+        group_of = network_batches.group_by_condition(network_batches.groups_of(study))
         of_first = str(job.results.folder / shown_networks.first_network(study))
 
         def load(specimen, condition):

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from passband.jobs import job as jobs
-from passband.jobs import reuse
-from passband.results import training_jobs
+from passband.jobs import reuse, running
+from passband.results import network_batches
 from passband.store import networks
 from passband.store.results import StoredResults
 
@@ -14,25 +13,23 @@ def main(snakemake):
     output = Path(snakemake.output[0])
     name = " ".join(["evaluate", *wildcards])
     runtime = snakemake.resources.runtime
-    with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
+    with running.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
         of = {key: wildcards[key] for key in ("specimen", "architecture")}
-        tested = training_jobs.job_of(job.study, wildcards)
+        tested = network_batches.batch_of(job.study, wildcards)
         parts = networks.trained(snakemake.input.weights, of, tested.conditions)
         stored = StoredResults.of_job(job.results, tested, parts)
         attrs = job.provenance(str(output)) | of
         found = reuse.results(job, stored, output, attrs)
 
         # This module imports torch, which takes seconds. So a job without work does not need it.
-        from passband.jobs import evaluation_job
+        from passband.jobs import evaluation
 
-        jobs.cap_threads(snakemake.threads)
+        running.cap_threads(snakemake.threads)
         structures = {
             specimen: job.results.structures(specimen, "test", stored.recipes.waves)
             for specimen in job.study.specimens
         }
-        records, done = evaluation_job.complete(
-            job, stored, found, attrs=attrs, structures=structures
-        )
+        records, done = evaluation.complete(job, stored, found, attrs=attrs, structures=structures)
         stored.put(records, attrs, output)
         job.result = f"{done}, in {output}"
 

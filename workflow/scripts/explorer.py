@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from passband.answers import explorer_page
-from passband.jobs import job as jobs
+from passband.jobs import running
 from passband.results import Results
 
 
 def main(snakemake):
-    with jobs.job("explorer", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+    with running.job("explorer", snakemake.log[0], snakemake.threads, snakemake.config) as job:
         target = Path(snakemake.output[0])
         # A study may be too small for an explorer. It is complete nevertheless.
         reason = explorer_page.write(

@@ -1,13 +1,13 @@
 """Draw a figure from what its part says that it is drawn from."""
 
 from passband.figures import drawing, style
-from passband.jobs import job as jobs
+from passband.jobs import running
 
 
 def main(snakemake):
     name = snakemake.wildcards.figure
     given = snakemake.log[0], snakemake.threads, snakemake.config
-    with jobs.job(f"figure {name}", *given) as job:
+    with running.job(f"figure {name}", *given) as job:
         part = job.study.known_parts.get("figure", name)
         example = snakemake.params.settings.get("condition")
         figure = drawing.draw(part, job.study, snakemake.input, example)

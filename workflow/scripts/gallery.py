@@ -3,7 +3,7 @@
 from passband.figures import gallery, style
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Structures
-from passband.jobs import job as jobs
+from passband.jobs import running
 from passband.learning import devices
 from passband.results import wave_layout
 
@@ -13,7 +13,7 @@ STRUCTURES = 5
 
 def main(snakemake):
     name = " ".join(["gallery", *snakemake.wildcards])
-    with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as job:
+    with running.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as job:
         study = job.study
         named = snakemake.wildcards.specimen
         device = devices.device()

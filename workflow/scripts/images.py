@@ -6,8 +6,7 @@ from passband.grid import Condition
 from passband.imaging import export as dataset
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Structures
-from passband.jobs import job as jobs
-from passband.jobs import reuse
+from passband.jobs import reuse, running
 from passband.learning import devices
 from passband.storage import datasets
 
@@ -15,7 +14,7 @@ from passband.storage import datasets
 def main(snakemake):
     wildcards = snakemake.wildcards
     name = " ".join(["images", *filter(None, wildcards)])
-    with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as job:
+    with running.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as job:
         attrs = reuse.attributes(job, snakemake, datasets.IMAGES)
         device = devices.device()
         of = wildcards.specimen, wildcards.split

@@ -3,13 +3,12 @@
 from passband import config
 from passband.analysis import mixture_metrics
 from passband.analysis.spectra import flat_spectrum, mean_spectrum
-from passband.jobs import job as jobs
-from passband.jobs import reuse
+from passband.jobs import reuse, running
 from passband.storage import datasets
 
 
 def main(snakemake):
-    with jobs.job("information", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+    with running.job("information", snakemake.log[0], snakemake.threads, snakemake.config) as job:
         attrs = reuse.attributes(job, snakemake, datasets.INFORMATION)
         study = job.study
         spectra = {"flat": flat_spectrum()}

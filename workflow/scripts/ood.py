@@ -1,15 +1,14 @@
 """Compute the OOD metrics of the study's table."""
 
 from passband.analysis import ood
-from passband.jobs import job as jobs
-from passband.jobs import reuse
+from passband.jobs import reuse, running
 from passband.matrices.of_study import matrices
 from passband.storage import datasets
 
 
 def main(snakemake):
     # The numerical libraries have one thread each, since the metrics use their own threads.
-    with jobs.job("ood", snakemake.log[0], 1, snakemake.config) as job:
+    with running.job("ood", snakemake.log[0], 1, snakemake.config) as job:
         tested = job.study.evaluation
         attrs = reuse.attributes(job, snakemake, datasets.OOD)
         with datasets.open_checked(snakemake.input.table, datasets.TABLE) as table:

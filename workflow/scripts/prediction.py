@@ -2,8 +2,7 @@
 
 from passband import config
 from passband.analysis.profiles import profiles_of_specimens
-from passband.jobs import job as jobs
-from passband.jobs import reuse
+from passband.jobs import reuse, running
 from passband.matrices.of_study import matrices
 from passband.prediction.matrix.assessment import assess
 from passband.prediction.matrix.predicted_matrix import predicted_matrices
@@ -12,7 +11,7 @@ from passband.storage import datasets
 
 
 def main(snakemake):
-    with jobs.job("prediction", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+    with running.job("prediction", snakemake.log[0], snakemake.threads, snakemake.config) as job:
         attrs = reuse.attributes(job, snakemake, datasets.PREDICTION)
         study = job.study
         specimens = list(study.trained_specimens)

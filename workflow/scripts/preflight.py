@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from passband.jobs import job as jobs
+from passband.jobs import running
 from passband.results import Results
 from passband.runs import preflight
 from passband.storage import atomic
 
 
 def main(snakemake):
-    with jobs.job("preflight", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+    with running.job("preflight", snakemake.log[0], snakemake.threads, snakemake.config) as job:
         results = Results(job.study, Path(snakemake.output[0]).parent)
         found = preflight.run(results)
         job.log(f"this node:\n{preflight.table(found)}")

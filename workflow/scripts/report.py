@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from passband.jobs import job as jobs
+from passband.jobs import running
 from passband.results import Results
 from passband.runs import report_page
 
 
 def main(snakemake):
-    with jobs.job("report", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+    with running.job("report", snakemake.log[0], snakemake.threads, snakemake.config) as job:
         target = Path(snakemake.output[0])
         report_page.write(Results(job.study, target.parent), target)
         job.result = f"{target.stat().st_size / 1e6:.1f} MB in {target}"

@@ -1,7 +1,6 @@
 """Simulate those structures of one shard that no earlier job has simulated."""
 
-from passband.jobs import job as jobs
-from passband.jobs import reuse
+from passband.jobs import reuse, running
 from passband.results import wave_layout
 from passband.store.waves import StoredWaves
 
@@ -12,7 +11,7 @@ def main(snakemake):
     words = [word.rstrip("/") for word in wildcards if word]
     name = " ".join(["simulate", *words])
     runtime = snakemake.resources.runtime
-    with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
+    with running.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
         specimen = wildcards.specimen
         split = wildcards.split
         waves = wildcards.waves.rstrip("/")

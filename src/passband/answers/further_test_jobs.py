@@ -21,11 +21,10 @@ import xarray as xr
 from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.imaging.structures import LoadedStructures
-from passband.jobs import evaluation_job
-from passband.jobs import job as running
+from passband.jobs import evaluation, running
 from passband.learning import devices, memory, networks
 from passband.results import Results
-from passband.results.training_jobs import TrainingCell
+from passband.results.network_batches import TrainingCell
 from passband.storage import DamagedError, integrity, provenance, records, weights
 from passband.storage.integrity import check_attributes
 from passband.storage.weights import Part, load_parts
@@ -85,7 +84,7 @@ class Work:
     def _compute(self, cell: TrainingCell, done: Done, progress) -> None:
         results = self.results
         study = results.study
-        path = results.weights(cell.job)
+        path = results.weights(cell.batch)
         id = cell.condition
 
         def read(path: Path) -> dict[str, xr.Dataset]:
@@ -110,9 +109,7 @@ class Work:
             self._recipes, parts={id: part}, tests=tested, own=results.further(cell)
         )
         found = stored.find(self._last_record.read)[id]
-        evaluation_job.complete_record(
-            study, part, found, self.structures, devices.device(), progress
-        )
+        evaluation.complete_record(study, part, found, self.structures, devices.device(), progress)
         done.record = stored.finished(id, found)
         command = f"passband evaluate {study.study.name}"
         done.attrs = {
@@ -203,7 +200,7 @@ def number_of_processes(work: Work, cells: Sequence[TrainingCell]) -> int:
         return 1
     study = work.results.study
     images = len(study.specimens) * study.study.structures.test * len(work.wanted)
-    images *= sum(len(cell.job.replicas) for cell in cells)
+    images *= sum(len(cell.batch.replicas) for cell in cells)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     architectures = {cell.id.architecture for cell in cells}
     largest = max(memory.evaluate_mb(study, name) for name in architectures)

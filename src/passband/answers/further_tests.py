@@ -21,8 +21,8 @@ from passband.config import Study, study_checks
 from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.outcomes import Outcome
-from passband.results import Results, layout, listing, training_jobs
-from passband.results.training_jobs import TrainingCell
+from passband.results import Results, layout, listing, network_batches
+from passband.results.network_batches import TrainingCell
 from passband.scores import OUTCOMES, dice
 from passband.storage import lease, records, weights
 from passband.storage.partial_record import PartialRecord
@@ -115,7 +115,7 @@ def evaluate_extra(
         )
         raise PassbandError(failures[0] + others)
     return Evaluated(
-        networks=sum(len(cell.job.replicas) for cell in cells),
+        networks=sum(len(cell.batch.replicas) for cell in cells),
         conditions=tuple(wanted),
         store=results.path(layout.STORE),
     )
@@ -123,8 +123,8 @@ def evaluate_extra(
 
 def finished_cells(results: Results) -> list[TrainingCell]:
     """Return the networks of a study that exist, condition by condition, at least one."""
-    every = training_jobs.cells_of(results.study)
-    cells = [cell for cell in every if results.weights(cell.job).exists()]
+    every = network_batches.cells_of(results.study)
+    cells = [cell for cell in every if results.weights(cell.batch).exists()]
     if not cells:
         raise PassbandError(
             f"{results}: the study has no finished networks yet; run the study first"
@@ -153,7 +153,7 @@ def read_extra(
     Raises:
         StoreError: If a store is damaged or has a newer format.
     """
-    cells = list(training_jobs.cells_of(results.study))
+    cells = list(network_batches.cells_of(results.study))
     if unknown := set(variables) - {"counts", "dice"}:
         raise ValueError(f"{min(unknown)}: must be counts or dice")
     identities = cache(weights.identities)  # a job's file has the networks of many conditions
@@ -161,7 +161,7 @@ def read_extra(
     has_before = results.has(extra.FOLDER)
 
     def found(cell: TrainingCell) -> PartialRecord:
-        path = results.weights(cell.job)
+        path = results.weights(cell.batch)
         before = extra.stored(results, cell) if has_before else ()
         return further(
             results,

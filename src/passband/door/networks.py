@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from passband.grid import Condition
 from passband.mixtures import Mixture
 from passband.network_id import NetworkId
-from passband.results import training_jobs
+from passband.results import network_batches
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -40,7 +40,7 @@ class Networks(Mapping[NetworkId, "TrainedNetwork"]):
             return {network.id: None for network in experiment.open_networks(None)}
         return {
             replace(cell.id, replica=replica): None
-            for job in training_jobs.jobs_of(experiment.study)
+            for job in network_batches.batches_of(experiment.study)
             if experiment.weights(job).exists()
             for cell in job.cells
             for replica in job.replicas

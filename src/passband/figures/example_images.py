@@ -12,7 +12,7 @@ from passband.imaging.structures import Structures
 from passband.learning import devices, evaluation, networks
 from passband.matrices.of_study import matrices
 from passband.matrices.stored import MatrixName
-from passband.results import training_jobs
+from passband.results import network_batches
 from passband.storage import datasets
 
 
@@ -39,7 +39,7 @@ def examples(study: Study, files: Mapping[str, Any], train: str | None) -> Examp
         network, acquired, loaded, shown, found.precision
     )
     there = {}
-    trained = training_jobs.files_by_condition(files["there"], training_jobs.groups_of(study))
+    trained = network_batches.files_by_condition(files["there"], network_batches.groups_of(study))
     for id in trained.keys() & {condition.id for condition in shown[1:]}:
         other, _ = networks.load_first(trained[id], {"condition": id}, parts)
         _, predicted, dice = evaluation.examples(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from passband.jobs.job import Job
+from passband.jobs.running import Running
 from passband.storage import atomic
 from passband.storage.partial_record import PartialRecord
 from passband.storage.weights import Part
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def exit_waves(job: Job, stored: StoredWaves, structures: range, output: str) -> "list[xr.Dataset]":
+def exit_waves(
+    job: Running, stored: StoredWaves, structures: range, output: str
+) -> "list[xr.Dataset]":
     """End the job if the store has the exit waves of these structures.
 
     Otherwise return those that are in the store, see :meth:`StoredWaves.find`.
@@ -40,7 +42,7 @@ def exit_waves(job: Job, stored: StoredWaves, structures: range, output: str) ->
 
 
 def hand_over_waves(
-    job: Job,
+    job: Running,
     stored: StoredWaves,
     structures: range,
     parts: "Sequence[xr.Dataset]",
@@ -53,7 +55,7 @@ def hand_over_waves(
     job.result = f"{len(structures)} exit waves of {particles:.1f} particles in {output}"
 
 
-def networks(job: Job, stored: StoredNetworks) -> dict[str, list[Part]]:
+def networks(job: Running, stored: StoredNetworks) -> dict[str, list[Part]]:
     """End the job if the store has all networks that the job would train.
 
     Otherwise return the networks that are in the store, see :meth:`StoredNetworks.find`.
@@ -64,13 +66,13 @@ def networks(job: Job, stored: StoredNetworks) -> dict[str, list[Part]]:
     found = stored.find()
     if sum(len(part.weights) for parts in found.values() for part in parts) == len(stored):
         parts = {id: stored.joined(of_id) for id, of_id in found.items()}
-        stored.put(parts, job.provenance(str(job.results.weights(stored.job))))
+        stored.put(parts, job.provenance(str(job.results.weights(stored.batch))))
         job.finish_early(stored.result)
     return found
 
 
 def results(
-    job: Job, stored: StoredResults, output: Path, attrs: Mapping[str, str]
+    job: Running, stored: StoredResults, output: Path, attrs: Mapping[str, str]
 ) -> dict[str, PartialRecord]:
     """End the job if the store has all results of the record that the job would make.
 
@@ -88,7 +90,7 @@ def results(
     return found
 
 
-def attributes(job: Job, snakemake, kind: str) -> dict[str, str]:
+def attributes(job: Running, snakemake, kind: str) -> dict[str, str]:
     """End the job if its only output, which the study's store does not keep, exists and is valid.
 
     Otherwise return the attributes of the new output. Snakemake deleted the output before the job

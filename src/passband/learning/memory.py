@@ -41,8 +41,8 @@ MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
 LEAST = 3000
 
 #: The largest ratio between the memory that networks need and the estimate. The heap keeps freed
-#: tensors below 32 MB (:func:`passband.jobs.job.keep_memory`), and vectorized operations allocate
-#: additional memory.
+#: tensors below 32 MB (:func:`passband.jobs.running.keep_memory`), and vectorized operations
+#: allocate additional memory.
 SLACK = 2.0
 
 #: How many images a train job forms at a time: the default `chunk` of

@@ -18,7 +18,7 @@ from passband.storage.weights import Part, WeightsMetadata, as_array
 from passband.wave_sets import wave_set
 
 
-class ReplicaJob:
+class ReplicaTrainer:
     """Trains networks of one architecture and specimen, under one condition after another.
 
     Exit waves and images are kept in memory if they fit into it. If only the images do not fit,

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from passband.config import FEWEST_PREDICTED, Study
 from passband.parts import Part
 from passband.results.layout import DISTANCES, INFORMATION, OOD, PREDICTION, TABLE
-from passband.results.training_jobs import groups_of
+from passband.results.network_batches import groups_of
 
 #: The stores among the inputs of figures.
 STORES = {

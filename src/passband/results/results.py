@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Self
 
 from passband.config import ConfigError, Study, load, load_stored
 from passband.errors import PassbandError
-from passband.results import layout, listing, locate, published, training_jobs, wave_layout
-from passband.results.training_jobs import TrainingCell, TrainingJob
+from passband.results import layout, listing, locate, network_batches, published, wave_layout
+from passband.results.network_batches import NetworkBatch, TrainingCell
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -244,15 +244,15 @@ class Results:
         """Return whether a file or a store such as :data:`passband.results.layout.OOD` exists."""
         return self.path(template).exists()
 
-    def weights(self, job: TrainingJob) -> Path:
+    def weights(self, job: NetworkBatch) -> Path:
         """Return the file with the networks of a training job."""
         return self.folder / job.path(layout.WEIGHTS)
 
-    def history(self, job: TrainingJob) -> Path:
+    def history(self, job: NetworkBatch) -> Path:
         """Return the file with the losses of a training job's networks."""
         return self.folder / job.path(layout.HISTORY)
 
-    def record(self, job: TrainingJob) -> Path:
+    def record(self, job: NetworkBatch) -> Path:
         """Return the record of a training job's networks."""
         return self.folder / job.path(layout.RECORD)
 
@@ -266,7 +266,7 @@ class Results:
 
         The folder may have files of other jobs too, which the study had before.
         """
-        jobs = training_jobs.jobs_of(self.study) if self.is_known else ()
+        jobs = network_batches.batches_of(self.study) if self.is_known else ()
         return frozenset(map(self.weights, jobs))
 
     def waves(self, specimen: str, split: str, sets: Iterable[str] = ("",)) -> list[str]:

@@ -6,7 +6,7 @@ from itertools import product
 from passband.config import Study
 from passband.grid import batches
 from passband.results.layout import DISTANCES_PART, RECORD, WEIGHTS
-from passband.results.training_jobs import TrainingCell, TrainingJob, jobs_of
+from passband.results.network_batches import NetworkBatch, TrainingCell, batches_of
 from passband.wave_sets import wave_set
 
 #: Number of test conditions in a job that measures distances, which has the images under all of
@@ -45,10 +45,10 @@ def _first_batch(study: Study) -> str:
     return next(iter(batches(study.study.replicas, study.study.replicas_per_job)))
 
 
-def _first_jobs(study: Study) -> Iterator[TrainingJob]:
+def _first_jobs(study: Study) -> Iterator[NetworkBatch]:
     """Yield the training jobs of the first batch of replicas."""
     first = _first_batch(study)
-    return (job for job in jobs_of(study) if job.batch == first)
+    return (job for job in batches_of(study) if job.batch == first)
 
 
 def first_network(study: Study) -> str:
@@ -63,17 +63,17 @@ def example_cell(study: Study, is_counted: Callable[[str], bool]) -> TrainingCel
     :attr:`passband.config.Study.middle_condition` are returned if their record is counted, and
     otherwise the first ones whose record is counted, if possible of a condition whose exit waves
     test structures have. None is returned if no record is counted. See
-    :func:`passband.results.training_jobs.counted_records`.
+    :func:`passband.results.network_batches.counted_records`.
     """
     specimen = next(iter(study.trained_specimens))
     kind = specimen, study.training.architectures[0]
-    jobs = (job for job in jobs_of(study) if (job.specimen, job.architecture) == kind)
+    jobs = (job for job in batches_of(study) if (job.specimen, job.architecture) == kind)
     mixed = {mixture.id for mixture in study.mixtures}
     cells = [cell for job in jobs for cell in job.cells if cell.condition not in mixed]
     middle, sets = study.middle_condition.id, study.waves(specimen, "test")
     known = {condition.id for condition in study.train_conditions if wave_set(condition) in sets}
     cells.sort(key=lambda cell: (cell.condition != middle, cell.condition not in known))
-    return next((cell for cell in cells if is_counted(cell.job.path(RECORD))), None)
+    return next((cell for cell in cells if is_counted(cell.batch.path(RECORD))), None)
 
 
 def example_networks(

@@ -135,11 +135,11 @@ def calibrate(
     starting = [_start(code) for code in _PROCESSES]
     import torch
 
-    from passband.jobs import job as jobs
+    from passband.jobs import running
     from passband.learning import devices
 
-    jobs.keep_memory()  # as every job does
-    with jobs.one_thread(), torch.random.fork_rng():
+    running.keep_memory()  # as every job does
+    with running.one_thread(), torch.random.fork_rng():
         return _calibrate(study, seconds, devices.device(), starting, say)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from passband import repository
 from passband.errors import PassbandError
-from passband.results import Results, layout, training_jobs
+from passband.results import Results, layout, network_batches
 from passband.version import __version__
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def collect(results: Results) -> "Content":
     attrs = next((s.attrs for s in stores.values() if s is not None), {})
     if "parts" not in attrs:  # the jobs of a merged study ran in the folders of its parts
         lacking = [*_missing(run), *lacking]
-    cells = training_jobs.cells_of(study)
+    cells = network_batches.cells_of(study)
     confidence = study.evaluation.confidence if study.evaluation.bootstrap else None
     found = Numbers()
     unlearned = ""
@@ -197,7 +197,7 @@ def _gather(results: Results, path: Path) -> None:
     study = results.study
     cells = [
         table.Cell(job.specimen, job.architecture, id, job.replicas, str(results.record(job)))
-        for job in training_jobs.jobs_of(study)
+        for job in network_batches.batches_of(study)
         for id in job.conditions
     ]
     table.aggregate(

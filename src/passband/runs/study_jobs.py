@@ -26,8 +26,8 @@ from passband.results.layout import (
     WEIGHTS,
     log,
 )
+from passband.results.network_batches import NetworkBatch, batches_of
 from passband.results.shown_networks import distance_parts
-from passband.results.training_jobs import TrainingJob, jobs_of
 from passband.results.wave_layout import shards, spectrum_shards, waves_of
 from passband.wave_sets import folder_of
 
@@ -148,7 +148,7 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
     def single(rule: str, output: str, inputs: Iterable[str], **options) -> Job:
         return named(rule, JOB_NAMES[rule], (output,), after=newest(inputs), **options)
 
-    def training(rule: str, job: TrainingJob, output: str, after: float) -> Job:
+    def training(rule: str, job: NetworkBatch, output: str, after: float) -> Job:
         return Job(
             rule,
             log(job.path(JOB_NAMES[rule])),
@@ -179,7 +179,7 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
         waves[specimen, "test", id] for specimen in study.specimens for id in study.tested_waves
     )
 
-    trainings = list(jobs_of(study))
+    trainings = list(batches_of(study))
     for job in trainings:
         sets = waves_of(job.conditions)
         after = max(waves[job.specimen, split, id] for split in ("train", "val") for id in sets)

@@ -25,8 +25,8 @@ its process no longer exists, or the holder has sent no heartbeat for 180 s. The
 measures this time with its own clock, so the clocks of two machines are never compared. If a holder
 was only suspended and another job has taken over its lease, the next heartbeat of the suspended
 holder fails. A job also sends a heartbeat before it renames a result to its final path. After a
-failed heartbeat, the job writes no more files, and :mod:`passband.jobs.job` makes the job wait for
-the job that took over its work.
+failed heartbeat, the job writes no more files, and :mod:`passband.jobs.running` makes the job wait
+for the job that took over its work.
 
 The environment variable ``PASSBAND_PATIENCE_S`` replaces the time of 180 s without a heartbeat, for
 tests and for file systems that show changes very late. In the time that the variable gives, a

@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from passband.results import Results, layout
-from passband.results.training_jobs import TrainingJob
+from passband.results.network_batches import NetworkBatch
 from passband.seeds import seed
 from passband.storage import atomic
 from passband.storage.integrity import check_attributes, read_if_valid
@@ -23,44 +23,44 @@ Parts = dict[str, Part]
 
 @dataclass(frozen=True)
 class StoredNetworks:
-    """The networks of a training job: the same replicas under each of its conditions.
+    """A batch of networks: the same replicas under each of its conditions.
 
     Attributes:
         results: The study, with its folder.
-        job: The job.
+        batch: Which networks.
     """
 
     results: Results
-    job: TrainingJob
+    batch: NetworkBatch
 
     def __len__(self) -> int:
-        return self.job.networks
+        return self.batch.networks
 
     @property
     def own(self) -> Path:
         """The job's own file in the store, which need not exist."""
-        return self.results.path(layout.stored(self.job.path(layout.WEIGHTS)))
+        return self.results.path(layout.stored(self.batch.path(layout.WEIGHTS)))
 
     @property
     def checkpoints(self) -> Path:
         """The folder of the saved states of an interrupted job."""
-        return self.results.path(self.job.path(layout.CHECKPOINTS))
+        return self.results.path(self.batch.path(layout.CHECKPOINTS))
 
     @cached_property
     def recipes(self) -> dict[str, Recipe]:
         """The recipe of the networks of each training condition, by its id."""
         recipes = Recipes(self.results.study)
-        of = self.job.specimen, self.job.architecture
-        return {id: recipes.networks(*of, id) for id in self.job.conditions}
+        of = self.batch.specimen, self.batch.architecture
+        return {id: recipes.networks(*of, id) for id in self.batch.conditions}
 
     @property
     def result(self) -> str:
         """The job's result in words."""
-        return f"{len(self)} network(s) in {self.results.weights(self.job)}"
+        return f"{len(self)} network(s) in {self.results.weights(self.batch)}"
 
     def seeds(self, condition: str, replicas: Iterable[int]) -> dict[int, int]:
         """Return the seed of initial weights and dropout of each replica."""
-        of = self.results.study.study.seed, self.job.specimen, self.job.architecture, condition
+        of = self.results.study.study.seed, self.batch.specimen, self.batch.architecture, condition
         return {replica: seed(*of, replica) for replica in replicas}
 
     def whole(self) -> Parts | None:
@@ -71,9 +71,9 @@ class StoredNetworks:
                 overwritten.
         """
         found = self._read(self.own, newer=True)
-        valid = list(found) == list(self.job.conditions) and all(
+        valid = list(found) == list(self.batch.conditions) and all(
             part.metadata.recipe_digest == self.recipes[id].digest
-            and list(part.weights) == list(self.job.replicas)
+            and list(part.weights) == list(self.batch.replicas)
             for id, part in found.items()
         )
         return found if valid else None
@@ -85,8 +85,8 @@ class StoredNetworks:
             For each condition, parts of several files. All parts of a condition have the same
             precision, and no network is in two of them. Networks that are not found are left out.
         """
-        missing = {id: set(self.job.replicas) for id in self.job.conditions}
-        found: dict[str, list[Part]] = {id: [] for id in self.job.conditions}
+        missing = {id: set(self.batch.replicas) for id in self.batch.conditions}
+        found: dict[str, list[Part]] = {id: [] for id in self.batch.conditions}
         for path in files.of_networks(self.own, missing):
             parts = self._read(path)
             for id in missing.keys() & parts.keys():
@@ -143,8 +143,8 @@ class StoredNetworks:
 
     def hand_over(self, parts: Parts) -> None:
         """Make the outputs of the job from its file, and remove its saved states."""
-        atomic.link(self.own, self.results.weights(self.job))
-        with atomic.replacing(self.results.history(self.job)) as beside:
+        atomic.link(self.own, self.results.weights(self.batch))
+        with atomic.replacing(self.results.history(self.batch)) as beside:
             _write_history(parts, beside)
         if len(parts) > 1:
             files.remove_single(files.of_single(self.own, condition) for condition in parts)

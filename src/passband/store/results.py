@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from passband.results import Results, layout, wave_layout
-from passband.results.training_jobs import TrainingCell, TrainingJob
+from passband.results.network_batches import NetworkBatch, TrainingCell
 from passband.seeds import digest
 from passband.storage import atomic, records
 from passband.storage.integrity import read_if_valid
@@ -91,7 +91,7 @@ class StoredResults:
     own: Path
 
     @classmethod
-    def of_job(cls, results: Results, job: TrainingJob, parts: Parts) -> "StoredResults":
+    def of_job(cls, results: Results, job: NetworkBatch, parts: Parts) -> "StoredResults":
         """Return those of an `evaluate` job, with the networks that its `train` job made."""
         study = results.study
         test = [condition.id for condition in study.test_conditions]
@@ -231,7 +231,7 @@ def further(
         path
         for path in files.listed(own.parent)
         if path.suffixes == own.suffixes
-        and not set(cell.job.replicas).isdisjoint(layout.replicas_of(path))
+        and not set(cell.batch.replicas).isdisjoint(layout.replicas_of(path))
     ]
     stored = [of for path in paths if (of := read(path).get(cell.condition)) is not None]
     stored += before
@@ -239,7 +239,7 @@ def further(
     tests: set[str] = set()
     for record, which in zip(stored, valid, strict=True):
         tests |= set(record.test.values[which.any((0, 1))].tolist())
-    found = PartialRecord(cell.job.replicas, recipes.specimens, sorted(tests))
+    found = PartialRecord(cell.batch.replicas, recipes.specimens, sorted(tests))
     for record, which in zip(stored, valid, strict=True):
         found.take(record, which)
     return found

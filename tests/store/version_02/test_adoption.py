@@ -13,7 +13,7 @@ import yaml
 
 from passband.config import Study, load
 from passband.grid import Condition
-from passband.results import Results, earlier, layout, training_jobs
+from passband.results import Results, earlier, layout, network_batches
 from passband.storage import StoreError, atomic, datasets, records
 from passband.storage.weights import load_parts, save_parts
 from passband.store.networks import StoredNetworks
@@ -57,7 +57,7 @@ def lacking(results: Results) -> tuple[int, int]:
                 found = stored.find(range(number))
                 structures += number - sum(waves.sizes["structure"] for waves in found)
     networks = 0
-    for job in training_jobs.jobs_of(study):
+    for job in network_batches.batches_of(study):
         found = StoredNetworks(results, job).find()
         networks += job.networks - sum(len(p.weights) for parts in found.values() for p in parts)
     return structures, networks
@@ -69,14 +69,14 @@ def test_a_finished_study_lacks_nothing_and_keeps_all_that_0_2_made(results):
     assert of_0_2.content(results.folder) == before
     assert not found.left
     assert sum(file.number for file in found.networks) == len(
-        [id for job in training_jobs.jobs_of(results.study) for id in job.conditions] * 2
+        [id for job in network_batches.batches_of(results.study) for id in job.conditions] * 2
     )
     found.take()
     assert not earlier.is_earlier(results.folder)
     assert sorted(path.name for path in results.folder.iterdir()) == [earlier.KEPT, layout.STORE]
     assert of_0_2.content(results.folder / earlier.KEPT) == before
     assert lacking(results) == (0, 0)
-    for job in training_jobs.jobs_of(results.study):
+    for job in network_batches.batches_of(results.study):
         networks = StoredNetworks(results, job).whole()
         tested = StoredResults.of_job(results, job, networks).whole()
         old = records.parts(results.folder / earlier.KEPT / job.path(layout.RECORD))
@@ -164,7 +164,7 @@ def test_damaged_networks_are_one_line_and_made_again(smallest):
 def missing_results(results: Results) -> list[set[str]]:
     """Return under which test conditions jobs would test some network of the study, by job."""
     found = []
-    for job in training_jobs.jobs_of(results.study):
+    for job in network_batches.batches_of(results.study):
         stored = StoredResults.of_job(results, job, StoredNetworks(results, job).whole())
         pairs = [pair for of_id in stored.find().values() for pair in of_id.missing_pairs]
         found.append({test for _, test in pairs})

@@ -11,7 +11,7 @@ import xarray as xr
 
 from passband.config import validate_stored
 from passband.results import Results, layout
-from passband.results.training_jobs import TrainingCell
+from passband.results.network_batches import TrainingCell
 from passband.storage import json_text, records
 from passband.storage.integrity import DamagedError, read_if_valid
 from passband.storage.weights import fingerprint, load_parts
@@ -30,7 +30,7 @@ def stored(results: Results, cell: TrainingCell) -> list[xr.Dataset]:
         StoreError: If a record is damaged.
     """
     own = results.folder / FOLDER / str(cell.id)
-    replicas = set(cell.job.replicas)
+    replicas = set(cell.batch.replicas)
     paths = (path for path in files.listed(own) if path.suffixes == [".zarr", ".zip"])
     return [
         _as_now(results, cell, path)
@@ -46,7 +46,7 @@ def _as_now(results: Results, cell: TrainingCell, path: Path) -> xr.Dataset:
         study = str(record.attrs["configuration"])
     except (KeyError, ValueError, TypeError) as error:
         raise DamagedError(path, f"its attributes cannot be read: {error}") from None
-    now = _networks(results.weights(cell.job)).get(cell.condition, {})
+    now = _networks(results.weights(cell.batch)).get(cell.condition, {})
     tested = [
         (before.get(str(replica)), *now.get(replica, ("", "")))
         for replica in record.replica.values.tolist()

@@ -1,4 +1,4 @@
-"""The jobs that train and test the networks of a study, and their networks."""
+"""The networks that one job trains, and another one tests: batches of a study's networks."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from passband.results.layout import FURTHER, JOB_WILDCARDS, RECORD
 
 
 @dataclass(frozen=True)
-class TrainingJob:
+class NetworkBatch:
     """The networks that one `train` job trains and one `evaluate` job tests.
 
     Attributes:
@@ -31,7 +31,7 @@ class TrainingJob:
 
     @property
     def cells(self) -> tuple["TrainingCell", ...]:
-        """The job's networks of each training condition."""
+        """The networks of each training condition."""
         return tuple(TrainingCell(self, id) for id in self.conditions)
 
     @property
@@ -41,39 +41,39 @@ class TrainingJob:
 
     @property
     def wildcards(self) -> dict[str, str]:
-        """The values of Snakemake's wildcards for this job."""
+        """The values of Snakemake's wildcards for the jobs of this batch."""
         return {name: getattr(self, name) for name in JOB_WILDCARDS}
 
     def path(self, template: str) -> str:
-        """Return the path of one of the job's files from its template, such as :data:`RECORD`."""
+        """Return the path of one of its files from its template, such as :data:`RECORD`."""
         return template.format_map(self.wildcards)
 
 
 @dataclass(frozen=True)
 class TrainingCell:
-    """The networks of a training job that are trained under one condition."""
+    """The networks of a batch that are trained under one condition."""
 
-    job: TrainingJob
+    batch: NetworkBatch
     condition: str
 
     @property
     def id(self) -> NetworkId:
         """The id of all replicas of these networks."""
-        return NetworkId(self.job.specimen, self.job.architecture, self.condition)
+        return NetworkId(self.batch.specimen, self.batch.architecture, self.condition)
 
     @property
     def further(self) -> str:
         """The path of the networks' results under further conditions, from :data:`FURTHER`."""
-        return FURTHER.format_map({**self.job.wildcards, "condition": self.condition})
+        return FURTHER.format_map({**self.batch.wildcards, "condition": self.condition})
 
 
-def jobs(
+def combinations(
     specimens: Iterable[str],
     architectures: Iterable[str],
     groups: Mapping[str, Sequence[str]],
     batches: Mapping[str, Sequence[int]],
-) -> Iterator[TrainingJob]:
-    """Yield the training jobs of all given combinations.
+) -> Iterator[NetworkBatch]:
+    """Yield the batches of all given combinations.
 
     Args:
         groups: Ids of the training conditions of each group, see :func:`passband.groups.grouped`.
@@ -82,7 +82,7 @@ def jobs(
     for specimen, architecture, (group, ids), (batch, replicas) in product(
         specimens, architectures, groups.items(), batches.items()
     ):
-        yield TrainingJob(specimen, architecture, group, batch, tuple(replicas), tuple(ids))
+        yield NetworkBatch(specimen, architecture, group, batch, tuple(replicas), tuple(ids))
 
 
 def groups_of(study: Study) -> dict[str, tuple[str, ...]]:
@@ -98,7 +98,7 @@ def group_by_condition(groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
 
 
 def files_by_condition(paths: Iterable[str], groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Return files of training jobs by the id of the training condition.
+    """Return files of batches by the id of the training condition.
 
     A folder whose name is not that of a group has the name of a condition.
     """
@@ -106,9 +106,9 @@ def files_by_condition(paths: Iterable[str], groups: Mapping[str, Sequence[str]]
     return {id: path for path, group in named for id in groups.get(group, [group])}
 
 
-def jobs_of(study: Study) -> Iterator[TrainingJob]:
-    """Yield the training jobs of a study."""
-    return jobs(
+def batches_of(study: Study) -> Iterator[NetworkBatch]:
+    """Yield the batches of a study's networks."""
+    return combinations(
         study.trained_specimens,
         study.training.architectures,
         groups_of(study),
@@ -117,17 +117,17 @@ def jobs_of(study: Study) -> Iterator[TrainingJob]:
 
 
 def cells_of(study: Study) -> Iterator[TrainingCell]:
-    """Yield the networks of each training job of a study, condition by condition."""
-    for job in jobs_of(study):
-        yield from job.cells
+    """Yield the networks of each batch of a study, condition by condition."""
+    for batch in batches_of(study):
+        yield from batch.cells
 
 
-def job_of(study: Study, wildcards: Mapping[str, str]) -> TrainingJob:
-    """Return the training job of a study with these values of Snakemake's wildcards."""
+def batch_of(study: Study, wildcards: Mapping[str, str]) -> NetworkBatch:
+    """Return the batch of a study with these values of Snakemake's wildcards."""
     given = {name: wildcards[name] for name in JOB_WILDCARDS}
     replicas = batches(study.study.replicas, study.study.replicas_per_job)[given["batch"]]
     conditions = groups_of(study)[given["condition"]]
-    return TrainingJob(**given, replicas=tuple(replicas), conditions=conditions)
+    return NetworkBatch(**given, replicas=tuple(replicas), conditions=conditions)
 
 
 def counted_records(study: Study, is_counted: Callable[[str], bool]) -> list[str]:
@@ -139,7 +139,7 @@ def counted_records(study: Study, is_counted: Callable[[str], bool]) -> list[str
     Raises:
         PassbandError: If no record is part of the study.
     """
-    records = [job.path(RECORD) for job in jobs_of(study)]
+    records = [batch.path(RECORD) for batch in batches_of(study)]
     counted = list(filter(is_counted, records))
     if not counted:
         raise PassbandError(

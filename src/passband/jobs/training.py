@@ -7,16 +7,16 @@ one condition fails, the job trains the networks of the other conditions before 
 
 from passband import log_lines
 from passband.jobs.failures import Failures
-from passband.jobs.job import Job
+from passband.jobs.running import Running
 from passband.learning.deadline import StopCondition
-from passband.learning.replicas import ReplicaJob
+from passband.learning.replicas import ReplicaTrainer
 from passband.storage.weights import Part
 from passband.store.networks import StoredNetworks
 from passband.wave_sets import wave_set_of
 
 
 def complete(
-    job: Job, stored: StoredNetworks, found: dict[str, list[Part]], trainer: ReplicaJob
+    job: Running, stored: StoredNetworks, found: dict[str, list[Part]], trainer: ReplicaTrainer
 ) -> dict[str, Part]:
     """Train the networks that are missing, and return all networks of the job by condition.
 
@@ -32,8 +32,8 @@ def complete(
     stop = StopCondition(budget=job.seconds_left)
     parts: dict[str, Part] = {}
     failures = Failures(len(found))
-    provenance = job.provenance(str(job.results.weights(stored.job)))
-    replicas = stored.job.replicas
+    provenance = job.provenance(str(job.results.weights(stored.batch)))
+    replicas = stored.batch.replicas
     # The networks that need the same exit waves follow each other.
     in_order = sorted(found, key=wave_set_of)
     for number, condition in enumerate(in_order, 1):

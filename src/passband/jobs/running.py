@@ -41,8 +41,8 @@ class _Done(Exception):  # noqa: N818
     """Ends a job that has nothing left to do. The exception's message is the job's result."""
 
 
-class Job:
-    """A running job.
+class Running:
+    """What a job has while it runs.
 
     Attributes:
         terminal: Whether standard error is a terminal, so that somebody may read it.
@@ -116,7 +116,7 @@ def budget(runtime: float) -> float | None:
 @contextlib.contextmanager
 def job(
     name: str, logfile: str | Path, threads: int, config: dict, runtime: float | None = None
-) -> Iterator[Job]:
+) -> Iterator[Running]:
     """Run a job: write its log, limit its threads, and end with a line about its result.
 
     Two jobs that log to the same file do the same work. This job waits while another such job runs.
@@ -147,7 +147,7 @@ def job(
         try:
             cap_threads(threads)
             keep_memory()
-            running = Job(name, config, logfile, runtime and budget(runtime))
+            running = Running(name, config, logfile, runtime and budget(runtime))
             if changed := _changed(running.results):
                 raise PassbandError(f"{changed}; run Snakemake's command again")
             with lease.held(logfile.with_suffix(layout.LEASE), running.deadline):

@@ -14,7 +14,7 @@ from passband.config import Study
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import LoadedStructures, Structures
 from passband.jobs.failures import Failures
-from passband.jobs.job import Job
+from passband.jobs.running import Running
 from passband.learning import devices, evaluation, networks
 from passband.learning.evaluation import SharedImages
 from passband.mixtures import of_id
@@ -59,7 +59,7 @@ def complete_record(
 
 
 def complete(
-    job: Job,
+    job: Running,
     stored: StoredResults,
     found: Mapping[str, PartialRecord],
     attrs: Mapping[str, str],
