@@ -13,7 +13,7 @@ import pytest
 from finished_study import small_study, write_finished, write_networks
 
 from passband import PassbandError
-from passband.answers import further_test_jobs, further_tests
+from passband.answers import further_test_work, further_tests
 from passband.grid import Axes, Condition
 from passband.imaging.acquisition import Acquisition
 from passband.jobs import evaluation as tests_of_job
@@ -40,7 +40,7 @@ def made(study, tmp_path_factory):
     """A finished study with two further conditions. Tests must not change the folder."""
     results = tmp_path_factory.mktemp("made")
     write_finished(study, results)
-    further_tests.evaluate_extra(Results(study, results), CONDITIONS)
+    further_tests.evaluate_further(Results(study, results), CONDITIONS)
     return results
 
 
@@ -69,7 +69,7 @@ def store(study, results, number=0):
 
 
 def test_results_are_those_of_the_function_of_the_rule(study, made):
-    found = further_tests.read_extra(Results(study, made))
+    found = further_tests.read_further(Results(study, made))
     assert found.dice.dims == (
         "specimen", "architecture", "train", "replica", "test_specimen", "test"
     )  # fmt: skip
@@ -100,26 +100,26 @@ def test_results_are_those_of_the_function_of_the_rule(study, made):
 
 
 def test_without_results_nothing_is_read(study, tmp_path):
-    assert further_tests.read_extra(Results(study, tmp_path)) is None
+    assert further_tests.read_further(Results(study, tmp_path)) is None
 
 
 def test_variables_can_be_chosen(study, made):
-    assert set(further_tests.read_extra(Results(study, made), ["dice"]).data_vars) == {"dice"}
+    assert set(further_tests.read_further(Results(study, made), ["dice"]).data_vars) == {"dice"}
 
 
 def test_a_second_call_computes_nothing(study, results, computed):
     times = {path: path.stat().st_mtime_ns for path in results.rglob("*.zarr.zip")}
-    assert further_tests.evaluate_extra(Results(study, results), CONDITIONS[::-1]).networks == 4
+    assert further_tests.evaluate_further(Results(study, results), CONDITIONS[::-1]).networks == 4
     assert computed == []
     assert times == {path: path.stat().st_mtime_ns for path in results.rglob("*.zarr.zip")}
 
 
 def test_only_new_conditions_are_computed(study, results, computed):
-    before = further_tests.read_extra(Results(study, results))
+    before = further_tests.read_further(Results(study, results))
     new = Condition(-3, 5, 12, 250)
-    further_tests.evaluate_extra(Results(study, results), [CONDITIONS[1], new])
+    further_tests.evaluate_further(Results(study, results), [CONDITIONS[1], new])
     assert computed == [new.id] * 2  # two training jobs
-    after = further_tests.read_extra(Results(study, results))
+    after = further_tests.read_further(Results(study, results))
     assert after.test.values.tolist() == [new.id, *IDS]
     assert after.sel(test=IDS).identical(before)
 
@@ -135,20 +135,20 @@ def test_networks_that_appear_meanwhile_are_not_among_those_that_were_tested(stu
         aside.rename(weights)
 
     given = Results(study, results), [Condition(-3, 5, 12, 250)]
-    assert further_tests.evaluate_extra(*given, progress=progress).networks == 2
-    assert further_tests.evaluate_extra(*given).networks == 4
+    assert further_tests.evaluate_further(*given, progress=progress).networks == 2
+    assert further_tests.evaluate_further(*given).networks == 4
 
 
 def test_networks_that_are_trained_again_lose_their_results(study, results, computed):
     cell, path = store(study, results)
     write_networks(study, results, cell, "again")
-    found = further_tests.read_extra(Results(study, results))
+    found = further_tests.read_further(Results(study, results))
     assert np.isnan(found.dice.sel(train=cell.condition)).all()
     assert not np.isnan(found.dice.isel(train=1)).any()
-    further_tests.evaluate_extra(Results(study, results), CONDITIONS[:1])
+    further_tests.evaluate_further(Results(study, results), CONDITIONS[:1])
     assert computed == IDS[:1]
     assert datasets.read(path, datasets.RECORD).test.values.tolist() == IDS[:1]
-    found = further_tests.read_extra(Results(study, results)).dice.sel(train=cell.condition)
+    found = further_tests.read_further(Results(study, results)).dice.sel(train=cell.condition)
     assert np.isnan(found.sel(test=IDS[1])).all()
     assert not np.isnan(found.sel(test=IDS[0])).any()
 
@@ -158,9 +158,10 @@ def test_results_of_other_structures_or_another_lens_are_not_valid(results):
         {"microscope": {"vibration_A": 0.5}},
         {"specimens": {"gold": {"diameter_nm": {"mean": 0.6, "min": 0.5, "max": 0.7}}}},
     ):
-        assert further_tests.read_extra(Results(small_study(**blocks), results)) is None
+        assert further_tests.read_further(Results(small_study(**blocks), results)) is None
     assert (
-        further_tests.read_extra(Results(small_study(training={"epochs": 99}), results)) is not None
+        further_tests.read_further(Results(small_study(training={"epochs": 99}), results))
+        is not None
     )
 
 
@@ -187,7 +188,7 @@ def test_results_of_exit_waves_that_the_study_does_not_have_are_not_valid(study,
 
 def test_results_stay_valid_on_another_kind_of_device(study, results, computed, monkeypatch):
     monkeypatch.setattr(devices, "describe", lambda device: "another")
-    further_tests.evaluate_extra(Results(study, results), [*CONDITIONS, Condition(1, 1, 15, 100)])
+    further_tests.evaluate_further(Results(study, results), [*CONDITIONS, Condition(1, 1, 15, 100)])
     assert len(computed) == 2
     attrs = datasets.read(store(study, results)[1], datasets.RECORD).attrs
     assert "another" in json.loads(attrs["devices"])
@@ -195,39 +196,39 @@ def test_results_stay_valid_on_another_kind_of_device(study, results, computed, 
 
 
 def test_a_damaged_store_is_set_aside_and_made_again(study, results, computed):
-    before, lines = further_tests.read_extra(Results(study, results)), []
+    before, lines = further_tests.read_further(Results(study, results)), []
     _, path = store(study, results)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(PassbandError, match=path.name):
-        further_tests.read_extra(Results(study, results))
-    further_tests.evaluate_extra(Results(study, results), CONDITIONS, log=lines.append)
+        further_tests.read_further(Results(study, results))
+    further_tests.evaluate_further(Results(study, results), CONDITIONS, log=lines.append)
     assert computed == IDS
     assert "set aside as r000-001.further.zarr.zip.damaged" in lines[0]
     assert len(lines) == 1
     assert path.with_name(f"{path.name}.damaged").exists()
-    assert further_tests.read_extra(Results(study, results)).identical(before)
+    assert further_tests.read_further(Results(study, results)).identical(before)
 
 
 def test_only_finished_networks_are_tested(study, tmp_path):
     write_finished(study, tmp_path)
     cell, path = store(study, tmp_path)
     (tmp_path / cell.batch.path(layout.WEIGHTS)).unlink()
-    further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS)
+    further_tests.evaluate_further(Results(study, tmp_path), CONDITIONS)
     assert not path.exists()
-    found = further_tests.read_extra(Results(study, tmp_path)).dice
+    found = further_tests.read_further(Results(study, tmp_path)).dice
     assert np.isnan(found.sel(train=cell.condition)).all()
     assert not np.isnan(found.isel(train=1)).any()
 
 
 def test_a_study_without_networks_is_refused(study, tmp_path):
     with pytest.raises(PassbandError, match="has no finished networks yet") as error:
-        further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS)
+        further_tests.evaluate_further(Results(study, tmp_path), CONDITIONS)
     assert "\n" not in str(error.value)
 
 
 def test_a_condition_beyond_the_band_limit_is_refused(study, results, computed):
     with pytest.raises(PassbandError, match=r"aperture_mrad = 60: must not exceed .* mrad"):
-        further_tests.evaluate_extra(
+        further_tests.evaluate_further(
             Results(study, results), [CONDITIONS[0], Condition(5, 1.2, 60, 100)]
         )
     assert computed == []
@@ -239,7 +240,7 @@ def test_damaged_networks_do_not_stop_the_others(study, tmp_path):
     path = tmp_path / cell.batch.path(layout.WEIGHTS)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(PassbandError, match=r"not a whole file .*\(1 of 2 training jobs failed\)"):
-        further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS)
+        further_tests.evaluate_further(Results(study, tmp_path), CONDITIONS)
     assert not store(study, tmp_path, 0)[1].exists()
     assert store(study, tmp_path, 1)[1].exists()
 
@@ -248,7 +249,7 @@ def test_missing_exit_waves_are_named(study, tmp_path):
     write_finished(study, tmp_path)
     shutil.rmtree(tmp_path / "waves")
     with pytest.raises(PassbandError, match="waves/gold/test/00000"):
-        further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS)
+        further_tests.evaluate_further(Results(study, tmp_path), CONDITIONS)
 
 
 def test_an_interruption_keeps_the_finished_jobs(study, tmp_path):
@@ -259,7 +260,7 @@ def test_an_interruption_keeps_the_finished_jobs(study, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS, progress=interrupted)
+        further_tests.evaluate_further(Results(study, tmp_path), CONDITIONS, progress=interrupted)
     assert store(study, tmp_path, 0)[1].exists()
     assert not store(study, tmp_path, 1)[1].exists()
     assert not (tmp_path / layout.FURTHER_LEASE).exists()
@@ -280,7 +281,7 @@ def test_a_second_process_waits_and_says_so(study, results):
     assert other.stdout.readline() == "held\n"
     lines = []
     thread = threading.Thread(
-        target=further_tests.evaluate_extra,
+        target=further_tests.evaluate_further,
         args=(Results(study, results), CONDITIONS),
         kwargs={"log": lines.append},
     )
@@ -298,11 +299,11 @@ def test_a_second_process_waits_and_says_so(study, results):
 
 def test_the_number_of_processes_follows_from_the_work(study, monkeypatch):
     jobs = list(network_batches.cells_of(study))
-    monkeypatch.setattr(further_test_jobs.os, "sched_getaffinity", lambda _: set(range(64)))
+    monkeypatch.setattr(further_test_work.os, "sched_getaffinity", lambda _: set(range(64)))
 
     def number(conditions):
-        work = further_test_jobs.Work(Results(study, "unused"), tuple(map(str, range(conditions))))
-        return further_test_jobs.number_of_processes(work, jobs)
+        work = further_test_work.Work(Results(study, "unused"), tuple(map(str, range(conditions))))
+        return further_test_work.number_of_processes(work, jobs)
 
     assert number(10) == 1
     assert number(10**5) == 2  # as many as training jobs
@@ -310,19 +311,19 @@ def test_the_number_of_processes_follows_from_the_work(study, monkeypatch):
 
 def test_several_processes_give_the_same_results(study, made, tmp_path):
     write_finished(study, tmp_path)
-    further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS, processes=2)
-    assert further_tests.read_extra(Results(study, tmp_path)).identical(
-        further_tests.read_extra(Results(study, made))
+    further_tests.evaluate_further(Results(study, tmp_path), CONDITIONS, processes=2)
+    assert further_tests.read_further(Results(study, tmp_path)).identical(
+        further_tests.read_further(Results(study, made))
     )
 
 
 def test_conditions_of_the_study_can_be_tested_too(study, results):
-    further_tests.evaluate_extra(Results(study, results), Axes.main.conditions(study.test_axes))
-    assert len(further_tests.read_extra(Results(study, results), ["dice"]).test) == 4
+    further_tests.evaluate_further(Results(study, results), Axes.main.conditions(study.test_axes))
+    assert len(further_tests.read_further(Results(study, results), ["dice"]).test) == 4
 
 
 def test_the_lease_is_given_back(study, results):
-    further_tests.evaluate_extra(Results(study, results), CONDITIONS)
+    further_tests.evaluate_further(Results(study, results), CONDITIONS)
     with lease.held(results / layout.FURTHER_LEASE, deadline=0):
         pass
 
@@ -349,22 +350,22 @@ def test_other_jobs_find_the_results_of_their_networks(
     study, results, computed, conditions, replicas
 ):
     """No condition is tested again, also if the jobs are changed back."""
-    before = further_tests.read_extra(Results(study, results))
+    before = further_tests.read_further(Results(study, results))
     other = regrouped(study, results, conditions, replicas)
-    assert further_tests.read_extra(Results(other, results)).identical(before)
-    further_tests.evaluate_extra(Results(other, results), CONDITIONS)
+    assert further_tests.read_further(Results(other, results)).identical(before)
+    further_tests.evaluate_further(Results(other, results), CONDITIONS)
     assert computed == []
-    assert further_tests.read_extra(Results(other, results)).identical(before)
+    assert further_tests.read_further(Results(other, results)).identical(before)
     new = Condition(-3, 5, 12, 250)
-    further_tests.evaluate_extra(Results(other, results), [new])
+    further_tests.evaluate_further(Results(other, results), [new])
     assert computed == [new.id] * 2 * (2 // replicas)
-    after = further_tests.read_extra(Results(other, results))
+    after = further_tests.read_further(Results(other, results))
     assert after.sel(test=IDS).identical(before)
     computed.clear()
     again = regrouped(other, results, 1, 2)
-    further_tests.evaluate_extra(Results(again, results), [*CONDITIONS, new])
+    further_tests.evaluate_further(Results(again, results), [*CONDITIONS, new])
     assert computed == []
-    assert further_tests.read_extra(Results(again, results)).identical(after)
+    assert further_tests.read_further(Results(again, results)).identical(after)
 
 
 def test_one_network_that_is_trained_again_costs_its_own_results_only(study, results, computed):
@@ -376,13 +377,13 @@ def test_one_network_that_is_trained_again_costs_its_own_results_only(study, res
     mixed = {0: before.weights[0], 1: after.weights[1]}
     save_parts({cell.condition: Part(mixed, after.metadata)}, path, {})
     known = np.isfinite(
-        further_tests.read_extra(Results(study, results), ["dice"]).dice.sel(train=cell.condition)
+        further_tests.read_further(Results(study, results), ["dice"]).dice.sel(train=cell.condition)
     )
     assert known.sel(replica=0).all()
     assert not known.sel(replica=1).any()
-    further_tests.evaluate_extra(Results(study, results), CONDITIONS)
+    further_tests.evaluate_further(Results(study, results), CONDITIONS)
     assert computed == IDS
-    assert np.isfinite(further_tests.read_extra(Results(study, results), ["dice"]).dice).all()
+    assert np.isfinite(further_tests.read_further(Results(study, results), ["dice"]).dice).all()
 
 
 def test_networks_that_cannot_be_read_now_do_not_count_as_other_networks(
@@ -397,12 +398,12 @@ def test_networks_that_cannot_be_read_now_do_not_count_as_other_networks(
     with monkeypatch.context() as patch:
         patch.setattr(weights, "safe_open", unreachable)
         with pytest.raises(UnreachableError, match="run again"):
-            further_tests.read_extra(Results(other, results))
+            further_tests.read_further(Results(other, results))
         with pytest.raises(PassbandError, match="run again"):
-            further_tests.evaluate_extra(Results(other, results), CONDITIONS)
+            further_tests.evaluate_further(Results(other, results), CONDITIONS)
     for path in (results / "networks").rglob("*.safetensors"):
         path.write_bytes(path.read_bytes()[:-9])
-    assert further_tests.read_extra(Results(other, results)) is None
+    assert further_tests.read_further(Results(other, results)) is None
 
 
 def test_results_of_networks_that_are_replaced_meanwhile_are_not_valid(study, results, monkeypatch):
@@ -417,9 +418,9 @@ def test_results_of_networks_that_are_replaced_meanwhile_are_not_valid(study, re
             write_networks(study, results, cell, "again")
 
     monkeypatch.setattr(tests_of_job, "complete_record", replaced)
-    further_tests.evaluate_extra(Results(study, results), CONDITIONS)
+    further_tests.evaluate_further(Results(study, results), CONDITIONS)
     assert path.exists()
-    found = further_tests.read_extra(Results(study, results)).dice
+    found = further_tests.read_further(Results(study, results)).dice
     assert np.isnan(found.sel(train=cell.condition)).all()
     assert not np.isnan(found.isel(train=1)).any()
 
@@ -427,18 +428,18 @@ def test_results_of_networks_that_are_replaced_meanwhile_are_not_valid(study, re
 def test_a_file_of_several_conditions_is_read_once(study, tmp_path, monkeypatch):
     write_finished(study, tmp_path)
     other = regrouped(study, tmp_path, 2, 2)
-    opened, real = [], further_test_jobs.load_parts
+    opened, real = [], further_test_work.load_parts
 
     def watched(path, *args, **options):
         opened.append(str(path.relative_to(tmp_path)))
         return real(path, *args, **options)
 
-    monkeypatch.setattr(further_test_jobs, "load_parts", watched)
+    monkeypatch.setattr(further_test_work, "load_parts", watched)
     (job,) = network_batches.batches_of(other)
-    further_tests.evaluate_extra(Results(other, tmp_path), CONDITIONS)
+    further_tests.evaluate_further(Results(other, tmp_path), CONDITIONS)
     assert opened == [job.path(layout.WEIGHTS)]
 
 
 def test_what_has_no_results_cannot_be_read(study, made):
     with pytest.raises(ValueError, match="loss: must be counts or dice"):
-        further_tests.read_extra(Results(study, made), ["loss"])
+        further_tests.read_further(Results(study, made), ["loss"])

@@ -78,9 +78,9 @@ def test_measured_dice_and_intervals_are_those_of_each_network(tmp_path, monkeyp
     table["counts"] = table.counts * np.stack([np.ones_like(factor), factor, factor], -1)
     # The last two conditions are further ones.
     own, further = (table.isel(test=part) for part in (slice(0, -2), slice(-2, None)))
-    monkeypatch.setattr(tested_networks, "read_extra", lambda *_: further)
+    monkeypatch.setattr(tested_networks, "read_further", lambda *_: further)
     means = tuple(matrices(further[["dice"]]))
-    tested = replace(tested, matrices=tuple(matrices(own)), extra=means)
+    tested = replace(tested, matrices=tuple(matrices(own)), further_matrices=means)
     asked = [tested.further[1], Condition(6, 20, 14, 850), *tested.tested[3:5]]
     found = tested.measured(asked)
     assert found.test == tuple(asked)
@@ -427,8 +427,10 @@ def test_beyond_the_tested_doses_no_answer_follows_the_model(tmp_path):
 def test_a_test_at_a_dose_makes_it_known(tmp_path):
     """After `passband evaluate` at 20 e/Å², Dice is expected there and between."""
     tested = open_(tmp_path)
-    extra = tested.results.table.load().isel(test=[0])[["dice"]]
+    further = tested.results.table.load().isel(test=[0])[["dice"]]
     here = replace(tested.tested[0], dose_e_per_A2=20)
-    tested = replace(tested, extra=tuple(matrices(extra.assign_coords(test=[here.id]))))
+    tested = replace(
+        tested, further_matrices=tuple(matrices(further.assign_coords(test=[here.id])))
+    )
     assert (tested.doses.low, tested.doses.lowest) == (20, 10)
     assert recommend_from(tested, Asked.at(replace(here, defocus_nm=8))).networks

@@ -61,9 +61,11 @@ def test_further_tests_are_left_out_too(tmp_path, monkeypatch):
     tested = open_(tmp_path)
     table = tested.results.table.load()
     own, further = (table.isel(test=part) for part in (slice(0, -2), slice(-2, None)))
-    monkeypatch.setattr(tested_networks, "read_extra", lambda *_: further)
+    monkeypatch.setattr(tested_networks, "read_further", lambda *_: further)
     means = tuple(matrices(further[["dice"]]))
-    split = replace(tested, matrices=tuple(matrices(own, study=tested.study)), extra=means)
+    split = replace(
+        tested, matrices=tuple(matrices(own, study=tested.study)), further_matrices=means
+    )
     found, whole = check(split), check(tested)
     assert set(found.conditions) == set(whole.conditions)
     assert found.every.tested.value == pytest.approx(whole.every.tested.value, abs=1e-6)

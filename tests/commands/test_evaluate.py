@@ -53,7 +53,7 @@ def test_options_make_all_combinations(run, finished):
         out
         == "4 network(s) are tested under 4 further condition(s); results in results/tiny/store\n"
     )
-    found = further_tests.read_extra(Results(small_study(), finished / "results/tiny"))
+    found = further_tests.read_further(Results(small_study(), finished / "results/tiny"))
     pairs = zip(found.test_defocus_nm.values, found.test_dose_e_per_A2.values, strict=True)
     assert {(-5, 100), (-5, 400), (12.5, 100), (12.5, 400)} <= set(pairs)
     assert not np.isnan(found.dice).any()
@@ -66,7 +66,7 @@ def test_conditions_of_a_file_are_tested(run, finished, tmp_path):
     rows = [",0.01,7,5,15,300", "", "x,0.01,8,5,15,300"]
     file.write_text("\r\n".join([f"\ufeffnote, cs_mm, {HEAD.replace(',', ', ')}", *rows, ""]))
     assert run("--conditions", file)[0] == 0
-    found = further_tests.read_extra(Results(small_study(), finished / "results/tiny"))
+    found = further_tests.read_further(Results(small_study(), finished / "results/tiny"))
     assert {7, 8} <= set(found.test_defocus_nm.values)
     assert [Axes.main.condition(given.values) for given in read(file)] == [
         Condition(7, 5, 15, 300),
@@ -150,7 +150,7 @@ def test_further_axes_are_options_and_columns(run, finished, tmp_path):
     file.write_text(f"{HEAD},coma_nm\n12,5,15,400,0\n12,5,15,400,150\n")
     assert run("--conditions", file)[0] == 0
     ids = set(
-        further_tests.read_extra(Results(small_study(), finished / "results/tiny")).test.values
+        further_tests.read_further(Results(small_study(), finished / "results/tiny")).test.values
     )
     here = "df+0012.00_cs+0005.000_ap015.00_ds000400.00"
     assert {here, f"{here}_as0004.000", f"{here}_as0004.000_vb00.500"} <= ids

@@ -101,7 +101,7 @@ def test_further_conditions_leave_a_finished_study_finished(copied):
         check=True,
     )
     study = load(SMALLEST)
-    found = further_tests.read_extra(Results(study, results))
+    found = further_tests.read_further(Results(study, results))
     same = study.test_conditions[1].id
     assert same in found.test.values
     # Under a condition of the study, the results are those of the rule.

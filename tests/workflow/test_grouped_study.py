@@ -19,7 +19,7 @@ from scripts import evaluate, train
 from workplace import Workplace
 
 from passband import cli
-from passband.answers.further_tests import read_extra
+from passband.answers.further_tests import read_further
 from passband.config import Study, load
 from passband.imaging.acquisition import Acquisition
 from passband.learning import devices, training
@@ -167,7 +167,7 @@ def printed(capsys, *words: str) -> str:
 def test_further_results_are_found(place, capsys):
     """A second call computes nothing, and finds the results also after they are regrouped."""
     study = load("study.yaml")
-    found = read_extra(Results(study, RESULTS))
+    found = read_further(Results(study, RESULTS))
     assert found.test.values.tolist() == FURTHER
     assert found.train.values[-1] == MIXTURE
     assert not np.isnan(found.dice).any()
@@ -179,7 +179,7 @@ def test_further_results_are_found(place, capsys):
     regrouped = load(changed(study={"conditions_per_job": 3}))
     for job in jobs_of(regrouped):
         train(regrouped, RESULTS, job)
-    np.testing.assert_array_equal(read_extra(Results(regrouped, RESULTS)).counts, found.counts)
+    np.testing.assert_array_equal(read_further(Results(regrouped, RESULTS)).counts, found.counts)
 
 
 def test_merged_and_packed_parts_have_the_table(place, capsys):
@@ -205,7 +205,7 @@ def test_recommendations_are_those_of_the_version_that_made_the_study(place, cap
     said = json.loads(printed(capsys, *options, "--energy-kev=200"))
     assert said["nearest_tested"] == FURTHER[0]
     assert len(said["networks"]) == 34 - 7  # with the mixture, without those that did not learn
-    tested = read_extra(Results(load("study.yaml"), RESULTS)).dice.sel(test=FURTHER[0]).squeeze()
+    tested = read_further(Results(load("study.yaml"), RESULTS)).dice.sel(test=FURTHER[0]).squeeze()
     for network in said["networks"]:
         id = NetworkId.parse(network["id"])
         true = float(tested.sel(train=id.condition, replica=id.replica))

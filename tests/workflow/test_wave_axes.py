@@ -6,7 +6,7 @@ import xarray as xr
 import yaml
 from workplace import SMALLEST, Workplace
 
-from passband.answers.further_tests import read_extra
+from passband.answers.further_tests import read_further
 from passband.config import load
 from passband.grid import Axes
 from passband.results import Results, wave_layout
@@ -120,7 +120,7 @@ def test_further_results_have_the_energy_that_is_asked(made, tmp_path, passband)
     lens = ["--defocus-nm=8", "--cs-um=1.2", "--aperture-mrad=16", "--energy-kev=200,300"]
     passband(copied, "evaluate", "waves.yaml", *lens, "--dose-e-per-A2=1000")
     study = load(copied.folder / "waves.yaml")
-    counts = read_extra(Results(study, copied.folder / "results/waves")).counts
+    counts = read_further(Results(study, copied.folder / "results/waves")).counts
     assert [id.endswith("_en0200.00") for id in counts.test.values] == [True, False]
     assert (counts.isel(test=0) != counts.isel(test=1)).any()
     for path in (copied.folder / "results/waves/store/records").rglob("*.further.zarr.zip"):

@@ -32,7 +32,7 @@ from passband.store.version_02 import extra
 
 @dataclass(frozen=True)
 class Evaluated(Outcome):
-    """What :func:`evaluate_extra` has tested.
+    """What :func:`evaluate_further` has tested.
 
     Attributes:
         networks: The number of networks whose results under all of the conditions are there now.
@@ -53,7 +53,7 @@ class Evaluated(Outcome):
         return vars(self) | {"conditions": [condition.id for condition in self.conditions]}
 
 
-def evaluate_extra(
+def evaluate_further(
     results: Results,
     conditions: Iterable[Condition],
     *,
@@ -80,7 +80,7 @@ def evaluate_extra(
             files of networks or exit waves are missing or damaged. If only some training jobs fail,
             the results of all other training jobs are written first.
     """
-    from passband.answers import further_test_jobs  # torch takes seconds to import
+    from passband.answers import further_test_work  # torch takes seconds to import
 
     wanted = sorted(set(conditions))
     for condition in wanted:
@@ -92,8 +92,8 @@ def evaluate_extra(
     listing.check(results.folder, [layout.STORE])
     failures: list[str] = []
     with _logged(log), lease.held(results.path(layout.FURTHER_LEASE)):
-        work = further_test_jobs.Work(results, tuple(c.id for c in wanted))
-        with further_test_jobs.computed(work, cells, processes) as made:
+        work = further_test_work.Work(results, tuple(c.id for c in wanted))
+        with further_test_work.computed(work, cells, processes) as made:
             for cell in progress(cells):
                 try:
                     done = next(made)
@@ -132,7 +132,7 @@ def finished_cells(results: Results) -> list[TrainingCell]:
     return cells
 
 
-def read_extra(
+def read_further(
     results: Results, variables: Collection[str] = ("counts", "dice")
 ) -> xr.Dataset | None:
     """Return the results of a study's networks under the further conditions.

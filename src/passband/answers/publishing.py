@@ -64,7 +64,7 @@ def _expected(
         return None
     try:
         # The folder has no results under further conditions, so the card does not use them.
-        tested = TestedNetworks.open(results, network.metadata.specimen, with_extra=False)
+        tested = TestedNetworks.open(results, network.metadata.specimen, with_further=False)
         tested = tested.without_mixtures()  # as in the published folder
     except StoreError:
         raise

@@ -16,7 +16,7 @@ from passband.analysis.spectra import (
     stored_spectra,
     to_json,
 )
-from passband.answers.further_tests import read_extra
+from passband.answers.further_tests import read_further
 from passband.config import Study
 from passband.errors import ArgumentError, PassbandError
 from passband.grid import Condition
@@ -69,8 +69,8 @@ class TestedNetworks:
         results: The study, or the folder of a published network.
         specimen: The test specimen.
         matrices: The matrices of the test specimen.
-        extra: The matrices of the same networks under further conditions, in the same order, see
-            :func:`passband.answers.further_tests.read_extra`; None without any.
+        further_matrices: The matrices of the same networks under further conditions, in the same
+            order, see :func:`passband.answers.further_tests.read_further`; None without any.
         ranked: The networks that are ranked. With None, all networks are ranked.
         means: Whether the Dice of a network is the mean over replicas, see :meth:`of_replicas`.
         places: Indices of the test structures whose mean the Dice is; () for all.
@@ -83,7 +83,7 @@ class TestedNetworks:
     results: Results
     specimen: str
     matrices: tuple[Matrix, ...]
-    extra: tuple[Matrix, ...] | None = None
+    further_matrices: tuple[Matrix, ...] | None = None
     ranked: tuple[NetworkId, ...] | None = None
     means: bool = False
     places: tuple[int, ...] = ()
@@ -97,7 +97,7 @@ class TestedNetworks:
 
     @classmethod
     def open(
-        cls, results: Results, specimen: str | None = None, with_extra: bool = True
+        cls, results: Results, specimen: str | None = None, with_further: bool = True
     ) -> "TestedNetworks":
         """Open the results of a study, or a published folder.
 
@@ -106,7 +106,7 @@ class TestedNetworks:
 
         Args:
             specimen: The test specimen, which is needed if the study has several.
-            with_extra: Whether to read results under further conditions.
+            with_further: Whether to read results under further conditions.
 
         Raises:
             PassbandError: If there is no table of results, if its names are not those of the study,
@@ -127,8 +127,8 @@ class TestedNetworks:
             ranked = tuple(network.id for network in open_networks(results))
             tested = cls(results, specimen, matrices, ranked=ranked).without_mixtures()
         else:
-            extra = _read_extra(results, specimen, "dice") if with_extra else None
-            tested = cls(results, specimen, matrices, extra)
+            further = _read_further(results, specimen, "dice") if with_further else None
+            tested = cls(results, specimen, matrices, further)
         trained = [len(set(group.train) - {*group.matrix.mixtures}) for group in tested.of_groups]
         number = {"training": max(trained, default=0), "test": len(tested.tested)}
         for which, count in number.items():
@@ -141,9 +141,11 @@ class TestedNetworks:
 
     def without_mixtures(self) -> "TestedNetworks":
         """Return the networks of single conditions, for what compares training conditions."""
-        extra = self.extra and tuple(matrix.of_conditions() for matrix in self.extra)
+        further = self.further_matrices and tuple(
+            matrix.of_conditions() for matrix in self.further_matrices
+        )
         own = tuple(matrix.of_conditions() for matrix in self.matrices)
-        return replace(self, matrices=own, extra=extra)
+        return replace(self, matrices=own, further_matrices=further)
 
     def of_replicas(self) -> "TestedNetworks":
         """Return the mean Dice of all replicas of each training condition, as one network each.
@@ -159,7 +161,9 @@ class TestedNetworks:
             places: Indices of the structures.
             name: A name for these structures, which the file of fitted models has.
         """
-        return replace(self, extra=self._extra_images, places=tuple(places), structures=name)
+        return replace(
+            self, further_matrices=self._further_images, places=tuple(places), structures=name
+        )
 
     def covering(self, conditions: Iterable[Condition]) -> "TestedNetworks":
         """Return the same networks, with profiles that represent the lens of further conditions.
@@ -178,8 +182,10 @@ class TestedNetworks:
         lacking = {c.id for c in self.further if not dict(c.further).keys() <= axes}
         if not lacking:
             return self
-        kept = [k for k, id in enumerate(self.extra[0].columns) if id not in lacking]
-        return replace(self, extra=tuple(matrix.take(test=kept) for matrix in self.extra))
+        kept = [k for k, id in enumerate(self.further_matrices[0].columns) if id not in lacking]
+        return replace(
+            self, further_matrices=tuple(matrix.take(test=kept) for matrix in self.further_matrices)
+        )
 
     @property
     def _grid(self) -> list[Condition]:
@@ -198,14 +204,14 @@ class TestedNetworks:
 
         While `passband evaluate` runs, it has tested only some networks under its conditions.
         """
-        if self.extra is None:
+        if self.further_matrices is None:
             return []
         known = {condition.id for condition in self.tested}
         everywhere = [
             (np.isfinite(there) | ~np.isfinite(here).all(-1, keepdims=True)).all((0, 1))
-            for here, there in zip(self._table_dice, self._extra_dice, strict=True)
+            for here, there in zip(self._table_dice, self._further_dice, strict=True)
         ]
-        ids = [self.extra[0].columns[k] for k in np.flatnonzero(np.all(everywhere, 0))]
+        ids = [self.further_matrices[0].columns[k] for k in np.flatnonzero(np.all(everywhere, 0))]
         return [self.study.axes.parse(id) for id in ids if id not in known]
 
     @cached_property
@@ -230,21 +236,23 @@ class TestedNetworks:
     @property
     def left_out(self) -> int:
         """The number of further conditions under which not all networks have valid results."""
-        if self.extra is None:
+        if self.further_matrices is None:
             return 0
         known = {c.id for c in (*self.tested, *self.further)}
-        return sum(id not in known for id in self.extra[0].columns)
+        return sum(id not in known for id in self.further_matrices[0].columns)
 
     @cached_property
     def of_groups(self) -> list[TestedGroup]:
         """The networks of each matrix that has some of a single training condition."""
-        places = [self.extra[0].columns.index(condition.id) for condition in self.further]
+        places = [
+            self.further_matrices[0].columns.index(condition.id) for condition in self.further
+        ]
         groups = []
         for k, matrix in enumerate(self.matrices):
             dice = self._table_dice[k]
             is_tested = np.isfinite(dice).all(-1)
             if places:
-                dice = np.concatenate([dice, self._extra_dice[k][..., places]], -1)
+                dice = np.concatenate([dice, self._further_dice[k][..., places]], -1)
             if is_tested[~matrix.is_mixture].any():
                 ids = tuple(self._ids(matrix, is_tested))
                 groups.append(TestedGroup(matrix, is_tested, ids, dice[is_tested]))
@@ -255,8 +263,8 @@ class TestedNetworks:
         return [self._dice(matrix) for matrix in self.matrices]
 
     @cached_property
-    def _extra_dice(self) -> list[np.ndarray]:
-        return [self._dice(matrix) for matrix in self.extra or ()]
+    def _further_dice(self) -> list[np.ndarray]:
+        return [self._dice(matrix) for matrix in self.further_matrices or ()]
 
     def _dice(self, matrix: Matrix) -> np.ndarray:
         """Return the mean Dice of a matrix's networks, (row, replica, test) float64."""
@@ -325,7 +333,7 @@ class TestedNetworks:
         if self.ranked is not None:  # no file is added to a published folder
             return *parse(make()), models
         # Models that know only the table, as in a check, and models of means have their own files.
-        name = self.specimen + "-table" * (self.extra is None) + "-means" * self.means
+        name = self.specimen + "-table" * (self.further_matrices is None) + "-means" * self.means
         name += f"-{self.structures}" * bool(self.structures)
         name += "-mixtures" * any(matrix.mixtures for matrix in self.matrices)
         file = self.results.path_to_write(layout.FITTED, name=name)
@@ -353,12 +361,12 @@ class TestedNetworks:
         return profiles(conditions, *of_study, grid=self._grid)
 
     @cached_property
-    def _extra_images(self) -> tuple[Matrix, ...] | None:
+    def _further_images(self) -> tuple[Matrix, ...] | None:
         """The results of each image under further conditions, which are read when needed."""
-        if self.extra is None or self.extra[0].has_images:
-            return self.extra
-        found = {each.name: each for each in _read_extra(self.results, self.specimen, "counts")}
-        return tuple(found[means.name].like(means) for means in self.extra)
+        if self.further_matrices is None or self.further_matrices[0].has_images:
+            return self.further_matrices
+        found = {each.name: each for each in _read_further(self.results, self.specimen, "counts")}
+        return tuple(found[means.name].like(means) for means in self.further_matrices)
 
     def profiles(self, conditions: Sequence[Condition]) -> Profiles:
         """Return the profiles of conditions, see :func:`passband.analysis.profiles.profiles`."""
@@ -383,7 +391,7 @@ class TestedNetworks:
             for here in filter(None, (own, further)):
                 matrix = group.matrix
                 if here is further:
-                    matrix = self._extra_images[self.matrices.index(matrix)]
+                    matrix = self._further_images[self.matrices.index(matrix)]
                 images = matrix.images(tests=[ids[k] for k in here])[group.is_tested]
                 half = _half_widths(images)
                 mean = group.dice[:, [every.index(ids[k]) for k in here]]
@@ -419,13 +427,13 @@ class TestedNetworks:
         ]
 
 
-def _read_extra(results: Results, specimen: str, variable: str) -> tuple[Matrix, ...] | None:
+def _read_further(results: Results, specimen: str, variable: str) -> tuple[Matrix, ...] | None:
     """Return the results of the table's networks under further conditions, or None.
 
     Args:
         variable: ``dice``, or ``counts``, which need more memory.
     """
-    found = read_extra(results, [variable])
+    found = read_further(results, [variable])
     if found is None:
         return None
     of_table = {name: results.table[name].values for name in NETWORK}

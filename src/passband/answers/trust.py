@@ -145,7 +145,7 @@ def _tested(networks: Sequence[Network]):
     results = Results(None, first.path.parent) if first.is_published else first.results
     if results is None:
         raise PassbandError(f"{first.path} is not in the results of a study")
-    tested = TestedNetworks.open(results, first.metadata.specimen, with_extra=False)
+    tested = TestedNetworks.open(results, first.metadata.specimen, with_further=False)
     return tested.without_mixtures()
 
 

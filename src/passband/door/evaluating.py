@@ -58,7 +58,7 @@ class Evaluating(Answering):
             raise ArgumentError(f"processes = {processes}: must be between 1 and 1024")
         self.refuse_published()
         earlier.refuse(self.folder, self.noun)
-        found = further_tests.evaluate_extra(
+        found = further_tests.evaluate_further(
             self,
             given_conditions.conditions(self.study, given),
             processes=processes,

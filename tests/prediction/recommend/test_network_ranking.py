@@ -33,10 +33,10 @@ IDS = tuple(NetworkId("gold", "net", c.id, 0) for c in TRAIN)
 GROUPS = [Group("gold", "net", IDS, Known(TRAIN))]
 
 
-def found(defocus="12", dose="400", measured=None, groups=GROUPS, extra=(), axes=MAIN_AXES):
+def found(defocus="12", dose="400", measured=None, groups=GROUPS, further=(), axes=MAIN_AXES):
     words = {"defocus_nm": defocus, "cs_um": "1.2", "aperture_mrad": "16", "dose_e_per_A2": dose}
     asked = Asked.parse(words)
-    return recommend(groups, measured, TRAIN, extra, asked, profiles, "gold", axes)
+    return recommend(groups, measured, TRAIN, further, asked, profiles, "gold", axes)
 
 
 def measured(here, mean, low, high):
@@ -104,7 +104,7 @@ def test_above_the_tested_doses_every_answer_is_as_at_the_highest(monkeypatch):
 
 def test_a_further_test_makes_its_dose_a_tested_one():
     here = Condition(12, 1.2, 16, 5000)
-    assert found("12", "4000", extra=[here]).as_at_dose is None
+    assert found("12", "4000", further=[here]).as_at_dose is None
     assert found("12", "4000").as_at_dose == 1000
 
 
@@ -176,7 +176,7 @@ def test_a_condition_outside_the_tests_is_extrapolated():
 def test_a_measured_dice_is_used_in_place_of_the_expected_one():
     here = Condition(12, 1.2, 16, 400)
     dice = np.array([[0.5], [np.nan], [0.99], [0.1]])
-    ranked = found(measured=measured(here, dice, dice - 0.01, dice + 0.005), extra=[here])
+    ranked = found(measured=measured(here, dice, dice - 0.01, dice + 0.005), further=[here])
     assert ranked.networks[0].id == IDS[2]
     assert vars(ranked.networks[0].dice) == pytest.approx(
         {"value": 0.99, "low": 0.98, "high": 0.995}
@@ -195,7 +195,7 @@ def test_the_interval_of_a_single_structure_includes_its_dice(mean):
     here = Condition(12, 1.2, 16, 400)
     unknown = np.full((4, 1), np.nan)
     known = measured(here, np.full((4, 1), mean), unknown, unknown)
-    for network in found(measured=known, extra=[here]).networks:
+    for network in found(measured=known, further=[here]).networks:
         assert network.dice.value == mean
         assert network.dice.low <= mean <= network.dice.high
 

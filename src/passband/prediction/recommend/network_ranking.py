@@ -321,7 +321,7 @@ def recommend(
     groups: Sequence[Group],
     measured: NetworkDice | None,
     tested: Sequence[Condition],
-    extra: Sequence[Condition],
+    further: Sequence[Condition],
     asked: Asked,
     profiles: ProfilesOf,
     specimen: str,
@@ -337,7 +337,7 @@ def recommend(
             `asked`, with the interval of this mean. What was not measured is NaN. With None,
             nothing was measured there.
         tested: The study's test conditions. Their ranges are the study's ranges.
-        extra: Further conditions under which networks were tested.
+        further: Further conditions under which networks were tested.
         asked: The asked condition. With ranges, expected Dice is the mean over
             :meth:`passband.prediction.range_of_use.Asked.points`. The interval is that of fully
             correlated errors, which averaging does not make narrower.
@@ -346,7 +346,7 @@ def recommend(
         unlearned: Networks that did not learn, which are not ranked.
     """
     points, weights = asked.points()
-    doses = TestedDoses.of([*tested, *extra])
+    doses = TestedDoses.of([*tested, *further])
     expected = expected_dice(groups, measured, points, profiles, doses)
     outside = tuple(asked.outside(ranges(tested, asked.values)))
     # The values (mean, low, high) of each network under each condition.
@@ -367,7 +367,7 @@ def recommend(
         )
         for k in best_first
     )
-    every = sorted({*tested, *extra})
+    every = sorted({*tested, *further})
     of_tested = profiles(every)
     middle = profiles([doses.known(asked.middle)])
     nearest = distances(middle, of_tested, of_tested)[0].argmin()

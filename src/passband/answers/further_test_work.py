@@ -1,4 +1,4 @@
-"""Computes the results of training jobs under further conditions, in one or several processes.
+"""Computes the results of networks under further conditions, in one or several processes.
 
 See :mod:`passband.answers.further_tests`. A process of this module reads files and computes. Only
 the process that has the lease writes files.
@@ -36,7 +36,7 @@ _WORTH_A_PROCESS = 10_000
 
 @dataclass
 class Done:
-    """What a process has done for a training job.
+    """What a process has done for the networks of a condition.
 
     Attributes:
         record: The results to write, or None if the store has all results already.
@@ -53,7 +53,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Work:
-    """What to compute for every training job.
+    """What to compute for the networks of every condition.
 
     Attributes:
         wanted: Ids of the further conditions.
@@ -64,7 +64,7 @@ class Work:
 
     @cached_property
     def structures(self) -> dict[str, LoadedStructures]:
-        """The test structures by specimen. All training jobs of a process share them."""
+        """The test structures by specimen. All work of a process shares them."""
         study = self.results.study
         device = devices.device()
         return {
