@@ -58,6 +58,7 @@ def stored_in(
         {id: networks(id, replicas, **changes) for id in conditions},
         {id: list(test) for id in conditions},
         own,
+        own.with_name("output"),
     )
 
 
@@ -78,7 +79,7 @@ def write(stored: StoredResults, *conditions: str, value: int = 1) -> None:
     if len(conditions) < len(stored.parts):
         stored.put_single(conditions[0], made[conditions[0]], {})
     else:
-        stored.put(made, {}, stored.own.with_name("output"))
+        stored.put(made, {})
 
 
 def lacking(stored: StoredResults) -> list[set[str]]:
@@ -170,7 +171,7 @@ def test_the_output_is_the_jobs_file_and_has_all_that_the_job_makes(tmp_path, co
         assert files.of_single(stored.own, TRAIN[0]).exists()
     made = {id: record(stored, id) for id in conditions}
     output = tmp_path / "record.zarr.zip"
-    stored.put(made, {"study": "smallest"}, output)
+    replace(stored, output=output).put(made, {"study": "smallest"})
     assert output.samefile(stored.own)
     assert list((tmp_path / "store").rglob("*.zip")) == [stored.own]
     found = stored.whole()

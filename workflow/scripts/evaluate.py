@@ -19,7 +19,7 @@ def main(snakemake):
         parts = networks.trained(snakemake.input.weights, of, tested.conditions)
         stored = StoredResults.of_job(job.results, tested, parts)
         attrs = job.provenance(str(output)) | of
-        found = reuse.results(job, stored, output, attrs)
+        found = reuse.or_end(job, stored, attrs)
 
         # This module imports torch, which takes seconds. So a job without work does not need it.
         from passband.jobs import evaluation
@@ -30,7 +30,7 @@ def main(snakemake):
             for specimen in job.study.specimens
         }
         records, done = evaluation.complete(job, stored, found, attrs=attrs, structures=structures)
-        stored.put(records, attrs, output)
+        stored.put(records, attrs)
         job.result = f"{done}, in {output}"
 
 

@@ -2,7 +2,7 @@
 
 from passband.jobs import reuse, running
 from passband.results import wave_layout
-from passband.store.waves import StoredWaves
+from passband.store.waves import StoredShard, StoredWaves
 
 
 def main(snakemake):
@@ -16,8 +16,11 @@ def main(snakemake):
         split = wildcards.split
         waves = wildcards.waves.rstrip("/")
         structures = wave_layout.structures_of_shard(job.study, split, wildcards.shard)
-        stored = StoredWaves.of(job.results, specimen, split, waves)
-        parts = reuse.exit_waves(job, stored, structures, output)
+        stored = StoredShard(
+            StoredWaves.of(job.results, specimen, split, waves), structures, output
+        )
+        attrs = job.provenance(output)
+        parts = reuse.or_end(job, stored, attrs)
 
         # This module imports ASE and SciPy, and its function abTEM if the study chose it, which
         # takes seconds. So a job without work does not need it.
@@ -35,7 +38,9 @@ def main(snakemake):
             progress=job.progress,
             own=own,
         )
-        reuse.hand_over_waves(job, stored, structures, parts=[simulated, *parts], output=output)
+        made = [simulated, *parts]
+        stored.put(made, attrs)
+        job.result = stored.words(made)
 
 
 if "snakemake" in globals():

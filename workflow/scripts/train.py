@@ -12,7 +12,8 @@ def main(snakemake):
     runtime = resources.runtime
     with running.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
         stored = StoredNetworks(job.results, network_batches.batch_of(job.study, wildcards))
-        found = reuse.networks(job, stored)
+        attrs = job.provenance(snakemake.output.weights)
+        found = reuse.or_end(job, stored, attrs)
 
         # These modules import torch, which takes seconds. So a job without work does not need them.
         from passband.jobs import training
@@ -29,8 +30,8 @@ def main(snakemake):
             log=job.log,
         )
         parts = training.complete(job, stored, found, trainer)
-        stored.put(parts, job.provenance(snakemake.output.weights))
-        job.result = stored.result
+        stored.put(parts, attrs)
+        job.result = stored.words(parts)
 
 
 if "snakemake" in globals():

@@ -6,88 +6,30 @@ overwritten, and with UnreachableError if a file in the store cannot be read now
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from passband.jobs.running import Running
-from passband.storage import atomic
-from passband.storage.partial_record import PartialRecord
-from passband.storage.weights import Part
 from passband.store import files
-from passband.store.networks import StoredNetworks
 from passband.store.recipe import Recipe
-from passband.store.results import StoredResults
-from passband.store.waves import StoredWaves
-
-if TYPE_CHECKING:
-    import xarray as xr
+from passband.store.stored import Found, Made, Stored
 
 
-def exit_waves(
-    job: Running, stored: StoredWaves, structures: range, output: str
-) -> "list[xr.Dataset]":
-    """End the job if the store has the exit waves of these structures.
+def or_end(job: Running, stored: Stored[Found, Made], attrs: Mapping[str, str]) -> Found:
+    """End the job if the store has all that it would make; otherwise return what the store has.
 
-    Otherwise return those that are in the store, see :meth:`StoredWaves.find`.
+    Args:
+        attrs: The attributes of the job's file in the store, if it is made from files of others.
     """
-    if path := stored.whole(structures):
-        atomic.link(path, output)
-        job.finish_early(f"exit waves in {output}")
-    found = stored.find(structures)
-    if sum(waves.sizes["structure"] for waves in found) == len(structures):
-        hand_over_waves(job, stored, structures, parts=found, output=output)
-        job.finish_early(job.result)
-    return found
-
-
-def hand_over_waves(
-    job: Running,
-    stored: StoredWaves,
-    structures: range,
-    parts: "Sequence[xr.Dataset]",
-    output: str,
-) -> None:
-    """Write the exit waves of a job to the store, and make its output from them."""
-    path = stored.put(structures, parts, job.provenance(output))
-    atomic.link(path, output)
-    particles = sum(int(part.particles.sum()) for part in parts) / len(structures)
-    job.result = f"{len(structures)} exit waves of {particles:.1f} particles in {output}"
-
-
-def networks(job: Running, stored: StoredNetworks) -> dict[str, list[Part]]:
-    """End the job if the store has all networks that the job would train.
-
-    Otherwise return the networks that are in the store, see :meth:`StoredNetworks.find`.
-    """
-    if parts := stored.whole():
-        stored.hand_over(parts)
-        job.finish_early(stored.result)
-    found = stored.find()
-    if sum(len(part.weights) for parts in found.values() for part in parts) == len(stored):
-        parts = {id: stored.joined(of_id) for id, of_id in found.items()}
-        stored.put(parts, job.provenance(str(job.results.weights(stored.batch))))
-        job.finish_early(stored.result)
-    return found
-
-
-def results(
-    job: Running, stored: StoredResults, output: Path, attrs: Mapping[str, str]
-) -> dict[str, PartialRecord]:
-    """End the job if the store has all results of the record that the job would make.
-
-    Otherwise return the results that are in the store, see :meth:`StoredResults.find`.
-    """
-    done = f"{len(stored)} network(s) on all conditions in {output}"
-    if parts := stored.whole():
-        stored.hand_over(parts, output)
-        job.finish_early(done)
-    found = stored.find()
-    if not any(record.missing for record in found.values()):
-        parts = {id: stored.finished(id, record) for id, record in found.items()}
-        stored.put(parts, attrs, output)
-        job.finish_early(done)
-    return found
+    made = stored.whole()
+    if made is None:
+        found = stored.find()
+        made = stored.complete(found)
+        if made is None:
+            return found
+        stored.put(made, attrs)
+    else:
+        stored.hand_over(made)
+    job.finish_early(stored.words(made))
 
 
 def attributes(job: Running, snakemake, kind: str) -> dict[str, str]:

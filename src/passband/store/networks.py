@@ -53,9 +53,8 @@ class StoredNetworks:
         of = self.batch.specimen, self.batch.architecture
         return {id: recipes.networks(*of, id) for id in self.batch.conditions}
 
-    @property
-    def result(self) -> str:
-        """The job's result in words."""
+    def words(self, made: Parts) -> str:
+        """Return the result in words."""
         return f"{len(self)} network(s) in {self.results.weights(self.batch)}"
 
     def seeds(self, condition: str, replicas: Iterable[int]) -> dict[int, int]:
@@ -114,6 +113,13 @@ class StoredNetworks:
                 parts[id] = parts[id]._replace(metadata=replace(metadata, recipe_digest=digest))
         return parts
 
+    def complete(self, found: Mapping[str, Sequence[Part]]) -> Parts | None:
+        """Return the networks of all conditions, if none lacks in what was found."""
+        number = sum(len(part.weights) for parts in found.values() for part in parts)
+        if number < len(self):
+            return None
+        return {id: self.joined(parts) for id, parts in found.items()}
+
     def joined(self, parts: Sequence[Part]) -> Part:
         """Return the networks of one condition from parts that have all of them."""
         every = [part.metadata for part in parts]
@@ -132,22 +138,23 @@ class StoredNetworks:
         path = files.of_single(self.own, condition)
         files.write_single(partial(save_parts, {condition: part}, path, provenance))
 
-    def put(self, parts: Parts, provenance: Mapping) -> None:
+    def put(self, made: Parts, attrs: Mapping[str, str]) -> None:
         """Write all networks of the job to its file, and hand them over.
 
         Args:
-            parts: The networks by training condition, in the job's order.
+            made: The networks by training condition, in the job's order.
+            attrs: Their provenance.
         """
-        save_parts(parts, self.own, provenance)
-        self.hand_over(parts)
+        save_parts(made, self.own, attrs)
+        self.hand_over(made)
 
-    def hand_over(self, parts: Parts) -> None:
+    def hand_over(self, made: Parts) -> None:
         """Make the outputs of the job from its file, and remove its saved states."""
         atomic.link(self.own, self.results.weights(self.batch))
         with atomic.replacing(self.results.history(self.batch)) as beside:
-            _write_history(parts, beside)
-        if len(parts) > 1:
-            files.remove_single(files.of_single(self.own, condition) for condition in parts)
+            _write_history(made, beside)
+        if len(made) > 1:
+            files.remove_single(files.of_single(self.own, condition) for condition in made)
         clear(self.checkpoints)
 
 

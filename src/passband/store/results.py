@@ -83,12 +83,14 @@ class StoredResults:
         parts: The networks by training condition.
         tests: For each training condition, the ids of what its networks are tested under.
         own: The job's own file in the store, which need not exist.
+        output: The job's output; further tests have none.
     """
 
     recipes: ResultRecipes
     parts: Parts
     tests: Mapping[str, Sequence[str]]
     own: Path
+    output: Path | None = None
 
     @classmethod
     def of_job(cls, results: Results, job: NetworkBatch, parts: Parts) -> "StoredResults":
@@ -98,7 +100,8 @@ class StoredResults:
         own_too = study.evaluation.test_own
         tests = {id: records.with_own(test, id, own_too) for id in parts}
         recipes = ResultRecipes(results, wave_layout.evaluated_waves(study, job.conditions))
-        return cls(recipes, parts, tests, results.path(layout.stored(job.path(layout.RECORD))))
+        own = results.path(layout.stored(job.path(layout.RECORD)))
+        return cls(recipes, parts, tests, own, results.record(job))
 
     def __len__(self) -> int:
         return sum(len(part.weights) for part in self.parts.values())
@@ -140,6 +143,16 @@ class StoredResults:
                 break
         return found
 
+    def complete(self, found: Mapping[str, PartialRecord]) -> dict[str, xr.Dataset] | None:
+        """Return the records of all conditions, if no result lacks in what was found."""
+        if any(record.missing for record in found.values()):
+            return None
+        return {id: self.finished(id, record) for id, record in found.items()}
+
+    def words(self, made: Mapping[str, xr.Dataset]) -> str:
+        """Return the result in words."""
+        return f"{len(self)} network(s) on all conditions in {self.output}"
+
     def finished(self, condition: str, found: PartialRecord) -> xr.Dataset:
         """Return the record of a condition's networks, which lacks nothing."""
         part = self.parts[condition]
@@ -162,23 +175,23 @@ class StoredResults:
         self._keep_others(path, parts)
         files.write_single(partial(records.write, parts, path, attrs))
 
-    def put(self, parts: Mapping[str, xr.Dataset], attrs: Mapping[str, str], output: Path) -> None:
+    def put(self, made: Mapping[str, xr.Dataset], attrs: Mapping[str, str]) -> None:
         """Write the record of all conditions to the job's file, and hand it over.
 
         Args:
-            parts: The records of all conditions, in the job's order.
+            made: The records of all conditions, in the job's order.
             attrs: Provenance, specimen and architecture.
-            output: The job's output.
         """
-        self._keep_others(self.own, parts)
-        records.write(parts, self.own, attrs)
-        self.hand_over(parts, output)
+        self._keep_others(self.own, made)
+        records.write(made, self.own, attrs)
+        self.hand_over(made)
 
-    def hand_over(self, parts: Mapping[str, xr.Dataset], output: Path) -> None:
+    def hand_over(self, made: Mapping[str, xr.Dataset]) -> None:
         """Make the output of the job from its file, and remove the files of single conditions."""
-        atomic.link(self.own, output)
-        if len(parts) > 1:
-            single = {files.of_single(self.own, id): {id: part} for id, part in parts.items()}
+        assert self.output is not None
+        atomic.link(self.own, self.output)
+        if len(made) > 1:
+            single = {files.of_single(self.own, id): {id: part} for id, part in made.items()}
             files.remove_single(path for path in single if not self._others(path, single[path]))
 
     def _keep_others(self, path: Path, parts: Mapping[str, xr.Dataset]) -> None:

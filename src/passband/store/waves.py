@@ -7,7 +7,7 @@ from pathlib import Path
 import xarray as xr
 
 from passband.results import Results, layout
-from passband.storage import datasets
+from passband.storage import atomic, datasets
 from passband.storage.integrity import read_if_valid
 from passband.store import files
 from passband.store.recipe import Recipe, Recipes
@@ -71,6 +71,50 @@ class StoredWaves:
     def file(self, structures: range) -> Path:
         """Return the path of the file with exactly these structures, which need not exist."""
         return self.folder / f"{structures.start:05d}-{structures.stop - 1:05d}.zarr.zip"
+
+
+@dataclass(frozen=True)
+class StoredShard:
+    """The exit waves of one job, see :class:`passband.store.stored.Stored`.
+
+    Attributes:
+        stored: The exit waves that the job makes some of.
+        structures: Their indices in the split.
+        output: The job's output.
+    """
+
+    stored: StoredWaves
+    structures: range
+    output: str
+
+    def whole(self) -> Sequence[xr.Dataset] | None:
+        """Return the numbers of particles, without the exit waves, if the file is there."""
+        path = self.stored.whole(self.structures)
+        return None if path is None else [datasets.read(path, datasets.WAVES, ["particles"])]
+
+    def find(self) -> list[xr.Dataset]:
+        """See :meth:`StoredWaves.find`."""
+        return self.stored.find(self.structures)
+
+    def complete(self, found: Sequence[xr.Dataset]) -> Sequence[xr.Dataset] | None:
+        """Return what was found if it has all structures."""
+        number = sum(waves.sizes["structure"] for waves in found)
+        return found if number == len(self.structures) else None
+
+    def put(self, made: Sequence[xr.Dataset], attrs: Mapping[str, str]) -> None:
+        """Write the file of the job's exit waves, and hand it over."""
+        self.stored.put(self.structures, made, attrs)
+        self.hand_over(made)
+
+    def hand_over(self, made: Sequence[xr.Dataset]) -> None:
+        """Make the output from the file."""
+        atomic.link(self.stored.file(self.structures), self.output)
+
+    def words(self, made: Sequence[xr.Dataset]) -> str:
+        """Return the result in words."""
+        number = len(self.structures)
+        particles = sum(int(part.particles.sum()) for part in made) / number
+        return f"{number} exit waves of {particles:.1f} particles in {self.output}"
 
 
 def _structures_of(path: Path) -> range:
