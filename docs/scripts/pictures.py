@@ -99,11 +99,11 @@ def overview(results: Path) -> Figure:
     doses = axes["dose_e_per_A2"][-1], axes["dose_e_per_A2"][0]
     shown = [replace(lens, dose_e_per_A2=dose) for dose in doses for lens in (a, b)]
     words = [f"lens {lens},\n{many} electrons" for many in ("many", "few") for lens in "AB"]
-    stored = Results(study, results).structures(example.job.specimen, "test")
+    stored = Results(study, results).structures(example.batch.specimen, "test")
     structures = stored.load(CPU).first(1)
     predictions = []
     for trained in (0, 2):
-        path = example.job.path(layout.WEIGHTS).replace(example.condition, shown[trained].id)
+        path = example.batch.path(layout.WEIGHTS).replace(example.condition, shown[trained].id)
         network, found = networks.load_first(results / path)
         camera = Acquisition.from_microscope(study.microscope, found.normalisation, CPU)
         seen = evaluation.examples(network, camera, structures, shown, found.precision)

@@ -263,9 +263,9 @@ def test_the_example_is_compared_with_networks_of_all_training_conditions():
     found = shown_networks.example_networks(study, example, lambda record: True)
     assert [path.split("/")[-2] for path in found] == [c.id for c in study.train_conditions]
     assert {path.split("/")[-1] for path in found} == {"r000-001.safetensors"}
-    assert example.job.path(layout.WEIGHTS) in found
+    assert example.batch.path(layout.WEIGHTS) in found
     one = shown_networks.example_networks(
         study, example, lambda record: example.condition in record
     )
-    assert one == [example.job.path(layout.WEIGHTS)]
+    assert one == [example.batch.path(layout.WEIGHTS)]
     assert shown_networks.example_networks(study, None, lambda record: True) == []

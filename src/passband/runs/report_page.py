@@ -102,7 +102,7 @@ def collect(results: Results) -> "Content":
         figures=figures,
         parts=study.known_parts.of("figure"),
         expected=study.drawn,
-        histories=files.histories((c.id, results.history(c.job)) for c in cells),
+        histories=files.histories((c.id, results.history(c.batch)) for c in cells),
         costs=files.costs(results.path(layout.BENCHMARKS)),
         failures=[
             page.Failure(job.stage, job.log, tuple(tail(job.log).splitlines()[-MOST_LINES:]))
