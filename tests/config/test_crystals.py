@@ -10,7 +10,7 @@ from passband.config import ConfigError, Specimen, Study, load
 from passband.config.crystals import MATERIALS, Material
 from passband.errors import PassbandError
 from passband.parts import PACKAGE, PartError, Parts
-from passband.parts.kinds import STRUCTURES
+from passband.parts.kinds_of_images import STRUCTURES
 from passband.specimens import crystals, exit_waves, structures
 from passband.store.recipe import Recipes
 

@@ -45,7 +45,7 @@ class Material:
     Attributes:
         symbol: Chemical symbol or formula.
         structure: Crystal structure as ASE names it, one of
-            :data:`passband.parts.kinds.STRUCTURES`.
+            :data:`passband.parts.kinds_of_images.STRUCTURES`.
         lattice_A: Cubic lattice constant at room temperature [Å].
         surface_energies: Surface energies [J/m²]; empty if they are not known. The shape of a Wulff
             particle depends only on the ratios of surface energies.
