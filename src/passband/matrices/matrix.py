@@ -15,6 +15,7 @@ from passband.matrices.stored import GROUP, NETWORK, MatrixName, Source
 from passband.matrices.table_images import SCORES, Images, reading
 from passband.mixtures import MIXTURES, expected_weights
 from passband.network_id import NetworkId
+from passband.parts import PACKAGE
 from passband.storage import json_text
 from passband.words import number_of
 
@@ -436,10 +437,9 @@ class Matrix:
         """
         import matplotlib.pyplot as plt
 
-        from passband.figures.matrix import matrix
-
+        draw = PACKAGE.get("figure", "matrix").load()
         with plt.rc_context():  # the theme is that of this figure alone
-            figure = matrix([self], width_cm)
+            figure = draw([self], width_cm)
         if "inline" in plt.get_backend():
             plt.close(figure)  # a notebook shows all open figures, and so this one twice
         return figure
