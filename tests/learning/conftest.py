@@ -1,9 +1,12 @@
-"""Copies of the package: without the compiled functions for networks, and with a further loss."""
+"""Studies with own parts; the package without compiled networks, or with a further loss."""
 
 import shutil
 from pathlib import Path
 
 import pytest
+from parts_text import HEAD
+
+from passband.config import validate
 
 PACKAGE = Path(__file__).parents[2] / "src/passband"
 IMPORT = "from passband.learning.narrow import CompactNetworks, fuse, unknown\n"
@@ -51,5 +54,23 @@ def with_another_loss(copied) -> None:
     weight = '    square_weight: float = key(0.0, "A weight.", since="0.2.0", ge=0)\n'
     replace(package / "config/training.py", patience, weight + patience)
     before = "    return settings.entropy_weight"
-    term = "settings.square_weight * ((probability - masks) ** 2).mean(pixels)"
+    term = "settings.square_weight * ((probability - mask) ** 2).mean(pixels)"
     replace(package / "learning/losses.py", before, f"    dice_loss = dice_loss + {term}\n{before}")
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Return a function that makes a study with files of parts, whose code runs."""
+
+    def make(parts=(), trusted=True, **keys):
+        folder = tmp_path / "parts"
+        folder.mkdir(exist_ok=True)
+        for name, text in dict(parts).items():
+            (folder / f"{name}.py").write_text(HEAD + text)
+        training = {"precision": "float32", "batch_size": 4, "epochs": 1, **keys}
+        made = validate({"training": training}, str(tmp_path / "config.yaml"))
+        if trusted:
+            made.known_parts.trust()
+        return made
+
+    return make

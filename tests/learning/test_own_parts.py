@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from parts_text import HEAD, LAYERS, LOSS, NETWORK
 from synthetic import CPU, weights_metadata
 
 import passband
 from passband import PassbandError
-from passband.config import validate
 from passband.config.architectures import parse
 from passband.grid import Condition
 from passband.learning import backend, memory, network_sizes, networks, trial
@@ -24,32 +24,6 @@ from passband.storage import weights as files
 from passband.store.recipe import Recipes
 
 EXAMPLES = Path(__file__).parents[2] / "examples/parts"
-
-HEAD = (
-    "import torch\nfrom torch import nn\nfrom passband.parts import architecture, loss, metric\n\n"
-)
-LOSS = "@loss(targets={targets})\ndef mine({arguments}, settings):\n    return {value}\n"
-NETWORK = "@architecture({numbers})\ndef mine():\n    return {value}\n"
-#: A network of two layers, as text.
-LAYERS = "nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, {}, 1))"
-
-
-@pytest.fixture
-def study(tmp_path):
-    """Return a function that makes a study with files of parts, whose code runs."""
-
-    def make(parts=(), trusted=True, **keys):
-        folder = tmp_path / "parts"
-        folder.mkdir(exist_ok=True)
-        for name, text in dict(parts).items():
-            (folder / f"{name}.py").write_text(HEAD + text)
-        training = {"precision": "float32", "batch_size": 4, "epochs": 1, **keys}
-        made = validate({"training": training}, str(tmp_path / "config.yaml"))
-        if trusted:
-            made.known_parts.trust()
-        return made
-
-    return make
 
 
 @pytest.fixture
@@ -307,121 +281,6 @@ def test_a_recipe_says_which_code_has_changed(study):
     before = Recipes(study({"mine": text}, loss="mine")).training
     now = Recipes(study({"mine": text + "\n"}, loss="mine")).training
     assert before.differs(now) == ["the content of training.loss has changed"]
-
-
-# Mistakes
-
-WRONG_LOSSES = {
-    "returns int; must return a tensor": "1",
-    "returns float32 of shape (); must return a float for each network, of shape (2,)": (
-        "logits.mean()"
-    ),
-    "returns int64 of shape (2,); must return": "logits.mean((1, 2, 3, 4)).long()",
-    "RuntimeError: The size of tensor a (16) must match the size of tensor b (3)": (
-        "(logits - torch.zeros(3)).mean((1, 2, 3, 4))"
-    ),
-    "returns [nan, nan]; must be finite numbers": "logits.mean((1, 2, 3, 4)) * float('nan')",
-    "has no gradient; it must follow from the logits": "logits.detach().mean((1, 2, 3, 4))",
-    "mixes networks; the loss of each must follow from its own logits": (
-        "logits.mean((1, 2, 3, 4)) - logits.mean()"
-    ),
-}
-
-
-@pytest.mark.parametrize("said", WRONG_LOSSES)
-def test_a_wrong_loss_is_found_before_any_job(study, said):
-    value = WRONG_LOSSES[said]
-    text = LOSS.format(targets=("mask",), arguments="logits, mask", value=value)
-    with pytest.raises(PartError) as caught:
-        trial.check(study({"mine": text}, loss="mine"))
-    assert str(caught.value).startswith(f"loss 'mine' of parts/mine.py, line 5: {said}")
-    assert "\n" not in str(caught.value)
-
-
-WRONG_NETWORKS = {
-    "makes int; must make nn.Module": "1",
-    "makes type; must make nn.Module": "nn.Conv2d",
-    "returns (2, 2, 16, 16) for images (2, 1, 16, 16); must return (2, 1, 16, 16)": (
-        LAYERS.format(2)
-    ),
-    "returns (2, 1, 14, 14) for images (2, 1, 16, 16); must return": "nn.Conv2d(1, 1, 3)",
-    "returns (2, 1, 8, 8) for": "nn.Conv2d(1, 1, 2, stride=2)",
-    "has no weights to train": "nn.Identity()",
-    "returns tuple; must return a tensor of logits": "Two()",
-    "RuntimeError: Given groups=1, weight of size [1, 3, 1, 1]": "nn.Conv2d(3, 1, 1)",
-    "ZeroDivisionError: division by zero": "1 / 0",
-}
-
-
-@pytest.mark.parametrize("said", WRONG_NETWORKS)
-def test_a_wrong_architecture_is_found_before_any_job(study, said):
-    two = "class Two(nn.Conv2d):\n"
-    two += "    def __init__(self):\n        super().__init__(1, 1, 1)\n\n"
-    two += "    def forward(self, x):\n        return x, x\n\n"
-    value = WRONG_NETWORKS[said]
-    text = two + NETWORK.format(numbers="smallest_px=16", value=value)
-    with pytest.raises(PartError) as caught:
-        trial.check(study({"mine": text}, architectures=["mine"]))
-    assert str(caught.value).startswith(f"architecture 'mine' of parts/mine.py, line 12: {said}")
-    assert "\n" not in str(caught.value)
-
-
-def test_a_network_that_needs_larger_images_is_told_which_argument_says_so(study):
-    value = "nn.Conv2d(1, 1, 9, padding=4, padding_mode='reflect')"
-    text = NETWORK.format(numbers="", value=value)
-    allow = "for images of 1 × 1 pixels, which smallest_px = 1 and divisor = 1 allow"
-    with pytest.raises(PartError, match=f"line 5: RuntimeError: .*Padding size .*; {allow}$"):
-        trial.check(study({"mine": text}, architectures=["mine"]))
-    text = NETWORK.format(numbers="smallest_px=8", value=value)
-    trial.check(study({"mine": text}, architectures=["mine"]))
-
-
-def test_a_part_that_raises_at_its_import_is_named(study):
-    text = LOSS.format(targets=("mask",), arguments="logits, mask", value="0")
-    of = study({"mine": f"raise OSError('no')\n\n{text}"}, loss="mine")
-    with pytest.raises(PartError, match=r"^loss 'mine' of parts/mine.py, line .*OSError: no$"):
-        trial.check(of)
-
-
-@pytest.mark.parametrize(
-    ("declared", "said"),
-    [
-        (
-            "@loss(targets=('masks',))\ndef mine(logits, mask, settings): ...",
-            "targets = .* must be",
-        ),
-        ("@loss()\ndef mine(logits, settings): ...", "takes logits and settings; must take logits"),
-        ("@architecture(divisor=0)\ndef mine(): ...", "divisor = 0: must be 1 or more"),
-        ("@architecture()\ndef mine(width): ...", "takes width; must take nothing"),
-        ("@architecture(name='../mine')\ndef mine(): ...", "name = '../mine': must be 1 to"),
-    ],
-)
-def test_a_wrong_declaration_is_found_without_running_it(study, declared, said):
-    with pytest.raises(Exception, match=f"parts/mine.py, line 5: .*{said}"):
-        study({"mine": declared + "\n"}, trusted=False)
-
-
-def test_an_unknown_name_is_a_mistake_that_lists_those_there_are(study):
-    text = LOSS.format(targets=("mask",), arguments="logits, mask", value="0")
-    network = NETWORK.format(numbers="", value="0")
-    with pytest.raises(Exception, match=r"training.loss = 'mime': .*did you mean mine\?.*entropy"):
-        study({"mine": text, "network": network}, loss="mime")
-    why = r"architectures\[0\] = 'mime': did you mean mine\? unknown architecture; .*, mine$"
-    with pytest.raises(Exception, match=why):
-        study(architectures=["mime"])
-
-
-def test_a_name_that_a_family_of_the_package_has_is_refused(study):
-    text = "@architecture(name='compact-w4-d2')\ndef mine(): ...\n"
-    why = "architecture 'compact-w4-d2' of parts/mine.py, line 5: compact-w<width>-d<depth> is a"
-    with pytest.raises(Exception, match=why):
-        study({"mine": text}, architectures=["compact-w4-d2"])
-
-
-def test_images_must_fit_an_own_architecture(study):
-    text = NETWORK.format(numbers="divisor=5", value="0")
-    with pytest.raises(Exception, match=r"microscope.field_px = \d+: must be a multiple of 5"):
-        study({"mine": text}, architectures=["mine"])
 
 
 # Trust
