@@ -33,7 +33,7 @@ def test_a_new_part_is_known_to_its_study(kind, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("config.yaml").write_text("study: {name: mine}\n")
     assert cli.main(["new", "--part", kind]) == 0
-    file, *_ = capsys.readouterr().out.split()
+    file, *_ = capsys.readouterr().out.split(":")
     assert Path(file).parent == Path("parts")
     assert cli.main(["parts", "--kind", kind]) == 0
     assert f"parts/{Path(file).name}" in capsys.readouterr().out

@@ -14,7 +14,7 @@ ROOMS = sorted(
 SEVERAL = {
     "": {"made_by_02", "public_names"},
     "analysis": {"own"},
-    "commands": {"mixtures"},
+    "commands": {"mixtures", "trust_parts"},
     "config": {"axes", "odd_studies", "stage_keys", "study_waves"},
     "figures": {"points"},
     "imaging": {"oversampling"},
@@ -23,7 +23,7 @@ SEVERAL = {
     "micrographs": {"shipped"},
     "prediction": {"points"},
     "reports/explorer": {"explorer_layout", "explorer_page"},
-    "results": {"shipped_studies"},
+    "results": {"shipped_studies", "trusted_parts"},
     "specimens": {"steps"},
 }
 

@@ -51,7 +51,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.part:
         file = write_example(options.part, options.folder or Path())
-        print(f"{file} has a {options.part} to edit; `passband parts` lists what it declares.")
+        print(f"{file}: an example of a part ({options.part}) to edit; `passband parts` lists it.")
         return 0
     if options.folder is None:
         options.refuse("the following arguments are required: NAME")
