@@ -5,6 +5,7 @@ import html
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -29,6 +30,17 @@ class Outcome:
     def to_json(self) -> str:
         """Return a line of JSON. A number that is not finite is null."""
         return json.dumps(_plain(self.values()), ensure_ascii=False, allow_nan=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Written(Outcome):
+    """Files that a verb has written, and what they have, in words."""
+
+    files: tuple[Path, ...]
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def counted(progress: Progress | None, what: str) -> Callable[[Iterable[Item]], Iterable[Item]]:

@@ -12,11 +12,11 @@ def main(snakemake):
     with running.job("preflight", snakemake.log[0], snakemake.threads, snakemake.config) as job:
         results = Results(job.study, Path(snakemake.output[0]).parent)
         found = preflight.run(results)
-        job.log(f"this node:\n{preflight.table(found)}")
-        preflight.raise_on_failure(found)
+        job.log(f"this node:\n{found}")
+        found.raise_on_failure()
         with atomic.replacing(snakemake.output[0]) as beside:
-            beside.write_text(preflight.table(found) + "\n", encoding="utf-8")
-        job.result = f"{len(found)} checks without failure in {snakemake.output[0]}"
+            beside.write_text(f"{found}\n", encoding="utf-8")
+        job.result = f"{len(found.checks)} checks without failure in {snakemake.output[0]}"
 
 
 if "snakemake" in globals():

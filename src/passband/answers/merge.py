@@ -38,6 +38,7 @@ from passband.matrices.packed import IMAGE_DICE, OWN, packed
 from passband.matrices.stored import NETWORK
 from passband.mixtures import MIXTURES, Mixture, attributes
 from passband.network_id import NetworkId
+from passband.outcomes import Outcome
 from passband.results import Results, layout
 from passband.results.parts import FILE, FILES, Found, check_target, find, find_all
 from passband.results.stores import check_ids
@@ -180,23 +181,42 @@ def spectra(parts: Sequence[Found]) -> dict[str, Spectrum]:
 
 
 @dataclass(frozen=True)
-class Merged:
+class Merged(Outcome):
     """What a merge has written.
 
     Attributes:
+        folder: The new folder of results.
+        parts: Number of parts.
+        networks: Number of networks in the table.
         missing: Number of networks that the table has no results of.
         sizes: Number of specimens, training conditions, and so on.
         left_out: Variables that are not in all parts.
+        small: The small file with the OOD metrics, or None.
     """
 
+    folder: Path
+    parts: int
     networks: int
     missing: int
     sizes: Mapping[str, int]
     left_out: tuple[str, ...]
+    small: Path | None = None
+
+    def __str__(self) -> str:
+        sizes = self.sizes
+        missing = f"; {self.missing:,} networks are missing" if self.missing else ""
+        text = (
+            f"{self.networks:,} networks of {self.parts} part(s) in {self.folder}: "
+            f"{sizes['train']:,} training and {sizes['test']:,} test conditions, "
+            f"{sizes['replica']} replica(s){missing}"
+        )
+        if self.small is not None:
+            text += f"\n{self.small.stat().st_size / 1e6:.2f} MB in {self.small}"
+        return text
 
 
 def merge(
-    nouns: Sequence[str | Path],
+    nouns: Sequence[str | Path | Results],
     folder: Path,
     common: bool = False,
     small: Path | None = None,
@@ -256,10 +276,13 @@ def merge(
     sizes = dict(whole.sizes)
     every = prod(sizes[name] for name in ("specimen", "architecture", "train", "replica"))
     return Merged(
+        folder=folder,
+        parts=len(given),
         networks=len(found),
         missing=every - len(found),
         sizes=sizes,
         left_out=tuple(left_out),
+        small=small,
     )
 
 
@@ -330,7 +353,7 @@ def _information(study: Study, whole: xr.Dataset, known: Mapping[str, Spectrum])
     )
 
 
-def pack(noun: str | Path, folder: Path, most_bytes: int = 10**6) -> list[Path]:
+def pack(noun: str | Path | Results, folder: Path, most_bytes: int = 10**6) -> list[Path]:
     """Write the packed table of a part in files small enough for a repository.
 
     The files appear when all are written. Each of several files has the number of files, so that a
@@ -351,7 +374,7 @@ def pack(noun: str | Path, folder: Path, most_bytes: int = 10**6) -> list[Path]:
     found = find(noun)
     name = found.study.study.name
     if there := sorted(folder.glob(f"{name}.zarr.zip")) + sorted(folder.glob(f"{name}-*.zarr.zip")):
-        raise PassbandError(f"{there[0]}: exists; delete it, or give another folder with --into")
+        raise PassbandError(f"{there[0]}: exists; delete it, or give another folder")
     whole = open_part(found).table
     of_merged = [table_union.PART, *(f"{name}dice" for name in ("", OWN))]
     small = packed(whole).drop_vars(of_merged, errors="ignore").load().drop_encoding()

@@ -11,10 +11,9 @@ from pathlib import Path
 from passband.axes import AXES, FURTHER_AXES, Axis
 from passband.console import escaped
 from passband.door import Experiment
-from passband.errors import PassbandError
+from passband.door.arguments import check_file as check_file
 from passband.results import Results, layout, locate
 from passband.results.locate import RESULTS
-from passband.words import listed
 
 #: The axes that act behind the exit wave. A finished study can be asked about any of their values.
 #: On other axes, it can be asked about values only that it has exit waves for.
@@ -166,19 +165,4 @@ def report_many(results: Results) -> None:
         report_remark(
             f"reading the Dice of networks of {number:,} training conditions, and "
             "fitting a model to it; the first call takes a minute or more, later ones take seconds"
-        )
-
-
-def check_file(option: str, file: Path, *endings: str) -> None:
-    """Check that the folder of an output file exists, and that the file's name has an ending.
-
-    Args:
-        option: The name of the argument, for the error's message.
-        endings: The allowed endings; by default, the name may be any.
-    """
-    if endings and not file.name.endswith(endings):
-        raise PassbandError(f"{option} = {str(file)!r}: must end in {listed(endings, 'or')}")
-    if not file.parent.is_dir():
-        raise PassbandError(
-            f"{option} = {str(file)!r}: there is no folder {file.parent}; create it first"
         )

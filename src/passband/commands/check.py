@@ -3,7 +3,6 @@
 import argparse
 
 from passband.commands.arguments import add_set, add_study, find_study
-from passband.runs import plan
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -14,7 +13,5 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    results = find_study(options.study, changes=options.changes)
-    results.try_parts()
-    print(plan.summary(results.study, listed=True))
+    print(find_study(options.study, changes=options.changes).check())
     return 0

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from passband.errors import PassbandError
+from passband.door.reference import docs
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -25,22 +25,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status, which is 1 if a compared file differs."""
-    from passband.config import reference  # only this command needs it
-
-    if not (folder := options.directory).is_dir():
-        raise PassbandError(
-            f"--directory = {str(folder)!r}: there is no folder {folder}; this command makes two "
-            "pages of a clone of Passband"
-        )
-    status = 0
-    for name, text in (
-        ("configuration.md", reference.markdown()),
-        ("config.schema.json", reference.schema()),
-    ):
-        path = folder / name
-        if not options.check:
-            path.write_text(text, encoding="utf-8")
-        elif not path.is_file() or path.read_text(encoding="utf-8") != text:
-            print(f"{path}: differs from the models; run `passband docs`", file=sys.stderr)
-            status = 1
-    return status
+    found = docs(options.directory, check=options.check)
+    for line in found.differing:
+        print(line, file=sys.stderr)
+    return 1 if found.differing else 0

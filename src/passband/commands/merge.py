@@ -3,7 +3,9 @@
 import argparse
 from pathlib import Path
 
-from passband.commands.arguments import check_file, report_remark
+from passband.commands.arguments import report_remark
+from passband.commands.progress_bar import bar
+from passband.door.merging import merge
 from passband.results import locate
 
 
@@ -43,35 +45,15 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    into, small = options.into, options.ood
-    check_file("--into", into)
-    if small is not None:
-        check_file("--ood", small, ".zarr.zip")
-    from passband.results import parts
-
-    parts.check_target(into)
-    parts.find_all(options.parts)  # mistakes are named before xarray is imported
-
-    from tqdm.auto import tqdm
-
-    from passband.answers import merge  # xarray takes seconds to import
-
-    found = merge.merge(
-        options.parts,
-        into,
-        options.common,
-        small,
-        lambda groups: tqdm(groups, "OOD metrics", disable=None),
-    )
+    with bar() as progress:
+        found = merge(
+            options.parts,
+            options.into,
+            common=options.common,
+            ood=options.ood,
+            progress=progress,
+        )
     if found.left_out:
         report_remark(f"left out, see docs/merge.md: {', '.join(found.left_out)}")
-    sizes = found.sizes
-    print(
-        f"{found.networks:,} networks of {len(options.parts)} part(s) in {into}: "
-        f"{sizes['train']:,} training and {sizes['test']:,} test conditions, "
-        f"{sizes['replica']} replica(s)"
-        + (f"; {found.missing:,} networks are missing" if found.missing else "")
-    )
-    if small is not None:
-        print(f"{small.stat().st_size / 1e6:.2f} MB in {small}")
+    print(found)
     return 0

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from passband.commands.arguments import STUDY
+from passband.door.merging import pack
 from passband.results import locate
 
 
@@ -21,11 +22,5 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from passband.results import parts
-
-    parts.find(options.study)  # mistakes are named before xarray is imported
-    from passband.answers import merge
-
-    for file in merge.pack(options.study, options.into):
-        print(f"{file.stat().st_size / 1e6:.2f} MB in {file}")
+    print(pack(options.study, options.into))
     return 0

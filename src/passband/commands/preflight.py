@@ -12,9 +12,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from passband.runs import preflight  # only this command needs it
-
-    checks = preflight.run(find_study(options.study))
-    print(preflight.table(checks))
-    preflight.raise_on_failure(checks)
+    found = find_study(options.study).preflight()
+    print(found)
+    found.raise_on_failure()
     return 0

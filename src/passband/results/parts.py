@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from passband.config import Study, validate_stored
-from passband.errors import PassbandError
+from passband.errors import ArgumentError, PassbandError
 from passband.results import layout, locate
 from passband.results.results import Results
 from passband.storage import integrity, json_text, metadata
@@ -61,20 +61,20 @@ class Found:
         return self.path.suffix == ".zip"
 
 
-def find(noun: str | Path) -> Found:
+def find(noun: str | Path | Results) -> Found:
     """Find a part of a study.
 
     Args:
-        noun: The study's name, file or folder of results, a table of results ``table.zarr``, or a
+        noun: The study, its name, file or folder of results, a table of results ``table.zarr``, or a
             file from ``passband pack``.
 
     Raises:
         PassbandError: If there is no such part, if it is damaged or has a newer format, or if it
             does not name its study.
     """
-    path = locate.path_of(noun)
+    path = noun.folder if isinstance(noun, Results) else locate.path_of(noun)
     if not path.name.endswith((".zarr", ".zarr.zip")):
-        results = Results.find(path).existing()
+        results = (noun if isinstance(noun, Results) else Results.find(path)).existing()
         path = results.path(layout.TABLE)
         if not path.exists():
             raise PassbandError(f"{noun}: has no {layout.TABLE}; run this part to its end first")
@@ -117,7 +117,7 @@ def _check_numbers(name: str, attrs: Mapping[str, Any]) -> None:
         most = number
 
 
-def find_all(nouns: Sequence[str | Path]) -> list[Found]:
+def find_all(nouns: Sequence[str | Path | Results]) -> list[Found]:
     """Find parts of one study, see :func:`find`.
 
     Raises:
@@ -171,6 +171,6 @@ def _flat(block: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any
 def check_target(folder: Path) -> None:
     """Raise PassbandError if a folder has no name, or exists and is not empty."""
     if folder.name in ("", ".."):
-        raise PassbandError(f"--into = {str(folder)!r}: must be the path of a new folder")
+        raise ArgumentError(f"into = {str(folder)!r}: must be the path of a new folder")
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise PassbandError(f"--into = {str(folder)!r}: exists; give a new folder, or delete it")
+        raise ArgumentError(f"into = {str(folder)!r}: exists; give a new folder, or delete it")

@@ -8,9 +8,12 @@ bytes from files that are written to measure them, see :mod:`passband.runs.file_
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from passband.axes import AXES
 from passband.config import FEWEST_PREDICTED, Study
+from passband.outcomes import Outcome
 from passband.results import Results
 from passband.runs import rates
 from passband.runs.calibration import Speeds
@@ -19,6 +22,72 @@ from passband.runs.file_sizes import FileSizes
 from passband.runs.rates import OTHERS, seconds_by_rule
 from passband.runs.run import Run
 from passband.words import duration, in_bytes, number_of, work
+
+
+@dataclass(frozen=True)
+class Checked(Outcome):
+    """A study that was checked: what it has, and how many jobs it needs."""
+
+    study: Study
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Lines about settings that are allowed, and unusual."""
+        return self.study.remarks
+
+    @property
+    def networks(self) -> int:
+        """Number of networks."""
+        return count(self.study).networks
+
+    def __str__(self) -> str:
+        return summary(self.study, listed=True)
+
+    def values(self) -> dict[str, Any]:
+        """Return what :meth:`to_json` writes, by name."""
+        study = self.study
+        counted = count(study)
+        return {
+            "study": study.study.name,
+            "trained_specimens": list(study.trained_specimens),
+            "specimens": list(study.specimens),
+            "architectures": list(study.training.architectures),
+            "train_conditions": study.train_number,
+            "test_conditions": study.test_number,
+            "replicas": study.study.replicas,
+            "networks": counted.networks,
+            "jobs": counted.jobs,
+            "remarks": list(self.remarks),
+        }
+
+
+@dataclass(frozen=True)
+class Plan(Outcome):
+    """How much work a study is, and how long it takes.
+
+    Attributes:
+        checked: What the study has.
+        text: The plan in lines.
+        steps: Number of optimizer steps of all networks.
+        files, bytes: Number and size of the study's files.
+        memory: For each architecture, the memory of a `train` job [bytes], if it was measured.
+        seconds: The time of each part of the study [s].
+        unit: Of what these are times: "core" or "GPU".
+        device: The name of the CPU or GPU.
+    """
+
+    checked: Checked
+    text: str
+    steps: int
+    files: int
+    bytes: float
+    memory: Mapping[str, float]
+    seconds: Mapping[str, float]
+    unit: str
+    device: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def summary(study: Study, listed: bool = False) -> str:
@@ -146,7 +215,7 @@ def _left(results: Results, took: Mapping[str, float], unit: str) -> list[str]:
     ]
 
 
-def render(
+def plan(
     results: Results,
     speeds: Speeds,
     sizes: FileSizes,
@@ -154,8 +223,8 @@ def render(
     memory: Mapping[str, float] | None = None,
     by_torch: Sequence[str] = (),
     together: int | None = None,
-) -> str:
-    """Return aligned lines about a study's work, and about the part that is not done yet.
+) -> Plan:
+    """Return how much work a study is, with lines about the part that is not done yet.
 
     Args:
         results: The study, of which nothing may exist yet.
@@ -167,6 +236,7 @@ def render(
     study = results.study
     counted = count(study)
     steps = counted.networks * counted.steps_per_network
+    size = sizes.total(study)
     at_most = "at most " if study.training.patience else ""
     trained = counted.trainings * counted.trained_on
     replicas = min(study.study.replicas, study.study.replicas_per_job)
@@ -178,12 +248,23 @@ def render(
             f"{need / 1e9:.1f} GB in a train job of {number_of(replicas, 'replica')} of {name}"
             for name, need in (memory or {}).items()
         ],
-        "files": f"about {counted.files:,}, together {in_bytes(sizes.total(study))}",
+        "files": f"about {counted.files:,}, together {in_bytes(size)}",
         "training": list(by_torch),
         "time": _times(study, speeds, together),
         "left": _left(results, seconds_by_rule(study, speeds), speeds.unit),
     }
-    return f"{summary(study)}\n{_aligned({name: row for name, row in rows.items() if row})}"
+    text = f"{summary(study)}\n{_aligned({name: row for name, row in rows.items() if row})}"
+    return Plan(
+        checked=Checked(study),
+        text=text,
+        steps=steps,
+        files=counted.files,
+        bytes=size,
+        memory=dict(memory or {}),
+        seconds=seconds_by_rule(study, speeds),
+        unit=speeds.unit,
+        device=speeds.device,
+    )
 
 
 def _times(study: Study, speeds: Speeds, together: int | None) -> list[str]:

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from passband.errors import PassbandError
+from passband.outcomes import Outcome
 from passband.results import Results
 from passband.runs import counts, file_sizes
 from passband.words import in_bytes
@@ -75,8 +76,41 @@ class Result:
     remedy: str = ""
 
 
-def run(results: Results) -> dict[str, Result]:
-    """Run all checks, and return the result of each check by the check's name.
+@dataclass(frozen=True)
+class Preflight(Outcome):
+    """Whether a machine can run a study's jobs.
+
+    Attributes:
+        checks: The result of each check by its name.
+    """
+
+    checks: Mapping[str, Result]
+
+    @property
+    def failed(self) -> list[str]:
+        """The names of the checks that failed."""
+        return [name for name, result in self.checks.items() if result.level == FAILED]
+
+    def __str__(self) -> str:
+        wide = max(map(len, self.checks))
+        lines = []
+        for name, result in self.checks.items():
+            lines.append(f"{name:<{wide}}  {result.level:<7}  {result.found}")
+            if result.remedy:
+                lines.append(f"{'':<{wide}}           → {result.remedy}")
+        return "\n".join(lines)
+
+    def raise_on_failure(self) -> None:
+        """Raise PassbandError if a check failed. The checks were printed before."""
+        if self.failed:
+            raise PassbandError(
+                f"{len(self.failed)} of {len(self.checks)} checks failed: "
+                f"{', '.join(self.failed)}; the table above says what to do"
+            )
+
+
+def run(results: Results) -> Preflight:
+    """Run all checks.
 
     Args:
         results: The study, whose folder is made if it does not exist.
@@ -98,27 +132,7 @@ def run(results: Results) -> dict[str, Result]:
             found[name] = Result(
                 FAILED, _says(error), "this check has a bug: please report it with the line above"
             )
-    return found
-
-
-def table(results: dict[str, Result]) -> str:
-    """Return the results of checks as lines of text, each with its remedy on the next line."""
-    wide = max(map(len, results))
-    lines = []
-    for name, result in results.items():
-        lines.append(f"{name:<{wide}}  {result.level:<7}  {result.found}")
-        if result.remedy:
-            lines.append(f"{'':<{wide}}           → {result.remedy}")
-    return "\n".join(lines)
-
-
-def raise_on_failure(results: dict[str, Result]) -> None:
-    """Raise PassbandError if a check failed. The table of results was printed before."""
-    if failed := [name for name, result in results.items() if result.level == FAILED]:
-        raise PassbandError(
-            f"{len(failed)} of {len(results)} checks failed: {', '.join(failed)}; the table above "
-            "says what to do"
-        )
+    return Preflight(found)
 
 
 def _says(error: BaseException) -> str:

@@ -1,0 +1,76 @@
+"""Packs and joins parts of a study that were computed on several machines."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from passband.door.arguments import check_file
+from passband.outcomes import Progress, Written, counted
+from passband.results import Results, parts
+
+if TYPE_CHECKING:
+    from passband.answers.merge import Merged
+
+
+def pack(part: str | Path | Results, into: str | Path) -> Written:
+    """Write the results of a part of a study to small files that :func:`merge` reads.
+
+    They have the Dice of each test image in eight bits, and sums of pixels for each cell.
+
+    Args:
+        part: A study, its folder of results, or its `table.zarr`.
+        into: The folder for the files.
+
+    Raises:
+        PassbandError: If there are no such results, or if the files are there already.
+
+    Example:
+        >>> files = passband.pack("demo", into="packed").files
+    """
+    parts.find(part)  # mistakes are named before xarray is imported
+    from passband.answers import merge as merging
+
+    files = merging.pack(part, Path(into))
+    lines = [f"{file.stat().st_size / 1e6:.2f} MB in {file}" for file in files]
+    return Written(tuple(files), "\n".join(lines))
+
+
+def merge(
+    given: Sequence[str | Path | Results],
+    into: str | Path,
+    *,
+    common: bool = False,
+    ood: str | Path | None = None,
+    progress: Progress | None = None,
+) -> "Merged":
+    """Join parts of a study to one table, completely or not at all.
+
+    The information metrics and the OOD metrics of the whole are computed, too.
+
+    Args:
+        given: Studies, their folders of results, their `table.zarr`, or files of :func:`pack`.
+        into: The new folder of results, such as `results/whole`; its name is the study's name.
+        common: Leave out test conditions that some parts lack, which are otherwise an error.
+        ood: Also write the OOD metrics to this small file, without intervals of single cells.
+        progress: Is called with the number of matrices whose OOD metrics are done, and of all.
+
+    Raises:
+        PassbandError: If a part is missing or damaged, the parts do not agree, or the folder
+            exists.
+
+    Example:
+        >>> whole = passband.merge(["packed/demo.zarr.zip"], into="results/whole")
+        >>> matrices = passband.open("whole").matrices()
+    """
+    into = Path(into)
+    small = None if ood is None else Path(ood)
+    check_file("into", into)
+    if small is not None:
+        check_file("ood", small, ".zarr.zip")
+    parts.check_target(into)
+    parts.find_all(given)  # mistakes are named before xarray is imported
+    from passband.answers import merge as merging
+
+    return merging.merge(
+        given, into, common=common, small=small, progress=counted(progress, "OOD metrics")
+    )
