@@ -49,6 +49,9 @@ if "PASSBAND_OWN_SETTINGS" in os.environ:
 if TYPE_CHECKING:
     from passband.config import Study
     from passband.door import Experiment, Networks, TrainedNetwork, open
+    from passband.door.making import new
+    from passband.door.merging import merge, pack
+    from passband.door.reference import docs
     from passband.grid import Condition
     from passband.matrices.matrix import Matrix
     from passband.micrographs.rings.lenses import ctf
@@ -65,8 +68,12 @@ __all__ = [
     "Study",
     "TrainedNetwork",
     "ctf",
+    "docs",
     "measure_labels",
+    "merge",
+    "new",
     "open",
+    "pack",
 ]
 
 #: The modules of the other public names. A module is imported when its name is first used.
@@ -79,6 +86,10 @@ _MODULES = {
     "Matrix": "passband.matrices.matrix",
     "NetworkId": "passband.network_id",
     "Study": "passband.config",
+    "docs": "passband.door.reference",
+    "merge": "passband.door.merging",
+    "new": "passband.door.making",
+    "pack": "passband.door.merging",
     "ctf": "passband.micrographs.rings.lenses",
     "measure_labels": "passband.micrographs.segmented_files",
 }

@@ -1,12 +1,13 @@
 """OOD metrics as tables for other programs."""
 
+import importlib.util
+
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
 from passband import cli
-from passband.commands import table
 from passband.grid import Axes
 from passband.matrices.of_study import matrices
 from passband.reports import csv_tables
@@ -91,11 +92,12 @@ def test_parquet_has_all_digits(metrics, tmp_path, capsys):
 
 
 def test_parquet_without_pyarrow_is_one_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(table.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["table", str(tmp_path), "--parquet", "a.parquet"]) == 1
+    (tmp_path / "results").mkdir()
+    assert cli.main(["table", "results", "--parquet", "a.parquet"]) == 1
     out, err = capsys.readouterr()
-    assert (out, err) == ("", "--parquet needs pyarrow: pip install 'passband[parquet]'\n")
+    assert (out, err) == ("", "a Parquet file needs pyarrow: pip install 'passband[parquet]'\n")
 
 
 @pytest.mark.parametrize(

@@ -167,5 +167,5 @@ def test_a_target_is_new_or_an_empty_folder():
     for folder in ("new", "empty"):
         parts.check_target(Path(folder))
     for path in ("full", "full/file"):
-        with pytest.raises(PassbandError, match=f"^--into = '{path}': exists; give a new folder"):
+        with pytest.raises(PassbandError, match=f"^into = '{path}': exists; give a new folder"):
             parts.check_target(Path(path))

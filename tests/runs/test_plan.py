@@ -275,7 +275,7 @@ def test_few_items_are_measured_if_time_is_short(monkeypatch):
 @pytest.fixture
 def results(monkeypatch, tmp_path):
     """The empty folder of results of the smallest study. The calibration is replaced."""
-    monkeypatch.setattr("passband.commands.plan.calibrate", lambda study, seconds, say: MEASURED)
+    monkeypatch.setattr("passband.runs.calibration.calibrate", lambda study, seconds, say: MEASURED)
     monkeypatch.chdir(tmp_path)
     return tmp_path / "results" / "smallest"
 
@@ -307,12 +307,12 @@ def test_a_plan_lists_the_work_that_is_left(results, capsys):
 
 
 def test_a_plan_of_another_machine_has_its_rates(results, capsys, monkeypatch):
-    monkeypatch.setattr("passband.commands.plan.file_sizes.measured", lambda study: SIZES)
+    monkeypatch.setattr("passband.runs.file_sizes.measured", lambda study: SIZES)
     monkeypatch.setattr(plan, "duration", lambda seconds: f"{seconds:.6f} s")
     asked = ["plan", str(SMALLEST)]
     assert cli.main([*asked, "--save-rates", "node.json"]) == 0
     here = capsys.readouterr().out.splitlines()
-    monkeypatch.setattr("passband.commands.plan.calibrate", None)  # nothing is timed
+    monkeypatch.setattr("passband.runs.calibration.calibrate", None)  # nothing is timed
     ends = {}
     for number, words in ((1, "1 core"), (4, "4 cores")):
         assert cli.main([*asked, "--rates", "node.json", "--together", str(number)]) == 0
@@ -363,7 +363,7 @@ def test_a_plan_says_in_a_terminal_what_it_measures(results, monkeypatch, capsys
         say("structures of gold")
         return MEASURED
 
-    monkeypatch.setattr("passband.commands.plan.calibrate", measure)
+    monkeypatch.setattr("passband.runs.calibration.calibrate", measure)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     assert cli.main(["plan", str(SMALLEST)]) == 0
     out, err = capsys.readouterr()
@@ -417,7 +417,7 @@ def test_a_plan_says_why_torch_trains_networks_that_compiled_functions_could_tra
         "training.schedule = 'later'"
     )
     printed = [
-        plan.render(Results(of, results), SPEEDS, SIZES, by_torch=calibration.by_torch(of, cpu))
+        plan.plan(Results(of, results), SPEEDS, SIZES, by_torch=calibration.by_torch(of, cpu)).text
         for of in (known, study)
     ]
     assert "by torch" not in printed[0]

@@ -254,7 +254,7 @@ def test_a_machine_without_slurm_is_fine(monkeypatch):
 def test_an_error_in_a_check_is_a_result(tmp_path, monkeypatch):
     monkeypatch.setattr(preflight, "imports", lambda _: 1 / 0)
     monkeypatch.setattr(preflight, "gpu", lambda: preflight.Result(OK, "fine"))
-    found = preflight.run(Results(SMALLEST, tmp_path))
+    found = preflight.run(Results(SMALLEST, tmp_path)).checks
     assert (found["imports"].level, found["GPU"].level) == (FAILED, OK)
     assert "ZeroDivisionError: division by zero" in found["imports"].found
 
@@ -268,7 +268,7 @@ def test_abtem_is_imported_if_the_study_chose_it(tmp_path, monkeypatch, engine):
         monkeypatch.setattr(preflight, check, lambda: preflight.Result(OK, "fine"))
     chosen = SMALLEST.microscope.model_dump() | {"engine": engine}
     study = validate(SMALLEST.model_dump() | {"microscope": chosen})
-    found = preflight.run(Results(study, tmp_path / "results"))["imports"]
+    found = preflight.run(Results(study, tmp_path / "results")).checks["imports"]
     assert found.level == (OK if engine == "passband" else FAILED)
     assert ("not importable: abtem (ImportError: libfftw3" in found.found) == (engine == "abtem")
 
@@ -279,7 +279,7 @@ def test_the_table_has_remedies_and_the_error_names_failed_checks():
         "disk": preflight.Result(FAILED, "full", "make room"),
         "profile": preflight.Result(WARNING, "none", "choose one"),
     }
-    assert preflight.table(results).splitlines() == [
+    assert str(preflight.Preflight(results)).splitlines() == [
         "GPU      ok       one",
         "disk     FAILED   full",
         "                  → make room",
@@ -287,15 +287,15 @@ def test_the_table_has_remedies_and_the_error_names_failed_checks():
         "                  → choose one",
     ]
     with pytest.raises(PassbandError, match=r"^1 of 3 checks failed: disk; "):
-        preflight.raise_on_failure(results)
+        preflight.Preflight(results).raise_on_failure()
     del results["disk"]
-    preflight.raise_on_failure(results)
+    preflight.Preflight(results).raise_on_failure()
 
 
 def test_the_command_fails_with_its_checks(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     results = {"disk": preflight.Result(FAILED, "full", "make room")}
-    monkeypatch.setattr(preflight, "run", lambda *arguments: results)
+    monkeypatch.setattr(preflight, "run", lambda *arguments: preflight.Preflight(results))
     study = str(ROOT / "tests/data/smallest.yaml")
     assert cli.main(["preflight", study]) == 1
     out, err = capsys.readouterr()

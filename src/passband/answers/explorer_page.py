@@ -72,22 +72,23 @@ def _without(results: Results, reason: str) -> str:
 
 def page(results: Results, with_images: bool, progress: Callable[[Iterable], Iterable]) -> str:
     """Return the explorer of a study that has the table of results and the OOD metrics."""
+    from passband.reports.collected import Collected
     from passband.reports.explorer import content as explorer_content
     from passband.reports.explorer import explorer
-    from passband.reports.unlearned import sentence
 
     study = results.study
-    matrices = results.matrices()
+    found = Collected.of(results)
     blocks = explorer.Blocks()
     rankings, predicted, notes = _models(results, blocks)
     with _information(results) as information:
-        content = explorer_content.content(study, matrices, information, blocks, predicted)
+        content = explorer_content.content(
+            study, found.source.matrices, information, blocks, predicted
+        )
     content["rankings"] = rankings
     content["report"] = layout.REPORT if results.has(layout.REPORT) else None
     content["notes"] += notes
-    remark = sentence(matrices)
-    content["unlearned"] = remark
-    content["notes"] += [remark] if remark else []
+    content["unlearned"] = found.unlearned
+    content["notes"] += [found.unlearned] if found.unlearned else []
     if with_images:
         from passband.answers import explored_images  # torch takes seconds to import
 

@@ -1,11 +1,9 @@
 """``passband explore``: write the explorer, a page that shows every cell of a study's matrices."""
 
 import argparse
-from collections.abc import Iterable
 
-from passband.answers import explorer_page
 from passband.commands.arguments import add_study, add_trust, find_study, report_many
-from passband.results import layout
+from passband.commands.progress_bar import bar
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -23,17 +21,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    results = find_study(options.study)
-    results.check_names()
-    for needed in (layout.OOD, layout.TABLE):
-        results.check_has(needed)
-    report_many(results)
-    explorer_page.write(results, not options.no_images, _progress)
-    print(results.path(layout.EXPLORER))
+    study = find_study(options.study)
+    report_many(study)
+    with bar() as progress:
+        print(study.explore(images=not options.no_images, progress=progress))
     return 0
-
-
-def _progress(tests: Iterable) -> Iterable:
-    from tqdm.auto import tqdm
-
-    return tqdm(tests, "example images", disable=None)

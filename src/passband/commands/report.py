@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from passband.commands.arguments import add_study, check_file, find_study, report_remark
-from passband.results import layout, listing
+from passband.commands.arguments import add_study, find_study, report_remark
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -24,15 +23,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from passband.runs import report_page  # only this command needs it
-
-    results = find_study(options.study).existing()
-    listing.check(results.folder)
-    target = options.output or results.path(layout.REPORT)
-    if options.output:
-        check_file("--output", target)
-    missing = report_page.write(results, target)
-    if missing:
-        report_remark(f"the study is incomplete: {'; '.join(missing)}")
-    print(f"{target}: {target.stat().st_size / 1e6:.1f} MB; open it in a browser")
+    page = find_study(options.study).report(options.output)
+    if page.missing:
+        report_remark(f"the study is incomplete: {'; '.join(page.missing)}")
+    print(page)
     return 0

@@ -2,9 +2,9 @@
 
 import argparse
 
-from passband.commands import table
 from passband.commands.arguments import add_study
-from passband.results import Results
+from passband.commands.text import draw
+from passband.door import Experiment
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -14,5 +14,5 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    table.show(Results.find(options.study).existing())
+    draw(str(Experiment.find(options.study).summary()))
     return 0

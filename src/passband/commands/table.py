@@ -1,13 +1,12 @@
 """``passband table``: print the OOD metrics and the predictions of a finished study."""
 
 import argparse
-import importlib.util
 from pathlib import Path
 
 from passband.commands.arguments import add_study, check_file
 from passband.commands.text import draw
+from passband.door import Experiment
 from passband.errors import PassbandError
-from passband.results import Results, layout
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -42,40 +41,14 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     files = {"--csv": options.csv, "--parquet": options.parquet}
     given = {option: file for option, file in files.items() if file is not None}
-    if not given:
-        if options.cells:
-            raise PassbandError("--cells: must be given together with --csv or --parquet")
-        show(Results.find(options.study).existing())
-        return 0
     for option, file in given.items():
         check_file(option, file, f".{option[2:]}")
-    if options.parquet is not None and importlib.util.find_spec("pyarrow") is None:
-        raise PassbandError("--parquet needs pyarrow: pip install 'passband[parquet]'")
-    results = Results.find(options.study).existing()
-
-    from passband.matrices.of_study import matrices  # xarray takes a second to import
-    from passband.reports import csv_tables
-    from passband.storage import atomic
-
-    table = csv_tables.by_cell if options.cells else csv_tables.by_training_condition
-    rows = table(matrices(metrics=results.ood))
-    for option, file in given.items():
-        with atomic.replacing(file) as beside:
-            if option == "--csv":
-                rows.to_csv(beside, index=False, float_format="%.6g")
-            else:
-                rows.to_parquet(beside, index=False, engine="pyarrow")
+    if options.cells and not given:
+        raise PassbandError("--cells: must be given together with --csv or --parquet")
+    summary = Experiment.find(options.study).summary()
+    if not given:
+        draw(str(summary))
+    for file in given.values():
+        rows = summary.write(file, options.cells)
         print(f"{len(rows):,} rows and {len(rows.columns)} columns are in {file}")
     return 0
-
-
-def show(results: Results) -> None:
-    """Print the tables of a finished study, see :func:`draw`."""
-    from passband.prediction.matrix.predicted_matrix import predicted_matrices
-    from passband.reports import summaries  # xarray takes a second to import
-    from passband.reports.study_summary import ood
-
-    text = ood(results)
-    if results.has(layout.PREDICTION):
-        text += f"\n\n{summaries.prediction(predicted_matrices(results.prediction))}"
-    draw(text)

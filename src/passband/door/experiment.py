@@ -6,6 +6,7 @@
 from functools import cached_property
 from pathlib import Path
 
+from passband.door.checking import Checking
 from passband.door.choosing import Choosing
 from passband.door.evaluating import Evaluating
 from passband.door.imaging import Imaging
@@ -13,6 +14,7 @@ from passband.door.known_parts import KnowsParts
 from passband.door.networks import Networks
 from passband.door.publishing import Publishing
 from passband.door.segmenting import Segmenting
+from passband.door.showing import Showing
 from passband.results import locate
 
 
@@ -44,7 +46,9 @@ def open(noun: str | Path, *, trust_parts: bool = False) -> "Experiment":
     return found
 
 
-class Experiment(Choosing, Imaging, Evaluating, Segmenting, Publishing, KnowsParts):
+class Experiment(
+    Checking, Showing, Choosing, Imaging, Evaluating, Segmenting, Publishing, KnowsParts
+):
     """A study with its results, its networks and its images.
 
     :meth:`matrices` returns M(i, j) of each specimen, architecture and test specimen. Stores are

@@ -79,7 +79,7 @@ class Opened(Results):
         """Read stores and weights again when they are next used, since they may have changed."""
         for name in ("table", "ood", "information", "prediction", "distances", "networks"):
             vars(self).pop(name, None)
-        for name in ("present", "_source", "_tested"):
+        for name in ("present", "source", "_tested"):
             vars(self).pop(name, None)
 
     def condition(self, given: AnyCondition) -> Condition:

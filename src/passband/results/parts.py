@@ -65,8 +65,8 @@ def find(noun: str | Path | Results) -> Found:
     """Find a part of a study.
 
     Args:
-        noun: The study, its name, file or folder of results, a table of results ``table.zarr``, or a
-            file from ``passband pack``.
+        noun: The study, its name, file or folder of results, a table of results ``table.zarr``,
+            or a file from ``passband pack``.
 
     Raises:
         PassbandError: If there is no such part, if it is damaged or has a newer format, or if it

@@ -332,10 +332,11 @@ class Results:
         Raises:
             PassbandError: If there is no table of results, or if it is damaged.
         """
-        return list(self._source.matrices)
+        return list(self.source.matrices)
 
     @cached_property
-    def _source(self) -> "StudyMatrices":
+    def source(self) -> "StudyMatrices":
+        """Where the matrices come from: the table of results, and the OOD metrics."""
         from passband.matrices.of_study import StudyMatrices
 
         read_ood = partial(getattr, self, "ood")  # which can be pickled, with its matrices

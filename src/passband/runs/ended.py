@@ -40,9 +40,13 @@ class Ran(Outcome):
             return self.listed.rstrip("\n")
         if not self.complete:
             return f"The study is not complete; see: passband status {self.results.noun}"
-        from passband.reports.study_summary import ood
+        from passband.reports.study_summary import Summary
 
-        lines = [ood(self.results), "", f"Open {self.results.path(layout.REPORT)} in a browser."]
+        lines = [
+            Summary(self.results).ood,
+            "",
+            f"Open {self.results.path(layout.REPORT)} in a browser.",
+        ]
         if self.results.has(layout.EXPLORER):
             explorer = self.results.path(layout.EXPLORER)
             lines.append(f"A page for each cell of the matrix is {explorer}.")

@@ -5,12 +5,11 @@ incomplete study says what is missing, and shows the rest.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from passband import repository
@@ -20,9 +19,7 @@ from passband.version import __version__
 
 if TYPE_CHECKING:
     import numpy as np
-    import xarray as xr
 
-    from passband.matrices.matrix import Matrix
     from passband.reports.page.page import Content, Example
     from passband.runs.run import Run
 
@@ -58,47 +55,43 @@ def write(results: Results, target: Path) -> list[str]:
 
 def collect(results: Results) -> "Content":
     """Return what the page of a study shows. Parts that are missing are left out."""
-    from passband.matrices.of_study import StudyMatrices
-    from passband.prediction.matrix.predicted_matrix import predicted_matrices
+    from passband.reports.collected import Collected
     from passband.reports.page import files, page
-    from passband.reports.page.numbers import Numbers, numbers
-    from passband.reports.unlearned import sentence
+    from passband.reports.page.numbers import Numbers
+    from passband.reports.page.numbers import numbers as numbers_of
     from passband.runs.run import Run
     from passband.runs.run_files import tail
     from passband.storage import version_02
 
-    study, run = results.study, Run(results).read()
-    lacking: list[str] = []
-    names = layout.OOD, layout.INFORMATION, layout.PREDICTION
-    stores = {name: _store(results, name, lacking) for name in names}
-    attrs = next((s.attrs for s in stores.values() if s is not None), {})
+    study = results.study
+    run = Run(results).read()
+    confidence = study.evaluation.confidence if study.evaluation.bootstrap else None
+    numbers = Numbers()
+    figures = _figures(results)
+    with Collected.so_far(results) as found:
+        stores = [found.metrics, found.information, found.prediction]
+        if found.source.images is not None:
+            numbers = numbers_of(found.source.matrices, confidence)
+        unlearned = found.unlearned
+        predicted = found.predicted
+    attrs = next((store.attrs for store in stores if store is not None), {})
+    lacking = list(found.damaged)
     if "parts" not in attrs:  # the jobs of a merged study ran in the folders of its parts
         lacking = [*_missing(run), *lacking]
-    cells = network_batches.cells_of(study)
-    confidence = study.evaluation.confidence if study.evaluation.bootstrap else None
-    found = Numbers()
-    unlearned = ""
-    predicted = stores[layout.PREDICTION]
-    figures = _figures(results)
-    if predicted is not None and version_02.draws_otherwise(predicted):
+    if found.prediction is not None and version_02.draws_otherwise(found.prediction):
         figures.pop("prediction", None)
-    with _table(results) as table:
-        source = StudyMatrices(table, stores[layout.OOD], study)
-        if table is not None:
-            found = numbers(source.matrices, confidence)
-            unlearned = sentence(source.matrices)
-            predicted = _unfinished(results, source.matrices) if predicted is None else predicted
+    cells = network_batches.cells_of(study)
     return page.Content(
         study=study,
         made=_date(attrs.get("created")),
         revision=attrs.get("git_revision", "").replace("unknown", ""),
         results=str(results),
-        numbers=found,
+        numbers=numbers,
         # Those of the store: the table may be newer, and is closed now.
-        matrices=[] if stores[layout.OOD] is None else source.of_metrics,
+        matrices=[] if found.metrics is None else found.source.of_metrics,
         unlearned=unlearned,
-        information=stores[layout.INFORMATION],
-        prediction=[] if predicted is None else predicted_matrices(predicted),
+        information=found.information,
+        prediction=predicted,
         figures=figures,
         parts=study.known_parts.of("figure"),
         expected=study.drawn,
@@ -132,77 +125,6 @@ def _missing(run: "Run") -> Iterator[str]:
             yield f"the job {stage} is not done"
         else:
             yield f"{len(left):,} of {len(needed):,} {stage} jobs are not done"
-
-
-def _store(results: Results, name: str, lacking: list[str]) -> "xr.Dataset | None":
-    """Return a store in memory, or None; a damaged store is added to what is lacking."""
-    from passband.storage import StoreError
-
-    if not results.has(name):
-        return None
-    try:
-        return results.read(name)
-    except StoreError as error:
-        lacking.append(str(error))
-        return None
-
-
-@contextmanager
-def _table(results: Results) -> "Iterator[xr.Dataset | None]":
-    """Yield the study's table, or a table of the records that exist, or None without records."""
-    from passband.storage import StoreError, datasets
-
-    path = results.path(layout.TABLE)
-    with TemporaryDirectory() as folder, ExitStack() as opened:
-        try:
-            table = opened.enter_context(datasets.open_checked(path, datasets.TABLE))
-        except StoreError:
-            table = None
-            with suppress(PassbandError):
-                path = Path(folder) / layout.TABLE
-                _gather(results, path)
-                table = opened.enter_context(datasets.open_checked(path, datasets.TABLE))
-        yield table
-
-
-def _unfinished(results: Results, matrices: "Sequence[Matrix]") -> "xr.Dataset | None":
-    """Return what is expected where networks are lacking; None if too many are, or none.
-
-    A finished study has this in its store of predictions.
-    """
-    from passband.analysis.profiles import profiles_of_specimens
-    from passband.prediction.matrix.assessment import unfinished
-
-    study = results.study
-    specimens = list(dict.fromkeys(matrix.specimen for matrix in matrices))
-    if not study.predictable or not {*specimens} <= {*study.specimens}:
-        return None
-    with suppress(PassbandError):  # exit waves may be damaged
-        profiles = profiles_of_specimens(
-            specimens,
-            # The study may have changed since the table was made.
-            [*matrices[0].train, *matrices[0].test],
-            study.microscope,
-            {name: results.spectrum_structures(name) for name in specimens},
-            study.study.seed,
-        )
-        return unfinished(matrices, profiles)
-    return None
-
-
-def _gather(results: Results, path: Path) -> None:
-    """Write the table of all existing records, as if the study allowed missing networks."""
-    from passband.analysis import table
-
-    study = results.study
-    cells = [
-        table.Cell(job.specimen, job.architecture, id, job.replicas, str(results.record(job)))
-        for job in network_batches.batches_of(study)
-        for id in job.conditions
-    ]
-    table.aggregate(
-        *(cells, study.test_conditions, list(study.specimens), path, {}), allow_incomplete=True
-    )
 
 
 def _figures(results: Results) -> dict[str, dict[str, bytes]]:
