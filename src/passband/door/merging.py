@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from passband.door.arguments import check_file
 from passband.outcomes import Progress, Written, counted
-from passband.results import Results, parts
+from passband.results import Results
+from passband.results.parts import check_target, find, find_all
 
 if TYPE_CHECKING:
     from passband.answers.merge import Merged
@@ -27,7 +28,7 @@ def pack(part: str | Path | Results, into: str | Path) -> Written:
     Example:
         >>> files = passband.pack("demo", into="packed").files
     """
-    parts.find(part)  # mistakes are named before xarray is imported
+    find(part)  # mistakes are named before xarray is imported
     from passband.answers import merge as merging
 
     files = merging.pack(part, Path(into))
@@ -36,7 +37,7 @@ def pack(part: str | Path | Results, into: str | Path) -> Written:
 
 
 def merge(
-    given: Sequence[str | Path | Results],
+    parts: Sequence[str | Path | Results],
     into: str | Path,
     *,
     common: bool = False,
@@ -48,7 +49,7 @@ def merge(
     The information metrics and the OOD metrics of the whole are computed, too.
 
     Args:
-        given: Studies, their folders of results, their `table.zarr`, or files of :func:`pack`.
+        parts: Studies, their folders of results, their `table.zarr`, or files of :func:`pack`.
         into: The new folder of results, such as `results/whole`; its name is the study's name.
         common: Leave out test conditions that some parts lack, which are otherwise an error.
         ood: Also write the OOD metrics to this small file, without intervals of single cells.
@@ -67,10 +68,10 @@ def merge(
     check_file("into", into)
     if small is not None:
         check_file("ood", small, ".zarr.zip")
-    parts.check_target(into)
-    parts.find_all(given)  # mistakes are named before xarray is imported
+    check_target(into)
+    find_all(parts)  # mistakes are named before xarray is imported
     from passband.answers import merge as merging
 
     return merging.merge(
-        given, into, common=common, small=small, progress=counted(progress, "OOD metrics")
+        parts, into, common=common, small=small, progress=counted(progress, "OOD metrics")
     )
