@@ -24,5 +24,5 @@ def run(options: argparse.Namespace) -> int:
     study = find_study(options.study)
     report_many(study)
     with bar() as progress:
-        print(study.explore(images=not options.no_images, progress=progress))
+        print(study.explore(images=not options.no_images, progress=progress).file)
     return 0
