@@ -113,7 +113,7 @@ class Choosing(Answering, Running):
         candidates = None
         while True:
             study = type(self).find(self.noun)  # with the points that were added before
-            study.trust_parts(stored=self._trusts == "all")
+            study.trusts_stored = self.trusts_stored
             next_conditions.check_listed(study.study, study.points_file, until)
             next_conditions.range_of_use(study.study, asked)  # mistakes are named before a run
             study.run(cores, profile=profile, progress=progress)

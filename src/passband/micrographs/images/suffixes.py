@@ -34,7 +34,6 @@ def use_of(study: str | Path | None) -> None:
     if study is None:
         return use(PACKAGE)
     results = Results.find(study)
-    results.trust_parts()
     results.check_trusted()
     return use(results.study.known_parts)
 
