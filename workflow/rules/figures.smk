@@ -9,7 +9,7 @@ def figure_inputs(wildcards):
     if "examples" in part.declaration.inputs:
         sets = wave_layout.waves_of([EXAMPLE.condition] if EXAMPLE else [])
         found |= {
-            "weights": below_results([EXAMPLE.job.path(layout.WEIGHTS)] if EXAMPLE else []),
+            "weights": below_results([EXAMPLE.batch.path(layout.WEIGHTS)] if EXAMPLE else []),
             # The network that was trained under each condition that the figure may show.
             "there": below_results(shown_networks.example_networks(STUDY, EXAMPLE, is_counted)),
             "waves": test_shards(sets)[TRAINED[0]],
