@@ -60,7 +60,7 @@ def merge(
             exists.
 
     Example:
-        >>> whole = passband.merge(["packed/demo.zarr.zip"], into="results/whole")
+        >>> whole = passband.merge(["demo"], into="results/whole")
         >>> matrices = passband.open("whole").matrices()
     """
     into = Path(into)
