@@ -16,6 +16,7 @@ SEVERAL = {
     "analysis": {"own"},
     "commands": {"mixtures", "trust_parts"},
     "config": {"axes", "odd_studies", "stage_keys", "study_waves"},
+    "door": {"calls"},
     "figures": {"points"},
     "imaging": {"oversampling"},
     "jobs": {"single_conditions"},
