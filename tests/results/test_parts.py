@@ -86,7 +86,7 @@ def test_parts_may_differ_in_their_networks_and_their_analysis(changed):
         ({"microscope": {"focal_spread_nm": 4.0}}, "microscope.focal_spread_nm: 3.0 in a.zarr, 4"),
         (
             {"specimens": {"gold": {}, "silver": {"material": "Ag"}}},
-            'specimens.silver.material: null in a.zarr, "Ag" in b.zarr',
+            'specimens.silver.kind: null in a.zarr, "particles" in b.zarr',
         ),
     ],
 )
