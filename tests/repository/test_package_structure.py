@@ -15,7 +15,6 @@ SEVERAL = {
     "": {"made_by_02", "public_names"},
     "analysis": {"own"},
     "commands": {"mixtures", "trust_parts"},
-    "door": {"calls"},
     "config": {"axes", "odd_studies", "stage_keys", "study_waves"},
     "door": {"calls"},
     "figures": {"points"},
