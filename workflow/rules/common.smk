@@ -144,6 +144,21 @@ DRAWN = figure_list.figures(STUDY, PREDICTED, EXAMPLE is not None)
 FIGURE_FILES = expand(f"{RESULTS}/{layout.FIGURE}", figure=DRAWN, format=STUDY.figures.formats)
 
 
+def figure_inputs(wildcards):
+    """Return the files that a figure is drawn from, by name."""
+    part = FIGURES[wildcards.figure]
+    found = {name: f"{RESULTS}/{store}" for name, store in figure_list.stores_of(part).items()}
+    if "examples" in part.declaration.inputs:
+        sets = wave_layout.waves_of([EXAMPLE.condition] if EXAMPLE else [])
+        found |= {
+            "weights": below_results([EXAMPLE.batch.path(layout.WEIGHTS)] if EXAMPLE else []),
+            # The network that was trained under each condition that the figure may show.
+            "there": below_results(shown_networks.example_networks(STUDY, EXAMPLE, is_counted)),
+            "waves": test_shards(sets)[TRAINED[0]],
+        }
+    return found
+
+
 # Snakemake calls this only in its main process, and only if there are jobs to run.
 onstart:
     locks.sign()
