@@ -234,6 +234,7 @@ INSTEAD = {
         "passband predict film.npy --pixel-size-A 0.4 --labels corrected.npy"
     ),
     "passband run demo": "passband run smallest --dry-run",
+    "passband run": "passband run --dry-run",
     "passband run --no-explorer": f"passband run {FEW} --no-explorer --dry-run",
     "passband run demo --dry-run --why": "passband run smallest --dry-run --why",
     "passband run mine": "passband run mine --dry-run",
