@@ -35,7 +35,8 @@ class figure(Kind):  # noqa: N801, a decorator
     """A figure: a function of its inputs and of its width [cm] that returns Matplotlib's figure.
 
     Attributes:
-        caption: Its caption, paragraphs with ``**bold**`` and ````code````, and a bold title first.
+        caption: Paragraphs with ``**bold**`` and ````code````. The title is what is bold at the
+            beginning, or else the first sentence.
         inputs: What the figure is drawn from, each one of :data:`INPUTS`: a store of the study, the
             images of some networks (`examples`), or the study's configuration (`study`).
         place: The section of the study's page that shows it, one of :data:`PLACES`; "" if none

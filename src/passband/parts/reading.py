@@ -4,7 +4,6 @@ import ast
 import dataclasses
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -70,14 +69,14 @@ def read_package(kind: str) -> tuple[Part, ...]:
     """Return the package's own parts of a kind, in the order of files and of lines."""
     root = Path(__file__).parents[1]
     files = [file for pattern in KINDS[kind].home for file in sorted(root.glob(pattern))]
-    of_kind = f"@{kind}(", f"= {kind}("
+    of_kind = f"@{kind}", f"= {kind}("
     found = []
     for file in files:
         text = file.read_text(encoding="utf-8")
         if any(words in text for words in of_kind):  # parsing takes a hundred times as long
             inner = file.relative_to(root).with_suffix("").parts
             module = ".".join(("passband", *inner)).removesuffix(".__init__")
-            found += [replace(part, is_own=False) for part in read(file, module)]
+            found += read(file, module)
     return tuple(part for part in found if part.kind == kind)
 
 
