@@ -16,7 +16,7 @@ from passband.storage.integrity import is_regular
 _SHOWN = 250
 #: The largest size of a crystal file [bytes].
 MOST_CRYSTAL_BYTES = 2_000_000
-#: Temperature of the B factors in this module [K].
+#: Temperature of the B factors of materials [K].
 ROOM_K = 293.0
 #: B factor of the substrate's carbon at :data:`ROOM_K` [Å²]. It is the B factor of graphite: the
 #: mean over all directions and over graphite's two sites, 0.58 and 0.61 (Trucano & Chen, *Nature*
