@@ -7,7 +7,7 @@ from pathlib import Path
 from passband.answers import image_recommendation
 from passband.answers.assessors import Assessors
 from passband.answers.tested_networks import TestedNetworks
-from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
+from passband.axes import BEHIND_WAVE, FURTHER_AXES, MAIN_AXES
 from passband.errors import ArgumentError
 from passband.grid import Axes, Condition
 from passband.learning.network_files import Network, open_networks
@@ -20,8 +20,6 @@ from passband.prediction.recommend import recommendation_text
 
 #: A function that receives what is said while files are prepared, line by line.
 Report = Callable[[str], object]
-#: The axes that act behind the exit wave, which an image can be asked about.
-BEHIND_WAVE = {name: axis for name, axis in AXES.items() if not axis.needs_waves}
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,14 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from passband.axes import AXES, FURTHER_AXES, Axis
+from passband.axes import AXES, BEHIND_WAVE, FURTHER_AXES, Axis
 from passband.console import escaped
 from passband.door import Experiment
 from passband.door.arguments import check_file as check_file
 from passband.results import Results, layout, locate
 from passband.results.locate import RESULTS
 
-#: The axes that act behind the exit wave. A finished study can be asked about any of their values.
-#: On other axes, it can be asked about values only that it has exit waves for.
-BEHIND_WAVE = {name: axis for name, axis in AXES.items() if not axis.needs_waves}
+#: The further axes that act behind the exit wave.
 FURTHER_BEHIND = {name: axis for name, axis in BEHIND_WAVE.items() if name in FURTHER_AXES}
 #: The formats of figures that commands draw.
 FIGURES = ".png", ".svg", ".pdf"

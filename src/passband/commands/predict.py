@@ -11,11 +11,10 @@ from passband.commands.ctf import check_unused
 from passband.console import escaped
 from passband.door import Experiment
 from passband.door import open as open_noun
+from passband.door.segmenting import AUTO
 from passband.errors import PassbandError
 from passband.results import locate
 
-#: The network that is recommended for each image.
-AUTO = "auto"
 #: What has an effect on particles that a person has labelled.
 _WITH_LABELS = "help", "words", "labels", "pixel_size_A", "out", "crop", "readers_of"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband.axes import AXES
-from passband.door.opened import Opened, check_names_of
+from passband.door.opened import Opened, check_axes, check_names_of
 from passband.errors import ArgumentError, PassbandError
 from passband.grid import Condition
 from passband.results import layout, published
@@ -217,8 +217,7 @@ class Answering(Opened):
 def of_axes(given: Mapping[str, float | str | None] | None) -> dict[str, float | str | None]:
     """Return what is given for each axis, with None where nothing is."""
     given = given or {}
-    if unknown := [name for name in given if name not in AXES]:
-        raise ArgumentError(f"{unknown[0]!r}: is no axis; axes are {', '.join(AXES)}")
+    check_axes(given)
     return {name: given.get(name) for name in AXES}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from passband.axes import AXES, MAIN_AXES
 from passband.config import Study, given_conditions
 from passband.config.given_conditions import Given
-from passband.errors import PassbandError
+from passband.errors import ArgumentError, PassbandError
 from passband.grid import Condition
 from passband.network_id import NetworkId
 from passband.results import Results
@@ -145,5 +145,10 @@ def check_names_of(given: Mapping[str, object]) -> None:
     """Raise PassbandError if a value of a condition is missing, or if a name is no axis."""
     if missing := [name for name in MAIN_AXES if name not in given]:
         raise PassbandError(f"{missing[0]} is missing: give {', '.join(MAIN_AXES)}")
-    if unknown := [name for name in given if name not in AXES]:
-        raise PassbandError(f"{unknown[0]!r}: is no axis; axes are {', '.join(AXES)}")
+    check_axes(given)
+
+
+def check_axes(names: Iterable[str]) -> None:
+    """Raise ArgumentError if a name is no axis."""
+    if unknown := [name for name in names if name not in AXES]:
+        raise ArgumentError(f"{unknown[0]!r}: is no axis; axes are {', '.join(AXES)}")

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from passband.axes import AXES
 from passband.door.answering import Answering
+from passband.door.opened import check_axes
 from passband.errors import ArgumentError
 from passband.grid import Condition
 from passband.network_id import NetworkId
@@ -239,10 +239,9 @@ def _given(condition: KnownCondition | None, settings: dict[str, Any]) -> dict[s
         condition = Condition.parse(condition)
     if isinstance(condition, Condition):
         condition = condition.values()
+    check_axes(condition or {})
     values: dict[str, float] = {}
     for name, value in (condition or {}).items():
-        if name not in AXES:
-            raise ArgumentError(f"{name!r}: is no axis; axes are {', '.join(AXES)}")
         try:
             values[name] = float(value)
         except (TypeError, ValueError):
