@@ -25,23 +25,23 @@ pathlib.Path({mark!r}).touch()
 
 
 @figure(caption="**Mine.**", inputs=())
-def mine(study): ...
+def mine_figure(study): ...
 
 
 @metric(PAIR)
-def mine(pair): ...
+def mine_metric(pair): ...
 
 
 @loss()
-def mine(logits, mask, settings): ...
+def mine_loss(logits, mask, settings): ...
 
 
 @architecture()
-def mine(): ...
+def mine_architecture(): ...
 
 
 @reader(suffixes=(".mine",))
-def mine(path): ...
+def mine_reader(path): ...
 """
 
 #: Each command that is given a study, as it is typed about somebody's results.
@@ -140,7 +140,7 @@ def test_a_name_in_a_study_is_no_reason_to_run_a_module(hostile, tmp_path, monke
     (site / "somebody.py").write_text(PARTS.format(mark=str(hostile)).replace("mine", "other"))
     monkeypatch.syspath_prepend(str(site))
     study = yaml.safe_load(Path("config.yaml").read_text())
-    study["study"]["parts"] = ["somebody:other"]
+    study["study"]["parts"] = ["somebody:other_metric"]
     Path("config.yaml").write_text(yaml.safe_dump(study))
     for command in ("parts", "table", "report", "status"):
         assert cli.main([command, RESULTS]) == 0, capsys.readouterr().err

@@ -64,7 +64,10 @@ def test_what_is_no_part_of_passband_is_none(tmp_path):
     ("text", "said"),
     [
         ("@metric(PAIR\n", "parts/mine.py, line 3: is no Python: '(' was never closed"),
-        ("@metric()\ndef f(pair): ...", "parts/mine.py, line 3: metric: of: is missing"),
+        (
+            "@metric()\ndef f(pair): ...",
+            "parts/mine.py, line 3: metric: of, its first argument, is missing",
+        ),
         (
             "@metric(PAIR, colour=1)\ndef f(pair): ...",
             "parts/mine.py, line 3: metric: colour: is unknown; allowed:",
@@ -94,6 +97,14 @@ def test_what_is_no_part_of_passband_is_none(tmp_path):
             "parts/mine.py, line 3: loss: name = '../f': must be 1 to 40 letters",
         ),
         ("@loss(name=" + "-" * 5000 + "1)\ndef f(): ...", "parts/mine.py: is no Python"),
+        (
+            "from passband.parts import metrics\n",
+            "parts/mine.py, line 3: metrics: is no name of passband.parts; did you mean metric?",
+        ),
+        (
+            "@loss()\ndef f(logits, mask, settings): ...\n@metric(PAIR)\ndef f(pair): ...",
+            "parts/mine.py, line 5: f: the file has two parts of this name",
+        ),
         ("@metric(PAIR, 'a', 'b')\ndef f(pair): ...", "parts/mine.py, line 3: metric: takes"),
         (
             "@figure(caption='a', inputs=('oood',))\ndef f(matrices, width_cm): ...",

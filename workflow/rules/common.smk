@@ -46,6 +46,10 @@ try:
         from passband.imaging import trial
 
         trial.check(STUDY)
+    if workflow.is_main_process and STUDY.known_parts.own:
+        from passband.analysis import trial as trial_of_parts
+
+        trial_of_parts.check(STUDY)
 except PassbandError as error:
     said = str(error)
     if workflow.config_settings.config:  # the user wrote no quotes

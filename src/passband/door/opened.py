@@ -69,8 +69,12 @@ class Opened(Results):
             from passband.imaging import trial as trial_of_images  # ase takes a second to import
 
             trial_of_images.check(self.study)
-        if self.study.training.has_own_parts:
+        if self.study.known_parts.own:
             self.check_trusted()
+            from passband.analysis import trial as trial_of_parts
+
+            trial_of_parts.check(self.study)
+        if self.study.training.has_own_parts:
             from passband.learning import trial  # torch takes seconds to import
 
             trial.check(self.study)

@@ -2,7 +2,9 @@
 
 import ast
 import dataclasses
+import difflib
 import re
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -32,11 +34,13 @@ def read(file: Path, module: str = "") -> list[Part]:
     """
     shown = module or f"{FOLDER}/{file.name}"
     tree = parsed(file, shown)
-    names = _names(tree)
-    found = []
+    names = _names(tree, shown)
+    found: list[Part] = []
     for node in tree.body:
         for attribute, kind, call in _declared(node, names):
             place = f"{shown}, line {call.lineno}"
+            if any(attribute == part.attribute for part in found):
+                raise PartError(f"{place}: {attribute}: the file has two parts of this name")
             declaration = _declaration(KINDS[kind], call, place)
             name = declaration.name or _name(KINDS[kind], attribute)
             written = re.sub(r"<([a-z_]+)>", r"\1", name) if KINDS[kind].families else name
@@ -80,11 +84,23 @@ def read_package(kind: str) -> tuple[Part, ...]:
     return tuple(part for part in found if part.kind == kind)
 
 
-def _names(tree: ast.Module) -> dict[str, str]:
-    """Return the names by which a file calls what it imports from :mod:`passband.parts`."""
+def _names(tree: ast.Module, shown: str) -> dict[str, str]:
+    """Return the names by which a file calls what it imports from :mod:`passband.parts`.
+
+    Raises:
+        PartError: If there is no such name. A misspelt decorator would declare no part, in silence.
+    """
     names: dict[str, str] = {}
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(_THIS):
+            for alias in node.names:
+                if node.module == _THIS and not _is_exported(alias.name):
+                    near = difflib.get_close_matches(alias.name, KINDS, 1)
+                    meant = f"did you mean {near[0]}? " if near else ""
+                    raise PartError(
+                        f"{shown}, line {node.lineno}: {alias.name}: is no name of {_THIS}; "
+                        f"{meant}the kinds are {listed([*KINDS])}"
+                    )
             names |= {alias.asname or alias.name: alias.name for alias in node.names}
             if "*" in names:
                 names |= {name: name for name in (*KINDS, *CONSTANTS)}
@@ -95,6 +111,10 @@ def _names(tree: ast.Module) -> dict[str, str]:
             modules = {a.asname or a.name for a in node.names if a.name == _THIS}
             names |= {f"{m}.{name}": name for m in modules for name in (*KINDS, *CONSTANTS)}
     return names
+
+
+def _is_exported(name: str) -> bool:
+    return name == "*" or hasattr(sys.modules[_THIS], name)
 
 
 def _declared(node: ast.stmt, names: dict[str, str]) -> Iterator[tuple[str, str, ast.Call]]:
@@ -170,7 +190,8 @@ def _declaration(kind: type[Kind], call: ast.Call, place: str) -> Kind:
         and each.default_factory is dataclasses.MISSING
     ]
     if missing:
-        raise PartError(f"{of}: {missing[0]}: is missing")
+        which = f"{missing[0]}, its first argument," if missing[0] in positional else missing[0]
+        raise PartError(f"{of}: {which} is missing")
     declaration = kind(**given)
     try:
         declaration.check()

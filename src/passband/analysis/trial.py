@@ -1,0 +1,55 @@
+"""Tries the parts that a study brings, before any job needs them: all are imported, and metrics
+are computed of small arrays.
+"""
+
+import numpy as np
+
+from passband.analysis.metric_function import MetricFunction
+from passband.analysis.views import Pair, View
+from passband.config import Study
+from passband.errors import PassbandError
+from passband.parts import PAIR
+
+#: Numbers of training and test conditions, and of frequencies.
+_TRAIN, _TEST, _FREQUENCIES = 2, 3, 16
+
+
+def check(study: Study) -> None:
+    """Import the study's own parts, compute its metrics, and look for the keys of its figures.
+
+    Raises:
+        PartError: If one fails, or returns another shape or type. The message names the part and
+            its file.
+        PassbandError: If a figure depends on a key that there is not.
+    """
+    known = study.known_parts
+    for part in known.own:
+        known.get(part.kind, part.name).load()
+    rng = np.random.default_rng(0)
+    train = _view(_TRAIN, rng)
+    pair = Pair(train, _view(_TEST, rng))
+    for part in known.own_of("metric"):
+        metric = MetricFunction(part)
+        if part.declaration.of == PAIR:
+            metric(pair, (_TRAIN, _TEST), "(train, test)")
+        else:
+            metric(train, (_TRAIN,), "(condition,)")
+    for part in known.own_of("figure"):
+        for path in part.declaration.settings:
+            if "." in path:
+                try:
+                    study.at(path)
+                except AttributeError:
+                    raise PassbandError(
+                        f"{part}: settings = {path!r}: the study has no such key"
+                    ) from None
+
+
+def _view(conditions: int, rng: np.random.Generator) -> View:
+    """Return a view of some conditions, with positive spectra and transfers of both signs."""
+    return View(
+        T=rng.uniform(-1, 1, (conditions, _FREQUENCIES)),
+        dose=rng.uniform(100, 1000, conditions),
+        power=rng.uniform(0.1, 1, _FREQUENCIES),
+        area=rng.uniform(0.1, 1, _FREQUENCIES),
+    )
