@@ -1,6 +1,9 @@
 """The parts of a study: found in its folder and in installed packages, and run only if trusted."""
 
+import importlib.util
+import marshal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -156,3 +159,36 @@ def test_an_installed_part_is_found_by_name_without_importing_it(package, folder
 def test_what_is_no_installed_part_is_one_line(package, folder, name, said):
     with pytest.raises(PassbandError, match=f"^'{name}': {said}"):
         Parts.read(folder, [name])
+
+
+def test_only_the_text_of_a_part_runs(folder):
+    """Compiled code beside it has no digest, and nobody can read it."""
+    file = write(folder, "mine", 1)
+    compiled = compile(LOSS.format(name="mine", value=2), str(file), "exec")
+    cached = Path(importlib.util.cache_from_source(str(file)))
+    cached.parent.mkdir()
+    never_checked = (1).to_bytes(4, "little") + bytes(8)
+    cached.write_bytes(importlib.util.MAGIC_NUMBER + never_checked + marshal.dumps(compiled))
+    (folder / "beside").mkdir()
+    (folder / "beside" / "__init__.py").write_text("value = 1")
+    (folder / "other.py").write_text(f"from . import beside\n{LOSS.format(name='other', value=1)}")
+    known = Parts.read(folder)
+    known.trust()
+    assert known.get("loss", "mine").load()(None, None, None) == 1
+    with pytest.raises(PassbandError, match=r"^loss 'other' of parts/other.py.* 'beside'"):
+        known.get("loss", "other").load()
+
+
+@pytest.mark.parametrize("raised", ["SystemExit(0)", "GeneratorExit", "Mine"])
+def test_a_part_ends_no_process_in_silence(folder, raised):
+    write(folder, "mine", "exit(0)")
+    (folder / "other.py").write_text(
+        f"{LOSS.format(name='other', value=1)}\nclass Mine(BaseException): ...\nraise {raised}\n"
+    )
+    known = Parts.read(folder)
+    known.trust()
+    with pytest.raises(PassbandError, match=r"^loss 'other' of parts/other.py.* import fails: "):
+        known.get("loss", "other").load()
+    part = known.get("loss", "mine")
+    with pytest.raises(PassbandError, match=r"^loss 'mine' of parts/mine.py.*: SystemExit: 0$"):
+        part.call(part.load(), None, None, None)

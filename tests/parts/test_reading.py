@@ -1,5 +1,6 @@
 """Declarations of parts, read from files without running them."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -150,3 +151,17 @@ def test_a_file_of_parts_that_is_too_large_or_no_text_is_refused(tmp_path):
     file.write_bytes(b"\0\xff")
     with pytest.raises(PassbandError, match=r"parts/mine.py.*: is no Python"):
         reading.read(file)
+
+
+@pytest.mark.parametrize("text", [f"@{'a.' * 900}a\n", f"@metric(PAIR, label={'-' * 900}1)\n"])
+def test_what_is_nested_too_deeply_is_one_line(tmp_path, text):
+    file = written(tmp_path, f"{HEAD}{text}def mine(pair): ...\n")
+    with pytest.raises(PassbandError, match=r"^parts/mine.py: .* nested too deeply$"):
+        reading.read(file)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a pipe")
+def test_a_pipe_is_no_file_of_parts(tmp_path):
+    os.mkfifo(tmp_path / "mine.py")
+    with pytest.raises(PassbandError, match=r"^parts/mine.py: is no regular file$"):
+        reading.read(tmp_path / "mine.py")

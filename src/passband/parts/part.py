@@ -4,16 +4,22 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from passband.errors import PassbandError
 from passband.parts.source import FOLDER, PartError, digest, imported_beside
+
+#: With what the names begin under which folders of parts are imported.
+_PACKAGE = "passband_study_parts_"
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,9 @@ class Part:
             module = self._imported()
         except PassbandError:
             raise
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # also SystemExit, which would end the process in silence
             said = " ".join(f"{type(error).__name__}: {error}".split())
             raise PartError(f"{self}: its import fails: {said}") from error
         try:
@@ -108,7 +116,7 @@ class Part:
             return function(*given, **named)
         except PassbandError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if not self.is_own:
                 raise
             said = " ".join(f"{type(error).__name__}: {error}".split())
@@ -121,15 +129,41 @@ class Part:
         return importlib.import_module(f"{package}.{self.file.stem}")
 
 
+class _FromSource(SourceFileLoader):
+    """Imports a file from its text, so that the code that runs is that of the part's digest."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the code of the file's text, whatever is in the folder `__pycache__`."""
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
+class _OnlySource(MetaPathFinder):
+    """Finds the files of folders of parts, and neither compiled code nor folders beside them."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        package, _, stem = name.rpartition(".")
+        if path is None or not package.startswith(_PACKAGE):
+            return None
+        (folder, *_) = path
+        file = Path(folder, f"{stem}.py")
+        if not file.is_file():
+            raise ModuleNotFoundError(f"there is no file {FOLDER}/{file.name}", name=name)
+        return spec_from_file_location(name, file, loader=_FromSource(name, str(file)))
+
+
 def _package_of(folder: Path) -> str:
     """Return the name under which the files of a folder are imported, as a package.
 
     Two studies have different names, and so has the same folder after an edit.
     """
     content = hashlib.sha256(str(folder.absolute()).encode())
-    for file in sorted(folder.glob("*.py")):
+    for file in sorted(file for file in folder.glob("*.py") if file.is_file()):
         content.update(file.name.encode() + b"\0" + file.read_bytes())
-    name = f"passband_study_parts_{content.hexdigest()[:16]}"
+    name = f"{_PACKAGE}{content.hexdigest()[:16]}"
+    if not any(isinstance(finder, _OnlySource) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _OnlySource())
     if name not in sys.modules:
         package = ModuleType(name)
         package.__path__ = [str(folder.absolute())]

@@ -33,6 +33,13 @@ def read(file: Path, module: str = "") -> list[Part]:
         PartError: If the file is no Python, or if a declaration is wrong; its line says where.
     """
     shown = module or f"{FOLDER}/{file.name}"
+    try:
+        return _read(file, module, shown)
+    except (RecursionError, MemoryError):
+        raise PartError(f"{shown}: has expressions that are nested too deeply") from None
+
+
+def _read(file: Path, module: str, shown: str) -> list[Part]:
     tree = parsed(file, shown)
     names = _names(tree, shown)
     found: list[Part] = []

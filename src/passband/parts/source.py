@@ -18,6 +18,8 @@ class PartError(PassbandError):
 
 def parsed(file: Path, shown: str) -> ast.Module:
     """Return the syntax tree of a file. PartError says what is wrong with it."""
+    if file.exists() and not file.is_file():  # reading a pipe might not end
+        raise PartError(f"{shown}: is no regular file")
     try:
         with file.open("rb") as opened:
             content = opened.read(MOST_BYTES + 1)
