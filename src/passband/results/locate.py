@@ -48,7 +48,7 @@ def folder_of(noun: Path) -> Path | None:
         if by_name.is_dir() or str(noun) in known:
             return by_name
     if noun.is_dir():
-        return None if (noun / CONFIG).is_file() else noun
+        return None if (noun / CONFIG).is_file() and not _is_of_results(noun) else noun
     if noun.suffix or noun.exists():
         return None  # reading the file will report what is wrong with the file
     if not is_name:
@@ -66,6 +66,16 @@ def folder_of(noun: Path) -> Path | None:
     raise PassbandError(
         f"{noun}: no study of this name: it is no file, there is no folder {by_name}; "
         f"{meant(str(noun), known)}{here(known)}"
+    )
+
+
+def _is_of_results(folder: Path) -> bool:
+    """Return whether a folder has results or a published network, whatever else is in it."""
+    stores = layout.TABLE, layout.OOD, layout.INFORMATION, layout.PREDICTION, layout.DISTANCES
+    return (
+        folder.absolute().parent.name == RESULTS.name
+        or any((folder / name).exists() for name in (*stores, published.WEIGHTS))
+        or any((folder / layout.NETWORKS).glob("*/*/*/*.safetensors"))
     )
 
 

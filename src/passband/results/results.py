@@ -124,9 +124,12 @@ class Results:
     def _names_file(self) -> bool:
         if self._file is not None:
             return True
-        if Path(self.noun).parent != Path() or self._found is None:
+        noun = Path(self.noun)
+        if noun.parent != Path() or self.is_published or self._found is None:
             return False
-        return self.folder not in self._found.parents
+        of_name = locate.RESULTS / noun
+        # A path can be one word too: that of results in the working directory, or ".".
+        return self.folder in (of_name, noun / of_name) and self.folder not in self._found.parents
 
     @property
     def is_known(self) -> bool:
