@@ -135,3 +135,63 @@ def test_a_study_without_parts_of_its_own_is_trusted(folder):
     (folder / "parts/mine.py").unlink()
     Results.find("config.yaml").check_trusted()
     assert Results.find("config.yaml").study.known_parts.digest == ""
+
+
+@pytest.mark.parametrize(
+    ("place", "noun"), [("results", "mine"), ("results/mine", "."), (".", "results/mine")]
+)
+def test_parts_beside_results_do_not_run_whatever_path_names_the_results(
+    folder, place, noun, monkeypatch
+):
+    stored()
+    monkeypatch.chdir(place)
+    results = Results.find(noun)
+    assert results.study.known_parts.own
+    assert not runs(results)
+    assert not (folder / "mark").exists()
+
+
+@pytest.mark.parametrize("place", ["results/mine", "downloads/mine"])
+def test_a_config_in_a_folder_of_results_is_not_a_file_that_the_user_names(folder, place):
+    """The folder of a study has a file of this name, too."""
+    stored()
+    if place != "results/mine":
+        Path("downloads").mkdir()
+        Path("results/mine").rename(place)
+    Path("config.yaml").rename(f"{place}/config.yaml")
+    (folder / "parts").rename(f"{place}/parts")
+    assert not runs(Results.find(place))
+
+
+def test_a_published_folder_does_not_run_since_a_study_above_has_its_name(folder, monkeypatch):
+    network = folder / "networks/mine"
+    network.mkdir(parents=True)
+    (folder / "parts").rename(network / "parts")
+    (network / published.STUDY).write_text(yaml.safe_dump({"study": {"name": "other"}}))
+    (network / published.WEIGHTS).touch()
+    monkeypatch.chdir(folder / "networks")
+    results = Results(None, Path("mine"))
+    assert results.study.known_parts.own
+    assert not results.study.known_parts.is_trusted
+
+
+@pytest.mark.parametrize("change", ["edited", "more", "compiled", "link"])
+def test_jobs_run_no_snapshot_that_came_with_results(folder, change):
+    results = Results.find("config.yaml")
+    results.folder.mkdir(parents=True)
+    copy = results.path(layout.PARTS, digest=results.study.digest)
+    other = folder / "other" if change == "link" else copy
+    other.mkdir(parents=True)
+    edited = PART.replace("return pair", "return 'edited'")
+    (other / "mine.py").write_text(PART if change in ("more", "compiled") else edited)
+    if change == "more":
+        (copy / "more.py").write_text(edited.replace("def mine", "def more"))
+    if change == "compiled":
+        (copy / "__pycache__").mkdir()
+    if change == "link":
+        copy.parent.mkdir()
+        copy.symlink_to(other)
+    handed = json.loads(snapshot.write(results, "config.yaml", alone=True).read_text())
+    assert [file.name for file in copy.iterdir()] == ["mine.py"]
+    known = validate_job(handed).known_parts
+    assert known.get("metric", "mine").load()("given") == "given"

@@ -19,7 +19,7 @@ from passband.results import (
     wildcard_patterns,
 )
 from passband.runs import interrupt, locks, slurm_patches
-from passband.config import SOURCE, validate, validate_job
+from passband.config import PARTS, SOURCE, validate, validate_job
 from passband.config.base import UNQUOTED
 from passband.store.recipe import Recipes
 
@@ -29,8 +29,11 @@ if "snakemake_executor_plugin_slurm" in sys.modules:
     slurm_patches.apply(sys.modules["snakemake_executor_plugin_slurm"])
 
 try:
-    # Scripts receive only `config`. Paths in `config` are relative to the study's file.
-    config.setdefault(SOURCE, relpath(workflow.configfiles[-1]))
+    # Scripts receive only `config`. Paths in `config` are relative to the study's file. Whatever
+    # the study's file or --config say about them, its own parts are beside it.
+    if workflow.is_main_process:
+        config.pop(PARTS, None)
+        config[SOURCE] = relpath(workflow.configfiles[-1])
     # Jobs read the copy that Snakemake's main process made of the study's file.
     STUDY = validate(config, config[SOURCE]) if workflow.is_main_process else validate_job(config)
     STUDY.known_parts.trust()

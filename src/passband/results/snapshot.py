@@ -63,15 +63,28 @@ def _handed(results: Results) -> dict[str, str]:
 def _copy_parts(folder: Path, to: Path) -> None:
     """Copy a study's files of parts to a folder, whole or not at all.
 
-    The name of the folder has the digest of its content, so one that exists is right.
+    A folder that exists may have come with somebody's results, so it is replaced unless it is such
+    a copy.
     """
     from passband.storage import atomic
 
-    if not to.exists():
+    files = sorted(file for file in folder.glob("*.py") if file.is_file())
+    if not _is_copy(to, files):
         with atomic.replacing(to) as beside:
             beside.mkdir()
-            for file in folder.glob("*.py"):
+            for file in files:
                 shutil.copy(file, beside)
+
+
+def _is_copy(folder: Path, files: list[Path]) -> bool:
+    """Return whether a folder has copies of these files, and nothing else."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    found = sorted(folder.iterdir())
+    return [each.name for each in found] == [file.name for file in files] and all(
+        each.is_file() and not each.is_symlink() and each.read_bytes() == file.read_bytes()
+        for each, file in zip(found, files, strict=True)
+    )
 
 
 def hand_to_jobs(settings, config: dict, results: Results) -> None:
