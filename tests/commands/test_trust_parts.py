@@ -1,5 +1,6 @@
 """Parts that came with somebody's results run in no command, unless the user trusts them."""
 
+import json
 import shutil
 import tarfile
 from pathlib import Path
@@ -10,7 +11,7 @@ import yaml
 
 from passband import cli
 from passband.results import Results, layout
-from passband.storage import metadata
+from passband.storage import datasets, metadata
 
 ROOT = Path(__file__).parents[2]
 RESULTS = "results/smallest"
@@ -163,3 +164,20 @@ def test_a_changed_study_needs_parts_of_its_own(hostile, capsys):
         "the changed study; copy its file and the folder parts instead, and edit the copy"
     )
     assert not Path("results/other").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["report", "status", "parts", "explore"])
+def test_a_missing_part_is_named_and_the_rest_is_shown(hostile, command, capsys):
+    results = Path(RESULTS)
+    Path("config.yaml").unlink()
+    shutil.rmtree(results / "configuration")
+    for name, kind in ((layout.TABLE, datasets.TABLE), (layout.OOD, datasets.OOD)):
+        stored = datasets.read(results / name, kind)
+        study = json.loads(stored.attrs["configuration"])
+        study["study"]["parts"] = ["gone.package:loss"]
+        attributes = stored.attrs | {"configuration": json.dumps(study)}
+        datasets.write(stored.drop_encoding(), results / name, kind, attributes)
+    assert cli.main([command, RESULTS]) == 0
+    said = capsys.readouterr().err
+    assert "the study's parts are not all here: 'gone.package:loss': there is no module" in said

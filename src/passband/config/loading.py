@@ -4,7 +4,6 @@ Each line names the key, its value and the allowed values. The numbers of values
 conditions are checked before conditions are made.
 """
 
-import contextlib
 import difflib
 import re
 from collections.abc import Hashable, Sequence
@@ -87,10 +86,11 @@ def validate_stored(
     config, _ = removed_keys.drop(config)
     if isinstance(parts, Parts):
         return _validated(config, source, parts.as_stored())
-    known = Parts(is_stored=True)
-    # Without them, what needs no part can be shown nevertheless.
-    with contextlib.suppress(PartError):
+    try:
         known = Parts.read(parts, _installed_parts(config), is_stored=True)
+    except PartError as error:  # what needs no part can be shown nevertheless
+        known = Parts(is_stored=True)
+        known.missing.append(str(error))
     return _validated(config, source, known)
 
 

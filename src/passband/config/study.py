@@ -151,12 +151,14 @@ class Study(Block):
     def remarks(self) -> list[str]:
         """Warnings about the configuration, one line each."""
         removed = [removed_keys.remark(self._dropped)] if self._dropped else []
-        return removed + [
+        missing = [f"the study's parts are not all here: {it}" for it in self.known_parts.missing]
+        elsewhere = [
             f"specimens.{name}.material = {specimen.material!r}: found in the working directory; "
             "write the path relative to the study's folder, so that it is found from any folder"
             for name, specimen in self.specimens.items()
             if specimen.is_elsewhere
         ]
+        return [*removed, *missing, *elsewhere]
 
     @cached_property
     def axes(self) -> Axes:

@@ -29,6 +29,8 @@ class Parts:
     Attributes:
         folder: The folder with the study's own files of parts; None without one.
         own: The parts that the study brings.
+        missing: What is known of parts that a stored configuration names and that are not here, a
+            line each.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Parts:
         self.own = tuple(own)
         self.folder = folder
         self._is_stored = is_stored
+        self.missing: list[str] = []
         self._is_trusted = False
 
     @classmethod
@@ -118,7 +121,11 @@ class Parts:
         if name in known:
             return known[name]
         if self._is_stored:
-            return _missing(kind, name)
+            missing = _missing(kind, name)
+            line = f"{missing}: {missing.why_not}"
+            if line not in self.missing:
+                self.missing.append(line)
+            return missing
         near = difflib.get_close_matches(name, known, 1)
         meant = f"did you mean {near[0]}? " if near else ""
         raise PartError(
