@@ -14,7 +14,7 @@ import numpy as np
 
 from findings.twelve_thousand.locked import DICE, TRAIN, UNIT, drawn, protocol_digest
 from findings.twelve_thousand.packed import tables
-from findings.twelve_thousand.parts import WHOLE
+from findings.twelve_thousand.pieces import WHOLE
 from passband.analysis import profiles, spectra
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.config import load

@@ -54,7 +54,7 @@ def drawn(random: np.random.Generator) -> np.ndarray:
 
 def twelve_thousand() -> np.ndarray:
     """Return Dice (train, replica, test, image) of the twelve thousand networks, as float32."""
-    parts = (matrix.images() for matrix in packed.parts())
+    parts = (matrix.images() for matrix in packed.pieces())
     return np.concatenate([part.astype(np.float32) for part in parts])
 
 

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from findings.twelve_thousand.parts import WHOLE
+from findings.twelve_thousand.pieces import WHOLE
 from passband.axes import MAIN_AXES
 from passband.config import Study, load
 from passband.grid import Condition

@@ -1,4 +1,4 @@
-"""Compares the pages with train-this.csv, and its references with the packed parts."""
+"""Compares the pages with train-this.csv, and its references with the packed pieces."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,7 +56,7 @@ def _words(of: pd.Series, kind: str, sign: int) -> str:
 
 
 def references(frame: pd.DataFrame) -> Iterator[str]:
-    """Compare the references under the old tests with the networks of the packed parts."""
+    """Compare the references under the old tests with the networks of the packed pieces."""
     known = train_this.Known.read()
     there = known.specialists(train_this.old_tests())
     of = {SPECIALISTS: there, SINGLE: known.D[known.train.index(known.single)]}
@@ -66,6 +66,6 @@ def references(frame: pd.DataFrame) -> Iterator[str]:
             committed = float(old.loc[row, key])
             if f"{value:z.4f}" != f"{committed:z.4f}":
                 raise PassbandError(
-                    f"{RESULT}: {row}: {key} = {committed:.4f}, from the packed parts {value:.4f}"
+                    f"{RESULT}: {row}: {key} = {committed:.4f}, from the packed pieces {value:.4f}"
                 )
-        yield f"{RESULT}: {row} under the 144 tests, from the packed parts"
+        yield f"{RESULT}: {row} under the 144 tests, from the packed pieces"

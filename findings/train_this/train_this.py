@@ -61,7 +61,7 @@ import yaml
 
 from findings.choosing.next import START, Matrix
 from findings.train_this.methods import KEPT, Bench
-from findings.twelve_thousand import packed, parts
+from findings.twelve_thousand import packed, pieces
 from findings.twelve_thousand.studies import STUDIES as OTHER_STUDIES
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
@@ -76,7 +76,7 @@ STUDIES = FOLDER / "studies"
 RESULT = FOLDER / "train-this.csv"
 #: What the networks took, beside the other studies with the recipe of the twelve thousand.
 COSTS = OTHER_STUDIES / "costs.csv"
-LOCKED = parts.FOLDER / "locked/study.yaml"
+LOCKED = pieces.FOLDER / "locked/study.yaml"
 #: The steps of the recipe.
 FEWEST = 192
 REPLICAS = 4
@@ -144,18 +144,18 @@ def lens_of(condition: Condition) -> tuple[float, ...]:
 
 def five_by_next(number: int = 5) -> list[Condition]:
     """Return conditions that `passband next` chooses after four that are drawn."""
-    matrix = Matrix(parts.DATA / "ood.zarr.zip", "gold")
+    matrix = Matrix(pieces.DATA / "ood.zarr.zip", "gold")
     rows = matrix.chosen(START + number, 0)[START:]
     return [Condition.parse(str(matrix.train.ids[row])) for row in rows]
 
 
 def write_studies(folder: Path = STUDIES) -> None:
     """Write a study file for each number of steps."""
-    whole = load(parts.WHOLE)
+    whole = load(pieces.WHOLE)
     five = five_by_next()
     single = Condition.parse(Known.read().single)
     for steps in sorted({steps for _, steps, _ in ORDER}):
-        content = study_file.read(parts.WHOLE)
+        content = study_file.read(pieces.WHOLE)
         content["study"] |= {"name": f"train-this-{steps}", "replicas": REPLICAS}
         content["study"] |= {"replicas_per_job": REPLICAS, "conditions_per_job": 60}
         # A grid needs a condition beside its mixtures.
@@ -174,7 +174,7 @@ def write_studies(folder: Path = STUDIES) -> None:
 
 @cache
 def old_tests() -> list[Condition]:
-    return load(parts.WHOLE).test_conditions
+    return load(pieces.WHOLE).test_conditions
 
 
 def new_tests() -> list[Condition]:
@@ -236,7 +236,7 @@ class Known:
         D = []
         own = []
         train = []
-        for matrix in packed.parts():
+        for matrix in packed.pieces():
             D.append(matrix.images()[:, :REPLICAS])
             own.append([matrix.home(row)[:REPLICAS] for row in matrix.rows])
             train += matrix.rows
@@ -362,7 +362,7 @@ def costs(name: str, row: str, structures: range = range(8)) -> Iterator[Bench]:
         line = {"wall_s": time.monotonic() - start, **of, "aggregate_cpu_s": others}
         line |= {"snakemake_cpu_s": 0.0, "peak_memory_MB": peak}
         numbers = {key: f"{value:.1f}" for key, value in line.items()}
-        parts.append(COSTS, {"study": f"{name} {row}", "status": status, "runs": 1} | numbers)
+        pieces.append(COSTS, {"study": f"{name} {row}", "status": status, "runs": 1} | numbers)
 
 
 def judge() -> None:

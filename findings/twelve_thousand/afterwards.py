@@ -33,7 +33,7 @@ from findings.twelve_thousand.locked import (
     stored_matrix,
 )
 from findings.twelve_thousand.locked_scores import INSIDE, r2
-from findings.twelve_thousand.parts import DATA, WHOLE
+from findings.twelve_thousand.pieces import DATA, WHOLE
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.analysis.profiles import SAMPLES, Profiles, profiles

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from findings.twelve_thousand.parts import DATA, WHOLE, append
+from findings.twelve_thousand.pieces import DATA, WHOLE, append
 from passband import PassbandError
 from passband.config import Study, load
 from passband.grid import Condition

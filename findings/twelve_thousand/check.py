@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 import yaml
 
-from findings.twelve_thousand.parts import DATA, WHOLE, run
+from findings.twelve_thousand.pieces import DATA, WHOLE, run
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.axes import MAIN_AXES
@@ -33,14 +33,14 @@ def stored(folder: Path, ids: Iterable[str]) -> xr.Dataset:
     """Return the packed results of some training conditions, in the given order.
 
     Raises:
-        PassbandError: If no packed part has a training condition.
+        PassbandError: If no packed piece has a training condition.
     """
     wanted, found = list(ids), []
     for path in sorted((folder / "parts").glob("*.zarr.zip")):
-        part = datasets.read(path, datasets.PACKED)
-        if kept := [id for id in part.train.values if id in wanted]:
-            found.append(part[list(INTEGERS)].sel(train=kept).load())
-    there = {str(id) for part in found for id in part.train.values}
+        piece = datasets.read(path, datasets.PACKED)
+        if kept := [id for id in piece.train.values if id in wanted]:
+            found.append(piece[list(INTEGERS)].sel(train=kept).load())
+    there = {str(id) for piece in found for id in piece.train.values}
     if lacking := [id for id in wanted if id not in there]:
         raise PassbandError(f"{folder / 'parts'}: has no network trained under {lacking[0]}")
     return xr.concat(found, "train").sel(train=wanted)

@@ -22,7 +22,7 @@ import pandas as pd
 from findings.carbon import carbon
 from findings.twelve_thousand import scherzer, steps
 from findings.twelve_thousand.locked import stored_matrix
-from findings.twelve_thousand.parts import DATA
+from findings.twelve_thousand.pieces import DATA
 from findings.twelve_thousand.results import DOSE, Estimate, Scores, shares_of
 from findings.twelve_thousand.studies import STUDIES, TEST_DOSES, write
 from passband import PassbandError

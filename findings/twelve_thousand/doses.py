@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from findings.twelve_thousand.parts import DATA
+from findings.twelve_thousand.pieces import DATA
 from findings.twelve_thousand.results import CONFIDENCE, DOSE, DRAWS, LENS, Conditions, Estimate
 from passband import scores
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample

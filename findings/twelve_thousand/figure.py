@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from findings.twelve_thousand.parts import FOLDER
+from findings.twelve_thousand.pieces import FOLDER
 from findings.twelve_thousand.scherzer import load, panel
 from passband.figures import style
 

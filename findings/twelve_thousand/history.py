@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise, product
 from pathlib import Path
 
-from findings.twelve_thousand.parts import FOLDER
+from findings.twelve_thousand.pieces import FOLDER
 from passband import PassbandError
 from passband.words import listed
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from findings.twelve_thousand import kernels, rivals
-from findings.twelve_thousand.parts import DATA, append
+from findings.twelve_thousand.pieces import DATA, append
 from findings.twelve_thousand.results import LENS
 from findings.twelve_thousand.rivals import Features, transfer_features, weights_of
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample

@@ -26,7 +26,7 @@ import yaml
 from findings.twelve_thousand import history
 from findings.twelve_thousand.kernels import KERNELS, values
 from findings.twelve_thousand.locked_scores import result
-from findings.twelve_thousand.parts import FOLDER, WHOLE
+from findings.twelve_thousand.pieces import FOLDER, WHOLE
 from findings.twelve_thousand.results import Scores
 from passband import PassbandError
 from passband.analysis import spectra

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from findings.twelve_thousand.parts import DATA, WHOLE, check_parts
+from findings.twelve_thousand.pieces import DATA, WHOLE, check_pieces
 from findings.twelve_thousand.results import DOSE, SOURCES, Estimate, Scores, noise_of_one, variance
 from passband import PassbandError
 from passband.analysis import table_union
-from passband.results import layout, parts
+from passband.results import layout, pieces
 from passband.results.stores import load_table
 
 
@@ -68,13 +68,13 @@ def write(results: Path, folder: Path = DATA, whole: Path = WHOLE) -> int:
 
     Args:
         results: The folder of the merged results.
-        folder: The folder with ``baselines.csv`` and the packed parts.
+        folder: The folder with ``baselines.csv`` and the packed pieces.
 
     Raises:
-        PassbandError: If networks are missing, or the merged results are older than a part.
+        PassbandError: If networks are missing, or the merged results are older than a piece.
     """
     stored = load_table(results / layout.TABLE)
-    check_parts(map(str, stored.train.values), results, whole)
+    check_pieces(map(str, stored.train.values), results, whole)
     check_age(stored, results, folder)
     simple = pd.read_csv(folder / "baselines.csv").set_index("test")
     text = json.dumps(found(Scores.from_table(stored), simple), indent=2)
@@ -84,13 +84,13 @@ def write(results: Path, folder: Path = DATA, whole: Path = WHOLE) -> int:
 
 
 def check_age(stored: xr.Dataset, results: Path, folder: Path) -> None:
-    """Check that a merged table was made from the packed parts that are in the folder now.
+    """Check that a merged table was made from the packed pieces that are in the folder now.
 
     Raises:
-        PassbandError: If a packed part is not the one that was merged.
+        PassbandError: If a packed piece is not the one that was merged.
     """
-    then = json.loads(stored.attrs.get(table_union.PARTS, "[]"))
-    of_then = {(part["part"], part.get("created")) for part in then}
+    then = json.loads(stored.attrs.get(table_union.PIECES, "[]"))
+    of_then = {(piece["part"], piece.get("created")) for piece in then}
     for path in sorted((folder / "parts").glob("*.zarr.zip")):
-        if (path.name, parts.find(path).attrs.get("created")) not in of_then:
+        if (path.name, pieces.find(path).attrs.get("created")) not in of_then:
             raise PassbandError(f"{results}: is older than {path}; delete this folder, and merge")

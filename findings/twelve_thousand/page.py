@@ -18,7 +18,7 @@ from PIL import Image
 from findings.twelve_thousand.claims import claim
 from findings.twelve_thousand.doses import asymmetry
 from findings.twelve_thousand.figure import draw
-from findings.twelve_thousand.parts import FOLDER, WHOLE, check_lines, read
+from findings.twelve_thousand.pieces import FOLDER, WHOLE, check_lines, read
 from findings.twelve_thousand.results import SOURCES
 from passband import PassbandError
 from passband.config.analysis import Figures
@@ -81,8 +81,8 @@ def fields(folder: Path = FOLDER) -> dict[str, str]:
         for name, path in _JSON.items()
     }
     of |= {name: pd.read_csv(folder / path) for name, path in _CSV.items()}
-    matrix, check, parts, claims = (of[name] for name in ("matrix", "check", "parts", "claims"))
-    cpu_s = parts.filter(like="_cpu_s").to_numpy().sum()
+    matrix, check, pieces, claims = (of[name] for name in ("matrix", "check", "parts", "claims"))
+    cpu_s = pieces.filter(like="_cpu_s").to_numpy().sum()
     return {
         "networks": f"{matrix['networks']:,}",
         "cells": f"{matrix['cells']:,}",
@@ -90,7 +90,7 @@ def fields(folder: Path = FOLDER) -> dict[str, str]:
         "other": claim(claims, "Dice", "all", "other conditions"),
         "noise": f"{matrix['noise']:.1%}",
         "cpu_h": f"{cpu_s / 3600:.1f}",
-        "commits": ", ".join(dict.fromkeys(f"`{commit}`" for commit in parts.commit)),
+        "commits": ", ".join(dict.fromkeys(f"`{commit}`" for commit in pieces.commit)),
         "again": f"{check['again']['all_equal']} of {check['again']['all']}",
         **{
             place: claim(claims, "share of variance", "all", name, "z.0%")

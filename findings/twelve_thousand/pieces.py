@@ -1,4 +1,4 @@
-"""Runs the parts of studies/twelve-thousand.yaml, one for each defocus, and measures each run."""
+"""Runs the pieces of studies/twelve-thousand.yaml, one for each defocus, and measures each run."""
 
 import csv
 import os
@@ -20,42 +20,42 @@ from passband.runs import workflow
 from passband.storage import provenance
 
 WHOLE = Path("studies/twelve-thousand.yaml")
-#: The folder of the page, and that of its tables. The packed results of the parts are in `parts`.
+#: The folder of the page, and that of its tables. The packed results of the pieces are in `parts`.
 FOLDER = Path("findings/twelve_thousand")
 DATA = FOLDER / "data"
-#: The stages of a part, which are the names of the scripts in workflow/scripts.
+#: The stages of a piece, which are the names of the scripts in workflow/scripts.
 STAGES = ("simulate", "train", "evaluate", "aggregate")
 #: Seconds between two looks at the processes of a run.
 INTERVAL_S = 1.0
 
 
-def part_name(study: str, number: int) -> str:
-    """Return the name of a part; the first part has the number 1."""
+def piece_name(study: str, number: int) -> str:
+    """Return the name of a piece; the first piece has the number 1."""
     return f"{study}-{number:02d}"
 
 
-def part_content(whole: Path, number: int) -> dict[str, Any]:
-    """Return the content of a part's study file: the whole study with one of its defocus values.
+def piece_content(whole: Path, number: int) -> dict[str, Any]:
+    """Return the content of a piece's study file: the whole study with one of its defocus values.
 
     Args:
         whole: The file of the whole study, whose grid is a product.
-        number: The number of the part, from 1 to the number of defocus values.
+        number: The number of the piece, from 1 to the number of defocus values.
 
     Raises:
-        PassbandError: If there is no such part.
+        PassbandError: If there is no such piece.
     """
     study, content = load(whole), study_file.read(whole)
     values = study.train_axes["defocus_nm"]
     if not 1 <= number <= len(values):
-        raise PassbandError(f"part = {number}: must be between 1 and {len(values)}")
-    # Without this, a part would be tested under its own defocus only.
+        raise PassbandError(f"piece = {number}: must be between 1 and {len(values)}")
+    # Without this, a piece would be tested under its own defocus only.
     content["test_grid"] = study.test_axes
     content["grid"] = study.train_axes | {"defocus_nm": [values[number - 1]]}
-    content["study"]["name"] = part_name(study.study.name, number)
+    content["study"]["name"] = piece_name(study.study.name, number)
     return content
 
 
-def check_parts(ids: Iterable[str], where: str | Path, whole: Path = WHOLE) -> None:
+def check_pieces(ids: Iterable[str], where: str | Path, whole: Path = WHOLE) -> None:
     """Check that results have the training conditions of the whole study.
 
     Args:
@@ -66,23 +66,23 @@ def check_parts(ids: Iterable[str], where: str | Path, whole: Path = WHOLE) -> N
     """
     study, there = load(whole), set(ids)
     lacking = {c.defocus_nm for c in study.train_conditions if c.id not in there}
-    if parts := [k for k, v in enumerate(study.train_axes["defocus_nm"], 1) if v in lacking]:
-        words = ", ".join(map(str, parts))
-        raise PassbandError(f"{where}: networks of part {words} are missing; run this part first")
+    if pieces := [k for k, v in enumerate(study.train_axes["defocus_nm"], 1) if v in lacking]:
+        words = ", ".join(map(str, pieces))
+        raise PassbandError(f"{where}: networks of piece {words} are missing; run this piece first")
     if more := there - {c.id for c in study.train_conditions}:
         raise PassbandError(f"{where}: {min(more)} is no training condition of {whole}")
 
 
 def check_lines(rows: Iterable[Mapping[str, str]], where: Path, whole: Path = WHOLE) -> None:
-    """Check that the table of what the parts took has one line for each part.
+    """Check that the table of what the pieces took has one line for each piece.
 
     Raises:
-        PassbandError: If a part has no line, or has several.
+        PassbandError: If a piece has no line, or has several.
     """
     study, names = load(whole), [row["part"] for row in rows]
     for number in range(1, len(study.train_axes["defocus_nm"]) + 1):
-        if (lines := names.count(part_name(study.study.name, number))) != 1:
-            raise PassbandError(f"{where}: part {number} has {lines} lines; it must have one")
+        if (lines := names.count(piece_name(study.study.name, number))) != 1:
+            raise PassbandError(f"{where}: piece {number} has {lines} lines; it must have one")
 
 
 class Watch:
@@ -194,7 +194,7 @@ def run(file: Path, results: Path, cores: int) -> int:
 
 
 def joined(runs: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """Return what several runs of a part took together: sums, and the largest memory."""
+    """Return what several runs of a piece took together: sums, and the largest memory."""
     rows = [{name: float(value) for name, value in run.items()} for run in runs]
     whole = {
         name: (max if name == "peak_memory_MB" else sum)(row[name] for row in rows)
@@ -203,21 +203,21 @@ def joined(runs: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return {"runs": f"{len(rows)}"} | {name: f"{value:.1f}" for name, value in whole.items()}
 
 
-def part(number: int, cores: int, whole: Path = WHOLE, folder: Path = DATA) -> int:
-    """Run a part, pack its results, and add a line about it to the table of what the parts took.
+def piece(number: int, cores: int, whole: Path = WHOLE, folder: Path = DATA) -> int:
+    """Run a piece, pack its results, and add a line about it to the table of what the pieces took.
 
-    A part that was interrupted continues where it was.
+    A piece that was interrupted continues where it was.
 
     Returns:
         0 after success, and otherwise Snakemake's exit status.
 
     Raises:
-        PassbandError: If there is no such part, or its packed results exist.
+        PassbandError: If there is no such piece, or its packed results exist.
     """
-    content = part_content(whole, number)
+    content = piece_content(whole, number)
     name = content["study"]["name"]
     if there := sorted((folder / "parts").glob(f"{name}[.-]*")):
-        raise PassbandError(f"{there[0]}: exists; this part is complete")
+        raise PassbandError(f"{there[0]}: exists; this piece is complete")
     results = Path("results") / name
     file = results.with_suffix(".yaml")
     file.parent.mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
 """Computes the tables of the account again, and compares them and the page.
 
-The packed parts are merged first, if `results/twelve-thousand` is missing.
+The packed pieces are merged first, if `results/twelve-thousand` is missing.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ from findings.twelve_thousand import (
     tenth,
 )
 from findings.twelve_thousand.__main__ import RESULTS, merge
-from findings.twelve_thousand.parts import DATA, FOLDER, WHOLE
+from findings.twelve_thousand.pieces import DATA, FOLDER, WHOLE
 from findings.twelve_thousand.results import LENS, Scores
 from passband import PassbandError
 from passband.axes import MAIN_AXES
@@ -60,7 +60,7 @@ def recompute() -> Iterator[str]:
     yield from lock()
     yield from small_studies()
     if not RESULTS.exists() and merge():
-        raise PassbandError(f"{RESULTS}: the packed parts could not be merged")
+        raise PassbandError(f"{RESULTS}: the packed pieces could not be merged")
     yield from of_matrix()
     yield from of_predictions()
     cells = lines.Cells.of(RESULTS)

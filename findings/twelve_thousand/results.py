@@ -95,7 +95,7 @@ class Scores:
         images = np.stack([matrix.images(row).astype(np.float32) for row in matrix.rows])
         own_images = np.stack([matrix.home(row).astype(np.float32) for row in matrix.rows])
         if missing := int(np.isnan(own_images[..., 0]).sum()):
-            raise PassbandError(f"{missing} networks have no results; run all parts first")
+            raise PassbandError(f"{missing} networks have no results; run all pieces first")
         sides = (Conditions.of(table, side) for side in ("train", "test"))
         return cls(*sides, images, own_images)
 

@@ -40,7 +40,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from findings.twelve_thousand.parts import DATA
+from findings.twelve_thousand.pieces import DATA
 from findings.twelve_thousand.studies import STUDIES, TEST_DOSES, write
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.figures.style import OTHER, OWN

@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from findings.twelve_thousand.check import stored
-from findings.twelve_thousand.parts import DATA
+from findings.twelve_thousand.pieces import DATA
 from findings.twelve_thousand.scherzer import ABROAD
 from findings.twelve_thousand.studies import STUDIES, dice_table, old_tests, write
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
@@ -33,7 +33,7 @@ from passband.config import load
 from passband.matrices.of_study import matrices
 
 TABLE = DATA / "steps.csv"
-#: The studies by their number of steps. The networks of 192 steps are in the packed parts.
+#: The studies by their number of steps. The networks of 192 steps are in the packed pieces.
 STEPS = {768: "steps-768", 3072: "steps-3072"}
 FEWEST = 192
 DRAWS, CONFIDENCE = 2000, 0.95

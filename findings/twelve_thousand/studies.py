@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from findings.twelve_thousand.parts import FOLDER, append, joined, read, run
+from findings.twelve_thousand.pieces import FOLDER, append, joined, read, run
 from passband import PassbandError
 from passband.axes import MAIN_AXES
 from passband.config import load, study_file

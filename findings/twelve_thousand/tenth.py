@@ -14,7 +14,7 @@ import numpy as np
 
 from findings.twelve_thousand.completion import complete_rows, feature_distance
 from findings.twelve_thousand.lines import Cells
-from findings.twelve_thousand.parts import DATA, append
+from findings.twelve_thousand.pieces import DATA, append
 from passband.prediction.covariance import PROFILES
 from passband.prediction.matrix.level_scores import fit, scaled
 from passband.seeds import generator

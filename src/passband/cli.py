@@ -61,9 +61,11 @@ COMMANDS = {
         ),
         Command("gallery", "draw example structures of each specimen", "gallery demo"),
         Command("next", "choose which conditions to train next", "next demo --budget 4"),
-        Command("pack", "write the results of a part to small files", "pack a --into parts"),
+        Command("pack", "write the results of a piece to small files", "pack a --into pieces"),
         Command(
-            "merge", "join parts of a study from several machines", "merge a b --into results/whole"
+            "merge",
+            "join pieces of a study from several machines",
+            "merge a b --into results/whole",
         ),
         Command("distances", "compute distances between trained networks", "distances demo"),
     ),

@@ -1,4 +1,4 @@
-"""Packed tables, and tables of several parts."""
+"""Packed tables, and tables of several pieces."""
 
 import numpy as np
 import pytest
@@ -31,11 +31,11 @@ def made(train=TRAIN, replicas=(0, 1), seed=0) -> xr.Dataset:
     return xr.Dataset(variables, coords)
 
 
-def parts(*tables: xr.Dataset) -> list[table_union.Part]:
-    return [table_union.Part(name, each, ({},)) for name, each in zip("abc", tables, strict=False)]
+def pieces(*tables: xr.Dataset) -> list[table_union.Piece]:
+    return [table_union.Piece(name, each, ({},)) for name, each in zip("abc", tables, strict=False)]
 
 
-def joined(folder, given: list[table_union.Part]) -> xr.Dataset:
+def joined(folder, given: list[table_union.Piece]) -> xr.Dataset:
     given, left_out = table_union.alike(table_union.same_tests(given))
     assert left_out == []
     table_union.merge(given, folder / "table.zarr", {}, table_union.sources(given), 64**2)
@@ -72,12 +72,12 @@ def test_a_missing_network_has_no_pixels():
 
 @pytest.mark.parametrize("is_packed", [False, True])
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
-def test_parts_with_other_networks_are_joined(tmp_path, order, is_packed):
-    """The first replica of two conditions is in another part than the second replica."""
+def test_pieces_with_other_networks_are_joined(tmp_path, order, is_packed):
+    """The first replica of two conditions is in another piece than the second replica."""
     tables = made(TRAIN[:2], (0,)), made(TRAIN[:2], (1,), seed=1), made(TRAIN[2:], seed=2)
-    given = parts(*tables)
+    given = pieces(*tables)
     if is_packed:
-        given[0] = table_union.Part("a", packed(tables[0]), ({},))
+        given[0] = table_union.Piece("a", packed(tables[0]), ({},))
     found = joined(tmp_path, [given[k] for k in order])
     first, second, both = (table.dice.values for table in tables)
     expected = np.concatenate([np.concatenate([first, second], 3), both], 2)
@@ -91,18 +91,18 @@ def test_parts_with_other_networks_are_joined(tmp_path, order, is_packed):
 
 
 def test_a_missing_replica_has_no_results(tmp_path):
-    found = joined(tmp_path, parts(made(TRAIN[:1], (0,)), made(TRAIN[1:], (1,))))
+    found = joined(tmp_path, pieces(made(TRAIN[:1], (0,)), made(TRAIN[1:], (1,))))
     missing = np.isnan(found.dice.values[0, 0]).all((-2, -1))
     assert missing.tolist() == [[False, True], [True, False], [True, False]]
     np.testing.assert_array_equal(np.isnan(found.counts.values[0, 0]).all((2, 3, 4, 5)), missing)
 
 
-def test_parts_must_agree_on_the_structures_and_share_a_test_condition():
+def test_pieces_must_agree_on_the_structures_and_share_a_test_condition():
     one, other = made(TRAIN[:2]), made(TRAIN[2:])
     with pytest.raises(PassbandError, match="structures: 3 in a, 2 in b; must agree"):
-        table_union.same_tests(parts(one, other.isel(structure=slice(2))))
-    given = parts(one.isel(test=[0]), other.isel(test=[1]))
-    with pytest.raises(PassbandError, match="--common: no test condition is in all 2 parts"):
+        table_union.same_tests(pieces(one, other.isel(structure=slice(2))))
+    given = pieces(one.isel(test=[0]), other.isel(test=[1]))
+    with pytest.raises(PassbandError, match="--common: no test condition is in all 2 pieces"):
         table_union.same_tests(given, common=True)
 
 
@@ -114,6 +114,6 @@ def test_products_of_other_pairs_of_replicas_are_left_out(second, left_out):
         .assign_coords(first=("pair", [0]), second=("pair", [number]))
         for train, number in ((TRAIN[:2], 1), (TRAIN[2:], second))
     ]
-    kept, found = table_union.alike(parts(*given))
+    kept, found = table_union.alike(pieces(*given))
     assert found == left_out
-    assert all(("products" in part.table) != bool(left_out) for part in kept)
+    assert all(("products" in piece.table) != bool(left_out) for piece in kept)

@@ -1,4 +1,4 @@
-"""Parts of a study are merged to the table of the whole study, and packed in small files."""
+"""Pieces of a study are merged to the table of the whole study, and packed in small files."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from passband.config import validate_stored
 from passband.grid import Axes, Condition
 from passband.matrices.packed import packed
 from passband.mixtures import MIXTURES, is_mixture
-from passband.results import parts
+from passband.results import pieces
 from passband.results.stores import load_table
 from passband.scores import dice
 from passband.seeds import digest
@@ -72,10 +72,10 @@ def place(tmp_path, monkeypatch):
 FAST = (("evaluation.bootstrap", 0), ("information.bands_per_A", []))
 
 
-def part(whole, name, train=slice(None), changes=FAST, **indices):
-    """Write a part of the table to results/<name>, with other values of keys in `changes`.
+def piece(whole, name, train=slice(None), changes=FAST, **indices):
+    """Write a piece of the table to results/<name>, with other values of keys in `changes`.
 
-    A part that an earlier test has written is copied.
+    A piece that an earlier test has written is copied.
     """
     kept = whole.parent / f"{name}-{digest(str(train), changes, indices)}"
     if not kept.exists():
@@ -98,7 +98,7 @@ def put(study, key, value):
 
 
 def halves(whole, changes=FAST):
-    return [part(whole, "a", slice(0, 2), changes), part(whole, "b", slice(2, 4), changes)]
+    return [piece(whole, "a", slice(0, 2), changes), piece(whole, "b", slice(2, 4), changes)]
 
 
 def test_two_halves_are_the_whole_table_and_its_metrics(place, whole, monkeypatch):
@@ -122,7 +122,7 @@ def test_two_halves_are_the_whole_table_and_its_metrics(place, whole, monkeypatc
     assert metrics.attrs["replicas"] == 2
 
 
-def test_each_network_has_the_part_that_it_comes_from(place, whole):
+def test_each_network_has_the_piece_that_it_comes_from(place, whole):
     merge.merge(halves(whole), Path("results/ab"))
     made = load_table("results/ab/table.zarr")
     np.testing.assert_array_equal(made.part.values[0, 0], [[0, 0], [0, 0], [1, 1], [1, 1]])
@@ -144,7 +144,7 @@ def test_each_network_has_the_part_that_it_comes_from(place, whole):
 
 
 def test_a_merged_table_can_be_merged_again(place, whole):
-    names = [part(whole, f"p{k}", slice(k, k + 1)) for k in range(4)]
+    names = [piece(whole, f"p{k}", slice(k, k + 1)) for k in range(4)]
     merge.merge(names[2:], Path("results/late"))
     merge.merge([names[0], "late", names[1]], Path("results/all"))
     made = load_table("results/all/table.zarr")
@@ -154,8 +154,8 @@ def test_a_merged_table_can_be_merged_again(place, whole):
 
 
 def test_replicas_and_missing_networks(place, whole):
-    """Three of eight networks are in no part: their results are missing, and marked as missing."""
-    names = [part(whole, "a", slice(0, 3), replica=[0]), part(whole, "b", [0, 3], replica=[1])]
+    """Three of eight networks are in no piece: their results are missing, and marked as missing."""
+    names = [piece(whole, "a", slice(0, 3), replica=[0]), piece(whole, "b", [0, 3], replica=[1])]
     found = merge.merge(names, Path("results/some"))
     assert (found.networks, found.missing) == (5, 3)
     made = load_table("results/some/table.zarr")
@@ -166,8 +166,8 @@ def test_replicas_and_missing_networks(place, whole):
     assert json.loads(made.attrs["configuration"])["study"]["allow_incomplete"] is True
 
 
-def test_the_same_network_in_two_parts_must_agree(place, whole):
-    names = [part(whole, "a", slice(0, 3)), part(whole, "b", slice(2, 4))]
+def test_the_same_network_in_two_pieces_must_agree(place, whole):
+    names = [piece(whole, "a", slice(0, 3)), piece(whole, "b", slice(2, 4))]
     merge.merge(names, Path("results/ab"))
     made = load_table("results/ab/table.zarr")
     np.testing.assert_array_equal(made.part.values[0, 0, :, 0], [0, 0, 0, 1])
@@ -186,15 +186,15 @@ def test_the_same_network_in_two_parts_must_agree(place, whole):
     assert not Path("results/far").exists()
 
 
-def test_parts_with_other_test_conditions(place, whole):
-    names = [part(whole, "a", slice(0, 2)), part(whole, "b", slice(2, 4), test=[0, 1, 3])]
+def test_pieces_with_other_test_conditions(place, whole):
+    names = [piece(whole, "a", slice(0, 2)), piece(whole, "b", slice(2, 4), test=[0, 1, 3])]
     id = str(loaded(whole).test.values[2])
-    with pytest.raises(PassbandError, match="is in a and not in b; test all parts") as error:
+    with pytest.raises(PassbandError, match="is in a and not in b; test all pieces") as error:
         merge.merge(names, Path("results/ab"))
     assert str(error.value).startswith(f"test = {id}: ")
     # Three of four combinations are no product of axes, so two are left.
     shutil.rmtree("results/b")
-    names[1] = part(whole, "b", slice(2, 4), test=[3, 1])
+    names[1] = piece(whole, "b", slice(2, 4), test=[3, 1])
     merge.merge(names, Path("results/ab"), common=True)
     made = load_table("results/ab/table.zarr")
     assert made.test.values.tolist() == loaded(whole).test.values[[1, 3]].tolist()
@@ -231,7 +231,7 @@ def test_results_under_drawn_microscopes_of_0_2_are_not_merged(place, whole, cap
         ("training.epochs", 3),
     ],
 )
-def test_parts_of_different_studies_are_refused(place, whole, key, value, capsys):
+def test_pieces_of_different_studies_are_refused(place, whole, key, value, capsys):
     halves(whole)
     file = Path("results/b/table.zarr/zarr.json")
     content = json.loads(file.read_text())
@@ -245,7 +245,7 @@ def test_parts_of_different_studies_are_refused(place, whole, key, value, capsys
     integrity.write_checksums(file.parent, file.parent.rglob("zarr.json"))
     assert cli.main(["merge", "a", "b", "--into", "results/ab"]) == 1
     assert capsys.readouterr().err == (
-        f"{key}: {json.dumps(known)} in a, {json.dumps(value)} in b; the parts of a study must "
+        f"{key}: {json.dumps(known)} in a, {json.dumps(value)} in b; the pieces of a study must "
         "agree\n"
     )
     assert not Path("results/ab").exists()
@@ -306,27 +306,27 @@ OTHER = Condition(7, 1.2, 16, 1000).id
         (lambda t: t.assign_attrs(configuration="3"), "its configuration is no JSON object;"),
     ],
 )
-def test_a_part_with_what_cannot_be_is_refused(place, whole, change, message, capsys):
-    part(whole, "a", slice(0, 2))
+def test_a_piece_with_what_cannot_be_is_refused(place, whole, change, message, capsys):
+    piece(whole, "a", slice(0, 2))
     opened = datasets.read("results/a/table.zarr", datasets.TABLE).drop_encoding()
     made = change(opened)
     datasets.write(made, "results/a/table.zarr", datasets.TABLE, made.attrs)
     assert cli.main(["merge", "a", "--into", "results/ab"]) == 1
     out, error = capsys.readouterr()
-    assert re.search(rf"^.*{message}.* make this part again\n$", error)
+    assert re.search(rf"^.*{message}.* make this piece again\n$", error)
     assert (out, error.count("\n")) == ("", 1)
     assert not Path("results/ab").exists()
 
 
-def test_a_newer_format_a_damaged_zip_and_missing_parts(place, whole, capsys):
-    part(whole, "a")
+def test_a_newer_format_a_damaged_zip_and_missing_pieces(place, whole, capsys):
+    piece(whole, "a")
     assert cli.main(["pack", "a", "--into", "packed"]) == 0
     capsys.readouterr()
     file = Path("packed/a.zarr.zip")
     whole_file = file.read_bytes()
 
-    def message(*parts):
-        assert cli.main(["merge", *parts, "--into", "results/ab"]) == 1
+    def message(*pieces):
+        assert cli.main(["merge", *pieces, "--into", "results/ab"]) == 1
         out, err = capsys.readouterr()
         assert (out, err.count("\n")) == ("", 1)
         assert not Path("results/ab").exists()
@@ -336,14 +336,14 @@ def test_a_newer_format_a_damaged_zip_and_missing_parts(place, whole, capsys):
     assert message("a", str(file)).startswith("packed/a.zarr.zip: cannot be read: BadZipFile: ")
     middle = len(whole_file) // 2
     file.write_bytes(whole_file[:middle] + b"\xff\x00\xff" + whole_file[middle + 3 :])
-    assert "make this part again" in message(str(file))
+    assert "make this piece again" in message(str(file))
     assert message("nowhere").startswith("nowhere: no study of this name")
     assert (
         message("packed/none.zarr.zip") == "packed/none.zarr.zip: there is no such file or folder\n"
     )
     assert message("results/none.zarr") == "results/none.zarr: there is no such file or folder\n"
     Path("results/empty").mkdir()
-    assert message("empty").startswith("empty: has no table.zarr; run this part")
+    assert message("empty").startswith("empty: has no table.zarr; run this piece")
     newer = Path("results/a/table.zarr/zarr.json")
     content = json.loads(newer.read_text())
     content["attributes"]["format"] = 3
@@ -354,7 +354,7 @@ def test_a_newer_format_a_damaged_zip_and_missing_parts(place, whole, capsys):
 
 
 def test_a_flipped_bit_in_integers_is_named_in_one_line(place, whole, capsys):
-    part(whole, "a", slice(0, 2))
+    piece(whole, "a", slice(0, 2))
     (chunk,) = Path("results/a/table.zarr/status").glob("c.*")
     content = bytearray(chunk.read_bytes())
     content[len(content) // 2] ^= 4
@@ -370,8 +370,8 @@ def test_a_flipped_bit_in_integers_is_named_in_one_line(place, whole, capsys):
 ODD = (None, -1, "\x1b[31m", [[]], 10**30, "[" * 100_000, {"name": "a"})
 
 
-def test_whatever_the_metadata_of_a_packed_part_are_it_is_read_or_refused(place, whole):
-    part(whole, "a", slice(0, 2))
+def test_whatever_the_metadata_of_a_packed_piece_are_it_is_read_or_refused(place, whole):
+    piece(whole, "a", slice(0, 2))
     (file,) = merge.pack("a", Path("packed"))
     with zipfile.ZipFile(file) as archive:
         content = {name: archive.read(name) for name in archive.namelist()}
@@ -389,9 +389,9 @@ def test_whatever_the_metadata_of_a_packed_part_are_it_is_read_or_refused(place,
                     for each, data in {**content, name: json.dumps(root)}.items():
                         archive.writestr(each, data)
                 try:
-                    found = parts.find("odd.zarr.zip")
+                    found = pieces.find("odd.zarr.zip")
                     merge.spectra([found])
-                    merge.open_part(found)
+                    merge.open_piece(found)
                 except PassbandError as error:
                     refused.append(str(error))
             if before is None:
@@ -403,7 +403,7 @@ def test_whatever_the_metadata_of_a_packed_part_are_it_is_read_or_refused(place,
 
 
 def test_the_target_is_never_replaced(place, whole, capsys):
-    part(whole, "a")
+    piece(whole, "a")
     Path("results/old").mkdir()
     Path("results/old/notes.txt").write_text("mine")
     assert cli.main(["merge", "a", "--into", "results/old"]) == 1
@@ -420,7 +420,7 @@ def test_the_target_is_never_replaced(place, whole, capsys):
     assert sorted(p.name for p in Path("results").iterdir()) == ["a", "old"]
 
 
-def test_a_packed_part_has_the_dice_of_every_image(whole):
+def test_a_packed_piece_has_the_dice_of_every_image(whole):
     opened = loaded(whole)
     small = packed(opened)
     exact = dice(opened.counts.values)
@@ -433,7 +433,7 @@ def test_a_packed_part_has_the_dice_of_every_image(whole):
         np.testing.assert_array_equal(small[name], own)
 
 
-def test_missing_networks_stay_missing_in_a_packed_part(whole):
+def test_missing_networks_stay_missing_in_a_packed_piece(whole):
     opened = loaded(whole)
     opened.counts[0, 0, 1, 0] = np.nan
     small = packed(opened)
@@ -442,14 +442,16 @@ def test_missing_networks_stay_missing_in_a_packed_part(whole):
     np.testing.assert_array_equal(small.image_dice == 255, np.isnan(opened.counts.values[..., 0]))
 
 
-def test_packed_parts_give_the_metrics_and_their_intervals(place, whole, capsys):
+def test_packed_pieces_give_the_metrics_and_their_intervals(place, whole, capsys):
     for name in halves(whole, ()):
-        assert cli.main(["pack", name, "--into", "parts"]) == 0
-    files = sorted(map(str, Path("parts").iterdir()))
-    assert files == ["parts/a.zarr.zip", "parts/b.zarr.zip"]
+        assert cli.main(["pack", name, "--into", "pieces"]) == 0
+    files = sorted(map(str, Path("pieces").iterdir()))
+    assert files == ["pieces/a.zarr.zip", "pieces/b.zarr.zip"]
     small = ["--ood", "small.zarr.zip"]
     assert cli.main(["merge", *files, "--into", "results/ab", *small]) == 0
-    assert "8 networks of 2 part(s) in results/ab: 4 training and 4 test" in capsys.readouterr().out
+    assert (
+        "8 networks of 2 piece(s) in results/ab: 4 training and 4 test" in capsys.readouterr().out
+    )
     metrics, known = (
         datasets.read(f / "ood.zarr", datasets.OOD) for f in (Path("results/ab"), whole)
     )
@@ -464,9 +466,9 @@ def test_packed_parts_give_the_metrics_and_their_intervals(place, whole, capsys)
     assert cli.main(["table", "ab"]) == 0
 
 
-def test_a_packed_part_and_a_table_are_merged(place, whole):
+def test_a_packed_piece_and_a_table_are_merged(place, whole):
     names = halves(whole)
-    (file,) = merge.pack(names[0], Path("parts"))
+    (file,) = merge.pack(names[0], Path("pieces"))
     found = merge.merge([file, names[1]], Path("results/ab"))
     assert found.left_out == ()
     made = load_table("results/ab/table.zarr")
@@ -476,8 +478,8 @@ def test_a_packed_part_and_a_table_are_merged(place, whole):
     assert "counts" not in made
 
 
-def test_a_large_part_is_divided_among_files(place, whole):
-    part(whole, "a")
+def test_a_large_piece_is_divided_among_files(place, whole):
+    piece(whole, "a")
     (one,) = merge.pack("a", Path("one"))
     size = one.stat().st_size
     files = merge.pack("a", Path("more"), size - 1)
@@ -495,10 +497,10 @@ def test_a_large_part_is_divided_among_files(place, whole):
     assert made.sizes["train"] == 4
 
 
-def test_a_packed_part_without_one_of_its_files_is_named(place, whole, capsys):
+def test_a_packed_piece_without_one_of_its_files_is_named(place, whole, capsys):
     """A move of the files that was interrupted leaves some of them."""
-    part(whole, "a", [0, 1])
-    part(whole, "b", [2, 3])
+    piece(whole, "a", [0, 1])
+    piece(whole, "b", [2, 3])
     (one,) = merge.pack("a", Path("one"))
     first, second = merge.pack("a", Path("more"), one.stat().st_size - 1)
     assert "packed_files" not in merge.find(one).attrs
@@ -507,8 +509,8 @@ def test_a_packed_part_without_one_of_its_files_is_named(place, whole, capsys):
         assert cli.main(["merge", *map(str, given), "--into", "results/ab"]) == 1
         named = next(each for each in given if each in (first, second))
         assert capsys.readouterr().err == (
-            f"{named}: is one of 2 files of the part a, and number {number} is not given; give "
-            "all of them, or pack the part again\n"
+            f"{named}: is one of 2 files of the piece a, and number {number} is not given; give "
+            "all of them, or pack the piece again\n"
         )
     assert not Path("results/ab").exists()
     assert merge.merge([second, other, first], Path("results/ab")).networks == 8
@@ -517,26 +519,26 @@ def test_a_packed_part_without_one_of_its_files_is_named(place, whole, capsys):
 def test_packed_files_of_earlier_versions_need_not_be_complete():
     """They do not have their number in their attributes."""
     files = sorted((ROOT / "findings/twelve_thousand/data/parts").glob("*.zarr.zip"))
-    assert parts.find_all(files[:1])
-    assert len(parts.find_all(files)) == len(files)
+    assert pieces.find_all(files[:1])
+    assert len(pieces.find_all(files)) == len(files)
 
 
 def test_a_file_has_one_training_condition_at_least(place, whole):
-    part(whole, "a")
-    files = merge.pack("a", Path("parts"), most_bytes=1)
+    piece(whole, "a")
+    files = merge.pack("a", Path("pieces"), most_bytes=1)
     assert [datasets.read(file, datasets.PACKED).sizes["train"] for file in files] == 4 * [1]
 
 
 def test_files_are_not_replaced(place, whole, capsys):
-    part(whole, "a")
-    assert cli.main(["pack", "a", "--into", "parts"]) == 0
+    piece(whole, "a")
+    assert cli.main(["pack", "a", "--into", "pieces"]) == 0
     capsys.readouterr()
-    assert cli.main(["pack", "a", "--into", "parts"]) == 1
-    assert capsys.readouterr().err.startswith("parts/a.zarr.zip: exists; delete it")
+    assert cli.main(["pack", "a", "--into", "pieces"]) == 1
+    assert capsys.readouterr().err.startswith("pieces/a.zarr.zip: exists; delete it")
 
 
 def with_own(whole, name, train):
-    """Write a part whose networks were tested under their own training condition too."""
+    """Write a piece whose networks were tested under their own training condition too."""
     opened = loaded(whole).isel(train=train)
     own = [opened.counts.sel(train=id, test=id, drop=True) for id in opened.train.values]
     dims = [name for name in opened.counts.dims if name != "test"]
@@ -551,7 +553,7 @@ def with_own(whole, name, train):
 
 
 def test_conditions_that_are_no_product_become_points(place, whole):
-    names = [part(whole, "a", [0]), part(whole, "b", [1, 2])]
+    names = [piece(whole, "a", [0]), piece(whole, "b", [1, 2])]
     merge.merge(names, Path("results/ab"))
     study = json.loads(load_table("results/ab/table.zarr").attrs["configuration"])
     assert len(study["grid"]["points"]) == 3
@@ -560,9 +562,9 @@ def test_conditions_that_are_no_product_become_points(place, whole):
     assert cli.main(["table", "ab"]) == 0
 
 
-def test_a_part_with_a_further_axis(place, whole):
-    """Part b has astigmatism. Part a has the study's own value, which is not in its ids."""
-    part(whole, "a", [0, 1])
+def test_a_piece_with_a_further_axis(place, whole):
+    """Piece b has astigmatism. Piece a has the study's own value, which is not in its ids."""
+    piece(whole, "a", [0, 1])
     opened = load_table(whole / "table.zarr").isel(train=[0, 1]).load()
     axes = Axes({"astigmatism_nm": 0.0})
     ids = [f"{id}_as0004.000" for id in opened.train.values]
@@ -588,7 +590,7 @@ def test_a_part_with_a_further_axis(place, whole):
 
 
 def with_astigmatism(whole, name, train):
-    """Write a part whose only astigmatism is 4 nm; the study's own value 0 is not written."""
+    """Write a piece whose only astigmatism is 4 nm; the study's own value 0 is not written."""
     opened = loaded(whole).isel(train=train)
     given = json.loads(opened.attrs["configuration"])
     for block in ("grid", "test_grid"):
@@ -612,7 +614,7 @@ def with_astigmatism(whole, name, train):
     return study.axes
 
 
-def test_parts_with_an_axis_that_leaves_out_its_own_value(place, whole):
+def test_pieces_with_an_axis_that_leaves_out_its_own_value(place, whole):
     axes = [with_astigmatism(whole, name, rows) for name, rows in (("a", [0, 1]), ("b", [2]))]
     files = [merge.pack(name, Path("packed"))[0] for name in ("a", "b")]
     for number, given in enumerate((["a", "b"], files)):
@@ -629,7 +631,7 @@ def test_results_under_the_own_condition_are_merged_and_packed(place, whole):
     names = [with_own(whole, "a", [0, 1]), with_own(whole, "b", [2, 3])]
     merge.merge(names, Path("results/ab"))
     made = load_table("results/ab/table.zarr").load()
-    files = [merge.pack(name, Path(f"parts-{name}"))[0] for name in names]
+    files = [merge.pack(name, Path(f"pieces-{name}"))[0] for name in names]
     merge.merge(files, Path("results/packed"))
     small = load_table("results/packed/table.zarr").load()
     for each, names in ((made, ("counts", "dice")), (small, ("image_dice", "tp", "fp", "dice"))):
@@ -687,21 +689,23 @@ def test_variables_that_no_code_names_are_merged(place, whole):
         (packed, ["turned", "unknown"]),
     ],
 )
-def test_variables_that_parts_have_in_another_way_are_left_out(whole, change, expected):
+def test_variables_that_pieces_have_in_another_way_are_left_out(whole, change, expected):
     one = with_unknown(loaded(whole)[["counts", "dice", "status"]])
-    parts = [table_union.Part(name, each, ({},)) for name, each in (("a", one), ("b", change(one)))]
-    for given in (parts, parts[::-1]):
+    pieces = [
+        table_union.Piece(name, each, ({},)) for name, each in (("a", one), ("b", change(one)))
+    ]
+    for given in (pieces, pieces[::-1]):
         kept, left_out = table_union.alike(given)
         assert left_out == expected
-        for part in kept:
-            assert {"unknown", "turned"} - {*part.table.data_vars} == {*expected}
+        for piece in kept:
+            assert {"unknown", "turned"} - {*piece.table.data_vars} == {*expected}
 
 
 def test_sums_of_several_widths_keep_their_values(whole):
     small = packed(loaded(whole))
     large = small.assign(tp=small.tp.astype("uint32") + 70_000)
-    parts = [table_union.Part(name, each, ({},)) for name, each in (("a", small), ("b", large))]
-    (a, b), left_out = table_union.alike(parts)
+    pieces = [table_union.Piece(name, each, ({},)) for name, each in (("a", small), ("b", large))]
+    (a, b), left_out = table_union.alike(pieces)
     assert left_out == []
     assert a.table.tp.dtype == b.table.tp.dtype == np.uint32
     np.testing.assert_array_equal(a.table.tp, small.tp)
@@ -709,7 +713,7 @@ def test_sums_of_several_widths_keep_their_values(whole):
     assert a.table.tp.attrs == small.tp.attrs
 
 
-def test_zip_files_of_tables_are_parts(place, whole):
+def test_zip_files_of_tables_are_pieces(place, whole):
     opened = loaded(whole)
     datasets.write(opened.drop_encoding(), "t.zarr.zip", datasets.TABLE, {})
     with zipfile.ZipFile("t.zarr.zip") as archive:
@@ -720,7 +724,7 @@ def test_zip_files_of_tables_are_parts(place, whole):
 
 
 def with_mixture(whole, name):
-    """Write a part with conditions and a mixture of them, whose row is that of a condition."""
+    """Write a piece with conditions and a mixture of them, whose row is that of a condition."""
     opened = loaded(whole).isel(train=[2, 3, 0])
     study = json.loads(opened.attrs["configuration"])
     study["study"]["name"] = name
@@ -743,11 +747,11 @@ def with_mixture(whole, name):
     return mixture
 
 
-def test_a_part_with_a_mixture(place, whole, capsys):
+def test_a_piece_with_a_mixture(place, whole, capsys):
     mixture = with_mixture(whole, "b")
     for name in ("a", "b"):
         if name == "a":
-            part(whole, "a", [0, 1])
+            piece(whole, "a", [0, 1])
         assert cli.main(["pack", name, "--into", "packed"]) == 0
     for number, given in enumerate((["a", "b"], ["packed/a.zarr.zip", "packed/b.zarr.zip"])):
         target = Path(f"results/ab{number}")
@@ -767,7 +771,7 @@ def test_a_part_with_a_mixture(place, whole, capsys):
         assert mixture.id in capsys.readouterr().out
 
 
-def test_parts_of_mixtures_only_cannot_be_merged(place, whole):
+def test_pieces_of_mixtures_only_cannot_be_merged(place, whole):
     with_mixture(whole, "b")
     opened = load_table("results/b/table.zarr").isel(train=[2]).load().drop_encoding()
     datasets.write(opened, "results/c/table.zarr", datasets.TABLE, opened.attrs)

@@ -1,7 +1,7 @@
 """Make earlier.tar.xz: a small study that Passband 0.2 finished, and the answers that 0.2 gave.
 
 It has what the other two archives of 0.2 lack: a predicted matrix, tests of networks under their
-own conditions and under drawn microscopes, a part from `passband pack`, and a published network of
+own conditions and under drawn microscopes, a piece from `passband pack`, and a published network of
 the study in finished.tar.xz.
 Run `python tests/data/earlier.py FOLDER` with a folder that has the code of commit 29bc31e.
 """

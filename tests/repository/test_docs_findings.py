@@ -40,7 +40,7 @@ def below() -> list[str]:
     return ["{:.3f} ({:.3f} to {:.3f}) below".format(*row) for row in rows]
 
 
-def test_the_time_of_the_twelve_thousand_networks_is_that_of_their_parts():
+def test_the_time_of_the_twelve_thousand_networks_is_that_of_their_pieces():
     hours = pd.read_csv(ACCOUNT / "data/parts.csv").wall_s.sum() / 3600
     page = (ROOT / "docs/ten-minutes.md").read_text(encoding="utf-8")
     assert f"in {hours:.1f} hours on 2 busy cores" in words(page)

@@ -266,10 +266,10 @@ INSTEAD = {
     ),
     "passband table demo": "passband table smallest",
     "passband next demo --budget 4": "passband next smallest --budget 4",
-    "passband merge results/part-a results/part-b --into results/whole": (
+    "passband merge results/piece-a results/piece-b --into results/whole": (
         "passband merge results/smallest --into results/whole"
     ),
-    "passband pack part-a --into parts": "passband pack smallest --into parts",
+    "passband pack piece-a --into pieces": "passband pack smallest --into parts",
     "passband distances demo": f"passband distances {FEW}",
     "passband distances studies/pilot.yaml": f"passband distances {FEW}",
     "passband status --watch studies/paper.yaml": f"passband status --watch {FEW}",

@@ -1,4 +1,4 @@
-"""Parts of a study are found, and disagreements are named, from their attributes alone."""
+"""Pieces of a study are found, and disagreements are named, from their attributes alone."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from bare_stores import write_bare
 
 from passband import PassbandError, cli
 from passband.config import validate
-from passband.results import parts
+from passband.results import pieces
 from passband.storage import NewerError
 
 BASE = {"study": {"name": "a", "seed": 7}, "microscope": {"focal_spread_nm": 3.0}}
@@ -27,18 +27,18 @@ def write(name, config=BASE, **more):
     return name
 
 
-def test_a_part_is_found_by_its_results_its_table_and_its_packed_file():
+def test_a_piece_is_found_by_its_results_its_table_and_its_packed_file():
     write("results/a/table.zarr")
     write("a.zarr.zip")
     nouns = ("a", "results/a", "results/a/table.zarr", "a.zarr.zip")
-    found = parts.find_all(nouns)
+    found = pieces.find_all(nouns)
     assert [each.name for each in found] == list(nouns)
     assert [each.is_zip for each in found] == [False, False, False, True]
     assert {each.study.study.name for each in found} == {"a"}
     assert [str(each.path) for each in found[::2]] == ["results/a/table.zarr"] * 2
 
 
-def test_what_is_no_part_is_named_in_one_line():
+def test_what_is_no_piece_is_named_in_one_line():
     Path("results/empty").mkdir(parents=True)
     write_bare("none.zarr")
     write_bare("text.zarr", configuration="[1]")
@@ -48,22 +48,22 @@ def test_what_is_no_part_is_named_in_one_line():
     Path("published/weights.safetensors").touch()
     for noun, says in {
         "absent.zarr": "there is no such file or folder",
-        "results/empty": "has no table.zarr; run this part to its end first",
+        "results/empty": "has no table.zarr; run this piece to its end first",
         "none.zarr": "does not name its study; give a folder of results",
-        "text.zarr": "its configuration is no JSON object; make this part again",
+        "text.zarr": "its configuration is no JSON object; make this piece again",
         "broken.zarr.zip": "cannot be read: BadZipFile",
         "pipe.zarr.zip": "is a pipe",
         "published": "is the folder of a published network; give the study",
     }.items():
         with pytest.raises(PassbandError, match=f"^{re.escape(noun)}: {says}") as caught:
-            parts.find(noun)
+            pieces.find(noun)
         assert "\n" not in str(caught.value)
 
 
-def test_a_part_of_a_newer_format_is_refused():
+def test_a_piece_of_a_newer_format_is_refused():
     write("new.zarr", format=99)
     with pytest.raises(NewerError, match=r"^new\.zarr"):
-        parts.find("new.zarr")
+        pieces.find("new.zarr")
 
 
 @pytest.mark.parametrize(
@@ -74,15 +74,15 @@ def test_a_part_of_a_newer_format_is_refused():
         {"training": {"architectures": ["compact-w4-d2"]}},
     ],
 )
-def test_parts_may_differ_in_their_networks_and_their_analysis(changed):
+def test_pieces_may_differ_in_their_networks_and_their_analysis(changed):
     both = [write("a.zarr"), write("b.zarr", BASE | changed)]
-    assert len(parts.find_all(both)) == 2
+    assert len(pieces.find_all(both)) == 2
 
 
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"study": {"name": "b", "seed": 8}}, "study.seed: 7 in a.zarr, 8 in b.zarr; the parts"),
+        ({"study": {"name": "b", "seed": 8}}, "study.seed: 7 in a.zarr, 8 in b.zarr; the pieces"),
         ({"microscope": {"focal_spread_nm": 4.0}}, "microscope.focal_spread_nm: 3.0 in a.zarr, 4"),
         (
             {"specimens": {"gold": {}, "silver": {"material": "Ag"}}},
@@ -90,22 +90,22 @@ def test_parts_may_differ_in_their_networks_and_their_analysis(changed):
         ),
     ],
 )
-def test_parts_of_other_studies_are_refused_with_the_first_key_that_differs(changed, says):
+def test_pieces_of_other_studies_are_refused_with_the_first_key_that_differs(changed, says):
     both = [write("a.zarr"), write("b.zarr", BASE | changed)]
     with pytest.raises(PassbandError, match=f"^{re.escape(says)}"):
-        parts.find_all(both)
+        pieces.find_all(both)
 
 
-def test_all_files_of_a_packed_part_are_given():
+def test_all_files_of_a_packed_piece_are_given():
     one, two = (
         write(f"{k}.zarr.zip", config_digest="x", packed_file=k, packed_files=2) for k in (1, 2)
     )
     other = write("other.zarr.zip", config_digest="y", packed_file=2, packed_files=2)
-    assert len(parts.find_all([two, one])) == 2
-    message = "1.zarr.zip: is one of 2 files of the part a, and number 2 is not given"
+    assert len(pieces.find_all([two, one])) == 2
+    message = "1.zarr.zip: is one of 2 files of the piece a, and number 2 is not given"
     for given in ([one], [one, other]):
         with pytest.raises(PassbandError, match=f"^{re.escape(message)}"):
-            parts.find_all(given)
+            pieces.find_all(given)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_all_files_of_a_packed_part_are_given():
 def test_numbers_of_packed_files_are_checked_before_they_are_counted(numbers, says):
     write("a.zarr.zip", **numbers)
     with pytest.raises(PassbandError, match=rf"^a\.zarr\.zip: its {says}"):
-        parts.find_all(["a.zarr.zip"])
+        pieces.find_all(["a.zarr.zip"])
 
 
 def test_json_that_is_deep_is_refused_by_every_command(capsys):
@@ -148,16 +148,16 @@ def test_json_that_is_deep_is_refused_by_every_command(capsys):
         assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_an_empty_word_is_no_part(capsys):
+def test_an_empty_word_is_no_piece(capsys):
     write("table.zarr")  # of the working directory
     for before in ([], [write("a.zarr")]):
         assert cli.main(["merge", *before, "", "--into", "m"]) == 1
         assert capsys.readouterr().err.startswith("'': there is no such file or folder")
     with pytest.raises(PassbandError, match="there is no such file or folder"):
-        parts.find("")
+        pieces.find("")
     for into in ("", "..", "m/.."):
         with pytest.raises(PassbandError, match="must be the path of a new folder"):
-            parts.check_target(Path(into))
+            pieces.check_target(Path(into))
 
 
 def test_a_target_is_new_or_an_empty_folder():
@@ -165,7 +165,7 @@ def test_a_target_is_new_or_an_empty_folder():
     Path("full").mkdir()
     Path("full/file").touch()
     for folder in ("new", "empty"):
-        parts.check_target(Path(folder))
+        pieces.check_target(Path(folder))
     for path in ("full", "full/file"):
         with pytest.raises(PassbandError, match=f"^into = '{path}': exists; give a new folder"):
-            parts.check_target(Path(path))
+            pieces.check_target(Path(path))

@@ -8,7 +8,7 @@ import pytest
 from matrices import make_metrics, make_profiles, matrix
 
 from findings import committed
-from findings.twelve_thousand import lines, parts, recompute
+from findings.twelve_thousand import lines, pieces, recompute
 from findings.twelve_thousand.rivals import transfer_features
 from passband import PassbandError
 from passband.axes import MAIN_AXES
@@ -88,7 +88,7 @@ def test_the_table_has_each_slice_and_the_whole_matrix(cells, monkeypatch, tmp_p
     few = {name: lines.KERNELS[name] for name in ("scaled", "T(q)", lines.PROFILES_LINE)}
     monkeypatch.setattr(lines, "KERNELS", few)
     assert lines.write(Path("results"), tmp_path) == 0
-    rows = parts.read(tmp_path / "lines.csv")
+    rows = pieces.read(tmp_path / "lines.csv")
     slices = [*(f"{value:g}" for value in GRID["defocus_nm"]), "all"]
     names = list(dict.fromkeys(row["line"] for row in rows))
     assert len(names) == 6

@@ -1,17 +1,17 @@
-"""The packed parts, read without merging them."""
+"""The packed pieces, read without merging them."""
 
 import pytest
 
 from findings.twelve_thousand import packed
-from findings.twelve_thousand.parts import DATA, WHOLE
+from findings.twelve_thousand.pieces import DATA, WHOLE
 from passband import PassbandError
 from passband.config import load, load_stored, validate_stored
 from passband.results import locate
 
 
-def test_the_parts_have_the_conditions_of_the_study_in_its_order():
+def test_the_pieces_have_the_conditions_of_the_study_in_its_order():
     ids = []
-    for matrix in packed.parts():
+    for matrix in packed.pieces():
         assert matrix.images(0).shape == (7, 144, 8)
         assert matrix.home(0).shape == (7, 8)
         ids += matrix.rows
@@ -32,6 +32,6 @@ def test_the_locked_study_is_read():
     assert load(DATA.parent / "locked" / "study.yaml").digest == study.digest
 
 
-def test_a_folder_without_parts_is_one_line(tmp_path):
-    with pytest.raises(PassbandError, match="has no packed parts"):
+def test_a_folder_without_pieces_is_one_line(tmp_path):
+    with pytest.raises(PassbandError, match="has no packed pieces"):
         next(packed.tables(tmp_path))

@@ -6,7 +6,7 @@ from string import Template
 import pytest
 
 from findings.twelve_thousand import page, recompute
-from findings.twelve_thousand.parts import FOLDER
+from findings.twelve_thousand.pieces import FOLDER
 from passband import PassbandError
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matrices import make_metrics, make_profiles
 
-from findings.twelve_thousand import lines, parts, tenth
+from findings.twelve_thousand import lines, pieces, tenth
 from findings.twelve_thousand.completion import feature_distance
 from findings.twelve_thousand.rivals import transfer_features
 from passband.prediction import gaussian_process
@@ -52,7 +52,7 @@ def test_the_table_has_each_predictor_for_each_draw(cells, monkeypatch, tmp_path
     monkeypatch.setattr(tenth, "rows", few)
     monkeypatch.setattr(lines.Cells, "of", lambda results: cells)
     assert tenth.write(Path("results"), tmp_path) == 0
-    rows = parts.read(tmp_path / "tenth.csv")
+    rows = pieces.read(tmp_path / "tenth.csv")
     assert len(rows) == 2 * tenth.DRAWS * 5
     errors = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""The parts, the checks, the statistics and the page, on small studies."""
+"""The pieces, the checks, the statistics and the page, on small studies."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ import xarray as xr
 import yaml
 
 from findings.twelve_thousand import __main__ as main
-from findings.twelve_thousand import baselines, check, doses, matrix, parts, results
+from findings.twelve_thousand import baselines, check, doses, matrix, pieces, results
 from passband import PassbandError
 from passband.config import load, validate
 from passband.grid import Axes, Condition
@@ -23,7 +23,7 @@ from passband.storage import datasets
 ROOT = Path(__file__).parents[3]
 WHOLE = ROOT / "studies" / "twelve-thousand.yaml"
 
-#: A study of two parts with two training conditions each.
+#: A study of two pieces with two training conditions each.
 MINIATURE = {
     "study": {
         "name": "mini",
@@ -44,12 +44,12 @@ MINIATURE = {
 }
 
 
-# ── Parts ────────────────────────────────────────────────────────────────────────────────────────
+# ── Pieces ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_parts_have_all_networks_of_the_study_once():
+def test_the_pieces_have_all_networks_of_the_study_once():
     whole = load(WHOLE)
-    studies = [validate(parts.part_content(WHOLE, k), "a part") for k in range(1, 13)]
+    studies = [validate(pieces.piece_content(WHOLE, k), "a piece") for k in range(1, 13)]
     trained = [c.id for study in studies for c in study.train_conditions]
     assert len(trained) == len(set(trained)) == 1728
     assert set(trained) == {c.id for c in whole.train_conditions}
@@ -57,7 +57,7 @@ def test_the_parts_have_all_networks_of_the_study_once():
     for number, study in enumerate(studies, 1):
         assert study.study.name == f"twelve-thousand-{number:02d}"
         assert study.test_conditions == whole.test_conditions
-        # Everything else is the same, so that the parts can be merged.
+        # Everything else is the same, so that the pieces can be merged.
         for block in ("microscope", "specimens", "training", "evaluation", "information"):
             assert getattr(study, block) == getattr(whole, block)
         assert study.study.seed == whole.study.seed
@@ -70,46 +70,46 @@ def test_the_parts_have_all_networks_of_the_study_once():
 
 
 @pytest.mark.parametrize("number", [0, 13])
-def test_a_part_that_does_not_exist_is_one_line(number):
-    with pytest.raises(PassbandError, match=rf"^part = {number}: must be between 1 and 12$"):
-        parts.part_content(WHOLE, number)
+def test_a_piece_that_does_not_exist_is_one_line(number):
+    with pytest.raises(PassbandError, match=rf"^piece = {number}: must be between 1 and 12$"):
+        pieces.piece_content(WHOLE, number)
 
 
-def test_a_part_that_is_packed_does_not_run_again(tmp_path):
+def test_a_piece_that_is_packed_does_not_run_again(tmp_path):
     there = tmp_path / "parts" / "twelve-thousand-03-01.zarr.zip"
     there.parent.mkdir()
     there.touch()
-    with pytest.raises(PassbandError, match="exists; this part is complete"):
-        parts.part(3, 1, WHOLE, tmp_path)
+    with pytest.raises(PassbandError, match="exists; this piece is complete"):
+        pieces.piece(3, 1, WHOLE, tmp_path)
 
 
-def test_missing_parts_are_named():
+def test_missing_pieces_are_named():
     ids = [c.id for c in load(WHOLE).train_conditions]
-    parts.check_parts(ids, "results", WHOLE)
+    pieces.check_pieces(ids, "results", WHOLE)
     lacking = [id for id in ids if not id.startswith(("df-0012.73", "df+0001.82"))] + ids[:1]
-    with pytest.raises(PassbandError, match=r"^results: networks of part 2, 4 are missing; run"):
-        parts.check_parts(lacking, "results", WHOLE)
+    with pytest.raises(PassbandError, match=r"^results: networks of piece 2, 4 are missing; run"):
+        pieces.check_pieces(lacking, "results", WHOLE)
     one = [id for id in ids if id != ids[-1]]
-    with pytest.raises(PassbandError, match=r"^results: networks of part 12 are missing"):
-        parts.check_parts(one, "results", WHOLE)
+    with pytest.raises(PassbandError, match=r"^results: networks of piece 12 are missing"):
+        pieces.check_pieces(one, "results", WHOLE)
     other = Condition(1, 1.2, 10, 100).id
     with pytest.raises(PassbandError, match="is no training condition of"):
-        parts.check_parts([*ids, other], "results", WHOLE)
+        pieces.check_pieces([*ids, other], "results", WHOLE)
 
 
-def test_each_part_has_one_line_in_the_table():
+def test_each_piece_has_one_line_in_the_table():
     where = Path("parts.csv")
     rows = [{"part": f"twelve-thousand-{k:02d}"} for k in range(1, 13)]
-    parts.check_lines(rows, where, WHOLE)
-    with pytest.raises(PassbandError, match=r"^parts.csv: part 3 has 0 lines; it must have one$"):
-        parts.check_lines(rows[:2] + rows[3:], where, WHOLE)
-    with pytest.raises(PassbandError, match=r"^parts.csv: part 12 has 2 lines"):
-        parts.check_lines(rows + rows[-1:], where, WHOLE)
+    pieces.check_lines(rows, where, WHOLE)
+    with pytest.raises(PassbandError, match=r"^parts.csv: piece 3 has 0 lines; it must have one$"):
+        pieces.check_lines(rows[:2] + rows[3:], where, WHOLE)
+    with pytest.raises(PassbandError, match=r"^parts.csv: piece 12 has 2 lines"):
+        pieces.check_lines(rows + rows[-1:], where, WHOLE)
 
 
-def test_a_merge_without_all_parts_or_over_an_old_one_is_one_line(tmp_path):
+def test_a_merge_without_all_pieces_or_over_an_old_one_is_one_line(tmp_path):
     made = tmp_path / "results"
-    with pytest.raises(PassbandError, match=r"networks of part 1, 2, .*, 12 are missing"):
+    with pytest.raises(PassbandError, match=r"networks of piece 1, 2, .*, 12 are missing"):
         main.merge(made, tmp_path, WHOLE)
     assert not made.exists()
     made.mkdir()
@@ -118,7 +118,7 @@ def test_a_merge_without_all_parts_or_over_an_old_one_is_one_line(tmp_path):
 
 
 def test_processes_belong_to_the_stage_whose_script_they_run():
-    stage_of = parts.stage_of
+    stage_of = pieces.stage_of
     assert stage_of(["python", "/tmp/scripts/tmp0qf3.train.py"]) == "train"
     assert stage_of(["python", "workflow/scripts/evaluate.py"]) == "evaluate"
     assert stage_of(["python", "-m", "snakemake", "--configfile", "train.yaml"]) == ""
@@ -131,7 +131,7 @@ def test_the_watch_counts_the_processor_time_of_a_stage(tmp_path):
     script.write_text("import time\nwhile time.process_time() < 1: pass\ninput()\n")
     words = [sys.executable, script]
     with (
-        parts.Watch(0.05) as watch,
+        pieces.Watch(0.05) as watch,
         subprocess.Popen(words, stdin=subprocess.PIPE) as process,
     ):
         while watch.seconds["train"] < 0.6:
@@ -143,12 +143,12 @@ def test_the_watch_counts_the_processor_time_of_a_stage(tmp_path):
     assert 1e6 < watch.peak_bytes < 1e9
 
 
-def test_runs_of_an_interrupted_part_are_added():
+def test_runs_of_an_interrupted_piece_are_added():
     rows = [
         {"wall_s": "10.0", "train_cpu_s": "7.0", "peak_memory_MB": "900.0"},
         {"wall_s": "5.5", "train_cpu_s": "2.0", "peak_memory_MB": "800.0"},
     ]
-    assert parts.joined(rows) == {
+    assert pieces.joined(rows) == {
         "runs": "2",
         "wall_s": "15.5",
         "train_cpu_s": "9.0",
@@ -156,7 +156,7 @@ def test_runs_of_an_interrupted_part_are_added():
     }
 
 
-def test_results_that_are_older_than_a_part_are_one_line(tmp_path):
+def test_results_that_are_older_than_a_piece_are_one_line(tmp_path):
     packed = sorted((ROOT / "findings/twelve_thousand/data/parts").glob("*.zarr.zip"))[0]
     (tmp_path / "parts").mkdir()
     shutil.copy(packed, tmp_path / "parts")
@@ -174,7 +174,7 @@ def test_files_with_two_names_have_their_bytes_once(tmp_path):
     (tmp_path / "folder" / "a").write_bytes(b"12345")
     (tmp_path / "b").hardlink_to(tmp_path / "folder" / "a")
     (tmp_path / "c").write_bytes(b"123")
-    assert parts.size(tmp_path) == (3, 8)
+    assert pieces.size(tmp_path) == (3, 8)
 
 
 # ── Statistics ───────────────────────────────────────────────────────────────────────────────────
@@ -290,14 +290,14 @@ def test_interrupted_baselines_leave_the_table_as_it_was(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_two_parts_become_a_page(tmp_path, monkeypatch):
-    """Two parts are run, packed, merged, checked, and described, by the package's workflow."""
+def test_two_pieces_become_a_page(tmp_path, monkeypatch):
+    """Two pieces are run, packed, merged, checked, and described, by the package's workflow."""
     monkeypatch.chdir(tmp_path)
     whole, folder = Path("mini.yaml"), Path("docs")
     whole.write_text(yaml.safe_dump(MINIATURE))
     for number in (1, 2):
-        assert parts.part(number, 2, whole, folder) == 0
-    rows = parts.read(folder / "parts.csv")
+        assert pieces.piece(number, 2, whole, folder) == 0
+    rows = pieces.read(folder / "parts.csv")
     assert [row["part"] for row in rows] == ["mini-01", "mini-02"]
     assert [row["networks"] for row in rows] == ["4", "4"]
     for row in rows:
@@ -307,7 +307,7 @@ def test_two_parts_become_a_page(tmp_path, monkeypatch):
         assert int(row["files"]) > 20
     made = Path("results/mini")
     assert main.merge(made, folder, whole) == 0
-    with pytest.raises(PassbandError, match="delete this folder to merge the parts again"):
+    with pytest.raises(PassbandError, match="delete this folder to merge the pieces again"):
         main.merge(made, folder, whole)
     tracked = (folder / "ood.zarr.zip").read_bytes()
     shutil.rmtree(made)

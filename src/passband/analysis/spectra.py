@@ -94,7 +94,7 @@ def stored_spectra(attrs: Mapping[str, object], source: str) -> dict[str, Spectr
     except (ValueError, TypeError) as error:
         words = " ".join(str(error).split())
         raise PassbandError(
-            f"{source}: its attribute {SPECTRUM} is damaged: {words}; make this part again"
+            f"{source}: its attribute {SPECTRUM} is damaged: {words}; make this piece again"
         ) from None
 
 

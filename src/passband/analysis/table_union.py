@@ -1,4 +1,4 @@
-"""Joins tables of results, or packed tables, of parts of one study to one table."""
+"""Joins tables of results, or packed tables, of pieces of one study to one table."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,31 +20,31 @@ from passband.matrices.table_images import images_of
 from passband.network_id import NetworkId
 from passband.storage import atomic, datasets
 
-#: Largest difference of the mean Dice of a cell, if two parts have the same network. Devices round
+#: Largest difference of the mean Dice of a cell, if two pieces have the same network. Devices round
 #: differently, and training amplifies this: losses agree within 2% (docs/performance.md).
 TOLERANCE = 0.02
-#: The variable with the part that each network comes from, and the attribute with all parts.
-PART, PARTS = "part", "parts"
+#: The variable with the piece that each network comes from, and the attribute with all pieces.
+PIECE, PIECES = "part", "parts"
 
-# The dimensions along which parts must agree, each with what to do if they do not.
+# The dimensions along which pieces must agree, each with what to do if they do not.
 _ADVICE = {
-    "test_specimen": "parts must agree",
-    "test": "test all parts under it, or leave it out with --common",
+    "test_specimen": "pieces must agree",
+    "test": "test all pieces under it, or leave it out with --common",
 }
-# The dimensions that are joined, or along which parts are known to agree.
+# The dimensions that are joined, or along which pieces are known to agree.
 _JOINED = {*NETWORK, *_ADVICE, "structure", "outcome"}
 # Number of training conditions in a chunk of a packed table, which has little data for each.
 _PACKED_ROWS = 64
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of a study.
+class Piece:
+    """A piece of a study.
 
     Attributes:
-        name: What the user calls the part, such as its folder of results.
+        name: What the user calls the piece, such as its folder of results.
         table: The table of results, or a packed table. Its variables may be on disk.
-        provenance: The provenance of each part that this table was made from; one, if it was not
+        provenance: The provenance of each piece that this table was made from; one, if it was not
             merged.
     """
 
@@ -55,88 +55,91 @@ class Part:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the results of a network are: the number of the part, and the index in its table."""
+    """Where the results of a network are: the number of the piece, and the index in its table."""
 
-    part: int
+    piece: int
     place: tuple[int, int, int, int]
 
 
-def same_tests(parts: Sequence[Part], common: bool = False) -> list[Part]:
-    """Return the parts with the same test conditions, in the same order.
+def same_tests(pieces: Sequence[Piece], common: bool = False) -> list[Piece]:
+    """Return the pieces with the same test conditions, in the same order.
 
     Args:
-        common: Whether test conditions that some parts lack are left out. Otherwise they are an
+        common: Whether test conditions that some pieces lack are left out. Otherwise they are an
             error.
 
     Raises:
-        PassbandError: If parts have other test specimens, other numbers of structures or, without
-            `common`, other test conditions; or if no test condition is in all parts.
+        PassbandError: If pieces have other test specimens, other numbers of structures or, without
+            `common`, other test conditions; or if no test condition is in all pieces.
     """
-    first = parts[0]
-    for part in parts[1:]:
+    first = pieces[0]
+    for piece in pieces[1:]:
         for dimension, advice in _ADVICE.items():
-            mine, others = (set(p.table[dimension].values.tolist()) for p in (first, part))
+            mine, others = (set(p.table[dimension].values.tolist()) for p in (first, piece))
             if mine == others or (common and dimension != "test_specimen"):
                 continue
             lacking = sorted(mine ^ others)[0]
-            has, lacks = (first, part) if lacking in mine else (part, first)
+            has, lacks = (first, piece) if lacking in mine else (piece, first)
             raise PassbandError(
                 f"{dimension} = {lacking}: is in {has.name} and not in {lacks.name}; {advice}"
             )
-        sizes = [p.table.sizes["structure"] for p in (first, part)]
+        sizes = [p.table.sizes["structure"] for p in (first, piece)]
         if sizes[0] != sizes[1]:
             raise PassbandError(
-                f"structures: {sizes[0]} in {first.name}, {sizes[1]} in {part.name}; must agree"
+                f"structures: {sizes[0]} in {first.name}, {sizes[1]} in {piece.name}; must agree"
             )
-    ids = set.intersection(*({str(v) for v in part.table.test.values} for part in parts))
+    ids = set.intersection(*({str(v) for v in piece.table.test.values} for piece in pieces))
     if not ids:
-        raise PassbandError(f"--common: no test condition is in all {len(parts)} parts")
+        raise PassbandError(f"--common: no test condition is in all {len(pieces)} pieces")
     order = {
-        "test": axes_of_parts(parts).order(ids),
+        "test": axes_of_pieces(pieces).order(ids),
         "test_specimen": [str(name) for name in first.table.test_specimen.values],
     }
-    return [replace(part, table=part.table.sel(order)) for part in parts]
+    return [replace(piece, table=piece.table.sel(order)) for piece in pieces]
 
 
-def sources(parts: Sequence[Part]) -> dict[NetworkId, Source]:
-    """Return where the results of each network are; of several parts that have it, in the first.
+def sources(pieces: Sequence[Piece]) -> dict[NetworkId, Source]:
+    """Return where the results of each network are; of several pieces that have it, in the first.
 
     Raises:
-        PassbandError: If two parts have the same network, and the mean Dice of a cell differs by
-            more than :data:`TOLERANCE`; if a network has no Dice; or if no part has a network.
+        PassbandError: If two pieces have the same network, and the mean Dice of a cell differs by
+            more than :data:`TOLERANCE`; if a network has no Dice; or if no piece has a network.
     """
     found: dict[NetworkId, Source] = {}
-    means = [images_of(part.table).mean_scores().transpose(*NETWORK, ...).values for part in parts]
-    for number, part in enumerate(parts):
-        names = [part.table[dimension].values.tolist() for dimension in NETWORK]
-        status = part.table.status.transpose(*NETWORK).values
+    means = [
+        images_of(piece.table).mean_scores().transpose(*NETWORK, ...).values for piece in pieces
+    ]
+    for number, piece in enumerate(pieces):
+        names = [piece.table[dimension].values.tolist() for dimension in NETWORK]
+        status = piece.table.status.transpose(*NETWORK).values
         for place in map(tuple, np.argwhere(status == STATUS["done"])):
             key = NetworkId(*(values[k] for values, k in zip(names, place, strict=True)))
             if not np.isfinite(means[number][place]).any():
                 raise PassbandError(
-                    f"network {key}: is done in {part.name}, but has no Dice; make this part again"
+                    f"network {key}: is done in {piece.name}, but has no Dice; make this piece "
+                    "again"
                 )
             before = found.setdefault(key, Source(number, place))
-            if before.part == number:
+            if before.piece == number:
                 continue
-            one, other = means[before.part][before.place], means[number][place]
+            one, other = means[before.piece][before.place], means[number][place]
             apart = np.abs(one - other)
             if not np.nanmax(apart) <= TOLERANCE:
                 worst = np.unravel_index(np.nanargmax(apart), apart.shape)
-                test = str(part.table.test.values[worst[1]])
+                test = str(piece.table.test.values[worst[1]])
                 raise PassbandError(
                     f"network {key}: its Dice under {test} is "
-                    f"{one[worst]:.4f} in {parts[before.part].name} and {other[worst]:.4f} in "
-                    f"{part.name}; must agree within {TOLERANCE}"
+                    f"{one[worst]:.4f} in {pieces[before.piece].name} and {other[worst]:.4f} in "
+                    f"{piece.name}; must agree within {TOLERANCE}"
                 )
     if not found:
-        raise PassbandError(f"{parts[0].name}: no part has a network with results")
+        raise PassbandError(f"{pieces[0].name}: no piece has a network with results")
     return found
 
 
-def axes_of_parts(parts: Sequence[Part]) -> Axes:
-    """Return the axes that any part has."""
-    return Axes({name: x for part in parts for name, x in Axes.of(part.table).own.items()})
+def axes_of_pieces(pieces: Sequence[Piece]) -> Axes:
+    """Return the axes that any piece has."""
+    return Axes({name: x for piece in pieces for name, x in Axes.of(piece.table).own.items()})
 
 
 def _with_means(table: xr.Dataset) -> xr.Dataset:
@@ -145,36 +148,36 @@ def _with_means(table: xr.Dataset) -> xr.Dataset:
     return table.assign({f"{before}dice": packed_mean(table, before) for before in names})
 
 
-def alike(parts: Sequence[Part]) -> tuple[list[Part], list[str]]:
-    """Return the parts in the same form, and the names of variables that not all parts have.
+def alike(pieces: Sequence[Piece]) -> tuple[list[Piece], list[str]]:
+    """Return the pieces in the same form, and the names of variables that not all pieces have.
 
-    If a part is packed, all parts are packed. A variable is kept, whatever its name, if all parts
-    have it along the same dimensions, with the same values along those that only it has. Otherwise
-    it is left out.
+    If a piece is packed, all pieces are packed. A variable is kept, whatever its name, if all
+    pieces have it along the same dimensions, with the same values along those that only it has.
+    Otherwise it is left out.
     """
-    given = {name for part in parts for name in part.table.data_vars}
-    if any(IMAGE_DICE in part.table for part in parts):
-        given -= {name for part in parts for name in counts_of(part.table)}  # they become Dice
-        parts = [replace(part, table=_with_means(packed(part.table))) for part in parts]
-    names = [set(part.table.data_vars) - {PART} for part in parts]
-    shared = {name for name in set.intersection(*names) if _agree([p.table[name] for p in parts])}
-    left_out = sorted(given.union(*names) - shared - {PART})
+    given = {name for piece in pieces for name in piece.table.data_vars}
+    if any(IMAGE_DICE in piece.table for piece in pieces):
+        given -= {name for piece in pieces for name in counts_of(piece.table)}  # they become Dice
+        pieces = [replace(piece, table=_with_means(packed(piece.table))) for piece in pieces]
+    names = [set(piece.table.data_vars) - {PIECE} for piece in pieces]
+    shared = {name for name in set.intersection(*names) if _agree([p.table[name] for p in pieces])}
+    left_out = sorted(given.union(*names) - shared - {PIECE})
     kept = sorted(shared)
-    # Sums of pixels are stored in 16 bits if all sums of the part fit.
-    types = {name: np.result_type(*(part.table[name].dtype for part in parts)) for name in kept}
+    # Sums of pixels are stored in 16 bits if all sums of the piece fit.
+    types = {name: np.result_type(*(piece.table[name].dtype for piece in pieces)) for name in kept}
     chosen = []
-    for part in parts:
-        table = part.table[[*kept, *({PART} & {*part.table})]]
+    for piece in pieces:
+        table = piece.table[[*kept, *({PIECE} & {*piece.table})]]
         other = {n: table[n].astype(t) for n, t in types.items() if table[n].dtype != t}
-        chosen.append(replace(part, table=table.assign(other)))
+        chosen.append(replace(piece, table=table.assign(other)))
     return chosen, left_out
 
 
 def _agree(variables: Sequence[xr.DataArray]) -> bool:
-    """Return whether one variable of all parts can be joined to one, network by network."""
+    """Return whether one variable of all pieces can be joined to one, network by network."""
     if not all({*NETWORK} <= {*v.dims} == {*variables[0].dims} for v in variables):
         return False
-    # What is left has the dimensions along which parts are not known to agree.
+    # What is left has the dimensions along which pieces are not known to agree.
     further = [v.isel({d: 0 for d in v.dims if d in _JOINED}, drop=True) for v in variables]
     first = further[0]
     return all(
@@ -184,52 +187,52 @@ def _agree(variables: Sequence[xr.DataArray]) -> bool:
 
 
 def merge(
-    parts: Sequence[Part],
+    pieces: Sequence[Piece],
     path: Path,
     attrs: Mapping[str, str],
     found: Mapping[NetworkId, Source],
     pixels: int,
 ) -> None:
-    """Write the table of all parts, completely or not at all.
+    """Write the table of all pieces, completely or not at all.
 
-    The variable `part` (specimen, architecture, train, replica) int16 is the number of the part
-    that each network comes from, as an index of :data:`PARTS`; −1 for missing networks.
+    The variable `part` (specimen, architecture, train, replica) int16 is the number of the piece
+    that each network comes from, as an index of :data:`PIECES`; −1 for missing networks.
 
     Args:
-        parts: The parts, from :func:`same_tests` and :func:`alike`.
-        attrs: Attributes of the table. The attribute :data:`PARTS` is added.
+        pieces: The pieces, from :func:`same_tests` and :func:`alike`.
+        attrs: Attributes of the table. The attribute :data:`PIECES` is added.
         found: The result of :func:`sources`.
         pixels: Number of pixels of an image, which its counts cannot exceed.
 
     Raises:
         PassbandError: If the counts of an image exceed its pixels.
     """
-    axes = axes_of_parts(parts)
+    axes = axes_of_pieces(pieces)
     sizes: dict[str, list] = {
         "specimen": list(dict.fromkeys(key.specimen for key in found)),
         "architecture": list(dict.fromkeys(key.architecture for key in found)),
         "train": axes.order({key.condition for key in found}),
         "replica": sorted({key.replica for key in found}),
     }
-    provenance = [each for part in parts for each in part.provenance]
-    first = np.cumsum([0, *(len(part.provenance) for part in parts)])
+    provenance = [each for piece in pieces for each in piece.provenance]
+    first = np.cumsum([0, *(len(piece.provenance) for piece in pieces)])
     origin = np.full([len(values) for values in sizes.values()], -1, np.int16)
     index = {name: {value: k for k, value in enumerate(sizes[name])} for name in NETWORK}
     merged_before = [
-        part.table[PART].transpose(*NETWORK).values if PART in part.table else None
-        for part in parts
+        piece.table[PIECE].transpose(*NETWORK).values if PIECE in piece.table else None
+        for piece in pieces
     ]
     for key, source in found.items():
         place = tuple(index[name][value] for name, value in zip(NETWORK, astuple(key), strict=True))
-        numbers = merged_before[source.part]
-        origin[place] = first[source.part]
+        numbers = merged_before[source.piece]
+        origin[place] = first[source.piece]
         origin[place] += 0 if numbers is None else numbers[source.place]
-    template = parts[0].table.drop_vars(PART, errors="ignore")
+    template = pieces[0].table.drop_vars(PIECE, errors="ignore")
     is_packed = IMAGE_DICE in template
     rows = _PACKED_ROWS if is_packed else 1
-    attrs = {**attrs, PARTS: json.dumps(provenance), "kind": datasets.TABLE}
-    words = f"number of the part that the network comes from, see the attribute {PARTS}"
-    networks = xr.Dataset({PART: (NETWORK, origin, {"long_name": words, "missing": -1})})
+    attrs = {**attrs, PIECES: json.dumps(provenance), "kind": datasets.TABLE}
+    words = f"number of the part that the network comes from, see the attribute {PIECES}"
+    networks = xr.Dataset({PIECE: (NETWORK, origin, {"long_name": words, "missing": -1})})
     with atomic.replacing(path) as beside:
         empty = _template(template, sizes, axes)
         chunks = {"specimen": 1, "architecture": 1, "train": rows}
@@ -247,7 +250,7 @@ def merge(
             kind = sizes["specimen"][s], sizes["architecture"][a]
             lists = [by_row.get(NetworkId(*kind, t), []) for t in trains]
             for name, variable in template.data_vars.items():
-                values = _rows(parts, name, lists, len(sizes["replica"]), variable, pixels)
+                values = _rows(pieces, name, lists, len(sizes["replica"]), variable, pixels)
                 group[name][s, a, start : start + len(trains)] = values
         datasets.create(networks.assign_attrs(attrs), beside, {}, add=True)
         datasets.consolidate(beside)
@@ -279,7 +282,7 @@ def _ordered(variable: xr.DataArray) -> list[str]:
 
 
 def _rows(
-    parts: Sequence[Part],
+    pieces: Sequence[Piece],
     name: str,
     rows: Sequence[Sequence[tuple[int, Source]]],
     replicas: int,
@@ -291,16 +294,17 @@ def _rows(
     rest = [like.sizes[d] for d in dims if d not in NETWORK]
     values = np.full([len(rows), replicas, *rest], missing_value(like), like.dtype)
     for k, row in enumerate(rows):
-        for number in dict.fromkeys(source.part for _, source in row):
-            places = [(r, source.place) for r, source in row if source.part == number]
+        for number in dict.fromkeys(source.piece for _, source in row):
+            places = [(r, source.place) for r, source in row if source.piece == number]
             s, a, t, _ = places[0][1]
             at = {"specimen": s, "architecture": a, "train": t}
-            own = parts[number].table[name].isel(at).transpose(*dims[3:]).values
+            own = pieces[number].table[name].isel(at).transpose(*dims[3:]).values
             if "outcome" in dims and np.nanmax(counted := own.sum(-1), initial=0) > pixels:
                 raise PassbandError(
-                    f"{parts[number].name}: {name} of train = {parts[number].table.train.values[t]}"
-                    f" has an image of {np.nanmax(counted):g} pixels, must be at most {pixels}; "
-                    "make this part again"
+                    f"{pieces[number].name}: {name} of train = "
+                    f"{pieces[number].table.train.values[t]} has an image of "
+                    f"{np.nanmax(counted):g} pixels, must be at most {pixels}; "
+                    "make this piece again"
                 )
             values[k, [r for r, _ in places]] = own[[place[3] for _, place in places]]
     if "outcome" in dims:

@@ -1,8 +1,8 @@
-"""Merges parts of a study that were computed on several machines, and packs a part in small files.
+"""Merges pieces of a study, computed on several machines, and packs a piece in small files.
 
-The tables are joined in :mod:`passband.analysis.table_union`. This module finds the parts, compares
-their configurations, and makes the stores that other commands need: the table, the information
-metrics and the OOD metrics.
+The tables are joined in :mod:`passband.analysis.table_union`. This module finds the pieces,
+compares their configurations, and makes the stores that other commands need: the table, the
+information metrics and the OOD metrics.
 """
 
 import json
@@ -28,7 +28,7 @@ from passband.analysis.spectra import (
     stored_spectra,
     to_json,
 )
-from passband.analysis.table_union import PARTS, Part
+from passband.analysis.table_union import PIECES, Piece
 from passband.config import ConfigError, Study, validate_stored
 from passband.config.mixture_block import configuration_of
 from passband.errors import PassbandError
@@ -40,11 +40,11 @@ from passband.mixtures import MIXTURES, Mixture, attributes
 from passband.network_id import NetworkId
 from passband.outcomes import Outcome
 from passband.results import Results, layout
-from passband.results.parts import FILE, FILES, Found, check_target, find, find_all
+from passband.results.pieces import FILE, FILES, Found, check_target, find, find_all
 from passband.results.stores import check_ids
 from passband.storage import DamagedError, StoreError, atomic, datasets, json_text, provenance
 
-#: The attributes of a part that the merged table keeps.
+#: The attributes of a piece that the merged table keeps.
 _PROVENANCE = ("study", "config_digest", "passband_version", "git_revision", "command", "created")
 
 #: The variables of a table, and of a packed table, with the kinds of their types and dimensions.
@@ -67,8 +67,8 @@ _OPTIONAL = {
 }
 
 
-def open_part(found: Found) -> Part:
-    """Open the table of a part.
+def open_piece(found: Found) -> Piece:
+    """Open the table of a piece.
 
     Raises:
         PassbandError: If the table is damaged, has not the variables of a table, or has values that
@@ -81,52 +81,52 @@ def open_part(found: Found) -> Part:
         else:
             opened = datasets.open_folder(found.path, datasets.TABLE)
     except DamagedError as error:
-        raise PassbandError(f"{error.what}; make this part again") from None
+        raise PassbandError(f"{error.what}; make this piece again") from None
     _check_variables(found, opened)
     _check_values(found, opened)
-    if PARTS in found.attrs:
-        return Part(found.name, opened, _provenance(found))
+    if PIECES in found.attrs:
+        return Piece(found.name, opened, _provenance(found))
     kept = {name: found.attrs[name] for name in _PROVENANCE if name in found.attrs}
     for name, text in kept.items():
         if not isinstance(text, str):
             raise PassbandError(
-                f"{found.name}: its attribute {name} is no text; make this part again"
+                f"{found.name}: its attribute {name} is no text; make this piece again"
             )
-    return Part(found.name, opened, ({"part": Path(found.name).name} | kept,))
+    return Piece(found.name, opened, ({"part": Path(found.name).name} | kept,))
 
 
 def _provenance(found: Found) -> tuple[Mapping[str, str], ...]:
-    """Return the provenance of each part that a merged table was made from."""
+    """Return the provenance of each piece that a merged table was made from."""
     with suppress(ValueError, TypeError):
-        parts = json_text.parse(found.attrs[PARTS])
-        if isinstance(parts, list) and parts and all(isinstance(each, dict) for each in parts):
-            return tuple(parts)
-    raise PassbandError(f"{found.name}: its attribute {PARTS} is damaged; make this part again")
+        pieces = json_text.parse(found.attrs[PIECES])
+        if isinstance(pieces, list) and pieces and all(isinstance(each, dict) for each in pieces):
+            return tuple(pieces)
+    raise PassbandError(f"{found.name}: its attribute {PIECES} is damaged; make this piece again")
 
 
 def _check_variables(found: Found, opened: xr.Dataset) -> None:
-    """Check that a part has the variables of a table, or of a packed table, and their types."""
+    """Check that a piece has the variables of a table, or of a packed table, and their types."""
     needed = _PACKED if IMAGE_DICE in opened else _WHOLE
     for name, (kinds, dims) in {**needed, **_OPTIONAL}.items():
         if name not in opened:
             if name in needed:
-                raise PassbandError(f"{found.path}: has no variable {name}; make this part again")
+                raise PassbandError(f"{found.path}: has no variable {name}; make this piece again")
             continue
         variable = opened[name]
         if variable.dtype.kind not in kinds or {*variable.dims} != {*dims}:
             raise PassbandError(
                 f"{found.path}: {name} is {variable.dtype} along {', '.join(variable.dims)}; make "
-                "this part again"
+                "this piece again"
             )
     for name in (*_CELL, "structure"):
         if not opened.sizes[name]:
-            raise PassbandError(f"{found.path}: has no {name}; make this part again")
+            raise PassbandError(f"{found.path}: has no {name}; make this piece again")
         if name != "structure" and name not in opened.coords:
-            raise PassbandError(f"{found.path}: has no names along {name}; make this part again")
+            raise PassbandError(f"{found.path}: has no names along {name}; make this piece again")
 
 
 def _check_values(found: Found, opened: xr.Dataset) -> None:
-    """Check that a part has the ids of its study, each of them once, and no negative epoch.
+    """Check that a piece has the ids of its study, each of them once, and no negative epoch.
 
     Counts and Dice are checked when they are read, see :mod:`passband.analysis.table_union`.
     """
@@ -139,39 +139,39 @@ def _check_values(found: Found, opened: xr.Dataset) -> None:
         "test_specimen": {*study.specimens},
         "test": {c.id for c in study.test_conditions},
     }
-    check_ids(found.name, opened, known, "make this part again")
+    check_ids(found.name, opened, known, "make this piece again")
     if "best_epoch" in opened and (lowest := float(opened.best_epoch.min())) < 0:
         raise PassbandError(
-            f"{found.name}: has best_epoch = {lowest:g}, must be 0 or more; make this part again"
+            f"{found.name}: has best_epoch = {lowest:g}, must be 0 or more; make this piece again"
         )
 
 
-def spectra(parts: Sequence[Found]) -> dict[str, Spectrum]:
-    """Return the spectra (q [1/Å], P [Å²]) of trained specimens that the parts know.
+def spectra(pieces: Sequence[Found]) -> dict[str, Spectrum]:
+    """Return the spectra (q [1/Å], P [Å²]) of trained specimens that the pieces know.
 
-    A spectrum is in the attributes of a part, or it is computed from the part's exit waves.
+    A spectrum is in the attributes of a piece, or it is computed from the piece's exit waves.
     """
     found: dict[str, Spectrum] = {}
 
     def add(name: str, spectrum: Spectrum) -> None:
         found[name] = joined(found[name], spectrum) if name in found else spectrum
 
-    for part in parts:
-        for name, spectrum in stored_spectra(part.attrs, part.name).items():
-            if name not in part.study.specimens:
+    for piece in pieces:
+        for name, spectrum in stored_spectra(piece.attrs, piece.name).items():
+            if name not in piece.study.specimens:
                 raise PassbandError(
-                    f"{part.name}: has a spectrum of {str(name)[:80]}, which its own configuration "
-                    "has not; make this part again"
+                    f"{piece.name}: has a spectrum of {str(name)[:80]}, which its own "
+                    "configuration has not; make this piece again"
                 )
             add(name, spectrum)
-    for part in parts:
-        study = part.study
-        results = Results(study, part.path.absolute().parent)
+    for piece in pieces:
+        study = piece.study
+        results = Results(study, piece.path.absolute().parent)
         for name in study.trained_specimens:
             needed = {*study.train_waves, *study.test_waves}
             if (
                 (name in found and needed <= set_ids(found[name]))
-                or part.is_zip
+                or piece.is_zip
                 or not (structures := results.spectrum_structures(name))
             ):
                 continue
@@ -186,16 +186,16 @@ class Merged(Outcome):
 
     Attributes:
         folder: The new folder of results.
-        parts: Number of parts.
+        pieces: Number of pieces.
         networks: Number of networks in the table.
         missing: Number of networks that the table has no results of.
         sizes: Number of specimens, training conditions, and so on.
-        left_out: Variables that are not in all parts.
+        left_out: Variables that are not in all pieces.
         small: The small file with the OOD metrics, or None.
     """
 
     folder: Path
-    parts: int
+    pieces: int
     networks: int
     missing: int
     sizes: Mapping[str, int]
@@ -206,7 +206,7 @@ class Merged(Outcome):
         sizes = self.sizes
         missing = f"; {self.missing:,} networks are missing" if self.missing else ""
         text = (
-            f"{self.networks:,} networks of {self.parts} part(s) in {self.folder}: "
+            f"{self.networks:,} networks of {self.pieces} piece(s) in {self.folder}: "
             f"{sizes['train']:,} training and {sizes['test']:,} test conditions, "
             f"{sizes['replica']} replica(s){missing}"
         )
@@ -222,31 +222,31 @@ def merge(
     small: Path | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Merged:
-    """Merge parts of a study into a folder of results, completely or not at all.
+    """Merge pieces of a study into a folder of results, completely or not at all.
 
     The folder gets the table of results, the information metrics and the OOD metrics.
 
     Args:
-        nouns: The parts, see :func:`passband.results.parts.find`.
+        nouns: The pieces, see :func:`passband.results.pieces.find`.
         folder: The folder to write; its name is the name of the merged study.
-        common: Whether test conditions that some parts lack are left out.
+        common: Whether test conditions that some pieces lack are left out.
         small: A zip file for the OOD metrics too, see :func:`passband.analysis.ood.small`.
 
     Raises:
-        PassbandError: If a part is missing or damaged, the parts do not agree, or the folder
+        PassbandError: If a piece is missing or damaged, the pieces do not agree, or the folder
             exists.
     """
     check_target(folder)
     given = find_all(nouns)
-    parts = table_union.same_tests([open_part(each) for each in given], common)
-    tests = [str(id) for id in parts[0].table.test.values]
-    axes = table_union.axes_of_parts(parts)
+    pieces = table_union.same_tests([open_piece(each) for each in given], common)
+    tests = [str(id) for id in pieces[0].table.test.values]
+    axes = table_union.axes_of_pieces(pieces)
     first = given[0].study
-    # Without `common`, the merged study has the test conditions of the first part.
+    # Without `common`, the merged study has the test conditions of the first piece.
     tested = [axes.parse(id) for id in tests]
-    parts, left_out = table_union.alike(parts)
-    found = table_union.sources(parts)
-    mixed = {each.id: each for part in given for each in part.study.mixtures}
+    pieces, left_out = table_union.alike(pieces)
+    found = table_union.sources(pieces)
+    mixed = {each.id: each for piece in given for each in piece.study.mixtures}
     study = _study(folder.name, first, found, tested, mixed)
     command = f"passband merge {' '.join(map(str, nouns))} --into {folder}"
     attrs = provenance.attributes(study.study.name, study.digest, command) | {
@@ -257,7 +257,7 @@ def merge(
         beside.mkdir(parents=True)
         of_table = attrs | _spectrum_attribute(known) | attributes(study.mixtures)
         pixels = study.microscope.field_px**2
-        table_union.merge(parts, beside / layout.TABLE, of_table, found, pixels)
+        table_union.merge(pieces, beside / layout.TABLE, of_table, found, pixels)
         whole = datasets.open_folder(beside / layout.TABLE, datasets.TABLE)
         transfer = _information(study, whole, known)
         datasets.write(transfer, beside / layout.INFORMATION, datasets.INFORMATION, attrs)
@@ -267,7 +267,7 @@ def merge(
             study.evaluation.confidence if study.evaluation.bootstrap else None,
             progress,
         )
-        of_metrics = attrs | {"replicas": whole.sizes["replica"], PARTS: whole.attrs[PARTS]}
+        of_metrics = attrs | {"replicas": whole.sizes["replica"], PIECES: whole.attrs[PIECES]}
         datasets.write(metrics, beside / layout.OOD, datasets.OOD, of_metrics)
         if small is not None:
             few = ood.small(metrics)
@@ -277,7 +277,7 @@ def merge(
     every = prod(sizes[name] for name in ("specimen", "architecture", "train", "replica"))
     return Merged(
         folder=folder,
-        parts=len(given),
+        pieces=len(given),
         networks=len(found),
         missing=every - len(found),
         sizes=sizes,
@@ -305,7 +305,9 @@ def _study(
     ids = axes.order(key.condition for key in keys)
     trained = [axes.parse(id) for id in ids if id not in mixed]
     if not trained:
-        raise PassbandError("the parts have networks of mixtures only; give a part with conditions")
+        raise PassbandError(
+            "the pieces have networks of mixtures only; give a piece with conditions"
+        )
     replicas = max(key.replica for key in keys) + 1
     architectures = list(dict.fromkeys(key.architecture for key in keys))
     given = first.written()
@@ -354,13 +356,13 @@ def _information(study: Study, whole: xr.Dataset, known: Mapping[str, Spectrum])
 
 
 def pack(noun: str | Path | Results, folder: Path, most_bytes: int = 10**6) -> list[Path]:
-    """Write the packed table of a part in files small enough for a repository.
+    """Write the packed table of a piece in files small enough for a repository.
 
     The files appear when all are written. Each of several files has the number of files, so that a
     merge refuses some of them without the others.
 
     Args:
-        noun: The part, see :func:`passband.results.parts.find`.
+        noun: The piece, see :func:`passband.results.pieces.find`.
         folder: The folder for the files, whose names begin with the name of the study.
         most_bytes: Largest size of a file with several training conditions.
 
@@ -368,15 +370,15 @@ def pack(noun: str | Path | Results, folder: Path, most_bytes: int = 10**6) -> l
         The files. With several files, each has some of the training conditions.
 
     Raises:
-        PassbandError: If the part is missing or damaged, or if files of this study are in the
+        PassbandError: If the piece is missing or damaged, or if files of this study are in the
             folder.
     """
     found = find(noun)
     name = found.study.study.name
     if there := sorted(folder.glob(f"{name}.zarr.zip")) + sorted(folder.glob(f"{name}-*.zarr.zip")):
         raise PassbandError(f"{there[0]}: exists; delete it, or give another folder")
-    whole = open_part(found).table
-    of_merged = [table_union.PART, *(f"{name}dice" for name in ("", OWN))]
+    whole = open_piece(found).table
+    of_merged = [table_union.PIECE, *(f"{name}dice" for name in ("", OWN))]
     small = packed(whole).drop_vars(of_merged, errors="ignore").load().drop_encoding()
     kept = *_PROVENANCE, "configuration", MIXTURES
     attrs = {n: whole.attrs[n] for n in kept if n in whole.attrs}

@@ -1,4 +1,4 @@
-"""``passband merge``: join parts of a study that were computed on several machines."""
+"""``passband merge``: join pieces of a study that were computed on several machines."""
 
 import argparse
 from pathlib import Path
@@ -12,15 +12,15 @@ from passband.results import locate
 def add(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser(
         "merge",
-        description="Join parts of a study to one table, completely or not at all, and compute its "
-        "information metrics and OOD metrics, see docs/merge.md.",
+        description="Join pieces of a study to one table, completely or not at all, and compute "
+        "its information metrics and OOD metrics, see docs/merge.md.",
     )
     command.add_argument(
-        "parts",
+        "pieces",
         nargs="+",
         type=locate.path_of,
-        metavar="PART",
-        help="a part: a study, its folder of results, its table.zarr, or a file of passband pack",
+        metavar="PIECE",
+        help="a piece: a study, its folder of results, its table.zarr, or a file of passband pack",
     )
     command.add_argument(
         "--into",
@@ -32,7 +32,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--common",
         action="store_true",
-        help="leave out test conditions that some parts lack; without this option, they are an "
+        help="leave out test conditions that some pieces lack; without this option, they are an "
         "error",
     )
     command.add_argument(
@@ -47,7 +47,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     with bar() as progress:
         found = merge(
-            options.parts,
+            options.pieces,
             options.into,
             common=options.common,
             ood=options.ood,

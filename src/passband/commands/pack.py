@@ -1,4 +1,4 @@
-"""``passband pack``: write the results of a part of a study to small files."""
+"""``passband pack``: write the results of a piece of a study to small files."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Packs and joins parts of a study that were computed on several machines."""
+"""Packs and joins pieces of a study that were computed on several machines."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 from passband.door.arguments import check_file
 from passband.outcomes import Progress, Written, counted
 from passband.results import Results
-from passband.results.parts import check_target, find, find_all
+from passband.results.pieces import check_target, find, find_all
 
 if TYPE_CHECKING:
     from passband.answers.merge import Merged
 
 
-def pack(part: str | Path | Results, into: str | Path) -> Written:
-    """Write the results of a part of a study to small files that :func:`merge` reads.
+def pack(piece: str | Path | Results, into: str | Path) -> Written:
+    """Write the results of a piece of a study to small files that :func:`merge` reads.
 
     They have the Dice of each test image in eight bits, and sums of pixels for each cell.
 
     Args:
-        part: A study, its folder of results, or its `table.zarr`.
+        piece: A study, its folder of results, or its `table.zarr`.
         into: The folder for the files.
 
     Raises:
@@ -28,35 +28,35 @@ def pack(part: str | Path | Results, into: str | Path) -> Written:
     Example:
         >>> files = passband.pack("demo", into="packed").files
     """
-    find(part)  # mistakes are named before xarray is imported
+    find(piece)  # mistakes are named before xarray is imported
     from passband.answers import merge as merging
 
-    files = merging.pack(part, Path(into))
+    files = merging.pack(piece, Path(into))
     lines = [f"{file.stat().st_size / 1e6:.2f} MB in {file}" for file in files]
     return Written(tuple(files), "\n".join(lines))
 
 
 def merge(
-    parts: Sequence[str | Path | Results],
+    pieces: Sequence[str | Path | Results],
     into: str | Path,
     *,
     common: bool = False,
     ood: str | Path | None = None,
     progress: Progress | None = None,
 ) -> "Merged":
-    """Join parts of a study to one table, completely or not at all.
+    """Join pieces of a study to one table, completely or not at all.
 
     The information metrics and the OOD metrics of the whole are computed, too.
 
     Args:
-        parts: Studies, their folders of results, their `table.zarr`, or files of :func:`pack`.
+        pieces: Studies, their folders of results, their `table.zarr`, or files of :func:`pack`.
         into: The new folder of results, such as `results/whole`; its name is the study's name.
-        common: Leave out test conditions that some parts lack, which are otherwise an error.
+        common: Leave out test conditions that some pieces lack, which are otherwise an error.
         ood: Also write the OOD metrics to this small file, without intervals of single cells.
         progress: Is called with the number of matrices whose OOD metrics are done, and of all.
 
     Raises:
-        PassbandError: If a part is missing or damaged, the parts do not agree, or the folder
+        PassbandError: If a piece is missing or damaged, the pieces do not agree, or the folder
             exists.
 
     Example:
@@ -69,9 +69,9 @@ def merge(
     if small is not None:
         check_file("ood", small, ".zarr.zip")
     check_target(into)
-    find_all(parts)  # mistakes are named before xarray is imported
+    find_all(pieces)  # mistakes are named before xarray is imported
     from passband.answers import merge as merging
 
     return merging.merge(
-        parts, into, common=common, small=small, progress=counted(progress, "OOD metrics")
+        pieces, into, common=common, small=small, progress=counted(progress, "OOD metrics")
     )

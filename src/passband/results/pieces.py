@@ -1,4 +1,4 @@
-"""Finds parts of a study, and checks that their configurations agree.
+"""Finds pieces of a study, and checks that their configurations agree.
 
 Only attributes are read, as JSON. So a mistake is named in a second, before xarray is imported.
 """
@@ -16,8 +16,8 @@ from passband.results import layout, locate
 from passband.results.results import Results
 from passband.storage import integrity, json_text, metadata
 
-#: Keys of the configuration that may differ between parts: which networks a part has, how its jobs
-#: are divided, and how results are analysed.
+#: Keys of the configuration that may differ between pieces: which networks a piece has, how its
+#: jobs are divided, and how results are analysed.
 MAY_DIFFER = (
     "study.name",
     "study.replicas",
@@ -33,19 +33,19 @@ MAY_DIFFER = (
     "figures",
 )
 
-#: The attributes of a packed file with its number among the files of its part, from 1, and with the
-#: number of these files. A part in one file does not have them.
+#: The attributes of a packed file with its number among the files of its piece, from 1, and with
+#: the number of these files. A piece in one file does not have them.
 FILE, FILES = "packed_file", "packed_files"
-#: The largest number of files of a packed part, which is that of training conditions.
+#: The largest number of files of a packed piece, which is that of training conditions.
 MOST_FILES = 10_000
 
 
 @dataclass(frozen=True)
 class Found:
-    """A part of a study, whose table was not read yet.
+    """A piece of a study, whose table was not read yet.
 
     Attributes:
-        name: What the user calls the part.
+        name: What the user calls the piece.
         path: Its table of results, or its zip file.
         attrs: The attributes of the table.
         study: The configuration in the attributes.
@@ -62,14 +62,14 @@ class Found:
 
 
 def find(noun: str | Path | Results) -> Found:
-    """Find a part of a study.
+    """Find a piece of a study.
 
     Args:
         noun: The study, its name, file or folder of results, a table of results ``table.zarr``,
             or a file from ``passband pack``.
 
     Raises:
-        PassbandError: If there is no such part, if it is damaged or has a newer format, or if it
+        PassbandError: If there is no such piece, if it is damaged or has a newer format, or if it
             does not name its study.
     """
     path = noun.folder if isinstance(noun, Results) else locate.path_of(noun)
@@ -77,7 +77,7 @@ def find(noun: str | Path | Results) -> Found:
         results = (noun if isinstance(noun, Results) else Results.find(path)).existing()
         path = results.path(layout.TABLE)
         if not path.exists():
-            raise PassbandError(f"{noun}: has no {layout.TABLE}; run this part to its end first")
+            raise PassbandError(f"{noun}: has no {layout.TABLE}; run this piece to its end first")
     if not path.exists():
         raise PassbandError(f"{noun}: there is no such file or folder")
     integrity.check_regular(path)
@@ -85,7 +85,7 @@ def find(noun: str | Path | Results) -> Found:
         attrs = metadata.read_attributes(path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         words = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise PassbandError(f"{path}: cannot be read: {words}; make this part again") from None
+        raise PassbandError(f"{path}: cannot be read: {words}; make this piece again") from None
     if "configuration" not in attrs:
         raise PassbandError(
             f"{noun}: does not name its study; give a folder of results, a table of results or a "
@@ -95,7 +95,7 @@ def find(noun: str | Path | Results) -> Found:
         configuration = dict(json_text.parse(attrs["configuration"]))
     except (TypeError, ValueError):
         raise PassbandError(
-            f"{noun}: its configuration is no JSON object; make this part again"
+            f"{noun}: its configuration is no JSON object; make this piece again"
         ) from None
     _check_numbers(str(noun), attrs)
     study = validate_stored(configuration, str(noun))
@@ -103,7 +103,7 @@ def find(noun: str | Path | Results) -> Found:
 
 
 def _check_numbers(name: str, attrs: Mapping[str, Any]) -> None:
-    """Check the number of a file of a packed part, and the number of its files."""
+    """Check the number of a file of a packed piece, and the number of its files."""
     if FILE not in attrs and FILES not in attrs:
         return
     most = MOST_FILES
@@ -112,52 +112,52 @@ def _check_numbers(name: str, attrs: Mapping[str, Any]) -> None:
         if type(number) is not int or not 1 <= number <= most:
             raise PassbandError(
                 f"{name}: its {key} is {json.dumps(number)[:60]}, must be an integer from 1 to "
-                f"{most:,}; make this part again"
+                f"{most:,}; make this piece again"
             )
         most = number
 
 
 def find_all(nouns: Sequence[str | Path | Results]) -> list[Found]:
-    """Find parts of one study, see :func:`find`.
+    """Find pieces of one study, see :func:`find`.
 
     Raises:
         PassbandError: As :func:`find`; if a key of the configuration differs that is not in
             :data:`MAY_DIFFER`, with a message of one line that has the key and both values; and if
-            only some of the files of a packed part are given.
+            only some of the files of a packed piece are given.
     """
-    parts = [find(noun) for noun in nouns]
-    _check_files(parts)
-    first, *others = (dict(_flat(part.study.model_dump(mode="json"))) for part in parts)
-    for part, own in zip(parts[1:], others, strict=True):
+    pieces = [find(noun) for noun in nouns]
+    _check_files(pieces)
+    first, *others = (dict(_flat(piece.study.model_dump(mode="json"))) for piece in pieces)
+    for piece, own in zip(pieces[1:], others, strict=True):
         for key in [*first, *(key for key in own if key not in first)]:
             if any(key == free or key.startswith(f"{free}.") for free in MAY_DIFFER):
                 continue
             values = [json.dumps(keys.get(key), ensure_ascii=False) for keys in (first, own)]
             if values[0] != values[1]:
                 raise PassbandError(
-                    f"{key}: {values[0]} in {parts[0].name}, {values[1]} in {part.name}; the parts "
-                    "of a study must agree"
+                    f"{key}: {values[0]} in {pieces[0].name}, {values[1]} in {piece.name}; the "
+                    "pieces of a study must agree"
                 )
-    return parts
+    return pieces
 
 
-def _check_files(parts: Sequence[Found]) -> None:
-    """Check that all files of each packed part are given, since each has some of its networks."""
+def _check_files(pieces: Sequence[Found]) -> None:
+    """Check that all files of each packed piece are given, since each has some of its networks."""
     numbers: dict[tuple, set[int]] = {}
-    for part in parts:
-        if FILES in part.attrs:
-            numbers.setdefault(_packed_part(part), set()).add(part.attrs[FILE])
-    for part in parts:
-        number = part.attrs.get(FILES, 0)
-        if missing := [k for k in range(1, number + 1) if k not in numbers[_packed_part(part)]]:
+    for piece in pieces:
+        if FILES in piece.attrs:
+            numbers.setdefault(_packed_piece(piece), set()).add(piece.attrs[FILE])
+    for piece in pieces:
+        number = piece.attrs.get(FILES, 0)
+        if missing := [k for k in range(1, number + 1) if k not in numbers[_packed_piece(piece)]]:
             raise PassbandError(
-                f"{part.name}: is one of {number} files of the part {part.study.study.name}, and "
-                f"number {missing[0]} is not given; give all of them, or pack the part again"
+                f"{piece.name}: is one of {number} files of the piece {piece.study.study.name}, "
+                f"and number {missing[0]} is not given; give all of them, or pack the piece again"
             )
 
 
-def _packed_part(part: Found) -> tuple:
-    return part.study.study.name, str(part.attrs.get("config_digest")), part.attrs[FILES]
+def _packed_piece(piece: Found) -> tuple:
+    return piece.study.study.name, str(piece.attrs.get("config_digest")), piece.attrs[FILES]
 
 
 def _flat(block: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:

@@ -76,7 +76,7 @@ def collect(results: Results) -> "Content":
         predicted = found.predicted
     attrs = next((store.attrs for store in stores if store is not None), {})
     lacking = list(found.damaged)
-    if "parts" not in attrs:  # the jobs of a merged study ran in the folders of its parts
+    if "parts" not in attrs:  # the jobs of a merged study ran in the folders of its pieces
         lacking = [*_missing(run), *lacking]
     if found.prediction is not None and version_02.draws_otherwise(found.prediction):
         figures.pop("prediction", None)
