@@ -50,7 +50,7 @@ BAD = {
     ),
     "architecture": (
         {"training": {"architectures": ["unet-zero"]}},
-        ("unet-zero", "unet-resnet18"),
+        ("unet-zero", "resnet18"),
     ),
 }
 
