@@ -1,6 +1,7 @@
 """The summary of a finished study, as `passband table` prints it."""
 
 import importlib.util
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from passband.storage import atomic
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from passband.reports.collected import Collected
 
 
 class Summary(Outcome):
@@ -28,16 +31,19 @@ class Summary(Outcome):
     def ood(self) -> str:
         """The table of the OOD metrics in Markdown, with what did not learn marked."""
         from passband.reports import summaries
+
+        return summaries.ood(self._found.source.of_metrics)
+
+    @cached_property
+    def _found(self) -> "Collected":
         from passband.reports.collected import Collected
 
-        return summaries.ood(Collected.of(self._results).source.of_metrics)
+        return Collected.of(self._results)
 
     def __str__(self) -> str:
         from passband.reports import summaries
-        from passband.reports.collected import Collected
 
-        found = Collected.of(self._results)
-        predicted = found.predicted
+        predicted = self._found.predicted
         return "\n\n".join([self.ood, *([summaries.prediction(predicted)] if predicted else [])])
 
     def _repr_markdown_(self) -> str:
