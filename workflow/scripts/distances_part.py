@@ -10,13 +10,16 @@ from passband.storage import datasets
 
 
 def main(snakemake):
-    params, wildcards = snakemake.params, snakemake.wildcards
-    name, runtime = " ".join(["distances", *wildcards]), snakemake.resources.runtime
+    params = snakemake.params
+    wildcards = snakemake.wildcards
+    name = " ".join(["distances", *wildcards])
+    runtime = snakemake.resources.runtime
     with running.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
         if not snakemake.input.weights:
             raise PassbandError("study.allow_incomplete = true: no network is trained yet")
         attrs = reuse.attributes(job, snakemake, datasets.DISTANCES)
-        study, device = job.study, devices.device()
+        study = job.study
+        device = devices.device()
         _, metadata = networks.load(snakemake.input.weights[0], parts=study.known_parts)
         acquisition = Acquisition.from_microscope(study.microscope, metadata.normalisation, device)
         sets = dict.fromkeys([*study.tested_waves, *study.train_waves])

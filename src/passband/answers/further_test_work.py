@@ -109,7 +109,14 @@ class Work:
             self._recipes, parts={id: part}, tests=tested, own=results.further(cell)
         )
         found = stored.find(self._last_record.read)[id]
-        evaluation.complete_record(study, part, found, self.structures, devices.device(), progress)
+        evaluation.complete_record(
+            study,
+            part,
+            found,
+            structures=self.structures,
+            device=devices.device(),
+            progress=progress,
+        )
         done.record = stored.finished(id, found)
         command = f"passband evaluate {study.study.name}"
         done.attrs = {

@@ -85,7 +85,8 @@ class Imaging(Running):
 
         under = self.condition(condition)
         structures = self._structures(specimen, split, under)
-        microscope, device = self.study.microscope, devices.device()
+        microscope = self.study.microscope
+        device = devices.device()
         camera = Acquisition.from_microscope(microscope, self.study.training.normalisation, device)
         loaded = structures.load(device, instances=True)
         return export.images(camera, loaded.under(under), under, draw, replica)
@@ -149,8 +150,10 @@ class Imaging(Running):
         from passband.optics import ctf
         from passband.storage.datasets import described
 
-        microscope = self.study.microscope.under(under := self.condition(condition))
-        lens, q = microscope.optics(under), np.linspace(0, microscope.sampling.cutoff, 512)
+        under = self.condition(condition)
+        microscope = self.study.microscope.under(under)
+        lens = microscope.optics(under)
+        q = np.linspace(0, microscope.sampling.cutoff, 512)
         values = {"transfer": ctf.transfer(lens, q), "envelope": ctf.envelope(lens, q)}
         passed = {k: described("q", v * microscope.response(q), k) for k, v in values.items()}
         return xr.Dataset(passed, {"q": described("q", q, "spatial frequency", "1/Å")})

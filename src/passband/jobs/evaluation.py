@@ -27,6 +27,7 @@ def complete_record(
     study: Study,
     part: Part,
     found: PartialRecord,
+    *,
     structures: Mapping[str, LoadedStructures],
     device: torch.device,
     progress: Callable[[Iterable], Iterable] = iter,
@@ -91,7 +92,15 @@ def complete(
         missing = record.missing_pairs
         with failures.collected(condition):
             part = stored.parts[condition]
-            complete_record(job.study, part, record, loaded, device, job.progress, shared)
+            complete_record(
+                job.study,
+                part,
+                record,
+                structures=loaded,
+                device=device,
+                progress=job.progress,
+                shared=shared,
+            )
             made[condition] = stored.finished(condition, record)
             if missing and len(found) > 1:
                 stored.put_single(condition, made[condition], attrs)

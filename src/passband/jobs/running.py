@@ -87,10 +87,9 @@ class Running:
 
     def provenance(self, target: str) -> dict[str, str]:
         """Return the attributes of the job's output; `target` is the output's path."""
-        name, configuration = self.study.study.name, json.dumps(self.study.written())
         command = f"snakemake --cores all {target}"
-        attributes = provenance.attributes(name, self.study.digest, command)
-        attributes["configuration"] = configuration
+        attributes = provenance.attributes(self.study.study.name, self.study.digest, command)
+        attributes["configuration"] = json.dumps(self.study.written())
         if own := self.study.known_parts.identities():
             attributes["own_parts"] = json.dumps(own)
         return attributes
@@ -135,12 +134,12 @@ def job(
         runtime: Minutes after which SLURM ends the job, see :func:`budget`.
     """
     console.prepare()
-    started, logfile, begun = time.monotonic(), Path(logfile), False
+    started = time.monotonic()
+    logfile = Path(logfile)
+    begun = False
     with _logging(logfile), _heeding_sigterm():
-        now, line = (
-            time.strftime(log_lines.TIME),
-            log_lines.started(socket.gethostname(), os.getpid()),
-        )
+        now = time.strftime(log_lines.TIME)
+        line = log_lines.started(socket.gethostname(), os.getpid())
         # This line is in the log only, not on the screen. If the disk is full, it is not written.
         with contextlib.suppress(OSError), logfile.open("a", encoding="utf-8") as file:
             print(now, line, file=file)

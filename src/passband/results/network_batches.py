@@ -17,8 +17,9 @@ class NetworkBatch:
     """The networks that one `train` job trains and one `evaluate` job tests.
 
     Attributes:
-        specimen, architecture, condition, batch: Wildcards of :data:`TRAINING_JOB`; `condition` is
-            the name of the group of training conditions.
+        specimen, architecture, condition, batch: Wildcards of
+            :data:`passband.results.layout.TRAINING_JOB`; `condition` is the name of the group of
+            training conditions.
         conditions: Ids of the training conditions.
     """
 
@@ -82,7 +83,14 @@ def combinations(
     for specimen, architecture, (group, ids), (batch, replicas) in product(
         specimens, architectures, groups.items(), batches.items()
     ):
-        yield NetworkBatch(specimen, architecture, group, batch, tuple(replicas), tuple(ids))
+        yield NetworkBatch(
+            specimen=specimen,
+            architecture=architecture,
+            condition=group,
+            batch=batch,
+            replicas=tuple(replicas),
+            conditions=tuple(ids),
+        )
 
 
 def groups_of(study: Study) -> dict[str, tuple[str, ...]]:

@@ -105,7 +105,8 @@ class Job:
         A condition has its units, which show the main axis of a number. A further axis is there
         only if its value differs from the study's own.
         """
-        words, condition = [self.rule], ""
+        words = [self.rule]
+        condition = ""
         for name, value in self.wildcards.items():
             if name == "condition":
                 first, *others = value.split("~")  # the name of a group, see passband.groups
@@ -140,7 +141,8 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
             `times`, all networks of the study are assumed to be trained.
     """
     complete = times is None or not study.study.allow_incomplete
-    times, requested = times or {}, {"needed": False, "on_request": True}
+    times = times or {}
+    requested = {"needed": False, "on_request": True}
 
     def newest(files: Iterable[str]) -> float:
         return max((times.get(file, 0.0) for file in files), default=0.0)

@@ -141,7 +141,8 @@ def draw(
 
 
 def _draw(specimen: Specimen, sampling: Sampling, steps: Steps) -> Structure:
-    crystal, field = crystals.of_specimen(specimen), sampling.field_A
+    crystal = crystals.of_specimen(specimen)
+    field = sampling.field_A
     rng = steps.begin("substrate")
     thickness = _thickness(specimen, rng)
     substrate = carbon.amorphous_carbon(

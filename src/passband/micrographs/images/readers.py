@@ -82,7 +82,8 @@ def read(path: str | Path, pixel_size_A: float | None = None) -> Micrograph:
     images = _frames(path, content.images)
     size, notes = pixel_size.choose(path, content.pixel_sizes_A, pixel_size_A)
     images = _float32(path, images)
-    return Micrograph(images, size, path, (*content.notes, *notes), content.stated)
+    notes = (*content.notes, *notes)
+    return Micrograph(images, size, path, notes=notes, stated=content.stated)
 
 
 def recorded(path: str | Path) -> Recorded:

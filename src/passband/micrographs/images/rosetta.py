@@ -56,7 +56,7 @@ def _images_of(path: Path, datasets: Sequence[Mapping[str, Any]]) -> Content:
     first = found[0]
     stated = _stated(datasets[0])
     if len(found) == 1:
-        return Content(first.images, first.pixel_sizes_A, first.notes, stated)
+        return Content(first.images, first.pixel_sizes_A, notes=first.notes, stated=stated)
     if all(
         one.images.ndim == 2
         and one.images.shape == first.images.shape
@@ -65,9 +65,9 @@ def _images_of(path: Path, datasets: Sequence[Mapping[str, Any]]) -> Content:
     ):
         images = np.stack([one.images for one in found])
         notes = (*first.notes, f"{len(found)} images")
-        return Content(images, first.pixel_sizes_A, notes, stated)
+        return Content(images, first.pixel_sizes_A, notes=notes, stated=stated)
     note = f"{len(found)} images of different kinds: the first is used"
-    return Content(first.images, first.pixel_sizes_A, (*first.notes, note), stated)
+    return Content(first.images, first.pixel_sizes_A, notes=(*first.notes, note), stated=stated)
 
 
 def _image(dataset: Mapping[str, Any], signal: Sequence[Mapping[str, Any]]) -> Content:

@@ -100,7 +100,13 @@ def ctf(
         False
     """
     pixel_size.check_option(pixel_size_A)
-    known = Known(energy_kev, cs_um, aperture_mrad, amplitude_contrast, sign)
+    known = Known(
+        energy_keV=energy_kev,
+        cs_um=cs_um,
+        aperture_mrad=aperture_mrad,
+        amplitude_contrast=amplitude_contrast,
+        sign=sign,
+    )
     known.check()
     suffixes.use_of(readers_of)
     paths = readers.find([files] if isinstance(files, str | Path) else files, report)
