@@ -25,7 +25,8 @@ from passband.figures.images import scale_bar
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs import outputs
 from passband.micrographs.images import readers
-from passband.micrographs.images.segmentation import Settings, segment
+from passband.micrographs.images.segmentation import segment
+from passband.micrographs.images.settings import Settings
 from passband.micrographs.rings.background import otsu_threshold
 from passband.micrographs.truth import EMPTY
 from passband.network_id import NetworkId

@@ -36,7 +36,8 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Split, Structures
 from passband.learning.network_files import open_networks
 from passband.micrographs.images.bars import Box
-from passband.micrographs.images.segmentation import Segmentation, Settings, segment
+from passband.micrographs.images.segmentation import Segmentation, segment
+from passband.micrographs.images.settings import Settings
 from passband.micrographs.trust.trust import Assessor
 from passband.reports import markdown
 from passband.scores import dice_of_masks

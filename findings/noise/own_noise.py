@@ -28,7 +28,8 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Split, Structures
 from passband.learning.network_files import open_networks
 from passband.micrographs.images import own_noise, preparation
-from passband.micrographs.images.segmentation import Settings, segment
+from passband.micrographs.images.segmentation import segment
+from passband.micrographs.images.settings import Settings
 from passband.micrographs.trust.trust import Assessor
 from passband.micrographs.truth import score
 from passband.reports import markdown

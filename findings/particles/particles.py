@@ -33,7 +33,8 @@ from passband.imaging.structures import Split, Structures
 from passband.learning import devices
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs.images import particles
-from passband.micrographs.images.segmentation import Settings, segment
+from passband.micrographs.images.segmentation import segment
+from passband.micrographs.images.settings import Settings
 from passband.reports import markdown
 from passband.results import Results
 from passband.scores import dice_of_masks

@@ -7,7 +7,7 @@ import numpy as np
 
 from findings.pages import compare
 from findings.trust import particle_confidence
-from passband.micrographs.images.segmentation import Settings
+from passband.micrographs.images.settings import Settings
 
 PAGE = Path("findings/trust/README.md")
 TRUST = Path("docs/trust.md")

@@ -8,7 +8,7 @@ from passband.answers import trust
 from passband.answers.assessors import Assessors
 from passband.grid import Condition
 from passband.learning.network_files import open_networks
-from passband.micrographs.images.segmentation import Settings
+from passband.micrographs.images.settings import Settings
 from passband.micrographs.trust.trust import Assessor, Unassessed
 
 HERE = Condition.parse("df+0005.00_cs+0001.200_ap010.00_ds000090.00")

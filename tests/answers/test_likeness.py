@@ -13,7 +13,7 @@ from passband.answers.likeness import RAW, Measured, StudyImages, calibrate
 from passband.imaging.acquisition import Acquisition
 from passband.learning.network_files import open_networks
 from passband.micrographs import truth
-from passband.micrographs.images.segmentation import Settings
+from passband.micrographs.images.settings import Settings
 from passband.micrographs.predictions import segment_frames
 from passband.micrographs.trust.distortions import DISTORTIONS
 from passband.micrographs.trust.likeness import DESCRIPTIONS

@@ -12,7 +12,7 @@ from thresholds import image_of, mask_of_discs, save
 from passband.learning.network_files import open_networks
 from passband.micrographs import batch, summary
 from passband.micrographs.batch import Task
-from passband.micrographs.images.segmentation import Settings
+from passband.micrographs.images.settings import Settings
 from passband.micrographs.predictions import Prediction, Predictor
 
 

@@ -11,7 +11,8 @@ from thresholds import image_of, mask_of_discs, save
 from passband.learning.network_files import open_networks
 from passband.micrographs import outputs
 from passband.micrographs.images import readers
-from passband.micrographs.images.segmentation import Settings, segment
+from passband.micrographs.images.segmentation import segment
+from passband.micrographs.images.settings import Settings
 
 RAW = Settings(hot_pixels=False, flat_field=False, smallest_nm=0)
 

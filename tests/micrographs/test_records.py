@@ -11,7 +11,7 @@ from thresholds import image_of, mask_of_discs, save
 from passband import PassbandError
 from passband.learning.network_files import open_networks
 from passband.micrographs import predictions, records
-from passband.micrographs.images.segmentation import Settings
+from passband.micrographs.images.settings import Settings
 from passband.micrographs.predictions import Predictor
 from passband.micrographs.trust.trust import Unassessed
 

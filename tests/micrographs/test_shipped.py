@@ -16,7 +16,8 @@ from passband.cli import main
 from passband.config.detector import DetectorNoise
 from passband.learning import network_files
 from passband.micrographs.images import preparation, readers
-from passband.micrographs.images.segmentation import Settings, segment
+from passband.micrographs.images.segmentation import segment
+from passband.micrographs.images.settings import Settings
 from passband.micrographs.trust import trust
 from passband.results import published
 from passband.storage import checked_json

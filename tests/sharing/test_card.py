@@ -19,7 +19,8 @@ from passband.grid import Axes, Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Split, Structures
 from passband.learning.network_files import Network, open_networks
-from passband.micrographs.images.segmentation import Settings, segment
+from passband.micrographs.images.segmentation import segment
+from passband.micrographs.images.settings import Settings
 from passband.optics import noise_filter
 from passband.scores import dice_of_masks
 from passband.sharing import card, performance

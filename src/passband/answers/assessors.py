@@ -6,7 +6,7 @@ from passband.answers import trust
 from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.learning.network_files import Network
-from passband.micrographs.images.segmentation import Settings
+from passband.micrographs.images.settings import Settings
 from passband.micrographs.trust.trust import Assessor, Trust, Unassessed
 from passband.network_id import NetworkId
 

@@ -12,7 +12,7 @@ from passband.errors import ArgumentError
 from passband.grid import Axes, Condition
 from passband.learning.network_files import Network, open_networks
 from passband.micrographs.batch import Task, failure
-from passband.micrographs.images.segmentation import Settings
+from passband.micrographs.images.settings import Settings
 from passband.micrographs.predictions import UNASSESSED, Predictor, output_names
 from passband.micrographs.rings.lens import Known
 from passband.network_id import NetworkId

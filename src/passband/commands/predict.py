@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from passband.commands.progress_bar import bar
-    from passband.micrographs.images.segmentation import Settings
+    from passband.micrographs.images.settings import Settings
 
     if options.network != [AUTO]:
         check_unused(options, "--network auto")

@@ -115,7 +115,7 @@ class Segmenting(Answering):
             report: Receives lines about files that are left out, about networks that are chosen
                 and, with `out`, what was found in each image, as soon as it is written.
             progress: Is called with the number of finished files, that of all, and what is done.
-            settings: See :class:`passband.micrographs.images.segmentation.Settings`.
+            settings: See :class:`passband.micrographs.images.settings.Settings`.
 
         Returns:
             For one file with one image, its segmentation with `mask`, `probability`, `labels`,
@@ -141,7 +141,7 @@ class Segmenting(Answering):
         from passband.answers.assessors import Assessors
         from passband.micrographs import segmented_files
         from passband.micrographs.images import pixel_size, readers, suffixes
-        from passband.micrographs.images.segmentation import Settings
+        from passband.micrographs.images.settings import Settings
 
         pixel_size.check_option(pixel_size_A)
         given = _given(condition, settings)
@@ -209,7 +209,7 @@ class Segmenting(Answering):
         """Find the particles in images that are no file, see :meth:`segment`."""
         from passband.answers import segmentation
         from passband.answers.assessors import Assessors
-        from passband.micrographs.images.segmentation import Settings
+        from passband.micrographs.images.settings import Settings
 
         chosen = Settings.of(settings)
         assessors = None if likeness is False else Assessors(chosen, measure=bool(likeness))

@@ -23,7 +23,7 @@ class Labels:
         path: A file, or a folder with a file for each image.
         pixel_size_A: The pixel size of images that do not have one [Å].
         crop: The part of the images that is used, see
-            :class:`passband.micrographs.images.segmentation.Settings`.
+            :class:`passband.micrographs.images.settings.Settings`.
     """
 
     path: Path

@@ -15,7 +15,8 @@ from passband.micrographs import outputs, records, truth
 from passband.micrographs.images import readers
 from passband.micrographs.images.bars import Box
 from passband.micrographs.images.readers import Micrograph
-from passband.micrographs.images.segmentation import Segmentation, Settings, segment
+from passband.micrographs.images.segmentation import Segmentation, segment
+from passband.micrographs.images.settings import Settings
 from passband.micrographs.images.suffixes import suffix
 from passband.micrographs.summary import Frame
 from passband.micrographs.trust.trust import Assessor, Unassessed

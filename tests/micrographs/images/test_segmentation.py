@@ -11,7 +11,8 @@ from thresholds import image_of, mask_of_discs, save
 from passband import PassbandError
 from passband.imaging.noise import normalise
 from passband.learning.network_files import open_networks
-from passband.micrographs.images.segmentation import Settings, segment
+from passband.micrographs.images.segmentation import segment
+from passband.micrographs.images.settings import Settings
 from passband.results import published
 
 RAW = Settings(hot_pixels=False, flat_field=False, smallest_nm=0)

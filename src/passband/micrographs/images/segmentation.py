@@ -1,18 +1,15 @@
 """Networks segment an image: preparation, the network's pixels, probabilities, and particles."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 from scipy.special import expit
 
-from passband.config.base import short
-from passband.config.loading import allowed
-from passband.errors import ArgumentError, PassbandError
+from passband.errors import PassbandError
 from passband.learning import devices, evaluation
 from passband.learning.network_files import Network
 from passband.micrographs.images import background, bars, own_noise, preparation, tiles
@@ -20,6 +17,7 @@ from passband.micrographs.images import particles as measured
 from passband.micrographs.images.background import Background
 from passband.micrographs.images.bars import Box
 from passband.micrographs.images.particles import Particle
+from passband.micrographs.images.settings import Settings
 from passband.outcomes import Outcome
 from passband.units import A_PER_NM
 from passband.words import listed, number_of
@@ -36,115 +34,6 @@ MOST_REDUCED = 50.0
 MIRRORS = (0,), (1,), (0, 1)
 #: A function that receives what a network made of an image, see :func:`segment`.
 Watch = Callable[[Network, np.ndarray, Callable[[np.ndarray], np.ndarray], np.ndarray], None]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How images are segmented.
-
-    Attributes:
-        hot_pixels: Whether hot pixels are removed.
-        flat_field: Whether an image is divided by its smooth background; with False, no background
-            is taken off. By default, the image decides, see
-            :func:`passband.micrographs.images.background.take_off`.
-        filter_noise: Whether an image is filtered as the counts of a network's training images
-            were, see :func:`passband.micrographs.images.preparation.filter_noise`. By default, the
-            image's own noise is measured, see :mod:`passband.micrographs.images.own_noise`.
-        normalise: ``image``: the network's own normalisation, over the whole image. ``local``: mean
-            0 and variance 1 in the surroundings of each pixel, as wide as a training image.
-        dose_e_per_A2: The image's dose, which networks with the normalisation ``vacuum`` need
-            [e/Å²].
-        adapt: Whether batch normalisation has the statistics of the image.
-        tile: Side of tiles in the network's pixels. By default, see :func:`tiles.default_tile`.
-        smallest_nm: Smallest equivalent diameter of a particle [nm].
-        precision: See :func:`passband.learning.devices.precision`.
-        mirror: Whether each network also segments three mirror images, only to tell in what share
-            of them each particle is found.
-        crop: The part ``x0:x1,y0:y1`` of the image that is used [pixels]. Outside, nothing is
-            found. By default, bars and frames are cut off, see
-            :func:`passband.micrographs.images.bars.inside`.
-    """
-
-    hot_pixels: bool = True
-    flat_field: bool | None = None
-    filter_noise: bool | None = None
-    normalise: Literal["image", "local"] = "image"
-    dose_e_per_A2: float | None = None
-    adapt: bool = False
-    tile: int | None = None
-    smallest_nm: float = 0.5
-    precision: Literal["float32", "auto", "bfloat16", "float16"] = "float32"
-    mirror: bool = False
-    crop: str | None = None
-
-    @classmethod
-    def of(cls, given: Mapping[str, object]) -> "Settings":
-        """Return the settings that are given by name.
-
-        Raises:
-            PassbandError: If a name is unknown, or if a value has a wrong type.
-        """
-        types, values = get_type_hints(cls), {}
-        for name, value in given.items():
-            if name not in types:
-                known = ", ".join(types)
-                raise PassbandError(f"{name} = {short(value)}: unknown setting; allowed: {known}")
-            try:
-                values[name] = TypeAdapter(types[name]).validate_python(value)
-            except ValidationError:
-                words = allowed(name, types[name])
-                raise PassbandError(f"{name} = {short(value)}: must be {words}") from None
-        return cls(**values)
-
-    def words(self, normalisation: str) -> str:
-        """Return a description of the preparation.
-
-        Args:
-            normalisation: That of the networks.
-        """
-        flat = {
-            None: "background taken off where there is one",
-            True: "divided by the smooth background",
-            False: "background kept",
-        }
-        whole = f"{normalisation} over the whole image"
-        words = [
-            "hot pixels removed" if self.hot_pixels else "hot pixels kept",
-            flat[self.flat_field],
-            "local zscore" if self.normalise == "local" else whole,
-            "batch statistics of the image" if self.adapt else "batch statistics of the training",
-            f"particles of {self.smallest_nm:g} nm or more",
-            self.precision,
-        ]
-        return ", ".join(words)
-
-    def check(self, networks: Sequence[Network]) -> None:
-        """Check that these networks can be used with these settings.
-
-        Raises:
-            PassbandError: If the dose is missing or wrong, the tile is too small, the part of the
-                image has another form, or the normalisation of a network cannot be local.
-        """
-        if self.dose_e_per_A2 is not None and not 0 < self.dose_e_per_A2 < math.inf:
-            raise ArgumentError(f"dose_e_per_A2 = {self.dose_e_per_A2:g}: must be above 0")
-        if self.tile is not None and self.tile < 1:
-            raise ArgumentError(f"tile = {self.tile}: must be at least 1 pixel")
-        if not 0 <= self.smallest_nm < math.inf:
-            raise ArgumentError(f"smallest_nm = {self.smallest_nm:g}: must be at least 0 nm")
-        if self.crop is not None:
-            Box.parse(self.crop)
-        for network in networks:
-            if self.normalise == "local" and network.normalisation != "zscore":
-                raise ArgumentError(
-                    f"normalise = 'local': {network.id} was trained with the normalisation "
-                    f"{network.normalisation!r}, and local normalisation is for 'zscore'"
-                )
-            if network.normalisation == "vacuum" and self.dose_e_per_A2 is None:
-                raise ArgumentError(
-                    f"{network.id} was trained with the normalisation 'vacuum', which needs the "
-                    "dose: give dose_e_per_A2",
-                    "dose_e_per_A2",
-                )
 
 
 @dataclass(frozen=True)
