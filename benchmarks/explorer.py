@@ -26,7 +26,7 @@ from passband.matrices.of_study import matrices
 from passband.network_id import NetworkId
 from passband.prediction import gaussian_process
 from passband.prediction.covariance import PROFILES
-from passband.prediction.recommend.network_ranking import Group
+from passband.prediction.recommend.network_dice import Group
 from passband.reports.explorer import content as explorer_content
 from passband.reports.explorer import explorer, ranking
 

@@ -10,7 +10,7 @@ from passband.figures import dice_map, style
 from passband.grid import Axes, Condition
 from passband.network_id import NetworkId
 from passband.prediction.range_of_use import Asked, TestedDoses
-from passband.prediction.recommend.network_ranking import NetworkDice
+from passband.prediction.recommend.network_dice import NetworkDice
 
 TESTED = Axes.main.conditions(
     {

@@ -13,7 +13,7 @@ from passband.learning.network_files import open_networks
 from passband.micrographs import outputs, predictions
 from passband.micrographs.images.settings import Settings
 from passband.micrographs.trust.trust import Assessment, Unassessed
-from passband.prediction.recommend.network_ranking import Dice
+from passband.prediction.recommend.network_dice import Dice
 from passband.storage import atomic, datasets
 
 RAW = Settings(hot_pixels=False, flat_field=False)

@@ -12,7 +12,7 @@ from passband.micrographs.images.particles import Particle
 from passband.micrographs.summary import Frame
 from passband.micrographs.truth import Score
 from passband.network_id import NetworkId
-from passband.prediction.recommend.network_ranking import Dice
+from passband.prediction.recommend.network_dice import Dice
 
 CONDITION = "df+0005.00_cs+0001.200_ap010.00_ds000100.00"
 PARTICLES = (

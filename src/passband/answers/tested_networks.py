@@ -27,8 +27,8 @@ from passband.matrices.stored import NETWORK
 from passband.network_id import NetworkId
 from passband.prediction import covariance, gaussian_process
 from passband.prediction.range_of_use import TestedDoses
-from passband.prediction.recommend import network_ranking
-from passband.prediction.recommend.network_ranking import Group, NetworkDice
+from passband.prediction.recommend import network_dice
+from passband.prediction.recommend.network_dice import Group, NetworkDice
 from passband.reports.unlearned import sentence
 from passband.results import Results, layout
 from passband.store import kept
@@ -410,11 +410,11 @@ class TestedNetworks:
     def expected(self, conditions: Sequence[Condition]) -> NetworkDice:
         """Return the Dice of all networks under conditions: measured, or else expected.
 
-        See :func:`passband.prediction.recommend.network_ranking.expected_dice`.
+        See :func:`passband.prediction.recommend.network_dice.expected_dice`.
         """
         of = self.covering(conditions)
         measured = of.measured(conditions)
-        return network_ranking.expected_dice(of.groups, measured, conditions, of.profiles, of.doses)
+        return network_dice.expected_dice(of.groups, measured, conditions, of.profiles, of.doses)
 
     @cached_property
     def groups(self) -> list[Group]:

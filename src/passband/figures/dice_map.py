@@ -16,7 +16,7 @@ from passband.grid import Condition
 from passband.network_id import NetworkId
 from passband.prediction.gaussian_process import COVERAGE
 from passband.prediction.range_of_use import Asked, TestedDoses, ranges, scaled, unscaled
-from passband.prediction.recommend.network_ranking import NetworkDice
+from passband.prediction.recommend.network_dice import NetworkDice
 
 #: The two axes of the figure, and the number of values along each.
 X, Y, NUMBERS = "defocus_nm", "dose_e_per_A2", (61, 41)

@@ -11,7 +11,7 @@ from passband.micrographs.images.particles import Particle
 from passband.micrographs.images.segmentation import Segmentation, in_words, verdict
 from passband.micrographs.truth import Score
 from passband.prediction.json_values import Ids, JsonValues
-from passband.prediction.recommend.network_ranking import Dice
+from passband.prediction.recommend.network_dice import Dice
 from passband.storage import integrity
 from passband.storage.atomic import replacing
 from passband.units import A_PER_NM

@@ -14,7 +14,7 @@ from passband.micrographs.images.segmentation import segment
 from passband.micrographs.trust import trust
 from passband.micrographs.trust.likeness import DESCRIPTIONS
 from passband.micrographs.trust.trust import Assessment, Assessor, Own, Trust
-from passband.prediction.recommend.network_ranking import Dice
+from passband.prediction.recommend.network_dice import Dice
 from passband.storage import version_02
 
 PIXEL_A = 0.3

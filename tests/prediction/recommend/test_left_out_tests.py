@@ -11,7 +11,7 @@ from passband.prediction import gaussian_process
 from passband.prediction.range_of_use import TestedDoses
 from passband.prediction.recommend import left_out_tests
 from passband.prediction.recommend.left_out_tests import left_out
-from passband.prediction.recommend.network_ranking import predicted
+from passband.prediction.recommend.network_dice import predicted
 
 TRAIN = Axes.main.conditions(
     {"defocus_nm": [5, 20], "cs_um": [1.2], "aperture_mrad": [10, 18], "dose_e_per_A2": [100, 1000]}

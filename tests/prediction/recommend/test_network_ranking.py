@@ -13,14 +13,8 @@ from passband.network_id import NetworkId
 from passband.prediction import gaussian_process
 from passband.prediction.range_of_use import Asked, TestedDoses
 from passband.prediction.recommend import network_ranking
-from passband.prediction.recommend.network_ranking import (
-    Group,
-    NetworkDice,
-    candidates,
-    distances,
-    expected_dice,
-    recommend,
-)
+from passband.prediction.recommend.network_dice import Group, NetworkDice, expected_dice
+from passband.prediction.recommend.network_ranking import candidates, distances, recommend
 
 MAIN_AXES = {
     "defocus_nm": [5.0, 20.0],

@@ -23,7 +23,7 @@ from passband.units import A_PER_NM
 from passband.words import listed, number_of
 
 if TYPE_CHECKING:
-    from passband.prediction.recommend.network_ranking import Dice
+    from passband.prediction.recommend.network_dice import Dice
 
 #: The largest ratio of the pixel sizes of an image and of a network. Larger pixels do not show the
 #: detail that networks need.

@@ -14,7 +14,7 @@ from passband.micrographs.trust.likeness import DESCRIPTIONS, Reference
 from passband.network_id import NetworkId
 from passband.prediction.json_values import Ids, JsonValues, require
 from passband.prediction.recommend.image_dice import Calibration, ctf_score, logit
-from passband.prediction.recommend.network_ranking import Dice
+from passband.prediction.recommend.network_dice import Dice
 
 #: An image is flagged if its expected Dice is below this fraction of the network's own Dice. The
 #: number was chosen after looking at the demo's matrix. With 0.6, 0.7, 0.75 and 0.8, these parts of

@@ -19,7 +19,7 @@ import numpy as np
 
 from passband.prediction.gaussian_process import COVERAGE
 from passband.prediction.json_values import Array, JsonValues, require
-from passband.prediction.recommend.network_ranking import Dice
+from passband.prediction.recommend.network_dice import Dice
 
 #: For each score of an image, what it is.
 SCORES = {

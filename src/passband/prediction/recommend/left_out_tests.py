@@ -10,7 +10,7 @@ from passband.grid import Condition
 from passband.prediction import gaussian_process
 from passband.prediction.gaussian_process import GaussianProcess
 from passband.prediction.range_of_use import TestedDoses
-from passband.prediction.recommend.network_ranking import ProfilesOf, predicted
+from passband.prediction.recommend.network_dice import ProfilesOf, predicted
 
 #: Most cells (training conditions × test conditions) with which the parameters of a process are
 #: found again without each test condition. With so many, this takes about a minute.

@@ -10,7 +10,7 @@ where C is the factor over test conditions and G does not depend on x. Its varia
     d²·f²·[own·s²(k(x, x) + κ) + σ² − Σ_b H_b·E_b(x)²],    E_b(x) = s²·Σ_t C(x, t)·V_tb.
 
 So the page needs only G, H, V and the parameters of C. Beyond the tested doses, it answers as
-:func:`passband.prediction.recommend.network_ranking.predicted`.
+:func:`passband.prediction.recommend.network_dice.predicted`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -26,7 +26,7 @@ from passband.matrices.matrix import Matrix
 from passband.network_id import NetworkId
 from passband.prediction.gaussian_process import BELOW_STD, Z90
 from passband.prediction.range_of_use import TestedDoses, ranges
-from passband.prediction.recommend.network_ranking import Group
+from passband.prediction.recommend.network_dice import Group
 from passband.reports.explorer.explorer import Blocks
 from passband.reports.explorer.matrix_blocks import conditions
 
