@@ -28,7 +28,7 @@ from passband.network_id import NetworkId
 from passband.prediction import covariance, gaussian_process
 from passband.prediction.range_of_use import TestedDoses
 from passband.prediction.recommend import network_dice
-from passband.prediction.recommend.network_dice import Group, NetworkDice
+from passband.prediction.recommend.network_dice import Group, NetworkDice, half_widths
 from passband.reports.unlearned import sentence
 from passband.results import Results, layout
 from passband.store import kept
@@ -393,7 +393,7 @@ class TestedNetworks:
                 if here is further:
                     matrix = self._further_images[self.matrices.index(matrix)]
                 images = matrix.images(tests=[ids[k] for k in here])[group.is_tested]
-                half = _half_widths(images)
+                half = half_widths(images)
                 mean = group.dice[:, [every.index(ids[k]) for k in here]]
                 found[:, :, here] = mean, mean - half, mean + half
             values.append(found)
@@ -438,14 +438,3 @@ def _read_further(results: Results, specimen: str, variable: str) -> tuple[Matri
         return None
     of_table = {name: results.table[name].values for name in NETWORK}
     return tuple(matrices(found.sel(test_specimen=[specimen]).reindex(of_table, copy=False)))
-
-
-def _half_widths(scores: np.ndarray) -> np.ndarray:
-    """Return the half-width of the interval of each mean of scores (…, structure); NaN for one."""
-    from scipy.special import stdtrit  # quantiles of t; scipy.stats takes a second to import
-
-    number = scores.shape[-1]
-    if number < 2:
-        return np.full(scores.shape[:-1], np.nan)
-    quantile = stdtrit(number - 1, (1 + gaussian_process.COVERAGE) / 2)
-    return quantile * scores.std(-1, ddof=1) / np.sqrt(number)

@@ -8,7 +8,7 @@ import numpy as np
 from passband.analysis.profiles import Profiles
 from passband.grid import Condition
 from passband.network_id import NetworkId
-from passband.prediction.gaussian_process import GaussianProcess
+from passband.prediction.gaussian_process import COVERAGE, GaussianProcess
 from passband.prediction.range_of_use import TestedDoses
 
 #: A function that returns the profiles of conditions.
@@ -145,3 +145,14 @@ def expected_dice(
         high=np.clip(np.maximum(high, mean), 0, 1),
         is_measured=is_measured,
     )
+
+
+def half_widths(scores: np.ndarray) -> np.ndarray:
+    """Return the half-width of the interval of each mean of scores (…, structure); NaN for one."""
+    from scipy.special import stdtrit  # quantiles of t; scipy.stats takes a second to import
+
+    number = scores.shape[-1]
+    if number < 2:
+        return np.full(scores.shape[:-1], np.nan)
+    quantile = stdtrit(number - 1, (1 + COVERAGE) / 2)
+    return quantile * scores.std(-1, ddof=1) / np.sqrt(number)
