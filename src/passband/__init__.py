@@ -49,7 +49,7 @@ if "PASSBAND_OWN_SETTINGS" in os.environ:
 if TYPE_CHECKING:
     from passband.config import Study
     from passband.door import Experiment, Networks, TrainedNetwork, open
-    from passband.door.making import new
+    from passband.door.making import new, new_part
     from passband.door.merging import merge, pack
     from passband.door.reference import docs
     from passband.grid import Condition
@@ -72,6 +72,7 @@ __all__ = [
     "measure_labels",
     "merge",
     "new",
+    "new_part",
     "open",
     "pack",
 ]
@@ -89,6 +90,7 @@ _MODULES = {
     "docs": "passband.door.reference",
     "merge": "passband.door.merging",
     "new": "passband.door.making",
+    "new_part": "passband.door.making",
     "pack": "passband.door.merging",
     "ctf": "passband.micrographs.rings.lenses",
     "measure_labels": "passband.micrographs.segmented_files",

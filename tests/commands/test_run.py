@@ -282,6 +282,10 @@ def test_a_dry_run_of_a_changed_study_leaves_nothing(started, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        (
+            [*CHANGED[:2], "--dry-run"],
+            "--set and --name: must be given together; the changed study",
+        ),
         (CHANGED[:2], "--set and --name: must be given together; the changed study has a name of"),
         (CHANGED[2:], "--set and --name: must be given together; the changed study has a name of"),
         ([*CHANGED[:3], "a b"], f"{STUDY} with --set: study.name = 'a b': must be 1 to 40 letters"),

@@ -14,12 +14,21 @@ from passband import cli
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/site/api.md").read_text(encoding="utf-8")
-ROWS = dict(re.findall(r"^\| `passband ([a-z]+)` \| `(.+?)` \|$", PAGE, re.M))
+#: The calls of commands, and those of options with a call of their own, such as ``new --part``.
+ROWS = dict(re.findall(r"^\| `passband ([a-z]+(?: --[a-z]+)?)` \| `(.+?)` \|$", PAGE, re.M))
 COMMANDS = {command.name: command for group in cli.COMMANDS.values() for command in group}
 #: Commands whose example asks for another verb than the first in their row.
 OTHERS = {"status": "watch"}
-#: Words of a command that reaches its call without files of images or results.
-WORDS = {"ctf": "ctf tests/image.dm3 --energy-kev 300", "parts": "parts config.yaml"}
+#: Words of a command that reaches its call without files of images or results, and with the option.
+WORDS = {
+    "ctf": "ctf tests/image.dm3 --energy-kev 300",
+    "parts": "parts config.yaml",
+    "new --part": "new a --part metric",
+    "next --until": "next config.yaml --budget 4 --until 0.1",
+    "recommend --like": "recommend config.yaml --like tests/image.dm3",
+    "recommend --check": "recommend config.yaml --check",
+    "predict --labels": "predict tests/image.dm3 --labels images --out out",
+}
 
 
 class CalledError(Exception):
@@ -33,10 +42,13 @@ def verb(name: str) -> tuple[object, str]:
 
 
 def test_every_command_has_a_row_in_their_order():
-    assert list(ROWS) == list(COMMANDS)
+    assert [name for name in ROWS if " " not in name] == list(COMMANDS)
+    of_options = [name for name in ROWS if " " in name]
+    assert len(of_options) == 5
+    assert all(set(name.split()) <= set(WORDS[name].split()) for name in of_options)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ROWS)
 def test_a_call_has_the_arguments_that_its_row_names(name):
     owner, verb_name = verb(name)
     found = getattr(owner, verb_name)
@@ -50,7 +62,7 @@ def test_a_call_has_the_arguments_that_its_row_names(name):
         assert word in parameters, f"{ROWS[name]} has no argument {word}"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ROWS)
 def test_a_command_calls_what_is_beside_it(name, tmp_path, monkeypatch):
     """Everything that the call would do is replaced, so a command that did more would fail."""
     monkeypatch.chdir(Workplace(tmp_path).folder)
@@ -62,10 +74,12 @@ def test_a_command_calls_what_is_beside_it(name, tmp_path, monkeypatch):
         raise CalledError
 
     original = getattr(owner, verb_name)
-    words = shlex.split(WORDS.get(name, COMMANDS[name].example))
+    command, *_ = name.split()
+    words = shlex.split(WORDS.get(name, COMMANDS[command].example))
     if owner is passband:
-        cli._parser(name)  # imports the command
-        for module in (sys.modules[f"passband.commands.{name}"], sys.modules[original.__module__]):
+        cli._parser(command)  # imports the command
+        for home in (f"passband.commands.{command}", original.__module__):
+            module = sys.modules[home]
             if vars(module).get(verb_name) is original:
                 monkeypatch.setattr(module, verb_name, call)
     else:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import passband
 from passband import cli
 from passband.parts import KINDS, Parts, reading
 from passband.parts.examples import examples
@@ -52,3 +53,19 @@ def test_a_part_needs_a_folder(tmp_path, monkeypatch, capsys):
         cli.main(["new", "--part", "picture"])
     said = capsys.readouterr().err
     assert all(kind in said for kind in KINDS)
+
+
+def test_a_part_is_not_like_a_study(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["new", "--part", "metric", "--like", "pilot"]) == 1
+    assert capsys.readouterr().err == "--part: cannot be used together with --like\n"
+    assert not Path("parts").exists()
+
+
+def test_a_new_part_says_where_it_is(tmp_path):
+    written = passband.new_part("metric", tmp_path)
+    assert written.files == (tmp_path / "parts/same_sign.py",)
+    assert written.files[0].read_bytes() == examples()["metric"].read_bytes()
+    assert str(written).startswith(f"{written.files[0]}: an example of a part (metric) to edit")
+    with pytest.raises(passband.PassbandError, match=r"^'picture': is no kind of parts; allowed: "):
+        passband.new_part("picture", tmp_path)

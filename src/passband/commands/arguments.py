@@ -150,7 +150,7 @@ def find_study(
     """
     study = Experiment.find(noun)
     study.refuse_published()
-    if changes:
+    if changes or name:
         study = study.changed(changes, name)
     for remark in study.study.remarks:
         report(remark)

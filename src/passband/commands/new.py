@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from passband.door.making import new
+from passband.door.making import new, new_part
+from passband.errors import PassbandError
 from passband.parts import KINDS
-from passband.parts.examples import write_example
 
 #: Studies of the repository that are good to begin with, and what they are for.
 _LIKE = {
@@ -35,24 +35,26 @@ def add(commands: argparse._SubParsersAction) -> None:
     like = ", ".join(f"{name} ({what})" for name, what in _LIKE.items())
     command.add_argument(
         "--like",
-        default="demo",
         metavar="STUDY",
-        help=f"the study to begin with: {like}, another name in studies/, or a study's file",
+        help=f"the study to begin with (default: demo): {like}, another name in studies/, or a "
+        "study's file",
     )
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     if options.part:
-        file = write_example(options.part, options.folder or Path())
-        print(f"{file}: an example of a part ({options.part}) to edit; `passband parts` lists it.")
+        if options.like is not None:
+            raise PassbandError("--part: cannot be used together with --like")
+        print(new_part(options.part, options.folder or Path()))
         return 0
     if options.folder is None:
         options.refuse("the following arguments are required: NAME")
-    made = new(options.folder, options.like)
+    like = options.like or "demo"
+    made = new(options.folder, like)
     networks = made.check().networks
     print(
-        f"{made.file} has the study {made.name}, like {options.like}: {networks:,} networks.\n"
+        f"{made.file} has the study {made.name}, like {like}: {networks:,} networks.\n"
         f"Edit it, and then type:\n"
         f"  passband check {options.folder}\n"
         f"  passband plan {options.folder}\n"

@@ -12,7 +12,6 @@ from passband.commands.arguments import add_set, add_study, find_study
 from passband.commands.machine import add_machine
 from passband.commands.progress_bar import bar
 from passband.commands.text import draw
-from passband.errors import ArgumentError
 from passband.results.locate import RESULTS
 from passband.runs.child import signals_passed_on
 
@@ -85,12 +84,6 @@ def run(options: argparse.Namespace) -> int:
     Returns:
         0 if Snakemake has done what it was told to.
     """
-    if bool(options.changes) != bool(options.name):
-        raise ArgumentError(
-            "changes and name: must be given together; the changed study has a name of its own",
-            "changes",
-            "name",
-        )
     # Snakemake reports the remarks, so they are not reported twice.
     study = find_study(
         options.study,

@@ -1,4 +1,4 @@
-"""Makes a study to edit."""
+"""Makes a study to edit, and parts of it."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,8 @@ from passband import repository
 from passband.config import load
 from passband.door.experiment import Experiment
 from passband.errors import ArgumentError, PassbandError
+from passband.outcomes import Written
+from passband.parts.examples import write_example
 from passband.results.locate import CONFIG, RESULTS, study_names
 
 #: A line by which editors find the configuration's schema.
@@ -32,9 +34,9 @@ def new(folder: str | Path, like: str | Path = "demo") -> Experiment:
     name = folder.absolute().name
     source = _source(str(like))
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}", name) is None:
-        raise PassbandError(
-            f"NAME = {name!r}: must have up to 40 letters, digits, points and hyphens, and begin "
-            "with a letter or digit"
+        raise ArgumentError(
+            f"folder = {str(folder)!r}: its name must have up to 40 letters, digits, points and "
+            "hyphens, and begin with a letter or digit"
         )
     if folder.exists():
         raise PassbandError(f"{folder}: exists already; give another name")
@@ -47,6 +49,26 @@ def new(folder: str | Path, like: str | Path = "demo") -> Experiment:
     except OSError as error:
         raise PassbandError(f"{folder}: cannot be made: {error.strerror}") from None
     return Experiment.find(folder)
+
+
+def new_part(kind: str, folder: str | Path = ".") -> Written:
+    """Write an example of a part to edit, into the folder `parts` beside a study's file.
+
+    Args:
+        kind: What the part is, such as ``"metric"`` or ``"figure"``, see docs/add.md.
+        folder: The folder with the study's file.
+
+    Raises:
+        PassbandError: If there is no such kind or folder, or if the file exists.
+
+    Example:
+        >>> study = passband.new("varied")
+        >>> file = passband.new_part("noise", "varied").files[0]
+    """
+    file = write_example(kind, Path(folder))
+    return Written(
+        (file,), f"{file}: an example of a part ({kind}) to edit; `passband parts` lists it."
+    )
 
 
 def _source(like: str) -> Path:

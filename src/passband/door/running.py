@@ -252,12 +252,7 @@ class Running(Opened):
     def _check_runs(self) -> None:
         """Raise PassbandError if the study cannot run."""
         self.refuse_published()
-        if changed.is_nameless(self):
-            raise ArgumentError(
-                "changes and name: must be given together; the changed study has a name of its own",
-                "changes",
-                "name",
-            )
+        changed.check_named(self)
         self.try_parts()
         if self.file.exists() and load(self.file) != self.study:
             raise PassbandError(

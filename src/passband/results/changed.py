@@ -41,11 +41,7 @@ def change(
     if isinstance(changes, Mapping):
         words = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
     if not words:
-        raise ArgumentError(
-            "changes and name: must be given together; the changed study has a name of its own",
-            "changes",
-            "name",
-        )
+        raise _not_together()
     for word in words:
         if name and word.startswith("study.name="):
             raise ArgumentError(
@@ -66,9 +62,19 @@ def change(
     return changed
 
 
-def is_nameless(results: Results) -> bool:
-    """Return whether this is a changed study without a name, which can have no results."""
-    return results.name == _NAMELESS
+def check_named(results: Results) -> None:
+    """Raise ArgumentError if this is a changed study without a name, which can have no results."""
+    if results.name == _NAMELESS:
+        raise _not_together()
+
+
+def _not_together() -> ArgumentError:
+    """Return the error of changes without a name, or of a name without changes."""
+    return ArgumentError(
+        "changes and name: must be given together; the changed study has a name of its own",
+        "changes",
+        "name",
+    )
 
 
 def has_its_file(results: Results) -> bool:
