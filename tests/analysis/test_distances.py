@@ -186,7 +186,15 @@ def measured(make_split, microscope):
         return trained.get(place)
 
     test = [*GRID, OTHER]
-    found = d.distances(load, "gold", GRID, test, camera, loaded(splits), "float32")
+    found = d.distances(
+        load,
+        "gold",
+        train=GRID,
+        test=test,
+        camera=camera,
+        structures=loaded(splits),
+        precision="float32",
+    )
     return found, camera, splits, trained
 
 
@@ -246,7 +254,13 @@ def test_missing_and_dead_networks_are_missing_numbers(make_split, camera):
     structures = loaded({"gold": make_split(4, "test")})
     trained = {GRID[0]: dead}
     found = d.distances(
-        lambda name, c: trained.get(c), "gold", GRID, GRID, camera, structures, "float32"
+        lambda name, c: trained.get(c),
+        "gold",
+        train=GRID,
+        test=GRID,
+        camera=camera,
+        structures=structures,
+        precision="float32",
     )
     assert np.isfinite(found.spectral).all()
     for name in ("frechet", "mmd", "cka"):

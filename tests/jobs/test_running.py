@@ -41,7 +41,7 @@ def log(tmp_path):
 
 
 def test_job_ends_with_a_line_about_its_result(log, capsys):
-    with running.job("train a b", log, 1, CONFIG) as job:
+    with running.job("train a b", log, CONFIG) as job:
         job.log("replica 0: fine")
         job.result = "2 networks in there"
     started, *lines = log.read_text().splitlines()
@@ -56,7 +56,7 @@ def test_job_ends_with_a_line_about_its_result(log, capsys):
 
 def test_log_is_new_or_continued_and_loses_no_line(log):
     for made in ("first", "second"):
-        with running.job("train", log, 1, CONFIG) as job:
+        with running.job("train", log, CONFIG) as job:
             job.result = made
     assert log.read_text().splitlines()[-1].count("train: second in") == 1
 
@@ -67,7 +67,7 @@ def test_jobs_in_one_process_do_not_share_their_logs(tmp_path, capsys):
         len(logging.getLogger("py.warnings").handlers),
     )
     for name in ("one", "two", "three"):
-        with running.job(name, tmp_path / f"{name}.log", 1, CONFIG) as job:
+        with running.job(name, tmp_path / f"{name}.log", CONFIG) as job:
             job.result = f"thing {name}"
     for name in ("one", "two", "three"):
         _, line = (tmp_path / f"{name}.log").read_text().splitlines()
@@ -80,7 +80,7 @@ def test_jobs_in_one_process_do_not_share_their_logs(tmp_path, capsys):
 
 
 def test_error_that_the_user_can_correct_is_one_line_and_exit_code_1(log, capsys):
-    with pytest.raises(SystemExit) as caught, running.job("train", log, 1, CONFIG):
+    with pytest.raises(SystemExit) as caught, running.job("train", log, CONFIG):
         raise PassbandError("a.zarr: not a whole store")
     assert caught.value.code == 1
     for text in (log.read_text().partition("\n")[2], capsys.readouterr().err):
@@ -92,7 +92,7 @@ def test_error_that_the_user_can_correct_is_one_line_and_exit_code_1(log, capsys
 def test_invalid_configuration_is_one_line_too(log, capsys):
     with (
         pytest.raises(SystemExit) as caught,
-        running.job("train", log, 1, {"study": {"seed": -1}}),
+        running.job("train", log, {"study": {"seed": -1}}),
     ):
         pytest.fail("the job began")
     assert caught.value.code == 1
@@ -101,7 +101,7 @@ def test_invalid_configuration_is_one_line_too(log, capsys):
 
 
 def test_ctrl_c_is_one_line_and_exit_code_1(log, capsys):
-    with pytest.raises(SystemExit) as caught, running.job("simulate gold", log, 1, CONFIG):
+    with pytest.raises(SystemExit) as caught, running.job("simulate gold", log, CONFIG):
         raise KeyboardInterrupt
     assert caught.value.code == 1
     for text in (log.read_text().partition("\n")[2], capsys.readouterr().err):
@@ -111,7 +111,7 @@ def test_ctrl_c_is_one_line_and_exit_code_1(log, capsys):
 
 def test_other_errors_are_logged_and_raised(log):
     error = ValueError("broken")
-    with pytest.raises(ValueError, match="broken") as caught, running.job("train", log, 1, CONFIG):
+    with pytest.raises(ValueError, match="broken") as caught, running.job("train", log, CONFIG):
         raise error
     assert caught.value is error
     text = log.read_text()
@@ -125,7 +125,7 @@ def test_other_errors_are_logged_and_raised(log):
 def test_warnings_go_only_to_the_log_file(log, capsys):
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        with running.job("train", log, 1, CONFIG):
+        with running.job("train", log, CONFIG):
             warnings.warn("mind the gap", UserWarning, stacklevel=1)
         shown = warnings.showwarning
     assert "mind the gap" in log.read_text()
@@ -137,7 +137,7 @@ def test_warnings_go_only_to_the_log_file(log, capsys):
 def test_progress_is_drawn_on_a_terminal_only(log, capsys, monkeypatch, terminal):
     with monkeypatch.context() as patch:
         patch.setattr(sys.stderr, "isatty", lambda: terminal)
-        with running.job("train", log, 1, CONFIG) as job:
+        with running.job("train", log, CONFIG) as job:
             assert job.terminal is terminal
             assert list(job.progress([1, 2, 3])) == [1, 2, 3]
     assert ("3/3" in capsys.readouterr().err) is terminal
@@ -145,7 +145,7 @@ def test_progress_is_drawn_on_a_terminal_only(log, capsys, monkeypatch, terminal
 
 
 def test_provenance_names_study_and_command(log):
-    with running.job("train", log, 1, CONFIG) as job:
+    with running.job("train", log, CONFIG) as job:
         provenance = job.provenance("results/pilot/a.zarr")
     assert (
         provenance.items()
@@ -156,14 +156,14 @@ def test_provenance_names_study_and_command(log):
         }.items()
     )
     assert provenance.keys() >= {"passband_version", "git_revision", "created"}
-    with running.job("train", log, 1, CONFIG | {"training": {"epochs": 99}}) as other:
+    with running.job("train", log, CONFIG | {"training": {"epochs": 99}}) as other:
         assert other.provenance("b")["config_digest"] != provenance["config_digest"]
 
 
 def test_the_stored_configuration_makes_the_study_again(log):
     """A key that is not written is stored unless the axis leaves out its value."""
     for energies in ([200], [200, 300]):
-        with running.job("train", log, 1, CONFIG | {"grid": {"energy_kev": energies}}) as job:
+        with running.job("train", log, CONFIG | {"grid": {"energy_kev": energies}}) as job:
             stored = json.loads(job.provenance("a")["configuration"])
         assert validate(stored) == job.study
         assert stored["microscope"].get("energy_kev") == (300 if 300 in energies else None)
@@ -175,7 +175,7 @@ def test_job_uses_at_most_its_cores(log):
     np.ones((2, 2)) @ np.ones((2, 2))
     with threadpoolctl.threadpool_limits(2):
         torch.set_num_threads(2)
-        with running.job("train", log, 1, CONFIG):
+        with running.job("train", log, CONFIG):
             assert torch.get_num_threads() == 1
             pools = threadpoolctl.threadpool_info()
             assert {pool["num_threads"] for pool in pools} == {1}
@@ -186,7 +186,7 @@ def test_job_runs_without_torch(tmp_path):
     code = f"""
 import sys
 from passband.jobs import running
-with running.job("information", {str(tmp_path / "log")!r}, 1, {{}}) as job:
+with running.job("information", {str(tmp_path / "log")!r}, {{}}) as job:
     job.result = "it"
 assert "torch" not in sys.modules
 """
@@ -229,7 +229,7 @@ print(given_back, faults())
 
 
 def test_job_with_a_finished_result_succeeds_at_once(log):
-    with running.job("train", log, 1, CONFIG) as job:
+    with running.job("train", log, CONFIG) as job:
         job.finish_early("2 networks in there")
         pytest.fail("the job went on")
     _, line = log.read_text().splitlines()
@@ -243,7 +243,7 @@ def test_job_waits_while_another_job_does_its_work(log, capsys, monkeypatch):
     monkeypatch.setattr(running, "budget", lambda minutes: 0.2 * minutes)
     with lease.held(log.with_suffix(".lease")):
         before = set(log.parent.rglob("*"))
-        with pytest.raises(SystemExit), running.job("train", log, 1, CONFIG, 1):
+        with pytest.raises(SystemExit), running.job("train", log, CONFIG, runtime=1):
             pytest.fail("the job began")
         assert set(log.parent.rglob("*")) == before | {log}
     _, waits, error = log.read_text().splitlines()
@@ -259,7 +259,7 @@ from passband.jobs import running
 from passband.storage import lease, DamagedError, StoreError, atomic, datasets, integrity
 print("begins", flush=True)
 log, made = Path(sys.argv[1]), Path(sys.argv[2])
-with running.job("train", log, 1, {}, 60) as job:
+with running.job("train", log, {}, runtime=60) as job:
     job.log(f"until {job.deadline}")
     if made.exists():
         job.finish_early(made.name)
@@ -320,7 +320,7 @@ def test_job_keeps_another_jobs_store_of_the_same_inputs(log, tmp_path):
     made = xr.Dataset({"a": ("x", [1, 2])})
 
     def run():
-        with running.job("ood", log, 1, CONFIG) as job:
+        with running.job("ood", log, CONFIG) as job:
             attrs = reuse.attributes(job, snakemake, datasets.OOD)
             datasets.write(made, target, datasets.OOD, attrs)
             job.result = "it"
@@ -342,7 +342,7 @@ def test_store_of_a_newer_format_is_kept(log, tmp_path, capsys, monkeypatch):
         datasets.write(
             xr.Dataset({"a": ("x", [1, 2])}), path, datasets.WAVES, {"recipe_digest": "c"}
         )
-    with pytest.raises(SystemExit), running.job("simulate", log, 1, CONFIG):
+    with pytest.raises(SystemExit), running.job("simulate", log, CONFIG):
         files.has_digest(path, datasets.WAVES, "c")
     (line,) = capsys.readouterr().err.splitlines()
     assert f"error: simulate: {path}: its format is 3, and this Passband reads up to 2" in line
@@ -350,24 +350,24 @@ def test_store_of_a_newer_format_is_kept(log, tmp_path, capsys, monkeypatch):
 
 
 def test_job_removes_its_lease(log):
-    with running.job("train", log, 1, CONFIG) as job:
+    with running.job("train", log, CONFIG) as job:
         assert [path.name for path in log.parent.iterdir() if path.is_dir()] == ["one.lease"]
         job.result = "it"
     assert os.listdir(log.parent) == ["one.log"]
 
 
 def test_waiting_is_part_of_a_jobs_time(log, monkeypatch):
-    with running.job("train", log, 1, CONFIG, 120) as job:
+    with running.job("train", log, CONFIG, runtime=120) as job:
         assert job.seconds_left is None
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    with running.job("train", log, 1, CONFIG, 120) as job:
+    with running.job("train", log, CONFIG, runtime=120) as job:
         time.sleep(0.05)
         assert 7200 / 2 < job.seconds_left < 7200 - 120 - 0.05
 
 
 def test_sigterm_ends_a_job_with_a_line_and_no_incomplete_file(log, tmp_path, capsys):
     def terminated():
-        with running.job("train", log, 1, CONFIG), atomic.replacing(tmp_path / "out") as beside:
+        with running.job("train", log, CONFIG), atomic.replacing(tmp_path / "out") as beside:
             beside.touch()
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(5)
@@ -385,7 +385,7 @@ def test_sigterm_ends_a_job_with_a_line_and_no_incomplete_file(log, tmp_path, ca
 def test_damaged_store_is_set_aside_and_named_in_a_line(log, tmp_path, capsys):
     damaged = tmp_path / "a.zarr"
     damaged.mkdir()
-    with pytest.raises(SystemExit), running.job("train", log, 1, CONFIG):
+    with pytest.raises(SystemExit), running.job("train", log, CONFIG):
         datasets.read(damaged, datasets.WAVES)
     (line,) = capsys.readouterr().err.splitlines()
     assert re.search(
@@ -397,9 +397,9 @@ def test_damaged_store_is_set_aside_and_named_in_a_line(log, tmp_path, capsys):
 
 
 def test_store_that_cannot_be_read_is_kept(log, tmp_path, capsys):
-    with pytest.raises(SystemExit), running.job("train", log, 1, CONFIG):
+    with pytest.raises(SystemExit), running.job("train", log, CONFIG):
         raise StoreError("a.zarr: cannot be read")
-    with pytest.raises(SystemExit), running.job("train", log, 1, CONFIG):
+    with pytest.raises(SystemExit), running.job("train", log, CONFIG):
         raise DamagedError(tmp_path / "no" / "a.zarr", "torn")
     assert "it cannot be set aside (No such file" in capsys.readouterr().err
     assert os.listdir(tmp_path) == ["logs"]
@@ -407,7 +407,7 @@ def test_store_that_cannot_be_read_is_kept(log, tmp_path, capsys):
 
 def test_full_disk_is_one_line_even_if_the_log_is_on_it(disk, capsys):
     def write():
-        with running.job("train", disk.folder / "one.log", 1, CONFIG) as job:
+        with running.job("train", disk.folder / "one.log", CONFIG) as job:
             disk.fill()
             job.log("x" * 10_000)
             warnings.warn("shown nowhere", UserWarning, stacklevel=1)
@@ -425,7 +425,7 @@ def test_full_disk_is_one_line_even_if_the_log_is_on_it(disk, capsys):
 
 
 def test_log_continues_after_snakemake_deleted_it_for_another_job(log):
-    with running.job("train", log, 1, CONFIG) as job:
+    with running.job("train", log, CONFIG) as job:
         job.log("before")
         log.unlink()
         job.log("after")

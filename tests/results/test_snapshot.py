@@ -103,7 +103,7 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
 def run(study, log, ran):
     """Run a job that records whether it worked, and return its exit status."""
     try:
-        with running.job("train a", log, 1, study.model_dump(mode="json")) as job:
+        with running.job("train a", log, study.model_dump(mode="json")) as job:
             ran.append(study)
             job.result = "it"
     except SystemExit as error:

@@ -167,7 +167,7 @@ def test_a_log_without_an_output_shows_its_jobs_state(results, age, text, state,
 def test_the_end_of_a_real_log_is_understood(tmp_path, raised, state):
     log = tmp_path / "train.log"
     begun = ""
-    with suppress(BaseException), running.job("train gold df+0005.00", log, 1, {}) as job:
+    with suppress(BaseException), running.job("train gold df+0005.00", log, {}) as job:
         job.log("replica 0: val_loss 0.4 in 12.0 s")
         begun = log.read_text()
         if raised:
@@ -790,7 +790,7 @@ def test_a_job_lives_as_long_as_its_lease(results, age, state, silent):
 def test_a_running_job_lives_however_long_it_has_nothing_to_log(results, monkeypatch):
     monkeypatch.setattr(lease, "PULSE_S", 0.01)
     log = results.folder / "logs/ood.log"
-    with running.job("ood", log, 1, {}):
+    with running.job("ood", log, {}):
         for path in (log, log.with_suffix(".lease")):
             os.utime(path, (0, 0))
         deadline = time.monotonic() + 300

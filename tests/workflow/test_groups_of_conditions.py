@@ -236,13 +236,15 @@ def test_a_condition_that_fails_costs_the_tests_of_its_networks_only(results, mo
     (job,) = network_batches.batches_of(study)
     train(study, results, job)
     evaluate(study, results, job)
-    seen, real, fails = [], evaluation.complete_record, {IDS[2]}
+    seen = []
+    real = evaluation.complete_record
+    fails = {IDS[2]}
 
-    def run(study, part, *arguments):
+    def run(study, part, found, **given):
         seen.append(part.metadata.condition)
         if part.metadata.condition in fails:
             raise RuntimeError("out of luck")
-        real(study, part, *arguments)
+        real(study, part, found, **given)
 
     monkeypatch.setattr(evaluation, "complete_record", run)
     more = with_tests(study, [5.0, 15.0, 20.0])

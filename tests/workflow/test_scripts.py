@@ -230,12 +230,9 @@ def test_distances_need_a_network(results, tmp_path, capsys):
 
 
 def test_distances_of_a_specimens_networks(results, tmp_path):
-    study_networks = [
-        str(results / shown_networks.first_network(STUDY)).format(
-            specimen="gold", architecture=JOB.architecture, condition=condition.id
-        )
-        for condition in STUDY.train_conditions
-    ]
+    files = shown_networks.first_files(Results(STUDY, results), JOB.architecture)
+    study_networks = [str(file) for file in files.values()]
+    assert len(study_networks) == 4
     output = tmp_path / "part.zarr.zip"
     line = scripts.run(
         "distances_part",

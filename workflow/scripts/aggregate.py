@@ -9,7 +9,7 @@ from passband.storage import datasets
 
 def main(snakemake):
     output = snakemake.output[0]
-    with running.job("aggregate", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+    with running.of_rule(snakemake, "aggregate") as job:
         study = job.study
         attrs = reuse.attributes(job, snakemake, datasets.TABLE) | attributes(study.mixtures)
         cells = [

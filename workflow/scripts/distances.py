@@ -7,7 +7,7 @@ from passband.storage import datasets
 
 def main(snakemake):
     output = snakemake.output[0]
-    with running.job("distances", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+    with running.of_rule(snakemake, "distances") as job:
         attrs = reuse.attributes(job, snakemake, datasets.DISTANCES)
         parts = [datasets.read(part, datasets.DISTANCES) for part in snakemake.input]
         gathered = distances.gather(parts)

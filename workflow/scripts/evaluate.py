@@ -11,9 +11,7 @@ from passband.store.results import StoredResults
 def main(snakemake):
     wildcards = snakemake.wildcards
     output = Path(snakemake.output[0])
-    name = " ".join(["evaluate", *wildcards])
-    runtime = snakemake.resources.runtime
-    with running.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
+    with running.of_rule(snakemake, "evaluate") as job:
         of = {key: wildcards[key] for key in ("specimen", "architecture")}
         tested = network_batches.batch_of(job.study, wildcards)
         parts = networks.trained(snakemake.input.weights, of, tested.conditions)

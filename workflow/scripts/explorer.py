@@ -8,7 +8,7 @@ from passband.results import Results
 
 
 def main(snakemake):
-    with running.job("explorer", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+    with running.of_rule(snakemake, "explorer") as job:
         target = Path(snakemake.output[0])
         # A study may be too small for an explorer. It is complete nevertheless.
         reason = explorer_page.write(

@@ -6,8 +6,7 @@ from passband.jobs import running
 
 def main(snakemake):
     name = snakemake.wildcards.figure
-    given = snakemake.log[0], snakemake.threads, snakemake.config
-    with running.job(f"figure {name}", *given) as job:
+    with running.of_rule(snakemake, "figure") as job:
         part = job.study.known_parts.get("figure", name)
         example = snakemake.params.settings.get("condition")
         figure = drawing.draw(part, job.study, snakemake.input, example)

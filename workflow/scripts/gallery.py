@@ -12,8 +12,7 @@ STRUCTURES = 5
 
 
 def main(snakemake):
-    name = " ".join(["gallery", *snakemake.wildcards])
-    with running.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as job:
+    with running.of_rule(snakemake, "gallery") as job:
         study = job.study
         named = snakemake.wildcards.specimen
         device = devices.device()

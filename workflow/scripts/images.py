@@ -13,8 +13,7 @@ from passband.storage import datasets
 
 def main(snakemake):
     wildcards = snakemake.wildcards
-    name = " ".join(["images", *filter(None, wildcards)])
-    with running.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as job:
+    with running.of_rule(snakemake, "images") as job:
         attrs = reuse.attributes(job, snakemake, datasets.IMAGES)
         device = devices.device()
         of = wildcards.specimen, wildcards.split

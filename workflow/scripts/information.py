@@ -8,7 +8,7 @@ from passband.storage import datasets
 
 
 def main(snakemake):
-    with running.job("information", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+    with running.of_rule(snakemake, "information") as job:
         attrs = reuse.attributes(job, snakemake, datasets.INFORMATION)
         study = job.study
         spectra = {"flat": flat_spectrum()}

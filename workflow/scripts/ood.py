@@ -8,7 +8,7 @@ from passband.storage import datasets
 
 def main(snakemake):
     # The numerical libraries have one thread each, since the metrics use their own threads.
-    with running.job("ood", snakemake.log[0], 1, snakemake.config) as job:
+    with running.of_rule(snakemake, "ood", threads=1) as job:
         tested = job.study.evaluation
         attrs = reuse.attributes(job, snakemake, datasets.OOD)
         with datasets.open_checked(snakemake.input.table, datasets.TABLE) as table:

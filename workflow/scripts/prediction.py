@@ -11,7 +11,7 @@ from passband.storage import datasets
 
 
 def main(snakemake):
-    with running.job("prediction", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+    with running.of_rule(snakemake, "prediction") as job:
         attrs = reuse.attributes(job, snakemake, datasets.PREDICTION)
         study = job.study
         specimens = list(study.trained_specimens)

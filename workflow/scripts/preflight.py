@@ -9,7 +9,7 @@ from passband.storage import atomic
 
 
 def main(snakemake):
-    with running.job("preflight", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+    with running.of_rule(snakemake, "preflight") as job:
         results = Results(job.study, Path(snakemake.output[0]).parent)
         found = preflight.run(results)
         job.log(f"this node:\n{found}")

@@ -8,7 +8,7 @@ from passband.runs import report_page
 
 
 def main(snakemake):
-    with running.job("report", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+    with running.of_rule(snakemake, "report") as job:
         target = Path(snakemake.output[0])
         report_page.write(Results(job.study, target.parent), target)
         job.result = f"{target.stat().st_size / 1e6:.1f} MB in {target}"

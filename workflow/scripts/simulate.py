@@ -8,10 +8,7 @@ from passband.store.waves import StoredShard, StoredWaves
 def main(snakemake):
     wildcards = snakemake.wildcards
     output = snakemake.output[0]
-    words = [word.rstrip("/") for word in wildcards if word]
-    name = " ".join(["simulate", *words])
-    runtime = snakemake.resources.runtime
-    with running.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
+    with running.of_rule(snakemake, "simulate") as job:
         specimen = wildcards.specimen
         split = wildcards.split
         waves = wildcards.waves.rstrip("/")

@@ -8,9 +8,7 @@ from passband.store.networks import StoredNetworks
 def main(snakemake):
     wildcards = snakemake.wildcards
     resources = snakemake.resources
-    name = " ".join(["train", *wildcards])
-    runtime = resources.runtime
-    with running.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
+    with running.of_rule(snakemake, "train") as job:
         stored = StoredNetworks(job.results, network_batches.batch_of(job.study, wildcards))
         attrs = job.provenance(snakemake.output.weights)
         found = reuse.or_end(job, stored, attrs)

@@ -167,6 +167,7 @@ def features(network: nn.Module, images: Tensor, precision: str) -> Tensor:
 def distances(
     load: Callable[[str, Condition], nn.Module | None],
     specimen: str,
+    *,
     train: Sequence[Condition],
     test: Sequence[Condition],
     camera: Acquisition,

@@ -15,7 +15,7 @@ from passband.imaging.structures import LoadedStructures
 from passband.learning import devices, evaluation, networks
 from passband.parts import PartError
 from passband.reports.explorer.explorer import Blocks
-from passband.results import Results, network_batches, shown_networks
+from passband.results import Results, shown_networks
 from passband.scores import dice
 from passband.wave_sets import wave_set
 
@@ -165,12 +165,10 @@ def _binned(images: np.ndarray, binning: int) -> np.ndarray:
 
 def _networks(results: Results, specimen: str, architecture: str) -> dict[str, tuple]:
     """Return networks with their metadata, by the id of the training condition."""
-    template = shown_networks.first_network(results.study)
-    group_of = network_batches.group_by_condition(network_batches.groups_of(results.study))
+    files = shown_networks.first_files(results, architecture)
     found = {}
     for condition in evenly_spaced(results.study.train_conditions, _NETWORKS):
-        names = {"specimen": specimen, "architecture": architecture}
-        path = results.path(template, **names, condition=group_of[condition.id])
+        path = files[specimen, condition.id]
         if path.exists():
             expected = {"condition": condition.id}
             found[condition.id] = networks.load_first(path, expected, results.study.known_parts)

@@ -55,7 +55,7 @@ class Running:
             attribute.
     """
 
-    def __init__(self, name: str, config: dict, logfile: Path, seconds: float | None = None):
+    def __init__(self, name: str, config: dict, logfile: Path, *, seconds: float | None = None):
         self.name = name
         self.terminal = sys.stderr.isatty()
         self.deadline = None if seconds is None else time.monotonic() + seconds
@@ -112,9 +112,34 @@ def budget(runtime: float) -> float | None:
     return max(60.0 * runtime - 120, 30.0 * runtime)
 
 
+def of_rule(
+    snakemake, what: str, *, threads: int | None = None
+) -> contextlib.AbstractContextManager[Running]:
+    """Run the job of a rule, see :func:`job`.
+
+    Args:
+        snakemake: The object that Snakemake passes to a script.
+        what: What the job does, such as ``train``. The job's name has its wildcards after it.
+        threads: Threads of the numerical libraries; by default those of the rule.
+    """
+    wildcards = (word.rstrip("/") for word in snakemake.wildcards if word)
+    return job(
+        " ".join([what, *wildcards]),
+        snakemake.log[0],
+        snakemake.config,
+        threads=snakemake.threads if threads is None else threads,
+        runtime=snakemake.resources.runtime,
+    )
+
+
 @contextlib.contextmanager
 def job(
-    name: str, logfile: str | Path, threads: int, config: dict, runtime: float | None = None
+    name: str,
+    logfile: str | Path,
+    config: dict,
+    *,
+    threads: int = 1,
+    runtime: float | None = None,
 ) -> Iterator[Running]:
     """Run a job: write its log, limit its threads, and end with a line about its result.
 
@@ -146,7 +171,7 @@ def job(
         try:
             cap_threads(threads)
             keep_memory()
-            running = Running(name, config, logfile, runtime and budget(runtime))
+            running = Running(name, config, logfile, seconds=runtime and budget(runtime))
             if changed := _changed(running.results):
                 raise PassbandError(f"{changed}; run Snakemake's command again")
             with lease.held(logfile.with_suffix(layout.LEASE), running.deadline):

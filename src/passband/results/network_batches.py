@@ -100,11 +100,6 @@ def groups_of(study: Study) -> dict[str, tuple[str, ...]]:
     return grouped(ids, study.study.conditions_per_job) | alone
 
 
-def group_by_condition(groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Return the name of each training condition's group, by the id of the condition."""
-    return {id: group for group, ids in groups.items() for id in ids}
-
-
 def files_by_condition(paths: Iterable[str], groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Return files of batches by the id of the training condition.
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
+from pathlib import Path
 
 from passband.config import Study
 from passband.grid import batches
 from passband.results.layout import DISTANCES_PART, RECORD, WEIGHTS
 from passband.results.network_batches import NetworkBatch, TrainingCell, batches_of
+from passband.results.results import Results
 from passband.wave_sets import wave_set
 
 #: Number of test conditions in a job that measures distances, which has the images under all of
@@ -51,9 +53,14 @@ def _first_jobs(study: Study) -> Iterator[NetworkBatch]:
     return (job for job in batches_of(study) if job.batch == first)
 
 
-def first_network(study: Study) -> str:
-    """Return the template of the paths of files with the first batch of replicas."""
-    return WEIGHTS.replace("{batch}", _first_batch(study))
+def first_files(results: Results, architecture: str) -> dict[tuple[str, str], Path]:
+    """Return the file with the first batch of replicas of each specimen and training condition."""
+    return {
+        (job.specimen, id): results.weights(job)
+        for job in _first_jobs(results.study)
+        if job.architecture == architecture
+        for id in job.conditions
+    }
 
 
 def example_cell(study: Study, is_counted: Callable[[str], bool]) -> TrainingCell | None:
