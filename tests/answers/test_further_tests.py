@@ -196,7 +196,8 @@ def test_results_stay_valid_on_another_kind_of_device(study, results, computed, 
 
 
 def test_a_damaged_store_is_set_aside_and_made_again(study, results, computed):
-    before, lines = further_tests.read_further(Results(study, results)), []
+    before = further_tests.read_further(Results(study, results))
+    lines = []
     _, path = store(study, results)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(PassbandError, match=path.name):
@@ -412,8 +413,8 @@ def test_results_of_networks_that_are_replaced_meanwhile_are_not_valid(study, re
     path.unlink()
     complete = tests_of_job.complete_record
 
-    def replaced(study, part, *args):
-        complete(study, part, *args)
+    def replaced(study, part, found, **given):
+        complete(study, part, found, **given)
         if part.metadata.condition == cell.condition:
             write_networks(study, results, cell, "again")
 

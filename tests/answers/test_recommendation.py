@@ -409,7 +409,7 @@ def test_beyond_the_tested_doses_no_answer_follows_the_model(tmp_path):
     for dose in ("1000", "100000"):
         given = dict.fromkeys(AXES) | WORDS | {"dose_e_per_A2": dose}
         candidates = next_conditions.candidate_conditions(tested)
-        chosen.append(next_conditions.next_conditions(tested, 2, given, candidates))
+        chosen.append(next_conditions.next_conditions(tested, 2, given, candidates=candidates))
     assert chosen[0].conditions == chosen[1].conditions
     assert chosen[0].errors == chosen[1].errors
     low = replace(places[0], dose_e_per_A2=49)
@@ -417,7 +417,7 @@ def test_beyond_the_tested_doses_no_answer_follows_the_model(tmp_path):
         lambda: recommend_from(tested, Asked.at(low)),
         lambda: tested.expected([low]),
         lambda: next_conditions.next_conditions(
-            tested, 2, given | {"dose_e_per_A2": "49:400"}, candidates
+            tested, 2, given | {"dose_e_per_A2": "49:400"}, candidates=candidates
         ),
     ):
         with pytest.raises(PassbandError, match=r"^--dose-e-per-A2 = 49: must be 50 e/Å² or"):

@@ -42,7 +42,8 @@ def results(tmp_path_factory):
     """The results of a small study with the networks of a mixture."""
     folder, study = tmp_path_factory.mktemp("mixed"), with_mixture(small_study())
     for cell in network_batches.cells_of(study):
-        job, names = cell.batch, str(cell.id).split("/")
+        job = cell.batch
+        names = str(cell.id).split("/")
         states = {
             replica: varied(job.architecture, *names, replica).state_dict()
             for replica in job.replicas

@@ -518,7 +518,7 @@ def test_condition_that_is_measured_from_an_image_changes_its_expected_dice(
     np.save(trained / "far.npy", np.load(trained / "gold.npy"))
     networks = open_networks("network")
 
-    def recommended(_, paths, *others):
+    def recommended(_, paths, known, **given):
         return {
             path: segmentation.Choice(
                 networks, {networks[0].id: {"gold.npy": 0.95, "far.npy": 0.3}[path.name]}

@@ -21,7 +21,8 @@ def write_study(results, study=STUDY):
         datasets.write(waves, results / path, datasets.WAVES, attrs)
     configuration = json.dumps(study.model_dump(mode="json"))
     for cell in network_batches.cells_of(study):
-        job, names = cell.batch, str(cell.id).split("/")
+        job = cell.batch
+        names = str(cell.id).split("/")
         states = {r: varied(job.architecture, *names, r).state_dict() for r in job.replicas}
         metadata = weights_metadata(
             job.replicas,

@@ -89,8 +89,14 @@ def estimated(
     name, px, batch, precision="float32", replicas=1, together=False, **settings
 ) -> float:
     """Return the estimated memory of networks and a batch."""
-    args = name, px, Training(**settings), precision, replicas, together
-    weights, image = memory.network_bytes(*args)
+    weights, image = memory.network_bytes(
+        name,
+        px,
+        Training(**settings),
+        precision=precision,
+        replicas=replicas,
+        together=together,
+    )
     return weights + batch * image
 
 
@@ -175,8 +181,14 @@ def test_allowed_values_of_each_setting():
     one = px**2 * network_sizes.bytes_per_pixel(parse(name))
 
     def of(precision="auto", replicas=1, together=False, **settings):
-        args = name, px, Training(**settings), precision, replicas, together
-        return memory.network_bytes(*args)
+        return memory.network_bytes(
+            name,
+            px,
+            Training(**settings),
+            precision=precision,
+            replicas=replicas,
+            together=together,
+        )
 
     # Weights, gradients, two moments, the best epoch's.
     assert of() == of("float32") == pytest.approx((5 * weights, one))
@@ -197,7 +209,7 @@ def test_simulate_jobs_ask_for_their_grid_and_their_structures():
     assert memory.simulate_minutes(fine) % 60 == 0
     assert memory.simulate_minutes(fine) > 60
     many = changed(PAPER, study={"structures_per_shard": 4096})
-    waves = memory.wave_bytes(4096, 1, PAPER.microscope.sampling.cropped, 512)
+    waves = memory.wave_bytes(4096, 1, cropped=PAPER.microscope.sampling.cropped, px=512)
     assert 1e6 * memory.simulate_mb(many) > 2 * waves
 
 
@@ -245,7 +257,7 @@ def test_evaluation_holds_all_test_structures_and_a_batch():
         for test, batch in ((32, 16), (2048, 16), (32, 32))
     ]
     few, many, large = (memory.evaluate_mb(study, "unet-resnet18") for study in of)
-    waves = memory.wave_bytes(2016, 1, PAPER.microscope.sampling.cropped, 512)
+    waves = memory.wave_bytes(2016, 1, cropped=PAPER.microscope.sampling.cropped, px=512)
     assert 1e6 * (many - few) == pytest.approx(1.25 * waves, abs=500e6)
     activations = 16 * 512**2 * (network_sizes.bytes_per_pixel(parse("unet-resnet18")) / 4 + 16)
     assert 1e6 * (large - few) == pytest.approx(1.25 * activations, abs=500e6)
@@ -257,7 +269,7 @@ def test_evaluation_holds_all_configurations_of_specimens_without_training():
     gold = small.model_dump()["specimens"]["gold"]
     tested = gold | {"trained": False, "thermal": {"temperature_K": 300.0, "configurations": 64}}
     many = changed(small, specimens={"other": tested})
-    waves = memory.wave_bytes(64, 64, PAPER.microscope.wave_sampling.cropped, 512)
+    waves = memory.wave_bytes(64, 64, cropped=PAPER.microscope.wave_sampling.cropped, px=512)
     assert 1e6 * memory.evaluate_mb(many, name) > waves
     assert memory.train_mb(many, name) == memory.train_mb(small, name)
     # A specimen with fewer configurations than a trained one changes nothing.
@@ -389,7 +401,7 @@ def test_only_slurm_limits_a_job_to_its_requested_memory(monkeypatch):
 
 def test_memory_of_waves_and_images_is_that_of_their_tensors(make_split, camera, condition):
     split = make_split(3)
-    size = memory.wave_bytes(3, 1, split.spectra.shape[-1], 32)
+    size = memory.wave_bytes(3, 1, cropped=split.spectra.shape[-1], px=32)
     assert size == split.spectra.nbytes + split.masks.nbytes
     formed = torch.cat(list(camera.intensities(split, condition)))
     assert memory.image_bytes(3, 32) == 2 * formed.nbytes

@@ -139,7 +139,8 @@ def test_a_signal_reaches_the_command_once(number, whole_group, interruptible):
 
 def test_a_signal_before_the_start_ends_the_command(monkeypatch, interruptible):
     """Ctrl-C while the command is being started must not leave it behind."""
-    start, started = subprocess.Popen, []
+    start = subprocess.Popen
+    started = []
 
     def interrupted(*arguments, **options):
         os.kill(os.getpid(), signal.SIGINT)
@@ -202,7 +203,8 @@ def test_a_command_that_is_not_looked_at_any_more_ends(tmp_path):
 
 
 def test_ctrl_c_before_the_start_leaves_nothing_behind(monkeypatch, interruptible):
-    start, started = subprocess.Popen, []
+    start = subprocess.Popen
+    started = []
 
     def interrupted(*arguments, **options):
         started.append(start(*arguments, **options))

@@ -154,7 +154,9 @@ class _LastFile:
     """Keeps the content of the last file that was read, which several conditions share."""
 
     def __init__(self, read: Callable[[Path], dict]):
-        self._read, self._key, self._content = read, None, None
+        self._read = read
+        self._key = None
+        self._content = None
 
     def read(self, path: Path) -> dict:
         """Return the content of a file, which is read again if it was replaced."""

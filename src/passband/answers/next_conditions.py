@@ -82,6 +82,7 @@ def next_conditions(
     tested: TestedNetworks,
     budget: int,
     given: Mapping[str, str | float | None],
+    *,
     candidates: Sequence[Condition],
     until: float = 0.0,
 ) -> Next:
@@ -167,8 +168,10 @@ def candidate_conditions(tested: TestedNetworks, between: int | None = None) -> 
     if between is None and own:
         return prediction.thinned(own, study.study.seed)
     known = [study.axes.parse(id) for id in in_all]
-    every, between = [*study.train_conditions, *known], 1 if between is None else between
-    drawn = prediction.untrained(every, between, in_all, study.study.seed)
+    every = [*study.train_conditions, *known]
+    drawn = prediction.untrained(
+        every, 1 if between is None else between, trained=in_all, seed=study.study.seed
+    )
     new = [condition for condition in drawn if is_allowed(study, condition, "train")]
     if not new:
         raise PassbandError(

@@ -48,7 +48,7 @@ def publish(
         network,
         tested_by,
         out,
-        labels,
+        labels=labels,
         force=force,
         expected=expected,
         report=report,

@@ -84,6 +84,7 @@ def recommended(
     tested: TestedNetworks,
     paths: Sequence[Path],
     known: Known,
+    *,
     given: Mapping[str, float],
     pixel_size_A: float | None,
     report: Report,

@@ -56,8 +56,8 @@ def run(options: argparse.Namespace) -> int:
             found = study.train_next(
                 options.budget,
                 options.until,
-                given,
-                options.specimen,
+                use=given,
+                specimen=options.specimen,
                 between=options.between,
                 cores=options.cores,
                 profile=options.profile,
@@ -67,8 +67,8 @@ def run(options: argparse.Namespace) -> int:
         return 0
     found = find_study(options.study).next(
         options.budget,
-        given,
-        options.specimen,
+        use=given,
+        specimen=options.specimen,
         between=options.between,
         append=options.append,
         report=report_remark,

@@ -60,7 +60,7 @@ class Choosing(Answering, Running):
         file = self.points_file if append else None
         tested = self.tested(specimen).without_mixtures()
         candidates = next_conditions.candidate_conditions(tested, between)
-        found = next_conditions.next_conditions(tested, budget, asked, candidates)
+        found = next_conditions.next_conditions(tested, budget, asked, candidates=candidates)
         if file is not None:
             number = next_conditions.append(file, found.conditions)
             report(
@@ -122,13 +122,15 @@ class Choosing(Answering, Running):
                 candidates = next_conditions.candidate_conditions(tested, between)
             trained = {id for group in tested.of_groups for id in group.train}
             batch = min(budget - used, max(1, len(trained) // 2))
-            found = next_conditions.next_conditions(tested, batch, asked, candidates, until)
+            found = next_conditions.next_conditions(
+                tested, batch, asked, candidates=candidates, until=until
+            )
             report(
                 f"{found.trained} training conditions: expected error {found.errors[0]:.3f}, "
                 f"cross-validation {found.checked:.3f}"
             )
             if found.errors[0] <= until or not found.conditions:
-                return next_conditions.TrainedNext(found, used, budget, until)
+                return next_conditions.TrainedNext(found, used=used, budget=budget, until=until)
             next_conditions.append(study.points_file, found.conditions)
             used += len(found.conditions)
 

@@ -169,7 +169,9 @@ class Segmenting(Answering):
         if network == AUTO:
             known = segmentation.known(given, amplitude_contrast, sign)
             tested = self.tested(specimen)
-            chosen = segmentation.recommended(tested, paths, known, given, pixel_size_A, report)
+            chosen = segmentation.recommended(
+                tested, paths, known, given=given, pixel_size_A=pixel_size_A, report=report
+            )
         if verbose:
             for line in segmentation.described(chosen, chosen_settings):
                 report(line)

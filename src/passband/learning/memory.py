@@ -12,6 +12,7 @@ import os
 import resource
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ FORMED = 64
 
 
 def wave_bytes(
-    structures: int, configurations: int, cropped: int, px: int, instances: bool = False
+    structures: int, configurations: int, *, cropped: int, px: int, instances: bool = False
 ) -> int:
     """Return the memory of structures' exit waves (complex64) and masks (float32) [bytes].
 
@@ -78,7 +79,8 @@ def _wave_bytes(study: Study, specimens: Iterable[Specimen], structures: int) ->
     configurations = max(specimen.thermal.configurations for specimen in specimens)
     microscope = study.microscope
     cropped = microscope.wave_sampling.cropped
-    return wave_bytes(structures, configurations, cropped, microscope.field_px)
+    px = microscope.field_px
+    return wave_bytes(structures, configurations, cropped=cropped, px=px)
 
 
 def held_bytes(study: Study) -> int:
@@ -91,7 +93,13 @@ def held_bytes(study: Study) -> int:
 
 
 def network_bytes(
-    architecture: str, px: int, settings: Training, precision: str, replicas: int, together: bool
+    architecture: str,
+    px: int,
+    settings: Training,
+    *,
+    precision: str,
+    replicas: int,
+    together: bool,
 ) -> tuple[float, float]:
     """Return the memory of a job's networks, and what each image of a training batch adds [bytes].
 
@@ -122,7 +130,12 @@ def train_bytes(study: Study, architecture: str, precision: str, gpu: bool = Fal
     replicas = min(block.replicas, block.replicas_per_job)
     # Replicas are vectorized only in memory that is free when the job starts.
     networks, image = network_bytes(
-        architecture, microscope.field_px, training, precision, replicas, together=False
+        architecture,
+        microscope.field_px,
+        training,
+        precision=precision,
+        replicas=replicas,
+        together=False,
     )
     need = held_bytes(study) + networks + training.batch_size * image
     if gpu:
@@ -250,8 +263,10 @@ def fit_to_memory(
             sizes that may fit.
     """
     doubt = settings.architecture(architecture).doubt
-    given = architecture, px, settings, precision, replicas
-    networks, image = network_bytes(*given, together=False)
+    needed = partial(
+        network_bytes, architecture, px, settings, precision=precision, replicas=replicas
+    )
+    networks, image = needed(together=False)
     least = (networks + settings.batch_size * image) / doubt
     if least > room:
         largest, allowed = int((doubt * room - networks) / image), "only 2"
@@ -264,5 +279,5 @@ def fit_to_memory(
             f"would need {least / 1e9:.1f} GB of {device.type} memory, and {room / 1e9:.1f} GB are "
             f"available; batch sizes that fit: {allowed}"
         )
-    networks, image = network_bytes(*given, together=True)
+    networks, image = needed(together=True)
     return SLACK * doubt * (networks + settings.batch_size * image) <= room

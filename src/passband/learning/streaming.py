@@ -88,7 +88,13 @@ def choose(splits: Sequence[Stored], memory: float) -> tuple[list[Source], bool,
     room, structures = SHARE * memory, sum(map(len, splits))
     _, configurations, cropped, _ = splits[0].shards[0].spectrum.shape
     field_px = splits[0].structures.microscope.field_px
-    waves = wave_bytes(structures, configurations, cropped, field_px, splits[0].instances)
+    waves = wave_bytes(
+        structures,
+        configurations,
+        cropped=cropped,
+        px=field_px,
+        instances=splits[0].instances,
+    )
     images = image_bytes(structures, field_px)
     if waves > room:
         where = "exit waves are read from their stores for every batch"

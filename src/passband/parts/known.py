@@ -159,7 +159,8 @@ def _installed(name: str) -> Part:
                 f"{name!r}: is no module:name, and no installed package has an entry point of this "
                 f"name in the group {ENTRY_POINTS}; there are: {known}"
             )
-        module, attribute = found[0].module, found[0].attr
+        module = found[0].module
+        attribute = found[0].attr
     file = _file_of(module)
     if file is None:
         raise PartError(

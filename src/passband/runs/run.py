@@ -175,7 +175,8 @@ class Run:
         if self._planned is None:
             first = min((job.since for job in running), default=None)
             started = self.since or self.started or first
-        took, earlier = Counter(), 0.0
+        took = Counter()
+        earlier = 0.0
         for rule, of_rule in done.items():
             mean = self._mean(rule, of_rule)
             took[rule] = mean * len(of_rule)

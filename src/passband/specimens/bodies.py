@@ -107,7 +107,13 @@ class Form:
 
 
 _ONE = np.zeros((1, 3))
-BALL = Form(_ONE, np.empty((1, 0, 3)), np.empty((1, 0)), 1.0, 4 / 3 * pi)
+BALL = Form(
+    sectors=_ONE,
+    normals=np.empty((1, 0, 3)),
+    distances=np.empty((1, 0)),
+    reach=1.0,
+    volume=4 / 3 * pi,
+)
 
 
 def form(
@@ -186,7 +192,14 @@ def single(
         raise PassbandError(
             f"{of} of {crystal.name!r}: their faces enclose no body; give more faces"
         )
-    return Form(_ONE, normals[None], distances[None], *measures(corners))
+    reach, volume = measures(corners)
+    return Form(
+        sectors=_ONE,
+        normals=normals[None],
+        distances=distances[None],
+        reach=reach,
+        volume=volume,
+    )
 
 
 def corners_of(
@@ -302,14 +315,16 @@ def _filled(
         return sites[:0]
     if number <= max(neighbours for _, neighbours in crystal.bonds.values()) + 1:
         return sites[:number]
-    inside, pairs = crystal.inside(numbers), _neighbours(numbers, positions, crystal)
+    inside = crystal.inside(numbers)
+    pairs = _neighbours(numbers, positions, crystal)
 
     def firm(n: int) -> np.ndarray:
         return np.flatnonzero(_firm(sites < n, inside, *pairs))
 
     low = n = number
     while lacking := max(0, number - len(firm(n))):
-        low, n = n + 1, n + lacking
+        low = n + 1
+        n += lacking
         if n > len(sites):
             return sites[:0]
     n = bisect_left(range(n), number, low, key=lambda n: len(firm(n)))

@@ -76,7 +76,15 @@ def decahedron(crystal: Crystal) -> Form:
     )
     reach, volume = measures(corners)
     vectors = np.stack([a + axis / 2, b + axis / 2, np.broadcast_to(axis, a.shape)], 1)
-    return Form(unit(a + b), normals, distances, reach, 5 * volume, vectors, is_axial=True)
+    return Form(
+        sectors=unit(a + b),
+        normals=normals,
+        distances=distances,
+        reach=reach,
+        volume=5 * volume,
+        vectors=vectors,
+        is_axial=True,
+    )
 
 
 @shape(structures=("fcc",), widest=1.4, is_twinned=True)
@@ -89,4 +97,11 @@ def icosahedron(crystal: Crystal) -> Form:
     vectors = corners[np.array(triples)]
     normals = unit(vectors.sum(1))
     reach, volume = measures(corners / (normals[0] @ vectors[0, 0]))
-    return Form(normals, normals[:, None], np.ones((20, 1)), reach, volume, vectors)
+    return Form(
+        sectors=normals,
+        normals=normals[:, None],
+        distances=np.ones((20, 1)),
+        reach=reach,
+        volume=volume,
+        vectors=vectors,
+    )
