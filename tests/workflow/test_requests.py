@@ -169,7 +169,7 @@ def test_snakemakes_report_shows_high_figures_whole(copied):
     os.utime(figure, ns=times)
     copied.run("--report", str(page), study="studies/smallest.yaml")
     with browser.opened(page) as shown:
-        for tag, words in (("a", "Figures"), ("tr", "examples")):
+        for tag, words in (("a", "Results"), ("tr", "examples")):
             every = f"Array.from(document.querySelectorAll('{tag}'))"
             found = f"{every}.find(element => element.innerText.includes('{words}'))"
             shown.wait(f"Boolean({found})")
