@@ -197,7 +197,8 @@ def _declaration(kind: type[Kind], call: ast.Call, place: str) -> Kind:
         and each.default_factory is dataclasses.MISSING
     ]
     if missing:
-        which = f"{missing[0]}, its first argument," if missing[0] in positional else missing[0]
+        is_first = missing[0] in positional
+        which = f"{missing[0]}, its first argument," if is_first else f"{missing[0]}:"
         raise PartError(f"{of}: {which} is missing")
     declaration = kind(**given)
     try:
