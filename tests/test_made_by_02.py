@@ -93,7 +93,7 @@ def test_pages_are_written_and_nothing_else_but_what_the_store_keeps(place):
     assert "This study is incomplete" not in text
 
 
-def test_a_part_is_merged_to_a_table_of_this_version(place, tmp_path):
+def test_a_piece_is_merged_to_a_table_of_this_version(place, tmp_path):
     target = tmp_path / "again"
     assert cli.main(["merge", "packed/earlier.zarr.zip", "--into", str(target)]) == 0
     merged = Results(None, target).table
@@ -112,8 +112,8 @@ def test_a_network_is_published_as_this_version_does(place, tmp_path, monkeypatc
     assert cli.main(["publish", "smallest", f"--network={id}", "--name=a network"]) == 0
     (folder,) = Path("published").iterdir()
     assert weights.format_of(folder / "weights.safetensors") == 2
-    (old,) = weights.load_parts(place / "published/weights.safetensors").values()
-    (new,) = weights.load_parts(folder / "weights.safetensors").values()
+    (old,) = weights.load_cells(place / "published/weights.safetensors").values()
+    (new,) = weights.load_cells(folder / "weights.safetensors").values()
     assert old.identities == new.identities
     for name in ("performance.csv", "test_output.npy"):
         assert (folder / name).read_bytes() == (place / "published" / name).read_bytes()
@@ -128,12 +128,12 @@ def test_further_results_of_other_networks_or_structures_do_not_count(place, tmp
     job = next(iter(network_batches.batches_of(study)))
     first, *_ = job.cells
     (record,) = extra.stored(results, first)
-    parts = weights.load_parts(results.weights(job))
-    assert record.network.values.tolist() == [*parts[first.condition].identities.values()]
-    part = parts[first.condition]
-    part.weights[1] = {name: np.asarray(array + 1) for name, array in part.weights[1].items()}
-    weights.save_parts(parts, results.weights(job), {})
+    cells = weights.load_cells(results.weights(job))
+    assert record.network.values.tolist() == [*cells[first.condition].identities.values()]
+    cell = cells[first.condition]
+    cell.weights[1] = {name: np.asarray(array + 1) for name, array in cell.weights[1].items()}
+    weights.save_cells(cells, results.weights(job), {})
     extra._networks.cache_clear()
     (changed,) = extra.stored(results, first)
-    assert changed.network.values.tolist() == [part.identities[0], ""]
+    assert changed.network.values.tolist() == [cell.identities[0], ""]
     assert changed.recipe.values.tolist() == record.recipe.values.tolist()

@@ -21,7 +21,7 @@ from passband.learning import devices, evaluation, networks
 from passband.results import Results, layout, network_batches
 from passband.scores import dice
 from passband.storage import UnreachableError, datasets, lease, records, weights
-from passband.storage.weights import Part, load_parts, save_parts
+from passband.storage.weights import CellWeights, load_cells, save_cells
 from passband.store.results import ResultRecipes
 
 pytestmark = pytest.mark.slow
@@ -338,11 +338,11 @@ def regrouped(study, results, conditions, replicas):
     jobs = {"conditions_per_job": conditions, "replicas_per_job": replicas}
     other = small_study(study=study.study.model_dump() | jobs)
     for job in network_batches.batches_of(other):
-        parts = {}
+        cells = {}
         for cell in job.cells:
             write_networks(other, results, cell)
-            parts |= load_parts(results / job.path(layout.WEIGHTS))
-        save_parts(parts, results / job.path(layout.WEIGHTS), {})
+            cells |= load_cells(results / job.path(layout.WEIGHTS))
+        save_cells(cells, results / job.path(layout.WEIGHTS), {})
     return other
 
 
@@ -372,11 +372,11 @@ def test_other_jobs_find_the_results_of_their_networks(
 def test_one_network_that_is_trained_again_costs_its_own_results_only(study, results, computed):
     cell, _ = store(study, results)
     path = results / cell.batch.path(layout.WEIGHTS)
-    before = load_parts(path)[cell.condition]
+    before = load_cells(path)[cell.condition]
     write_networks(study, results, cell, "again")
-    after = load_parts(path)[cell.condition]
+    after = load_cells(path)[cell.condition]
     mixed = {0: before.weights[0], 1: after.weights[1]}
-    save_parts({cell.condition: Part(mixed, after.metadata)}, path, {})
+    save_cells({cell.condition: CellWeights(mixed, after.metadata)}, path, {})
     known = np.isfinite(
         further_tests.read_further(Results(study, results), ["dice"]).dice.sel(train=cell.condition)
     )
@@ -413,9 +413,9 @@ def test_results_of_networks_that_are_replaced_meanwhile_are_not_valid(study, re
     path.unlink()
     complete = tests_of_job.complete_record
 
-    def replaced(study, part, found, **given):
-        complete(study, part, found, **given)
-        if part.metadata.condition == cell.condition:
+    def replaced(study, loaded, found, **given):
+        complete(study, loaded, found, **given)
+        if loaded.metadata.condition == cell.condition:
             write_networks(study, results, cell, "again")
 
     monkeypatch.setattr(tests_of_job, "complete_record", replaced)
@@ -429,13 +429,13 @@ def test_results_of_networks_that_are_replaced_meanwhile_are_not_valid(study, re
 def test_a_file_of_several_conditions_is_read_once(study, tmp_path, monkeypatch):
     write_finished(study, tmp_path)
     other = regrouped(study, tmp_path, 2, 2)
-    opened, real = [], further_test_work.load_parts
+    opened, real = [], further_test_work.load_cells
 
     def watched(path, *args, **options):
         opened.append(str(path.relative_to(tmp_path)))
         return real(path, *args, **options)
 
-    monkeypatch.setattr(further_test_work, "load_parts", watched)
+    monkeypatch.setattr(further_test_work, "load_cells", watched)
     (job,) = network_batches.batches_of(other)
     further_tests.evaluate_further(Results(other, tmp_path), CONDITIONS)
     assert opened == [job.path(layout.WEIGHTS)]

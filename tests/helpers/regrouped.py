@@ -6,7 +6,7 @@ from pathlib import Path
 from passband.config import Study, load
 from passband.results import layout, network_batches
 from passband.storage import records
-from passband.storage.weights import fingerprint, load_parts
+from passband.storage.weights import fingerprint, load_cells
 
 SMALLEST = load(Path(__file__).parents[1] / "data" / "smallest.yaml")
 IDS = [condition.id for condition in SMALLEST.train_conditions]
@@ -34,8 +34,8 @@ def networks(study: Study, results: Path) -> dict[tuple[str, int], str]:
     return {
         (id, replica): fingerprint({0: state})
         for job in network_batches.batches_of(study)
-        for id, part in load_parts(results / job.path(layout.WEIGHTS)).items()
-        for replica, state in part.weights.items()
+        for id, cell in load_cells(results / job.path(layout.WEIGHTS)).items()
+        for replica, state in cell.weights.items()
     }
 
 
@@ -44,6 +44,6 @@ def counts(study: Study, results: Path) -> dict[tuple[str, int], list]:
     return {
         (id, replica): record.counts.sel(replica=replica).values.tolist()
         for job in network_batches.batches_of(study)
-        for id, record in records.parts(results / job.path(layout.RECORD)).items()
+        for id, record in records.read_all(results / job.path(layout.RECORD)).items()
         for replica in record.replica.values.tolist()
     }

@@ -317,7 +317,7 @@ def test_an_identity_of_a_network_has_the_code_of_its_architecture(study):
         code = of.training.architecture("mine").code
         metadata = weights_metadata(architecture="mine", code=code)
         assert files.WeightsMetadata.from_values(metadata.to_values()) == metadata
-        identities.add(files.Part({0: state.state_dict()}, metadata).identities[0])
+        identities.add(files.CellWeights({0: state.state_dict()}, metadata).identities[0])
     assert len(identities) == 2
     assert "code" not in weights_metadata().to_values()
 

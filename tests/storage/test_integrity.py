@@ -11,7 +11,7 @@ from passband import PassbandError
 from passband.config import given_conditions
 from passband.results import pieces
 from passband.storage import StoreError, datasets, integrity, weights
-from passband.storage.weights import conditions_in, load_parts
+from passband.storage.weights import conditions_in, load_cells
 
 
 def test_regular_files_folders_and_missing_paths_pass(tmp_path):
@@ -51,7 +51,7 @@ def test_other_kinds_are_refused_alone_and_in_a_folder(tmp_path, monkeypatch, ki
         lambda path: datasets.open_folder(path / "b.zarr", datasets.TABLE),
         lambda path: pieces.find(path / "a.zarr.zip"),
         lambda path: pieces.find(path / "b.zarr"),
-        lambda path: load_parts(path / "a.safetensors"),
+        lambda path: load_cells(path / "a.safetensors"),
         lambda path: [*given_conditions.read(path / "a.csv")],
     ],
 )

@@ -98,7 +98,7 @@ def test_any_variable_is_carried_by_its_dimensions(tmp_path_factory, found, firs
     whole = xr.Dataset({"unknown": ((*CELL, "structure"), values), **found}, NAMES)
     path = tmp_path_factory.mktemp("records") / "record.zarr.zip"
     records.write(dict.fromkeys(("c", "d"), whole), path, {})
-    for stored in records.parts(path).values():
+    for stored in records.read_all(path).values():
         xr.testing.assert_equal(stored.compute(), whole)
         filled = empty()
         filled.take(stored, first)

@@ -13,7 +13,7 @@ TEST = ["a", "b"]
 ATTRS = {"study": "test", "config_digest": "abc"}
 
 
-def part(condition: str, seed: int, test_own: bool = True) -> xr.Dataset:
+def made(condition: str, seed: int, test_own: bool = True) -> xr.Dataset:
     """Return a record of a condition's networks, with random counts."""
     test = with_own(TEST, condition, test_own)
     counts = np.random.default_rng(seed).integers(1, 100, (2, 1, len(test), 4, 3), np.uint32)
@@ -39,17 +39,17 @@ def part(condition: str, seed: int, test_own: bool = True) -> xr.Dataset:
         (["c"], [*TEST, "c"]),
     ],
 )
-def test_each_part_has_its_own_condition_once(tmp_path, trained, stored):
-    parts = {condition: part(condition, seed) for seed, condition in enumerate(trained)}
+def test_each_record_has_its_own_condition_once(tmp_path, trained, stored):
+    given = {condition: made(condition, seed) for seed, condition in enumerate(trained)}
     path = tmp_path / "record.zarr.zip"
-    records.write(parts, path, ATTRS)
+    records.write(given, path, ATTRS)
     whole = datasets.read(path, datasets.RECORD)
     assert whole.test.values.tolist() == stored
     assert json.loads(whole.devices) == [f"device {seed}" for seed in range(len(trained))]
-    found = records.parts(path)
+    found = records.read_all(path)
     assert list(found) == trained
     for condition, record in found.items():
-        xr.testing.assert_equal(record.compute(), parts[condition])
+        xr.testing.assert_equal(record.compute(), given[condition])
         assert record.test.values.tolist() == with_own(TEST, condition, test_own=True)
         assert record.condition == condition
     assert records.read(path, trained[-1]).identical(found[trained[-1]])
@@ -59,14 +59,14 @@ def test_each_part_has_its_own_condition_once(tmp_path, trained, stored):
 
 
 def test_records_without_own_conditions_stay_as_they_are(tmp_path):
-    parts = {condition: part(condition, 0, test_own=False) for condition in ("c", "d")}
+    given = {condition: made(condition, 0, test_own=False) for condition in ("c", "d")}
     path = tmp_path / "record.zarr.zip"
-    records.write(parts, path, ATTRS)
-    assert all(record.test.values.tolist() == TEST for record in records.parts(path).values())
+    records.write(given, path, ATTRS)
+    assert all(record.test.values.tolist() == TEST for record in records.read_all(path).values())
 
 
 def test_a_record_of_earlier_versions_can_be_read(tmp_path):
     """Passband 0.2 wrote records of one condition without the dimension `train`."""
     path = tmp_path / "record.zarr.zip"
-    datasets.write(part("c", 0), path, datasets.RECORD, {"condition": "c"})
-    xr.testing.assert_equal(records.read(path, "c"), part("c", 0))
+    datasets.write(made("c", 0), path, datasets.RECORD, {"condition": "c"})
+    xr.testing.assert_equal(records.read(path, "c"), made("c", 0))

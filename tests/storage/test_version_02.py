@@ -36,22 +36,22 @@ def test_weights_of_02_are_written_again_with_two_other_names(tmp_path, archive)
     contents = members(archive, ".safetensors")
     for content in contents:
         before.write_bytes(content)
-        parts = weights.load_parts(before)
-        first, *_ = parts.values()
-        weights.save_parts(parts, after, first.metadata.provenance)
+        cells = weights.load_cells(before)
+        first, *_ = cells.values()
+        weights.save_cells(cells, after, first.metadata.provenance)
         old, new = values_in(before), values_in(after)
         for values in old.get("parts", {"": old}).values():
-            values.pop("checksum", None)  # of each part of several
+            values.pop("checksum", None)  # of each cell of several
             values["vectorized"] = values.pop("stacked")
             values["recipe_digest"] = values.pop("context")
         assert new.pop("networks") == {
-            id: {str(r): each for r, each in part.identities.items()} for id, part in parts.items()
+            id: {str(r): each for r, each in cell.identities.items()} for id, cell in cells.items()
         }
         assert old == new
-        again = weights.load_parts(after)
-        for id, part in parts.items():
-            assert again[id].metadata == part.metadata
-            assert weights.fingerprint(again[id].weights) == weights.fingerprint(part.weights)
+        again = weights.load_cells(after)
+        for id, cell in cells.items():
+            assert again[id].metadata == cell.metadata
+            assert weights.fingerprint(again[id].weights) == weights.fingerprint(cell.weights)
     assert len(contents) >= 8
 
 
@@ -60,11 +60,11 @@ def test_the_old_name_is_none_of_this_format(tmp_path):
     path.write_bytes(members("finished", ".safetensors")[0])
     tensors, values = weights.read(path, "numpy")
     weights.write(tensors, path, values)
-    assert len(weights.load_parts(path)) == 1
+    assert len(weights.load_cells(path)) == 1
     values["stacked"] = values.pop("vectorized")
     weights.write(tensors, path, values)
     with pytest.raises(DamagedError, match="its metadata have no 'vectorized'"):
-        weights.load_parts(path)
+        weights.load_cells(path)
 
 
 def test_a_likeness_without_checksum_is_read_and_flags_no_uneven_background(tmp_path):

@@ -20,7 +20,7 @@ from passband.learning import networks
 from passband.seeds import digest
 from passband.storage import DamagedError, NewerError, StoreError
 from passband.storage import weights as files
-from passband.storage.weights import EpochRecord, Part, conditions_in, load_parts, save_parts
+from passband.storage.weights import CellWeights, EpochRecord, conditions_in, load_cells, save_cells
 
 NAME = "compact-w4-d2"
 
@@ -72,7 +72,9 @@ def test_file_is_plain_safetensors(tmp_path, weights):
             "precision": '"float32"',
             "device": '"cpu (AVX2)"',
             "recipe_digest": '"x"',
-            "networks": json.dumps({"a": Part(weights, weights_metadata((0, 3))).identities}),
+            "networks": json.dumps(
+                {"a": CellWeights(weights, weights_metadata((0, 3))).identities}
+            ),
             "best": f'{{"0": {{{row}, "3": {{{row}}}',
             "history": f'[{{"replica": 0, {row}, {{"replica": 3, {row}]',
             "vectorized": "false",
@@ -159,7 +161,7 @@ def test_a_newer_format_is_refused_and_nothing_is_compared_with_the_version(
         patch.setattr(files, "FORMAT", 3)
         files.save(weights, path, weights_metadata())
     written = path.read_bytes()
-    for look in (files.load, load_parts):
+    for look in (files.load, load_cells):
         with pytest.raises(NewerError, match=re.escape(f"{path}: its format is 3, and this")):
             look(path)
     assert path.read_bytes() == written
@@ -270,9 +272,9 @@ VALUES = {"a": 1.25, "b": -3.5}
 
 
 @pytest.fixture
-def parts():
+def cells():
     return {
-        id: Part(
+        id: CellWeights(
             {replica: {"w": np.full(3, value + replica)} for replica in (0, 7)},
             weights_metadata((0, 7), condition=id, recipe_digest=f"recipe of {id}"),
         )
@@ -281,22 +283,22 @@ def parts():
 
 
 @pytest.fixture
-def path(tmp_path, parts):
+def path(tmp_path, cells):
     path = tmp_path / "net.safetensors"
-    save_parts(parts, path, {"study": "smallest"})
+    save_cells(cells, path, {"study": "smallest"})
     return path
 
 
-def values(part):
-    return {replica: state["w"].tolist() for replica, state in part.weights.items()}
+def values(cell):
+    return {replica: state["w"].tolist() for replica, state in cell.weights.items()}
 
 
-def test_parts_come_back(path, parts):
-    found = load_parts(path)
-    assert list(found) == list(parts)
-    for id, part in parts.items():
-        assert values(found[id]) == values(part)
-        assert found[id].metadata == replace(part.metadata, provenance={"study": "smallest"})
+def test_cells_come_back(path, cells):
+    found = load_cells(path)
+    assert list(found) == list(cells)
+    for id, cell in cells.items():
+        assert values(found[id]) == values(cell)
+        assert found[id].metadata == replace(cell.metadata, provenance={"study": "smallest"})
 
 
 def test_one_condition_is_chosen_by_its_id(path):
@@ -315,48 +317,48 @@ def test_the_group_of_a_file_says_whether_it_is_opened(path, tmp_path):
     assert conditions_in(tmp_path / "missing", "a") == ["a"]
 
 
-def test_a_flipped_bit_in_one_of_several_parts_is_refused(path):
+def test_a_flipped_bit_in_one_of_several_cells_is_refused(path):
     content, bits = path.read_bytes(), np.float64(VALUES["b"] + 7).tobytes()
     assert content.count(bits) == 3
     path.write_bytes(content.replace(bits, np.float64(4.5).tobytes(), 1))
     with pytest.raises(DamagedError, match="its checksum does not match its content"):
-        load_parts(path)
+        load_cells(path)
 
 
 @pytest.mark.parametrize("given", [3, [], ["a"], {"a": 3}, {"c": {}}, {}])
-def test_parts_of_another_kind_are_named(tmp_path, given):
+def test_cells_of_another_kind_are_named(tmp_path, given):
     path, tensors = tmp_path / "net.safetensors", {"a/0/w": np.zeros(1)}
     files.write(tensors, path, weights_metadata().to_values() | {"parts": given})
     with pytest.raises(DamagedError, match=re.escape(f"{path}: ")):
         files.load(path)
 
 
-def test_identities_of_networks_are_read_without_the_tensors(path, parts, tmp_path, monkeypatch):
-    found = {id: part.identities for id, part in parts.items()}
+def test_identities_of_networks_are_read_without_the_tensors(path, cells, tmp_path, monkeypatch):
+    found = {id: cell.identities for id, cell in cells.items()}
     assert len({identity for of_id in found.values() for identity in of_id.values()}) == 4
     with monkeypatch.context() as patch:
-        patch.setattr(files, "load_parts", None)
+        patch.setattr(files, "load_cells", None)
         assert files.identities(path) == found
-    assert {id: part.identities for id, part in load_parts(path).items()} == found
+    assert {id: cell.identities for id, cell in load_cells(path).items()} == found
     # A file of an earlier version does not have them.
     other = tmp_path / "other.safetensors"
     assert files.identities(other) == {}
     with monkeypatch.context() as patch:
         patch.setattr(files, "_IDENTITIES", "other")
-        save_parts(parts, other, {"study": "smallest"})
+        save_cells(cells, other, {"study": "smallest"})
     assert files.identities(other) == found
 
 
 @pytest.mark.parametrize("name", ["architecture", "normalisation", "precision"])
-def test_the_same_weights_in_another_network_are_another_network(parts, name):
-    part = parts["a"]
-    other = part._replace(metadata=replace(part.metadata, **{name: "other"}))
-    assert not {*part.identities.values()} & {*other.identities.values()}
-    assert part._replace(metadata=replace(part.metadata, device="x")).identities == part.identities
+def test_the_same_weights_in_another_network_are_another_network(cells, name):
+    cell = cells["a"]
+    other = cell._replace(metadata=replace(cell.metadata, **{name: "other"}))
+    assert not {*cell.identities.values()} & {*other.identities.values()}
+    assert cell._replace(metadata=replace(cell.metadata, device="x")).identities == cell.identities
 
 
 @pytest.mark.parametrize("text", ["I/O error: No space left (os error {})", "(os code: {})"])
-def test_an_error_of_the_disk_keeps_its_number(parts, tmp_path, monkeypatch, text):
+def test_an_error_of_the_disk_keeps_its_number(cells, tmp_path, monkeypatch, text):
     """Safetensors has the number only in its message. Other errors remain as they are."""
 
     def save_file(*_):

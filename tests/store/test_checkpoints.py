@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from synthetic import weights_metadata
 
 from passband.storage import FullError, NewerError, UnreachableError, lease, weights
-from passband.storage.weights import Part, save_parts
+from passband.storage.weights import CellWeights, save_cells
 from passband.store import checkpoints
 
 TENSORS = {
@@ -153,7 +153,7 @@ def test_a_state_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     paths = [tmp_path / name for name in ("state", "one", "parts")]
     checkpoints.save(paths[0], "digest", TENSORS, PROGRESS)
     weights.save({0: {"a": torch.ones(2)}}, paths[1], weights_metadata())
-    save_parts({"a": Part({0: {"a": torch.ones(2)}}, weights_metadata())}, paths[2], {})
+    save_cells({"a": CellWeights({0: {"a": torch.ones(2)}}, weights_metadata())}, paths[2], {})
     assert {path.stat().st_ino for path in paths} <= synced
 
 

@@ -10,7 +10,7 @@ import xarray as xr
 from synthetic import weights_metadata
 
 from passband.storage import datasets, records
-from passband.storage.weights import Part, load_parts, save_parts
+from passband.storage.weights import CellWeights, load_cells, save_cells
 from passband.store import files
 
 
@@ -35,17 +35,17 @@ def vanishing(tmp_path):
 
 
 def test_a_folder_that_another_job_removes_is_made_again(vanishing):
-    part = Part({0: {"weight": np.zeros(2, np.float32)}}, weights_metadata())
+    cell = CellWeights({0: {"weight": np.zeros(2, np.float32)}}, weights_metadata())
     networks = vanishing / "r000-000.safetensors"
     record = xr.Dataset({"a": ("test", [1.0])}, {"test": ["a"]})
     results = vanishing / "r000-000.zarr.zip"
     for _ in range(200):
-        files.write_single(lambda: save_parts({"a": part}, networks, {}))
-        assert list(load_parts(networks)) == ["a"]
+        files.write_single(lambda: save_cells({"a": cell}, networks, {}))
+        assert list(load_cells(networks)) == ["a"]
         networks.unlink()
     for _ in range(5):
         files.write_single(lambda: records.write({"a": record}, results, {}))
-        assert list(records.parts(results)) == ["a"]
+        assert list(records.read_all(results)) == ["a"]
         results.unlink()
 
 

@@ -15,7 +15,7 @@ from passband.groups import group_name
 from passband.results import Results, network_batches
 from passband.storage import NewerError, UnreachableError, integrity, records
 from passband.storage.partial_record import PartialRecord
-from passband.storage.weights import Part
+from passband.storage.weights import CellWeights
 from passband.store import files
 from passband.store.results import ResultRecipes, StoredResults, further
 
@@ -35,10 +35,10 @@ def changed(**blocks: dict):
     return type(STUDY).model_validate(values)
 
 
-def networks(condition: str, replicas: range, **changes) -> Part:
+def networks(condition: str, replicas: range, **changes) -> CellWeights:
     """Return networks of one weight, which is the number of the replica."""
     weights = {r: {"weight": np.array([r], np.float32)} for r in replicas}
-    return Part(weights, weights_metadata(tuple(replicas), condition=condition, **changes))
+    return CellWeights(weights, weights_metadata(tuple(replicas), condition=condition, **changes))
 
 
 def stored_in(
@@ -76,7 +76,7 @@ def record(stored: StoredResults, condition: str, value: int = 1) -> xr.Dataset:
 def write(stored: StoredResults, *conditions: str, value: int = 1) -> None:
     """Write the record of some conditions of a job, of one of several beside the job's record."""
     made = {id: record(stored, id, value) for id in conditions}
-    if len(conditions) < len(stored.parts):
+    if len(conditions) < len(stored.cells):
         stored.put_single(conditions[0], made[conditions[0]], {})
     else:
         stored.put(made, {})
@@ -136,7 +136,7 @@ def test_results_are_valid_for_the_same_network_and_recipe(tmp_path, changes, la
 def test_a_network_with_other_weights_is_tested_again(tmp_path):
     stored = stored_in(tmp_path)
     write(stored, *TRAIN)
-    stored.parts[TRAIN[0]].weights[1]["weight"][0] = 7
+    stored.cells[TRAIN[0]].weights[1]["weight"][0] = 7
     later = replace(stored)
     assert later.whole() is None
     assert [found.missing for found in later.find().values()] == [{1}, set()]
@@ -254,7 +254,7 @@ def test_results_of_passband_evaluate_are_found_by_a_job(tmp_path):
     alone = {"conditions": [cell.condition], "replicas": range(len(cell.batch.replicas))}
     made = replace(stored_in(tmp_path, test=TEST[1:], **alone), own=results.further(cell))
     records.write({cell.condition: record(made, cell.condition)}, made.own, {})
-    of_job = StoredResults.of_job(results, cell.batch, made.parts)
+    of_job = StoredResults.of_job(results, cell.batch, made.cells)
     assert of_job.own == tmp_path / "store" / cell.batch.path(
         "records/{specimen}/{architecture}/{condition}/{batch}.zarr.zip"
     )
@@ -270,7 +270,7 @@ def test_results_of_passband_evaluate_are_found_by_a_job(tmp_path):
 def test_a_job_tests_networks_under_their_own_conditions_too(tmp_path):
     own = changed(evaluation={"test_own": True}, test_grid={"defocus_nm": [7.0]})
     job = next(network_batches.batches_of(own))
-    parts = {id: networks(id, range(2)) for id in job.conditions}
-    tests = StoredResults.of_job(Results(own, tmp_path), job, parts).tests
+    cells = {id: networks(id, range(2)) for id in job.conditions}
+    tests = StoredResults.of_job(Results(own, tmp_path), job, cells).tests
     (id,) = job.conditions
     assert tests == {id: [*(condition.id for condition in own.test_conditions), id]}

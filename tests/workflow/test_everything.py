@@ -15,7 +15,7 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Structures
 from passband.results.stores import load_table
 from passband.storage import datasets
-from passband.storage.weights import load_parts
+from passband.storage.weights import load_cells
 
 pytestmark = pytest.mark.workflow
 
@@ -51,10 +51,10 @@ def test_a_study_that_sets_every_key_runs_and_its_results_show_it(tmp_path):
     (history,) = results.glob("networks/*/*/*/*.csv")
     rates = pd.read_csv(history).groupby(["condition", "replica"]).learning_rate.apply(list)
     assert rates.tolist() == [[0.02, 0.01, 0.005]] * 4
-    parts = load_parts(history.with_suffix(".safetensors"))
-    assert list(parts) == [condition.id for condition in study.train_conditions]
-    for part in parts.values():
-        metadata = part.metadata
+    cells = load_cells(history.with_suffix(".safetensors"))
+    assert list(cells) == [condition.id for condition in study.train_conditions]
+    for cell in cells.values():
+        metadata = cell.metadata
         assert (metadata.normalisation, metadata.precision) == ("vacuum", "float32")
     # One file of networks and one record, and a second name of each.
     files = [p.suffix for p in results.glob("**/r000-001.*") if "logs" not in p.parts]

@@ -21,7 +21,7 @@ from passband.learning import training
 from passband.learning.deadline import StoppedError
 from passband.results import layout, network_batches, wave_layout
 from passband.storage import DamagedError, records
-from passband.storage.weights import fingerprint, load_parts
+from passband.storage.weights import fingerprint, load_cells
 
 ROOT = Path(__file__).parents[2]
 
@@ -141,7 +141,7 @@ def test_networks_of_several_conditions_equal_those_of_single_jobs(untrained, al
 
     path = untrained / "store" / job.path(layout.WEIGHTS)
     content = bytearray(path.read_bytes())
-    state = load_parts(path)[IDS[2]].weights[1]
+    state = load_cells(path)[IDS[2]].weights[1]
     tensor = max(state.values(), key=lambda tensor: tensor.size)
     content[content.index(tensor.tobytes()) + 5] ^= 1
     path.write_bytes(content)
@@ -223,7 +223,7 @@ def test_a_new_test_condition_is_tested_in_all_networks_of_a_job(results, monkey
     more = with_tests(study, [5.0, 10.0, 20.0])
     assert "8 network(s) on 6 conditions, 2 of them computed" in evaluate(more, results, job)
     assert len(formed) == len({*formed} - {*IDS}) == 2
-    after = records.parts(results / job.path(layout.RECORD))
+    after = records.read_all(results / job.path(layout.RECORD))
     kept = [condition.id for condition in study.test_conditions]
     for (id, replica), values in before.items():
         same = after[id].counts.sel(replica=replica, test=kept).values
@@ -240,11 +240,11 @@ def test_a_condition_that_fails_costs_the_tests_of_its_networks_only(results, mo
     real = evaluation.complete_record
     fails = {IDS[2]}
 
-    def run(study, part, found, **given):
-        seen.append(part.metadata.condition)
-        if part.metadata.condition in fails:
+    def run(study, cell, found, **given):
+        seen.append(cell.metadata.condition)
+        if cell.metadata.condition in fails:
             raise RuntimeError("out of luck")
-        real(study, part, found, **given)
+        real(study, cell, found, **given)
 
     monkeypatch.setattr(evaluation, "complete_record", run)
     more = with_tests(study, [5.0, 15.0, 20.0])
@@ -272,12 +272,12 @@ def test_a_test_condition_that_comes_back_is_not_tested_again(results, condition
     job = next(network_batches.batches_of(study))
     train(study, results, job)
     assert ", made by an earlier job, in " in evaluate(study, results, job)
-    before = records.parts(results / job.path(layout.RECORD))
+    before = records.read_all(results / job.path(layout.RECORD))
     fewer = with_tests(study, study.test_axes["defocus_nm"][:1])
     assert ", made by an earlier job, in " in evaluate(fewer, results, job)
-    assert len(next(iter(records.parts(results / job.path(layout.RECORD)).values())).test) == 2
+    assert len(next(iter(records.read_all(results / job.path(layout.RECORD)).values())).test) == 2
     assert ", made by an earlier job, in " in evaluate(study, results, job)
-    after = records.parts(results / job.path(layout.RECORD))
+    after = records.read_all(results / job.path(layout.RECORD))
     for id, record in before.items():
         np.testing.assert_array_equal(record.counts, after[id].counts)
 
@@ -289,9 +289,9 @@ def test_a_killed_job_leaves_no_file_of_a_single_condition(results):
     train(study, results, job)
     evaluate(study, results, job)
     own = results / "store" / job.path(layout.RECORD)
-    parts = records.parts(own)
+    cells = records.read_all(own)
     single = own.parents[1] / IDS[0] / own.name
-    records.write({IDS[0]: parts[IDS[0]]}, single, {})
+    records.write({IDS[0]: cells[IDS[0]]}, single, {})
     assert ", made by an earlier job, in " in evaluate(study, results, job)
     assert not single.exists()
 
@@ -317,8 +317,8 @@ def test_a_further_replica_is_the_only_one_that_is_trained(untrained, monkeypatc
     )
     other = next(network_batches.batches_of(more))
     assert "3 network(s) in" in train(more, untrained, other)
-    trained = load_parts(untrained / other.path(layout.WEIGHTS))[IDS[0]]
-    before = load_parts(untrained / job.path(layout.WEIGHTS))[IDS[0]]
+    trained = load_cells(untrained / other.path(layout.WEIGHTS))[IDS[0]]
+    before = load_cells(untrained / job.path(layout.WEIGHTS))[IDS[0]]
     assert fingerprint({r: trained.weights[r] for r in (0, 1)}) == fingerprint(before.weights)
     evaluate(more, untrained, other)
     record = records.read(untrained / other.path(layout.RECORD))

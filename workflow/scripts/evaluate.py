@@ -14,8 +14,8 @@ def main(snakemake):
     with running.of_rule(snakemake, "evaluate") as job:
         of = {key: wildcards[key] for key in ("specimen", "architecture")}
         tested = network_batches.batch_of(job.study, wildcards)
-        parts = networks.trained(snakemake.input.weights, of, tested.conditions)
-        stored = StoredResults.of_job(job.results, tested, parts)
+        cells = networks.trained(snakemake.input.weights, of, tested.conditions)
+        stored = StoredResults.of_job(job.results, tested, cells)
         attrs = job.provenance(str(output)) | of
         found = reuse.or_end(job, stored, attrs)
 

@@ -17,13 +17,13 @@ def main(snakemake):
             StoredWaves.of(job.results, specimen, split, waves), structures, output
         )
         attrs = job.provenance(output)
-        parts = reuse.or_end(job, stored, attrs)
+        there = reuse.or_end(job, stored, attrs)
 
         # This module imports ASE and SciPy, and its function abTEM if the study chose it, which
         # takes seconds. So a job without work does not need it.
         from passband.specimens import exit_waves
 
-        found = {index for part in parts for index in part.structure.values.tolist()}
+        found = {index for each in there for index in each.structure.values.tolist()}
         under, microscope, own = wave_layout.simulated(job.study, specimen, waves)
         simulated = exit_waves.simulate(
             specimen,
@@ -35,7 +35,7 @@ def main(snakemake):
             progress=job.progress,
             own=own,
         )
-        made = [simulated, *parts]
+        made = [simulated, *there]
         stored.put(made, attrs)
         job.result = stored.words(made)
 

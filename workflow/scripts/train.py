@@ -27,9 +27,9 @@ def main(snakemake):
             host_bytes=1e6 * resources.mem_mb,
             log=job.log,
         )
-        parts = training.complete(job, stored, found, trainer)
-        stored.put(parts, attrs)
-        job.result = stored.words(parts)
+        cells = training.complete(job, stored, found, trainer)
+        stored.put(cells, attrs)
+        job.result = stored.words(cells)
 
 
 if "snakemake" in globals():

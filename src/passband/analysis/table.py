@@ -124,13 +124,15 @@ def aggregate(
             specimen, architecture, train = place
             named = sizes["specimen"][specimen], sizes["architecture"][architecture]
             # Conditions that follow each other are often in one file for each batch of replicas.
-            parts = lru_cache(maxsize=len({cell.replicas for cell in cells}))(records.parts)
+            read_all = lru_cache(maxsize=len({cell.replicas for cell in cells}))(records.read_all)
             values = []
             networks = []
             for condition in sizes["train"][train]:
                 row = rows.get((*named, condition), [])
                 there = [cell for cell in row if cell.path not in missing]
-                of_row = [_record(cell, parts(cell.path), sizes, test_own, like) for cell in there]
+                of_row = [
+                    _record(cell, read_all(cell.path), sizes, test_own, like) for cell in there
+                ]
                 of_tests = [record.sel(test=sizes["test"]) for record in of_row]
                 values.append(_row(of_tests, sizes, like))
                 if test_own:
@@ -272,16 +274,16 @@ def _networks(sizes: dict[str, list]) -> xr.Dataset:
 
 def _record(
     cell: Cell,
-    parts: Mapping[str, xr.Dataset],
+    every: Mapping[str, xr.Dataset],
     sizes: dict[str, list],
     test_own: bool,
     like: xr.Dataset,
 ) -> xr.Dataset:
-    """Return a cell's record from the parts of its file, or raise DamagedError if it is another's.
+    """Return a cell's record from those of its file, or raise DamagedError if it is another's.
 
     The parameters are as in :func:`aggregate`; `like` has the variables of another record.
     """
-    record = records.chosen(cell.path, parts, cell.train)
+    record = records.chosen(cell.path, every, cell.train)
     named = {"specimen": cell.specimen, "architecture": cell.architecture, "condition": cell.train}
     integrity.check_attributes(cell.path, record.attrs, named)
     expected = {

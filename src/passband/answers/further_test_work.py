@@ -27,7 +27,7 @@ from passband.results import Results
 from passband.results.network_batches import TrainingCell
 from passband.storage import DamagedError, integrity, provenance, records, weights
 from passband.storage.integrity import check_attributes
-from passband.storage.weights import Part, load_parts
+from passband.storage.weights import CellWeights, load_cells
 from passband.store.results import ResultRecipes, StoredResults, further
 
 #: Number of images for which a further process is worth the time that it takes to start.
@@ -89,7 +89,7 @@ class Work:
 
         def read(path: Path) -> dict[str, xr.Dataset]:
             try:
-                return records.parts(path)
+                return records.read_all(path)
             except DamagedError as error:
                 aside = integrity.set_aside(path)
                 done.remarks.append(f"{error.what}; set aside as {aside.name}, and made again now")
@@ -102,16 +102,16 @@ class Work:
         if set(self.wanted) <= set(known.tests) and not known.missing:
             return
         named = {name: getattr(cell.id, name) for name in ("specimen", "architecture", "condition")}
-        part = self._networks(path, named)
+        loaded = self._networks(path, named)
         tests = sorted(map(Condition.parse, {*self.wanted, *known.tests}))
         tested = {id: [condition.id for condition in tests]}
         stored = StoredResults(
-            self._recipes, parts={id: part}, tests=tested, own=results.further(cell)
+            self._recipes, cells={id: loaded}, tests=tested, own=results.further(cell)
         )
         found = stored.find(self._last_record.read)[id]
         evaluation.complete_record(
             study,
-            part,
+            loaded,
             found,
             structures=self.structures,
             device=devices.device(),
@@ -131,23 +131,23 @@ class Work:
 
     @cached_property
     def _last_networks(self) -> "_LastFile":
-        return _LastFile(partial(load_parts, framework="pt"))
+        return _LastFile(partial(load_cells, framework="pt"))
 
     @cached_property
     def _last_record(self) -> "_LastFile":
-        return _LastFile(records.parts)
+        return _LastFile(records.read_all)
 
-    def _networks(self, path: Path, named: dict[str, str]) -> Part:
+    def _networks(self, path: Path, named: dict[str, str]) -> CellWeights:
         """Return the networks of a training condition from a job's file of networks."""
-        parts = self._last_networks.read(path)
+        cells = self._last_networks.read(path)
         condition = named["condition"]
-        if condition not in parts:
+        if condition not in cells:
             raise DamagedError(path, f"its networks were not trained under {condition}")
-        part = parts[condition]
-        check_attributes(path, {name: getattr(part.metadata, name) for name in named}, named)
+        cell = cells[condition]
+        check_attributes(path, {name: getattr(cell.metadata, name) for name in named}, named)
         known = self.results.study.known_parts
-        networks.check_shapes(path, part.weights, part.metadata, known)
-        return part
+        networks.check_shapes(path, cell.weights, cell.metadata, known)
+        return cell
 
 
 class _LastFile:

@@ -19,13 +19,13 @@ from passband.learning import devices, evaluation, networks
 from passband.learning.evaluation import SharedImages
 from passband.mixtures import of_id
 from passband.storage.partial_record import PartialRecord
-from passband.storage.weights import Part
+from passband.storage.weights import CellWeights
 from passband.store.results import StoredResults
 
 
 def complete_record(
     study: Study,
-    part: Part,
+    cell: CellWeights,
     found: PartialRecord,
     *,
     structures: Mapping[str, LoadedStructures],
@@ -36,17 +36,17 @@ def complete_record(
     """Test the networks of a training condition, until a record of them lacks nothing.
 
     Args:
-        part: The networks.
+        cell: The networks.
         found: The record, to which the results are added.
         structures: The test structures by specimen.
         shared: The images that the networks of several training conditions share.
     """
-    own = part.metadata
+    own = cell.metadata
     architecture = study.training.architecture(own.architecture)
     acquisition = Acquisition.from_microscope(study.microscope, own.normalisation, device)
     for replicas, lacking in found.lacking():
         made = evaluation.evaluate(
-            {r: networks.restore(architecture, part.weights[r]) for r in replicas},
+            {r: networks.restore(architecture, cell.weights[r]) for r in replicas},
             acquisition,
             structures,
             conditions=[of_id(study.mixtures, id) for id in found.tests],
@@ -91,10 +91,10 @@ def complete(
     for condition, record in found.items():
         missing = record.missing_pairs
         with failures.collected(condition):
-            part = stored.parts[condition]
+            cell = stored.cells[condition]
             complete_record(
                 job.study,
-                part,
+                cell,
                 record,
                 structures=loaded,
                 device=device,

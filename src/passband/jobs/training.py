@@ -10,14 +10,17 @@ from passband.jobs.failures import Failures
 from passband.jobs.running import Running
 from passband.learning.deadline import StopCondition
 from passband.learning.replicas import ReplicaTrainer
-from passband.storage.weights import Part
+from passband.storage.weights import CellWeights
 from passband.store.networks import StoredNetworks
 from passband.wave_sets import wave_set_of
 
 
 def complete(
-    job: Running, stored: StoredNetworks, found: dict[str, list[Part]], trainer: ReplicaTrainer
-) -> dict[str, Part]:
+    job: Running,
+    stored: StoredNetworks,
+    found: dict[str, list[CellWeights]],
+    trainer: ReplicaTrainer,
+) -> dict[str, CellWeights]:
     """Train the networks that are missing, and return all networks of the job by condition.
 
     Args:
@@ -30,7 +33,7 @@ def complete(
         DamagedError: If a file of exit waves is damaged.
     """
     stop = StopCondition(budget=job.seconds_left)
-    parts: dict[str, Part] = {}
+    cells: dict[str, CellWeights] = {}
     failures = Failures(len(found))
     provenance = job.provenance(str(job.results.weights(stored.batch)))
     replicas = stored.batch.replicas
@@ -42,10 +45,10 @@ def complete(
         if len(found) > 1:
             folder /= condition
         # A file's networks are tested in one precision.
-        kept = [part for part in known if part.metadata.precision == trainer.precision]
-        if sum(len(part.weights) for part in known) == len(replicas):
+        kept = [cell for cell in known if cell.metadata.precision == trainer.precision]
+        if sum(len(cell.weights) for cell in known) == len(replicas):
             kept = known
-        have = {replica for part in kept for replica in part.weights}
+        have = {replica for cell in kept for replica in cell.weights}
         missing = [replica for replica in replicas if replica not in have]
         with failures.collected(condition):
             if missing:
@@ -55,9 +58,9 @@ def complete(
                 recipe = stored.recipes[condition].digest
                 under = job.study.trained_under(condition)
                 kept.append(trainer.train(under, seeds, recipe, folder, stop, job.terminal))
-            part = stored.joined(kept)
+            cell = stored.joined(kept)
             if missing and len(found) > 1:
-                stored.put_single(condition, part, provenance)
-            parts[condition] = part
+                stored.put_single(condition, cell, provenance)
+            cells[condition] = cell
     failures.check("networks")
-    return {condition: parts[condition] for condition in found}
+    return {condition: cells[condition] for condition in found}

@@ -19,7 +19,7 @@ from passband.network_id import NetworkId
 from passband.parts import STORED, Parts
 from passband.results import Results, layout, locate, published
 from passband.storage import DamagedError, json_text
-from passband.storage.weights import Part, WeightsMetadata, conditions_in, load_parts
+from passband.storage.weights import CellWeights, WeightsMetadata, conditions_in, load_cells
 
 
 @dataclass(frozen=True)
@@ -254,19 +254,20 @@ def _trained_under(id: str, configuration: dict) -> Condition | Mixture:
 def _from_file(path: Path, results: Results | None) -> list[Network]:
     """Return all networks of a weights file, which may be one of a study."""
     try:
-        parts = load_parts(path, "pt")
-        known = _parts_of(results, next(iter(parts.values())).metadata.architecture)
-        for part in parts.values():
-            networks.check_shapes(path, part.weights, part.metadata, known)
+        cells = load_cells(path, "pt")
+        known = _parts_of(results, next(iter(cells.values())).metadata.architecture)
+        for cell in cells.values():
+            networks.check_shapes(path, cell.weights, cell.metadata, known)
     except DamagedError as error:
         # The advice to delete the file is not repeated: the file may be of another program.
         raise PassbandError(f"{error.what}; give a weights file of a study") from None
-    return [network for part in parts.values() for network in _from_part(path, part, known)]
+    return [network for cell in cells.values() for network in _from_cell(path, cell, known)]
 
 
-def _from_part(path: Path, part: Part, known: Parts) -> list[Network]:
+def _from_cell(path: Path, cell: CellWeights, known: Parts) -> list[Network]:
     """Return the networks of one training condition in a weights file."""
-    weights, metadata = part.weights, part.metadata
+    weights = cell.weights
+    metadata = cell.metadata
     try:
         configuration = json_text.parse(metadata.provenance["configuration"])
         context = {"parts": known}

@@ -14,7 +14,7 @@ from passband.learning import backend, devices, memory, streaming
 from passband.learning.deadline import StopCondition
 from passband.mixtures import Mixture
 from passband.seeds import digest
-from passband.storage.weights import Part, WeightsMetadata, as_array
+from passband.storage.weights import CellWeights, WeightsMetadata, as_array
 from passband.wave_sets import wave_set
 
 
@@ -96,7 +96,7 @@ class ReplicaTrainer:
         folder: Path,
         stop: StopCondition,
         progress: bool = False,
-    ) -> Part:
+    ) -> CellWeights:
         """Train networks. If there is a saved state, training continues from the saved state.
 
         Args:
@@ -155,4 +155,4 @@ class ReplicaTrainer:
             replica: {name: as_array(tensor) for name, tensor in network.weights.items()}
             for replica, network in trained.items()
         }
-        return Part(weights, metadata)
+        return CellWeights(weights, metadata)

@@ -328,15 +328,15 @@ def read_many(
         StoreError: If :func:`read` would raise a StoreError, if an attribute of a store is not as
             expected, or if a value of the dimension's coordinate is in two stores.
     """
-    parts = [read(path, kind, variables) for path in paths]
-    check_many(parts, paths, dimension, expected)
-    return concatenated(parts, dimension)
+    found = [read(path, kind, variables) for path in paths]
+    check_many(found, paths, dimension, expected)
+    return concatenated(found, dimension)
 
 
-def concatenated(parts: Sequence[xr.Dataset], dimension: str) -> xr.Dataset:
+def concatenated(found: Sequence[xr.Dataset], dimension: str) -> xr.Dataset:
     """Concatenate data sets as :func:`read_many` does."""
     whole = xr.concat(
-        parts,
+        found,
         dimension,
         data_vars="minimal",
         coords="minimal",
@@ -348,7 +348,7 @@ def concatenated(parts: Sequence[xr.Dataset], dimension: str) -> xr.Dataset:
 
 
 def check_many(
-    parts: Sequence[xr.Dataset], paths: Sequence[str], dimension: str, expected: dict | None = None
+    found: Sequence[xr.Dataset], paths: Sequence[str], dimension: str, expected: dict | None = None
 ) -> None:
     """Check that stores belong together, so that :func:`read_many` can concatenate them.
 
@@ -357,9 +357,9 @@ def check_many(
             dimension's coordinate is in two stores.
     """
     earlier: set = set()
-    for part, path in zip(parts, paths, strict=True):
-        integrity.check_attributes(path, part.attrs, expected)
-        values = set(part[dimension].values.tolist())
+    for each, path in zip(found, paths, strict=True):
+        integrity.check_attributes(path, each.attrs, expected)
+        values = set(each[dimension].values.tolist())
         if shared := earlier & values:
             raise DamagedError(path, f"its {dimension} {min(shared)} is in another store too")
         earlier |= values

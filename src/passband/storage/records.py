@@ -44,55 +44,55 @@ def devices_of(record: xr.Dataset) -> set[str]:
     return set(json_text.parse(record.attrs.get(DEVICES, "[]")))
 
 
-def write(parts: Mapping[str, xr.Dataset], path: str | Path, attrs: Mapping[str, str]) -> None:
+def write(made: Mapping[str, xr.Dataset], path: str | Path, attrs: Mapping[str, str]) -> None:
     """Write the record of a job's networks to one zip file, completely or not at all.
 
     Args:
-        parts: For each training condition, by its id: the record of its networks. All records have
+        made: For each training condition, by its id: the record of its networks. All records have
             the same variables, replicas, test specimens and test conditions; the training condition
             may be one more.
         attrs: Provenance, specimen and architecture.
     """
-    parts = _aligned(parts)
-    first, *_ = parts.values()
+    aligned = _aligned(made)
+    first, *_ = aligned.values()
     together = xr.Dataset(
         {
             name: (
                 ("train", *variable.dims),
-                np.stack([record[name].values for record in parts.values()]),
+                np.stack([record[name].values for record in aligned.values()]),
                 variable.attrs,
             )
             for name, variable in first.data_vars.items()
         },
-        {"train": list(parts), **first.coords},
+        {"train": list(aligned), **first.coords},
     )
-    devices = set().union(*map(devices_of, parts.values()))
+    devices = set().union(*map(devices_of, aligned.values()))
     attrs = {**attrs, DEVICES: json.dumps(sorted(devices))}
     datasets.write(together, path, datasets.RECORD, attrs, {"train": 1})
 
 
-def _aligned(parts: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+def _aligned(made: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
     """Return records with the same values along `test`. The last value may be :data:`OWN`."""
-    tests = [part.test.values.tolist() for part in parts.values()]
+    tests = [record.test.values.tolist() for record in made.values()]
     if all(test == tests[0] for test in tests):
-        return dict(parts)
+        return dict(made)
     shared = [id for id in tests[0] if all(id in test for test in tests)]
     return {
-        id: part.sel(test=[*shared, id]).assign_coords(test=[*shared, OWN])
-        for id, part in parts.items()
+        id: record.sel(test=[*shared, id]).assign_coords(test=[*shared, OWN])
+        for id, record in made.items()
     }
 
 
-def _with_own_id(part: xr.Dataset, condition: str) -> xr.Dataset:
-    """Return a part of an aligned record with the id of the training condition, but not twice."""
-    if "test" not in part.dims:  # only variables of networks were read
-        return part
-    *shared, last = part.test.values.tolist()
+def _with_own_id(record: xr.Dataset, condition: str) -> xr.Dataset:
+    """Return one of aligned records with the id of the training condition, but not twice."""
+    if "test" not in record.dims:  # only variables of networks were read
+        return record
+    *shared, last = record.test.values.tolist()
     if last != OWN:
-        return part
+        return record
     if condition in shared:
-        return part.isel(test=slice(None, -1))
-    return part.assign_coords(test=[*shared, condition])
+        return record.isel(test=slice(None, -1))
+    return record.assign_coords(test=[*shared, condition])
 
 
 def read(
@@ -107,20 +107,20 @@ def read(
     Raises:
         StoreError: If the record is missing or damaged, or has other networks.
     """
-    return chosen(path, parts(path, variables), condition)
+    return chosen(path, read_all(path, variables), condition)
 
 
-def chosen(path: str | Path, parts: Mapping[str, xr.Dataset], condition: str | None) -> xr.Dataset:
-    """Return the record of a training condition from :func:`parts`, as :func:`read` does."""
-    if condition is None and len(parts) == 1:
-        return next(iter(parts.values()))
-    if condition not in parts:
-        conditions = ", ".join(map(repr, parts))
+def chosen(path: str | Path, every: Mapping[str, xr.Dataset], condition: str | None) -> xr.Dataset:
+    """Return the record of a training condition from :func:`read_all`, as :func:`read` does."""
+    if condition is None and len(every) == 1:
+        return next(iter(every.values()))
+    if condition not in every:
+        conditions = ", ".join(map(repr, every))
         raise DamagedError(path, f"its condition is {conditions}, expected {condition!r}")
-    return parts[condition]
+    return every[condition]
 
 
-def parts(path: str | Path, variables: Sequence[str] | None = None) -> dict[str, xr.Dataset]:
+def read_all(path: str | Path, variables: Sequence[str] | None = None) -> dict[str, xr.Dataset]:
     """Return the records of all training conditions in a file, by the id of the condition.
 
     Raises:

@@ -56,14 +56,14 @@ def draws_otherwise(predictions: "xr.Dataset") -> bool:
 def weights(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a file of weights, without its format.
 
-    In format 1, each part of several has a checksum of its own too.
+    In format 1, each cell of several has a checksum of its own too.
     """
     now = dict(values)
     if now.pop("format") != FORMAT:
         return now
     now = _renamed(now)
     if "parts" in now:
-        now["parts"] = {id: _renamed(part) for id, part in now["parts"].items()}
+        now["parts"] = {id: _renamed(cell) for id, cell in now["parts"].items()}
     return now
 
 

@@ -1,9 +1,9 @@
 """Weights of trained networks, and states of training, in safetensors files.
 
-A file has the networks of the training conditions of one job. The part of a condition is what a
+A file has the networks of the training conditions of one job. The cell of a condition is what a
 file of that condition alone would contain: the weights of its replicas and their metadata. In a
-file of several parts, the name of a tensor is ``{condition}/{replica}/{name}``, and the value
-`parts` has the metadata of each part. In a file of one part, the name is ``{replica}/{name}``.
+file of several cells, the name of a tensor is ``{condition}/{replica}/{name}``, and the value
+`parts` has the metadata of each cell. In a file of one cell, the name is ``{replica}/{name}``.
 
 This module imports torch only to return tensors of torch, so that other results of a study can be
 read without loading torch.
@@ -172,7 +172,7 @@ class WeightsMetadata:
             raise ValueError(f"its metadata do not describe weights: {error}") from None
 
 
-class Part(NamedTuple):
+class CellWeights(NamedTuple):
     """The networks of one training condition.
 
     Attributes:
@@ -216,7 +216,9 @@ def as_array(tensor: Tensor | np.ndarray) -> np.ndarray:
 
 
 def identities(path: str | Path) -> dict[str, dict[int, str]]:
-    """Return the identities of the networks in a file by training condition, see :class:`Part`.
+    """Return the identities of the networks in a file by training condition.
+
+    See :class:`CellWeights`.
 
     They are in the head of the file, so this function takes little time and finds no damage. None
     are returned if the file is missing, or if it was written by Passband 0.2 and is damaged.
@@ -228,8 +230,8 @@ def identities(path: str | Path) -> dict[str, dict[int, str]]:
         found = json_text.parse(_head(path)[_IDENTITIES], _MOST_HEAD)
         return {id: {int(r): each for r, each in of_id.items()} for id, of_id in found.items()}
     except (KeyError, ValueError, TypeError, AttributeError):
-        parts = read_if_valid(load_parts, path) or {}
-        return {id: part.identities for id, part in parts.items()}
+        cells = read_if_valid(load_cells, path) or {}
+        return {id: cell.identities for id, cell in cells.items()}
 
 
 def format_of(path: str | Path) -> int | None:
@@ -266,15 +268,15 @@ def _head(path: str | Path) -> dict[str, str]:
 def save(
     weights: dict[int, dict[str, Tensor]], path: str | Path, metadata: WeightsMetadata
 ) -> None:
-    """Write the networks of one training condition to a file, as :func:`save_parts` does."""
-    save_parts({metadata.condition: Part(weights, metadata)}, path, metadata.provenance)
+    """Write the networks of one training condition to a file, as :func:`save_cells` does."""
+    save_cells({metadata.condition: CellWeights(weights, metadata)}, path, metadata.provenance)
 
 
-def save_parts(parts: Mapping[str, Part], path: str | Path, provenance: Mapping) -> None:
+def save_cells(cells: Mapping[str, CellWeights], path: str | Path, provenance: Mapping) -> None:
     """Write the networks of a job to one file, completely or not at all.
 
     Args:
-        parts: The networks by the id of the training condition. All parts have the same specimen
+        cells: The networks by the id of the training condition. All cells have the same specimen
             and the same architecture.
         provenance: Where the file was made, see :func:`passband.storage.provenance.attributes`.
 
@@ -284,22 +286,22 @@ def save_parts(parts: Mapping[str, Part], path: str | Path, provenance: Mapping)
     """
     values: dict[str, object] = {}
     tensors: dict[str, Tensor | np.ndarray] = {}
-    for condition, part in parts.items():
-        start = f"{condition}/" if len(parts) > 1 else ""
-        for replica, state in part.weights.items():
+    for condition, cell in cells.items():
+        start = f"{condition}/" if len(cells) > 1 else ""
+        for replica, state in cell.weights.items():
             tensors |= {f"{start}{replica}/{name}": tensor for name, tensor in state.items()}
-        own = replace(part.metadata, provenance={}).to_values()
-        if len(parts) == 1:
+        own = replace(cell.metadata, provenance={}).to_values()
+        if len(cells) == 1:
             values = own
         else:
             values |= {name: own[name] for name in ("specimen", "architecture")}
             values.setdefault("parts", {})[condition] = own
-    values[_IDENTITIES] = {condition: part.identities for condition, part in parts.items()}
+    values[_IDENTITIES] = {condition: cell.identities for condition, cell in cells.items()}
     with replacing(path) as beside:
         write(tensors, beside, {**values, **provenance})
 
 
-def load(path: str | Path, expected: Mapping[str, object] | None = None) -> Part:
+def load(path: str | Path, expected: Mapping[str, object] | None = None) -> CellWeights:
     """Return the networks of one training condition in a file, as tensors of torch.
 
     Args:
@@ -307,19 +309,19 @@ def load(path: str | Path, expected: Mapping[str, object] | None = None) -> Part
             training condition; by default, the first one in the file is returned.
 
     Raises:
-        StoreError: If :func:`load_parts` would raise a StoreError, or if the metadata are not as
+        StoreError: If :func:`load_cells` would raise a StoreError, or if the metadata are not as
             expected.
     """
-    parts = load_parts(path, "pt")
-    condition = (expected or {}).get("condition", next(iter(parts), None))
-    if condition not in parts:
+    cells = load_cells(path, "pt")
+    condition = (expected or {}).get("condition", next(iter(cells), None))
+    if condition not in cells:
         raise DamagedError(path, f"its networks were not trained under {condition}")
-    check_attributes(path, vars(parts[condition].metadata), expected)
-    return parts[condition]
+    check_attributes(path, vars(cells[condition].metadata), expected)
+    return cells[condition]
 
 
-def load_parts(path: str | Path, framework: str = "numpy") -> dict[str, Part]:
-    """Return the networks that :func:`save_parts` wrote, by the id of the training condition.
+def load_cells(path: str | Path, framework: str = "numpy") -> dict[str, CellWeights]:
+    """Return the networks that :func:`save_cells` wrote, by the id of the training condition.
 
     No code in the file is run.
 
@@ -334,18 +336,18 @@ def load_parts(path: str | Path, framework: str = "numpy") -> dict[str, Part]:
     values.pop(_IDENTITIES, None)
     try:
         if "parts" not in values:
-            part = _part(tensors, values)
-            return {part.metadata.condition: part}
-        parts, apart = values.pop("parts"), {}
+            cell = _cell(tensors, values)
+            return {cell.metadata.condition: cell}
+        cells, apart = values.pop("parts"), {}
         for key, tensor in tensors.items():
             condition, _, name = key.partition("/")
             apart.setdefault(condition, {})[name] = tensor
-        return {id: _part(apart.get(id, {}), {**values, **own}) for id, own in parts.items()}
+        return {id: _cell(apart.get(id, {}), {**values, **own}) for id, own in cells.items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise DamagedError(path, f"not a file of weights: {error}") from None
 
 
-def _part(tensors: Mapping[str, Tensor | np.ndarray], values: dict[str, object]) -> Part:
+def _cell(tensors: Mapping[str, Tensor | np.ndarray], values: dict[str, object]) -> CellWeights:
     """Return a training condition's weights and metadata from a file's content."""
     weights: dict[int, dict[str, Tensor | np.ndarray]] = {}
     for key, tensor in tensors.items():
@@ -356,7 +358,7 @@ def _part(tensors: Mapping[str, Tensor | np.ndarray], values: dict[str, object])
     if not weights:
         raise ValueError("it has no tensors")
     # The names of the file's tensors are sorted as strings, so replica 10 comes before replica 9.
-    return Part(dict(sorted(weights.items())), WeightsMetadata.from_values(values))
+    return CellWeights(dict(sorted(weights.items())), WeightsMetadata.from_values(values))
 
 
 def write(
@@ -400,7 +402,7 @@ def read(
             "numpy", torch is not imported.
 
     Raises:
-        StoreError: See :func:`load_parts`.
+        StoreError: See :func:`load_cells`.
     """
     try:
         check_regular(path)

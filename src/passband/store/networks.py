@@ -11,14 +11,14 @@ from passband.results.network_batches import NetworkBatch
 from passband.seeds import seed
 from passband.storage import atomic
 from passband.storage.integrity import check_attributes, read_if_valid
-from passband.storage.weights import Part, load_parts, save_parts
+from passband.storage.weights import CellWeights, load_cells, save_cells
 from passband.store import files
 from passband.store.checkpoints import clear
 from passband.store.recipe import Recipe, Recipes
 from passband.store.version_02 import adopted
 
 #: Networks by training condition.
-Parts = dict[str, Part]
+Cells = dict[str, CellWeights]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class StoredNetworks:
         of = self.batch.specimen, self.batch.architecture
         return {id: recipes.networks(*of, id) for id in self.batch.conditions}
 
-    def words(self, made: Parts) -> str:
+    def words(self, made: Cells) -> str:
         """Return the result in words."""
         return f"{len(self)} network(s) in {self.results.weights(self.batch)}"
 
@@ -62,7 +62,7 @@ class StoredNetworks:
         of = self.results.study.study.seed, self.batch.specimen, self.batch.architecture, condition
         return {replica: seed(*of, replica) for replica in replicas}
 
-    def whole(self) -> Parts | None:
+    def whole(self) -> Cells | None:
         """Return the networks in the job's own file if it is undamaged and has exactly these.
 
         Raises:
@@ -71,59 +71,59 @@ class StoredNetworks:
         """
         found = self._read(self.own, newer=True)
         valid = list(found) == list(self.batch.conditions) and all(
-            part.metadata.recipe_digest == self.recipes[id].digest
-            and list(part.weights) == list(self.batch.replicas)
-            for id, part in found.items()
+            cell.metadata.recipe_digest == self.recipes[id].digest
+            and list(cell.weights) == list(self.batch.replicas)
+            for id, cell in found.items()
         )
         return found if valid else None
 
-    def find(self) -> dict[str, list[Part]]:
+    def find(self) -> dict[str, list[CellWeights]]:
         """Return the finished networks, whatever job trained them, by training condition.
 
         Returns:
-            For each condition, parts of several files. All parts of a condition have the same
-            precision, and no network is in two of them. Networks that are not found are left out.
+            For each condition, what several files have of its cell. All have the same precision,
+            and no network is in two of them. Networks that are not found are left out.
         """
         missing = {id: set(self.batch.replicas) for id in self.batch.conditions}
-        found: dict[str, list[Part]] = {id: [] for id in self.batch.conditions}
+        found: dict[str, list[CellWeights]] = {id: [] for id in self.batch.conditions}
         for path in files.of_networks(self.own, missing):
-            parts = self._read(path)
-            for id in missing.keys() & parts.keys():
-                part = parts[id]
-                chosen = [replica for replica in part.weights if replica in missing[id]]
-                alike = not found[id] or found[id][0].metadata.precision == part.metadata.precision
-                if chosen and alike and part.metadata.recipe_digest == self.recipes[id].digest:
-                    found[id].append(_with_replicas(part, chosen))
+            cells = self._read(path)
+            for id in missing.keys() & cells.keys():
+                cell = cells[id]
+                chosen = [replica for replica in cell.weights if replica in missing[id]]
+                alike = not found[id] or found[id][0].metadata.precision == cell.metadata.precision
+                if chosen and alike and cell.metadata.recipe_digest == self.recipes[id].digest:
+                    found[id].append(_with_replicas(cell, chosen))
                     missing[id] -= set(chosen)
             if not any(missing.values()):
                 break
         return found
 
-    def _read(self, path: Path, newer: bool = False) -> Parts:
+    def _read(self, path: Path, newer: bool = False) -> Cells:
         """Return the networks in a file of the store; none if it is damaged.
 
         See :func:`passband.storage.integrity.read_if_valid` about `newer`. Networks that were taken
         over from 0.2 have the digest of the recipe that they are valid for.
         """
-        parts = read_if_valid(load_parts, path, newer=newer) or {}
-        for id in parts.keys() & self.recipes.keys():
-            metadata = parts[id].metadata
+        cells = read_if_valid(load_cells, path, newer=newer) or {}
+        for id in cells.keys() & self.recipes.keys():
+            metadata = cells[id].metadata
             if metadata.recipe_digest != self.recipes[id].digest:
                 digest = adopted.current(path, metadata.recipe_digest)
-                parts[id] = parts[id]._replace(metadata=replace(metadata, recipe_digest=digest))
-        return parts
+                cells[id] = cells[id]._replace(metadata=replace(metadata, recipe_digest=digest))
+        return cells
 
-    def complete(self, found: Mapping[str, Sequence[Part]]) -> Parts | None:
+    def complete(self, found: Mapping[str, Sequence[CellWeights]]) -> Cells | None:
         """Return the networks of all conditions, if none lacks in what was found."""
-        number = sum(len(part.weights) for parts in found.values() for part in parts)
+        number = sum(len(cell.weights) for cells in found.values() for cell in cells)
         if number < len(self):
             return None
-        return {id: self.joined(parts) for id, parts in found.items()}
+        return {id: self.joined(cells) for id, cells in found.items()}
 
-    def joined(self, parts: Sequence[Part]) -> Part:
-        """Return the networks of one condition from parts that have all of them."""
-        every = [part.metadata for part in parts]
-        weights = {r: state for part in parts for r, state in part.weights.items()}
+    def joined(self, cells: Sequence[CellWeights]) -> CellWeights:
+        """Return a cell from what several files have of it, together all its networks."""
+        every = [cell.metadata for cell in cells]
+        weights = {r: state for cell in cells for r, state in cell.weights.items()}
         metadata = replace(
             every[0],
             device=", ".join(sorted({each.device for each in every})),
@@ -131,24 +131,24 @@ class StoredNetworks:
             best={r: record for each in every for r, record in each.best.items()},
             history={r: rows for each in every for r, rows in each.history.items()},
         )
-        return _with_replicas(Part(weights, metadata), sorted(weights))
+        return _with_replicas(CellWeights(weights, metadata), sorted(weights))
 
-    def put_single(self, condition: str, part: Part, provenance: Mapping) -> None:
+    def put_single(self, condition: str, cell: CellWeights, provenance: Mapping) -> None:
         """Write the networks of one condition of a job of several."""
         path = files.of_single(self.own, condition)
-        files.write_single(partial(save_parts, {condition: part}, path, provenance))
+        files.write_single(partial(save_cells, {condition: cell}, path, provenance))
 
-    def put(self, made: Parts, attrs: Mapping[str, str]) -> None:
+    def put(self, made: Cells, attrs: Mapping[str, str]) -> None:
         """Write all networks of the job to its file, and hand them over.
 
         Args:
             made: The networks by training condition, in the job's order.
             attrs: Their provenance.
         """
-        save_parts(made, self.own, attrs)
+        save_cells(made, self.own, attrs)
         self.hand_over(made)
 
-    def hand_over(self, made: Parts) -> None:
+    def hand_over(self, made: Cells) -> None:
         """Make the outputs of the job from its file, and remove its saved states."""
         atomic.link(self.own, self.results.weights(self.batch))
         with atomic.replacing(self.results.history(self.batch)) as beside:
@@ -158,7 +158,7 @@ class StoredNetworks:
         clear(self.checkpoints)
 
 
-def trained(path: str | Path, of: Mapping[str, str], conditions: Sequence[str]) -> Parts:
+def trained(path: str | Path, of: Mapping[str, str], conditions: Sequence[str]) -> Cells:
     """Return the networks in the output of a `train` job.
 
     Args:
@@ -168,19 +168,19 @@ def trained(path: str | Path, of: Mapping[str, str], conditions: Sequence[str]) 
     Raises:
         StoreError: If the file is missing or damaged, or has other networks.
     """
-    parts = load_parts(path)
-    for part, condition in zip(parts.values(), conditions, strict=False):
-        check_attributes(path, vars(part.metadata), {**of, "condition": condition})
-    check_attributes(path, {"conditions": len(parts)}, {"conditions": len(conditions)})
-    return parts
+    cells = load_cells(path)
+    for cell, condition in zip(cells.values(), conditions, strict=False):
+        check_attributes(path, vars(cell.metadata), {**of, "condition": condition})
+    check_attributes(path, {"conditions": len(cells)}, {"conditions": len(conditions)})
+    return cells
 
 
-def _write_history(parts: Mapping[str, Part], path: Path) -> None:
+def _write_history(cells: Mapping[str, CellWeights], path: Path) -> None:
     """Write the history of training. With several conditions, the first column is the condition."""
     rows = [
-        ({"condition": id} if len(parts) > 1 else {}) | row
-        for id, part in parts.items()
-        for row in part.metadata.history_rows()
+        ({"condition": id} if len(cells) > 1 else {}) | row
+        for id, cell in cells.items()
+        for row in cell.metadata.history_rows()
     ]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
@@ -190,10 +190,10 @@ def _write_history(parts: Mapping[str, Part], path: Path) -> None:
             writer.writerow({key: "" if value != value else value for key, value in row.items()})
 
 
-def _with_replicas(part: Part, replicas: Sequence[int]) -> Part:
-    metadata = part.metadata
-    return Part(
-        {replica: part.weights[replica] for replica in replicas},
+def _with_replicas(cell: CellWeights, replicas: Sequence[int]) -> CellWeights:
+    metadata = cell.metadata
+    return CellWeights(
+        {replica: cell.weights[replica] for replica in replicas},
         replace(
             metadata,
             best={replica: metadata.best[replica] for replica in replicas},

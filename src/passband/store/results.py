@@ -3,8 +3,8 @@
 A result is that of one network on the test structures of a specimen under one condition. It is
 valid if the network is the same, and if the recipe of results on these structures is the same, see
 :mod:`passband.store.recipe`. A record says both: `network` (replica) has the identity of each
-network, see :class:`passband.storage.weights.Part`, and `recipe` (test_specimen, test) the digest
-of each recipe. So a result is found in whatever file it is.
+network, see :class:`passband.storage.weights.CellWeights`, and `recipe` (test_specimen, test) the
+digest of each recipe. So a result is found in whatever file it is.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ from passband.storage.integrity import read_if_valid
 from passband.storage.partial_record import PartialRecord
 from passband.storage.records import CELL, DEVICES
 from passband.store import files
-from passband.store.networks import Parts
+from passband.store.networks import Cells
 from passband.store.recipe import Recipes
 from passband.wave_sets import wave_set_of
 
@@ -80,36 +80,36 @@ class StoredResults:
 
     Attributes:
         recipes: The recipes of the results.
-        parts: The networks by training condition.
+        cells: The networks by training condition.
         tests: For each training condition, the ids of what its networks are tested under.
         own: The job's own file in the store, which need not exist.
         output: The job's output; further tests have none.
     """
 
     recipes: ResultRecipes
-    parts: Parts
+    cells: Cells
     tests: Mapping[str, Sequence[str]]
     own: Path
     output: Path | None = None
 
     @classmethod
-    def of_job(cls, results: Results, job: NetworkBatch, parts: Parts) -> "StoredResults":
+    def of_job(cls, results: Results, job: NetworkBatch, cells: Cells) -> "StoredResults":
         """Return those of an `evaluate` job, with the networks that its `train` job made."""
         study = results.study
         test = [condition.id for condition in study.test_conditions]
         own_too = study.evaluation.test_own
-        tests = {id: records.with_own(test, id, own_too) for id in parts}
+        tests = {id: records.with_own(test, id, own_too) for id in cells}
         recipes = ResultRecipes(results, wave_layout.evaluated_waves(study, job.conditions))
         own = results.path(layout.stored(job.path(layout.RECORD)))
-        return cls(recipes, parts, tests, own, results.record(job))
+        return cls(recipes, cells, tests, own, results.record(job))
 
     def __len__(self) -> int:
-        return sum(len(part.weights) for part in self.parts.values())
+        return sum(len(cell.weights) for cell in self.cells.values())
 
     @cached_property
     def networks(self) -> dict[str, dict[int, str]]:
         """The identity of each network, by training condition and replica."""
-        return {id: part.identities for id, part in self.parts.items()}
+        return {id: cell.identities for id, cell in self.cells.items()}
 
     def whole(self) -> dict[str, xr.Dataset] | None:
         """Return the job's own record if it is undamaged and has exactly what the job makes.
@@ -118,8 +118,8 @@ class StoredResults:
             NewerError: If a newer version of Passband wrote the file, which must not be
                 overwritten.
         """
-        found = read_if_valid(records.parts, self.own, newer=True) or {}
-        valid = list(found) == list(self.parts) and all(
+        found = read_if_valid(records.read_all, self.own, newer=True) or {}
+        valid = list(found) == list(self.cells) and all(
             [record[name].values.tolist() for name in CELL]
             == [list(self.networks[id]), self.recipes.specimens, list(self.tests[id])]
             and self.recipes.valid(record, self.networks[id]).all()
@@ -127,7 +127,7 @@ class StoredResults:
         )
         return found if valid else None
 
-    def find(self, read: Read = records.parts) -> dict[str, PartialRecord]:
+    def find(self, read: Read = records.read_all) -> dict[str, PartialRecord]:
         """Return the results that are in the store, whatever job made them, by condition."""
         found = {
             id: PartialRecord(list(of_id), self.recipes.specimens, self.tests[id])
@@ -155,10 +155,10 @@ class StoredResults:
 
     def finished(self, condition: str, found: PartialRecord) -> xr.Dataset:
         """Return the record of a condition's networks, which lacks nothing."""
-        part = self.parts[condition]
+        cell = self.cells[condition]
         record = found.as_record()
         specimens, tests = (record[name].values.tolist() for name in CELL[1:])
-        best = [part.metadata.best[replica] for replica in part.weights]
+        best = [cell.metadata.best[replica] for replica in cell.weights]
         of_networks = {
             "network": list(self.networks[condition].values()),
             "val_loss": [epoch.val_loss for epoch in best],
@@ -171,9 +171,9 @@ class StoredResults:
     def put_single(self, condition: str, record: xr.Dataset, attrs: Mapping[str, str]) -> None:
         """Write the record of one condition of a job of several."""
         path = files.of_single(self.own, condition)
-        parts = {condition: record}
-        self._keep_others(path, parts)
-        files.write_single(partial(records.write, parts, path, attrs))
+        made = {condition: record}
+        self._keep_others(path, made)
+        files.write_single(partial(records.write, made, path, attrs))
 
     def put(self, made: Mapping[str, xr.Dataset], attrs: Mapping[str, str]) -> None:
         """Write the record of all conditions to the job's file, and hand it over.
@@ -191,25 +191,25 @@ class StoredResults:
         assert self.output is not None
         atomic.link(self.own, self.output)
         if len(made) > 1:
-            single = {files.of_single(self.own, id): {id: part} for id, part in made.items()}
+            single = {files.of_single(self.own, id): {id: record} for id, record in made.items()}
             files.remove_single(path for path in single if not self._others(path, single[path]))
 
-    def _keep_others(self, path: Path, parts: Mapping[str, xr.Dataset]) -> None:
+    def _keep_others(self, path: Path, made: Mapping[str, xr.Dataset]) -> None:
         """Give a file a second name if it has results that its next content lacks.
 
         So if a test condition is taken out of a study and comes back, no network is tested again.
         """
-        if lacking := self._others(path, parts):
+        if lacking := self._others(path, made):
             batch, *suffixes = path.name.split(".")
             atomic.link(path, path.with_name(".".join([batch, digest(lacking)[:8], *suffixes])))
 
-    def _others(self, path: Path, parts: Mapping[str, xr.Dataset]) -> list[list[str]]:
+    def _others(self, path: Path, made: Mapping[str, xr.Dataset]) -> list[list[str]]:
         """Return which valid results of a file are not in records: condition, specimen and test."""
-        stored = read_if_valid(records.parts, path) or {}
+        stored = read_if_valid(records.read_all, path) or {}
         found = []
-        for id in sorted(stored.keys() & parts.keys()):
+        for id in sorted(stored.keys() & made.keys()):
             before = stored[id]
-            now = parts[id]
+            now = made[id]
             others = self.recipes.valid(before, self.networks[id], unknown=True)
             others[np.ix_(*(np.isin(before[name].values, now[name].values) for name in CELL))] = (
                 False
@@ -229,7 +229,7 @@ def further(
     cell: TrainingCell,
     networks: Callable[[], Mapping[int, str]],
     recipes: ResultRecipes,
-    read: Read = records.parts,
+    read: Read = records.read_all,
     before: Iterable[xr.Dataset] = (),
 ) -> PartialRecord:
     """Return the results of a condition's networks under all conditions of `passband evaluate`.

@@ -60,9 +60,9 @@ class StoredWaves:
                 missing -= chosen
         return found
 
-    def put(self, structures: range, parts: Sequence[xr.Dataset], attrs: Mapping[str, str]) -> Path:
+    def put(self, structures: range, made: Sequence[xr.Dataset], attrs: Mapping[str, str]) -> Path:
         """Write the exit waves of these structures, wholly or not at all, and return their file."""
-        waves = datasets.concatenated(parts, "structure")
+        waves = datasets.concatenated(made, "structure")
         path = self.file(structures)
         attrs = {**attrs, files.DIGEST: self.recipe.digest}
         datasets.write(waves, path, datasets.WAVES, attrs=attrs, chunks={"structure": 1})
@@ -113,7 +113,7 @@ class StoredShard:
     def words(self, made: Sequence[xr.Dataset]) -> str:
         """Return the result in words."""
         number = len(self.structures)
-        particles = sum(int(part.particles.sum()) for part in made) / number
+        particles = sum(int(waves.particles.sum()) for waves in made) / number
         return f"{number} exit waves of {particles:.1f} particles in {self.output}"
 
 

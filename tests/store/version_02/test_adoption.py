@@ -15,7 +15,7 @@ from passband.config import Study, load
 from passband.grid import Condition
 from passband.results import Results, earlier, layout, network_batches
 from passband.storage import StoreError, atomic, datasets, records
-from passband.storage.weights import load_parts, save_parts
+from passband.storage.weights import load_cells, save_cells
 from passband.store.networks import StoredNetworks
 from passband.store.results import StoredResults
 from passband.store.version_02 import adopted, formulas
@@ -59,7 +59,7 @@ def lacking(results: Results) -> tuple[int, int]:
     networks = 0
     for job in network_batches.batches_of(study):
         found = StoredNetworks(results, job).find()
-        networks += job.networks - sum(len(p.weights) for parts in found.values() for p in parts)
+        networks += job.networks - sum(len(p.weights) for cells in found.values() for p in cells)
     return structures, networks
 
 
@@ -79,7 +79,7 @@ def test_a_finished_study_lacks_nothing_and_keeps_all_that_0_2_made(results):
     for job in network_batches.batches_of(results.study):
         networks = StoredNetworks(results, job).whole()
         tested = StoredResults.of_job(results, job, networks).whole()
-        old = records.parts(results.folder / earlier.KEPT / job.path(layout.RECORD))
+        old = records.read_all(results.folder / earlier.KEPT / job.path(layout.RECORD))
         for id, record in tested.items():
             np.testing.assert_array_equal(record.counts, old[id].counts)
     for file in (*found.waves, *found.networks):
@@ -201,7 +201,7 @@ def test_the_store_is_found_for_a_specimen_of_its_name(tmp_path, path):
 def test_results_on_an_unknown_kind_of_device_are_made_again(smallest, monkeypatch):
     of = formulas.of_results
     monkeypatch.setattr(
-        formulas, "of_results", lambda *of_part, **given: of(*of_part, **given | {"device": "GPU"})
+        formulas, "of_results", lambda *of_cell, **given: of(*of_cell, **given | {"device": "GPU"})
     )
     found = Adoption(smallest)
     assert found.records == []
@@ -309,14 +309,14 @@ def test_files_of_the_store_that_were_damaged_or_replaced_are_taken_over_again(s
     before = of_0_2.content(kept)
     Adoption(smallest).take()
     assert lacking(smallest) == (0, 0)
-    assert all(records.parts(file.target) for file in Adoption(smallest).records)
+    assert all(records.read_all(file.target) for file in Adoption(smallest).records)
     # A network that a job has trained with other settings since then.
     networks = Adoption(smallest).networks
-    other = load_parts(networks[0].target)
-    for id, part in other.items():
-        other[id] = part._replace(metadata=replace(part.metadata, recipe_digest="0" * 16))
+    other = load_cells(networks[0].target)
+    for id, cell in other.items():
+        other[id] = cell._replace(metadata=replace(cell.metadata, recipe_digest="0" * 16))
     networks[0].target.unlink()
-    save_parts(other, networks[0].target, {})
+    save_cells(other, networks[0].target, {})
     assert lacking(smallest) == (0, 2)
     Adoption(smallest).take()
     assert lacking(smallest) == (0, 0)

@@ -15,7 +15,7 @@ from passband.results import Results, wave_layout
 from passband.storage import json_text, records
 from passband.storage.partial_record import PartialRecord
 from passband.storage.records import CELL, DEVICES
-from passband.storage.weights import Part, fingerprint, load_parts
+from passband.storage.weights import CellWeights, fingerprint, load_cells
 from passband.store.results import ResultRecipes, StoredResults
 from passband.store.version_02 import formulas
 from passband.wave_sets import wave_set_of
@@ -43,21 +43,21 @@ def read(
     Raises:
         StoreError: If a file is missing or damaged.
     """
-    parts = load_parts(networks)
-    recipes = ResultRecipes(results, wave_layout.evaluated_waves(results.study, parts))
+    cells = load_cells(networks)
+    recipes = ResultRecipes(results, wave_layout.evaluated_waves(results.study, cells))
     found: dict[str, xr.Dataset] = {}
-    for id, record in records.parts(path).items():
-        part = parts.get(id)
-        if part is None or record.replica.values.tolist() != list(part.weights):
+    for id, record in records.read_all(path).items():
+        cell = cells.get(id)
+        if cell is None or record.replica.values.tolist() != list(cell.weights):
             continue
-        device, valid = _valid(results, record, part, recipes=recipes, digest=digest)
+        device, valid = _valid(results, record, cell, recipes=recipes, digest=digest)
         specimens = record.test_specimen.values[valid.any(1)].tolist()
         tests = record.test.values[valid[valid.any(1)].all(0)].tolist()
         if specimens and tests:
-            chosen = PartialRecord(list(part.weights), specimens, tests)
+            chosen = PartialRecord(list(cell.weights), specimens, tests)
             made_on = record.assign_attrs({DEVICES: json.dumps([device])})
             chosen.take(made_on, np.broadcast_to(valid, [record.sizes[name] for name in CELL]))
-            stored = StoredResults(recipes, parts={id: part}, tests={id: tests}, own=path)
+            stored = StoredResults(recipes, cells={id: cell}, tests={id: tests}, own=path)
             finished = stored.finished(id, chosen)
             found[id] = finished.assign_attrs({**record.attrs, **finished.attrs})
     return found
@@ -73,7 +73,7 @@ def write(found: Mapping[str, xr.Dataset], target: Path) -> None:
 def _valid(
     results: Results,
     record: xr.Dataset,
-    part: Part,
+    cell: CellWeights,
     recipes: ResultRecipes,
     digest: Callable[[str, str, str], str | None],
 ) -> tuple[str, np.ndarray]:
@@ -85,8 +85,8 @@ def _valid(
     before = before.get(record.condition, before)
     specimens, tests = (record[name].values.tolist() for name in CELL[1:])
     known = recipes.digests(specimens, tests) != ""
-    networks = fingerprint(part.weights)
-    for device in dict.fromkeys([part.metadata.device, *_CPUS]):
+    networks = fingerprint(cell.weights)
+    for device in dict.fromkeys([cell.metadata.device, *_CPUS]):
         valid = known.copy()
         for place, specimen in enumerate(specimens):
             same = {}
@@ -94,7 +94,7 @@ def _valid(
                 name = f"{specimen}/{waves}" if waves else specimen
                 context = formulas.of_results(
                     results.study,
-                    part.metadata,
+                    cell.metadata,
                     networks=networks,
                     device=device,
                     structures=digest(specimen, "test", waves),

@@ -25,7 +25,7 @@ import xarray as xr
 from passband.results import Results, earlier, layout
 from passband.storage import UnreachableError, atomic, datasets, lease, records
 from passband.storage.integrity import DamagedError, StoreError, read_if_valid
-from passband.storage.weights import load_parts
+from passband.storage.weights import load_cells
 from passband.store import files
 from passband.store.recipe import Recipes
 from passband.store.version_02 import adopted, adopted_results, formulas
@@ -126,7 +126,7 @@ class Adoption:
                     atomic.link(file.path, file.target)
             adopted.write(self._store, known)
             for record in self.records:
-                if read_if_valid(records.parts, record.target) is None:
+                if read_if_valid(records.read_all, record.target) is None:
                     adopted_results.write(self._results_in(record.path), record.target)
             if self._is_new:
                 earlier.put_away(folder)
@@ -185,13 +185,13 @@ class Adoption:
         for specimen in self._study.trained_specimens:
             for architecture in self._study.training.architectures:
                 folder = f"{layout.NETWORKS}/{specimen}/{architecture}"
-                for path, parts in self._read(folder, ".safetensors", load_parts):
+                for path, cells in self._read(folder, ".safetensors", load_cells):
                     digests = {}
                     number = 0
-                    for id, part in parts.items():
+                    for id, cell in cells.items():
                         of = specimen, architecture, id
-                        context = part.metadata.recipe_digest
-                        replicas = [*part.weights]
+                        context = cell.metadata.recipe_digest
+                        replicas = [*cell.weights]
                         recipe = recipes.networks(*of).digest if id in ids else None
                         if context == recipe:
                             continue  # a network of this version, in the store
@@ -279,8 +279,8 @@ def _is_there(file: Adopted, known: Mapping[str, str]) -> bool:
         known: The digests of recipes by those of 0.2.
     """
     if file.target.suffix == ".safetensors":
-        parts = read_if_valid(load_parts, file.target) or {}
-        there = [part.metadata.recipe_digest for part in parts.values()]
+        cells = read_if_valid(load_cells, file.target) or {}
+        there = [cell.metadata.recipe_digest for cell in cells.values()]
     else:
         waves = read_if_valid(datasets.read, file.target, datasets.WAVES)
         there = [] if waves is None else [waves.attrs.get(files.DIGEST, "")]

@@ -14,7 +14,7 @@ from passband.results import Results, layout
 from passband.results.network_batches import TrainingCell
 from passband.storage import json_text, records
 from passband.storage.integrity import DamagedError, read_if_valid
-from passband.storage.weights import fingerprint, load_parts
+from passband.storage.weights import fingerprint, load_cells
 from passband.store import files
 from passband.store.results import ResultRecipes
 from passband.wave_sets import wave_set_of
@@ -67,11 +67,11 @@ def _recipes(configuration: str, folder: Path, waves: frozenset[str]) -> ResultR
 @lru_cache(4)
 def _networks(path: Path) -> dict[str, dict[int, tuple[str, str]]]:
     """Return what 0.2 and what this version calls each network in a file, by condition."""
-    parts = read_if_valid(load_parts, path) or {}
+    cells = read_if_valid(load_cells, path) or {}
     return {
         id: {
-            replica: (fingerprint({0: state}), part.identities[replica])
-            for replica, state in part.weights.items()
+            replica: (fingerprint({0: state}), cell.identities[replica])
+            for replica, state in cell.weights.items()
         }
-        for id, part in parts.items()
+        for id, cell in cells.items()
     }
