@@ -28,7 +28,7 @@ from scipy.special import polygamma
 
 from findings.twelve_thousand import packed
 from passband.analysis.bootstrap import percentile_interval
-from passband.matrices.crossed_intervals import Part, half_width, moderated, of_mean, variance
+from passband.matrices.crossed_intervals import Share, half_width, moderated, of_mean, variance
 from passband.reports import markdown
 
 CONFIDENCE = 0.95
@@ -74,7 +74,7 @@ def intervals(Y: np.ndarray, there: np.ndarray, more: tuple[float, float] = (1.0
         over_replicas[rows] = variance(part.mean(2))
         over_images[rows] = of_mean(part.mean(1)).variance
     replica = moderated(over_replicas, there - 1, means) / (there / more[0])
-    image = Part(over_images * more[1], np.array(Y.shape[2] - 1.0))
+    image = Share(over_images * more[1], np.array(Y.shape[2] - 1.0))
     return means, half_width(CONFIDENCE, replica, image)
 
 

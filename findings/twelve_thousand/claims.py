@@ -26,7 +26,7 @@ from findings.twelve_thousand.pieces import DATA
 from findings.twelve_thousand.results import DOSE, Estimate, Scores, shares_of
 from findings.twelve_thousand.studies import STUDIES, TEST_DOSES, write
 from passband import PassbandError
-from passband.matrices.crossed_intervals import Part, half_width, jackknife, of_mean
+from passband.matrices.crossed_intervals import Share, half_width, jackknife, of_mean
 
 TABLE = DATA / "claims.csv"
 #: The columns that name a row.
@@ -55,7 +55,7 @@ def crossed(parts: Sequence[np.ndarray]) -> Ends:
     variances = np.array([each.variance for each in of_networks])
     freedom = np.array([each.freedom for each in of_networks])
     total = variances.sum()
-    networks = Part(total, total**2 / (variances**2 / freedom).sum())
+    networks = Share(total, total**2 / (variances**2 / freedom).sum())
     return _ends(sum(part.mean(0) for part in parts), networks)
 
 
@@ -67,7 +67,7 @@ def drawn(change: np.ndarray) -> Ends:
     return _ends(change.mean(0), of_mean(change.mean(1)))
 
 
-def _ends(of_images: np.ndarray, networks: Part) -> Ends:
+def _ends(of_images: np.ndarray, networks: Share) -> Ends:
     value = float(of_images.mean())
     half = float(half_width(CONFIDENCE, networks, of_mean(of_images)))
     return value, value - half, value + half

@@ -81,7 +81,7 @@ class Cells:
         )
         replicas = self.replicas[rows][..., columns]
         true = replicas.mean(1)
-        square = (interaction.parts(true, doses)["interaction"] ** 2).mean()
+        square = (interaction.components(true, doses)["interaction"] ** 2).mean()
         found = interaction.scores(true, predicted, doses, replicas)
         return {"cells": true.size, **found, "square": float(square)}
 

@@ -57,7 +57,7 @@ def within_tests(D: np.ndarray) -> np.ndarray:
 
 
 def _interaction(true: np.ndarray, predicted: np.ndarray, doses: tuple) -> float:
-    of_true, of_error = (interaction.parts(D, doses) for D in (true, true - predicted))
+    of_true, of_error = (interaction.components(D, doses) for D in (true, true - predicted))
     error, total = (float((each["interaction"] ** 2).sum()) for each in (of_error, of_true))
     return 1 - error / total
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from passband.matrices.crossed_intervals import (
-    Part,
+    Share,
     half_width,
     jackknife,
     moderated,
@@ -14,23 +14,23 @@ from passband.matrices.crossed_intervals import (
 )
 
 
-def test_one_part_is_the_interval_of_students_t():
+def test_one_share_is_the_interval_of_students_t():
     samples = np.random.default_rng(0).normal(size=(3, 9))
     for row, half in zip(samples, half_width(0.9, of_mean(samples)), strict=True):
         low, high = stats.t.interval(0.9, 8, row.mean(), stats.sem(row))
         assert [row.mean() - half, row.mean() + half] == pytest.approx([low, high])
 
 
-def test_two_parts_have_satterthwaites_degrees_of_freedom():
+def test_two_shares_have_satterthwaites_degrees_of_freedom():
     """Welch's t-test adds the variances of two means in this way."""
     first, second = (np.random.default_rng(k).normal(0, k + 1, 5 + 3 * k) for k in range(2))
     low, high = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
     assert half_width(0.95, of_mean(first), of_mean(second)) == pytest.approx((high - low) / 2)
 
 
-def test_an_unknown_part_is_left_out_and_without_any_there_is_no_interval():
-    known = Part(np.array([0.01, 0.0]), np.array(4.0))
-    unknown = Part(np.full(2, np.nan), 0.0)
+def test_an_unknown_share_is_left_out_and_without_any_there_is_no_interval():
+    known = Share(np.array([0.01, 0.0]), np.array(4.0))
+    unknown = Share(np.full(2, np.nan), 0.0)
     expected = [0.1 * stats.t.ppf(0.975, 4), 0]
     np.testing.assert_allclose(half_width(0.95, known, unknown), expected)
     assert np.isnan(half_width(0.95, unknown, unknown)).all()
@@ -72,27 +72,27 @@ def drawn(number, replicas, prior, seed=3):
 @pytest.mark.parametrize("replicas", [2, 7])
 def test_moderation_finds_the_trend_and_what_the_others_know(replicas):
     true, found, level = drawn(4000, replicas, 6)
-    part = moderated(found, np.array(replicas - 1.0), level)
-    np.testing.assert_allclose(part.freedom, 6 + replicas - 1, rtol=0.2)
+    share = moderated(found, np.array(replicas - 1.0), level)
+    np.testing.assert_allclose(share.freedom, 6 + replicas - 1, rtol=0.2)
     # The moderated variances are nearer to the true ones, and as large in the mean.
-    errors = [np.square(np.log(each / true)).mean() for each in (part.variance, found)]
+    errors = [np.square(np.log(each / true)).mean() for each in (share.variance, found)]
     assert errors[0] < errors[1] / (3 if replicas == 2 else 1.3)
-    assert part.variance.mean() == pytest.approx(true.mean(), rel=0.1)
-    assert stats.spearmanr(part.variance, level).statistic > 0.5
+    assert share.variance.mean() == pytest.approx(true.mean(), rel=0.1)
+    assert stats.spearmanr(share.variance, level).statistic > 0.5
 
 
 def test_equal_variances_are_known_by_all_networks_together():
     random = np.random.default_rng(4)
-    part = moderated(random.chisquare(6, 3000) / 6, np.array(6.0), random.normal(size=3000))
-    np.testing.assert_allclose(part.variance, 1, atol=0.2)
-    assert part.freedom.min() > 100
+    share = moderated(random.chisquare(6, 3000) / 6, np.array(6.0), random.normal(size=3000))
+    np.testing.assert_allclose(share.variance, 1, atol=0.2)
+    assert share.freedom.min() > 100
     few = moderated(np.array([1.0, 1.2]), np.array(1.0), np.zeros(2))
     assert (few.freedom <= 2).all()
 
 
 def test_a_condition_alone_keeps_its_own_variance():
-    part = moderated(np.array([0.3]), np.array(2.0), np.array([0.5]))
-    assert (part.variance.item(), part.freedom.item()) == pytest.approx((0.3, 2))
+    share = moderated(np.array([0.3]), np.array(2.0), np.array([0.5]))
+    assert (share.variance.item(), share.freedom.item()) == pytest.approx((0.3, 2))
 
 
 def test_single_replicas_have_what_the_others_lead_to_expect():
@@ -101,9 +101,9 @@ def test_single_replicas_have_what_the_others_lead_to_expect():
     missing = np.arange(0, 400, 4)
     freedom[missing] = 0
     found[missing] = np.nan
-    part = moderated(found, freedom, level)
-    assert np.isfinite(part.variance).all()
-    np.testing.assert_allclose(part.freedom[1] - part.freedom[0], 2, rtol=0.2)
+    share = moderated(found, freedom, level)
+    assert np.isfinite(share.variance).all()
+    np.testing.assert_allclose(share.freedom[1] - share.freedom[0], 2, rtol=0.2)
     unknown = moderated(np.full(4, np.nan), np.zeros(4), np.zeros(4))
     assert np.isnan(unknown.variance).all()
 
@@ -112,9 +112,9 @@ def test_order_changes_nothing_and_cells_that_do_not_count_tell_nothing():
     _, found, level = drawn(50, 3, 6)
     freedom = np.full(50, 2.0)
     order = np.random.default_rng(5).permutation(50)
-    part, turned = (moderated(found[k], freedom, level[k]) for k in (slice(None), order))
-    np.testing.assert_allclose(turned.variance, part.variance[order])
-    np.testing.assert_allclose(turned.freedom, part.freedom[order])
+    share, turned = (moderated(found[k], freedom, level[k]) for k in (slice(None), order))
+    np.testing.assert_allclose(turned.variance, share.variance[order])
+    np.testing.assert_allclose(turned.freedom, share.freedom[order])
     counts = np.arange(50) < 40
     some = moderated(np.where(counts, found, 1e3), freedom, level, among=counts)
     few = moderated(found[:40], freedom[:40], level[:40])
@@ -133,8 +133,8 @@ def intervals(random, replicas, images, networks):
     Y = Y + 0.05 * random.normal(size=(networks, 1, images))
     Y = Y + 0.02 * random.normal(size=(networks, replicas, images))
     mean = Y.mean((1, 2))
-    part = moderated(variance(Y.mean(2)), np.array(replicas - 1.0), mean)
-    return mean, half_width(0.95, part / np.array(replicas), of_mean(Y.mean(1)))
+    share = moderated(variance(Y.mean(2)), np.array(replicas - 1.0), mean)
+    return mean, half_width(0.95, share / np.array(replicas), of_mean(Y.mean(1)))
 
 
 @pytest.mark.parametrize("images", [8, 48])

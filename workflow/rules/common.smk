@@ -144,7 +144,7 @@ except PassbandError as error:
     sys.exit(str(error))
 PREDICTED = figure_list.is_predicted(STUDY, RECORDS)
 # The test conditions of each job `distances_part`: as many as can have their images in memory.
-PARTS = shown_networks.compared_conditions(STUDY)
+COMPARED = shown_networks.compared_conditions(STUDY)
 DRAWN = figure_list.figures(STUDY, PREDICTED, EXAMPLE is not None)
 
 

@@ -7,7 +7,7 @@ rule distances_part:
         weights=lambda wildcards: below_results(
             filter(
                 is_counted,
-                shown_networks.compared_networks(STUDY, *wildcards[:2], PARTS[wildcards.part]),
+                shown_networks.compared_networks(STUDY, *wildcards[:2], COMPARED[wildcards.part]),
             )
         ),
         waves=flat(test_shards(STUDY.train_waves)),
@@ -19,7 +19,7 @@ rule distances_part:
         BENCHMARKS["distances_part"]
     wildcard_constraints:
         specimen="|".join(map(re.escape, TRAINED)),
-        part="|".join(PARTS),
+        part="|".join(COMPARED),
     conda:
         ENVIRONMENT
     threads: 1
@@ -31,14 +31,14 @@ rule distances_part:
         settings=STUDY.condition_settings("train")
         | RECIPES.settings("study.seed", "study.conditions_per_job")
         | RECIPES.images,
-        test=lambda wildcards: {"test conditions": PARTS[wildcards.part]},
+        test=lambda wildcards: {"test conditions": COMPARED[wildcards.part]},
     script:
         "../scripts/distances_part.py"
 
 
 rule distances:
     input:
-        below_results(shown_networks.distance_parts(STUDY)),
+        below_results(shown_networks.distance_files(STUDY)),
     output:
         directory(f"{RESULTS}/{layout.DISTANCES}"),
     log:

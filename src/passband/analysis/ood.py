@@ -13,7 +13,7 @@ import xarray as xr
 
 from passband.analysis.metric_function import MetricFunction
 from passband.analysis.rows import Row
-from passband.matrices.crossed_intervals import Part, half_width, moderated, variance
+from passband.matrices.crossed_intervals import Share, half_width, moderated, variance
 from passband.matrices.matrix import Matrix
 from passband.matrices.stored import group_coordinates, together
 from passband.parts import PACKAGE, PAIR, TRAIN, Parts
@@ -311,16 +311,16 @@ def _intervals(
         number = replicas.reshape(-1, *[1] * (mean.ndim - 1))
         if declared.against != "ideal":
             rows_used = fitted.reshape(number.shape)
-            part = moderated(over_replicas, number - 1, mean, among=rows_used)
-            of_replicas[name] = part / number
-            parts = [of_replicas[name]]
+            share = moderated(over_replicas, number - 1, mean, among=rows_used)
+            of_replicas[name] = share / number
+            shares = [of_replicas[name]]
         else:  # the networks of another condition are others, and of the same condition the same
-            ideal = Part(np.full((1, mean.shape[1]), np.nan), np.zeros((1, mean.shape[1])))
+            ideal = Share(np.full((1, mean.shape[1]), np.nan), np.zeros((1, mean.shape[1])))
             for i, k in zip(rows, columns, strict=True):
                 ideal.variance[:, k] = of_replicas["dice"].variance[i, k]
                 ideal.freedom[:, k] = of_replicas["dice"].freedom[i, k]
-            parts = [of_replicas["dice"], ideal]
-        width = half_width(confidence, *parts, Part(over_images / structures, structures - 1.0))
+            shares = [of_replicas["dice"], ideal]
+        width = half_width(confidence, *shares, Share(over_images / structures, structures - 1.0))
         if declared.against:
             width[rows, columns] = 0 * mean[rows, columns]
         yield name, np.clip(np.stack([mean - width, mean + width], -1), *declared.limits)

@@ -46,12 +46,12 @@ def check(tested: TestedNetworks) -> RecommendationCheck:
     here = np.ix_(rows, np.flatnonzero(answered))
     expected = LeftOut(
         *(values[here] for values in (expected.mean, expected.low, expected.high)),
-        parts=tuple(values[here] for values in expected.parts),
+        halves=tuple(values[here] for values in expected.halves),
         refitted=expected.refitted,
     )
     judged = [test for test, is_judged in zip(tests, answered, strict=True) if is_judged]
     train = [ids[row].condition for row in rows]
-    D, *parts = (_dice(of)[here] for of in (tested, *halves))
+    D, *of_halves = (_dice(of)[here] for of in (tested, *halves))
     home = np.array(train)[:, None] == [test.id for test in judged]
     apart = _distances(tested, train, judged)
     return RecommendationCheck(
@@ -62,8 +62,8 @@ def check(tested: TestedNetworks) -> RecommendationCheck:
         skipped=tuple(test.id for test in tests if test not in judged),
         outside=sum(_is_outside(test, tested.tested) for test in judged),
         trained_there=int(home.any(0).sum()),
-        every=losses(D, parts, expected, apart, np.ones_like(home)),
-        new=losses(D, parts, expected, apart, ~home) if home.any() else None,
+        every=losses(D, of_halves, expected, apart, np.ones_like(home)),
+        new=losses(D, of_halves, expected, apart, ~home) if home.any() else None,
         coverage=estimate(covered(D, expected).mean(0), "coverage"),
         half_width=float((expected.high - expected.low).mean() / 2),
         error=float(np.sqrt(((expected.mean - D) ** 2).mean())),
@@ -84,12 +84,12 @@ def _expected(
     """Return what the processes of all groups expect under each test condition."""
     found = []
     for k, (group, own) in enumerate(zip(tested.groups, tested.of_groups, strict=True)):
-        parts = [half.of_groups[k].dice for half in halves]
+        of_halves = [half.of_groups[k].dice for half in halves]
         networks = tested.network_profiles(own.train)
-        found.append(left_out(group.model, own.dice, parts, networks, tests, tested.profiles))
+        found.append(left_out(group.model, own.dice, of_halves, networks, tests, tested.profiles))
     return LeftOut(
         *(np.concatenate([getattr(one, n) for one in found]) for n in ("mean", "low", "high")),
-        parts=tuple(map(np.concatenate, zip(*(one.parts for one in found), strict=True))),
+        halves=tuple(map(np.concatenate, zip(*(one.halves for one in found), strict=True))),
         refitted=all(one.refitted for one in found),
     )
 

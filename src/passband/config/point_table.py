@@ -190,7 +190,7 @@ def _column(name: str, others: bool) -> _Column | None:
     if name in AXES:
         return _Column(name, AXES[name], 1.0)
     for axis in AXES.values():
-        stem, unit, group = _parts(axis.name)
+        stem, unit, group = _stem_and_unit(axis.name)
         if name != stem and not name.startswith(f"{stem}_"):
             continue
         given = name.removeprefix(stem).removeprefix("_")
@@ -206,7 +206,7 @@ def _column(name: str, others: bool) -> _Column | None:
     raise ValueError(f"unknown column {short(name)}; allowed: {', '.join(AXES)}")
 
 
-def _parts(name: str) -> tuple[str, str, dict[str, float]]:
+def _stem_and_unit(name: str) -> tuple[str, str, dict[str, float]]:
     """Return an axis's key without its unit, its unit, and the units that it may have."""
     for group in _UNITS:
         for unit in group:

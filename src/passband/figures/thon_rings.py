@@ -32,10 +32,10 @@ def thon_rings(lens: "Lens") -> Figure:
     if found.is_visible:
         fit = found.of_sign(lens.signs[0])[0].fit
         (model,), own = fit.models, fit.own[0]
-        smooth, envelope = model.parts(fit.coefficients[0])
+        smooth, envelope = model.smooth_and_envelope(fit.coefficients[0])
         cells = model.spectrum
-        parts = ring_fit.phase_parts(lens.settings.energy_eV, cells.q, cells.azimuth)
-        expected = smooth + envelope * ring_fit.rings(parts, own, fit.shared)
+        terms = ring_fit.phase_terms(lens.settings.energy_eV, cells.q, cells.azimuth)
+        expected = smooth + envelope * ring_fit.rings(terms, own, fit.shared)
         for values, label, line in ((expected, "fit", "-"), (smooth, "without rings", ":")):
             q, mean = _radial(cells, values)
             left.semilogy(q, mean, color=fitted, ls=line, lw=1, label=label)
@@ -101,8 +101,8 @@ def _zeros(lens: "Lens", fit, azimuth: np.ndarray, high: float) -> list[np.ndarr
     q = np.linspace(0, high, 4000)
     lines = np.full((_ZEROS, len(azimuth)), np.nan)
     for k, phi in enumerate(azimuth):
-        parts = ring_fit.phase_parts(lens.settings.energy_eV, q, np.full_like(q, phi))
-        chi = fit.own[0] @ parts[[0, 2, 3]] + fit.shared.cs * parts[1] - fit.shared.phase
+        terms = ring_fit.phase_terms(lens.settings.energy_eV, q, np.full_like(q, phi))
+        chi = fit.own[0] @ terms[[0, 2, 3]] + fit.shared.cs * terms[1] - fit.shared.phase
         crossings = q[1:][np.diff(np.floor(chi / np.pi)) != 0]
         crossings = crossings[crossings > lens.measurement.image.low][:_ZEROS]
         lines[: len(crossings), k] = crossings

@@ -39,7 +39,7 @@ LARGEST = 2.0**52
 _WHOLE_BITS, _PART_BITS = 8, 5
 
 # A decorator for functions that `_draw` calls. Such functions are compiled as parts of `_draw`.
-_part = numba.njit(error_model="numpy")
+_called = numba.njit(error_model="numpy")
 
 
 def draw(intensity: np.ndarray, electrons: float, seed: int, counts: np.ndarray) -> None:
@@ -110,14 +110,14 @@ def alias_tables(means, size: int) -> tuple[np.ndarray, np.ndarray]:
     return np.array(keep), np.array(instead, np.uint8)
 
 
-@_part
+@_called
 def _mixed(z):
     z = (z ^ (z >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> uint64(27))) * uint64(0x94D049BB133111EB)
     return z ^ (z >> uint64(31))
 
 
-@_part
+@_called
 def _seeded(seed):
     """Return the initial state of xoshiro256++: the first four numbers of splitmix64."""
     step = uint64(0x9E3779B97F4A7C15)
@@ -129,12 +129,12 @@ def _seeded(seed):
     )
 
 
-@_part
+@_called
 def _turned(x, bits):
     return (x << uint64(bits)) | (x >> uint64(64 - bits))
 
 
-@_part
+@_called
 def _next(state):
     """Return 64 random bits and the next state of xoshiro256++."""
     a, b, c, d = state
@@ -144,13 +144,13 @@ def _next(state):
     return bits, (a ^ d, b ^ c, c ^ (b << uint64(17)), _turned(d, 45))
 
 
-@_part
+@_called
 def _uniform(bits):
     """Return a number in [0, 1) from the first 53 of 64 bits."""
     return float64(bits >> uint64(11)) * 2.0**-53
 
 
-@_part
+@_called
 def _look_up(keep, instead, width, bits):
     """Return a count by the alias method: the first bits choose a count, the others accept it."""
     count = bits >> uint64(64 - width)
@@ -158,7 +158,7 @@ def _look_up(keep, instead, width, bits):
     return count if _uniform(bits << uint64(width)) < keep[count] else other
 
 
-@_part
+@_called
 def _rejection(mean, state):
     """Return a count by Hörmann's algorithm PTRS, and the generator's next state.
 

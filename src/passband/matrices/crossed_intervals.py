@@ -19,14 +19,14 @@ _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of the variance of a mean, NaN where it is unknown, and its degrees of freedom."""
+class Share:
+    """A share of the variance of a mean, NaN where it is unknown, and its degrees of freedom."""
 
     variance: np.ndarray
     freedom: np.ndarray
 
-    def __truediv__(self, number: np.ndarray) -> "Part":
-        return Part(self.variance / number, self.freedom)
+    def __truediv__(self, number: np.ndarray) -> "Share":
+        return Share(self.variance / number, self.freedom)
 
 
 def variance(samples: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -36,16 +36,16 @@ def variance(samples: np.ndarray, axis: int = -1) -> np.ndarray:
     return np.full_like(samples.take(0, axis), np.nan)
 
 
-def of_mean(samples: np.ndarray) -> Part:
+def of_mean(samples: np.ndarray) -> Share:
     """Return the variance of the mean of samples (..., number)."""
     number = samples.shape[-1]
-    return Part(variance(samples) / number, np.array(number - 1.0))
+    return Share(variance(samples) / number, np.array(number - 1.0))
 
 
-def jackknife(without: np.ndarray) -> Part:
+def jackknife(without: np.ndarray) -> Share:
     """Return the variance of a statistic from its values without each sample, (number,)."""
     number = len(without)
-    return of_mean((number - 1) * without) if number > 1 else Part(np.array(np.nan), np.array(0.0))
+    return of_mean((number - 1) * without) if number > 1 else Share(np.array(np.nan), np.array(0.0))
 
 
 def moderated(
@@ -54,7 +54,7 @@ def moderated(
     level: np.ndarray,
     networks: int = 0,
     among: np.ndarray | bool = True,
-) -> Part:
+) -> Share:
     """Return variances over replicas that are moderated by those of all conditions.
 
     This is the empirical Bayes estimate of limma (Smyth 2004): the variance that a cell's level of
@@ -81,7 +81,7 @@ def moderated(
     own = np.where(known, own, 0.0)
     used = known & (found > _ROUNDING) & among
     if not used.any():
-        return Part(np.where(known, found, np.nan), own)
+        return Share(np.where(known, found, np.nan), own)
     half = own[used] / 2
     scatter = np.log(found[used]) - digamma(half) + np.log(half)
     different = int(used.sum(networks).max())
@@ -104,7 +104,7 @@ def moderated(
     others = np.maximum((own * among).sum(networks).max() - own, 0)
     together = np.minimum(prior, others) + own
     own_share = np.where(known, own / together * (np.where(known, found, 0) - expected), 0)
-    return Part(expected + own_share, together)
+    return Share(expected + own_share, together)
 
 
 def _inverse_trigamma(values: np.ndarray) -> np.ndarray:
@@ -116,20 +116,20 @@ def _inverse_trigamma(values: np.ndarray) -> np.ndarray:
     return x
 
 
-def half_width(confidence: float, *parts: Part) -> np.ndarray:
-    """Return half the width of the interval of a mean, from the parts of its variance.
+def half_width(confidence: float, *shares: Share) -> np.ndarray:
+    """Return half the width of the interval of a mean, from the shares of its variance.
 
-    Unknown parts are left out: an interval without the part of the replicas is for other images,
-    and the same networks. It is NaN if all parts are unknown.
+    Unknown shares are left out: an interval without the share of the replicas is for other images,
+    and the same networks. It is NaN if all shares are unknown.
     """
-    variances = np.broadcast_arrays(*(np.asarray(part.variance, dtype=float) for part in parts))
+    variances = np.broadcast_arrays(*(np.asarray(share.variance, dtype=float) for share in shares))
     known = np.isfinite(variances)
     total = np.where(known, variances, 0).sum(0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        shares = [
-            np.where(np.isfinite(v), v**2 / part.freedom, 0)
-            for v, part in zip(variances, parts, strict=True)
+        of_freedom = [
+            np.where(np.isfinite(v), v**2 / share.freedom, 0)
+            for v, share in zip(variances, shares, strict=True)
         ]
-        freedom = total**2 / sum(shares)
+        freedom = total**2 / sum(of_freedom)
     quantile = stdtrit(np.where(total > 0, freedom, 1.0), (1 + confidence) / 2)
     return np.where(known.any(0), quantile * np.sqrt(total), np.nan)

@@ -25,7 +25,7 @@ from passband.analysis.profiles import Profiles
 from passband.errors import PassbandError
 from passband.prediction.covariance import PROFILES, Factor, Kernel
 from passband.prediction.kronecker import Block, Solution, bounds
-from passband.prediction.process_parts import Explained, Modes, Rows
+from passband.prediction.process_terms import Explained, Modes, Rows
 
 #: ε of the logit of Dice.
 _OFFSET = 0.02

@@ -104,7 +104,7 @@ def compared_conditions(study: Study) -> dict[str, list[str]]:
     return {f"{k // COMPARED:05d}": ids[k : k + COMPARED] for k in range(0, len(ids), COMPARED)}
 
 
-def distance_parts(study: Study) -> list[str]:
+def distance_files(study: Study) -> list[str]:
     """Return the files of distances whose content is gathered into one store."""
     return [
         DISTANCES_PART.format(specimen=specimen, architecture=architecture, part=part)

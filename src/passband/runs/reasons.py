@@ -23,8 +23,8 @@ from passband.runs.study_jobs import Job
 from passband.store.recipe import differences
 from passband.words import number_of
 
-#: The parts of Snakemake's line (9.27), by how each begins. The files or values of a part follow.
-_PARTS = {
+#: The sentences of Snakemake's line (9.27), by how each begins. Files or values follow.
+_SENTENCES = {
     "Forced execution": "forced",
     "Missing output files: ": "missing",
     "Incomplete output files: ": "incomplete",
@@ -35,7 +35,7 @@ _PARTS = {
     "output: ": "params",
     "Software environment definition has changed since last execution": "environment",
 }
-_BEGINS = re.compile(f"(?:^|; )({'|'.join(map(re.escape, _PARTS))})")
+_BEGINS = re.compile(f"(?:^|; )({'|'.join(map(re.escape, _SENTENCES))})")
 #: How values that only the earlier or only the present params have are given.
 _BEFORE = "before: "
 _NOW = " now: "
@@ -76,16 +76,16 @@ class Reasons:
         """Add a job with Snakemake's line about it."""
         if job.rule in TARGETS:
             return
-        parts = _parts(said)
-        self._jobs.append((job, parts))
-        new = "missing" in parts and _end_of_last(job) == ""
+        sentences = _sentences(said)
+        self._jobs.append((job, sentences))
+        new = "missing" in sentences and _end_of_last(job) == ""
         self._new |= dict.fromkeys(job.outputs, new)
 
     def lines(self) -> Iterator[str]:
         """Yield a line for all jobs of a stage that run for the same reason."""
         grouped: dict[tuple[str, str], list[tuple[Job, str]]] = defaultdict(list)
-        for job, parts in self._jobs:
-            words, file = self._words(job, parts)
+        for job, sentences in self._jobs:
+            words, file = self._words(job, sentences)
             grouped[job.stage, words].append((job, file))
         stages = [*_STAGES, *sorted({stage for stage, _ in grouped} - {*_STAGES})]
         for stage, words in sorted(grouped, key=lambda each: (stages.index(each[0]), each[1])):
@@ -98,22 +98,22 @@ class Reasons:
                 words += f": {file}" * bool(file)
             yield f"{stage}: {number}: {words}"
 
-    def _words(self, job: Job, parts: Mapping[str, str]) -> tuple[str, str]:
+    def _words(self, job: Job, sentences: Mapping[str, str]) -> tuple[str, str]:
         """Return why a job runs; and the file that this is about, or ""."""
-        if "missing" in parts or "incomplete" in parts:
-            files = _files(parts.get("missing") or parts["incomplete"])
+        if "missing" in sentences or "incomplete" in sentences:
+            files = _files(sentences.get("missing") or sentences["incomplete"])
             return _missing(job, files[0])
-        if "forced" in parts:
+        if "forced" in sentences:
             unfinished = _end_of_last(job) not in ("done", "")
             return ("its last attempt did not end" if unfinished else "an option forces it"), ""
-        found = _changes(parts["params"]) if "params" in parts else []
-        if "newer" in parts:
-            found.append(f"{_last(_files(parts['newer']))[0]} newer than what it made")
-        if "made" in parts:
-            found.append(self._made(_files(parts["made"])))
-        if "environment" in parts:
+        found = _changes(sentences["params"]) if "params" in sentences else []
+        if "newer" in sentences:
+            found.append(f"{_last(_files(sentences['newer']))[0]} newer than what it made")
+        if "made" in sentences:
+            found.append(self._made(_files(sentences["made"])))
+        if "environment" in sentences:
             found.append("the conda environment has changed")
-        if "inputs" in parts and not found:
+        if "inputs" in sentences and not found:
             found.append("it has other inputs than before")
         return "; ".join(found) or "Snakemake gives no reason", ""
 
@@ -125,10 +125,10 @@ class Reasons:
         return f"{subject} {again}" + ", some for the first time" * (len(new) > 1)
 
 
-def _parts(said: str) -> dict[str, str]:
-    """Return the parts of Snakemake's line."""
+def _sentences(said: str) -> dict[str, str]:
+    """Return the sentences of Snakemake's line."""
     _, *found = _BEGINS.split(said)
-    return {_PARTS[begin]: rest for begin, rest in zip(found[::2], found[1::2], strict=True)}
+    return {_SENTENCES[begin]: rest for begin, rest in zip(found[::2], found[1::2], strict=True)}
 
 
 def _files(text: str) -> list[str]:

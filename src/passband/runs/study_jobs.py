@@ -27,7 +27,7 @@ from passband.results.layout import (
     log,
 )
 from passband.results.network_batches import NetworkBatch, batches_of
-from passband.results.shown_networks import distance_parts
+from passband.results.shown_networks import distance_files
 from passband.results.wave_layout import shards, spectrum_shards, waves_of
 from passband.wave_sets import folder_of
 
@@ -204,12 +204,13 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
     # Distances compare test structures under the training conditions too.
     sets = dict.fromkeys([*study.tested_waves, *study.train_waves])
     compared = [f for name in study.specimens for f in shards(study, name, "test", sets)]
-    parts, after = distance_parts(study), newest([*compared, *networks])
-    for part in parts:  # the log has the same name as the file of distances
+    files = distance_files(study)
+    after = newest([*compared, *networks])
+    for file in files:  # the log has the same name as the file of distances
         yield named(
-            "distances_part", part.removesuffix(".zarr.zip"), (part,), after=after, **requested
+            "distances_part", file.removesuffix(".zarr.zip"), (file,), after=after, **requested
         )
-    yield single("distances", DISTANCES, parts, **requested)
+    yield single("distances", DISTANCES, files, **requested)
     if predicted:
         yield single("prediction", PREDICTION, (TABLE, *spectra))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from passband.micrographs.rings import ctf_search
-from passband.micrographs.rings.ring_fit import Shared, phase_parts, rings
+from passband.micrographs.rings.ring_fit import Shared, phase_terms, rings
 from passband.micrographs.rings.thon_rings import Spectrum
 
 ENERGY = 200e3
@@ -13,7 +13,7 @@ ENERGY = 200e3
 def spectrum(own, cs):
     ring, sector = np.meshgrid(np.arange(18, 120), np.arange(12), indexing="ij")
     q, azimuth = ring.ravel() / 280, (sector.ravel() + 0.5) * np.pi / 12
-    seen = rings(phase_parts(ENERGY, q, azimuth), np.asarray(own, float), Shared(ENERGY, cs))
+    seen = rings(phase_terms(ENERGY, q, azimuth), np.asarray(own, float), Shared(ENERGY, cs))
     shape = np.full(len(q), 5.0)
     power = (1 + 6 * np.exp(-5 * q) * seen) * np.random.default_rng(0).gamma(shape) / shape
     return Spectrum(q, azimuth, power, shape, 1 / 280, 1.0)

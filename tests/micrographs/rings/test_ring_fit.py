@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from passband.micrographs.rings import ring_fit
-from passband.micrographs.rings.ring_fit import Shared, fit, phase_parts, rings
+from passband.micrographs.rings.ring_fit import Shared, fit, phase_terms, rings
 from passband.micrographs.rings.ring_model import Smooth
 from passband.micrographs.rings.thon_rings import Spectrum
 from passband.optics import ctf
@@ -18,7 +18,7 @@ def spectrum(own, cs, contrast=0.1, seed=0, number=6.0):
     ring, sector = np.meshgrid(np.arange(18, 130), np.arange(6), indexing="ij")
     q, azimuth = ring.ravel() / 280, (sector.ravel() + 0.5) * np.pi / 6
     shared = Shared(ENERGY, cs, contrast=contrast)
-    seen = rings(phase_parts(ENERGY, q, azimuth), np.asarray(own), shared)
+    seen = rings(phase_terms(ENERGY, q, azimuth), np.asarray(own), shared)
     expected = 1 + 6 * np.exp(-5 * q) * seen
     shape = np.full(len(q), number)
     power = expected * np.random.default_rng(seed).gamma(shape) / shape
@@ -33,7 +33,7 @@ def test_rings_are_the_square_of_the_optics_transfer():
     q, azimuth = np.linspace(0.05, 0.5, 50), np.linspace(0, 3, 50)
     optics = ctf.Optics(ENERGY, defocus=900, cs=1e7, c12=80, phi12=0.4)
     own = [900, 80 * np.cos(0.8), 80 * np.sin(0.8)]
-    seen = rings(phase_parts(ENERGY, q, azimuth), np.array(own), Shared(ENERGY, 1e7, contrast=0))
+    seen = rings(phase_terms(ENERGY, q, azimuth), np.array(own), Shared(ENERGY, 1e7, contrast=0))
     assert seen == pytest.approx(np.sin(ctf.aberration_phase(optics, q, azimuth)) ** 2)
 
 
@@ -47,7 +47,7 @@ def test_conventions_of_ctffind():
     q, azimuth = np.linspace(0.05, 0.5, 60), np.linspace(0, 3, 60)
     defocus, c12, phi12, cs, w = 1200.0, 90.0, 0.3, 1e7, 0.1
     own = np.array([defocus, c12 * np.cos(2 * phi12), c12 * np.sin(2 * phi12)])
-    mine = rings(phase_parts(ENERGY, q, azimuth), own, Shared(ENERGY, cs, contrast=w))
+    mine = rings(phase_terms(ENERGY, q, azimuth), own, Shared(ENERGY, cs, contrast=w))
     lam = ctf.wavelength(ENERGY)
     first, second = defocus + c12, defocus - c12
     alpha = np.pi / 2 - azimuth  # the azimuth from the second axis towards the first one

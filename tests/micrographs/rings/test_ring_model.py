@@ -23,7 +23,7 @@ def rings(q, rate=40.0):
 def test_exact_powers_are_fitted_exactly():
     model = Smooth.of(cells(rings, exact=True), 0.06, 0.6, True)
     deviance, c = model.fit(rings(model.spectrum.q)[None], 20)
-    smooth, envelope = model.parts(c[0])
+    smooth, envelope = model.smooth_and_envelope(c[0])
     q = model.spectrum.q
     assert smooth + envelope * rings(q) == pytest.approx(model.spectrum.power, rel=0.03)
     seen = rings(q) > 0.5  # E is not determined where there is no ring

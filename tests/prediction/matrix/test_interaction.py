@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from passband.prediction.matrix.interaction import FEWEST, SCORES, basis, noise, parts, scores
+from passband.prediction.matrix.interaction import FEWEST, SCORES, basis, components, noise, scores
 
 LEVELS = np.repeat([50.0, 200, 1600], FEWEST), np.repeat([100.0, 400], FEWEST + 2)
 RANDOM = np.geomspace(20, 4000, 40), np.geomspace(50, 1600, 30)
@@ -17,7 +17,7 @@ def test_with_levels_the_interaction_is_centred_by_network_and_test_within_pairs
     random = np.random.default_rng(1)
     doses = tuple(random.permutation(dose) for dose in LEVELS)
     Y = normal(len(doses[0]), len(doses[1]))
-    found = parts(Y, doses)["interaction"]
+    found = components(Y, doses)["interaction"]
     for a in np.unique(doses[0]):
         for b in np.unique(doses[1]):
             cells = np.ix_(doses[0] == a, doses[1] == b)
@@ -27,14 +27,14 @@ def test_with_levels_the_interaction_is_centred_by_network_and_test_within_pairs
 
 
 @pytest.mark.parametrize("doses", [LEVELS, RANDOM, (LEVELS[0], RANDOM[1])])
-def test_parts_are_projections_and_orthogonal(doses):
+def test_components_are_projections_and_orthogonal(doses):
     Y = normal(len(doses[0]), len(doses[1]))
-    found = parts(Y, doses)
+    found = components(Y, doses)
     np.testing.assert_allclose(sum(found.values()), Y, atol=1e-12)
-    for name, part in found.items():
-        again = parts(part, doses)
+    for name, component in found.items():
+        again = components(component, doses)
         for other, value in again.items():
-            expected = part if other == name else 0
+            expected = component if other == name else 0
             np.testing.assert_allclose(value, expected, atol=1e-12)
 
 
@@ -45,32 +45,34 @@ def test_effects_of_networks_and_tests_are_no_interaction(doses):
     train, test = normal(len(x), seed=2), normal(len(y), seed=3)
     separable = np.add.outer(train + x**3, test - y**2) + np.outer(x, y**3)
     separable += np.outer(train, y) + np.outer(x**2, test)
-    np.testing.assert_allclose(parts(separable, doses)["interaction"], 0, atol=1e-9)
+    np.testing.assert_allclose(components(separable, doses)["interaction"], 0, atol=1e-9)
     product = np.outer(train, test)
     outside = [v - basis(d) @ (basis(d).T @ v) for v, d in zip((train, test), doses, strict=True)]
-    found = parts(separable + product, doses)["interaction"]
+    found = components(separable + product, doses)["interaction"]
     np.testing.assert_allclose(found, np.outer(*outside), atol=1e-9)
 
 
 def test_few_conditions_at_a_dose_have_no_interaction():
     few = np.append(LEVELS[0], [800.0] * (FEWEST - 1))
     Y = normal(len(few), len(LEVELS[1]))
-    for name, part in parts(Y, (few, LEVELS[1])).items():
+    for name, component in components(Y, (few, LEVELS[1])).items():
         enough = len(LEVELS[0])
-        np.testing.assert_allclose(part[:enough], parts(Y[:enough], LEVELS)[name], atol=1e-12)
-        assert np.isnan(part[enough:]).all()
+        np.testing.assert_allclose(
+            component[:enough], components(Y[:enough], LEVELS)[name], atol=1e-12
+        )
+        assert np.isnan(component[enough:]).all()
     nine = RANDOM[0][: FEWEST - 1]
-    assert np.isnan(parts(Y[:9], (nine, LEVELS[1]))["interaction"]).all()
+    assert np.isnan(components(Y[:9], (nine, LEVELS[1]))["interaction"]).all()
     found = scores(Y[:9], Y[:9], (nine, LEVELS[1]), Y[:9, None])
     assert np.isnan(found["interaction"])
     assert found["r2"] == 1
 
 
 def test_scores_are_those_of_known_errors():
-    """An error in one part lowers R² of this part, and of the whole, and of no other part."""
+    """An error in one component lowers R² of this one, and of the whole, and of no other."""
     shape = len(RANDOM[0]), len(RANDOM[1])
-    true, other = normal(*shape), parts(normal(*shape, seed=1), RANDOM)
-    of_true = parts(true, RANDOM)
+    true, other = normal(*shape), components(normal(*shape, seed=1), RANDOM)
+    of_true = components(true, RANDOM)
     deviations = normal(shape[0], 3, shape[1], seed=2)
     deviations -= deviations.mean(1, keepdims=True)
     single = np.sqrt((deviations**2).sum(1).mean() / 2)

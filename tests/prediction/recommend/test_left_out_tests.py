@@ -26,7 +26,7 @@ def profiled(conditions):
 
 
 @pytest.fixture(scope="module")
-def parts():
+def halves():
     """Dice of two replicas of each training condition on two halves of the structures."""
     random = np.random.default_rng(3)
     apart = [[abs(a.defocus_nm - b.defocus_nm) / 40 for b in TESTS] for a in TRAIN for _ in "01"]
@@ -39,8 +39,8 @@ def networks():
 
 
 @pytest.fixture(scope="module")
-def model(parts, networks):
-    return gaussian_process.fit(np.mean(parts, axis=0), networks, profiled(TESTS))
+def model(halves, networks):
+    return gaussian_process.fit(np.mean(halves, axis=0), networks, profiled(TESTS))
 
 
 def without(D, networks, j, theta=None):
@@ -54,36 +54,36 @@ def without(D, networks, j, theta=None):
 
 @pytest.mark.parametrize("refit", [True, False])
 def test_expected_dice_is_that_of_a_process_without_the_condition(
-    parts, networks, model, refit, monkeypatch
+    halves, networks, model, refit, monkeypatch
 ):
     if not refit:
         monkeypatch.setattr(left_out_tests, "MOST_REFITTED", 8 * len(TESTS) - 1)
-    D = np.mean(parts, axis=0)
-    found = left_out(model, D, parts, networks, TESTS, profiled)
+    D = np.mean(halves, axis=0)
+    found = left_out(model, D, halves, networks, TESTS, profiled)
     assert found.refitted == refit
     for j in range(len(TESTS)):
         every = [found.mean[:, j], found.low[:, j], found.high[:, j]]
         if j == LOW:
-            assert np.isnan([*every, *(part[:, j] for part in found.parts)]).all()
+            assert np.isnan([*every, *(half[:, j] for half in found.halves)]).all()
             continue
         process, expected = without(D, networks, j, None if refit else model.theta)
         # The mean and the scale of the logits differ a little, and the factor of the interval.
         same = {"atol": 1e-12} if refit or j == HIGH else {"atol": 0.01}
         np.testing.assert_allclose(every[0], expected[0], **same)
         np.testing.assert_allclose(every[1:], expected[1:], **(same if refit else {"atol": 0.1}))
-        for of_part, part in zip(found.parts, parts, strict=True):
-            _, expected = without(part, networks, j, process.theta)
-            np.testing.assert_allclose(of_part[:, j], expected[0], **same)
+        for of_half, half in zip(found.halves, halves, strict=True):
+            _, expected = without(half, networks, j, process.theta)
+            np.testing.assert_allclose(of_half[:, j], expected[0], **same)
 
 
-def test_the_left_out_results_change_nothing_that_is_expected_there(parts, networks, model):
-    changed = [part.copy() for part in parts]
-    for part in changed:
-        part[:, 2] = 0.1
+def test_the_left_out_results_change_nothing_that_is_expected_there(halves, networks, model):
+    changed = [half.copy() for half in halves]
+    for half in changed:
+        half[:, 2] = 0.1
     one, other = (
-        left_out(model, np.mean(p, axis=0), p, networks, TESTS, profiled) for p in (parts, changed)
+        left_out(model, np.mean(p, axis=0), p, networks, TESTS, profiled) for p in (halves, changed)
     )
     for name in ("mean", "low", "high"):
         np.testing.assert_array_equal(getattr(one, name)[:, 2], getattr(other, name)[:, 2])
         assert not np.array_equal(getattr(one, name)[:, 1], getattr(other, name)[:, 1])
-    np.testing.assert_array_equal(one.parts[1][:, 2], other.parts[1][:, 2])
+    np.testing.assert_array_equal(one.halves[1][:, 2], other.halves[1][:, 2])

@@ -302,7 +302,7 @@ def _limit(fit: Fit, image: Image) -> float:
     Frequencies above it could only spoil the fit, for example by rings of a lattice.
     """
     model = fit.models[0]
-    smooth, envelope = model.parts(fit.coefficients[0])
+    smooth, envelope = model.smooth_and_envelope(fit.coefficients[0])
     depth = envelope / (2 * smooth + envelope)
     order = np.argsort(-model.spectrum.q)
     above = np.cumsum((model.spectrum.number * depth**2 / 2)[order])

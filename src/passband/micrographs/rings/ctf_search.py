@@ -91,12 +91,12 @@ def _rings(spectrum: Spectrum, low: float, high: float) -> int:
 
 
 def _table(model: Smooth, shared: Shared, defocus: np.ndarray, cs: np.ndarray) -> np.ndarray:
-    parts = ring_fit.phase_parts(shared.energy, model.spectrum.q, np.zeros(len(model.spectrum.q)))
+    terms = ring_fit.phase_terms(shared.energy, model.spectrum.q, np.zeros(len(model.spectrum.q)))
     rows = []
     for each in cs:
         row = []
         for first in range(0, len(defocus), _AT_ONCE):
-            angle = defocus[first : first + _AT_ONCE, None] * parts[0] + each * parts[1]
+            angle = defocus[first : first + _AT_ONCE, None] * terms[0] + each * terms[1]
             row.append(model.fit(np.sin(angle - shared.phase) ** 2, 6)[0])
         rows.append(np.concatenate(row))
     return np.array(rows)

@@ -81,14 +81,14 @@ class Fit:
         return float(self.deviances.sum())
 
 
-def phase_parts(energy: float, q: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
+def phase_terms(energy: float, q: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
     """Return χ for 1 Å of defocus, Cs, C12·cos 2φ12 and C12·sin 2φ12: (4, cells) array [rad]."""
     return ctf.basis(energy, q, azimuth)[0, :4]
 
 
-def rings(parts: np.ndarray, own: np.ndarray, shared: Shared) -> np.ndarray:
+def rings(terms: np.ndarray, own: np.ndarray, shared: Shared) -> np.ndarray:
     """Return sin²(χ − arcsin w) in the cells, for own values (..., 3)."""
-    chi = own @ parts[[0, 2, 3]] + shared.cs * parts[1]
+    chi = own @ terms[[0, 2, 3]] + shared.cs * terms[1]
     return np.sin(chi - shared.phase) ** 2
 
 
@@ -109,20 +109,20 @@ def fit(
         steps: Largest number of steps.
     """
     own = np.array(own, float).reshape(-1, 3)
-    parts = [phase_parts(shared.energy, m.spectrum.q, m.spectrum.azimuth) for m in models]
+    terms = [phase_terms(shared.energy, m.spectrum.q, m.spectrum.azimuth) for m in models]
     if coefficients is None:
         coefficients = [
-            model.fit(rings(part, mine, shared)[None], 12)[1][0]
-            for model, part, mine in zip(models, parts, own, strict=True)
+            model.fit(rings(its_terms, mine, shared)[None], 12)[1][0]
+            for model, its_terms, mine in zip(models, terms, own, strict=True)
         ]
     state = Fit(models, shared, own, list(coefficients))
-    state.deviances = _deviances(state, parts)
+    state.deviances = _deviances(state, terms)
     damping = 1e-3
     for _ in range(steps):
-        equations = [_equations(state, part, k) for k, part in enumerate(parts)]
+        equations = [_equations(state, its_terms, k) for k, its_terms in enumerate(terms)]
         while True:
             new = _stepped(state, equations, damping)
-            new.deviances = _deviances(new, parts)
+            new.deviances = _deviances(new, terms)
             gain = state.deviance - new.deviance
             if gain >= 0 or damping > 1e6:
                 break
@@ -132,7 +132,7 @@ def fit(
         damping /= 10
         if gain < 1e-3:
             break
-    _add_errors(state, parts)
+    _add_errors(state, terms)
     return state
 
 
@@ -142,40 +142,42 @@ def _prior(own: np.ndarray) -> np.ndarray:
     return np.array([0.0, 1 / width**2, 1 / width**2])
 
 
-def _deviances(state: Fit, parts: Sequence[np.ndarray]) -> np.ndarray:
+def _deviances(state: Fit, terms: Sequence[np.ndarray]) -> np.ndarray:
     found = []
-    for model, part, own, c in zip(state.models, parts, state.own, state.coefficients, strict=True):
-        smooth, envelope = model.parts(c)
-        misfit = model.deviance(c, smooth + envelope * rings(part, own, state.shared))
+    for model, its_terms, own, c in zip(
+        state.models, terms, state.own, state.coefficients, strict=True
+    ):
+        smooth, envelope = model.smooth_and_envelope(c)
+        misfit = model.deviance(c, smooth + envelope * rings(its_terms, own, state.shared))
         found.append(float(misfit) + float((_prior(own) * own**2).sum()))
     return np.array(found)
 
 
-def _slopes(state: Fit, part: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
+def _slopes(state: Fit, terms: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
     """Return residuals (cells,), and slopes of ln P: by own parameters, by Cs, by the phase."""
     model, own, shared = state.models[k], state.own[k], state.shared
-    smooth, envelope = model.parts(state.coefficients[k])
-    angle = own @ part[[0, 2, 3]] + shared.cs * part[1] - shared.phase
+    smooth, envelope = model.smooth_and_envelope(state.coefficients[k])
+    angle = own @ terms[[0, 2, 3]] + shared.cs * terms[1] - shared.phase
     expected = smooth + envelope * np.sin(angle) ** 2
     steep = envelope * np.sin(2 * angle) / expected
     mine = np.concatenate(
         [
             (smooth / expected)[:, None] * model.noise,
             (1 - smooth / expected)[:, None] * model.envelope,
-            (steep * part[[0, 2, 3]]).T * _UNIT_OWN,
+            (steep * terms[[0, 2, 3]]).T * _UNIT_OWN,
         ],
         1,
     )
-    return model.spectrum.power / expected - 1, mine, steep * part[1] * _UNIT_CS, -steep
+    return model.spectrum.power / expected - 1, mine, steep * terms[1] * _UNIT_CS, -steep
 
 
-def _equations(state: Fit, part: np.ndarray, k: int) -> tuple:
+def _equations(state: Fit, terms: np.ndarray, k: int) -> tuple:
     """Return one image's part of the normal equations.
 
     The result is the curvature by own parameters, mixed with Cs, and by Cs, and both gradients.
     """
     model, own = state.models[k], state.own[k]
-    residual, mine, by_cs, _ = _slopes(state, part, k)
+    residual, mine, by_cs, _ = _slopes(state, terms, k)
     n = model.spectrum.number
     size = len(model.penalty)
     weighted = mine * n[:, None]
@@ -207,7 +209,7 @@ def _stepped(state: Fit, equations: Sequence[tuple], damping: float) -> Fit:
     return Fit(state.models, shared, own, coefficients)
 
 
-def _add_errors(state: Fit, parts: Sequence[np.ndarray]) -> None:
+def _add_errors(state: Fit, terms: Sequence[np.ndarray]) -> None:
     """Add covariances to a state: White's estimate, with residuals that correlate in bands.
 
     White (*Econometrica* 50, 1, 1982) allows for a model that is not quite right. Neighbouring
@@ -215,10 +217,10 @@ def _add_errors(state: Fit, parts: Sequence[np.ndarray]) -> None:
     own covariance is larger, it is used. The error of the amplitude contrast is added.
     """
     pieces, total, of_bands, of_images, by_phase = [], 0.0, 0.0, 0.0, 0.0
-    state.dispersions = np.ones(len(parts))
-    for k, part in enumerate(parts):
-        curvature, mixed, of_cs, *_ = _equations(state, part, k)
-        residual, mine, by_cs, by_w = _slopes(state, part, k)
+    state.dispersions = np.ones(len(terms))
+    for k, its_terms in enumerate(terms):
+        curvature, mixed, of_cs, *_ = _equations(state, its_terms, k)
+        residual, mine, by_cs, by_w = _slopes(state, its_terms, k)
         n, spectrum = state.models[k].spectrum.number, state.models[k].spectrum
         band = (np.rint(spectrum.q / spectrum.step) // _BAND).astype(int)
         solved = np.linalg.solve(curvature, np.c_[mixed, mine.T @ (n * by_w)])
@@ -235,7 +237,7 @@ def _add_errors(state: Fit, parts: Sequence[np.ndarray]) -> None:
     phase_std = state.shared.contrast_std / np.cos(state.shared.phase)
     cs_by_phase = 0.0
     if state.shared.fits_cs:
-        scatter = max(of_bands, of_images if len(parts) > 4 else 0.0) / total
+        scatter = max(of_bands, of_images if len(terms) > 4 else 0.0) / total
         variance = max(scatter, float(state.dispersions.mean())) / total
         cs_by_phase = -by_phase / total
     covariances = []

@@ -88,7 +88,7 @@ class Smooth:
         start[: numbers[0]] -= np.log(2)
         return cls(cells, noise, envelope, penalty, centre, start)
 
-    def parts(self, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def smooth_and_envelope(self, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return N and E (..., cells) for coefficients (..., parameters)."""
         first = self.noise.shape[1]
         logs = coefficients[..., :first] @ self.noise.T, coefficients[..., first:] @ self.envelope.T
@@ -109,7 +109,7 @@ class Smooth:
             steps: Number of steps of Fisher's scoring.
         """
         c = np.tile(self.start, (len(rings), 1))
-        smooth, envelope = self.parts(c)
+        smooth, envelope = self.smooth_and_envelope(c)
         expected = smooth + envelope * rings
         deviance, damping = self.deviance(c, expected), np.full(len(rings), 1e-3)
         n, power, diagonal = self.spectrum.number, self.spectrum.power, np.arange(c.shape[1])
@@ -128,7 +128,7 @@ class Smooth:
             curvature[:, diagonal, diagonal] *= 1 + damping[:, None]
             step = np.linalg.solve(curvature, gradient[..., None])[..., 0]
             new = c + np.clip(step, -_STRIDE, _STRIDE)
-            new_smooth, new_envelope = self.parts(new)
+            new_smooth, new_envelope = self.smooth_and_envelope(new)
             new_expected = new_smooth + new_envelope * rings
             new_deviance = self.deviance(new, new_expected)
             better = new_deviance <= deviance

@@ -1,6 +1,6 @@
 """The interaction of networks and tests in a Dice matrix, and how well it is predicted.
 
-A matrix Y (train, test) is the sum of four parts that are orthogonal to each other,
+A matrix Y (train, test) is the sum of four components that are orthogonal to each other,
 
     Y = H_r Y H_c + (I − H_r) Y H_c + H_r Y (I − H_c) + (I − H_r) Y (I − H_c):
 
@@ -43,10 +43,10 @@ def basis(dose: np.ndarray) -> np.ndarray:
     return np.linalg.qr(np.vander((x - x.mean()) / x.std(), 4))[0]
 
 
-def parts(Y: np.ndarray, doses: Doses) -> dict[str, np.ndarray]:
-    """Return the four parts of a matrix (train, test) without NaN, each (train, test).
+def components(Y: np.ndarray, doses: Doses) -> dict[str, np.ndarray]:
+    """Return the four components of a matrix (train, test) without NaN, each (train, test).
 
-    All parts are NaN where too few conditions have the dose, see :func:`basis`.
+    All components are NaN where too few conditions have the dose, see :func:`basis`.
     """
     bases = [basis(dose) for dose in doses]
     few = np.logical_or.outer(*(np.isnan(each).any(1) for each in bases))
@@ -59,7 +59,7 @@ def parts(Y: np.ndarray, doses: Doses) -> dict[str, np.ndarray]:
         "main_test": by_test - both,
         "interaction": Y - by_network - by_test + both,
     }
-    return {name: np.where(few, np.nan, part) for name, part in found.items()}
+    return {name: np.where(few, np.nan, component) for name, component in found.items()}
 
 
 def noise(replicas: np.ndarray, doses: Doses) -> float:
@@ -90,7 +90,7 @@ def scores(
 ) -> dict[str, float]:
     """Return each of :data:`SCORES` of a predicted matrix, NaN where one is not defined.
 
-    An R² of a part is 1 − Σ(this part of the errors)²/Σ(this part of the true matrix)².
+    An R² of a component is 1 − Σ(that of the errors)²/Σ(that of the true matrix)².
 
     Args:
         true, predicted: (train, test), Dice without NaN.
@@ -104,15 +104,15 @@ def squares(
 ) -> np.ndarray:
     """Return the sums over cells whose ratio each of :data:`SCORES` is, (scores, 2)."""
     error = true - predicted
-    of_true, of_error = parts(true, doses), parts(error, doses)
+    of_true, of_error = components(true, doses), components(error, doses)
     deviations, number = _deviations(replicas)
     degrees = np.maximum(number - 1, 0).sum() * true.shape[1]
     single = _squares(deviations) / degrees if deviations.any() else np.nan
     left = {"r2": _squares(error), "ceiling": noise(replicas, doses)}
-    left |= {name: _squares(part) for name, part in of_error.items()}
+    left |= {name: _squares(component) for name, component in of_error.items()}
     of_true |= {"r2": true - true.mean(), "ceiling": of_true["interaction"]}
-    pairs = {name: (left[name], _squares(part)) for name, part in of_true.items()}
-    # Without variance, a part has only rounding errors.
+    pairs = {name: (left[name], _squares(component)) for name, component in of_true.items()}
+    # Without variance, a component has only rounding errors.
     pairs = {k: v if v[1] > 1e-20 * true.size else (np.nan, np.nan) for k, v in pairs.items()}
     pairs["rmse_replicas"] = left["r2"], error.size * single
     return np.array([pairs[name] for name in SCORES])
@@ -144,5 +144,5 @@ def _of_means(deviations: np.ndarray, number: np.ndarray) -> np.ndarray:
     return squares
 
 
-def _squares(part: np.ndarray) -> float:
-    return float(np.nansum(part**2))
+def _squares(component: np.ndarray) -> float:
+    return float(np.nansum(component**2))

@@ -26,7 +26,7 @@ class LeftOut:
 
     Attributes:
         mean, low, high: The expected Dice on all test structures, and the ends of its interval.
-        parts: The expected Dice on each part of the structures, from the same part.
+        halves: The expected Dice on each half of the structures, from the same half.
         refitted: Whether the parameters of the process were found without the test condition too.
             If not, they are those of the process that knows all test conditions.
     """
@@ -34,14 +34,14 @@ class LeftOut:
     mean: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    parts: tuple[np.ndarray, ...]
+    halves: tuple[np.ndarray, ...]
     refitted: bool
 
 
 def left_out(
     model: GaussianProcess,
     D: np.ndarray,
-    parts: Sequence[np.ndarray],
+    halves: Sequence[np.ndarray],
     networks: Profiles,
     tests: Sequence[Condition],
     profiles: ProfilesOf,
@@ -51,7 +51,7 @@ def left_out(
     Args:
         model: The process that is fitted to `D`.
         D: (network, test), mean Dice on all test structures.
-        parts: The same on parts of the test structures.
+        halves: The same on halves of the test structures.
         networks: The profile of the training condition of each network.
         tests: The test conditions, each once.
     """
@@ -60,9 +60,9 @@ def left_out(
     known_to_all = None
     if not refit:
         # A process with the same parameters expects exactly this if it does not know the column.
-        of_parts = [_fit(part, networks, of_tests, model).left_out()[1] for part in parts]
-        known_to_all = *model.left_out_interval(), *of_parts
-    found = np.full((3 + len(parts), *D.shape), np.nan)
+        of_halves = [_fit(half, networks, of_tests, model).left_out()[1] for half in halves]
+        known_to_all = *model.left_out_interval(), *of_halves
+    found = np.full((3 + len(halves), *D.shape), np.nan)
     for j, test in enumerate(tests):
         doses = TestedDoses.of([*tests[:j], *tests[j + 1 :]])
         if test.dose_e_per_A2 < doses.lowest:
@@ -74,11 +74,11 @@ def left_out(
         rest = of_tests[others]
         process = _fit(D[:, others], networks, rest, None if refit else model)
         ends = predicted(process, None, [test], profiles, doses)
-        of_parts = [
-            predicted(_fit(part[:, others], networks, rest, process), None, [test], profiles, doses)
-            for part in parts
+        of_halves = [
+            predicted(_fit(half[:, others], networks, rest, process), None, [test], profiles, doses)
+            for half in halves
         ]
-        found[:, :, j] = [values[:, 0] for values in (*ends, *(mean for mean, *_ in of_parts))]
+        found[:, :, j] = [values[:, 0] for values in (*ends, *(mean for mean, *_ in of_halves))]
     mean, low, high, *expected = found
     return LeftOut(mean, low, high, tuple(expected), refit)
 

@@ -114,7 +114,7 @@ def covered(D: np.ndarray, expected: LeftOut) -> np.ndarray:
 
 def losses(
     D: np.ndarray,
-    parts: Sequence[np.ndarray],
+    halves: Sequence[np.ndarray],
     expected: LeftOut,
     apart: np.ndarray,
     candidates: np.ndarray,
@@ -123,7 +123,7 @@ def losses(
 
     Args:
         D: (network, test), mean Dice on all structures.
-        parts: The same on each part of the structures. Each part chooses, and the next one judges.
+        halves: The same on each half of the structures. Each half chooses, and the next one judges.
         expected: Of these networks and tests.
         apart: (network, test), distances in parameters by range; infinite for mixtures.
         candidates: (network, test) bool, which networks can be chosen.
@@ -138,12 +138,12 @@ def losses(
     ours = []
     simple = []
     tested = []
-    for k, (known, of_part) in enumerate(zip(parts, expected.parts, strict=True)):
-        judge = parts[(k + 1) % len(parts)]
+    for k, (known, of_half) in enumerate(zip(halves, expected.halves, strict=True)):
+        judge = halves[(k + 1) % len(halves)]
         elsewhere = (known.sum(1, keepdims=True) - known) / (known.shape[1] - 1)
         near = nearest(apart, elsewhere[:, columns])
         most = judge[best(judge), columns]
-        ours.append(most - judge[best(of_part), columns])
+        ours.append(most - judge[best(of_half), columns])
         simple.append(np.where(is_near, most - judge[near, columns], np.nan))
         tested.append(most - judge[best(known), columns])
     of_ours, of_simple, of_tested = (np.mean(lost, axis=0) for lost in (ours, simple, tested))

@@ -26,10 +26,10 @@ def recommendation(found: "Recommendation") -> str:
 
     If no network is ranked, the remark is alone.
     """
-    return "\n\n".join(_parts(found) if found.networks else [found.remark])
+    return "\n\n".join(_paragraphs(found) if found.networks else [found.remark])
 
 
-def _parts(found: "Recommendation") -> Iterator[str]:
+def _paragraphs(found: "Recommendation") -> Iterator[str]:
     ranged = bool(found.asked.ranged)
     axes = found.asked.axes
     top = TOP if found.top is None else found.top

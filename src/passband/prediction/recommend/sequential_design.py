@@ -44,7 +44,7 @@ class Unknown:
 
     Attributes:
         covariance: (mode, candidate, candidate) float32, see
-            :class:`passband.prediction.process_parts.Modes`.
+            :class:`passband.prediction.process_terms.Modes`.
         weights: (mode, candidate) float32, weight of each variance in the sum of the variances of
             Dice; 0 for a trained candidate.
         rest: (candidate,) float64, variance of Dice that no further network reduces, the mean over

@@ -1,4 +1,7 @@
-"""What a fitted process knows, in parts, see :mod:`passband.prediction.gaussian_process`."""
+"""What a fitted process knows, as terms of its predictions.
+
+See :mod:`passband.prediction.gaussian_process`.
+"""
 
 from typing import NamedTuple
 
