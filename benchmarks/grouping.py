@@ -93,8 +93,8 @@ def waves(study: dict) -> list[str]:
 
 def records(study: dict) -> list[str]:
     """Return the records of a study, as targets of Snakemake."""
-    jobs = network_batches.batches_of(validate(study))
-    return [f"results/smallest/{job.path(layout.RECORD)}" for job in jobs]
+    batches = network_batches.batches_of(validate(study))
+    return [f"results/smallest/{batch.path(layout.RECORD)}" for batch in batches]
 
 
 def linked(folder: Path) -> int:

@@ -125,14 +125,14 @@ def test_further_results_of_other_networks_or_structures_do_not_count(place, tmp
     folder = shutil.copytree(place / "results/earlier", tmp_path / "earlier")
     study = Results(None, place / "results/earlier").study
     results = Results(study, folder)
-    job = next(iter(network_batches.batches_of(study)))
-    first, *_ = job.cells
+    batch = next(iter(network_batches.batches_of(study)))
+    first, *_ = batch.cells
     (record,) = extra.stored(results, first)
-    cells = weights.load_cells(results.weights(job))
+    cells = weights.load_cells(results.weights(batch))
     assert record.network.values.tolist() == [*cells[first.condition].identities.values()]
     cell = cells[first.condition]
     cell.weights[1] = {name: np.asarray(array + 1) for name, array in cell.weights[1].items()}
-    weights.save_cells(cells, results.weights(job), {})
+    weights.save_cells(cells, results.weights(batch), {})
     extra._networks.cache_clear()
     (changed,) = extra.stored(results, first)
     assert changed.network.values.tolist() == [cell.identities[0], ""]

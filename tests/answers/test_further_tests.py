@@ -299,12 +299,12 @@ def test_a_second_process_waits_and_says_so(study, results):
 
 
 def test_the_number_of_processes_follows_from_the_work(study, monkeypatch):
-    jobs = list(network_batches.cells_of(study))
+    cells = list(network_batches.cells_of(study))
     monkeypatch.setattr(further_test_work.os, "sched_getaffinity", lambda _: set(range(64)))
 
     def number(conditions):
         work = further_test_work.Work(Results(study, "unused"), tuple(map(str, range(conditions))))
-        return further_test_work.number_of_processes(work, jobs)
+        return further_test_work.number_of_processes(work, cells)
 
     assert number(10) == 1
     assert number(10**5) == 2  # as many as training jobs
@@ -337,12 +337,12 @@ def regrouped(study, results, conditions, replicas):
     shutil.rmtree(results / "networks")
     jobs = {"conditions_per_job": conditions, "replicas_per_job": replicas}
     other = small_study(study=study.study.model_dump() | jobs)
-    for job in network_batches.batches_of(other):
+    for batch in network_batches.batches_of(other):
         cells = {}
-        for cell in job.cells:
+        for cell in batch.cells:
             write_networks(other, results, cell)
-            cells |= load_cells(results / job.path(layout.WEIGHTS))
-        save_cells(cells, results / job.path(layout.WEIGHTS), {})
+            cells |= load_cells(results / batch.path(layout.WEIGHTS))
+        save_cells(cells, results / batch.path(layout.WEIGHTS), {})
     return other
 
 
@@ -436,9 +436,9 @@ def test_a_file_of_several_conditions_is_read_once(study, tmp_path, monkeypatch)
         return real(path, *args, **options)
 
     monkeypatch.setattr(further_test_work, "load_cells", watched)
-    (job,) = network_batches.batches_of(other)
+    (batch,) = network_batches.batches_of(other)
     further_tests.evaluate_further(Results(other, tmp_path), CONDITIONS)
-    assert opened == [job.path(layout.WEIGHTS)]
+    assert opened == [batch.path(layout.WEIGHTS)]
 
 
 def test_what_has_no_results_cannot_be_read(study, made):

@@ -63,18 +63,19 @@ def write_networks(
     study: Study, results: Path, cell: network_batches.TrainingCell, *names: str
 ) -> None:
     """Write untrained networks with logits of both signs; `names` change their weights."""
-    job, of_cell = cell.batch, str(cell.id).split("/")
+    batch = cell.batch
+    of_cell = str(cell.id).split("/")
     states = {
-        replica: varied(job.architecture, *of_cell, replica, *names).state_dict()
-        for replica in job.replicas
+        replica: varied(batch.architecture, *of_cell, replica, *names).state_dict()
+        for replica in batch.replicas
     }
     metadata = weights_metadata(
-        job.replicas,
-        architecture=job.architecture,
-        specimen=job.specimen,
+        batch.replicas,
+        architecture=batch.architecture,
+        specimen=batch.specimen,
         condition=cell.condition,
     )
-    weights.save(states, results / job.path(layout.WEIGHTS), metadata)
+    weights.save(states, results / batch.path(layout.WEIGHTS), metadata)
 
 
 def write_waves(study: Study, results: Path) -> None:

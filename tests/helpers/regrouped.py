@@ -33,8 +33,8 @@ def networks(study: Study, results: Path) -> dict[tuple[str, int], str]:
     """Return the fingerprint of every network of a study, by condition and replica."""
     return {
         (id, replica): fingerprint({0: state})
-        for job in network_batches.batches_of(study)
-        for id, cell in load_cells(results / job.path(layout.WEIGHTS)).items()
+        for batch in network_batches.batches_of(study)
+        for id, cell in load_cells(results / batch.path(layout.WEIGHTS)).items()
         for replica, state in cell.weights.items()
     }
 
@@ -43,7 +43,7 @@ def counts(study: Study, results: Path) -> dict[tuple[str, int], list]:
     """Return the counts of every network of a study, by condition and replica."""
     return {
         (id, replica): record.counts.sel(replica=replica).values.tolist()
-        for job in network_batches.batches_of(study)
-        for id, record in records.read_all(results / job.path(layout.RECORD)).items()
+        for batch in network_batches.batches_of(study)
+        for id, record in records.read_all(results / batch.path(layout.RECORD)).items()
         for replica in record.replica.values.tolist()
     }

@@ -73,14 +73,14 @@ def run(
     return log.read_text().splitlines()[-1]
 
 
-def train(study: Study, results: Path, job: NetworkBatch, log: Path | None = None) -> str:
+def train(study: Study, results: Path, batch: NetworkBatch, log: Path | None = None) -> str:
     """Run a `train` job of a study, and return the last line of its log.
 
     Its outputs are removed before, as Snakemake does. The log must be below ``results/logs``.
     """
     output = {
-        "weights": str(results / job.path(layout.WEIGHTS)),
-        "history": str(results / job.path(layout.HISTORY)),
+        "weights": str(results / batch.path(layout.WEIGHTS)),
+        "history": str(results / batch.path(layout.HISTORY)),
     }
     for path in output.values():
         Path(path).unlink(missing_ok=True)
@@ -88,20 +88,20 @@ def train(study: Study, results: Path, job: NetworkBatch, log: Path | None = Non
         "train",
         log or results / "logs/train.log",
         output=output,
-        wildcards=job.wildcards,
+        wildcards=batch.wildcards,
         config=study.model_dump(mode="json"),
     )
 
 
-def evaluate(study: Study, results: Path, job: NetworkBatch, log: Path | None = None) -> str:
+def evaluate(study: Study, results: Path, batch: NetworkBatch, log: Path | None = None) -> str:
     """Run an `evaluate` job of a study as :func:`train` runs a `train` job."""
-    output = results / job.path(layout.RECORD)
+    output = results / batch.path(layout.RECORD)
     output.unlink(missing_ok=True)
     return run(
         "evaluate",
         log or results / "logs/evaluate.log",
-        input={"weights": str(results / job.path(layout.WEIGHTS))},
+        input={"weights": str(results / batch.path(layout.WEIGHTS))},
         output=[str(output)],
-        wildcards=job.wildcards,
+        wildcards=batch.wildcards,
         config=study.model_dump(mode="json"),
     )

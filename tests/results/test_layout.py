@@ -75,31 +75,31 @@ def test_tests_of_own_conditions_follow_their_exit_waves(own, after):
 
 def test_a_training_job_names_its_files():
     study = changed(study={"replicas": 5, "replicas_per_job": 2})
-    jobs = list(network_batches.batches_of(study))
-    assert len(jobs) == 4 * 3
-    assert [job.replicas for job in jobs[:3]] == [(0, 1), (2, 3), (4,)]
-    job = jobs[2]
-    assert job.path(layout.RECORD) == (
-        f"records/gold/compact-w4-d2/{job.condition}/r004-004.zarr.zip"
+    every = list(network_batches.batches_of(study))
+    assert len(every) == 4 * 3
+    assert [batch.replicas for batch in every[:3]] == [(0, 1), (2, 3), (4,)]
+    batch = every[2]
+    assert batch.path(layout.RECORD) == (
+        f"records/gold/compact-w4-d2/{batch.condition}/r004-004.zarr.zip"
     )
-    assert job.path(layout.CHECKPOINTS) == (
-        f"checkpoints/gold_compact-w4-d2_{job.condition}_r004-004"
+    assert batch.path(layout.CHECKPOINTS) == (
+        f"checkpoints/gold_compact-w4-d2_{batch.condition}_r004-004"
     )
-    assert layout.TRAINING_JOB.format(**job.wildcards) == f"{job.cells[0].id}/{job.batch}"
+    assert layout.BATCH.format(**batch.wildcards) == f"{batch.cells[0].id}/{batch.batch}"
 
 
 def test_a_job_of_several_conditions_names_its_files_after_the_group():
     study = changed(study={"conditions_per_job": 3, "replicas": 2, "replicas_per_job": 1})
-    jobs = list(network_batches.batches_of(study))
+    every = list(network_batches.batches_of(study))
     ids = [condition.id for condition in study.train_conditions]
-    assert [job.conditions for job in jobs] == [tuple(ids[:3])] * 2 + [(ids[3],)] * 2
-    assert jobs[0].condition.startswith(f"{ids[0]}~")
-    assert jobs[2].condition == ids[3]
-    assert jobs[0].networks == 3
-    assert [cell.condition for cell in jobs[0].cells] == ids[:3]
+    assert [batch.conditions for batch in every] == [tuple(ids[:3])] * 2 + [(ids[3],)] * 2
+    assert every[0].condition.startswith(f"{ids[0]}~")
+    assert every[2].condition == ids[3]
+    assert every[0].networks == 3
+    assert [cell.condition for cell in every[0].cells] == ids[:3]
     assert len({cell.further for cell in network_batches.cells_of(study)}) == 8
     whole = re.compile(wildcard_patterns.of_study(study)["condition"])
-    assert all(whole.fullmatch(job.condition) for job in jobs)
+    assert all(whole.fullmatch(batch.condition) for batch in every)
     # Each network is counted once, and each condition has its state.
     trained = [job for job in study_jobs.jobs(study) if job.rule == "train"]
     assert sum(job.networks for job in trained) == 8
@@ -109,7 +109,7 @@ def test_a_job_of_several_conditions_names_its_files_after_the_group():
         shown_networks.example_cell(study, lambda path: True).condition == study.middle_condition.id
     )
     files = shown_networks.compared_networks(study, "gold", "compact-w4-d2", [ids[0]])
-    assert files == [jobs[0].path(layout.WEIGHTS), jobs[2].path(layout.WEIGHTS)]
+    assert files == [every[0].path(layout.WEIGHTS), every[2].path(layout.WEIGHTS)]
     by_condition = network_batches.files_by_condition(files, network_batches.groups_of(study))
     assert by_condition == {**dict.fromkeys(ids[:3], files[0]), ids[3]: files[1]}
 
@@ -238,7 +238,7 @@ def test_a_holey_study_is_predicted_from_the_conditions_that_have_records():
         return {job.words for job in study_jobs.jobs(large, times) if job.stage != "train"}
 
     whole = names()
-    records = [job.path(layout.RECORD) for job in network_batches.batches_of(large)]
+    records = [batch.path(layout.RECORD) for batch in network_batches.batches_of(large)]
     few = names(dict.fromkeys(records[:-1], 1.0))
     assert whole - few == {"prediction", "figure prediction"}
 

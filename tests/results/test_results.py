@@ -24,19 +24,24 @@ def store(path, kind, value=1.0):
 
 def test_files_of_jobs_are_in_the_folder(tmp_path):
     results = Results(SMALLEST, tmp_path)
-    job = next(network_batches.batches_of(SMALLEST))
-    (cell,) = job.cells
-    files = results.weights(job), results.history(job), results.record(job), results.further(cell)
+    batch = next(network_batches.batches_of(SMALLEST))
+    (cell,) = batch.cells
+    files = (
+        results.weights(batch),
+        results.history(batch),
+        results.record(batch),
+        results.further(cell),
+    )
     assert [file.relative_to(tmp_path).parts[0] for file in files] == [
         *("networks", "networks", "records", "store")
     ]
     for file in files:
-        assert layout.wildcards_of(file) == job.wildcards
-        assert list(layout.replicas_of(file)) == list(job.replicas)
+        assert layout.wildcards_of(file) == batch.wildcards
+        assert list(layout.replicas_of(file)) == list(batch.replicas)
     assert results.path(layout.FIGURE, figure="matrix", format="svg") == (
         tmp_path / "figures/matrix.svg"
     )
-    log = tmp_path / layout.log(job.path(layout.JOB_NAMES["train"]))
+    log = tmp_path / layout.log(batch.path(layout.JOB_NAMES["train"]))
     assert layout.results_of(log) == tmp_path
     assert not layout.replicas_of(Path("general.safetensors"))
 

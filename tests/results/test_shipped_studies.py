@@ -20,14 +20,14 @@ OF_02 = yaml.safe_load((ROOT / "tests/data/studies_0.2.yaml").read_text())
 
 def lists(study: Study) -> dict[str, list]:
     """Return what names the results of a study, in the order of the study."""
-    jobs = list(network_batches.batches_of(study))
+    batches = list(network_batches.batches_of(study))
     return {
         "train": [condition.id for condition in study.train_conditions],
         "test": [condition.id for condition in study.test_conditions],
         "mixtures": [mixture.id for mixture in study.mixtures],
         "groups": list(network_batches.groups_of(study)),
-        "records": [job.path(RECORD) for job in jobs],
-        "replicas": [job.replicas for job in jobs],
+        "records": [batch.path(RECORD) for batch in batches],
+        "replicas": [batch.replicas for batch in batches],
         "waves": [
             path
             for specimen in study.specimens

@@ -16,16 +16,16 @@ from passband.store import files
 from passband.store.networks import StoredNetworks
 
 STUDY = load(Path(__file__).parents[1] / "data" / "smallest.yaml")
-JOB = next(network_batches.batches_of(STUDY))
+BATCH = next(network_batches.batches_of(STUDY))
 FIRST, SECOND = (condition.id for condition in STUDY.train_conditions[:2])
 
 
 def stored_in(folder, *replicas, conditions=(FIRST,), group=""):
     batch = f"r{replicas[0]:03d}-{replicas[-1]:03d}"
-    job = replace(
-        JOB, condition=group or FIRST, batch=batch, replicas=replicas, conditions=conditions
+    networks = replace(
+        BATCH, condition=group or FIRST, batch=batch, replicas=replicas, conditions=conditions
     )
-    return StoredNetworks(Results(STUDY, folder), job)
+    return StoredNetworks(Results(STUDY, folder), networks)
 
 
 def cell(stored, condition, replicas, value=0, **changed):
@@ -111,10 +111,10 @@ def test_seeds_of_networks_do_not_depend_on_their_job(tmp_path):
 def test_networks_of_other_settings_have_another_recipe(tmp_path):
     config = STUDY.model_dump(mode="json")
     config["training"]["epochs"] += 1
-    other = StoredNetworks(Results(validate(config), tmp_path), JOB)
+    other = StoredNetworks(Results(validate(config), tmp_path), BATCH)
     assert (
-        other.recipes[JOB.condition]
-        != StoredNetworks(Results(STUDY, tmp_path), JOB).recipes[JOB.condition]
+        other.recipes[BATCH.condition]
+        != StoredNetworks(Results(STUDY, tmp_path), BATCH).recipes[BATCH.condition]
     )
 
 

@@ -129,10 +129,10 @@ def test_long_values_are_cut():
 def test_recipes_of_thousands_of_networks_take_little_time():
     """The workflow asks for the digest of each network whenever it starts."""
     recipes = Recipes(STUDY)
-    (job, *_) = network_batches.batches_of(STUDY)
+    (batch, *_) = network_batches.batches_of(STUDY)
     started = time.process_time()
     for _ in range(12_096):
-        recipes.networks(job.specimen, job.architecture, STUDY.axes.parse(CONDITION).id).digest  # noqa: B018
+        recipes.networks(batch.specimen, batch.architecture, STUDY.axes.parse(CONDITION).id).digest  # noqa: B018
     assert time.process_time() - started < 2
 
 

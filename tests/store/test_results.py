@@ -24,7 +24,7 @@ TEST = [condition.id for condition in STUDY.test_conditions]
 SLOW = f"{TEST[0]}_en0200.00"
 TRAIN = [condition.id for condition in STUDY.train_conditions[:2]]
 GROUP = group_name(TRAIN)
-JOB = next(network_batches.batches_of(STUDY))
+BATCH = next(network_batches.batches_of(STUDY))
 
 
 def changed(**blocks: dict):
@@ -254,12 +254,12 @@ def test_results_of_passband_evaluate_are_found_by_a_job(tmp_path):
     alone = {"conditions": [cell.condition], "replicas": range(len(cell.batch.replicas))}
     made = replace(stored_in(tmp_path, test=TEST[1:], **alone), own=results.further(cell))
     records.write({cell.condition: record(made, cell.condition)}, made.own, {})
-    of_job = StoredResults.of_job(results, cell.batch, made.cells)
-    assert of_job.own == tmp_path / "store" / cell.batch.path(
+    of_batch = StoredResults.of_batch(results, cell.batch, made.cells)
+    assert of_batch.own == tmp_path / "store" / cell.batch.path(
         "records/{specimen}/{architecture}/{condition}/{batch}.zarr.zip"
     )
-    assert lacking(of_job) == [{TEST[0]}]
-    write(replace(of_job, tests={cell.condition: TEST[:1]}), cell.condition)
+    assert lacking(of_batch) == [{TEST[0]}]
+    write(replace(of_batch, tests={cell.condition: TEST[:1]}), cell.condition)
     found = further(results, cell, lambda: made.networks[cell.condition], made.recipes)
     assert found.tests == sorted(TEST[1:])
     assert not found.missing
@@ -269,8 +269,8 @@ def test_results_of_passband_evaluate_are_found_by_a_job(tmp_path):
 
 def test_a_job_tests_networks_under_their_own_conditions_too(tmp_path):
     own = changed(evaluation={"test_own": True}, test_grid={"defocus_nm": [7.0]})
-    job = next(network_batches.batches_of(own))
-    cells = {id: networks(id, range(2)) for id in job.conditions}
-    tests = StoredResults.of_job(Results(own, tmp_path), job, cells).tests
-    (id,) = job.conditions
+    batch = next(network_batches.batches_of(own))
+    cells = {id: networks(id, range(2)) for id in batch.conditions}
+    tests = StoredResults.of_batch(Results(own, tmp_path), batch, cells).tests
+    (id,) = batch.conditions
     assert tests == {id: [*(condition.id for condition in own.test_conditions), id]}

@@ -78,8 +78,8 @@ def changed(**changes: dict) -> str:
     return "changed.yaml"
 
 
-def jobs_of(study: Study) -> list[network_batches.NetworkBatch]:
-    """Return the jobs of a changed study, which the tests run without Snakemake."""
+def batches_of(study: Study) -> list[network_batches.NetworkBatch]:
+    """Return the batches of a changed study, which the tests run without Snakemake."""
     # The copy of the configuration for jobs would say that the study has changed.
     shutil.rmtree(RESULTS / "configuration", ignore_errors=True)
     return list(network_batches.batches_of(study))
@@ -133,13 +133,13 @@ def test_jobs_of_a_grid_that_grows_train_new_conditions_only(place, monkeypatch,
 
     monkeypatch.setattr(training, "train", train_)
     before, after = load("study.yaml"), load(changed(grid=grid))
-    for job in jobs_of(after):
-        if new := {*job.conditions} - {c.id for c in before.train_conditions} - {MIXTURE}:
+    for batch in batches_of(after):
+        if new := {*batch.conditions} - {c.id for c in before.train_conditions} - {MIXTURE}:
             with pytest.raises(SystemExit):
-                train(after, RESULTS, job)
+                train(after, RESULTS, batch)
             assert {*trained[-len(new) :]} == new
         else:
-            assert ", made by an earlier job, in " in train(after, RESULTS, job)
+            assert ", made by an earlier job, in " in train(after, RESULTS, batch)
     new = [c.id for c in after.train_conditions if c not in before.train_conditions]
     assert sorted(trained) == sorted(new)
 
@@ -152,9 +152,9 @@ def test_other_jobs_find_all_networks_and_counts(place, conditions, replicas):
     values = study.model_dump()
     values["study"] |= {"conditions_per_job": conditions, "replicas_per_job": replicas}
     other = Study.model_validate(values)
-    for job in jobs_of(other):
-        assert ", made by an earlier job, in " in train(other, RESULTS, job)
-        assert ", made by an earlier job, in " in evaluate(other, RESULTS, job)
+    for batch in batches_of(other):
+        assert ", made by an earlier job, in " in train(other, RESULTS, batch)
+        assert ", made by an earlier job, in " in evaluate(other, RESULTS, batch)
     assert networks(other, RESULTS) == found
     assert counts(other, RESULTS) == tested
 
@@ -177,8 +177,8 @@ def test_further_results_are_found(place, capsys):
     after = {path: path.stat().st_mtime_ns for path in RESULTS.rglob("*.further.zarr.zip")}
     assert after == times
     regrouped = load(changed(study={"conditions_per_job": 3}))
-    for job in jobs_of(regrouped):
-        train(regrouped, RESULTS, job)
+    for batch in batches_of(regrouped):
+        train(regrouped, RESULTS, batch)
     np.testing.assert_array_equal(read_further(Results(regrouped, RESULTS)).counts, found.counts)
 
 

@@ -48,30 +48,30 @@ def test_other_jobs_of_a_study_link_its_results(results, conditions, replicas):
     """Also results that an earlier version made, with one condition in each job."""
     found, tested = networks(SMALLEST, results), counts(SMALLEST, results)
     study = regrouped(conditions, replicas)
-    for job in network_batches.batches_of(study):
-        assert f"{job.networks} network(s) in" in (line := train(study, results, job))
+    for batch in network_batches.batches_of(study):
+        assert f"{batch.networks} network(s) in" in (line := train(study, results, batch))
         assert ", made by an earlier job, in " in line
-        assert ", made by an earlier job, in " in evaluate(study, results, job)
+        assert ", made by an earlier job, in " in evaluate(study, results, batch)
     assert networks(study, results) == found
     assert counts(study, results) == tested
     # The way back, after the files of the first jobs are lost.
-    others = {job.condition for job in network_batches.batches_of(study) if replicas == 2}
-    for job in network_batches.batches_of(SMALLEST):
-        for template in (layout.WEIGHTS, layout.RECORD) * (job.condition not in others):
-            (results / job.path(template)).unlink()
-            (results / "store" / job.path(template)).unlink(missing_ok=True)
-    for job in network_batches.batches_of(SMALLEST):
-        assert ", made by an earlier job, in " in train(SMALLEST, results, job)
-        assert ", made by an earlier job, in " in evaluate(SMALLEST, results, job)
+    others = {batch.condition for batch in network_batches.batches_of(study) if replicas == 2}
+    for batch in network_batches.batches_of(SMALLEST):
+        for template in (layout.WEIGHTS, layout.RECORD) * (batch.condition not in others):
+            (results / batch.path(template)).unlink()
+            (results / "store" / batch.path(template)).unlink(missing_ok=True)
+    for batch in network_batches.batches_of(SMALLEST):
+        assert ", made by an earlier job, in " in train(SMALLEST, results, batch)
+        assert ", made by an earlier job, in " in evaluate(SMALLEST, results, batch)
     assert networks(SMALLEST, results) == found
     assert counts(SMALLEST, results) == tested
 
 
 def test_the_history_of_a_job_names_the_condition(results):
     study = regrouped(4)
-    (job,) = network_batches.batches_of(study)
-    train(study, results, job)
-    history = pd.read_csv(results / job.path(layout.HISTORY))
+    (batch,) = network_batches.batches_of(study)
+    train(study, results, batch)
+    history = pd.read_csv(results / batch.path(layout.HISTORY))
     assert history.groupby(["condition", "replica"]).epoch.apply(list).to_dict() == {
         (id, replica): [0, 1] for id in IDS for replica in (0, 1)
     }
@@ -83,8 +83,8 @@ def alone(unpacked, tmp_path_factory) -> tuple[Study, dict]:
     results = copied(unpacked, tmp_path_factory.mktemp("alone"))
     shutil.rmtree(results / "store")
     study = regrouped(1, training={"epochs": 1})
-    for job in network_batches.batches_of(study):
-        assert "made by an earlier job" not in train(study, results, job)
+    for batch in network_batches.batches_of(study):
+        assert "made by an earlier job" not in train(study, results, batch)
     return study, networks(study, results)
 
 
@@ -93,8 +93,8 @@ def together(study: Study) -> tuple[Study, network_batches.NetworkBatch]:
     values = study.model_dump()
     values["study"]["conditions_per_job"] = 4
     study = Study.model_validate(values)
-    (job,) = network_batches.batches_of(study)
-    return study, job
+    (batch,) = network_batches.batches_of(study)
+    return study, batch
 
 
 def with_tests(study: Study, defocus_nm: list[float]) -> Study:
@@ -120,60 +120,60 @@ def watched(monkeypatch, fails: dict) -> list[str]:
 
 def test_networks_of_several_conditions_equal_those_of_single_jobs(untrained, alone, monkeypatch):
     """A condition that fails costs its own networks only, and damage those of the whole file."""
-    study, job = together(alone[0])
+    study, batch = together(alone[0])
     fails = {IDS[1]: RuntimeError("out of luck")}
     seen = watched(monkeypatch, fails)
     with pytest.raises(SystemExit):
-        train(study, untrained, job)
+        train(study, untrained, batch)
     assert seen == IDS
     log = (untrained / "logs/train.log").read_text()
     assert f"1 of 4 conditions failed, and the networks of the others are kept; {IDS[1]}: " in log
     assert "out of luck" in log
-    assert not (untrained / job.path(layout.WEIGHTS)).exists()
+    assert not (untrained / batch.path(layout.WEIGHTS)).exists()
 
     fails.clear()
     seen.clear()
-    train(study, untrained, job)
+    train(study, untrained, batch)
     assert seen == [IDS[1]]
     assert networks(study, untrained) == alone[1]
     cached = [path for path in (untrained / "store/networks").rglob("*") if path.is_file()]
-    assert cached == [untrained / "store" / job.path(layout.WEIGHTS)]
+    assert cached == [untrained / "store" / batch.path(layout.WEIGHTS)]
 
-    path = untrained / "store" / job.path(layout.WEIGHTS)
+    path = untrained / "store" / batch.path(layout.WEIGHTS)
     content = bytearray(path.read_bytes())
     state = load_cells(path)[IDS[2]].weights[1]
     tensor = max(state.values(), key=lambda tensor: tensor.size)
     content[content.index(tensor.tobytes()) + 5] ^= 1
     path.write_bytes(content)
     seen.clear()
-    train(study, untrained, job)
+    train(study, untrained, batch)
     assert seen == IDS
     assert networks(study, untrained) == alone[1]
 
 
 def test_a_stopped_job_keeps_the_networks_of_finished_conditions(untrained, alone, monkeypatch):
     """A job with other conditions finds these networks too."""
-    study, job = together(alone[0])
+    study, batch = together(alone[0])
     fails = {IDS[2]: StoppedError("stopped in epoch 1 of 1: the time limit")}
     seen = watched(monkeypatch, fails)
     with pytest.raises(SystemExit):
-        train(study, untrained, job)
+        train(study, untrained, batch)
     assert seen == IDS[:3]
     for number, other in enumerate(network_batches.batches_of(alone[0])):
         if number < 2:
             assert ", made by an earlier job, in " in train(alone[0], untrained, other)
     fails.clear()
     seen.clear()
-    train(study, untrained, job)
+    train(study, untrained, batch)
     assert networks(study, untrained) == alone[1]
     assert seen == IDS[2:]
     # The files that are also outputs of single jobs are kept.
     kept = sorted(path.parent.name for path in (untrained / "store/networks").rglob("r*"))
-    assert kept == sorted([*IDS[:2], job.condition])
+    assert kept == sorted([*IDS[:2], batch.condition])
 
 
 def test_a_killed_job_continues_after_the_finished_conditions(untrained, alone, monkeypatch):
-    study, job = together(alone[0])
+    study, batch = together(alone[0])
     (untrained / "study.json").write_text(study.model_dump_json())
     code = """
 import json, os, signal, sys
@@ -190,17 +190,17 @@ def run(architecture, acquisition, splits, condition, *arguments, **options):
         os.kill(os.getpid(), signal.SIGKILL)
     return real(architecture, acquisition, splits, condition, *arguments, **options)
 training.train = run
-(job,) = tests.network_batches.batches_of(study)
-tests.train(study, results, job)
+(batch,) = tests.network_batches.batches_of(study)
+tests.train(study, results, batch)
 """
     folders = ROOT / "tests/workflow", ROOT / "tests/helpers"
     killed = subprocess.run([sys.executable, "-c", code, *folders, untrained], capture_output=True)
     assert killed.returncode == -9, killed.stderr.decode()
     seen = watched(monkeypatch, {})
-    train(study, untrained, job)
+    train(study, untrained, batch)
     assert seen == IDS[2:]
     assert networks(study, untrained) == alone[1]
-    assert not (untrained / job.path(layout.CHECKPOINTS)).exists()
+    assert not (untrained / batch.path(layout.CHECKPOINTS)).exists()
 
 
 def test_a_new_test_condition_is_tested_in_all_networks_of_a_job(results, monkeypatch):
@@ -213,17 +213,17 @@ def test_a_new_test_condition_is_tested_in_all_networks_of_a_job(results, monkey
 
     monkeypatch.setattr(Acquisition, "counts", counted)
     study = regrouped(4)
-    (job,) = network_batches.batches_of(study)
-    train(study, results, job)
+    (batch,) = network_batches.batches_of(study)
+    train(study, results, batch)
     shutil.rmtree(results / "store/records")
-    assert "8 network(s) on 4 conditions, 4 of them computed" in evaluate(study, results, job)
+    assert "8 network(s) on 4 conditions, 4 of them computed" in evaluate(study, results, batch)
     assert sorted(formed) == sorted(IDS)
     formed.clear()
     before = counts(study, results)
     more = with_tests(study, [5.0, 10.0, 20.0])
-    assert "8 network(s) on 6 conditions, 2 of them computed" in evaluate(more, results, job)
+    assert "8 network(s) on 6 conditions, 2 of them computed" in evaluate(more, results, batch)
     assert len(formed) == len({*formed} - {*IDS}) == 2
-    after = records.read_all(results / job.path(layout.RECORD))
+    after = records.read_all(results / batch.path(layout.RECORD))
     kept = [condition.id for condition in study.test_conditions]
     for (id, replica), values in before.items():
         same = after[id].counts.sel(replica=replica, test=kept).values
@@ -233,9 +233,9 @@ def test_a_new_test_condition_is_tested_in_all_networks_of_a_job(results, monkey
 def test_a_condition_that_fails_costs_the_tests_of_its_networks_only(results, monkeypatch):
     """An older record of the job lacks the results under the new test condition."""
     study = regrouped(4)
-    (job,) = network_batches.batches_of(study)
-    train(study, results, job)
-    evaluate(study, results, job)
+    (batch,) = network_batches.batches_of(study)
+    train(study, results, batch)
+    evaluate(study, results, batch)
     seen = []
     real = evaluation.complete_record
     fails = {IDS[2]}
@@ -249,7 +249,7 @@ def test_a_condition_that_fails_costs_the_tests_of_its_networks_only(results, mo
     monkeypatch.setattr(evaluation, "complete_record", run)
     more = with_tests(study, [5.0, 15.0, 20.0])
     with pytest.raises(SystemExit):
-        evaluate(more, results, job)
+        evaluate(more, results, batch)
     assert seen == IDS
     log = (results / "logs/evaluate.log").read_text()
     assert f"1 of 4 conditions failed, and the results of the others are kept; {IDS[2]}: " in log
@@ -261,7 +261,7 @@ def test_a_condition_that_fails_costs_the_tests_of_its_networks_only(results, mo
 
     monkeypatch.setattr(Acquisition, "counts", counted)
     fails.clear()
-    line = evaluate(more, results, job)
+    line = evaluate(more, results, batch)
     assert f"{len(formed)} of them computed" in line
     assert formed
 
@@ -269,15 +269,15 @@ def test_a_condition_that_fails_costs_the_tests_of_its_networks_only(results, mo
 @pytest.mark.parametrize("conditions", [1, 4])
 def test_a_test_condition_that_comes_back_is_not_tested_again(results, conditions):
     study = regrouped(conditions)
-    job = next(network_batches.batches_of(study))
-    train(study, results, job)
-    assert ", made by an earlier job, in " in evaluate(study, results, job)
-    before = records.read_all(results / job.path(layout.RECORD))
+    batch = next(network_batches.batches_of(study))
+    train(study, results, batch)
+    assert ", made by an earlier job, in " in evaluate(study, results, batch)
+    before = records.read_all(results / batch.path(layout.RECORD))
     fewer = with_tests(study, study.test_axes["defocus_nm"][:1])
-    assert ", made by an earlier job, in " in evaluate(fewer, results, job)
-    assert len(next(iter(records.read_all(results / job.path(layout.RECORD)).values())).test) == 2
-    assert ", made by an earlier job, in " in evaluate(study, results, job)
-    after = records.read_all(results / job.path(layout.RECORD))
+    assert ", made by an earlier job, in " in evaluate(fewer, results, batch)
+    assert len(next(iter(records.read_all(results / batch.path(layout.RECORD)).values())).test) == 2
+    assert ", made by an earlier job, in " in evaluate(study, results, batch)
+    after = records.read_all(results / batch.path(layout.RECORD))
     for id, record in before.items():
         np.testing.assert_array_equal(record.counts, after[id].counts)
 
@@ -285,32 +285,32 @@ def test_a_test_condition_that_comes_back_is_not_tested_again(results, condition
 def test_a_killed_job_leaves_no_file_of_a_single_condition(results):
     """The job was killed after it had written its own record."""
     study = regrouped(4)
-    (job,) = network_batches.batches_of(study)
-    train(study, results, job)
-    evaluate(study, results, job)
-    own = results / "store" / job.path(layout.RECORD)
+    (batch,) = network_batches.batches_of(study)
+    train(study, results, batch)
+    evaluate(study, results, batch)
+    own = results / "store" / batch.path(layout.RECORD)
     cells = records.read_all(own)
     single = own.parents[1] / IDS[0] / own.name
     records.write({IDS[0]: cells[IDS[0]]}, single, {})
-    assert ", made by an earlier job, in " in evaluate(study, results, job)
+    assert ", made by an earlier job, in " in evaluate(study, results, batch)
     assert not single.exists()
 
 
 def test_a_damaged_file_is_set_aside_in_a_job_of_several_conditions(untrained, monkeypatch):
-    study, job = together(regrouped(1, training={"epochs": 1}))
+    study, batch = together(regrouped(1, training={"epochs": 1}))
     shard = untrained / wave_layout.shards(study, "gold", "train")[0]
     watched(monkeypatch, {IDS[0]: DamagedError(shard, "not a whole store")})
     with pytest.raises(SystemExit):
-        train(study, untrained, job)
+        train(study, untrained, batch)
     assert "set aside as" in (untrained / "logs/train.log").read_text()
     assert not shard.exists()
 
 
 def test_a_further_replica_is_the_only_one_that_is_trained(untrained, monkeypatch):
     study = regrouped(1, training={"epochs": 1})
-    job = next(network_batches.batches_of(study))
-    train(study, untrained, job)
-    evaluate(study, untrained, job)
+    batch = next(network_batches.batches_of(study))
+    train(study, untrained, batch)
+    evaluate(study, untrained, batch)
     more = Study.model_validate(
         study.model_dump()
         | {"study": study.study.model_dump() | {"replicas": 3, "replicas_per_job": 3}}
@@ -318,10 +318,10 @@ def test_a_further_replica_is_the_only_one_that_is_trained(untrained, monkeypatc
     other = next(network_batches.batches_of(more))
     assert "3 network(s) in" in train(more, untrained, other)
     trained = load_cells(untrained / other.path(layout.WEIGHTS))[IDS[0]]
-    before = load_cells(untrained / job.path(layout.WEIGHTS))[IDS[0]]
+    before = load_cells(untrained / batch.path(layout.WEIGHTS))[IDS[0]]
     assert fingerprint({r: trained.weights[r] for r in (0, 1)}) == fingerprint(before.weights)
     evaluate(more, untrained, other)
     record = records.read(untrained / other.path(layout.RECORD))
     assert record.replica.values.tolist() == [0, 1, 2]
-    earlier = records.read(untrained / job.path(layout.RECORD))
+    earlier = records.read(untrained / batch.path(layout.RECORD))
     np.testing.assert_array_equal(record.counts.sel(replica=[0, 1]), earlier.counts)

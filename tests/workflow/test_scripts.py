@@ -24,8 +24,8 @@ from passband.storage import datasets, records
 ROOT = Path(__file__).parents[2]
 STUDY = load(ROOT / "tests" / "data" / "smallest.yaml")
 CONFIG = STUDY.model_dump(mode="json")
-JOB = next(network_batches.batches_of(STUDY))
-CELL = {name: JOB.wildcards[name] for name in ("specimen", "architecture", "condition")}
+BATCH = next(network_batches.batches_of(STUDY))
+CELL = {name: BATCH.wildcards[name] for name in ("specimen", "architecture", "condition")}
 
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("restored_threads")]
@@ -45,11 +45,11 @@ def waves(results: Path, split: str) -> list[str]:
 
 def train(results: Path, **changed: object) -> str:
     study = validate(CONFIG | {"training": CONFIG["training"] | {"epochs": 1} | changed})
-    return scripts.train(study, results, JOB)
+    return scripts.train(study, results, BATCH)
 
 
 def evaluate(results: Path, log: Path, test: dict) -> str:
-    return scripts.evaluate(validate(CONFIG | {"test_grid": test}), results, JOB, log)
+    return scripts.evaluate(validate(CONFIG | {"test_grid": test}), results, BATCH, log)
 
 
 @pytest.mark.parametrize("name", scripts.NAMES)
@@ -159,9 +159,9 @@ def test_further_structures_of_a_shard_are_the_only_ones_simulated(simulate, tmp
 def test_networks_are_trained_once(results):
     """New networks are trained only for changed settings. A lost output is linked again."""
     log = results / "logs/train.log"
-    assert f": 2 network(s) in {results / JOB.path(layout.WEIGHTS)} in " in train(results)
-    weights, metadata = networks.load(results / JOB.path(layout.WEIGHTS), CELL)
-    history = pd.read_csv(results / JOB.path(layout.HISTORY))
+    assert f": 2 network(s) in {results / BATCH.path(layout.WEIGHTS)} in " in train(results)
+    weights, metadata = networks.load(results / BATCH.path(layout.WEIGHTS), CELL)
+    history = pd.read_csv(results / BATCH.path(layout.HISTORY))
     assert list(weights) == [0, 1]
     assert list(history.replica) == [0, 1]
     assert history.val_loss[1] == metadata.best[1].val_loss
@@ -169,19 +169,19 @@ def test_networks_are_trained_once(results):
     assert "exit waves and masks" in log.read_text()
 
     assert ", made by an earlier job, in " in train(results)
-    again, _ = networks.load(results / JOB.path(layout.WEIGHTS), CELL)
+    again, _ = networks.load(results / BATCH.path(layout.WEIGHTS), CELL)
     assert all(torch.equal(again[1][name], tensor) for name, tensor in weights[1].items())
-    pd.testing.assert_frame_equal(pd.read_csv(results / JOB.path(layout.HISTORY)), history)
+    pd.testing.assert_frame_equal(pd.read_csv(results / BATCH.path(layout.HISTORY)), history)
 
     assert "made by an earlier job" not in train(results, learning_rate=1e-5)
-    other, _ = networks.load(results / JOB.path(layout.WEIGHTS), CELL)
+    other, _ = networks.load(results / BATCH.path(layout.WEIGHTS), CELL)
     assert not all(torch.equal(other[1][name], tensor) for name, tensor in weights[1].items())
 
 
 def test_only_new_test_conditions_are_evaluated(results, tmp_path):
     log, axes = results / "logs/evaluate.log", STUDY.test_axes
     shutil.rmtree(results / "store", ignore_errors=True)
-    path = results / JOB.path(layout.RECORD)
+    path = results / BATCH.path(layout.RECORD)
     assert "2 network(s) on 4 conditions, 4 of them computed, in " in evaluate(results, log, axes)
     before = records.read(path)
     assert f"2 network(s) on all conditions in {path}, made by an earlier job, in " in evaluate(
@@ -192,12 +192,14 @@ def test_only_new_test_conditions_are_evaluated(results, tmp_path):
     assert "2 network(s) on 6 conditions, 2 of them computed, in " in evaluate(results, log, more)
     after = records.read(path)
     np.testing.assert_array_equal(after.counts.sel(test=before.test), before.counts)
-    _, metadata = networks.load(results / JOB.path(layout.WEIGHTS))
+    _, metadata = networks.load(results / BATCH.path(layout.WEIGHTS))
     assert list(after.best_epoch.values) == [metadata.best[r].epoch for r in (0, 1)]
 
 
 def test_the_table_has_the_records_that_the_layout_names(results, tmp_path):
-    paths = [str(results / job.path(layout.RECORD)) for job in network_batches.batches_of(STUDY)]
+    paths = [
+        str(results / batch.path(layout.RECORD)) for batch in network_batches.batches_of(STUDY)
+    ]
     output = tmp_path / "table.zarr"
 
     def run():
@@ -223,14 +225,14 @@ def test_distances_need_a_network(results, tmp_path, capsys):
             tmp_path / "logs/distances.log",
             input={"weights": []},
             output=[str(tmp_path / "part.zarr.zip")],
-            wildcards={"specimen": "gold", "architecture": JOB.architecture, "part": "00000"},
+            wildcards={"specimen": "gold", "architecture": BATCH.architecture, "part": "00000"},
             config=CONFIG,
         )
     assert "no network is trained yet" in capsys.readouterr().err
 
 
 def test_distances_of_a_specimens_networks(results, tmp_path):
-    files = shown_networks.first_files(Results(STUDY, results), JOB.architecture)
+    files = shown_networks.first_files(Results(STUDY, results), BATCH.architecture)
     study_networks = [str(file) for file in files.values()]
     assert len(study_networks) == 4
     output = tmp_path / "part.zarr.zip"
@@ -239,9 +241,9 @@ def test_distances_of_a_specimens_networks(results, tmp_path):
         results / "logs/distances.log",
         input={"weights": study_networks},
         output=[str(output)],
-        wildcards={"specimen": "gold", "architecture": JOB.architecture, "part": "00000"},
+        wildcards={"specimen": "gold", "architecture": BATCH.architecture, "part": "00000"},
         config=CONFIG,
-        params={"test": {"test conditions": [JOB.condition]}},
+        params={"test": {"test conditions": [BATCH.condition]}},
     )
     assert f": 4 pairs of 4 structures in {output} in " in line
     made = datasets.read(output, datasets.DISTANCES)
@@ -257,20 +259,20 @@ def test_the_figure_of_examples_shows_the_networks_worst_conditions(
     output, drawn = tmp_path / "examples.png", []
     draw = outlines.examples
     monkeypatch.setattr(outlines, "examples", lambda *given: drawn.append(given) or draw(*given))
-    networks_there = shown_networks.example_networks(STUDY, JOB.cells[0], lambda record: True)
+    networks_there = shown_networks.example_networks(STUDY, BATCH.cells[0], lambda record: True)
     line = scripts.run(
         "figure",
         tmp_path / "logs/figures.log",
         input={
             "ood": str(results / layout.OOD),
-            "weights": [str(results / JOB.path(layout.WEIGHTS))],
+            "weights": [str(results / BATCH.path(layout.WEIGHTS))],
             "there": [str(results / path) for path in networks_there],
             "waves": waves(results, "test"),
         },
         output=[str(output)],
         wildcards={"figure": "examples"},
         config=CONFIG | {"figures": CONFIG["figures"] | {"dpi": 40} | width},
-        params={"settings": {"condition": JOB.condition}},
+        params={"settings": {"condition": BATCH.condition}},
     )
     assert f" figure examples: {output} in " in line
     assert output.stat().st_size > 5000

@@ -13,9 +13,15 @@ def main(snakemake):
         study = job.study
         attrs = reuse.attributes(job, snakemake, datasets.TABLE) | attributes(study.mixtures)
         cells = [
-            table.Cell(of.specimen, of.architecture, id, of.replicas, str(job.results.record(of)))
-            for of in network_batches.batches_of(study)
-            for id in of.conditions
+            table.Cell(
+                batch.specimen,
+                batch.architecture,
+                id,
+                batch.replicas,
+                str(job.results.record(batch)),
+            )
+            for batch in network_batches.batches_of(study)
+            for id in batch.conditions
         ]
         table.aggregate(
             cells,

@@ -15,7 +15,7 @@ def main(snakemake):
         of = {key: wildcards[key] for key in ("specimen", "architecture")}
         tested = network_batches.batch_of(job.study, wildcards)
         cells = networks.trained(snakemake.input.weights, of, tested.conditions)
-        stored = StoredResults.of_job(job.results, tested, cells)
+        stored = StoredResults.of_batch(job.results, tested, cells)
         attrs = job.provenance(str(output)) | of
         found = reuse.or_end(job, stored, attrs)
 

@@ -40,10 +40,10 @@ class Networks(Mapping[NetworkId, "TrainedNetwork"]):
             return {network.id: None for network in experiment.open_networks(None)}
         return {
             replace(cell.id, replica=replica): None
-            for job in network_batches.batches_of(experiment.study)
-            if experiment.weights(job).exists()
-            for cell in job.cells
-            for replica in job.replicas
+            for batch in network_batches.batches_of(experiment.study)
+            if experiment.weights(batch).exists()
+            for cell in batch.cells
+            for replica in batch.replicas
         }
 
     def __getitem__(self, id: NetworkId | str) -> "TrainedNetwork":

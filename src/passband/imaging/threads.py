@@ -29,9 +29,9 @@ def share_images(work: Callable[[Iterator[int]], None], shares: Sequence[int], p
             work(numbers)
             return
         with ThreadPoolExecutor(others, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            jobs = [pool.submit(work, numbers) for _ in range(others)]
+            futures = [pool.submit(work, numbers) for _ in range(others)]
             work(numbers)
-        for job in jobs:
-            job.result()
+        for future in futures:
+            future.result()
     finally:
         torch.set_num_threads(threads)

@@ -80,8 +80,9 @@ class Network:
         if len(path.parents) < 5 or not may_have(path.parent.name, metadata.condition):
             return None
         own = {"specimen": metadata.specimen, "architecture": metadata.architecture}
-        folder, job = path.parents[4], layout.wildcards_of(path) | own
-        same = path == folder / layout.WEIGHTS.format_map(job)
+        folder = path.parents[4]
+        batch = layout.wildcards_of(path) | own
+        same = path == folder / layout.WEIGHTS.format_map(batch)
         return Results(self.study, folder) if same else None
 
     @property
@@ -134,7 +135,7 @@ def open_networks(source: str | Path | Results, network: NetworkId | None = None
     Args:
         source: A weights file, a folder with the file ``weights.safetensors``, a study's results or
             their folder, or the name of a network of the package, see `published.shipped`.
-            If several files of a study have the same network, that of a present job is returned,
+            If several files of a study have the same network, that of a present batch is returned,
             and otherwise that of the newest file.
         network: The network. If it has no replica, all replicas are returned. For a study's folder
             of results, it is necessary.
@@ -219,7 +220,7 @@ def _from_study(results: Results, network: NetworkId | None) -> list[Network]:
     ]
     # If jobs have been given other replicas or conditions, several files have the same network. The
     # time of a file is that of its training, also if a later job has linked the file.
-    if len(paths) > 1:  # finding the study's present jobs takes a second
+    if len(paths) > 1:  # finding the study's present batches takes a second
         paths.sort(key=lambda path: (path in results.present, path.stat().st_mtime))
     every = (each for path in paths for each in _from_file(path, results))
     last = {n.replica: n for n in every if n.metadata.condition == network.condition}

@@ -151,9 +151,11 @@ def _gather(results: Results, path: Path) -> None:
 
     study = results.study
     cells = [
-        table.Cell(job.specimen, job.architecture, id, job.replicas, str(results.record(job)))
-        for job in network_batches.batches_of(study)
-        for id in job.conditions
+        table.Cell(
+            batch.specimen, batch.architecture, id, batch.replicas, str(results.record(batch))
+        )
+        for batch in network_batches.batches_of(study)
+        for id in batch.conditions
     ]
     table.aggregate(
         *(cells, study.test_conditions, list(study.specimens), path, {}), allow_incomplete=True

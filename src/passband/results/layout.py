@@ -7,19 +7,19 @@ modules of this room that name files and jobs import no numerical library.
 import re
 from pathlib import Path
 
-#: The path of one training job, which trains the networks of a batch of replicas, under one or
-#: several conditions. `condition` is the name of the group of conditions, see
+#: The path of a batch of networks, which one job trains: some replicas under one or several
+#: conditions. `condition` is the name of the group of conditions, see
 #: :mod:`passband.groups`; the group of one condition has the condition's id as its name.
-JOB_WILDCARDS = "specimen", "architecture", "condition", "batch"
-TRAINING_JOB = "{specimen}/{architecture}/{condition}/{batch}"
+BATCH_WILDCARDS = "specimen", "architecture", "condition", "batch"
+BATCH = "{specimen}/{architecture}/{condition}/{batch}"
 
 #: `waves` is the folder of a set of exit waves: "" for the study's own values, and otherwise the id
 #: of the set with a slash, such as ``en0200.00/``. See :mod:`passband.wave_sets`.
 WAVES = "waves/{specimen}/{waves}{split}/{shard}.zarr.zip"
 NETWORKS = "networks"
-WEIGHTS = f"{NETWORKS}/{TRAINING_JOB}.safetensors"
-HISTORY = f"{NETWORKS}/{TRAINING_JOB}.csv"
-RECORD = f"records/{TRAINING_JOB}.zarr.zip"
+WEIGHTS = f"{NETWORKS}/{BATCH}.safetensors"
+HISTORY = f"{NETWORKS}/{BATCH}.csv"
+RECORD = f"records/{BATCH}.zarr.zip"
 INFORMATION, TABLE, OOD = "information.zarr", "table.zarr", "ood.zarr"
 DISTANCES_PART = "distances/{specimen}/{architecture}/{part}.zarr.zip"
 DISTANCES, PREDICTION = "distances.zarr", "prediction.zarr"
@@ -47,7 +47,7 @@ EXPLORER = "explorer.html"
 STORE = "store"
 #: Results of networks of one training condition under conditions of `passband evaluate`; and the
 #: lease of the process that makes these files. No rule of Snakemake makes them.
-FURTHER = f"{STORE}/records/{TRAINING_JOB}.further.zarr.zip"
+FURTHER = f"{STORE}/records/{BATCH}.further.zarr.zip"
 FURTHER_LEASE = f"{STORE}/evaluate.lease"
 #: The parameters of fitted models of Dice, see :mod:`passband.store.kept`; and how
 #: networks do on images that they have never seen, see :mod:`passband.answers.trust`.
@@ -55,14 +55,14 @@ FITTED = f"{STORE}/recommend/{{name}}.json"
 LIKENESS = f"{STORE}/likeness/{{specimen}}/{{architecture}}/{{condition}}_{{replicas}}.json"
 #: The saved state from which an interrupted training job continues. The saved state is not an
 #: output of the rule, since Snakemake would delete it.
-CHECKPOINTS = "checkpoints/" + TRAINING_JOB.replace("/", "_")
+CHECKPOINTS = "checkpoints/" + BATCH.replace("/", "_")
 
 #: The name of each rule's log and benchmark, without the folder `logs` or `benchmarks` and without
 #: the suffix.
 JOB_NAMES = {
     "simulate": "simulate/{specimen}/{waves}{split}/{shard}",
-    "train": f"train/{TRAINING_JOB}",
-    "evaluate": f"evaluate/{TRAINING_JOB}",
+    "train": f"train/{BATCH}",
+    "evaluate": f"evaluate/{BATCH}",
     "information": "information",
     "aggregate": "aggregate",
     "ood": "ood",
@@ -122,9 +122,9 @@ def results_of(log: Path) -> Path | None:
 
 
 def wildcards_of(path: str | Path) -> dict[str, str]:
-    """Return the wildcards of :data:`TRAINING_JOB` from the path of one of the job's files."""
+    """Return the wildcards of :data:`BATCH` from the path of one of the batch's files."""
     *folders, name = Path(path).parts[-4:]
-    return dict(zip(JOB_WILDCARDS, (*folders, name.partition(".")[0]), strict=True))
+    return dict(zip(BATCH_WILDCARDS, (*folders, name.partition(".")[0]), strict=True))
 
 
 def replicas_of(path: Path) -> range:

@@ -9,7 +9,7 @@ from passband.errors import PassbandError
 from passband.grid import batches
 from passband.groups import grouped
 from passband.network_id import NetworkId
-from passband.results.layout import FURTHER, JOB_WILDCARDS, RECORD
+from passband.results.layout import BATCH_WILDCARDS, FURTHER, RECORD
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class NetworkBatch:
 
     Attributes:
         specimen, architecture, condition, batch: Wildcards of
-            :data:`passband.results.layout.TRAINING_JOB`; `condition` is the name of the group of
-            training conditions.
+            :data:`passband.results.layout.BATCH`; `condition` is the name of the group of training
+            conditions, and `batch` that of the replicas.
         conditions: Ids of the training conditions.
     """
 
@@ -43,7 +43,7 @@ class NetworkBatch:
     @property
     def wildcards(self) -> dict[str, str]:
         """The values of Snakemake's wildcards for the jobs of this batch."""
-        return {name: getattr(self, name) for name in JOB_WILDCARDS}
+        return {name: getattr(self, name) for name in BATCH_WILDCARDS}
 
     def path(self, template: str) -> str:
         """Return the path of one of its files from its template, such as :data:`RECORD`."""
@@ -127,7 +127,7 @@ def cells_of(study: Study) -> Iterator[TrainingCell]:
 
 def batch_of(study: Study, wildcards: Mapping[str, str]) -> NetworkBatch:
     """Return the batch of a study with these values of Snakemake's wildcards."""
-    given = {name: wildcards[name] for name in JOB_WILDCARDS}
+    given = {name: wildcards[name] for name in BATCH_WILDCARDS}
     replicas = batches(study.study.replicas, study.study.replicas_per_job)[given["batch"]]
     conditions = groups_of(study)[given["condition"]]
     return NetworkBatch(**given, replicas=tuple(replicas), conditions=conditions)

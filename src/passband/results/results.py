@@ -247,17 +247,17 @@ class Results:
         """Return whether a file or a store such as :data:`passband.results.layout.OOD` exists."""
         return self.path(template).exists()
 
-    def weights(self, job: NetworkBatch) -> Path:
-        """Return the file with the networks of a training job."""
-        return self.folder / job.path(layout.WEIGHTS)
+    def weights(self, batch: NetworkBatch) -> Path:
+        """Return the file with the networks of a batch."""
+        return self.folder / batch.path(layout.WEIGHTS)
 
-    def history(self, job: NetworkBatch) -> Path:
-        """Return the file with the losses of a training job's networks."""
-        return self.folder / job.path(layout.HISTORY)
+    def history(self, batch: NetworkBatch) -> Path:
+        """Return the file with the losses of a batch of networks."""
+        return self.folder / batch.path(layout.HISTORY)
 
-    def record(self, job: NetworkBatch) -> Path:
-        """Return the record of a training job's networks."""
-        return self.folder / job.path(layout.RECORD)
+    def record(self, batch: NetworkBatch) -> Path:
+        """Return the record of a batch of networks."""
+        return self.folder / batch.path(layout.RECORD)
 
     def further(self, cell: TrainingCell) -> Path:
         """Return the record of networks under further conditions."""
@@ -265,12 +265,12 @@ class Results:
 
     @cached_property
     def present(self) -> frozenset[Path]:
-        """The weights files of the study's present jobs; none if the study is not found.
+        """The weights files of the study's present batches; none if the study is not found.
 
-        The folder may have files of other jobs too, which the study had before.
+        The folder may have files of other batches too, which the study had before.
         """
-        jobs = network_batches.batches_of(self.study) if self.is_known else ()
-        return frozenset(map(self.weights, jobs))
+        batches = network_batches.batches_of(self.study) if self.is_known else ()
+        return frozenset(map(self.weights, batches))
 
     def waves(self, specimen: str, split: str, sets: Iterable[str] = ("",)) -> list[str]:
         """Return the files with the exit waves of a specimen's split, of sets with these ids."""

@@ -19,26 +19,26 @@ COMPARED = 32
 def compared_networks(
     study: Study, specimen: str, architecture: str, tested: Sequence[str]
 ) -> list[str]:
-    """Return the files of networks that a part of the distances needs.
+    """Return the files of networks that a job of distances needs.
 
-    The part needs the networks that were trained on the specimen itself under all conditions, but
-    not those of mixtures, and the networks that were trained on other specimens under the part's
+    The job needs the networks that were trained on the specimen itself under all conditions, but
+    not those of mixtures, and the networks that were trained on other specimens under the job's
     test conditions. Each file has the first batch of replicas of a specimen, architecture and
     training condition.
 
     Args:
-        specimen, architecture: Specimen and architecture of the part's networks.
-        tested: Ids of the part's test conditions.
+        specimen, architecture: Specimen and architecture of the job's networks.
+        tested: Ids of the job's test conditions.
     """
     ids = set(tested)
     mixed = {mixture.id for mixture in study.mixtures}
     return [
-        job.path(WEIGHTS)
-        for job in _first_jobs(study)
-        if job.architecture == architecture
+        batch.path(WEIGHTS)
+        for batch in _batches_of_first_replicas(study)
+        if batch.architecture == architecture
         and (
-            (job.specimen == specimen and mixed.isdisjoint(job.conditions))
-            or not ids.isdisjoint(job.conditions)
+            (batch.specimen == specimen and mixed.isdisjoint(batch.conditions))
+            or not ids.isdisjoint(batch.conditions)
         )
     ]
 
@@ -47,10 +47,10 @@ def _first_batch(study: Study) -> str:
     return next(iter(batches(study.study.replicas, study.study.replicas_per_job)))
 
 
-def _first_jobs(study: Study) -> Iterator[NetworkBatch]:
-    """Yield the training jobs of the first batch of replicas."""
+def _batches_of_first_replicas(study: Study) -> Iterator[NetworkBatch]:
+    """Yield the batches of networks with the first replicas."""
     first = _first_batch(study)
-    return (job for job in batches_of(study) if job.batch == first)
+    return (batch for batch in batches_of(study) if batch.batch == first)
 
 
 def first_files(results: Results, architecture: str) -> dict[tuple[str, str], Path]:
@@ -74,9 +74,13 @@ def example_cell(study: Study, is_counted: Callable[[str], bool]) -> TrainingCel
     """
     specimen = next(iter(study.trained_specimens))
     kind = specimen, study.training.architectures[0]
-    jobs = (job for job in batches_of(study) if (job.specimen, job.architecture) == kind)
+    batches_of_kind = (
+        batch for batch in batches_of(study) if (batch.specimen, batch.architecture) == kind
+    )
     mixed = {mixture.id for mixture in study.mixtures}
-    cells = [cell for job in jobs for cell in job.cells if cell.condition not in mixed]
+    cells = [
+        cell for batch in batches_of_kind for cell in batch.cells if cell.condition not in mixed
+    ]
     middle, sets = study.middle_condition.id, study.waves(specimen, "test")
     known = {condition.id for condition in study.train_conditions if wave_set(condition) in sets}
     cells.sort(key=lambda cell: (cell.condition != middle, cell.condition not in known))
@@ -94,8 +98,12 @@ def example_networks(
     if example is None:
         return []
     kind = example.id.specimen, example.id.architecture
-    jobs = (job for job in _first_jobs(study) if (job.specimen, job.architecture) == kind)
-    return [job.path(WEIGHTS) for job in jobs if is_counted(job.path(RECORD))]
+    batches_of_kind = (
+        batch
+        for batch in _batches_of_first_replicas(study)
+        if (batch.specimen, batch.architecture) == kind
+    )
+    return [batch.path(WEIGHTS) for batch in batches_of_kind if is_counted(batch.path(RECORD))]
 
 
 def compared_conditions(study: Study) -> dict[str, list[str]]:

@@ -150,14 +150,14 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
     def single(rule: str, output: str, inputs: Iterable[str], **options) -> Job:
         return named(rule, JOB_NAMES[rule], (output,), after=newest(inputs), **options)
 
-    def training(rule: str, job: NetworkBatch, output: str, after: float) -> Job:
+    def training(rule: str, batch: NetworkBatch, output: str, after: float) -> Job:
         return Job(
             rule,
-            log(job.path(JOB_NAMES[rule])),
-            job.wildcards,
-            (job.path(output),),
-            tuple(cell.id for cell in job.cells),
-            job.networks,
+            log(batch.path(JOB_NAMES[rule])),
+            batch.wildcards,
+            (batch.path(output),),
+            tuple(cell.id for cell in batch.cells),
+            batch.networks,
             after,
             needed=not study.study.allow_incomplete,
         )
@@ -181,18 +181,18 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
         waves[specimen, "test", id] for specimen in study.specimens for id in study.tested_waves
     )
 
-    trainings = list(batches_of(study))
-    for job in trainings:
-        sets = waves_of(job.conditions)
-        after = max(waves[job.specimen, split, id] for split in ("train", "val") for id in sets)
-        yield training("train", job, WEIGHTS, after)
-    for job in trainings:
-        own = waves_of(job.conditions) if study.evaluation.test_own else ()
+    batches = list(batches_of(study))
+    for batch in batches:
+        sets = waves_of(batch.conditions)
+        after = max(waves[batch.specimen, split, id] for split in ("train", "val") for id in sets)
+        yield training("train", batch, WEIGHTS, after)
+    for batch in batches:
+        own = waves_of(batch.conditions) if study.evaluation.test_own else ()
         of_own = [waves[name, "test", id] for name in study.specimens for id in own]
-        after = max(tested, newest([job.path(WEIGHTS)]), *of_own)
-        yield training("evaluate", job, RECORD, after)
-    networks = [job.path(WEIGHTS) for job in trainings]
-    records = [job.path(RECORD) for job in trainings]
+        after = max(tested, newest([batch.path(WEIGHTS)]), *of_own)
+        yield training("evaluate", batch, RECORD, after)
+    networks = [batch.path(WEIGHTS) for batch in batches]
+    records = [batch.path(RECORD) for batch in batches]
 
     trained = study.trained_specimens
     spectra = [file for specimen in trained for file in spectrum_shards(study, specimen)]

@@ -99,7 +99,7 @@ class Performance:
     def _tests(self) -> tuple[list[Matrix], str]:
         """The matrices of the network alone and the file that has them; or none, and a reason.
 
-        If there is no table of results, the record of the network's training job is read.
+        If there is no table of results, the record of the network's batch is read.
         """
         id, path, results = self.network.id, self.network.path, self.results
         if results.has(layout.TABLE):
@@ -108,9 +108,9 @@ class Performance:
                 return found, f"{results.name}/{layout.TABLE}"
         # A job with several training conditions has one record for all of them.
         group = path.parent.name if may_have(path.parent.name, id.condition) else id.condition
-        job = (id.specimen, id.architecture, group, path.stem)
-        job = dict(zip(layout.JOB_WILDCARDS, job, strict=True))
-        record = results.path(layout.RECORD, **job)
+        batch = (id.specimen, id.architecture, group, path.stem)
+        wildcards = dict(zip(layout.BATCH_WILDCARDS, batch, strict=True))
+        record = results.path(layout.RECORD, **wildcards)
         if record.exists():
             opened = records.read(record, id.condition, ["counts", "val_loss"]).expand_dims(
                 specimen=[id.specimen], architecture=[id.architecture], train=[id.condition]

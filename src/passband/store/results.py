@@ -93,15 +93,15 @@ class StoredResults:
     output: Path | None = None
 
     @classmethod
-    def of_job(cls, results: Results, job: NetworkBatch, cells: Cells) -> "StoredResults":
-        """Return those of an `evaluate` job, with the networks that its `train` job made."""
+    def of_batch(cls, results: Results, batch: NetworkBatch, cells: Cells) -> "StoredResults":
+        """Return those of the batch of an `evaluate` job, with the networks that were trained."""
         study = results.study
         test = [condition.id for condition in study.test_conditions]
         own_too = study.evaluation.test_own
         tests = {id: records.with_own(test, id, own_too) for id in cells}
-        recipes = ResultRecipes(results, wave_layout.evaluated_waves(study, job.conditions))
-        own = results.path(layout.stored(job.path(layout.RECORD)))
-        return cls(recipes, cells, tests, own, results.record(job))
+        recipes = ResultRecipes(results, wave_layout.evaluated_waves(study, batch.conditions))
+        own = results.path(layout.stored(batch.path(layout.RECORD)))
+        return cls(recipes, cells, tests, own, results.record(batch))
 
     def __len__(self) -> int:
         return sum(len(cell.weights) for cell in self.cells.values())

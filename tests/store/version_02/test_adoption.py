@@ -57,9 +57,9 @@ def lacking(results: Results) -> tuple[int, int]:
                 found = stored.find(range(number))
                 structures += number - sum(waves.sizes["structure"] for waves in found)
     networks = 0
-    for job in network_batches.batches_of(study):
-        found = StoredNetworks(results, job).find()
-        networks += job.networks - sum(len(p.weights) for cells in found.values() for p in cells)
+    for batch in network_batches.batches_of(study):
+        found = StoredNetworks(results, batch).find()
+        networks += batch.networks - sum(len(p.weights) for cells in found.values() for p in cells)
     return structures, networks
 
 
@@ -69,17 +69,17 @@ def test_a_finished_study_lacks_nothing_and_keeps_all_that_0_2_made(results):
     assert of_0_2.content(results.folder) == before
     assert not found.left
     assert sum(file.number for file in found.networks) == len(
-        [id for job in network_batches.batches_of(results.study) for id in job.conditions] * 2
+        [id for batch in network_batches.batches_of(results.study) for id in batch.conditions] * 2
     )
     found.take()
     assert not earlier.is_earlier(results.folder)
     assert sorted(path.name for path in results.folder.iterdir()) == [earlier.KEPT, layout.STORE]
     assert of_0_2.content(results.folder / earlier.KEPT) == before
     assert lacking(results) == (0, 0)
-    for job in network_batches.batches_of(results.study):
-        networks = StoredNetworks(results, job).whole()
-        tested = StoredResults.of_job(results, job, networks).whole()
-        old = records.read_all(results.folder / earlier.KEPT / job.path(layout.RECORD))
+    for batch in network_batches.batches_of(results.study):
+        networks = StoredNetworks(results, batch).whole()
+        tested = StoredResults.of_batch(results, batch, networks).whole()
+        old = records.read_all(results.folder / earlier.KEPT / batch.path(layout.RECORD))
         for id, record in tested.items():
             np.testing.assert_array_equal(record.counts, old[id].counts)
     for file in (*found.waves, *found.networks):
@@ -164,8 +164,8 @@ def test_damaged_networks_are_one_line_and_made_again(smallest):
 def missing_results(results: Results) -> list[set[str]]:
     """Return under which test conditions jobs would test some network of the study, by job."""
     found = []
-    for job in network_batches.batches_of(results.study):
-        stored = StoredResults.of_job(results, job, StoredNetworks(results, job).whole())
+    for batch in network_batches.batches_of(results.study):
+        stored = StoredResults.of_batch(results, batch, StoredNetworks(results, batch).whole())
         pairs = [pair for of_id in stored.find().values() for pair in of_id.missing_pairs]
         found.append({test for _, test in pairs})
     return found
