@@ -26,7 +26,7 @@ from passband.matrices.of_study import matrices
 from passband.network_id import NetworkId
 from passband.prediction import gaussian_process
 from passband.prediction.covariance import PROFILES
-from passband.prediction.recommend.network_dice import Group
+from passband.prediction.recommend.network_dice import FittedNetworks
 from passband.reports.explorer import content as explorer_content
 from passband.reports.explorer import explorer, ranking
 
@@ -105,7 +105,7 @@ def _ranking(study, metrics, blocks):
     names = "gold", study.training.architectures[0]
     networks = tuple(NetworkId(*names, condition.id, 0) for condition in study.train_conditions)
     return ranking.ranking(
-        [Group(*names, networks, model)],
+        [FittedNetworks(*names, networks, model)],
         study.test_conditions,
         [],
         [dice],

@@ -221,7 +221,7 @@ def test_a_first_call_solves_the_equations_of_each_group_once(tmp_path, monkeypa
     )
     tested = open_(tmp_path)
     recommend_from(tested, Asked.at(Condition(6, 20, 14, 850)))
-    assert len(fitted) == len(tested.of_groups) > 0
+    assert len(fitted) == len(tested.of_matrices) > 0
 
 
 def test_models_are_fitted_again_once_there_are_exit_waves(tmp_path, monkeypatch):

@@ -47,7 +47,7 @@ def test_the_best_network_is_recommended_where_dice_follows_the_transfer(tmp_pat
 
 def test_networks_that_did_not_learn_are_not_chosen(tmp_path, monkeypatch):
     tested = open_(tmp_path)
-    ids = [id for group in tested.of_groups for id in group.networks]
+    ids = [id for rows in tested.of_matrices for id in rows.networks]
     monkeypatch.setattr(TestedNetworks, "unlearned", frozenset(ids[:6]))
     found = check(tested)
     assert found.networks == 10

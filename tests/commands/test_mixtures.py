@@ -133,16 +133,16 @@ def test_the_explorer_ranks_and_predicts_mixtures(recommended):
     results = Results(recommended, Path("results/known"))
     (mixture,) = recommended.mixtures
     tested = TestedNetworks.open(results)
-    (group,) = tested.groups
+    (fitted,) = tested.fitted
     (matrix,) = results.matrices()
-    dice = predicted(group, matrix)
+    dice = predicted(fitted, matrix)
     assert dice.shape == (17, 16)
     np.testing.assert_allclose(dice[matrix.row(mixture.id)], 1, atol=0.02)
-    D = [group.dice for group in tested.of_groups]
+    D = [rows.dice for rows in tested.of_matrices]
     profile = tested.profiles(tested.tested[:1])
-    of_page = ranking(tested.groups, tested.tested, [], D, profile, np.ones(1), "gold", Blocks())
+    of_page = ranking(tested.fitted, tested.tested, [], D, profile, np.ones(1), "gold", Blocks())
     assert of_page["groups"][0]["train"][-1] == mixture.id
-    assert of_page["groups"][0]["networks"] == list(map(str, group.networks))
+    assert of_page["groups"][0]["networks"] == list(map(str, fitted.networks))
 
 
 def test_the_page_on_metrics_draws_decay_loss_and_the_row_of_a_mixture(recommended):

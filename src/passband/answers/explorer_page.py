@@ -153,10 +153,10 @@ def _models(
             profile = tested.profiles(tested.tested[:1])
             rankings.append(
                 ranking(
-                    tested.groups,
+                    tested.fitted,
                     tested.tested,
                     tested.further,
-                    [group.dice for group in tested.of_groups],
+                    [rows.dice for rows in tested.of_matrices],
                     profile,
                     study.microscope.response(profile.frequency),
                     specimen,
@@ -164,8 +164,8 @@ def _models(
                     tested.unlearned,
                 )
             )
-            for own, group in zip(tested.of_groups, tested.groups, strict=True):
-                found[own.matrix.name] = predicted(group, own.matrix)
+            for rows, fitted in zip(tested.of_matrices, tested.fitted, strict=True):
+                found[rows.matrix.name] = predicted(fitted, rows.matrix)
         except PassbandError as error:
             notes.append(f"No networks are ranked for {specimen}: {error}.")
     return rankings, found, notes
@@ -183,4 +183,4 @@ def _outermost(study: "Study") -> list[Condition]:
 
 def _numbers(tested: "TestedNetworks") -> int:
     """Return the number of networks times test conditions."""
-    return sum(group.dice.size for group in tested.of_groups)
+    return sum(rows.dice.size for rows in tested.of_matrices)

@@ -103,7 +103,7 @@ def next_conditions(
     """
     study = tested.study
     asked = range_of_use(study, given)
-    every = [set(group.train) for group in tested.of_groups]
+    every = [set(rows.train) for rows in tested.of_matrices]
     test, weights = None, None
     if asked is not None:
         points, weights = asked.points()
@@ -112,18 +112,18 @@ def next_conditions(
         test = tested.profiles([tested.doses.known(point) for point in points])
     profiles = tested.profiles(candidates)
     ids = [condition.id for condition in candidates]
-    parts = [
+    unknowns = [
         prediction.unknown(
-            group.model,
+            fitted.model,
             profiles,
             np.array([id in trained for id in ids]),
             test,
             weights,
             study.study.replicas,
         )
-        for group, trained in zip(tested.groups, every, strict=True)
+        for fitted, trained in zip(tested.fitted, every, strict=True)
     ]
-    places, errors = prediction.choose(parts, budget, until)
+    places, errors = prediction.choose(unknowns, budget, until)
     return Next(
         study.study.name,
         tested.specimen,
@@ -152,7 +152,7 @@ def range_of_use(study: Study, given: Mapping[str, str | float | None]) -> Asked
 
 
 def candidate_conditions(tested: TestedNetworks, between: int | None = None) -> list[Condition]:
-    """Return conditions that a group has no networks of, at most as many as are compared.
+    """Return conditions that have no networks in some matrix, at most as many as are compared.
 
     Args:
         between: Number of values between neighbouring values of an axis. By default, the candidates
@@ -163,7 +163,7 @@ def candidate_conditions(tested: TestedNetworks, between: int | None = None) -> 
         PassbandError: If there is no candidate.
     """
     study = tested.study
-    in_all = set.intersection(*(set(group.train) for group in tested.of_groups))
+    in_all = set.intersection(*(set(rows.train) for rows in tested.of_matrices))
     own = [condition for condition in study.train_conditions if condition.id not in in_all]
     if between is None and own:
         return prediction.thinned(own, study.study.seed)
@@ -182,19 +182,19 @@ def candidate_conditions(tested: TestedNetworks, between: int | None = None) -> 
 
 
 def _checked(tested: TestedNetworks) -> float:
-    """Return the error in the cross-validation, root mean square over the groups of networks."""
+    """Return the error in the cross-validation, root mean square over the matrices."""
     profiles = tested.profiles
     test = profiles([*tested.tested, *tested.further])
     squares = [
         prediction.cross_validated(
-            own.dice,
-            profiles([Condition.parse(id) for id in own.train]),
+            rows.dice,
+            profiles([Condition.parse(id) for id in rows.train]),
             test,
-            group.model.theta,
+            fitted.model.theta,
             tested.study.study.seed,
         )
         ** 2
-        for own, group in zip(tested.of_groups, tested.groups, strict=True)
+        for rows, fitted in zip(tested.of_matrices, tested.fitted, strict=True)
     ]
     return float(np.sqrt(np.mean(squares)))
 

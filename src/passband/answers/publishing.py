@@ -70,6 +70,6 @@ def _expected(
         raise
     except PassbandError:  # no table yet, too few conditions, or not tested on this specimen
         return None
-    if not any(network.id in group.networks for group in tested.of_groups):
+    if not any(network.id in rows.networks for rows in tested.of_matrices):
         return None
     return lambda conditions: tested.expected(conditions).of(network.id).mean[0]

@@ -43,7 +43,7 @@ def recommend_from(tested: TestedNetworks, asked: Asked) -> Recommendation:
     points, _ = asked.points()
     tested = tested.covering([*points, asked.middle])
     found = network_ranking.recommend(
-        tested.groups,
+        tested.fitted,
         tested.measured(points),
         tested.tested,
         tested.further,

@@ -30,7 +30,7 @@ def check(tested: TestedNetworks) -> RecommendationCheck:
         PassbandError: If no network has learned.
     """
     tests = [*tested.tested, *tested.further]
-    ids = [id for group in tested.of_groups for id in group.networks]
+    ids = [id for rows in tested.of_matrices for id in rows.networks]
     rows = np.array([k for k, id in enumerate(ids) if id not in tested.unlearned], dtype=int)
     if not len(rows):
         raise PassbandError(
@@ -75,18 +75,18 @@ def check(tested: TestedNetworks) -> RecommendationCheck:
 
 def _dice(tested: TestedNetworks) -> np.ndarray:
     """Return the mean Dice of all networks, (network, test)."""
-    return np.concatenate([group.dice for group in tested.of_groups])
+    return np.concatenate([rows.dice for rows in tested.of_matrices])
 
 
 def _expected(
     tested: TestedNetworks, halves: list[TestedNetworks], tests: list[Condition]
 ) -> LeftOut:
-    """Return what the processes of all groups expect under each test condition."""
+    """Return what the processes of all matrices expect under each test condition."""
     found = []
-    for k, (group, own) in enumerate(zip(tested.groups, tested.of_groups, strict=True)):
-        of_halves = [half.of_groups[k].dice for half in halves]
-        networks = tested.network_profiles(own.train)
-        found.append(left_out(group.model, own.dice, of_halves, networks, tests, tested.profiles))
+    for k, (fitted, rows) in enumerate(zip(tested.fitted, tested.of_matrices, strict=True)):
+        of_halves = [half.of_matrices[k].dice for half in halves]
+        networks = tested.network_profiles(rows.train)
+        found.append(left_out(fitted.model, rows.dice, of_halves, networks, tests, tested.profiles))
     return LeftOut(
         *(np.concatenate([getattr(one, n) for one in found]) for n in ("mean", "low", "high")),
         halves=tuple(map(np.concatenate, zip(*(one.halves for one in found), strict=True))),

@@ -28,7 +28,7 @@ from passband.network_id import NetworkId
 from passband.prediction import covariance, gaussian_process
 from passband.prediction.range_of_use import TestedDoses
 from passband.prediction.recommend import network_dice
-from passband.prediction.recommend.network_dice import Group, NetworkDice, half_widths
+from passband.prediction.recommend.network_dice import FittedNetworks, NetworkDice, half_widths
 from passband.reports.unlearned import sentence
 from passband.results import Results, layout
 from passband.store import kept
@@ -39,7 +39,7 @@ FEWEST = 4
 
 
 @dataclass(frozen=True)
-class TestedGroup:
+class TestedRows:
     """The networks of one specimen and architecture, and their Dice.
 
     Attributes:
@@ -129,7 +129,7 @@ class TestedNetworks:
         else:
             further = _read_further(results, specimen, "dice") if with_further else None
             tested = cls(results, specimen, matrices, further)
-        trained = [len(set(group.train) - {*group.matrix.mixtures}) for group in tested.of_groups]
+        trained = [len(set(rows.train) - {*rows.matrix.mixtures}) for rows in tested.of_matrices]
         number = {"training": max(trained, default=0), "test": len(tested.tested)}
         for which, count in number.items():
             if count < FEWEST:
@@ -242,12 +242,12 @@ class TestedNetworks:
         return sum(id not in known for id in self.further_matrices[0].columns)
 
     @cached_property
-    def of_groups(self) -> list[TestedGroup]:
+    def of_matrices(self) -> list[TestedRows]:
         """The networks of each matrix that has some of a single training condition."""
         places = [
             self.further_matrices[0].columns.index(condition.id) for condition in self.further
         ]
-        groups = []
+        found = []
         for k, matrix in enumerate(self.matrices):
             dice = self._table_dice[k]
             is_tested = np.isfinite(dice).all(-1)
@@ -255,8 +255,8 @@ class TestedNetworks:
                 dice = np.concatenate([dice, self._further_dice[k][..., places]], -1)
             if is_tested[~matrix.is_mixture].any():
                 ids = tuple(self._ids(matrix, is_tested))
-                groups.append(TestedGroup(matrix, is_tested, ids, dice[is_tested]))
-        return groups
+                found.append(TestedRows(matrix, is_tested, ids, dice[is_tested]))
+        return found
 
     @cached_property
     def _table_dice(self) -> list[np.ndarray]:
@@ -307,18 +307,18 @@ class TestedNetworks:
             {
                 "study": self.study.digest,
                 "tests": [condition.id for condition in (*self.tested, *self.further)],
-                "networks": [list(map(str, group.networks)) for group in self.of_groups],
+                "networks": [list(map(str, rows.networks)) for rows in self.of_matrices],
                 "model": [SAMPLES, *covariance.DISTANCES],
                 "weighted": bool(self._weighting),  # without exit waves, the spectrum is flat
             },
-            [group.dice for group in self.of_groups],
+            [rows.dice for rows in self.of_matrices],
         )
 
         models: list[gaussian_process.GaussianProcess] = []
 
         def make() -> dict[str, Any]:
             found = self._mean_spectrum()
-            models.extend(self._models(found, [None] * len(self.of_groups)))
+            models.extend(self._models(found, [None] * len(self.of_matrices)))
             return {
                 "spectrum": to_json(found),
                 "theta": [model.theta.tolist() for model in models],
@@ -326,8 +326,8 @@ class TestedNetworks:
 
         def parse(content: dict[str, Any]) -> tuple[Spectrum, list[np.ndarray]]:
             theta = [gaussian_process.parse_parameters(values) for values in content["theta"]]
-            if len(theta) != len(self.of_groups):
-                raise ValueError(f"{len(theta)} models, not {len(self.of_groups)}")
+            if len(theta) != len(self.of_matrices):
+                raise ValueError(f"{len(theta)} models, not {len(self.of_matrices)}")
             return from_json(content["spectrum"]), theta
 
         if self.ranked is not None:  # no file is added to a published folder
@@ -342,12 +342,12 @@ class TestedNetworks:
     def _models(
         self, spectrum: Spectrum, theta: Sequence[np.ndarray | None]
     ) -> list[gaussian_process.GaussianProcess]:
-        """Return the model of each group, fitted or with known parameters."""
+        """Return the model of each matrix, fitted or with known parameters."""
         of_tests = self._profiles([*self.tested, *self.further], spectrum)
         models = []
-        for group, known in zip(self.of_groups, theta, strict=True):
-            of_networks = self._network_profiles(group.train, spectrum)
-            models.append(gaussian_process.fit(group.dice, of_networks, of_tests, theta=known))
+        for rows, known in zip(self.of_matrices, theta, strict=True):
+            of_networks = self._network_profiles(rows.train, spectrum)
+            models.append(gaussian_process.fit(rows.dice, of_networks, of_tests, theta=known))
         return models
 
     def _network_profiles(self, train: Sequence[str], spectrum: Spectrum) -> Profiles:
@@ -386,20 +386,20 @@ class TestedNetworks:
         own = [k for k, id in enumerate(ids) if id in every[: len(self.tested)]]
         further = [k for k, id in enumerate(ids) if id in every[len(self.tested) :]]
         values = []
-        for group in self.of_groups:
-            found = np.full((3, len(group.networks), len(ids)), np.nan)
+        for rows in self.of_matrices:
+            found = np.full((3, len(rows.networks), len(ids)), np.nan)
             for here in filter(None, (own, further)):
-                matrix = group.matrix
+                matrix = rows.matrix
                 if here is further:
                     matrix = self._further_images[self.matrices.index(matrix)]
-                images = matrix.images(tests=[ids[k] for k in here])[group.is_tested]
+                images = matrix.images(tests=[ids[k] for k in here])[rows.is_tested]
                 half = half_widths(images)
-                mean = group.dice[:, [every.index(ids[k]) for k in here]]
+                mean = rows.dice[:, [every.index(ids[k]) for k in here]]
                 found[:, :, here] = mean, mean - half, mean + half
             values.append(found)
         mean, low, high = np.concatenate(values, axis=1)
         return NetworkDice(
-            networks=tuple(id for group in self.of_groups for id in group.networks),
+            networks=tuple(id for rows in self.of_matrices for id in rows.networks),
             test=tuple(conditions),
             mean=mean,
             low=low,
@@ -414,16 +414,16 @@ class TestedNetworks:
         """
         of = self.covering(conditions)
         measured = of.measured(conditions)
-        return network_dice.expected_dice(of.groups, measured, conditions, of.profiles, of.doses)
+        return network_dice.expected_dice(of.fitted, measured, conditions, of.profiles, of.doses)
 
     @cached_property
-    def groups(self) -> list[Group]:
-        """The fitted model of each group of networks."""
+    def fitted(self) -> list[FittedNetworks]:
+        """The networks of each matrix with their fitted model."""
         spectrum, theta, models = self._fitted
         models = models or self._models(spectrum, theta)
         return [
-            Group(group.matrix.specimen, group.matrix.architecture, group.networks, model)
-            for group, model in zip(self.of_groups, models, strict=True)
+            FittedNetworks(rows.matrix.specimen, rows.matrix.architecture, rows.networks, model)
+            for rows, model in zip(self.of_matrices, models, strict=True)
         ]
 
 

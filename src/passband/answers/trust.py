@@ -163,20 +163,20 @@ def expected_left_out(found: Measured, networks: Sequence[Network]) -> np.ndarra
         PassbandError: If there is no table of results, or if it has too few conditions.
     """
     tested = _tested(networks)
-    ((own, model),) = (
-        (own, group.model)
-        for own, group in zip(tested.of_groups, tested.groups, strict=True)
-        if found.networks[0] in own.networks
+    ((of_matrix, model),) = (
+        (of_matrix, fitted.model)
+        for of_matrix, fitted in zip(tested.of_matrices, tested.fitted, strict=True)
+        if found.networks[0] in of_matrix.networks
     )
-    of_networks = tested.profiles([Condition.parse(id) for id in own.train])
+    of_networks = tested.profiles([Condition.parse(id) for id in of_matrix.train])
     known = [condition.id for condition in tested.tested]
-    rows = [own.networks.index(id) for id in found.networks]
+    rows = [of_matrix.networks.index(id) for id in found.networks]
     expected = {}
     for left in dict.fromkeys(id for _, id, _ in found.places):
         others = [k for k, id in enumerate(known) if id != left]
         of_others = tested.profiles([Condition.parse(known[k]) for k in others])
         process = gaussian_process.fit(
-            own.dice[:, others], of_networks, of_others, theta=model.theta
+            of_matrix.dice[:, others], of_networks, of_others, theta=model.theta
         )
         mean, _ = process.predict(None, tested.profiles([Condition.parse(left)]))
         expected[left] = float(mean[rows, 0].mean())

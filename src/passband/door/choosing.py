@@ -120,7 +120,7 @@ class Choosing(Answering, Running):
             tested = study.tested(specimen).without_mixtures()
             if candidates is None:
                 candidates = next_conditions.candidate_conditions(tested, between)
-            trained = {id for group in tested.of_groups for id in group.train}
+            trained = {id for rows in tested.of_matrices for id in rows.train}
             batch = min(budget - used, max(1, len(trained) // 2))
             found = next_conditions.next_conditions(
                 tested, batch, asked, candidates=candidates, until=until

@@ -56,10 +56,10 @@ def _batches_of_first_replicas(study: Study) -> Iterator[NetworkBatch]:
 def first_files(results: Results, architecture: str) -> dict[tuple[str, str], Path]:
     """Return the file with the first batch of replicas of each specimen and training condition."""
     return {
-        (job.specimen, id): results.weights(job)
-        for job in _first_jobs(results.study)
-        if job.architecture == architecture
-        for id in job.conditions
+        (batch.specimen, id): results.weights(batch)
+        for batch in _batches_of_first_replicas(results.study)
+        if batch.architecture == architecture
+        for id in batch.conditions
     }
 
 

@@ -13,7 +13,7 @@ from passband.network_id import NetworkId
 from passband.prediction import gaussian_process
 from passband.prediction.range_of_use import Asked, TestedDoses
 from passband.prediction.recommend import network_ranking
-from passband.prediction.recommend.network_dice import Group, NetworkDice, expected_dice
+from passband.prediction.recommend.network_dice import FittedNetworks, NetworkDice, expected_dice
 from passband.prediction.recommend.network_ranking import candidates, distances, recommend
 
 MAIN_AXES = {
@@ -24,13 +24,13 @@ MAIN_AXES = {
 }
 TRAIN = Axes.main.conditions(MAIN_AXES)
 IDS = tuple(NetworkId("gold", "net", c.id, 0) for c in TRAIN)
-GROUPS = [Group("gold", "net", IDS, Known(TRAIN))]
+FITTED = [FittedNetworks("gold", "net", IDS, Known(TRAIN))]
 
 
-def found(defocus="12", dose="400", measured=None, groups=GROUPS, further=(), axes=MAIN_AXES):
+def found(defocus="12", dose="400", measured=None, fitted=FITTED, further=(), axes=MAIN_AXES):
     words = {"defocus_nm": defocus, "cs_um": "1.2", "aperture_mrad": "16", "dose_e_per_A2": dose}
     asked = Asked.parse(words)
-    return recommend(groups, measured, TRAIN, further, asked, profiles, "gold", axes)
+    return recommend(fitted, measured, TRAIN, further, asked, profiles, "gold", axes)
 
 
 def measured(here, mean, low, high):
@@ -57,8 +57,8 @@ def test_expected_dice_alone_ranks_and_the_nearest_network_is_not_preferred():
             mean, deviation = super().predict(train, test)
             return (0.8 - 0.001 * np.arange(4)[:, None] if train is None else mean), deviation
 
-    wrong = [Group("gold", "net", IDS, Wrong(TRAIN))]
-    ranked = found("12.4", "400", groups=wrong)
+    wrong = [FittedNetworks("gold", "net", IDS, Wrong(TRAIN))]
+    ranked = found("12.4", "400", fitted=wrong)
     assert [IDS.index(network.id) for network in ranked.networks] == [0, 1, 2, 3]
     assert ranked.values()["ranked_by"] == "expected Dice"
     assert "Ranked by expected Dice." in str(ranked)
@@ -72,7 +72,7 @@ def test_networks_with_equal_dice_are_in_the_order_of_their_ids():
             return np.full_like(mean, 0.8), deviation
 
     backwards = IDS[::-1]
-    ranked = found(groups=[Group("gold", "net", backwards, Equal(TRAIN))])
+    ranked = found(fitted=[FittedNetworks("gold", "net", backwards, Equal(TRAIN))])
     assert [network.id for network in ranked.networks] == list(IDS)
 
 
@@ -110,8 +110,8 @@ def test_below_the_tested_doses_dice_is_not_above_that_at_the_lowest():
         np.full((4, len(test)), 1.0) - test.log_dose / 10,
         np.full((4, len(test)), 0.02),
     )
-    groups = [Group("gold", "net", IDS, rising)]
-    capped = found("12", "60", groups=groups, axes=None)
+    fitted = [FittedNetworks("gold", "net", IDS, rising)]
+    capped = found("12", "60", fitted=fitted, axes=None)
     assert capped.networks[0].dice.value == pytest.approx(0.8)
     for network in below.networks:
         (same,) = [n for n in edge.networks if n.id == network.id]
@@ -139,9 +139,9 @@ def test_further_below_nothing_is_expected_and_what_to_do_is_said():
 
 def test_inside_the_tested_doses_answers_are_those_of_the_model_to_the_last_digit():
     points = [Condition(d, 1.2, 16, dose) for d in (5, 12.3, 40) for dose in (100, 333, 1000)]
-    model = GROUPS[0].model
+    model = FITTED[0].model
     doses = TestedDoses.of(TRAIN)
-    known = expected_dice(GROUPS, None, points, profiles, doses)
+    known = expected_dice(FITTED, None, points, profiles, doses)
     expected = (np.clip(each, 0, 1) for each in model.interval(None, profiles(points)))
     for name, values in zip(("mean", "low", "high"), expected, strict=True):
         np.testing.assert_array_equal(getattr(known, name), values)
@@ -152,8 +152,8 @@ def test_the_interval_is_that_of_the_model_between_0_and_1():
     assert (best.low, best.high) == pytest.approx(
         (best.value - 0.0329, best.value + 0.0329), abs=1e-4
     )
-    wide = Group("gold", "net", IDS, Known(TRAIN, 0.5))
-    dice = found(groups=[wide]).networks[0].dice
+    wide = FittedNetworks("gold", "net", IDS, Known(TRAIN, 0.5))
+    dice = found(fitted=[wide]).networks[0].dice
     assert dice.high == 1
     assert dice.low >= 0
 
@@ -247,7 +247,7 @@ def test_candidates_are_the_asked_values_and_their_neighbours_on_the_grid():
 def test_networks_of_all_groups_are_compared():
     near = [Condition(12, 1.2, 16, 400)]
     id = NetworkId("gold", "other", near[0].id, 0)
-    ranked = found(groups=[*GROUPS, Group("gold", "other", (id,), Known(near))])
+    ranked = found(fitted=[*FITTED, FittedNetworks("gold", "other", (id,), Known(near))])
     assert ranked.networks[0].id == id
     assert len(ranked.networks) == 5
 
@@ -292,9 +292,9 @@ def test_many_axes_have_candidates_that_differ_in_two_axes_only(monkeypatch):
 def test_networks_that_did_not_learn_are_not_ranked():
     asked = Asked.at(Condition(7, 1.2, 16, 800))
     left_out = {IDS[1]}
-    some = recommend(GROUPS, None, TRAIN, (), asked, profiles, "gold", unlearned=left_out)
+    some = recommend(FITTED, None, TRAIN, (), asked, profiles, "gold", unlearned=left_out)
     others = [n for n in found("7", "800").networks if n.id not in left_out]
     assert some.unlearned == (IDS[1],)
     assert [n.id for n in some.networks] == [n.id for n in others]
-    none = recommend(GROUPS, None, TRAIN, (), asked, profiles, "gold", unlearned=IDS)
+    none = recommend(FITTED, None, TRAIN, (), asked, profiles, "gold", unlearned=IDS)
     assert none.networks == ()

@@ -16,7 +16,7 @@ ProfilesOf = Callable[[Sequence[Condition]], Profiles]
 
 
 @dataclass(frozen=True)
-class Group:
+class FittedNetworks:
     """The networks of one specimen and architecture, and the fitted model of their Dice.
 
     Attributes:
@@ -114,7 +114,7 @@ def predicted(
 
 
 def expected_dice(
-    groups: Sequence[Group],
+    fitted: Sequence[FittedNetworks],
     measured: NetworkDice | None,
     points: Sequence[Condition],
     profiles: ProfilesOf,
@@ -123,12 +123,12 @@ def expected_dice(
     """Return the Dice of all networks under conditions: measured, or else expected.
 
     Args:
-        groups: All networks, with their models.
+        fitted: All networks, with their models.
         measured: The measured Dice of all networks under the conditions, NaN where nothing was
             measured. With None, all Dice is expected.
         doses: See :func:`predicted`, which says what is not answered.
     """
-    found = (predicted(group.model, None, points, profiles, doses) for group in groups)
+    found = (predicted(one.model, None, points, profiles, doses) for one in fitted)
     mean, low, high = map(np.concatenate, zip(*found, strict=True))
     is_measured = np.zeros(mean.shape, dtype=bool)
     if measured is not None:
@@ -138,7 +138,7 @@ def expected_dice(
         low = np.where(np.isfinite(measured.low), measured.low, low)
         high = np.where(np.isfinite(measured.high), measured.high, high)
     return NetworkDice(
-        networks=tuple(network for group in groups for network in group.networks),
+        networks=tuple(network for one in fitted for network in one.networks),
         test=tuple(points),
         mean=np.clip(mean, 0, 1),
         low=np.clip(np.minimum(low, mean), 0, 1),

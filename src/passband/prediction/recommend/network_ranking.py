@@ -23,7 +23,7 @@ from passband.prediction.range_of_use import Asked, Excess, TestedDoses, ranges
 from passband.prediction.recommend import recommendation_text
 from passband.prediction.recommend.network_dice import (
     Dice,
-    Group,
+    FittedNetworks,
     NetworkDice,
     ProfilesOf,
     expected_dice,
@@ -191,7 +191,7 @@ def distances(a: Profiles, b: Profiles, scale: Profiles) -> np.ndarray:
 
 
 def recommend(
-    groups: Sequence[Group],
+    fitted: Sequence[FittedNetworks],
     measured: NetworkDice | None,
     tested: Sequence[Condition],
     further: Sequence[Condition],
@@ -205,8 +205,8 @@ def recommend(
     """Return the networks of a study, ranked for the asked condition by their Dice there.
 
     Args:
-        groups: All networks, with their models.
-        measured: Mean Dice over test structures of the networks of all groups under all points of
+        fitted: All networks, with their models.
+        measured: Mean Dice over test structures of all networks under all points of
             `asked`, with the interval of this mean. What was not measured is NaN. With None,
             nothing was measured there.
         tested: The study's test conditions. Their ranges are the study's ranges.
@@ -220,7 +220,7 @@ def recommend(
     """
     points, weights = asked.points()
     doses = TestedDoses.of([*tested, *further])
-    expected = expected_dice(groups, measured, points, profiles, doses)
+    expected = expected_dice(fitted, measured, points, profiles, doses)
     outside = tuple(asked.outside(ranges(tested, asked.values)))
     # The values (mean, low, high) of each network under each condition.
     D = np.stack([expected.mean, expected.low, expected.high], -1)
@@ -247,7 +247,7 @@ def recommend(
     following = None
     if train_axes is not None and networks:
         best = networks[0].dice.value
-        following = train_next(groups, asked, profiles, train_axes, best, doses, allowed)
+        following = train_next(fitted, asked, profiles, train_axes, best, doses, allowed)
     return Recommendation(
         asked=asked,
         specimen=specimen,
@@ -290,7 +290,7 @@ def candidates(asked: Asked, axes: Mapping[str, Sequence[float]]) -> list[Condit
 
 
 def train_next(
-    groups: Sequence[Group],
+    fitted: Sequence[FittedNetworks],
     asked: Asked,
     profiles: ProfilesOf,
     axes: Mapping[str, Sequence[float]],
@@ -307,7 +307,7 @@ def train_next(
     None if every candidate has networks.
 
     Args:
-        groups, asked, profiles: See :func:`recommend`.
+        fitted, asked, profiles: See :func:`recommend`.
         axes: The values of each axis of the training grid.
         best: Expected Dice of the best existing network.
         doses: See :func:`predicted`. Above the tested doses, nothing is known about training
@@ -320,23 +320,23 @@ def train_next(
     points, weights = asked.points()
     within = Asked(doses.known(asked.low), doses.known(asked.high))
     found = []
-    for group in groups:
-        known = set(group.train)
+    for one in fitted:
+        known = set(one.train)
         new = [c for c in candidates(within, axes) if c.id not in known and allowed(c)]
         if not new:
             continue
-        mean, low, high = predicted(group.model, profiles(new), points, profiles, doses)
+        mean, low, high = predicted(one.model, profiles(new), points, profiles, doses)
         deviation = (high - low) / (2 * Z90) @ weights
         mean = mean @ weights
         z = (mean - best) / np.maximum(deviation, 1e-9)
         density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
         gain = deviation * density + (mean - best) * ndtr(z)
         k = int(gain.argmax())
-        of_new = predicted(group.model, profiles(new[k : k + 1]), points, profiles, doses)
+        of_new = predicted(one.model, profiles(new[k : k + 1]), points, profiles, doses)
         dice = Dice(*(float(np.clip(x, 0, 1)[0] @ weights) for x in of_new))
         found.append(
             TrainNext(
-                id=NetworkId(group.specimen, group.architecture, new[k].id),
+                id=NetworkId(one.specimen, one.architecture, new[k].id),
                 dice=dice,
                 gain=max(0.0, float(gain[k])),
             )

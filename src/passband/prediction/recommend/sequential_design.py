@@ -40,7 +40,7 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Unknown:
-    """What is unknown about the candidates of one group of networks.
+    """What is unknown about the candidates for the networks of one model.
 
     Attributes:
         covariance: (mode, candidate, candidate) float32, see
@@ -114,8 +114,8 @@ def unknown(
     """Return what a model does not know about candidates.
 
     Args:
-        model: The fitted model of a group of networks.
-        is_trained: (candidate,) bool, whether the group has networks of a candidate already.
+        model: The fitted model of networks.
+        is_trained: (candidate,) bool, whether it knows networks of a candidate already.
         test: Profiles of the test conditions that matter. With None, these are the fitted
             conditions.
         weights: (test,), weight of each test condition; the sum is 1. By default, all weights are
@@ -141,12 +141,12 @@ def unknown(
 
 
 def choose(
-    parts: Sequence[Unknown], number: int, until: float = 0.0
+    unknowns: Sequence[Unknown], number: int, until: float = 0.0
 ) -> tuple[list[int], list[float]]:
     """Return the candidates whose networks reduce the sum of the variances of Dice most.
 
     Args:
-        parts: What is unknown about the same candidates, in each group of networks.
+        unknowns: What is unknown about the same candidates, by each model.
         number: Largest number of candidates to choose.
         until: No more candidates are chosen once the expected error is at most this error.
 
@@ -155,9 +155,9 @@ def choose(
         Expected root mean square error of the predicted Dice of all candidates that are neither
             trained nor chosen: before the first choice, and after each; 0 if none is left.
     """
-    covariances = [part.covariance.copy() for part in parts]
-    weights = [part.weights.copy() for part in parts]
-    rests = [part.rest.copy() for part in parts]
+    covariances = [each.covariance.copy() for each in unknowns]
+    weights = [each.weights.copy() for each in unknowns]
+    rests = [each.rest.copy() for each in unknowns]
     untrained = sum((rest > 0).astype(int) for rest in rests)
     is_open = untrained > 0
 
@@ -174,13 +174,15 @@ def choose(
     errors = [error()]
     while len(places) < number and is_open.any() and errors[-1] > until:
         gain = np.zeros(len(is_open))
-        for part, covariance, weight in zip(parts, covariances, weights, strict=True):
+        for each, covariance, weight in zip(unknowns, covariances, weights, strict=True):
             for C, w in zip(covariance, weight, strict=True):
-                gain += (w @ (C * C)) / (np.diag(C) + part.noise)
+                gain += (w @ (C * C)) / (np.diag(C) + each.noise)
         place = int(np.where(is_open, gain, -np.inf).argmax())
-        for part, covariance, weight, rest in zip(parts, covariances, weights, rests, strict=True):
+        for each, covariance, weight, rest in zip(
+            unknowns, covariances, weights, rests, strict=True
+        ):
             for C in covariance:
-                row = C[place] / np.sqrt(C[place, place] + np.float32(part.noise))
+                row = C[place] / np.sqrt(C[place, place] + np.float32(each.noise))
                 C -= np.outer(row, row)
             weight[:, place] = rest[place] = 0
         is_open[place] = False

@@ -14,11 +14,11 @@ from passband.reports.explorer import labels
 from passband.reports.explorer.explorer import Blocks
 from passband.reports.explorer.sides import Sides
 
-#: Largest number of matrices that are stored for each group of networks.
+#: Largest number of matrices that are stored for the networks of each specimen and architecture.
 MOST = 8
 #: Largest number of bytes of all matrices together, before compression and base64.
 _BYTES = 5_800_000
-#: Largest number of bytes of the Dice of single networks of all groups, before compression and
+#: Largest number of bytes of the Dice of all single networks, before compression and
 #: base64: with 16 bits, and with 8 bits. With more, they are left out.
 _SINGLE_BYTES = {"u2": 1_000_000, "u1": 2_500_000}
 #: Steps of stored Dice, and of stored numbers that are not compared with each other.

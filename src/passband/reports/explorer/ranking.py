@@ -26,21 +26,21 @@ from passband.matrices.matrix import Matrix
 from passband.network_id import NetworkId
 from passband.prediction.gaussian_process import BELOW_STD, Z90
 from passband.prediction.range_of_use import TestedDoses, ranges
-from passband.prediction.recommend.network_dice import Group
+from passband.prediction.recommend.network_dice import FittedNetworks
 from passband.reports.explorer.explorer import Blocks
 from passband.reports.explorer.matrix_blocks import conditions
 
 #: Largest number of networks times test conditions in a ranking, whose weights and measured Dice
 #: take 7 bytes each in the page.
 MOST_NUMBERS = 600_000
-#: Largest number of numbers in H of a group and in V.
+#: Largest number of numbers in H of a model and in V.
 _MOST_OF_INTERVALS = 150_000
 #: Step of measured Dice.
 _STEP = 2e-5
 
 
 def ranking(
-    groups: Sequence[Group],
+    fitted: Sequence[FittedNetworks],
     tested: Sequence[Condition],
     further: Sequence[Condition],
     measured: Sequence[np.ndarray],
@@ -53,10 +53,10 @@ def ranking(
     """Return what the page needs to rank networks for a test specimen.
 
     Args:
-        groups: All networks, with their fitted models.
+        fitted: All networks, with their fitted models.
         tested, further: The study's test conditions, and further conditions under which networks
             were tested. These must have no other axes than the study.
-        measured: Mean Dice of the networks of each group, over the conditions of `tested` and
+        measured: Mean Dice of the networks of each model, over the conditions of `tested` and
             `further`, each (network, test); NaN where a network was not tested.
         profile: The profile of any condition, with the frequencies and the spectrum of all
             profiles.
@@ -85,56 +85,56 @@ def ranking(
         },
         "unlearned": sorted(map(str, unlearned)),
         "groups": [
-            _group(group, dice, blocks, every) for group, dice in zip(groups, measured, strict=True)
+            _stored(one, dice, blocks, every) for one, dice in zip(fitted, measured, strict=True)
         ],
     }
 
 
-def predicted(group: Group, matrix: Matrix) -> np.ndarray:
+def predicted(fitted: FittedNetworks, matrix: Matrix) -> np.ndarray:
     """Return a matrix, (train, test), with each test condition predicted from all others.
 
     It is the mean over replicas.
 
     Args:
-        group: All networks of the matrix, with their fitted model.
+        fitted: All networks of the matrix, with their fitted model.
     """
-    tests, dice = group.model.left_out()
-    every = xr.DataArray(dice, {"train": list(group.train), "test": tests.astype(str)})
+    tests, dice = fitted.model.left_out()
+    every = xr.DataArray(dice, {"train": list(fitted.train), "test": tests.astype(str)})
     means = every.groupby("train").mean().reindex(train=matrix.rows, test=matrix.columns)
     return means.transpose("train", "test").values
 
 
-def _group(
-    group: Group, measured: np.ndarray, blocks: Blocks, known: Mapping[str, Condition]
+def _stored(
+    fitted: FittedNetworks, measured: np.ndarray, blocks: Blocks, known: Mapping[str, Condition]
 ) -> dict[str, Any]:
-    model = group.model
-    fitted = model.explained()
-    of_test = np.exp(fitted.parameters)
+    model = fitted.model
+    explained = model.explained()
+    of_test = np.exp(explained.parameters)
     found = {
-        "specimen": group.specimen,
-        "architecture": group.architecture,
-        "networks": list(map(str, group.networks)),
-        "train": list(group.train),
-        "fitted": conditions([known[str(id)] for id in fitted.tests]),
+        "specimen": fitted.specimen,
+        "architecture": fitted.architecture,
+        "networks": list(map(str, fitted.networks)),
+        "train": list(fitted.train),
+        "fitted": conditions([known[str(id)] for id in explained.tests]),
         "measured": blocks.integers(measured, _STEP),
-        "weights": blocks.short_floats(fitted.weights),
+        "weights": blocks.short_floats(explained.weights),
         "mean": model.mean,
         "deviation": model.deviation,
         "lengths": of_test[:-2].tolist(),
         "linear": float(of_test[-2]),
         "constant": float(of_test[-1]),
-        "dose": float(fitted.dose),
+        "dose": float(explained.dose),
         "interval": None,
     }
-    if fitted.H is not None and max(fitted.H.size, fitted.V.size) <= _MOST_OF_INTERVALS:
+    if explained.H is not None and max(explained.H.size, explained.V.size) <= _MOST_OF_INTERVALS:
         found["interval"] = {
-            "H": blocks.floats(fitted.H, "f8"),
-            "V": blocks.floats(fitted.V, "f8"),
-            "own": fitted.own.tolist(),
-            "inflation": fitted.inflation.tolist(),
-            "signal": float(fitted.signal),
-            "kappa": float(fitted.kappa),
-            "noise": float(fitted.noise),
+            "H": blocks.floats(explained.H, "f8"),
+            "V": blocks.floats(explained.V, "f8"),
+            "own": explained.own.tolist(),
+            "inflation": explained.inflation.tolist(),
+            "signal": float(explained.signal),
+            "kappa": float(explained.kappa),
+            "noise": float(explained.noise),
             "z": Z90,
         }
     return found
