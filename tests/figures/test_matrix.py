@@ -129,7 +129,7 @@ def test_a_single_matrix_has_a_column_of_dice_under_own_conditions():
     M = np.random.default_rng(0).random((24, 24))
     own = np.where(np.arange(24) < 3, 0.5, np.nan)
     drawn = {"": {"dice": M, "gap_test": np.full_like(M, np.nan)}}
-    figure = matrix.draw(drawn, every, every, 14.0, shown=["dice"], own=own)
+    figure = matrix.draw(drawn, every, every, 14.0, shown=["dice"], home=own)
     main, beside = panels(check(figure, 14.0))
     np.testing.assert_array_equal(cells(main), M)
     np.testing.assert_array_equal(cells(beside)[:, 0], own)

@@ -80,7 +80,7 @@ def matrix(table):
 def test_there_is_one_for_each_specimen_architecture_and_test_specimen(table):
     labels = ["unet, gold", "unet, gold → silver", "unet, silver → gold", "unet, silver"]
     assert [each.label for each in matrices(table)] == labels
-    assert [each.name.is_own for each in matrices(table)] == [True, False, False, True]
+    assert [each.name.is_home for each in matrices(table)] == [True, False, False, True]
 
 
 def test_conditions_and_mixtures_are_apart(matrix):

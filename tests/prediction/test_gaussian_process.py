@@ -246,7 +246,7 @@ def test_explained_parts_give_the_prediction(case, between):
     if parts.H is None:
         assert process._solution.B is not None
         return
-    variance = np.outer(parts.own, parts.signal * (own + parts.kappa)) + parts.noise
+    variance = np.outer(parts.variance, parts.signal * (own + parts.kappa)) + parts.noise
     variance -= parts.H @ (E**2).T
     expected = process.deviation * np.sqrt(variance) * parts.inflation[:, None]
     np.testing.assert_allclose(expected, std, rtol=1e-6)

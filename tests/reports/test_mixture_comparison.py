@@ -48,7 +48,7 @@ def test_a_mixture_is_compared_with_the_best_network_of_one_condition(metrics):
         assert each.best.id == metrics.train.values[best]
         assert each.best_mean == pytest.approx(means[best])
         assert (each.better, each.specialists) == ((means[:6] > means[row]).sum(), 6)
-        assert each.own == pytest.approx(float(metrics.id.squeeze()[row]))
+        assert each.home == pytest.approx(float(metrics.id.squeeze()[row]))
         gap = metrics.gap_test.squeeze().transpose("train", "test").values[row]
         assert each.gap == pytest.approx(np.nanmean(gap))
 
@@ -110,7 +110,7 @@ def test_numbers_of_the_report_are_those_of_single_conditions():
     with_mixtures = numbers_of(mixed(whole), 0.95)
     without = numbers_of(whole.isel(train=slice(6)), 0.95)
     assert with_mixtures.train == without.train
-    for name in ("own", "other", "loss", "worst", "close", "axes"):
+    for name in ("home", "other", "loss", "worst", "close", "axes"):
         assert getattr(with_mixtures, name) == getattr(without, name)
 
 

@@ -15,7 +15,7 @@ from passband.reports.unlearned import MARK, REMEDY, sentence
 M = np.random.default_rng(1).uniform(0.2, 0.9, (24, 24))
 TABLE = make_table(GRID, M, sd_structure=0.02)
 IDS = [str(id) for id in TABLE.train.values]
-NAMES = ("own", "other", "loss", "worst", "close")
+NAMES = ("home", "other", "loss", "worst", "close")
 
 
 def of(*places):
@@ -54,7 +54,7 @@ def test_what_did_not_learn_counts_as_missing_in_all_means_but_is_in_the_matrix(
     expected = numbers_of(missing, 0.95)
     before = numbers_of(TABLE, 0.95)
     assert [getattr(found, n) for n in NAMES] == [getattr(expected, n) for n in NAMES]
-    assert found.own != before.own
+    assert found.home != before.home
     assert found.axes == expected.axes
     group = "gold", "compact"
     np.testing.assert_array_equal(found.learned[group], expected.matrices[group])

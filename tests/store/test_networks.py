@@ -37,7 +37,7 @@ def cell(stored, condition, replicas, value=0, **changed):
 
 def test_networks_that_cannot_be_read_now_are_not_trained_again(tmp_path):
     stored = stored_in(tmp_path, 0)
-    save_cells({FIRST: cell(stored, FIRST, [0])}, stored.own, {})
+    save_cells({FIRST: cell(stored, FIRST, [0])}, stored.file, {})
     assert [each.weights.keys() for each in stored.find()[FIRST]]
     for look in (stored.find, stored.whole):
         with open_files.too_many(), pytest.raises(UnreachableError, match="Too many open files"):
@@ -55,8 +55,8 @@ def test_only_networks_that_this_study_would_train_are_found(tmp_path, other):
         other, {}
     )
     earlier, wanted = stored_in(tmp_path, 0), stored_in(tmp_path, 0, 1)
-    save_cells({FIRST: cell(earlier, FIRST, [0], 10)}, earlier.own, {})
-    later = earlier.own.with_name("r000-002.safetensors")
+    save_cells({FIRST: cell(earlier, FIRST, [0], 10)}, earlier.file, {})
+    later = earlier.file.with_name("r000-002.safetensors")
     save_cells({FIRST: cell(wanted, FIRST, [0, 1, 2], 20, **changed)}, later, {})
     joined = wanted.joined(wanted.find()[FIRST]).weights
     expected = {0: 10} | ({1: 21} if other == "nothing" else {})
@@ -66,18 +66,18 @@ def test_only_networks_that_this_study_would_train_are_found(tmp_path, other):
 def test_a_file_is_handed_over_as_it_is_only_if_it_has_exactly_the_networks(tmp_path):
     stored = stored_in(tmp_path, 0, 1)
     assert stored.whole() is None
-    save_cells({FIRST: cell(stored, FIRST, [0, 1])}, stored.own, {})
+    save_cells({FIRST: cell(stored, FIRST, [0, 1])}, stored.file, {})
     assert list(stored.whole()[FIRST].weights) == [0, 1]
     for replicas, changed in (([0], {}), ([0, 1, 2], {}), ([0, 1], {"recipe_digest": "x"})):
-        save_cells({FIRST: cell(stored, FIRST, replicas, **changed)}, stored.own, {})
+        save_cells({FIRST: cell(stored, FIRST, replicas, **changed)}, stored.file, {})
         assert stored.whole() is None
 
 
 def test_a_file_of_two_conditions_gives_only_the_networks_that_are_missing(tmp_path):
     alone = stored_in(tmp_path, 0)
     both = stored_in(tmp_path, 0, conditions=(FIRST, SECOND), group=f"{FIRST}~{SECOND}~1234")
-    save_cells({FIRST: cell(alone, FIRST, [0])}, alone.own, {})
-    save_cells({id: cell(both, id, [0]) for id in (FIRST, SECOND)}, both.own, {})
+    save_cells({FIRST: cell(alone, FIRST, [0])}, alone.file, {})
+    save_cells({id: cell(both, id, [0]) for id in (FIRST, SECOND)}, both.file, {})
     assert {id: len(cells) for id, cells in both.find().items()} == {FIRST: 1, SECOND: 1}
     assert {id: len(cells) for id, cells in alone.find().items()} == {FIRST: 1}
 
@@ -88,14 +88,14 @@ def test_a_job_makes_its_outputs_from_its_file_and_removes_those_of_its_conditio
     cells = {id: cell(stored, id, [0, 1]) for id in ids}
     stored.checkpoints.mkdir(parents=True)
     stored.put_single(FIRST, cells[FIRST], {})
-    single = files.of_single(stored.own, FIRST)
+    single = files.of_single(stored.file, FIRST)
     assert [*load_cells(single)] == [FIRST]
     stored.put(cells, {"study": "smallest"})
     assert not single.exists()
     assert not single.parent.exists()
     assert not stored.checkpoints.exists()
     made = stored.results.weights(stored.batch)
-    assert made.samefile(stored.own)
+    assert made.samefile(stored.file)
     assert [*load_cells(made)] == [FIRST, SECOND]
     assert stored.results.history(stored.batch).read_text().count("\n") == 5
     digest = load_cells(made)[SECOND].metadata.recipe_digest

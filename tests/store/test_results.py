@@ -168,12 +168,12 @@ def test_the_output_is_the_jobs_file_and_has_all_that_the_job_makes(tmp_path, co
     stored = stored_in(tmp_path, conditions=conditions)
     if len(conditions) > 1:
         write(stored, TRAIN[0])
-        assert files.of_single(stored.own, TRAIN[0]).exists()
+        assert files.of_single(stored.file, TRAIN[0]).exists()
     made = {id: record(stored, id) for id in conditions}
     output = tmp_path / "record.zarr.zip"
     replace(stored, output=output).put(made, {"study": "smallest"})
-    assert output.samefile(stored.own)
-    assert list((tmp_path / "store").rglob("*.zip")) == [stored.own]
+    assert output.samefile(stored.file)
+    assert list((tmp_path / "store").rglob("*.zip")) == [stored.file]
     found = stored.whole()
     assert list(found) == conditions
     for id in conditions:
@@ -206,11 +206,11 @@ def test_a_record_of_a_newer_version_is_not_written_over(tmp_path, monkeypatch):
 def test_a_damaged_record_is_made_again(tmp_path):
     stored = stored_in(tmp_path)
     write(stored, *TRAIN)
-    with zipfile.ZipFile(stored.own) as archive:
+    with zipfile.ZipFile(stored.file) as archive:
         chunk = next(each for each in archive.infolist() if each.filename.startswith("counts/c"))
-    content = bytearray(stored.own.read_bytes())
+    content = bytearray(stored.file.read_bytes())
     content[chunk.header_offset + 30 + len(chunk.filename)] ^= 1  # the first byte of its content
-    stored.own.write_bytes(content)
+    stored.file.write_bytes(content)
     assert stored.whole() is None
     assert lacking(stored) == [{*TEST}, {*TEST}]
 
@@ -229,7 +229,7 @@ def test_results_that_a_study_no_longer_needs_are_kept(tmp_path, before, after, 
         write(poorer, *conditions)
         for stored in (fuller, poorer):
             assert lacking(stored) == [set()] * len(conditions)
-    assert len(list(poorer.own.parent.glob("*.zarr.zip"))) == 2
+    assert len(list(poorer.file.parent.glob("*.zarr.zip"))) == 2
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_results_that_are_not_valid_are_not_kept(tmp_path, after):
     write(stored_in(tmp_path), *TRAIN)
     later = stored_in(tmp_path, **after)
     write(later, *TRAIN)
-    assert list((tmp_path / "store").rglob("*.zip")) == [later.own]
+    assert list((tmp_path / "store").rglob("*.zip")) == [later.file]
 
 
 def test_results_of_passband_evaluate_are_found_by_a_job(tmp_path):
@@ -252,10 +252,10 @@ def test_results_of_passband_evaluate_are_found_by_a_job(tmp_path):
     results = Results(STUDY, tmp_path)
     cell = next(network_batches.cells_of(STUDY))
     alone = {"conditions": [cell.condition], "replicas": range(len(cell.batch.replicas))}
-    made = replace(stored_in(tmp_path, test=TEST[1:], **alone), own=results.further(cell))
-    records.write({cell.condition: record(made, cell.condition)}, made.own, {})
+    made = replace(stored_in(tmp_path, test=TEST[1:], **alone), file=results.further(cell))
+    records.write({cell.condition: record(made, cell.condition)}, made.file, {})
     of_batch = StoredResults.of_batch(results, cell.batch, made.cells)
-    assert of_batch.own == tmp_path / "store" / cell.batch.path(
+    assert of_batch.file == tmp_path / "store" / cell.batch.path(
         "records/{specimen}/{architecture}/{condition}/{batch}.zarr.zip"
     )
     assert lacking(of_batch) == [{TEST[0]}]

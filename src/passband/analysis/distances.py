@@ -213,10 +213,10 @@ def distances(
         (name, condition): taken(name, condition) for name in structures for condition in test
     }
     spectra = {place: spectrum(seen[:, 0].cpu().numpy()) for place, seen in images.items()}
-    own = {}  # features of networks that were trained under the test condition, for CKA
+    at_home = {}  # features of networks that were trained under the test condition, for CKA
     for (name, condition), seen in images.items():
         if (network := ready(name, condition)) is not None:
-            own[name, condition] = _examples(features(network, seen, precision))
+            at_home[name, condition] = _examples(features(network, seen, precision))
     shape = len(structures), len(train), len(test)
     values = {name: np.full(shape, np.nan, np.float32) for name in DISTANCES}
     for i, condition in enumerate(progress(list(train))):
@@ -234,8 +234,8 @@ def distances(
                 if network is None:
                     continue
                 there = features(network, images[name, tested], precision)
-                if (name, tested) in own:
-                    values["cka"][place] = cka(_examples(there), own[name, tested])
+                if (name, tested) in at_home:
+                    values["cka"][place] = cka(_examples(there), at_home[name, tested])
                 if width > 0:
                     y = _pooled(there)
                     values["frechet"][place] = frechet(x / deviation, y / deviation)

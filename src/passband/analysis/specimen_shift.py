@@ -46,7 +46,7 @@ def gaps(matrices: Sequence[Matrix]) -> dict[MatrixName, np.ndarray]:
     ideal = {
         (matrix.architecture, matrix.specimen): matrix.diagonal
         for matrix in matrices
-        if matrix.name.is_own
+        if matrix.name.is_home
     }
     return {
         matrix.name: ideal.get((matrix.architecture, matrix.test_specimen), np.nan)
@@ -100,7 +100,7 @@ def explained(
     matrices = [matrix.of_conditions() for matrix in matrices]
     gap = np.stack([*gaps(matrices).values()])  # (matrix, train, test), as all arrays below
     predictors = _predictors(matrices, information, distances)
-    same_specimen = _to_cells([matrix.name.is_own for matrix in matrices])
+    same_specimen = _to_cells([matrix.name.is_home for matrix in matrices])
     same_condition = np.equal.outer(matrices[0].rows, matrices[0].columns)
     doses = ([c.dose_e_per_A2 for c in side] for side in (matrices[0].train, matrices[0].test))
     among = np.isfinite(gap) & np.equal.outer(*doses)

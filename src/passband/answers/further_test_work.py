@@ -106,7 +106,7 @@ class Work:
         tests = sorted(map(Condition.parse, {*self.wanted, *known.tests}))
         tested = {id: [condition.id for condition in tests]}
         stored = StoredResults(
-            self._recipes, cells={id: loaded}, tests=tested, own=results.further(cell)
+            self._recipes, cells={id: loaded}, tests=tested, file=results.further(cell)
         )
         found = stored.find(self._last_record.read)[id]
         evaluation.complete_record(

@@ -26,7 +26,7 @@ def decay_by_distance(matrices: Sequence[Matrix], width_cm: float = style.PAGE_C
     Args:
         matrices: Matrices with OOD metrics, and without mixtures.
     """
-    shown = [matrix for matrix in matrices if matrix.name.is_own]
+    shown = [matrix for matrix in matrices if matrix.name.is_home]
     figure, axes = style.panels(len(shown), 2, width_cm, 1.2 + 5.2 * len(shown), sharex=True)
     for (left, right), matrix in zip(axes, shown, strict=True):
         left.set_title(matrix.label, loc="left", fontsize=style.SMALL)
@@ -34,9 +34,9 @@ def decay_by_distance(matrices: Sequence[Matrix], width_cm: float = style.PAGE_C
         other = np.not_equal.outer(matrix.rows, matrix.columns)
         for ax, values in ((left, matrix.dice.values), (right, matrix.loss.values)):
             _draw(ax, distance, np.where(other, values, np.nan))
-        own = float(matrix.metrics.id.mean())
-        if np.isfinite(own):
-            left.axhline(own, color=style.TRANSFER, lw=0.9, ls="--", label="in distribution")
+        home = float(matrix.metrics.id.mean())
+        if np.isfinite(home):
+            left.axhline(home, color=style.TRANSFER, lw=0.9, ls="--", label="in distribution")
         right.axhline(0, color="0.7", lw=0.8, zorder=0)
         left.set_ylabel("mean Dice")
         right.set_ylabel(style.LOSS, fontsize=style.SMALL)

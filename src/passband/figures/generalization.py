@@ -324,7 +324,7 @@ def _pairs(matrices: Sequence[Matrix]) -> pd.DataFrame:
     """
     parts = []
     for matrix in matrices:
-        if matrix.name.is_own:
+        if matrix.name.is_home:
             i, j = np.indices(matrix.dice.shape)
             parts.append(matrix.to_dataframe().assign(i=i.ravel(), j=j.ravel()))
     return pd.concat(parts, ignore_index=True)

@@ -115,7 +115,7 @@ def draw(
     width_cm: float,
     mixed: Sequence[str] = (),
     shown: Sequence[str] = tuple(WORDS),
-    own: np.ndarray | None = None,
+    home: np.ndarray | None = None,
 ) -> Figure:
     """Return the figure of matrices, whose axes are nested: see :func:`outermost`.
 
@@ -126,8 +126,8 @@ def draw(
         matrices: For each name of a matrix, `dice` and `gap_test`, (train and mixed, test).
         mixed: Ids of mixtures.
         shown: Which of the two are drawn.
-        own: (train,), Dice under the own condition of rows that have no column for it, else NaN. It
-            is a column of its own, right of the only panel.
+        home: (train,), Dice at home of rows that have no column for it, else NaN. It is a
+            column of its own, right of the only panel.
     """
     style.set_theme()
     losses = [each["gap_test"][: len(train)] for each in matrices.values()]
@@ -136,7 +136,7 @@ def draw(
     train, test = [train[k] for k in rows], [test[k] for k in columns]
     rows = [*rows, *range(len(rows), len(rows) + len(mixed))]
     dice = [each["dice"].ravel() for each in matrices.values()]
-    dice = style.rounded_range(np.concatenate([*dice, *([] if own is None else [own])]))
+    dice = style.rounded_range(np.concatenate([*dice, *([] if home is None else [home])]))
     gaps = style.rounded_range(
         np.concatenate([each["gap_test"].ravel() for each in matrices.values()])
     )
@@ -165,9 +165,9 @@ def draw(
             if index == 0:
                 bar = plan.bar(figure, part)
                 _colour_bar(bar, image, WORDS[variable], bar_ends, plan.bar_cm)
-            if own is not None:
+            if home is not None:
                 beside = plan.beside(figure)
-                _draw(beside, own[rows, None], colours, Normalize(*ends))
+                _draw(beside, home[rows, None], colours, Normalize(*ends))
                 beside.set_title("own", fontsize=style.SMALL, pad=3)
     style.letter(panels, [plan.title_pt(number // plan.columns) for number in range(len(panels))])
     same = "\n".join(nested_axes.constants(test, width_cm))

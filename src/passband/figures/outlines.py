@@ -20,7 +20,7 @@ from passband.parts import figure
 #: Lines of the figure of examples: words, colour, line style and width [pt].
 _EXAMPLES = {
     "truth": ("truth", style.TRUTH, "solid", 2.4),
-    "own": ("the network, at its training condition", style.OWN, "solid", 1.5),
+    "home": ("the network, at its training condition", style.OWN, "solid", 1.5),
     "other": ("the network, at another condition", style.OTHER, "solid", 1.5),
     "there": ("the network trained there", style.OWN, (0, (3, 1)), 1.5),
 }
@@ -61,11 +61,11 @@ def shown_conditions(matrix: Matrix, train: str) -> list[Condition]:
     They are the training condition of a row, the test condition with the lowest Dice among those
     with its dose, and the one with the lowest Dice of all.
     """
-    own = matrix.axes.parse(train)
+    home = matrix.axes.parse(train)
     dice = dict(zip(matrix.test, matrix.dice.values[matrix.row(train)], strict=True))
-    same_dose = [tested for tested in dice if tested.dose_e_per_A2 == own.dose_e_per_A2]
+    same_dose = [tested for tested in dice if tested.dose_e_per_A2 == home.dose_e_per_A2]
     worst = [min(among, key=dice.__getitem__) for among in (same_dose, dice) if among]
-    return list(dict.fromkeys([own, *worst]))
+    return list(dict.fromkeys([home, *worst]))
 
 
 @figure(
@@ -101,7 +101,7 @@ def examples(seen: Examples, width_cm: float = style.PAGE_CM) -> Figure:
     }
     used = {}
     for k, id in enumerate(seen.images):
-        own = id == seen.train
+        is_home = id == seen.train
         extent = (0, sides[id], 0, sides[id])
         for n in range(rows):
             ax = axes[n, k]
@@ -116,9 +116,9 @@ def examples(seen: Examples, width_cm: float = style.PAGE_CM) -> Figure:
             )
             lines = [
                 ("truth", seen.masks[id][n]),
-                ("own" if own else "other", seen.predictions[id][n]),
+                ("home" if is_home else "other", seen.predictions[id][n]),
             ]
-            dice = [("own" if own else "other", seen.scores[id][n])]
+            dice = [("home" if is_home else "other", seen.scores[id][n])]
             if id in there:
                 lines.append(("there", there[id][0][n]))
                 dice.append(("there", there[id][1][n]))
@@ -138,7 +138,7 @@ def examples(seen: Examples, width_cm: float = style.PAGE_CM) -> Figure:
                 )
             ax.set(xticks=[], yticks=[])
             sns.despine(ax=ax, left=True, bottom=True)
-        where = "trained and tested at" if own else "tested at"
+        where = "trained and tested at" if is_home else "tested at"
         axes[0, k].set_title(f"{where}\n{labels[id]}", fontsize=style.SMALL)
         if k == 0 or sides[id] != sides[seen.train]:
             scale_bar(axes[-1, k], sides[id])

@@ -41,9 +41,9 @@ def complete_record(
         structures: The test structures by specimen.
         shared: The images that the networks of several training conditions share.
     """
-    own = cell.metadata
-    architecture = study.training.architecture(own.architecture)
-    acquisition = Acquisition.from_microscope(study.microscope, own.normalisation, device)
+    metadata = cell.metadata
+    architecture = study.training.architecture(metadata.architecture)
+    acquisition = Acquisition.from_microscope(study.microscope, metadata.normalisation, device)
     for replicas, lacking in found.lacking():
         made = evaluation.evaluate(
             {r: networks.restore(architecture, cell.weights[r]) for r in replicas},
@@ -51,7 +51,7 @@ def complete_record(
             structures,
             conditions=[of_id(study.mixtures, id) for id in found.tests],
             batch_size=study.evaluation.batch_size,  # it does not change results
-            precision=own.precision,
+            precision=metadata.precision,
             wanted=lacking,
             progress=progress,
             shared=shared,

@@ -42,7 +42,7 @@ def unlearned(matrices: Iterable[Matrix], every: Images, study: Study) -> xr.Dat
     several = evaluation.bootstrap > 0 and table.sizes["structure"] > 1
     confidence = evaluation.confidence if several else None
     for matrix in matrices:
-        if matrix.name.is_own:
+        if matrix.name.is_home:
             place = {"specimen": matrix.specimen, "architecture": matrix.architecture}
             found.loc[place] = _of_matrix(matrix, every, pixels, confidence)
     learned = int(np.isfinite(table.dice).any(["test_specimen", "test"]).sum() - found.sum())

@@ -30,14 +30,14 @@ class MatrixName(NamedTuple):
     test_specimen: str
 
     @property
-    def is_own(self) -> bool:
+    def is_home(self) -> bool:
         """Whether networks are tested on the specimen of their training."""
         return self.specimen == self.test_specimen
 
     @property
     def specimens(self) -> str:
         """``gold``, or ``gold → silver`` for networks that are tested on another specimen."""
-        return self.specimen if self.is_own else f"{self.specimen} → {self.test_specimen}"
+        return self.specimen if self.is_home else f"{self.specimen} → {self.test_specimen}"
 
     @property
     def label(self) -> str:

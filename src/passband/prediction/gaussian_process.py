@@ -171,7 +171,7 @@ class GaussianProcess:
             parameters=of_test,
             dose=float(block.test.fitted.log_dose.mean()),
             weights=signal * rows.weights @ s.V.T,
-            own=rows.own,
+            variance=rows.variance,
             H=rows.H if s.B is None else None,
             V=s.V,
             inflation=self._inflations,
@@ -197,7 +197,7 @@ class GaussianProcess:
         block, s = self._block, self._solution
         of_train, of_test, (rho, kappa, signal, noise) = block.split(self.theta)
         b = np.maximum(s.eigen[1], 1e-12)
-        cross, own = block.train.to(of_train, train)
+        cross, variance = block.train.to(of_train, train)
         A = (cross * block.scale) @ s.U.vectors
         prior = Factor.of(train, block.train.kernel).covariance_about(of_train, block.train)
         prior[np.diag_indices_from(prior)] += rho / replicas
@@ -207,10 +207,10 @@ class GaussianProcess:
         )
         if test is None:
             return Modes(covariance, s.V**2, np.zeros((len(A), len(s.V))), noise / replicas)
-        C, own_test = block.test.to(of_test, test)
+        C, test_variance = block.test.to(of_test, test)
         E = signal * C @ s.V
-        left = np.maximum(signal * (own_test + kappa) - (E**2 / b).sum(1), 0)
-        rest = np.outer(own + rho / replicas, left)
+        left = np.maximum(signal * (test_variance + kappa) - (E**2 / b).sum(1), 0)
+        rest = np.outer(variance + rho / replicas, left)
         return Modes(covariance, (E / b) ** 2, rest, noise / replicas)
 
     def slopes(self, train: Profiles, test: Profiles | None) -> np.ndarray:
@@ -239,12 +239,12 @@ class GaussianProcess:
         s = self._solution
         _, of_test, (_, kappa, signal, noise) = self._block.split(self.theta)
         if test is None:
-            E, own_test = s.V * s.eigen[1], np.diag(s.C)
+            E, test_variance = s.V * s.eigen[1], np.diag(s.C)
         else:
             inflation = np.maximum(inflation, self.inflation[1])
-            C, own_test = self._block.test.to(of_test, test)
-            E, own_test = signal * C @ s.V, signal * (own_test + kappa)
-        variance = np.outer(rows.own, own_test) + noise
+            C, test_variance = self._block.test.to(of_test, test)
+            E, test_variance = signal * C @ s.V, signal * (test_variance + kappa)
+        variance = np.outer(rows.variance, test_variance) + noise
         variance -= rows.H @ (E**2).T
         if s.B is not None:
             by_row = np.einsum("ra,uab->rub", rows.A, s.B, optimize=True)
@@ -272,18 +272,18 @@ class GaussianProcess:
     def _fitted_rows(self) -> Rows:
         block, s = self._block, self._solution
         a = s.eigen[0][:, None]  # the eigenvalues of R, so that R·U = U·a
-        own = (np.diag(s.R) + block.split(self.theta)[2][0])[block.group]
-        A = None if s.B is None else s.U.rows(np.arange(len(own))) * a.T
-        return Rows(own, s.U.values(a * s.weights), s.U.sums_of_squares(a**2 / s.D), A)
+        variance = (np.diag(s.R) + block.split(self.theta)[2][0])[block.group]
+        A = None if s.B is None else s.U.rows(np.arange(len(variance))) * a.T
+        return Rows(variance, s.U.values(a * s.weights), s.U.sums_of_squares(a**2 / s.D), A)
 
     def _new_rows(self, train: Profiles) -> Rows:
         """Return what is known about networks that were not fitted, with training profiles."""
         block, s = self._block, self._solution
         of_train, _, (rho, *_) = block.split(self.theta)
-        R, own = block.train.to(of_train, train)
+        R, variance = block.train.to(of_train, train)
         # The covariances are the same for all replicas, so that contrasts contribute nothing.
         A, first = (R * block.scale) @ s.U.vectors, len(s.R)
-        rows = own + rho, A @ s.weights[:first], A**2 @ (1 / s.D[:first])
+        rows = variance + rho, A @ s.weights[:first], A**2 @ (1 / s.D[:first])
         return Rows(*rows, None if s.B is None else np.pad(A, ((0, 0), (0, len(s.D) - first))))
 
 

@@ -11,12 +11,12 @@ import numpy as np
 class Rows(NamedTuple):
     """What the fitted Dice say about networks, see :class:`Explained`.
 
-    `own` (row,) is the variance of each network's factor. The covariances of the networks with the
-    fitted networks are A (row, a) in the basis of eigenvectors. `weights` (row, b) are A times the
-    weights of the solution, and H (row, b) is A² D⁻¹. `A` is None if all cells are known.
+    `variance` (row,) is the variance of each network's factor. The covariances of the networks with
+    the fitted networks are A (row, a) in the basis of eigenvectors. `weights` (row, b) are A times
+    the weights of the solution, and H (row, b) is A² D⁻¹. `A` is None if all cells are known.
     """
 
-    own: np.ndarray
+    variance: np.ndarray
     weights: np.ndarray
     H: np.ndarray
     A: np.ndarray | None
@@ -47,7 +47,7 @@ class Explained(NamedTuple):
 
     With the covariances C(x, t) of x and the fitted test conditions t, the scaled logit of Dice has
     the mean Σ_t C(x, t)·weights_t and, if all cells are known, the variance
-    own·signal·(C(x, x) + kappa) + noise − Σ_b H_b·E_b², with E_b = signal·Σ_t C(x, t)·V_tb.
+    variance·signal·(C(x, x) + kappa) + noise − Σ_b H_b·E_b², with E_b = signal·Σ_t C(x, t)·V_tb.
 
     Attributes:
         tests: (test,) of str, ids of the fitted test conditions.
@@ -55,7 +55,7 @@ class Explained(NamedTuple):
             :mod:`passband.prediction.covariance`.
         dose: Mean decimal logarithm of the fitted test conditions' doses in e/Å².
         weights: (network, test), weights of the covariances.
-        own: (network,), variance of each network's factor.
+        variance: (network,), variance of each network's factor.
         H: (network, b). There is no H if some cells are unknown; then the variance has a further
             part.
         V: (test, b), eigenvectors over the fitted test conditions.
@@ -67,7 +67,7 @@ class Explained(NamedTuple):
     parameters: np.ndarray
     dose: float
     weights: np.ndarray
-    own: np.ndarray
+    variance: np.ndarray
     H: np.ndarray | None
     V: np.ndarray
     inflation: np.ndarray

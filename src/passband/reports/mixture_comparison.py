@@ -20,7 +20,7 @@ class Comparison:
 
     Attributes:
         id: The mixture's id.
-        own: Mean Dice over the mixture's own conditions; NaN if it was not measured.
+        home: Mean Dice over the mixture's own conditions; NaN if it was not measured.
         mean, worst: Mean and lowest Dice over all test conditions.
         best: Training condition of the specialist with the highest mean Dice over all test
             conditions; None without specialists.
@@ -34,7 +34,7 @@ class Comparison:
 
     networks: str
     id: str
-    own: float
+    home: float
     mean: float
     worst: float
     best: Condition | None
@@ -68,7 +68,7 @@ def comparisons(matrices: Sequence[Matrix]) -> Iterator[Comparison]:
             yield Comparison(
                 networks=f"{matrix.name.specimens}, {matrix.architecture}",
                 id=matrix.rows[row],
-                own=float(cells.id.values[row]),
+                home=float(cells.id.values[row]),
                 mean=float(means[row]),
                 worst=float(dice[row].min()),
                 best=None if best is None else matrix.axes.parse(matrix.rows[best]),
@@ -85,7 +85,7 @@ def text(matrices: Sequence[Matrix]) -> str:
         [
             each.networks,
             each.id,
-            *(number(v) for v in (each.own, each.mean, each.worst, each.gap, each.best_mean)),
+            *(number(v) for v in (each.home, each.mean, each.worst, each.gap, each.best_mean)),
             f"{each.better} of {each.specialists}",
         ]
         for each in comparisons(matrices)

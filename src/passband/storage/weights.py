@@ -186,9 +186,9 @@ class CellWeights(NamedTuple):
     @property
     def identities(self) -> dict[int, str]:
         """For each replica, hexadecimal digits that networks with the same output have."""
-        own = self.metadata
-        how = own.architecture, own.normalisation, own.precision
-        how += (own.code,) if own.code else ()
+        metadata = self.metadata
+        how = metadata.architecture, metadata.normalisation, metadata.precision
+        how += (metadata.code,) if metadata.code else ()
         return {
             replica: digest(how, fingerprint({0: state})) for replica, state in self.weights.items()
         }
@@ -290,12 +290,12 @@ def save_cells(cells: Mapping[str, CellWeights], path: str | Path, provenance: M
         start = f"{condition}/" if len(cells) > 1 else ""
         for replica, state in cell.weights.items():
             tensors |= {f"{start}{replica}/{name}": tensor for name, tensor in state.items()}
-        own = replace(cell.metadata, provenance={}).to_values()
+        of_cell = replace(cell.metadata, provenance={}).to_values()
         if len(cells) == 1:
-            values = own
+            values = of_cell
         else:
-            values |= {name: own[name] for name in ("specimen", "architecture")}
-            values.setdefault("parts", {})[condition] = own
+            values |= {name: of_cell[name] for name in ("specimen", "architecture")}
+            values.setdefault("parts", {})[condition] = of_cell
     values[_IDENTITIES] = {condition: cell.identities for condition, cell in cells.items()}
     with replacing(path) as beside:
         write(tensors, beside, {**values, **provenance})

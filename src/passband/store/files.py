@@ -53,22 +53,22 @@ def listed(folder: Path) -> list[Path]:
         raise UnreachableError(folder, error.strerror) from None
 
 
-def of_networks(own: Path, missing: Mapping[str, Collection[int]]) -> Iterator[Path]:
+def of_networks(file: Path, missing: Mapping[str, Collection[int]]) -> Iterator[Path]:
     """Yield the files that may have networks of a job, or their results, the job's own file first.
 
     The names of the files decide; the files are not opened. The first file need not exist.
 
     Args:
-        own: The job's own file in the store. The name of its folder is that of a group of training
-            conditions, and its own name is that of a batch of replicas.
+        file: The job's own file in the store. The name of its folder is that of a group of training
+            conditions, and its name is that of a batch of replicas.
         missing: For each training condition, by its id, the replicas that are not found yet. The
             caller may remove replicas that it finds.
     """
-    yield own
-    for folder in listed(own.parents[1]):
+    yield file
+    for folder in listed(file.parents[1]):
         wanted = [left for id, left in missing.items() if may_have(folder.name, id)]
         for path in listed(folder) if any(wanted) else ():
-            if path == own or path.suffix != own.suffix:
+            if path == file or path.suffix != file.suffix:
                 continue
             if not set().union(*wanted).isdisjoint(layout.replicas_of(path)):
                 yield path
@@ -78,9 +78,9 @@ def of_networks(own: Path, missing: Mapping[str, Collection[int]]) -> Iterator[P
 # job that is killed loses no finished condition. Its own file has all of them.
 
 
-def of_single(own: Path, condition: str) -> Path:
-    """Return the file for one condition of the job that has the file `own`."""
-    return own.parents[1] / condition / own.name
+def of_single(file: Path, condition: str) -> Path:
+    """Return the file for one condition of the job whose own file is given."""
+    return file.parents[1] / condition / file.name
 
 
 def write_single(write: Callable[[], None]) -> None:

@@ -37,7 +37,7 @@ class StoredNetworks:
         return self.batch.networks
 
     @property
-    def own(self) -> Path:
+    def file(self) -> Path:
         """The job's own file in the store, which need not exist."""
         return self.results.path(layout.stored(self.batch.path(layout.WEIGHTS)))
 
@@ -69,7 +69,7 @@ class StoredNetworks:
             NewerError: If a newer version of Passband wrote the file, which must not be
                 overwritten.
         """
-        found = self._read(self.own, newer=True)
+        found = self._read(self.file, newer=True)
         valid = list(found) == list(self.batch.conditions) and all(
             cell.metadata.recipe_digest == self.recipes[id].digest
             and list(cell.weights) == list(self.batch.replicas)
@@ -86,7 +86,7 @@ class StoredNetworks:
         """
         missing = {id: set(self.batch.replicas) for id in self.batch.conditions}
         found: dict[str, list[CellWeights]] = {id: [] for id in self.batch.conditions}
-        for path in files.of_networks(self.own, missing):
+        for path in files.of_networks(self.file, missing):
             cells = self._read(path)
             for id in missing.keys() & cells.keys():
                 cell = cells[id]
@@ -135,7 +135,7 @@ class StoredNetworks:
 
     def put_single(self, condition: str, cell: CellWeights, provenance: Mapping) -> None:
         """Write the networks of one condition of a job of several."""
-        path = files.of_single(self.own, condition)
+        path = files.of_single(self.file, condition)
         files.write_single(partial(save_cells, {condition: cell}, path, provenance))
 
     def put(self, made: Cells, attrs: Mapping[str, str]) -> None:
@@ -145,16 +145,16 @@ class StoredNetworks:
             made: The networks by training condition, in the job's order.
             attrs: Their provenance.
         """
-        save_cells(made, self.own, attrs)
+        save_cells(made, self.file, attrs)
         self.hand_over(made)
 
     def hand_over(self, made: Cells) -> None:
         """Make the outputs of the job from its file, and remove its saved states."""
-        atomic.link(self.own, self.results.weights(self.batch))
+        atomic.link(self.file, self.results.weights(self.batch))
         with atomic.replacing(self.results.history(self.batch)) as beside:
             _write_history(made, beside)
         if len(made) > 1:
-            files.remove_single(files.of_single(self.own, condition) for condition in made)
+            files.remove_single(files.of_single(self.file, condition) for condition in made)
         clear(self.checkpoints)
 
 

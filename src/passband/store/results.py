@@ -82,14 +82,14 @@ class StoredResults:
         recipes: The recipes of the results.
         cells: The networks by training condition.
         tests: For each training condition, the ids of what its networks are tested under.
-        own: The job's own file in the store, which need not exist.
+        file: The job's own file in the store, which need not exist.
         output: The job's output; further tests have none.
     """
 
     recipes: ResultRecipes
     cells: Cells
     tests: Mapping[str, Sequence[str]]
-    own: Path
+    file: Path
     output: Path | None = None
 
     @classmethod
@@ -100,8 +100,8 @@ class StoredResults:
         own_too = study.evaluation.test_own
         tests = {id: records.with_own(test, id, own_too) for id in cells}
         recipes = ResultRecipes(results, wave_layout.evaluated_waves(study, batch.conditions))
-        own = results.path(layout.stored(batch.path(layout.RECORD)))
-        return cls(recipes, cells, tests, own, results.record(batch))
+        file = results.path(layout.stored(batch.path(layout.RECORD)))
+        return cls(recipes, cells, tests, file, results.record(batch))
 
     def __len__(self) -> int:
         return sum(len(cell.weights) for cell in self.cells.values())
@@ -118,7 +118,7 @@ class StoredResults:
             NewerError: If a newer version of Passband wrote the file, which must not be
                 overwritten.
         """
-        found = read_if_valid(records.read_all, self.own, newer=True) or {}
+        found = read_if_valid(records.read_all, self.file, newer=True) or {}
         valid = list(found) == list(self.cells) and all(
             [record[name].values.tolist() for name in CELL]
             == [list(self.networks[id]), self.recipes.specimens, list(self.tests[id])]
@@ -134,7 +134,7 @@ class StoredResults:
             for id, of_id in self.networks.items()
         }
         missing = {id: record.missing for id, record in found.items()}
-        for path in files.of_networks(self.own, missing):
+        for path in files.of_networks(self.file, missing):
             stored = read_if_valid(read, path) or {}
             for id in found.keys() & stored.keys():
                 found[id].take(stored[id], self.recipes.valid(stored[id], self.networks[id]))
@@ -170,7 +170,7 @@ class StoredResults:
 
     def put_single(self, condition: str, record: xr.Dataset, attrs: Mapping[str, str]) -> None:
         """Write the record of one condition of a job of several."""
-        path = files.of_single(self.own, condition)
+        path = files.of_single(self.file, condition)
         made = {condition: record}
         self._keep_others(path, made)
         files.write_single(partial(records.write, made, path, attrs))
@@ -182,16 +182,16 @@ class StoredResults:
             made: The records of all conditions, in the job's order.
             attrs: Provenance, specimen and architecture.
         """
-        self._keep_others(self.own, made)
-        records.write(made, self.own, attrs)
+        self._keep_others(self.file, made)
+        records.write(made, self.file, attrs)
         self.hand_over(made)
 
     def hand_over(self, made: Mapping[str, xr.Dataset]) -> None:
         """Make the output of the job from its file, and remove the files of single conditions."""
         assert self.output is not None
-        atomic.link(self.own, self.output)
+        atomic.link(self.file, self.output)
         if len(made) > 1:
-            single = {files.of_single(self.own, id): {id: record} for id, record in made.items()}
+            single = {files.of_single(self.file, id): {id: record} for id, record in made.items()}
             files.remove_single(path for path in single if not self._others(path, single[path]))
 
     def _keep_others(self, path: Path, made: Mapping[str, xr.Dataset]) -> None:
@@ -239,11 +239,11 @@ def further(
         read: Reads the records in a file; none to ignore the file.
         before: Records of Passband 0.2, which count if no others are there.
     """
-    own = results.further(cell)
+    file = results.further(cell)
     paths = [
         path
-        for path in files.listed(own.parent)
-        if path.suffixes == own.suffixes
+        for path in files.listed(file.parent)
+        if path.suffixes == file.suffixes
         and not set(cell.batch.replicas).isdisjoint(layout.replicas_of(path))
     ]
     stored = [of for path in paths if (of := read(path).get(cell.condition)) is not None]

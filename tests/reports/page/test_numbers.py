@@ -19,13 +19,13 @@ LOSS = np.diag(M) - M
 
 def test_the_five_numbers_are_means_over_pairs_of_different_conditions():
     found = numbers_of(make_table(GRID, M), None)
-    assert found.own.value == pytest.approx(np.diag(M).mean())
+    assert found.home.value == pytest.approx(np.diag(M).mean())
     assert found.other.value == pytest.approx(M[OTHER].mean())
     assert found.loss.value == pytest.approx(LOSS[OTHER].mean())
     assert found.worst.value == pytest.approx(np.where(OTHER, M, 1).min(1).mean())
     assert found.close.value == pytest.approx((LOSS[OTHER] <= CLOSE).mean())
     assert found.pairs == OTHER.sum()
-    assert np.isnan([found.own.low, found.own.high]).all()
+    assert np.isnan([found.home.low, found.home.high]).all()
     np.testing.assert_allclose(found.matrices["gold", "compact"], M)
 
 
@@ -44,20 +44,20 @@ def test_an_axis_has_the_pairs_that_differ_in_it_alone(axis):
 
 def test_a_range_is_wide_where_structures_differ_and_contains_the_mean():
     alike = numbers_of(make_table(GRID, M), 0.95)
-    assert alike.own.low == pytest.approx(alike.own.value)
+    assert alike.home.low == pytest.approx(alike.home.value)
     apart = numbers_of(make_table(GRID, M, sd_structure=0.05, sd_replica=0.02), 0.95)
-    assert apart.own.low < apart.own.value < apart.own.high
+    assert apart.home.low < apart.home.value < apart.home.high
     # The deviation of a mean of 12 structures; the range spans about four deviations.
-    assert 0.02 < apart.own.high - apart.own.low < 0.12
+    assert 0.02 < apart.home.high - apart.home.low < 0.12
     # Structures are paired, so a difference of two conditions hardly varies.
-    assert apart.loss.high - apart.loss.low < (apart.own.high - apart.own.low) / 3
+    assert apart.loss.high - apart.loss.low < (apart.home.high - apart.home.low) / 3
 
 
 def test_missing_networks_are_left_out():
     table = make_table(GRID, M)
     table["counts"] = table.counts.where(table.train != IDS[0])
     found = numbers_of(table, 0.95)
-    assert found.own.value == pytest.approx(np.diag(M)[1:].mean())
+    assert found.home.value == pytest.approx(np.diag(M)[1:].mean())
     assert found.other.value == pytest.approx(M[1:][OTHER[1:]].mean())
     losses = np.where(OTHER, LOSS, np.nan)[1:, 1:]  # nobody was trained under the first condition
     assert found.loss.value == pytest.approx(np.nanmean(losses))
@@ -67,7 +67,7 @@ def test_missing_networks_are_left_out():
 def test_one_condition_has_no_pairs():
     table = make_table(GRID, M).isel(train=[0], test=[0])
     found = numbers_of(table, 0.95)
-    assert found.own.value == pytest.approx(M[0, 0])
+    assert found.home.value == pytest.approx(M[0, 0])
     assert (found.pairs, found.axes) == (0, {})
     assert not found.other
     assert not found.loss
@@ -77,7 +77,7 @@ def test_one_condition_has_no_pairs():
 def test_test_conditions_that_nobody_was_trained_under_have_no_loss():
     found = numbers_of(make_table(GRID, M).isel(train=slice(0, 3), test=slice(3, None)), None)
     assert found.other.value == pytest.approx(M[:3, 3:].mean())
-    assert not found.own
+    assert not found.home
     assert not found.loss
     assert not found.close
 
@@ -90,16 +90,16 @@ def test_rows_whose_condition_is_no_column_have_their_own_dice():
     table = table.isel(test=slice(0, 3))
     table["own_counts"] = own
     found = numbers_of(table, None)
-    (rows,) = found.own_rows.values()
+    (rows,) = found.home_rows.values()
     assert np.isnan(rows[:3]).all()
     np.testing.assert_allclose(rows[3:], np.diag(M)[3:], atol=1e-3)
-    assert found.own.value == pytest.approx(np.diag(M).mean(), abs=1e-3)
-    assert not numbers_of(make_table(GRID, M), None).own_rows
+    assert found.home.value == pytest.approx(np.diag(M).mean(), abs=1e-3)
+    assert not numbers_of(make_table(GRID, M), None).home_rows
 
 
 def test_ranges_by_hand_from_one_pair_of_conditions():
     table = make_table(GRID, M, sd_structure=0.05, sd_replica=0.02).isel(train=[0], test=[0])
-    found = numbers_of(table, 0.9).own
+    found = numbers_of(table, 0.9).home
     tp, fp, fn = np.moveaxis(table.counts.squeeze().values, -1, 0)
     D = 2 * tp / (2 * tp + fp + fn)  # replica, structure
     parts = [(D.mean(1 - k), D.shape[k]) for k in range(2)]
@@ -113,13 +113,13 @@ def test_ranges_by_hand_from_one_pair_of_conditions():
 
 def test_a_single_replica_has_ranges_over_structures_and_a_missing_one_keeps_its_condition():
     table = make_table(GRID, M, sd_structure=0.05, sd_replica=0.02)
-    alone = numbers_of(table.isel(replica=[0]), 0.95).own
+    alone = numbers_of(table.isel(replica=[0]), 0.95).home
     assert np.isfinite([alone.low, alone.high]).all()
-    assert np.isnan(numbers_of(table.isel(replica=[0], structure=[0]), 0.95).own.low)
-    both = numbers_of(table, 0.95).own
+    assert np.isnan(numbers_of(table.isel(replica=[0], structure=[0]), 0.95).home.low)
+    both = numbers_of(table, 0.95).home
     last = (table.train == IDS[0]) & (table.replica > 0)
     table["counts"] = table.counts.where(~last)
-    found = numbers_of(table, 0.95).own
+    found = numbers_of(table, 0.95).home
     assert found.high - found.low == pytest.approx(both.high - both.low, rel=0.1)
 
 
@@ -137,6 +137,6 @@ def test_ranges_cover_the_mean_over_other_structures_and_replicas():
             table.counts.dims,
             np.stack([tp, 1000 - tp, 1000 - tp], -1)[None, None],
         )
-        found = numbers_of(table, 0.9).own
+        found = numbers_of(table, 0.9).home
         covered.append(found.low <= 0.6 <= found.high)
     assert 0.84 < np.mean(covered) < 0.97

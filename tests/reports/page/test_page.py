@@ -461,7 +461,7 @@ def test_the_page_says_what_the_column_of_own_dice_is():
     content = make_content()
     (names,) = content.numbers.matrices
     own = {names: np.full(len(content.numbers.train), 0.5)}
-    whole = replace(content, numbers=replace(content.numbers, own_rows=own))
+    whole = replace(content, numbers=replace(content.numbers, home_rows=own))
     assert "The column “own” has networks" in page.render(whole)
     assert "The column “own” has networks" not in page.render(content)
 

@@ -26,7 +26,7 @@ def test_numbers_have_a_true_minus_and_no_negative_zero(value, text):
 )
 def test_the_answers_word_follows_from_the_share_of_pairs(share, word):
     found = Numbers(
-        own=Estimate(0.9),
+        home=Estimate(0.9),
         other=Estimate(0.6),
         loss=Estimate(0.3),
         close=Estimate(share),
@@ -46,7 +46,7 @@ def test_the_answers_word_follows_from_the_share_of_pairs(share, word):
 
 def test_an_axis_that_costs_nothing_is_not_said_to_cost_the_most():
     found = Numbers(
-        own=Estimate(0.3),
+        home=Estimate(0.3),
         other=Estimate(0.3),
         loss=Estimate(0.0),
         close=Estimate(1.0),

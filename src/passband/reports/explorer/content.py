@@ -74,7 +74,7 @@ def _order(matrices: Sequence[Matrix]) -> list[int]:
     """Return the places of the axes, the outermost first, as on the page of the report."""
     found = [
         losses(own.metrics.dice.transpose("train", "test").values, own.train, own.test)
-        for own in (each.of_conditions() for each in matrices if each.name.is_own)
+        for own in (each.of_conditions() for each in matrices if each.name.is_home)
     ]
     first = matrices[0]
     names = first.axes.names

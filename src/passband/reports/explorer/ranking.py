@@ -130,7 +130,7 @@ def _stored(
         found["interval"] = {
             "H": blocks.floats(explained.H, "f8"),
             "V": blocks.floats(explained.V, "f8"),
-            "own": explained.own.tolist(),
+            "own": explained.variance.tolist(),
             "inflation": explained.inflation.tolist(),
             "signal": float(explained.signal),
             "kappa": float(explained.kappa),

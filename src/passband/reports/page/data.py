@@ -125,7 +125,7 @@ def information(matrices: Sequence[Matrix], store: xr.Dataset) -> Data:
     axes = [f"{side}_{axis}" for side in _SIDES for axis in matrices[0].axes.names]
     head, parts = ["specimen", "architecture", "weight", *axes, "dice", *names], []
     for each in matrices:
-        if not each.name.is_own:
+        if not each.name.is_home:
             continue
         of_matrix = store[names].sel(train=list(each.rows), test=list(each.columns))
         for weight in [w for w in store.weight.values if w in ("flat", each.specimen)]:

@@ -27,7 +27,7 @@ class Numbers:
     """Means over the networks that are tested on the specimen of their training.
 
     Attributes:
-        own: Mean Dice M(i, i) under the training condition.
+        home: Mean Dice M(i, i) under the training condition.
         other: Mean Dice M(i, j) under the other test conditions, i ≠ j.
         loss: Mean of M(j, j) − M(i, j), i ≠ j: what a network loses against one that was trained
             under the test condition.
@@ -39,15 +39,15 @@ class Numbers:
         learned: The same of the networks that learned, which is NaN where none of the replicas did,
             each (train, test). All other means are over these networks alone.
         unlearned: Number of networks that did not learn, with those of mixtures.
-        own_rows: Mean Dice under the own training condition of those rows that have no column for
-            it, each (train,); NaN for other rows. Without such results, it is empty.
+        home_rows: Mean Dice at home of those rows that have no column for it, each (train,); NaN
+            for other rows. Without such results, it is empty.
         train, test: Ids of the conditions.
         pairs: Number of pairs i ≠ j with a Dice.
         replicas, structures: Number of replicas and of test structures.
         confidence: Intended coverage of the ranges; None: there are no ranges.
     """
 
-    own: Estimate = NOTHING
+    home: Estimate = NOTHING
     other: Estimate = NOTHING
     loss: Estimate = NOTHING
     worst: Estimate = NOTHING
@@ -56,7 +56,7 @@ class Numbers:
     matrices: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     learned: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     unlearned: int = 0
-    own_rows: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    home_rows: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     train: list[Condition] = field(default_factory=list)
     test: list[Condition] = field(default_factory=list)
     pairs: int = 0
@@ -77,7 +77,7 @@ def numbers(matrices: Sequence[Matrix], confidence: float | None) -> Numbers:
             read at a time. Networks of mixtures are left out.
         confidence: Intended coverage of the ranges, such as 0.95; None: there are no ranges.
     """
-    failed = sum(int(matrix.unlearned.sum()) for matrix in matrices if matrix.name.is_own)
+    failed = sum(int(matrix.unlearned.sum()) for matrix in matrices if matrix.name.is_home)
     matrices = [matrix.of_conditions() for matrix in matrices]
     first = matrices[0]
     structures = first.structures
@@ -88,16 +88,16 @@ def numbers(matrices: Sequence[Matrix], confidence: float | None) -> Numbers:
         samples = tuple(weights[:1] for weights in samples)
     every = {}
     learned = {}
-    own_rows = {}
+    home_rows = {}
     for matrix in matrices:
-        if not matrix.name.is_own:
+        if not matrix.name.is_home:
             continue
         names = matrix.specimen, matrix.architecture
         matrix = matrix.loaded()
         every[names], learned[names] = sums.add(matrix, samples)
         if matrix.has_own_tests:
-            own_rows[names] = sums.add_own(matrix, samples)
-    of_dice, of_losses = ("own", "other", "worst", "close"), ("loss", *sums.single)
+            home_rows[names] = sums.add_home(matrix, samples)
+    of_dice, of_losses = ("home", "other", "worst", "close"), ("loss", *sums.single)
     found = {name: sums.value(name, structures, confidence, 0.0) for name in of_dice}
     found |= {name: sums.value(name, structures, confidence, -1.0) for name in of_losses}
     return Numbers(
@@ -106,7 +106,7 @@ def numbers(matrices: Sequence[Matrix], confidence: float | None) -> Numbers:
         matrices=every,
         learned=learned,
         unlearned=failed,
-        own_rows=own_rows,
+        home_rows=home_rows,
         train=list(first.train),
         test=list(first.test),
         pairs=int(sums.count.get("other", np.zeros(1))[0]),
@@ -174,7 +174,7 @@ class _Sums:
             other = np.ones(len(row[0]), dtype=bool)
             if k is not None:
                 other[k] = False
-                self._accumulate("own", row[:, k : k + 1])
+                self._accumulate("home", row[:, k : k + 1])
             loss = ideal - row
             self._accumulate("other", row[:, other])
             self._accumulate("loss", loss[:, other])
@@ -186,7 +186,7 @@ class _Sums:
                 self._accumulate(axis, loss[:, mask[i]])
         return every, M
 
-    def add_own(self, matrix: Matrix, samples: tuple) -> np.ndarray:
+    def add_home(self, matrix: Matrix, samples: tuple) -> np.ndarray:
         """Add results under training conditions that are no test conditions.
 
         Returns the mean Dice (train,) of all networks, which is NaN for other training conditions.
@@ -196,7 +196,7 @@ class _Sums:
         for i, k in enumerate(matrix.own):
             if k is None:
                 D = matrix.home(i)[:, None]
-                self._accumulate("own", _means(_without(D, left_out[i]), samples))
+                self._accumulate("home", _means(_without(D, left_out[i]), samples))
                 means[i] = mean_dice(D)[0]
         return means
 

@@ -217,7 +217,7 @@ def _matrices(content: Content) -> list[dict]:
 
 def _matrix(content: Content, specimen: str, architecture: str, view: str, name: str) -> dict:
     found = content.numbers
-    M, own = (of.get((specimen, architecture)) for of in (found.matrices, found.own_rows))
+    M, home = (of.get((specimen, architecture)) for of in (found.matrices, found.home_rows))
     cells = {"dice": M, "gap_test": found.losses(M)}
     mean = text.number(float(np.nanmean(cells[view]))) if np.isfinite(cells[view]).any() else "–"
     alt = (
@@ -225,7 +225,7 @@ def _matrix(content: Content, specimen: str, architecture: str, view: str, name:
         f"{len(found.test)} test conditions (columns) for {architecture} on {specimen}; "
         f"the mean is {mean}"
     )
-    has_own = view == "dice" and own is not None and bool(np.isfinite(own).any())
+    has_home = view == "dice" and home is not None and bool(np.isfinite(home).any())
     several = f"{specimen}, {architecture}: " if len(found.matrices) > 1 else ""
     return {
         "svg": Markup("").join(
@@ -233,7 +233,7 @@ def _matrix(content: Content, specimen: str, architecture: str, view: str, name:
                 matrix.draw(
                     *({"": cells}, found.train, found.test, width_cm),
                     shown=[view],
-                    own=own if has_own else None,
+                    home=home if has_home else None,
                 ),
                 f"matrix {size} {name}",
                 alt,
@@ -243,7 +243,7 @@ def _matrix(content: Content, specimen: str, architecture: str, view: str, name:
         "name": f"{several}{matrix.WORDS[view]}",
         "view": view,
         "own": any(id in found.test for id in found.train),
-        "beside": has_own,
+        "beside": has_home,
         "missing": int((~np.isfinite(M)).sum()),
     }
 
@@ -266,7 +266,7 @@ def _cards(found: Numbers) -> list[dict]:
     """Return the five numbers of the first screen, as far as they exist, with their ranges."""
     number, percent = text.number, text.percent
     cards = (
-        (found.own, number, "mean Dice under the condition of the training"),
+        (found.home, number, "mean Dice under the condition of the training"),
         (found.other, number, "mean Dice under the other conditions"),
         (found.loss, number, "mean loss of Dice against a network that was trained there"),
         (found.worst, number, "Dice of a network under its worst other condition, on average"),

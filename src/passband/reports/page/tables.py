@@ -163,18 +163,18 @@ def choice_table(found: Numbers, matrices: Sequence[Matrix] = ()) -> Table | Non
         for j in np.flatnonzero(np.isfinite(M).any(0)):
             column, test = M[:, j], found.test[j]
             best = int(np.nanargmax(column))
-            own = column[found.train.index(test)] if test in found.train else np.nan
-            records.append((*names, test, trained[best], column[best], own))
+            home = column[found.train.index(test)] if test in found.train else np.nan
+            records.append((*names, test, trained[best], column[best], home))
     if not records:
         return None
     several = len(found.learned) > 1
     places = np.linspace(0, len(records) - 1, min(len(records), MOST_CHOICES)).round().astype(int)
     for k in places:
-        specimen, architecture, test, best, dice, own = records[k]
+        specimen, architecture, test, best, dice, home = records[k]
         name = tight(test.words)
         name += f" ({specimen}, {architecture})" if several else ""
         trained = "itself" if best[0] == test.id else best[1]
-        rows.append([name, trained, number(dice), number(own)])
+        rows.append([name, trained, number(dice), number(home)])
     head = ["specimen", "architecture", "tested_under", "best_trained_under", "dice", "dice_own"]
     listed = [(s, a, test.id, best[0], *dice) for s, a, test, best, *dice in records]
     data = compressed("choices.csv", pd.DataFrame(listed, columns=head))
@@ -208,7 +208,7 @@ def mixtures_table(matrices: Sequence[Matrix]) -> Table | None:
     rows = [
         [
             f"{each.id} ({each.networks})",
-            *(number(value) for value in (each.own, each.mean, each.worst)),
+            *(number(value) for value in (each.home, each.mean, each.worst)),
             f"{number(each.best_mean)}, {tight(each.best.words)}" if each.best else "–",
             f"{each.better} of {each.specialists}",
             number(each.gap),

@@ -81,7 +81,7 @@ def answer(found: Numbers) -> tuple[str, str, str]:
         return (
             "This study cannot say.",
             "It tests each network only under the condition of its training, where the mean Dice "
-            f"is {number(found.own.value)}.",
+            f"is {number(found.home.value)}.",
             "Add a value to an axis of the grid, and run the study again, to compare conditions.",
         )
     if not found.loss:
@@ -89,7 +89,7 @@ def answer(found: Numbers) -> tuple[str, str, str]:
             "Only in part.",
             f"Under other conditions than that of its training, a network reaches a mean Dice of "
             f"{number(found.other.value)}"
-            + (f", and {number(found.own.value)} under its own." if found.own else "."),
+            + (f", and {number(found.home.value)} under its own." if found.home else "."),
             "No test condition is also a training condition, so there is no network to compare "
             "with that was trained there.",
         )
@@ -102,7 +102,7 @@ def answer(found: Numbers) -> tuple[str, str, str]:
     )
     word = next(name for least, name in names if share >= least)
     first = (
-        f"Under its own condition, a network reaches a mean Dice of {number(found.own.value)}; "
+        f"Under its own condition, a network reaches a mean Dice of {number(found.home.value)}; "
         f"under the other conditions {number(found.other.value)}, and in {percent(share)} of these "
         "cases it is as good as a network that was trained there (Dice lower by at most "
         f"{CLOSE:g})."

@@ -57,7 +57,7 @@ def read(
             chosen = PartialRecord(list(cell.weights), specimens, tests)
             made_on = record.assign_attrs({DEVICES: json.dumps([device])})
             chosen.take(made_on, np.broadcast_to(valid, [record.sizes[name] for name in CELL]))
-            stored = StoredResults(recipes, cells={id: cell}, tests={id: tests}, own=path)
+            stored = StoredResults(recipes, cells={id: cell}, tests={id: tests}, file=path)
             finished = stored.finished(id, chosen)
             found[id] = finished.assign_attrs({**record.attrs, **finished.attrs})
     return found
