@@ -97,7 +97,7 @@ def lacking() -> Iterator[str]:
     if not DATA.is_dir():
         yield f"no data of others: {DATA} is missing; the pages say where they come from"
     if not (MATRIX / "table.zarr").exists():
-        yield f"no merged matrix: {MATRIX} is made from the packed parts, where it is needed"
+        yield f"no merged matrix: {MATRIX} is made from the packed pieces, where it is needed"
     if not any(Path("results").glob("*/networks")):
         yield "no networks: no study in results/ has any; *needs training* says how long they take"
     import torch  # takes a second

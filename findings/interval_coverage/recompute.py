@@ -1,4 +1,4 @@
-"""Makes the tables again from the packed parts of the twelve thousand, and compares the pages."""
+"""Makes the tables again from the packed pieces of the twelve thousand, and compares the pages."""
 
 from collections.abc import Iterator
 from pathlib import Path

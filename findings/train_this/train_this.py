@@ -232,7 +232,7 @@ class Known:
 
     @classmethod
     def read(cls) -> "Known":
-        """Read the first replicas from the packed parts."""
+        """Read the first replicas from the packed pieces."""
         D = []
         own = []
         train = []

@@ -269,7 +269,7 @@ INSTEAD = {
     "passband merge results/piece-a results/piece-b --into results/whole": (
         "passband merge results/smallest --into results/whole"
     ),
-    "passband pack piece-a --into pieces": "passband pack smallest --into parts",
+    "passband pack piece-a --into pieces": "passband pack smallest --into pieces",
     "passband distances demo": f"passband distances {FEW}",
     "passband distances studies/pilot.yaml": f"passband distances {FEW}",
     "passband status --watch studies/paper.yaml": f"passband status --watch {FEW}",

@@ -296,7 +296,7 @@ def test_chosen_rows_are_judged_once_on_new_tests_and_structures(frame, monkeypa
 
 
 def test_the_pages_have_the_numbers_of_the_csv_file():
-    """What `make findings` compares, without the networks of the packed parts."""
+    """What `make findings` compares, without the networks of the packed pieces."""
     frame = pd.read_csv(RESULT, keep_default_na=False)
     assert len([*recompute.pages(frame)]) == 6
 
@@ -318,10 +318,10 @@ def test_another_row_than_the_chosen_one_must_not_be_judged():
 
 
 @pytest.mark.slow
-def test_references_are_those_of_the_packed_parts():
+def test_references_are_those_of_the_packed_pieces():
     frame = pd.read_csv(RESULT, keep_default_na=False)
     assert len([*recompute.references(frame)]) == 2
     frame.loc[frame.row == "best single", "worst"] += 0.0001
-    words = "best single: worst = 0.5724, from the packed parts 0.5723"
+    words = "best single: worst = 0.5724, from the packed pieces 0.5723"
     with pytest.raises(PassbandError, match=words):
         [*recompute.references(frame)]

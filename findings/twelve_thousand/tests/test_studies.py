@@ -174,7 +174,7 @@ def test_longer_training_is_compared_with_192_steps():
         assert abroad["conditions_below_0"] == f"{12 if change < 0 else 0} of 12"
 
 
-def test_the_networks_of_192_steps_are_those_of_the_packed_parts():
+def test_the_networks_of_192_steps_are_those_of_the_packed_pieces():
     few = steps.fewest()
     assert len(few) == 12 * 4 * 8
     assert 0.5 < few.home.mean() < 1

@@ -1,4 +1,4 @@
-"""Packed tables of results: small files with the scores of a part of a study.
+"""Packed tables of results: small files with the scores of a piece of a study.
 
 A table of results has three counts of pixels for every image. A packed table has the Dice of every
 image in eight bits, and sums of pixels only for each cell. So the tests of a study fit into files

@@ -1,4 +1,4 @@
-"""Measures in a few seconds how long the parts of a study take on this machine.
+"""Measures in a few seconds how long the stages of a study take on this machine.
 
 The calibration makes a few structures, images, optimizer steps and predictions, with the size and
 the precision of the study's jobs.
@@ -35,7 +35,7 @@ _LIGHT = 2.5
 
 @dataclass(frozen=True)
 class Speeds:
-    """Times of a study's parts on a machine.
+    """Times of a study's stages on a machine.
 
     Times are seconds of one core, or seconds of a GPU if the machine has one.
 
@@ -68,7 +68,7 @@ class Calibration:
     """What is measured of a study on this machine.
 
     Attributes:
-        speeds: The times of the study's parts.
+        speeds: The times of the study's stages.
         sizes: The bytes of its files.
         memory: For each architecture, the memory of a `train` job [bytes].
         by_torch: Lines that say why torch, which is slower, trains narrow networks of this study.
@@ -121,7 +121,7 @@ def calibrate(
     seconds: float = 12.0,
     say: Callable[[str], object] = lambda part: None,
 ) -> Calibration:
-    """Measure the times of a study's parts, and the sizes of its files, on this machine.
+    """Measure the times of a study's stages, and the sizes of its files, on this machine.
 
     Structures, images and networks have the size and the precision that they have in the study's
     jobs. On a CPU, times are the processor time of one thread, since the rules give one thread to a

@@ -228,7 +228,7 @@ def plan(
 
     Args:
         results: The study, of which nothing may exist yet.
-        speeds: The times of the study's parts on a machine.
+        speeds: The times of the study's stages on a machine.
         sizes: The bytes of its files.
         memory, by_torch: See :class:`passband.runs.calibration.Calibration`.
         together: Number of jobs that run at a time; by default, one on each core of this machine.

@@ -115,7 +115,7 @@ class Rates:
 
     @classmethod
     def of(cls, study: Study, speeds: Speeds) -> "Rates":
-        """Return the rates of the machine on which the parts of a study were measured."""
+        """Return the rates of the machine on which the stages of a study were measured."""
         microscope = study.microscope
         px = microscope.field_px**2
         slices = sum(_slices(study, name) for name in speeds.structure)
@@ -135,7 +135,7 @@ class Rates:
         )
 
     def speeds(self, study: Study) -> Speeds:
-        """Return the times of a study's parts on the machine.
+        """Return the times of a study's stages on the machine.
 
         Raises:
             PassbandError: If the study has an engine that was not measured.
@@ -217,7 +217,7 @@ def typical() -> Rates:
 def seconds(study: Study) -> dict[str, float]:
     """Return the seconds of one job of each rule on a typical core, with the time to start it.
 
-    `passband plan` measures for many seconds how long a study's parts take on this machine. A run
+    `passband plan` measures for many seconds how long a study's stages take on this machine. A run
     that starts has no time for that, and needs only the ratios of these times.
     """
     took = seconds_by_rule(study, typical().speeds(study))

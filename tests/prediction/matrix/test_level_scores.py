@@ -9,7 +9,7 @@ from passband.matrices.of_study import matrices
 from passband.prediction import gaussian_process
 from passband.prediction.covariance import PROFILES
 from passband.prediction.matrix import level_scores
-from passband.prediction.matrix.interaction import SCORES, parts, scores
+from passband.prediction.matrix.interaction import SCORES, components, scores
 from passband.prediction.matrix.known_dice import of_replicas
 from passband.prediction.matrix.level_scores import left_out, scaled
 
@@ -125,8 +125,8 @@ def test_levels_have_their_own_scores_and_the_sums_of_squares_together(scored, e
         number = np.isfinite(np.compress(out, D, 2 * side)).sum(1)
         noise = (variance / number).sum() / ((true - true.mean()) ** 2).sum()
         assert float(slice_.level_r2_ceiling) == pytest.approx(1 - noise)
-        error, part = (parts(each, dose)["interaction"] for each in (true - predicted, true))
-        sums.append([(error**2).sum(), (part**2).sum()])
+        error, kept = (components(each, dose)["interaction"] for each in (true - predicted, true))
+        sums.append([(error**2).sum(), (kept**2).sum()])
     left, total = np.sum(sums, axis=0)
     together = of.sel(level=f"defocus_nm/{end}/all")
     assert float(together.level_interaction) == pytest.approx(1 - left / total)
