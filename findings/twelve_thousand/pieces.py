@@ -16,7 +16,7 @@ import yaml
 from passband import PassbandError, cli
 from passband.config import load, study_file
 from passband.results import layout
-from passband.runs import workflow
+from passband.runs import child, workflow
 from passband.storage import provenance
 
 WHOLE = Path("studies/twelve-thousand.yaml")
@@ -181,7 +181,7 @@ def run(file: Path, results: Path, cores: int) -> int:
     command = workflow.command(file, Path(), [str(results / layout.TABLE)], cores=str(cores))
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     with Watch() as watch:
-        status = workflow.run(command, Path())
+        status = child.run(command, Path()).status
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     total = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     of_stage = watch.seconds
