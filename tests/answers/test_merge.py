@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+import yaml
 
 from passband import PassbandError, cli
 from passband.analysis import information, table_union
@@ -777,3 +778,56 @@ def test_pieces_of_mixtures_only_cannot_be_merged(place, whole):
     datasets.write(opened, "results/c/table.zarr", datasets.TABLE, opened.attrs)
     with pytest.raises(PassbandError, match="networks of mixtures only"):
         merge.merge(["c"], Path("results/d"))
+
+
+@pytest.fixture
+def own_metrics(place, whole):
+    """Two halves of a study; the first, `a`, has a file with two metrics of its own beside it."""
+    halves(whole)
+    (place / "a/parts").mkdir(parents=True)
+    for name in ("same_sign", "failed"):
+        shutil.copy(ROOT / f"examples/parts/{name}.py", "a/parts")
+    stored = json.loads(load_table("results/a/table.zarr").attrs["configuration"])
+    study = validate_stored(stored).model_dump(mode="json")
+    Path("a/config.yaml").write_text(yaml.safe_dump(study))
+
+
+@pytest.mark.parametrize(
+    ("words", "computed"),
+    [
+        (["b", "a"], True),
+        (["results/a", "b"], False),
+        (["results/a", "b", "--trust-parts"], True),
+    ],
+)
+@pytest.mark.usefixtures("own_metrics")
+def test_own_metrics_are_computed_if_they_are_trusted(words, computed, capsys):
+    assert cli.main(["merge", *words, "--into", "results/ab"]) == 0
+    said = capsys.readouterr().err
+    line = (
+        "left out, since their code is not trusted or not here, see docs/merge.md: "
+        "failed, same_sign"
+    )
+    assert (line in said) != computed
+    transfer = datasets.read("results/ab/information.zarr", datasets.INFORMATION)
+    metrics = datasets.read("results/ab/ood.zarr", datasets.OOD)
+    assert ("same_sign" in transfer) == computed
+    assert ("failed" in metrics) == computed
+    if computed:
+        np.testing.assert_allclose(np.diag(transfer.same_sign.sel(weight="flat")), 1)
+        parts = json.loads(metrics.attrs["own_parts"])
+        assert [each["name"] for each in parts] == ["failed", "same_sign"]
+
+
+@pytest.mark.usefixtures("own_metrics")
+def test_a_packed_piece_knows_which_metrics_it_lacks(capsys):
+    known = [
+        {"kind": "ood_metric", "name": "failed"},
+        {"kind": "loss", "name": "tversky"},
+    ]
+    table = load_table("results/a/table.zarr").load().drop_encoding()
+    attrs = table.attrs | {"own_parts": json.dumps(known)}
+    datasets.write(table, "results/a/table.zarr", datasets.TABLE, attrs)
+    merge.pack("a", Path("packed"))
+    found = merge.merge(["packed/a.zarr.zip", "results/b"], Path("results/ab"))
+    assert found.lacking == ("failed",)

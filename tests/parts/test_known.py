@@ -82,6 +82,30 @@ def test_two_parts_of_one_name_are_refused(folder):
         Parts.read(folder)
 
 
+METRIC = """from passband.parts import PAIR, {kind}
+
+@{kind}(PAIR)
+def {name}({of}): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "says"),
+    [
+        ("metric", "mine", r"parts/second.py, line 3: parts/first.py, line 3 has an ood_metric of"),
+        ("ood_metric", "fidelity", r"passband.analysis.information, line \d+ has a metric of"),
+        ("metric", "worst", r"passband.analysis.ood_metrics, line \d+ has an ood_metric of"),
+    ],
+)
+def test_a_metric_and_an_ood_metric_of_one_name_are_refused(folder, kind, name, says):
+    arguments = {"metric": "pair", "ood_metric": "row"}
+    for file, each, called in (("first", "ood_metric", "mine"), ("second", kind, name)):
+        text = METRIC.format(kind=each, name=called, of=arguments[each])
+        (folder / f"{file}.py").write_text(text)
+    with pytest.raises(PassbandError, match=says + " this name, too$"):
+        Parts.read(folder)
+
+
 def test_files_import_those_beside_them_and_an_edit_is_seen(folder):
     (folder / "_helper.py").write_text("VALUE = 1")
     (folder / "mine.py").write_text(

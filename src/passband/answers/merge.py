@@ -39,6 +39,7 @@ from passband.matrices.stored import NETWORK
 from passband.mixtures import MIXTURES, Mixture, attributes
 from passband.network_id import NetworkId
 from passband.outcomes import Outcome
+from passband.parts import PACKAGE, Parts
 from passband.results import Results, layout
 from passband.results.pieces import FILE, FILES, Found, check_target, find, find_all
 from passband.results.stores import check_ids
@@ -191,6 +192,8 @@ class Merged(Outcome):
         missing: Number of networks that the table has no results of.
         sizes: Number of specimens, training conditions, and so on.
         left_out: Variables that are not in all pieces.
+        lacking: Metrics of the study's own that are left out, since their code is not trusted or
+            not here.
         small: The small file with the OOD metrics, or None.
     """
 
@@ -200,6 +203,7 @@ class Merged(Outcome):
     missing: int
     sizes: Mapping[str, int]
     left_out: tuple[str, ...]
+    lacking: tuple[str, ...] = ()
     small: Path | None = None
 
     def __str__(self) -> str:
@@ -253,19 +257,23 @@ def merge(
         "configuration": json.dumps(study.written())
     }
     known = spectra(given)
+    parts = _trusted_parts(given)
+    if parts.own:
+        attrs[provenance.OWN_PARTS] = json.dumps(parts.identities())
     with atomic.replacing(folder) as beside:
         beside.mkdir(parents=True)
         of_table = attrs | _spectrum_attribute(known) | attributes(study.mixtures)
         pixels = study.microscope.field_px**2
         table_union.merge(pieces, beside / layout.TABLE, of_table, found, pixels)
         whole = datasets.open_folder(beside / layout.TABLE, datasets.TABLE)
-        transfer = _information(study, whole, known)
+        transfer = _information(study, whole, known, parts)
         datasets.write(transfer, beside / layout.INFORMATION, datasets.INFORMATION, attrs)
         metrics = ood.metrics(
             matrices(whole),
             transfer,
             study.evaluation.confidence if study.evaluation.bootstrap else None,
             progress,
+            parts=parts,
         )
         of_metrics = attrs | {"replicas": whole.sizes["replica"], PIECES: whole.attrs[PIECES]}
         datasets.write(metrics, beside / layout.OOD, datasets.OOD, of_metrics)
@@ -275,6 +283,8 @@ def merge(
             datasets.write(few, small, datasets.OOD, of_metrics | rounded)
     sizes = dict(whole.sizes)
     every = prod(sizes[name] for name in ("specimen", "architecture", "train", "replica"))
+    own_metrics = dict.fromkeys(name for piece in given for name in piece.own_metrics)
+    computed = {part.name for part in parts.own}
     return Merged(
         folder=folder,
         pieces=len(given),
@@ -282,6 +292,7 @@ def merge(
         missing=every - len(found),
         sizes=sizes,
         left_out=tuple(left_out),
+        lacking=tuple(name for name in own_metrics if name not in computed),
         small=small,
     )
 
@@ -342,7 +353,15 @@ def grid_of(conditions: Sequence[Condition]) -> dict[str, Any]:
     return {"points": [{name: c.value(name) for name in names} for c in conditions]}
 
 
-def _information(study: Study, whole: xr.Dataset, known: Mapping[str, Spectrum]) -> xr.Dataset:
+def _trusted_parts(pieces: Sequence[Found]) -> Parts:
+    """Return the parts of the first piece whose own parts may run; or else the package's alone."""
+    every = (piece.study.known_parts for piece in pieces)
+    return next((parts for parts in every if parts.own and parts.is_trusted), PACKAGE)
+
+
+def _information(
+    study: Study, whole: xr.Dataset, known: Mapping[str, Spectrum], parts: Parts
+) -> xr.Dataset:
     """Return the information metrics of the merged conditions, as the workflow computes them."""
     return mixture_metrics.metrics(
         along(whole, "train"),
@@ -352,6 +371,7 @@ def _information(study: Study, whole: xr.Dataset, known: Mapping[str, Spectrum])
         spectra={"flat": flat_spectrum(), **known},
         seed=study.study.seed,
         bands=study.information.bands_per_A,
+        parts=parts,
     )
 
 
@@ -380,7 +400,7 @@ def pack(noun: str | Path | Results, folder: Path, most_bytes: int = 10**6) -> l
     whole = open_piece(found).table
     of_merged = [table_union.PIECE, *(f"{name}dice" for name in ("", OWN))]
     small = packed(whole).drop_vars(of_merged, errors="ignore").load().drop_encoding()
-    kept = *_PROVENANCE, "configuration", MIXTURES
+    kept = *_PROVENANCE, "configuration", MIXTURES, provenance.OWN_PARTS
     attrs = {n: whole.attrs[n] for n in kept if n in whole.attrs}
     attrs |= _spectrum_attribute(spectra([found]))
     rows, number = small.sizes["train"], 1

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from passband.commands.arguments import report_remark
+from passband.commands.arguments import add_trust, report_remark
 from passband.commands.progress_bar import bar
 from passband.door.merging import merge
 from passband.results import locate
@@ -41,6 +41,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         metavar="FILE.zarr.zip",
         help="also write the OOD metrics to one small file, without intervals of single cells",
     )
+    add_trust(command)
     command.set_defaults(run=run)
 
 
@@ -55,5 +56,10 @@ def run(options: argparse.Namespace) -> int:
         )
     if found.left_out:
         report_remark(f"left out, see docs/merge.md: {', '.join(found.left_out)}")
+    if found.lacking:
+        report_remark(
+            f"left out, since their code is not trusted or not here, see docs/merge.md: "
+            f"{', '.join(found.lacking)}"
+        )
     print(found)
     return 0

@@ -91,7 +91,7 @@ class Running:
         attributes = provenance.attributes(self.study.study.name, self.study.digest, command)
         attributes["configuration"] = json.dumps(self.study.written())
         if own := self.study.known_parts.identities():
-            attributes["own_parts"] = json.dumps(own)
+            attributes[provenance.OWN_PARTS] = json.dumps(own)
         return attributes
 
 

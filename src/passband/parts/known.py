@@ -17,6 +17,9 @@ from passband.words import listed
 #: The group of entry points by which an installed package offers parts.
 ENTRY_POINTS = "passband.parts"
 
+#: The kinds of metrics.
+METRICS = ("metric", "ood_metric")
+
 _WHY_NOT = "came with results or a network, so its code is not run; --trust-parts runs it"
 
 
@@ -64,20 +67,23 @@ class Parts:
 
         Raises:
             PartError: If a file or a declaration is wrong, if an installed part is missing, or if
-                two parts have one name.
+                two parts have one name, or a metric and an OOD metric, which are variables on the
+                same pages.
         """
         found = folder.glob("*.py") if folder else ()
         files = sorted(file for file in found if not file.name.startswith("_"))
         own = [part for file in files for part in read(file)]
         own += [_installed(name) for name in names]
-        taken: dict[tuple[str, str], Part] = {}
+        before: list[Part] = []
         for part in own:
-            same = taken.get((part.kind, part.name)) or next(
-                (each for each in read_package(part.kind) if each.name == part.name), None
-            )
-            if same is not None:
-                raise PartError(f"{part}: {same.place} has a {part.kind} of this name, too")
-            taken[part.kind, part.name] = part
+            kinds = METRICS if part.kind in METRICS else (part.kind,)
+            others = [each for kind in kinds for each in read_package(kind)]
+            others += [each for each in before if each.kind in kinds]
+            for same in others:
+                if same.name == part.name:
+                    a = "an" if same.kind[0] in "aeo" else "a"
+                    raise PartError(f"{part}: {same.place} has {a} {same.kind} of this name, too")
+            before.append(part)
         marked = [replace(part, is_own=True) for part in own]
         return cls(marked, folder if files else None, is_stored=is_stored)
 
@@ -140,8 +146,12 @@ class Parts:
         return "-".join(sorted({digest(part.file) for part in self.own}))
 
     def identities(self) -> list[dict[str, str]]:
-        """Return module, version and digest of each own part, for provenance."""
-        return [part.identity for part in self.own if part.identity]
+        """Return kind, name, module, version and digest of each own part, for provenance."""
+        return [
+            {"kind": part.kind, "name": part.name} | part.identity
+            for part in self.own
+            if part.identity
+        ]
 
 
 def _installed(name: str) -> Part:

@@ -6,15 +6,19 @@ Only attributes are read, as JSON. So a mistake is named in a second, before xar
 import json
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from passband.config import Study, validate_stored
 from passband.errors import ArgumentError, PassbandError
+from passband.parts import Parts
+from passband.parts.known import METRICS
 from passband.results import layout, locate
 from passband.results.results import Results
 from passband.storage import integrity, json_text, metadata
+from passband.storage.provenance import OWN_PARTS
 
 #: Keys of the configuration that may differ between pieces: which networks a piece has, how its
 #: jobs are divided, and how results are analysed.
@@ -48,13 +52,22 @@ class Found:
         name: What the user calls the piece.
         path: Its table of results, or its zip file.
         attrs: The attributes of the table.
-        study: The configuration in the attributes.
+        study: The configuration in the attributes. It knows the parts of the study that was named.
     """
 
     name: str
     path: Path
     attrs: Mapping[str, Any]
     study: Study
+
+    @property
+    def own_metrics(self) -> list[str]:
+        """The names of metrics and OOD metrics of the study's own, as far as they are known."""
+        found = [part.name for part in self.study.known_parts.own if part.kind in METRICS]
+        with suppress(ValueError, TypeError, KeyError):
+            for each in json_text.parse(self.attrs[OWN_PARTS]):
+                found += [str(each["name"])[:80]] if each["kind"] in METRICS else []
+        return list(dict.fromkeys(found))
 
     @property
     def is_zip(self) -> bool:
@@ -73,8 +86,11 @@ def find(noun: str | Path | Results) -> Found:
             does not name its study.
     """
     path = noun.folder if isinstance(noun, Results) else locate.path_of(noun)
+    known: Parts | None = None
     if not path.name.endswith((".zarr", ".zarr.zip")):
         results = (noun if isinstance(noun, Results) else Results.find(path)).existing()
+        with suppress(PassbandError):  # results are enough, without the study's file
+            known = results.study.known_parts
         path = results.path(layout.TABLE)
         if not path.exists():
             raise PassbandError(f"{noun}: has no {layout.TABLE}; run this piece to its end first")
@@ -98,7 +114,7 @@ def find(noun: str | Path | Results) -> Found:
             f"{noun}: its configuration is no JSON object; make this piece again"
         ) from None
     _check_numbers(str(noun), attrs)
-    study = validate_stored(configuration, str(noun))
+    study = validate_stored(configuration, str(noun), known)
     return Found(str(noun), path, attrs, study)
 
 

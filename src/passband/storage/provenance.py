@@ -8,6 +8,9 @@ from passband import repository
 from passband.errors import PassbandError
 from passband.version import __version__
 
+#: The attribute with the study's own parts, in JSON.
+OWN_PARTS = "own_parts"
+
 
 def attributes(study: str, digest: str, command: str) -> dict[str, str]:
     """Return the provenance attributes that every store has.
