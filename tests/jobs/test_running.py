@@ -365,6 +365,25 @@ def test_waiting_is_part_of_a_jobs_time(log, monkeypatch):
         assert 7200 / 2 < job.seconds_left < 7200 - 120 - 0.05
 
 
+def test_a_job_of_a_rule_has_its_wildcards_its_threads_and_its_time_limit(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    threads = []
+    monkeypatch.setattr(running, "cap_threads", threads.append)
+    snakemake = SimpleNamespace(
+        wildcards=["gold", "", "energy/"],
+        log=[str(tmp_path / "job.log")],
+        config=CONFIG,
+        threads=3,
+        resources=SimpleNamespace(runtime=60),
+    )
+    with running.of_rule(snakemake, "simulate") as job:
+        assert job.name == "simulate gold energy"
+        assert 3000 < job.seconds_left <= 58 * 60
+    with running.of_rule(snakemake, "ood", threads=1):
+        pass
+    assert threads == [3, 1]
+
+
 def test_sigterm_ends_a_job_with_a_line_and_no_incomplete_file(log, tmp_path, capsys):
     def terminated():
         with running.job("train", log, CONFIG), atomic.replacing(tmp_path / "out") as beside:
