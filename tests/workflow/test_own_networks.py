@@ -20,9 +20,13 @@ from passband.storage import records
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 EXAMPLES = ROOT / "examples/parts"
-METRIC = (
-    "from passband.parts import PAIR, metric\n\n\n@metric(PAIR)\ndef none(pair):\n    return 0\n"
-)
+METRIC = """from passband.parts import PAIR, metric
+
+
+@metric(PAIR)
+def none(pair):
+    return 0 * pair.train.T2 @ pair.test.T2.T
+"""
 
 
 @pytest.fixture(scope="module")
