@@ -238,8 +238,11 @@ def best(found: Sequence[Like]) -> tuple[NetworkId, float]:
     """
     if not any(each.found.networks for each in found):
         raise PassbandError("no network of the study has learned, so none is recommended")
-    by_sign = [sorted(each.found.networks, key=lambda each: str(each.id)) for each in found]
-    numbers = [[network.dice.value for network in each] for each in by_sign]
-    dice = np.average(numbers, 0, [each.likelihood for each in found])
-    first = dice.argmax()
-    return by_sign[0][first].id, float(dice[first])
+    by_sign = [
+        {network.id: network.dice.value for network in each.found.networks} for each in found
+    ]
+    ids = sorted(by_sign[0], key=str)  # all rankings have the same networks
+    numbers = [[dice[id] for id in ids] for dice in by_sign]
+    means = np.average(numbers, axis=0, weights=[each.likelihood for each in found])
+    first = means.argmax()
+    return ids[first], float(means[first])

@@ -343,11 +343,11 @@ class TestedNetworks:
         self, spectrum: Spectrum, theta: Sequence[np.ndarray | None]
     ) -> list[gaussian_process.GaussianProcess]:
         """Return the model of each matrix, fitted or with known parameters."""
-        of_tests = self._profiles([*self.tested, *self.further], spectrum)
+        test = self._profiles([*self.tested, *self.further], spectrum)
         models = []
         for rows, known in zip(self.of_matrices, theta, strict=True):
-            of_networks = self._network_profiles(rows.train, spectrum)
-            models.append(gaussian_process.fit(rows.dice, of_networks, of_tests, theta=known))
+            train = self._network_profiles(rows.train, spectrum)
+            models.append(gaussian_process.fit(rows.dice, train, test, theta=known))
         return models
 
     def _network_profiles(self, train: Sequence[str], spectrum: Spectrum) -> Profiles:

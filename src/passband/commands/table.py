@@ -39,16 +39,17 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    files = {"--csv": options.csv, "--parquet": options.parquet}
-    given = {option: file for option, file in files.items() if file is not None}
-    for option, file in given.items():
-        check_file(option, file, f".{option[2:]}")
-    if options.cells and not given:
+    if options.csv is not None:
+        check_file("--csv", options.csv, ".csv")
+    if options.parquet is not None:
+        check_file("--parquet", options.parquet, ".parquet")
+    files = [file for file in (options.csv, options.parquet) if file is not None]
+    if options.cells and not files:
         raise PassbandError("--cells: must be given together with --csv or --parquet")
     summary = Experiment.find(options.study).summary()
-    if not given:
+    if not files:
         draw(str(summary))
-    for file in given.values():
+    for file in files:
         rows = summary.write(file, options.cells)
         print(f"{len(rows):,} rows and {len(rows.columns)} columns are in {file}")
     return 0

@@ -291,10 +291,11 @@ class Microscope(WithParts):
 
         See :func:`passband.optics.noise_filter.on_grid`.
         """
-        noise, px = self.detector.noise, self.field_px
+        noise = self.detector.noise
         if noise.is_white:
             return None
-        return noise_filter.on_grid((px, px), self.pixel_size_A, *noise.arguments)
+        shape = self.field_px, self.field_px
+        return noise_filter.on_grid(shape, self.pixel_size_A, *noise.arguments)
 
     def response(self, q: np.ndarray) -> np.ndarray:
         """Return the factor of vibration and MTF, in the shape of the frequencies `q` [1/Å]."""

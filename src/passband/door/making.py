@@ -87,18 +87,14 @@ def _text(name: str, source: Path) -> str:
     lines = source.read_text(encoding="utf-8").splitlines()
     head = next(k for k, line in enumerate(lines) if line and not line.startswith("#"))
     body = "\n".join(lines[head:])
-    body, changed = re.subn(
-        rf"^  name: {re.escape(like)}\b *(?=(#?))",
-        # A comment stays in its column.
-        lambda found: (
-            f"  name: {name}".ljust(len(found[0]) - 1) + " " if found[1] else f"  name: {name}"
-        ),
-        body,
-        count=1,
-        flags=re.M,
-    )
-    if not changed:
+    found = re.search(rf"^  name: {re.escape(like)}\b *", body, re.M)
+    if found is None:
         raise PassbandError(f"{source}: has no line `  name: {like}`; give another study")
+    named = f"  name: {name}"
+    rest = body[found.end() :]
+    if rest.startswith("#"):  # a comment stays in its column
+        named = named.ljust(len(found[0]) - 1) + " "
+    body = body[: found.start()] + named + rest
     schema = repository.folder() / "docs" / "config.schema.json"
     about = [line for line in lines[:head] if line and "$schema=" not in line]
     about = [] if like == "demo" else ["#", f"# About the study {like}:", *about]

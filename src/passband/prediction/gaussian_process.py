@@ -147,13 +147,14 @@ class GaussianProcess:
         """
         block = self._block
         logits = np.full((3, *block.Y.shape), np.nan)
-        each = list(block.left_out_tests(self._solution))
-        errors = [error / np.sqrt(variance) for _, error, variance in each]
-        for j, (here, error, variance) in enumerate(each):
-            others = np.concatenate([*errors[:j], *errors[j + 1 :]])
-            half = Z90 * _inflation(others, len(each) - 1) * np.sqrt(variance)
-            expected = block.Y[here, j] - error
-            logits[:, here, j] = expected, expected - half, expected + half
+        tests = list(block.left_out_tests(self._solution))
+        scaled = [error / np.sqrt(variance) for _, error, variance in tests]
+        for j, (rows, error, variance) in enumerate(tests):
+            of_others = np.concatenate([*scaled[:j], *scaled[j + 1 :]])
+            factor = _inflation(of_others, len(tests) - 1)
+            half = Z90 * factor * np.sqrt(variance)
+            expected = block.Y[rows, j] - error
+            logits[:, rows, j] = expected, expected - half, expected + half
         ends = np.full((3, len(self._rows), block.Y.shape[1]), np.nan)
         ends[:, self._rows >= 0] = _dice(self.mean + self.deviation * logits)
         return tuple(ends)

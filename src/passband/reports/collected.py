@@ -112,21 +112,22 @@ class Collected:
         from passband.prediction.matrix.assessment import unfinished
 
         study = self.results.study
-        matrices = [] if self.source.images is None else self.source.matrices
-        specimens = list(dict.fromkeys(matrix.specimen for matrix in matrices))
-        if not specimens or not study.predictable or not {*specimens} <= {*study.specimens}:
+        if self.source.images is None or not study.predictable:
             return None
-        with suppress(PassbandError):  # exit waves may be damaged
+        matrices = self.source.matrices
+        specimens = list(dict.fromkeys(matrix.specimen for matrix in matrices))
+        # The study may have changed since the table was made.
+        if not specimens or not set(specimens) <= set(study.specimens):
+            return None
+        conditions = [*matrices[0].train, *matrices[0].test]
+        try:
+            structures = {name: self.results.spectrum_structures(name) for name in specimens}
             profiles = profiles_of_specimens(
-                specimens,
-                # The study may have changed since the table was made.
-                [*matrices[0].train, *matrices[0].test],
-                study.microscope,
-                {name: self.results.spectrum_structures(name) for name in specimens},
-                study.study.seed,
+                specimens, conditions, study.microscope, structures, study.study.seed
             )
             return unfinished(matrices, profiles)
-        return None
+        except PassbandError:  # exit waves may be damaged
+            return None
 
 
 @contextmanager

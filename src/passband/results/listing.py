@@ -65,7 +65,7 @@ def check_way(folder: Path, path: Path) -> None:
     """Raise PassbandError if a folder between a study's folder and a path in it is a link."""
     for above in reversed(path.parents):
         if folder in above.parents and above.is_symlink():
-            raise _is_link(above)
+            raise _link_error(above)
 
 
 def unreadable(path: str | Path, error: OSError) -> PassbandError:
@@ -87,9 +87,13 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 
 
 def _is_listed(entry: os.DirEntry[str]) -> bool:
-    """Return whether to list an entry too; raise PassbandError if it is a link, or no file."""
+    """Return whether an entry is a folder whose own entries are listed.
+
+    Raises:
+        PassbandError: If the entry is a link, or neither a folder nor a file.
+    """
     if entry.is_symlink():
-        raise _is_link(entry.path)
+        raise _link_error(entry.path)
     if entry.is_dir():
         return not entry.name.endswith(_WHOLE)
     if not entry.is_file():
@@ -97,7 +101,7 @@ def _is_listed(entry: os.DirEntry[str]) -> bool:
     return False
 
 
-def _is_link(path: str | Path) -> PassbandError:
+def _link_error(path: str | Path) -> PassbandError:
     return PassbandError(
         f"{path}: is a link; only the study's own folder, or a folder above it, may be a link, so "
         "that no job changes files elsewhere; put the files themselves in its place"

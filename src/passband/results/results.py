@@ -122,14 +122,21 @@ class Results:
 
     @property
     def _names_file(self) -> bool:
+        """Whether the user named the study's file: by its path, its folder, or the study's name.
+
+        A path of results names no file, not even one that is found in them or for them.
+        """
         if self._file is not None:
             return True
         noun = Path(self.noun)
-        if noun.parent != Path() or self.is_published or self._found is None:
+        is_word = noun.parent == Path()
+        if not is_word or self.is_published or self._found is None:
             return False
-        of_name = locate.RESULTS / noun
-        # A path can be one word too: that of results in the working directory, or ".".
-        return self.folder in (of_name, noun / of_name) and self.folder not in self._found.parents
+        # A word can be a path of results too: one in the working directory, or ".".
+        by_name = locate.RESULTS / noun
+        is_name = self.folder in (by_name, noun / by_name)
+        is_in_results = self.folder in self._found.parents
+        return is_name and not is_in_results
 
     @property
     def is_known(self) -> bool:

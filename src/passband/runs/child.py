@@ -174,8 +174,12 @@ def run(
         finally:
             for each in shown:
                 each.write()
-        kept = [out] * bool(captured or look) + [err] * bool(look)
-        printed = b"".join(_read(file) for file in kept if file).decode(errors="replace")
+        kept = []
+        if out is not None and (captured or look):
+            kept.append(out)
+        if err is not None and look:
+            kept.append(err)
+        printed = b"".join(map(_read, kept)).decode(errors="replace")
     if signals.received:
         return Ended(128 + signals.received[0], printed)
     status = process.returncode

@@ -173,8 +173,9 @@ def _next(status: int, results: Results, is_dry: bool) -> str:
         return "Snakemake cannot list the jobs; the lines above say why."
     if not locks.are_left(results.root):  # at its end, Snakemake removes its own
         return f"Correct the cause, and run {again}. Finished jobs do not run again."
-    signed = " and ".join(map(str, locks.holders(results.root))) or "a Snakemake"
+    holders = " and ".join(map(str, locks.holders(results.root))) or "a Snakemake"
+    unlock = f"passband run {shlex.quote(str(results.noun))} --unlock"
     return (
-        f"{signed} has locked {results.root.resolve()}. Wait for its end. If it has died, type: "
-        f"passband run {shlex.quote(str(results.noun))} --unlock; and then run {again}."
+        f"{holders} has locked {results.root.resolve()}. Wait for its end. If it has died, type: "
+        f"{unlock}; and then run {again}."
     )

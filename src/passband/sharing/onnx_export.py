@@ -146,7 +146,7 @@ def _quiet() -> Iterator[None]:
 
 def _remove_origins(model) -> None:
     """Remove what torch notes about the origin of each node, such as paths of source files."""
-    for part in (
+    for element in (
         *model.graph.node,
         *model.graph.input,
         *model.graph.output,
@@ -155,5 +155,5 @@ def _remove_origins(model) -> None:
         model.graph,
         model,
     ):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
+        element.ClearField("metadata_props")
+        element.ClearField("doc_string")

@@ -220,12 +220,12 @@ def _write_parts(network: Network, folder: Path) -> list[str]:
 
     Without it, only the ONNX file could be used. Passband runs it only if its user trusts it.
     """
-    names = []
-    for file in network.architecture.part.files:
-        (folder / FOLDER).mkdir(exist_ok=True)
-        names.append(f"{FOLDER}/{file.name}")
-        (folder / names[-1]).write_bytes(file.read_bytes())
-    return names
+    files = network.architecture.part.files
+    if files:
+        (folder / FOLDER).mkdir()
+    for file in files:
+        (folder / FOLDER / file.name).write_bytes(file.read_bytes())
+    return [f"{FOLDER}/{file.name}" for file in files]
 
 
 def _write_performance(tested: Performance, folder: Path) -> list[str]:

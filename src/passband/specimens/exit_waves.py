@@ -178,6 +178,30 @@ def simulate(
         # wave does not include the differences between frozen configurations, which are thermal
         # diffuse scattering.
         power[i] = linear_power(spectrum[i].mean(0))
+    found = _described(indices, spectrum, labels, particles, power)
+    found["q"] = described(
+        "q", np.arange(waves.half + 1) / waves.field_A, "spatial frequency", "1/Å"
+    )
+    return found.assign_attrs(
+        pixel_size_A=sampling.pixel_A,
+        multislice_pixel_A=microscope.multislice.pixel_A,
+        energy_eV=microscope.energy_eV,
+        field_px=sampling.px,
+        seed=seed,
+        specimen=specimen_name,
+        split=split,
+        engine=microscope.engine,
+    )
+
+
+def _described(
+    indices: Sequence[int],
+    spectrum: np.ndarray,
+    labels: np.ndarray,
+    particles: np.ndarray,
+    power: np.ndarray,
+) -> xr.Dataset:
+    """Return what was computed of structures, with descriptions, see :func:`simulate`."""
     image = "structure", "x", "y"
     return xr.Dataset(
         {
@@ -195,22 +219,7 @@ def simulate(
             "particles": described("structure", particles, "number of particles that found room"),
             "power": described(("structure", "q"), power, "power of the linear phase contrast"),
         },
-        {
-            **structure_coordinates(indices),
-            "q": described(
-                "q", np.arange(waves.half + 1) / waves.field_A, "spatial frequency", "1/Å"
-            ),
-        },
-        {
-            "pixel_size_A": sampling.pixel_A,
-            "multislice_pixel_A": microscope.multislice.pixel_A,
-            "energy_eV": microscope.energy_eV,
-            "field_px": sampling.px,
-            "seed": seed,
-            "specimen": specimen_name,
-            "split": split,
-            "engine": microscope.engine,
-        },
+        structure_coordinates(indices),
     )
 
 

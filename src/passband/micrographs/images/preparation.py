@@ -163,9 +163,22 @@ def _resample_rows(image: np.ndarray, scale: float, offset: np.float32, out: np.
     length = image.shape[1]
     extended, extended_new = _periods(length, scale)
     gap = extended - length
+    # From the row's end to its begin, the extension goes over from one mirror image to the other.
     weight = (0.5 + 0.5 * np.cos(np.pi * (np.arange(gap) + 0.5) / gap)).astype(np.float32)
     mirrored = np.pad(np.arange(length), gap, "symmetric")
-    before, after = mirrored[:gap], mirrored[-gap:]
+    before = mirrored[:gap]
+    after = mirrored[-gap:]
+    factor = _spectral_factor(scale, extended, extended_new)
+    for band in bands((image.shape[0], extended + extended_new)):
+        rows = image[band] - offset
+        extension = rows[:, after] * weight + rows[:, before] * (1 - weight)
+        spectrum = fft.rfft(np.concatenate((rows, extension), axis=1), axis=1)
+        kept = spectrum[:, : len(factor)] * factor
+        out[band] = fft.irfft(kept, extended_new, axis=1)[:, : out.shape[1]]
+
+
+def _spectral_factor(scale: float, extended: int, extended_new: int) -> np.ndarray:
+    """Return the factor of each Fourier coefficient that both the row and the new row have."""
     size = min(extended, extended_new) // 2 + 1
     # Centres of pixels: (j + ½) · scale = x + ½.
     frequency = np.arange(size) / extended
@@ -174,12 +187,7 @@ def _resample_rows(image: np.ndarray, scale: float, offset: np.float32, out: np.
         factor[-1] = 0  # the Nyquist frequency of the new pixels has no phase
     if extended_new > extended and extended % 2 == 0:
         factor[-1] /= 2  # it was counted once, and is now one of two conjugate frequencies
-    factor = factor.astype(np.complex64)
-    for band in bands((image.shape[0], extended + extended_new)):
-        rows = image[band] - offset
-        extension = rows[:, after] * weight + rows[:, before] * (1 - weight)
-        spectrum = fft.rfft(np.concatenate((rows, extension), axis=1), axis=1)[:, :size] * factor
-        out[band] = fft.irfft(spectrum, extended_new, axis=1)[:, : out.shape[1]]
+    return factor.astype(np.complex64)
 
 
 def _periods(length: int, scale: float) -> tuple[int, int]:

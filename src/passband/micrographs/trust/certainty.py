@@ -130,13 +130,17 @@ def windowed_dice(probability: np.ndarray, side: int) -> float:
     )
 
     def sums(values: np.ndarray) -> np.ndarray:
+        """Return the sum over each window, from sums over all rectangles from the first pixel."""
         total = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
         total[1:, 1:] = values.cumsum(0, dtype=np.float64).cumsum(1)
-        (top, bottom), (left, right) = (rows, rows + tall), (columns, columns + wide)
-        corners = [total[np.ix_(i, j)] for i in (bottom, top) for j in (right, left)]
-        return corners[0] - corners[1] - corners[2] + corners[3]
+        below = total[rows + tall]
+        above = total[rows]
+        right = columns + wide
+        return below[:, right] - below[:, columns] - above[:, right] + above[:, columns]
 
-    hits, both, number = map(sums, (probability * predicted, probability, predicted))
+    hits = sums(probability * predicted)
+    both = sums(probability)
+    number = sums(predicted)
     if not number.any():
         return 0.0
     dice = 2 * hits / np.maximum(both + number, 1e-12)

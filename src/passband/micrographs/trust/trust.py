@@ -189,6 +189,25 @@ class Trust(JsonValues):
         return Assessment(dice, tuple(reasons), found)
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """An image, as the networks of one :class:`Trust` have seen it.
+
+    Attributes:
+        windows: (n, side, side) float32, with the networks' pixels.
+        inputs: The networks' inputs there.
+        whole: Their input for the whole image; None if it is wide.
+        step: Each so-many-th row and column of the probabilities is kept.
+        field: The image's area in areas of a training image.
+    """
+
+    windows: np.ndarray
+    inputs: np.ndarray
+    whole: np.ndarray | None
+    step: int
+    field: float
+
+
 class Assessor:
     """Assesses images while they are segmented.
 
@@ -205,14 +224,13 @@ class Assessor:
         ctf: Mapping[NetworkId, float] | None = None,
         adapted: bool = False,
     ):
-        self._trusts, self._ctf, self._adapted = trusts, ctf or {}, adapted
+        self._trusts = trusts
+        self._ctf = ctf or {}
+        self._adapted = adapted
         self._networks = {network.id: network for network in networks}
-        #: By the first network of a trust: windows of the image, the networks' inputs there, the
-        #: step between rows of probabilities, and the area in areas of a training image.
-        self._seen: dict[NetworkId, tuple[np.ndarray, np.ndarray, int, float]] = {}
+        #: By the first network of a trust.
+        self._seen: dict[NetworkId, _Seen] = {}
         self._probabilities: dict[NetworkId, np.ndarray] = {}
-        #: By the first network of a trust: the network's input, unless the image is wide.
-        self._inputs: dict[NetworkId, np.ndarray] = {}
 
     @property
     def values(self) -> tuple:
@@ -224,7 +242,6 @@ class Assessor:
         """Forget an image whose segmentation has failed."""
         self._seen.clear()
         self._probabilities.clear()
-        self._inputs.clear()
 
     def watch(
         self,
@@ -246,26 +263,36 @@ class Assessor:
         self._probabilities[network.id] = probability[::step, ::step].copy()
         if trust.networks[0] not in self._seen:
             side = trust.reference.side
-            parts = likeness.windows(image, side)
-            self._seen[trust.networks[0]] = parts, normalise(parts), step, image.size / side**2
-            if image.size <= MOST_FIELDS * side**2:
-                self._inputs[trust.networks[0]] = normalise(image)
+            windows = likeness.windows(image, side)
+            is_wide = image.size > MOST_FIELDS * side**2
+            self._seen[trust.networks[0]] = _Seen(
+                windows=windows,
+                inputs=normalise(windows),
+                whole=None if is_wide else normalise(image),
+                step=step,
+                field=image.size / side**2,
+            )
 
     def finish(self) -> Assessment:
         """Return the assessment of the image that all networks have segmented."""
         found = []
         for trust in self._trusts:
-            parts, inputs, step, field = self._seen.pop(trust.networks[0])
+            seen = self._seen.pop(trust.networks[0])
+            networks = [self._networks[id] for id in trust.networks]
             raw = raw_scores(
-                [self._networks[id] for id in trust.networks],
+                networks,
                 trust.reference,
-                *(parts, inputs, [self._probabilities.pop(id) for id in trust.networks], step),
+                seen.windows,
+                seen.inputs,
+                probabilities=[self._probabilities.pop(id) for id in trust.networks],
+                step=seen.step,
             )
-            raw["field"] = field
-            if (whole := self._inputs.pop(trust.networks[0], None)) is not None:
-                own = [self._networks[id] for id in trust.networks]
-                modules = [network.module for network in own]
-                raw["evenness"] = evenness(modules, whole, trust.reference.side, own[0].divisor)
+            raw["field"] = seen.field
+            if seen.whole is not None:
+                modules = [network.module for network in networks]
+                raw["evenness"] = evenness(
+                    modules, seen.whole, trust.reference.side, networks[0].divisor
+                )
             expected = [self._ctf[id] for id in trust.networks if id in self._ctf]
             ctf = float(np.mean(expected)) if expected else None
             found.append(trust.assess(raw, ctf, self._adapted))
@@ -293,7 +320,7 @@ class Unassessed:
 def raw_scores(
     networks: Sequence[Network],
     reference: Reference,
-    parts: np.ndarray,
+    windows: np.ndarray,
     inputs: np.ndarray,
     probabilities: Sequence[np.ndarray],
     step: int = 1,
@@ -302,14 +329,14 @@ def raw_scores(
 
     Args:
         networks: The networks that are used together.
-        parts, inputs: (n, side, side) float32, windows of the image with the networks' pixels, and
-            the networks' inputs there.
+        windows: (n, side, side) float32, parts of the image with the networks' pixels.
+        inputs: (n, side, side) float32, the networks' inputs there.
         probabilities: The probability of each network, for the whole image, (height, width)
             float32.
         step: Only each so-many-th row and column of the probabilities is there.
     """
     modules = [network.module for network in networks]
-    distances = reference.distances(likeness.describe(modules, parts, inputs))
+    distances = reference.distances(likeness.describe(modules, windows, inputs))
     products, squares = symmetry(mirrored(modules, inputs))
     return {
         **{name: likeness.of_windows(each) for name, each in distances.items()},

@@ -62,20 +62,16 @@ class Sides:
     def of(cls, matrix: Matrix) -> Self:
         """Return the sides of a matrix, which all matrices of a study have."""
         lens = {condition.id: _lens(condition) for condition in (*matrix.train, *matrix.test)}
-        rows, columns = (
-            _numbered([lens.get(id, id) for id in ids]) for ids in (matrix.rows, matrix.columns)
+        return cls(
+            train=_numbered([lens.get(id, id) for id in matrix.rows]),
+            test=_numbered([lens.get(id, id) for id in matrix.columns]),
         )
-        return cls(rows, columns)
 
     def few(self, values: np.ndarray) -> Few:
         """Return numbers (train, test) without those that several conditions have in common."""
-        words = []
-        for axis, lenses in enumerate((self.train, self.test)):
-            every = {"all": np.zeros(len(lenses), int), "lens": lenses}
-            found = ((word, _first(values, places, axis)) for word, places in every.items())
-            word, values = next((f for f in found if f[1] is not None), ("condition", values))
-            words.append(word)
-        return Few(values, (words[0], words[1]))
+        values, train = _fewer(values, self.train, axis=0)
+        values, test = _fewer(values, self.test, axis=1)
+        return Few(values, (train, test))
 
     @property
     def content(self) -> Mapping[str, list[int]]:
@@ -93,13 +89,27 @@ def _numbered(lenses: Sequence[object]) -> np.ndarray:
     return np.array([numbers[lens] for lens in lenses], dtype=int)
 
 
-def _first(values: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray | None:
-    """Return the numbers of each place's first condition; None if its others have others."""
-    _, first = np.unique(places, return_index=True)
-    if len(first) == len(places):
+def _fewer(values: np.ndarray, lenses: np.ndarray, axis: int) -> tuple[np.ndarray, str]:
+    """Return as few numbers along an axis as say all, and what each is of, see :class:`Few`."""
+    of_all = _one_each(values, np.zeros(len(lenses), int), axis)
+    if of_all is not None:
+        return of_all, "all"
+    of_lenses = _one_each(values, lenses, axis)
+    if of_lenses is not None:
+        return of_lenses, "lens"
+    return values, "condition"
+
+
+def _one_each(values: np.ndarray, labels: np.ndarray, axis: int) -> np.ndarray | None:
+    """Return one number for all conditions with the same label.
+
+    The result is None if they have different numbers, or if each condition has another label.
+    """
+    _, first = np.unique(labels, return_index=True)
+    if len(first) == len(labels):
         return None
     few = np.take(values, first, axis)
     known = np.abs(values[np.isfinite(values)])
     close = _ROUNDING * known.max(initial=0)
-    same = np.allclose(np.take(few, places, axis), values, rtol=0, atol=close, equal_nan=True)
+    same = np.allclose(np.take(few, labels, axis), values, rtol=0, atol=close, equal_nan=True)
     return few if same else None
