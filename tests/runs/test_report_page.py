@@ -68,7 +68,7 @@ def test_the_numbers_of_an_incomplete_study_are_those_of_its_records(place, caps
     shutil.rmtree(results / "ood.zarr")
     (results / "figures/decay.png").unlink()
     again = report_page.collect(Results(study, results)).numbers
-    assert (again.own, again.other, again.pairs) == (whole.own, whole.other, whole.pairs)
+    assert (again.home, again.other, again.pairs) == (whole.home, whole.other, whole.pairs)
     records = sorted((results / "records").rglob("*.zarr.zip"))
     records[0].unlink()
     weights = sorted((results / "networks").rglob("*.safetensors"))
