@@ -5,6 +5,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,8 +15,8 @@ import browser
 import pytest
 import torch
 import xarray as xr
-from ase.spacegroup import crystal as ase_crystal
 from hypothesis import HealthCheck, settings
+from left_out import pytest_ignore_collect  # noqa: F401
 from left_processes import pytest_configure, pytest_sessionfinish  # noqa: F401
 from required import refuse
 from synthetic import CPU, SEED, discs
@@ -85,10 +86,10 @@ def all_learned(monkeypatch) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the tests, so that the two workers of ``make test`` end at the same time.
+    """Sort the tests, so that the workers of ``make test`` end at the same time.
 
     A worker runs all tests of a file. Tests that start SLURM mostly wait, so they begin first, and
-    the other worker uses the processor. Files with slow tests come before files with quick tests.
+    the other workers use the processor. Files with slow tests come before files with quick tests.
     """
 
     def quickness(item: pytest.Item) -> int:
@@ -143,6 +144,24 @@ def copied(finished, tmp_path) -> Workplace:
     place = Workplace(tmp_path / "copy")
     place.take(finished.folder)
     return place
+
+
+@pytest.fixture(scope="session")
+def results_of_known(tmp_path_factory) -> Path:
+    """A folder with the study `known` and its table of results."""
+    from recommended import make_results, make_study
+
+    folder = tmp_path_factory.mktemp("known")
+    make_results(make_study(), folder)
+    return folder
+
+
+@pytest.fixture
+def known(results_of_known, tmp_path, monkeypatch) -> Path:
+    """The folder in which the test is, with a copy of the study `known`."""
+    shutil.copytree(results_of_known, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 class Disk:
@@ -205,8 +224,10 @@ def refuse_writing(monkeypatch) -> Callable[[Path], None]:
 @pytest.fixture
 def rutile(tmp_path):
     """A CIF file of a crystal that is not cubic: TiO2, a = 4.594, c = 2.959, u = 0.305."""
+    from ase.spacegroup import crystal  # a second, for few tests
+
     path = tmp_path / "rutile.cif"
-    ase_crystal(
+    crystal(
         ["Ti", "O"],
         [(0, 0, 0), (0.305, 0.305, 0)],
         spacegroup=136,
