@@ -117,8 +117,15 @@ def gather(cells, path, **options):
 
 
 @pytest.fixture(scope="module")
-def whole(written, tmp_path_factory):
-    return gather(written[1], tmp_path_factory.mktemp("results") / "table.zarr")
+def gathered(written, tmp_path_factory):
+    path = tmp_path_factory.mktemp("results") / "table.zarr"
+    gather(written[1], path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(gathered):
+    return load_table(gathered)
 
 
 # A whole grid
@@ -224,22 +231,20 @@ def test_attributes_say_where_it_is_from(whole):
         assert whole[name].attrs["units"] == "1"
 
 
-def test_table_is_plain_zarr(written, tmp_path):
-    gather(written[1], tmp_path / "table.zarr")
-    found = xr.open_zarr(tmp_path / "table.zarr", consolidated=True)
+def test_table_is_plain_zarr(gathered):
+    found = xr.open_zarr(gathered, consolidated=True)
     assert np.issubdtype(found.counts.encoding["dtype"], np.unsignedinteger)
     # A training condition can be read without the others.
     assert found.counts.encoding["chunks"][:4] == (1, 1, 1, 3)
-    assert [p.name for p in tmp_path.iterdir()] == ["table.zarr"]
+    assert list(gathered.parent.iterdir()) == [gathered]
 
 
-def test_opening_reads_few_files(written, tmp_path):
+def test_opening_reads_few_files(gathered):
     """The store has no file per value of a coordinate, and no folder per chunk dimension."""
-    gather(written[1], tmp_path / "table.zarr")
     files = {}
-    for path in (tmp_path / "table.zarr").rglob("*"):
+    for path in gathered.rglob("*"):
         if path.is_file() and path.suffix != ".json":
-            name, _, chunk = path.relative_to(tmp_path / "table.zarr").as_posix().partition("/")
+            name, _, chunk = path.relative_to(gathered).as_posix().partition("/")
             assert chunk.count("/") <= 1  # a string coordinate's is c/0
             files[name] = files.get(name, 0) + 1
     rows = len(SPECIMENS) * len(ARCHITECTURES) * len(TRAIN)
@@ -294,7 +299,7 @@ def test_missing_record_is_named(grid, tmp_path, gone):
     assert not (tmp_path / "table.zarr").exists()
 
 
-@pytest.mark.parametrize("gone", [[0], [3], [6, 7], [0, 2, 9, 11]])
+@pytest.mark.parametrize("gone", [[3], [0, 2, 6, 7, 9]])
 def test_missing_networks_are_nan_when_allowed(grid, tmp_path, truth, gone):
     there, truth = np.ones((1, 2, len(TRAIN), 3), dtype=bool), truth[:1]
     for k in gone:
@@ -372,7 +377,7 @@ def test_record_of_another_cell_is_named(grid, tmp_path, of, words):
         gather(grid, tmp_path / "table.zarr")
 
 
-@pytest.mark.parametrize("structures", [1, 3, 5])
+@pytest.mark.parametrize("structures", [1, 5])
 def test_record_of_another_number_of_structures_is_named(grid, tmp_path, structures):
     write(grid[2].path, grid[2].replicas, np.zeros((2, 2, len(TEST), structures, 3)))
     with pytest.raises(

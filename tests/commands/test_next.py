@@ -25,12 +25,19 @@ AXES = list(MAIN_AXES)
 DEFOCUS = {"defocus_nm": [5, 10, 15, 20, 30, 40]}
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def unfinished(tmp_path_factory):
     """A study whose last six of 24 training conditions have no networks."""
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path_factory.mktemp("unfinished")
     study = make_study(cs_um=[1.2, 60], aperture_mrad=[16], **DEFOCUS)
-    make_results(study, tmp_path, without=6)
+    make_results(study, folder, without=6)
+    return folder
+
+
+@pytest.fixture
+def folder(unfinished, tmp_path, monkeypatch):
+    shutil.copytree(unfinished, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
@@ -99,12 +106,14 @@ def test_the_study_runs_until_the_budget_is_used(trained, capsys):
     assert len(Path("known-points.csv").read_text().splitlines()) == 9
 
 
+@pytest.mark.slow
 def test_the_study_runs_until_the_error_is_small(trained, capsys):
     status, out, _ = run(capsys, "known", "--budget=100", "--until=0.9")
     assert (status, trained) == (0, [7])
     assert out.endswith("stopped after 0 of 100 conditions: at most 0.9\n")
 
 
+@pytest.mark.slow
 def test_python_trains_the_next_conditions_until_the_same_end(trained):
     said = []
     found = passband.open("known").train_next(7, until=0.0001, report=said.append)

@@ -25,20 +25,13 @@ HERE_VALUES = {"defocus_nm": 6, "cs_um": 20, "aperture_mrad": 14, "dose_e_per_A2
 HERE = ["--defocus-nm", "6", "--cs-um=20", "--aperture-mrad=14", "--dose-e-per-A2=850"]
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    make_results(make_study(), tmp_path)
-    return tmp_path
-
-
 def run(capsys, *arguments):
     status = cli.main(["recommend", *arguments])
     out, err = capsys.readouterr()
     return status, out, err
 
 
-def test_networks_are_printed_in_their_order(folder, capsys):
+def test_networks_are_printed_in_their_order(known, capsys):
     status, out, err = run(capsys, "known", *HERE, "--top", "3")
     assert (status, err) == (0, "")
     assert out.startswith("gold at 6 nm · 20 µm · 14 mrad · 850 e/Å², with the networks of the")
@@ -53,9 +46,9 @@ def test_networks_are_printed_in_their_order(folder, capsys):
     assert "train next: gold, compact-w8-d3" in out
 
 
-def test_a_flipped_bit_in_a_variable_that_is_read_late_is_one_line(folder, capsys, monkeypatch):
+def test_a_flipped_bit_in_a_variable_that_is_read_late_is_one_line(known, capsys, monkeypatch):
     monkeypatch.setattr(datasets, "_opened", {})  # without the stores of other tests
-    for chunk in (folder / "results/known/table.zarr/dice").glob("c.*"):
+    for chunk in (known / "results/known/table.zarr/dice").glob("c.*"):
         flipped = bytearray(chunk.read_bytes())
         flipped[len(flipped) // 2] ^= 1
         chunk.write_bytes(flipped)
@@ -65,7 +58,7 @@ def test_a_flipped_bit_in_a_variable_that_is_read_late_is_one_line(folder, capsy
     assert err.count("\n") == 1
 
 
-def test_a_condition_outside_the_study_is_named_as_such(folder, capsys):
+def test_a_condition_outside_the_study_is_named_as_such(known, capsys):
     status, out, _ = run(capsys, "known", "--defocus-nm", "-10:25", *HERE[2:])
     assert status == 0
     assert "outside this study" in out
@@ -73,7 +66,7 @@ def test_a_condition_outside_the_study_is_named_as_such(folder, capsys):
     assert "worst in the range" in out
 
 
-def test_json_has_networks_and_inside(folder, capsys):
+def test_json_has_networks_and_inside(known, capsys):
     status, out, _ = run(capsys, "known", *HERE, "--json")
     content = json.loads(out)
     assert status == 0
@@ -90,7 +83,7 @@ def test_json_has_networks_and_inside(folder, capsys):
     assert len(json.loads(capsys.readouterr().out)["networks"]) == 2
 
 
-def test_networks_are_ranked_for_an_image(folder, capsys):
+def test_networks_are_ranked_for_an_image(known, capsys):
     np.save("film.npy", film_image(defocus=400, cs=2e5, aperture=14))
     known = ["known", *LIKE, "--underfocus", *HERE[3:]]
     status, out, err = run(capsys, *known, "--json", "--top=2")
@@ -107,10 +100,11 @@ def test_networks_are_ranked_for_an_image(folder, capsys):
     assert "underfocus, likelihood 1.00\n\ngold at " in out
 
 
-def test_the_figure_is_written(folder, capsys):
+@pytest.mark.slow
+def test_the_figure_is_written(known, capsys):
     status, _, err = run(capsys, "known", *HERE, "--figure", "map.png")
     assert (status, err) == (0, "map.png: expected Dice over defocus and dose\n")
-    assert np.ptp(imread(folder / "map.png")[..., :3]) > 0.5
+    assert np.ptp(imread(known / "map.png")[..., :3]) > 0.5
 
 
 @pytest.fixture
@@ -131,7 +125,7 @@ def failed(monkeypatch):
     return fail
 
 
-def test_networks_that_did_not_learn_are_not_ranked(folder, failed, capsys):
+def test_networks_that_did_not_learn_are_not_ranked(known, failed, capsys):
     _, out, _ = run(capsys, "known", *HERE, "--json")
     first, *others = json.loads(out)["networks"]
     trains = [condition.id for condition in make_study().train_conditions]
@@ -147,7 +141,7 @@ def test_networks_that_did_not_learn_are_not_ranked(folder, failed, capsys):
     assert first["id"] not in out
 
 
-def test_nothing_is_recommended_if_no_network_learned(folder, failed, capsys):
+def test_nothing_is_recommended_if_no_network_learned(known, failed, capsys):
     failed(*range(16))
     status, out, err = run(capsys, "known", *HERE, "--figure", "map.png")
     assert status == 0
@@ -193,7 +187,7 @@ def test_nothing_is_recommended_if_no_network_learned(folder, failed, capsys):
         (["unknown", *HERE], "unknown: no study of this name"),
     ],
 )
-def test_a_mistake_is_one_line(folder, capsys, arguments, message):
+def test_a_mistake_is_one_line(known, capsys, arguments, message):
     status, out, err = run(capsys, *arguments)
     assert (status, out) == (1, "")
     assert message in err
@@ -209,9 +203,9 @@ def test_a_study_without_results_is_one_line(tmp_path, monkeypatch, capsys):
         assert "results/known: the study has no table of results yet; run the study first" in err
 
 
-def test_a_running_test_of_networks_is_named_and_not_blamed(folder, capsys, monkeypatch):
+def test_a_running_test_of_networks_is_named_and_not_blamed(known, capsys, monkeypatch):
     monkeypatch.setattr(TestedNetworks, "left_out", 3)
-    with lease.held(folder / "results/known" / FURTHER_LEASE):
+    with lease.held(known / "results/known" / FURTHER_LEASE):
         status, _, err = run(capsys, "known", *HERE)
     assert (status, err.count("\n")) == (0, 1)
     assert "3 further condition(s) are not used, because passband evaluate still" in err
@@ -222,7 +216,8 @@ def test_a_running_test_of_networks_is_named_and_not_blamed(folder, capsys, monk
 # ── What recommendations are worth ───────────────────────────────────────────────────────────────
 
 
-def test_the_check_says_the_verdict_first_and_json_has_the_same_numbers(folder, capsys):
+@pytest.mark.slow
+def test_the_check_says_the_verdict_first_and_json_has_the_same_numbers(known, capsys):
     status, out, err = run(capsys, "known", "--check")
     assert (status, err) == (0, "")
     assert run(capsys, "--check", "known") == (0, out, "")
@@ -252,7 +247,8 @@ def test_the_check_says_the_verdict_first_and_json_has_the_same_numbers(folder, 
 RULES = "recommended", "nearest"
 
 
-def test_the_check_of_networks_of_which_some_did_not_learn_says_so(folder, failed, capsys):
+@pytest.mark.slow
+def test_the_check_of_networks_of_which_some_did_not_learn_says_so(known, failed, capsys):
     failed(3)
     _, out, _ = run(capsys, "known", "--check")
     assert "and 15 networks ranked for it" in out
@@ -282,12 +278,17 @@ def test_the_check_of_one_test_condition_says_what_it_needs(tmp_path, monkeypatc
 # ── Further axes ─────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture
-def further(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def results_of_further(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("further")
     study = make_study(cs_um=[20], aperture_mrad=[14], astigmatism_nm=[0, 5], vibration_A=[0, 0.5])
-    make_results(study, tmp_path)
-    return tmp_path
+    make_results(study, folder)
+    return folder
+
+
+@pytest.fixture
+def further(results_of_further, monkeypatch):
+    monkeypatch.chdir(results_of_further)
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from carbon_images import film_image
 from matplotlib.figure import Figure
-from recommended import make_results, make_study
 
 import passband
 from passband import PassbandError, cli
@@ -14,9 +13,7 @@ WORDS = [f"--{name.replace('_', '-')}={value}" for name, value in HERE.items()]
 
 
 @pytest.fixture
-def study(tmp_path, monkeypatch) -> passband.Experiment:
-    monkeypatch.chdir(tmp_path)
-    make_results(make_study(), tmp_path)
+def study(known) -> passband.Experiment:
     return passband.open("known")
 
 
@@ -35,12 +32,14 @@ def test_a_recommendation_is_what_the_command_prints(study, capsys):
     assert isinstance(study.plot_recommendation(found), Figure)
 
 
+@pytest.mark.slow
 def test_a_check_is_what_the_command_prints(study, capsys):
     found = study.check_recommendations()
     assert printed(capsys, "recommend", "known", "--check") == str(found)
     assert printed(capsys, "recommend", "known", "--check", "--json") == found.to_json()
 
 
+@pytest.mark.slow
 def test_the_next_conditions_are_what_the_command_prints(study, capsys):
     found = study.next(2, {"defocus_nm": "5:15"}, between=1)
     words = "next", "known", "--budget=2", "--between=1", "--defocus-nm=5:15"
