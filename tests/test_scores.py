@@ -6,13 +6,25 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
 from passband import scores
 from passband.scores import dice, iou, precision, recall
 
-THEIRS = {dice: f1_score, iou: jaccard_score, precision: precision_score, recall: recall_score}
+THEIRS = {
+    dice: "f1_score",
+    iou: "jaccard_score",
+    precision: "precision_score",
+    recall: "recall_score",
+}
 ALL = pytest.mark.parametrize("score", THEIRS)
+
+
+@pytest.fixture(scope="module")
+def metrics():
+    """Scikit-learn's scores, which only the process with these tests needs to import."""
+    from sklearn import metrics
+
+    return metrics
 
 
 def counts_of(truth, prediction):
@@ -35,23 +47,22 @@ def test_order_of_the_counts():
 
 
 @ALL
-def test_scores_are_scikit_learns(score):
+def test_scores_are_scikit_learns(score, metrics):
     rng = np.random.default_rng(0)
     truth = rng.random((40, 50)) < rng.choice([0, 0.02, 0.5, 1], (40, 1))
     prediction = rng.random((40, 50)) < rng.choice([0, 0.02, 0.5, 1], (40, 1))
     counts = np.stack([counts_of(t, p) for t, p in zip(truth, prediction, strict=True)])
-    theirs = [
-        THEIRS[score](t, p, zero_division=1.0) for t, p in zip(truth, prediction, strict=True)
-    ]
+    score_of = getattr(metrics, THEIRS[score])
+    theirs = [score_of(t, p, zero_division=1.0) for t, p in zip(truth, prediction, strict=True)]
     empty = ~truth.any(1) & ~prediction.any(1)
     assert empty.any()  # the rule for nothing is among what is compared
     np.testing.assert_allclose(score(counts), theirs)
 
 
-def test_dice_of_masks_is_that_of_their_counts():
+def test_dice_of_masks_is_that_of_their_counts(metrics):
     rng = np.random.default_rng(1)
     truth, prediction = rng.random((2, 20, 30)) < 0.4
-    expected = f1_score(truth.ravel(), prediction.ravel())
+    expected = metrics.f1_score(truth.ravel(), prediction.ravel())
     assert scores.dice_of_masks(prediction, truth) == pytest.approx(expected)
     assert scores.dice_of_masks(~truth, truth) == 0
     assert scores.dice_of_masks(truth & ~truth, truth & ~truth) == 1

@@ -22,6 +22,8 @@ from passband.results import Results
 from passband.scores import dice_of_masks
 from passband.storage import StoreError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):

@@ -134,6 +134,7 @@ def test_running_somebodys_results_says_to_name_the_file(hostile, capsys):
     )
 
 
+@pytest.mark.slow
 def test_a_name_in_a_study_is_no_reason_to_run_a_module(hostile, tmp_path, monkeypatch, capsys):
     """A hostile study names a module that is there; reading the study does not import it."""
     site = tmp_path / "site"

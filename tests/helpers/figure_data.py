@@ -20,7 +20,8 @@ GRID = {
 }
 ONE = {axis: values[-1:] for axis, values in GRID.items()}
 DIMS = ("specimen", "architecture", "test_specimen", "train", "test")
-WIDTHS = (style.COLUMN_CM, style.PAGE_CM)
+#: A figure that can be read in a column mostly can on a page, too.
+WIDTHS = (style.COLUMN_CM, pytest.param(style.PAGE_CM, marks=pytest.mark.slow))
 
 
 def ids(grid):

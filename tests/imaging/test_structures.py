@@ -165,6 +165,7 @@ def test_images_are_those_of_a_microscope_with_the_other_values(files, microscop
     assert camera.electrons(WIDE) == pytest.approx(250)
 
 
+@pytest.mark.slow
 def test_networks_are_tested_on_the_masks_of_the_condition(files, microscope):
     camera = Acquisition.from_microscope(microscope, "zscore", CPU)
     loaded = named(microscope, files).load(CPU)

@@ -22,6 +22,7 @@ def frames(*diameters):
     ]
 
 
+@pytest.mark.slow
 def test_picture_is_written_and_is_recognised_as_an_output(tmp_path):
     (path,), line = size_figure.write(frames(2.0, 3.0, 3.5), tmp_path)
     assert path == tmp_path / "sizes.png"

@@ -80,6 +80,7 @@ def test_the_command_writes_a_file_that_reads_back(metrics, tmp_path, capsys, op
         np.testing.assert_allclose(table[name], made[name], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_parquet_has_all_digits(metrics, tmp_path, capsys):
     pytest.importorskip("pyarrow")
     datasets.write(metrics, tmp_path / "ood.zarr", datasets.OOD, {})

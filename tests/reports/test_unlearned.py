@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pytest
 import xarray as xr
 from matrices import GRID, make_table
 from report_content import make_content, make_stores, numbers_of, source_of
@@ -78,6 +79,7 @@ def test_the_page_leaves_them_out_of_its_choices():
     assert "did not learn" not in whole
 
 
+@pytest.mark.slow
 def test_the_page_concludes_nothing_if_no_network_learned():
     found = numbers_of(TABLE, None, EVERY)
     text = page.render(make_content(numbers=found, unlearned=said(EVERY)))

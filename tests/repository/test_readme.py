@@ -547,6 +547,7 @@ def make_table(path):
     return dice(counts).mean((1, 2, 4))
 
 
+@pytest.mark.slow
 def test_the_results_page_opens_both_kinds_of_store(tmp_path, monkeypatch):
     (code,) = blocks("python", (ROOT / "results" / "README.md").read_text(encoding="utf-8"))
     make_table(tmp_path / "results" / "demo" / "table.zarr")

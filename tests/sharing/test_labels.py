@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 
 import pytest
-from bioimageio.spec.model.v0_5 import Author
 from pydantic import TypeAdapter
 
 from passband import PassbandError, cli
@@ -13,6 +12,8 @@ from passband.sharing import labels
 
 @pytest.mark.parametrize("author", ["A. Author", "Müller, Ä.", "O'Brien-Smith (group 3)", "李明"])
 def test_names_of_people_are_allowed(author):
+    from bioimageio.spec.model.v0_5 import Author
+
     labels.check(None, "MIT", [author])
     TypeAdapter(Author).validate_python({"name": author})
 

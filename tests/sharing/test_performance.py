@@ -130,6 +130,7 @@ def test_network_that_was_not_tested_has_no_measured_performance(results, tmp_pa
     assert tested.source == f"the study {tmp_path.name} has not tested this network"
 
 
+@pytest.mark.slow
 def test_table_in_the_folder_has_all_networks_of_specimen_and_architecture(results, tmp_path):
     folder, counts = results
     path = tmp_path / "table.zarr.zip"

@@ -112,6 +112,7 @@ def test_the_list_of_entries_is_limited_before_it_is_read(tmp_path, monkeypatch,
     assert refusal(path).startswith("its list of entries has")
 
 
+@pytest.mark.slow
 def test_the_list_of_a_large_zip_file_is_limited_too(tmp_path, monkeypatch):
     """With 65,536 entries or more, the size of the list is in another record."""
     path = packed(tmp_path / "a.zip", {f"{k:x}": "" for k in range(2**16)})

@@ -34,6 +34,7 @@ def vanishing(tmp_path):
     thread.join()
 
 
+@pytest.mark.slow
 def test_a_folder_that_another_job_removes_is_made_again(vanishing):
     cell = CellWeights({0: {"weight": np.zeros(2, np.float32)}}, weights_metadata())
     networks = vanishing / "r000-000.safetensors"

@@ -8,10 +8,9 @@ from workplace import Workplace, cpu_seconds
 
 from passband.config import Study
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 
-@pytest.mark.slow
 def test_without_a_name_config_yaml_is_the_study(tmp_path):
     jobs = Workplace(tmp_path / "w").jobs()
     study = Study()
@@ -19,7 +18,6 @@ def test_without_a_name_config_yaml_is_the_study(tmp_path):
     assert jobs["simulate"] == 2 + 1 + 1
 
 
-@pytest.mark.slow
 def test_a_named_study_replaces_config_yaml(tmp_path):
     place = Workplace(tmp_path / "w")
     study = place.study(specimens={"silver": SILVER})
@@ -55,10 +53,8 @@ BAD = {
 }
 
 
-# A start of Snakemake takes seconds. tests/config has more cases without Snakemake.
-@pytest.mark.parametrize(
-    "which", ["key", *(pytest.param(w, marks=pytest.mark.slow) for w in list(BAD)[1:])]
-)
+# tests/config has more cases without Snakemake.
+@pytest.mark.parametrize("which", BAD)
 def test_bad_input_is_one_line_before_any_job(tmp_path, which):
     changes, words = BAD[which]
     place = Workplace(tmp_path / "w")
@@ -71,7 +67,6 @@ def test_bad_input_is_one_line_before_any_job(tmp_path, which):
     assert not (place.folder / "results").exists()
 
 
-@pytest.mark.slow
 def test_a_bad_study_ends_in_one_line_and_soon(tmp_path):
     place = Workplace(tmp_path / "w")
     config = place.folder / "config.yaml"

@@ -12,7 +12,7 @@ from workplace import Workplace
 from passband import cli
 from passband.results.stores import load_table
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 STUDY = "study.yaml"
 CONDITION = "--defocus-nm=7", "--cs-um=1.2", "--aperture-mrad=16", "--dose-e-per-A2=200"
@@ -35,7 +35,6 @@ def assert_refused(said: str, study: str = STUDY) -> None:
     assert "Traceback" not in said
 
 
-@pytest.mark.slow
 def test_snakemake_refuses_results_of_0_2_before_it_touches_a_file(place):
     before = of_0_2.content(place.folder / "results")
     words = [
@@ -83,7 +82,6 @@ def test_a_command_that_would_write_results_is_refused_in_one_line(
     assert of_0_2.content(place.folder) == before
 
 
-@pytest.mark.slow
 def test_commands_that_read_results_need_nothing_of_this(place, passband):
     assert "compact-w4-d2" in passband(place, "table", "smallest")
     assert "smallest" in passband(place, "status", "smallest")
@@ -126,7 +124,6 @@ def test_adopt_is_refused_in_one_line(place, monkeypatch, capsys, words, says):
     assert of_0_2.content(place.folder) == before
 
 
-@pytest.mark.slow
 def test_a_study_of_0_2_with_a_damaged_file_goes_on_and_trains_nothing(place, passband):
     results = place.folder / "results/smallest"
     old = load_table(results / "table.zarr").load()

@@ -375,6 +375,7 @@ def samples(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.is_file()]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 def test_damaged_files_give_one_line_and_nothing_is_printed(tmp_path, capfd, caplog):
     pytest.importorskip("rsciio")

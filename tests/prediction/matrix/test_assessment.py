@@ -95,6 +95,7 @@ def test_conditions_without_networks_are_predicted_from_the_others():
     assert inside.mean() > 0.8
 
 
+@pytest.mark.slow
 def test_an_unfinished_study_has_the_same_in_seconds():
     table, profiles = make_study(LARGER)
     lacking = without(table, [3, 10, 11, 30])
@@ -116,6 +117,7 @@ def test_one_replica_leaves_no_noise_known():
     assert found.level_r2.sel(level="defocus_nm/train/all").notnull().all()
 
 
+@pytest.mark.slow
 def test_matrices_may_be_too_small_beside_others():
     table, profiles = make_study()
     other = without(table, [0]).assign_coords(test_specimen=["iron"])
@@ -126,6 +128,7 @@ def test_matrices_may_be_too_small_beside_others():
         assessment.assess(matrices(other), profiles)
 
 
+@pytest.mark.slow
 def test_matrices_keep_their_levels_in_order():
     """A replica that was not tested on the other specimen leaves its other results as they are."""
     table, profiles = make_study(LARGER)
@@ -143,6 +146,7 @@ def test_matrices_keep_their_levels_in_order():
     assert found.expected.sel(test_specimen="iron").notnull().any()
 
 
+@pytest.mark.slow
 def test_mixtures_have_no_part_in_predictions():
     table, profiles = make_study()
     mixed = table.isel(train=[0]).assign_coords(train=["soft-1c9d04aa"])

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from matrices import make_metrics, make_profiles, make_table, matrix
-from sklearn.metrics import r2_score
 
 from passband.matrices.of_study import matrices
 from passband.prediction import gaussian_process
@@ -34,7 +33,7 @@ def test_neither_the_process_nor_its_parameters_see_what_is_left_out(known, side
     np.testing.assert_array_equal(left_out(Y, ends, side, out, PROFILES, theta)[0], found)
     truth = np.compress(out, Y, side)
     assert found.shape == truth.shape
-    assert r2_score(truth.ravel(), found.ravel()) > 0.3
+    assert ((truth - found) ** 2).mean() < 0.7 * truth.var()
 
 
 def test_networks_that_are_left_out_have_the_same_test_images(known):

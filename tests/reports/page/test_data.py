@@ -6,6 +6,7 @@ import io
 
 import numpy as np
 import pandas as pd
+import pytest
 from matrices import GRID
 from report_content import make_content, make_stores
 
@@ -23,6 +24,7 @@ def test_a_table_that_is_too_large_is_not_in_the_page(monkeypatch):
     assert "too large for this page; they are in the stores under results/tiny" in text
 
 
+@pytest.mark.slow
 def test_information_of_other_conditions_is_not_in_the_page():
     """The grid lost a condition, and only `information.zarr` was made again."""
     _, metrics, information = make_stores(GRID)

@@ -123,6 +123,7 @@ def test_a_single_replica_has_ranges_over_structures_and_a_missing_one_keeps_its
     assert found.high - found.low == pytest.approx(both.high - both.low, rel=0.1)
 
 
+@pytest.mark.slow
 def test_ranges_cover_the_mean_over_other_structures_and_replicas():
     random = np.random.default_rng(7)
     M = np.full((2, 2), 0.6)

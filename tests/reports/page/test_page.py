@@ -251,6 +251,7 @@ def two_specimens(**changes):
     return page.render(make_content(study=study, matrices=tested, numbers=two, **changes))
 
 
+@pytest.mark.slow
 def test_two_specimens_and_architectures_have_a_row_each():
     text = two_specimens()
     assert "compact, gold → silver" in text
@@ -259,6 +260,7 @@ def test_two_specimens_and_architectures_have_a_row_each():
     assert len(saved(text, "matrix.csv")) == 4 * len(Axes.main.conditions(GRID)) ** 2
 
 
+@pytest.mark.slow
 def test_large_matrices_after_the_first_are_not_on_the_first_screen(monkeypatch):
     cells = len(Axes.main.conditions(GRID)) ** 2
     for most, number in ((2 * cells, 4), (2 * cells - 1, 2), (1, 2)):
@@ -363,6 +365,7 @@ def test_the_prediction_is_said_to_fail_where_its_r2_is_low():
     )
 
 
+@pytest.mark.slow
 def test_the_page_of_an_unfinished_study_has_the_dice_expected_of_its_other_networks():
     whole = make_prediction({"conditions": 0.95})
     dims = whole.true.dims

@@ -22,6 +22,8 @@ from passband.store.version_02 import adopted, formulas
 from passband.store.version_02.adoption import Adoption
 from passband.store.waves import StoredWaves
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=["finished", "grouped"])
 def results(request, tmp_path) -> Results:
