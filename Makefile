@@ -13,8 +13,8 @@ EXTRAS ?= dev
 CORES ?= all
 STUDY ?= config.yaml
 
-# Two files of tests at a time. tests/conftest.py sorts them.
-PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+# A file of tests is run as a whole; tests/conftest.py sorts the files.
+PARALLEL := --dist loadfile --no-loadscope-reorder
 
 INSTALLED := $(VENV)/.installed-$(EXTRAS)
 # Snakemake starts `python` and `snakemake` by name, so the environment comes first on the path.
@@ -51,8 +51,9 @@ real: $(INSTALLED) ## Train networks for real images, and segment the images in 
 ##@ Develop
 
 .PHONY: test test-long test-install findings quick lint format docs bench release
-test: $(INSTALLED) ## Run all tests except the long ones, two at a time, and list the 25 slowest
-	pytest $(PARALLEL) --durations=25 -m "not long and not install"
+# Two cores have work for three, since tests of SLURM mostly wait.
+test: $(INSTALLED) ## Run all tests except the long ones, three at a time, and list the 25 slowest
+	pytest -n 3 $(PARALLEL) --durations=25 -m "not long and not install"
 
 test-long: $(INSTALLED) ## Run the tests that take minutes each, most of them on a real SLURM
 	pytest -m long
@@ -64,7 +65,7 @@ findings: $(INSTALLED) ## Recompute the findings, compare their pages, run their
 	python -m findings
 
 quick: $(INSTALLED) ## Run the tests that take seconds, two at a time
-	pytest $(PARALLEL) -m "not slow and not long and not install"
+	pytest -n 2 $(PARALLEL) -m "not slow and not long and not install"
 
 lint: $(INSTALLED) ## Check style, formatting, layers, types, the workflow and the generated docs
 	ruff check
