@@ -207,6 +207,7 @@ def test_a_matrix_can_be_plotted(whole):
     """xarray refuses coordinates with text of variable width."""
     assert {c.dtype.kind for c in whole.coords.values()} <= set("Uif")
     M = whole.dice.mean("replica").isel(specimen=0, architecture=1, test_specimen=1)
+    pyplot.figure()  # not that of another test
     M.plot()
     cube = table.hypercube(table.hypercube(M, "train"), "test")
     by_defocus = cube.isel({f"{side}_cs_um": 0 for side in ("train", "test")}).isel(
