@@ -55,7 +55,7 @@ real: $(INSTALLED) ## Train networks for real images, and segment the images in 
 test: $(INSTALLED) ## Run all tests except the long ones, three at a time, and list the 25 slowest
 	pytest -n 3 $(PARALLEL) --durations=25 -m "not long and not install"
 
-test-long: $(INSTALLED) ## Run the tests that take minutes each, most of them on a real SLURM
+test-long: $(INSTALLED) ## Run the tests that take long, most of them on a real SLURM
 	pytest -m long
 
 test-install: $(INSTALLED) ## Build the package, install it in new environments, and use it there
@@ -92,7 +92,7 @@ docs: $(INSTALLED) ## Make the configuration's reference and schema, and the sit
 bench: $(INSTALLED) ## Run the benchmarks
 	shopt -s nullglob; for script in benchmarks/*.py; do python "$$script"; done
 
-release: $(INSTALLED) ## Build VERSION=0.3.0, test its wheel and tag it; push and publish nothing
+release: $(INSTALLED) ## Build VERSION=0.3.0, run test-long, test the wheel, tag it; publish nothing
 	.ci/release "$(VERSION)"
 
 ##@ Set up and clean
