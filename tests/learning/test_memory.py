@@ -17,6 +17,8 @@ from passband.config.architectures import parse
 from passband.imaging.acquisition import Acquisition
 from passband.learning import devices, memory, network_sizes, networks, peak_memory
 
+long = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 SMALLEST, PAPER = (load(ROOT / "studies" / f"{name}.yaml") for name in ("smallest", "paper"))
 
@@ -105,9 +107,9 @@ def estimated(
     ("case", "within"),
     [
         (("compact-w16-d3", 256, 4, "float32", 1, False), 1.2),
-        (("compact-w8-d3", 256, 16, "bfloat16", 1, False), 1.2),
+        pytest.param(("compact-w8-d3", 256, 16, "bfloat16", 1, False), 1.2, marks=long),
         (("unet-resnet18", 256, 4, "float32", 2, False), 1.2),
-        (("fpn-mobilenet_v2", 256, 8, "float32", 1, False), 2),
+        pytest.param(("fpn-mobilenet_v2", 256, 8, "float32", 1, False), 2, marks=long),
     ],
     ids=lambda value: str(value),
 )
@@ -124,7 +126,7 @@ def test_estimate_is_near_the_peak_without_compiled_functions(measured):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=long)])
 def test_vectorized_networks_take_at_most_the_slack_more(measured, precision):
     only_if_computed(precision)
     case = ("compact-w8-d3", 256, 4, precision, 3, True)

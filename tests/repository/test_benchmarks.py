@@ -51,6 +51,7 @@ def test_imaging_prints_a_goal_and_a_measurement_in_every_row():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_training_prints_a_table_of_every_measurement():
     found = rows("training.py")
     words = "step in the job", "first step", "processor", "per hour in float32"
@@ -61,6 +62,7 @@ def test_training_prints_a_table_of_every_measurement():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_trainings_are_compared_with_those_of_another_clone():
     first, _, dice = rows("training.py", "--against", str(ROOT))
     assert "this version / the other" in first[0]
@@ -81,6 +83,7 @@ def test_the_explorer_has_size_and_times():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_recommendations_and_the_explorer_have_time_memory_and_size():
     found = rows("ranking.py")
     scale = "8 networks under 4 conditions"
@@ -122,6 +125,7 @@ def test_schedule_runs_every_job_of_the_workflow_in_no_time():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_table_measures_seconds_and_memory_of_each_step():
     found = rows("table.py")
     assert len(found) == 5 * 2
@@ -210,6 +214,7 @@ def test_the_table_of_encoders_is_what_its_script_counts():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_plan_is_compared_with_the_jobs_of_a_finished_study(tmp_path):
     """Predictions of this machine can differ from the jobs, which another machine has run."""
     archive = ROOT / "tests/data/finished.tar.xz"

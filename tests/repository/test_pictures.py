@@ -76,6 +76,7 @@ def measured(script):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_convergence_meets_its_goals_on_a_small_structure():
     found = measured("convergence.py")
     assert sum(bool(goal) for goal, _ in found.values()) == 5
@@ -88,6 +89,7 @@ def test_convergence_meets_its_goals_on_a_small_structure():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_thon_rings_meets_its_goals_in_a_small_field():
     found = measured("thon_rings.py")
     assert [goal for goal, _ in found.values() if goal] == ["≥ 100", "≥ 95", "≤ 0"]

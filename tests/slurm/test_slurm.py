@@ -103,6 +103,7 @@ def test_jobs_read_the_configuration_that_snakemake_read(slurm, disturbed):
     assert all(re.search(copy, line) for line in given)
 
 
+@pytest.mark.long
 @ON_OTHER
 def test_faults_are_noticed_without_accounting(slurm, undisturbed, tmp_path):
     """Three faults. test_faults.py has all of them."""
