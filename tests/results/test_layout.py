@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from passband import PassbandError
-from passband.config import load, validate
+from passband.config import SPLITS, load, validate
 from passband.parts import PACKAGE
 from passband.parts.kinds import INPUTS
 from passband.results import (
@@ -151,6 +151,34 @@ def test_patterns_match_the_conditions_of_the_grid_alone():
                 ("specimen", "architecture", "condition", "batch"), values, strict=True
             ):
                 assert re.fullmatch(patterns[name], value)
+
+
+def test_patterns_of_images_match_conditions_of_both_grids_and_replicas_of_training():
+    given = changed(study={"conditions_per_job": 3}).model_dump(exclude_none=True)
+    mixed = [given["grid"], {"mixture": {"name": "all", "over": "grid"}}]
+    tested = {"defocus_nm": [12], "dose_e_per_A2": [500]}
+    study = validate(given | {"grid": mixed, "test_grid": tested})
+    patterns = wildcard_patterns.of_study(study) | wildcard_patterns.of_images(study)
+    every = re.sub(r"{(\w+)}", lambda found: f"(?:{patterns[found[1]]})", layout.IMAGES)
+    own = study.middle_condition.id
+    beside = "df+0012.00_cs+0001.200_ap016.00_ds000500.00"
+    for name in (
+        *(f"{split}/{own}" for split in SPLITS),
+        f"test/{beside}",
+        f"train/{own}_replica1_draw0",
+        f"train/{own}_replica0_draw12",
+    ):
+        assert re.fullmatch(every, f"images/gold/{name}.zarr"), name
+    for name in (
+        f"test/{beside.replace('000500', '001000')}",  # defocus of one grid, dose of the other
+        f"test/{own.replace('20', '21')}",
+        f"train/{own}_draw3",  # whose?
+        f"train/{own}_replica2_draw3",  # of 0 and 1
+        f"train/{own}_replica1_draw03",
+        f"test/{own}_replica1_draw3",  # test images are the same for all replicas
+        *(f"train/{name}" for name in network_batches.groups_of(study) if name != own),
+    ):
+        assert not re.fullmatch(every, f"images/gold/{name}.zarr"), name
 
 
 def test_patterns_match_the_names_of_the_study_alone():

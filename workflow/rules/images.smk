@@ -13,15 +13,7 @@ rule images:
     benchmark:
         BENCHMARKS["images"]
     wildcard_constraints:
-        # Images with a replica's noise exist only for the training split.
-        split="train|(?:val|test)(?!.*_replica)",
-        # A mixture or a group of conditions has no images.
-        condition=wildcard_patterns.of_conditions(
-            [*STUDY.train_products, *STUDY.test_products], STUDY.axes
-        ),
-        # The replica whose noise the images have, and the number of the draw of this noise. Without
-        # these two numbers, the images have the noise of evaluation.
-        whose=rf"|_replica(?:{'|'.join(map(str, range(STUDY.study.replicas)))})_draw(?:0|[1-9]\d*)",
+        **wildcard_patterns.of_images(STUDY),
     conda:
         ENVIRONMENT
     threads: 1

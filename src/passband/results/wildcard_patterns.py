@@ -47,6 +47,20 @@ def of_study(study: Study) -> dict[str, str]:
     }
 
 
+def of_images(study: Study) -> dict[str, str]:
+    """Return a regular expression for each wildcard that differs in the names of images."""
+    replicas = _one_of(map(str, range(study.study.replicas)))
+    return {
+        # Images with a replica's noise exist only for the training split.
+        "split": "train|(?:val|test)(?!.*_replica)",
+        # A mixture or a group of conditions has no images.
+        "condition": of_conditions([*study.train_products, *study.test_products], study.axes),
+        # The replica whose noise the images have, and the number of the draw of this noise. Without
+        # these two numbers, the images have the noise of evaluation.
+        "whose": rf"|_replica(?:{replicas})_draw(?:0|[1-9]\d*)",
+    }
+
+
 def _of_groups(study: Study) -> str:
     """Return a regular expression for the names of groups of training conditions."""
     ids = of_conditions(study.train_products, study.axes)
