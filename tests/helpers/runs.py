@@ -1,6 +1,7 @@
 """Functions that several tests of the workflow use."""
 
 import contextlib
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -37,3 +38,10 @@ def wait(process: subprocess.Popen, until: Callable[[], object], seconds: float 
 
 def counts(place: Workplace) -> np.ndarray:
     return load_table(place.folder / "results/smallest/table.zarr").counts.values
+
+
+def reasons(place: Workplace, *words: str, **which: str) -> list[str]:
+    """Return why the jobs of a dry run would run, as `passband run --dry-run --why` prints it."""
+    why = "--logger", "passband", "--logger-passband-why", "--dry-run"
+    printed = place.run(*why, *words, **which)
+    return re.findall(r"^  (\S.*)$", printed.partition("\nWhy they would run:\n")[2], re.M)

@@ -1,9 +1,7 @@
-"""Why jobs would run again, word for word, after each of ten edits of a finished study."""
-
-import re
+"""Why jobs would run again, word for word, after edits of a finished study."""
 
 import pytest
-from ase.build import bulk
+from runs import reasons
 from workplace import Workplace
 
 from passband import STAGES
@@ -19,13 +17,6 @@ OF_TABLE = [
 ]
 MORE = "dose_e_per_A2 of training conditions = [200, 1000] → [200, 500, 1000]"
 OF_RECORDS = ["aggregate: 1 job: records are made again", *OF_TABLE]
-
-
-def reasons(place: Workplace, *words: str, **which: str) -> list[str]:
-    """Return why the jobs of a dry run would run, as `passband run --dry-run --why` prints it."""
-    why = "--logger", "passband", "--logger-passband-why", "--dry-run"
-    printed = place.run(*why, *words, **which)
-    return re.findall(r"^  (\S.*)$", printed.partition("\nWhy they would run:\n")[2], re.M)
 
 
 def after(place: Workplace, **changes: dict) -> list[str]:
@@ -160,21 +151,4 @@ def test_a_deleted_file_is_named(copied):
         f"train: 1 job ({cell}): its file was deleted: {deleted.relative_to(copied.folder)}",
         f"evaluate: 3 jobs: {changed}",
         f"evaluate: 1 job ({cell}): {changed}; networks are made again",
-    ]
-
-
-def test_a_changed_crystal_file_is_named(tmp_path):
-    place = Workplace(tmp_path)
-
-    def crystal(a):
-        bulk("Au", "fcc", a, cubic=True).write(place.folder / "gold.xyz", format="extxyz")
-
-    crystal(4.078)
-    study = place.study(specimens={"gold": {"material": "gold.xyz", "shape": "sphere"}})
-    target = "results/smallest/waves/gold/val/00000.zarr.zip"
-    place.run(target, study=study)
-    assert reasons(place, target, study=study) == []
-    crystal(4.1)
-    assert reasons(place, target, study=study) == [
-        "simulate: 1 job (gold val 00000): the content of specimens.gold.material has changed"
     ]
