@@ -74,7 +74,13 @@ def view(T, u, dose=1.0, power=1.0):
     The flat power is 1, so that only u weights frequencies.
     """
     T, u = np.atleast_2d(T), np.asarray(u, float)
-    return View(T, np.broadcast_to(dose, len(T)), np.broadcast_to(power, u.shape), u)
+    return View(
+        T=T,
+        dose=np.broadcast_to(dose, len(T)),
+        power=np.broadcast_to(power, u.shape),
+        area=u,
+        q=np.zeros(u.shape),
+    )
 
 
 def pair(T, U, u, dose=1.0, test_dose=None, power=1.0):
@@ -632,6 +638,12 @@ def passed(view):
     return (view.T != 0) @ view.u / view.u.sum()
 
 
+@metric(SINGLE, units="1/Å")
+def reach(view):
+    \"\"\"The highest frequency with any transfer.\"\"\"
+    return np.where(view.T != 0, view.q, 0).max(1)
+
+
 @metric(PAIR, units="Å²", label="ratio of ε")
 def ratio(pair):
     \"\"\"The ratio ε(χ)/ε(χ′).\"\"\"
@@ -656,10 +668,13 @@ def test_a_study_s_own_metrics_are_in_the_data_set(tmp_path, table):
     cutoff = MICROSCOPE.sampling.cutoff * ctf.wavelength(300e3) * 1e3
     shares = [(c.aperture_mrad / cutoff) ** 2 for c in TEST]
     np.testing.assert_allclose(found.passed_test.sel(weight="flat"), shares, rtol=5e-3)
+    highest = [1e-3 * c.aperture_mrad / ctf.wavelength(300e3) for c in TEST]
+    np.testing.assert_allclose(found.reach_test.sel(weight="flat"), highest, rtol=5e-3)
     expected = found.transfer_train / found.transfer_test
     np.testing.assert_allclose(found.ratio, expected.transpose("weight", "train", "test"))
     # Those of the package are as without them.
-    xr.testing.assert_identical(found.drop_vars(["passed_train", "passed_test", "ratio"]), table)
+    own = ["passed_train", "passed_test", "reach_train", "reach_test", "ratio"]
+    xr.testing.assert_identical(found.drop_vars(own), table)
 
 
 def test_the_page_on_metrics_defines_each_as_its_docstring():

@@ -237,7 +237,7 @@ def metrics(
         T = np.stack([transfer_of(optics, c.further) for optics, c in lens_of])
         dose = np.array(doses) * [c.dose_e_per_A2 for c in members]
         return [
-            View(np.ascontiguousarray(T[:, few]), dose, power[few], areas[id][few])
+            View(np.ascontiguousarray(T[:, few]), dose, power[few], areas[id][few], q[few])
             for power, few in zip(powers[id].values(), kept, strict=True)
         ]
 
@@ -251,7 +251,7 @@ def metrics(
             for part in of_end:
                 for weight, view in enumerate(views(end, k, part)):
                     for name, function in alone.items():
-                        found = function(view, (len(part),), "(conditions,)")
+                        found = function(view, (len(part),), "(condition,)")
                         single[name, end][weight, part] += found / len(normals)
         for part in parts["train"]:
             left = views("train", k, part)

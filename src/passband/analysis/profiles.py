@@ -179,7 +179,7 @@ def profiles(
         curves = {key: ctf.transfer(key[0], q, phi) * blurs[key[1]] for key in set(keys)}
         drawn = np.stack([curves[key] for key in keys])
         T += drawn / len(normals)
-        bits += View(drawn, np.array(doses) * nominal, powers, area).bits / len(normals)
+        bits += View(drawn, np.array(doses) * nominal, powers, area, q).bits / len(normals)
     ids = [condition.id for condition in conditions]
     axes = (grid or conditions)[0].axes
     values = [axes.parse(id) for id in ids]

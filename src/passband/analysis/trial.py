@@ -52,4 +52,5 @@ def _view(conditions: int, rng: np.random.Generator) -> View:
         dose=rng.uniform(100, 1000, conditions),
         power=rng.uniform(0.1, 1, _FREQUENCIES),
         area=rng.uniform(0.1, 1, _FREQUENCIES),
+        q=np.linspace(0, 1, _FREQUENCIES),
     )

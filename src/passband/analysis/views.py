@@ -33,12 +33,14 @@ class View:
             contrast [Å²].
         area: (frequencies,) float64, d²q, the area of each frequency in an integral over the plane
             [1/Å²].
+        q: (frequencies,) float64, |q| of each frequency [1/Å].
     """
 
     T: np.ndarray
     dose: np.ndarray
     power: np.ndarray
     area: np.ndarray
+    q: np.ndarray
 
     @cached_property
     def u(self) -> np.ndarray:
