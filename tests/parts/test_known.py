@@ -124,6 +124,17 @@ def test_files_import_those_beside_them_and_an_edit_is_seen(folder):
     assert edited.get("loss", "mine").identity != part.identity
 
 
+def test_a_file_without_a_part_is_refused_unless_a_part_imports_it(folder):
+    write(folder, "mine")
+    helper = folder / "helper.py"
+    helper.write_text("from passband.parts import loss\n\ndef forgotten(logits, mask): ...")
+    with pytest.raises(PassbandError, match=r"^parts/helper.py: has no part, a function or class"):
+        Parts.read(folder)
+    loss = LOSS.format(name="a", value=0)
+    (folder / "mine.py").write_text(f"from .helper import forgotten\n{loss}")
+    assert [part.name for part in Parts.read(folder).own] == ["a"]
+
+
 def test_an_error_of_an_import_is_one_line_that_names_the_part(folder):
     path = write(folder, "mine")
     path.write_text("import no_such_module\n" + path.read_text())

@@ -135,6 +135,19 @@ def test_what_is_no_part_of_passband_is_none(tmp_path):
             "@figure(caption='a')\ndef f(matrices): ...",
             "figure 'f' of parts/mine.py, line 3: takes matrices; must take matrices and width_cm",
         ),
+        (
+            "@loss()\ndef f(mask, logits, settings): ...",
+            "loss 'f' of parts/mine.py, line 3: takes mask, logits and settings; must take logits, "
+            "mask and settings, in this order",
+        ),
+        (
+            "class Mine:\n    @metric(PAIR)\n    def f(self, pair): ...",
+            "parts/mine.py, line 4: metric: f is no part; must be a function or class at the top",
+        ),
+        (
+            "@metric(PAIR)\nasync def f(pair): ...",
+            "parts/mine.py, line 3: metric: f is no part; must be a function or class at the top",
+        ),
     ],
 )
 def test_a_wrong_declaration_is_one_line_with_file_and_line(tmp_path, text, said):

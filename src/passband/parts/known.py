@@ -3,15 +3,16 @@
 import difflib
 import importlib.machinery
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 
+from passband.parts.kinds import KINDS
 from passband.parts.part import Part
 from passband.parts.reading import read, read_package
-from passband.parts.source import PartError, digest
+from passband.parts.source import FOLDER, PartError, digest, imported_beside
 from passband.words import listed
 
 #: The group of entry points by which an installed package offers parts.
@@ -66,13 +67,15 @@ class Parts:
             names: The names of installed parts: ``module:name``, or an entry point's.
 
         Raises:
-            PartError: If a file or a declaration is wrong, if an installed part is missing, or if
-                two parts have one name, or a metric and an OOD metric, which are variables on the
-                same pages.
+            PartError: If a file or a declaration is wrong, if a file has no part and none imports
+                it, if an installed part is missing, or if two parts have one name, or a metric and
+                an OOD metric, which are variables on the same pages.
         """
         found = folder.glob("*.py") if folder else ()
         files = sorted(file for file in found if not file.name.startswith("_"))
-        own = [part for file in files for part in read(file)]
+        declared = {file: read(file) for file in files}
+        _check_each_has_a_part(declared)
+        own = [part for parts in declared.values() for part in parts]
         own += [_installed(name) for name in names]
         before: list[Part] = []
         for part in own:
@@ -152,6 +155,20 @@ class Parts:
             for part in self.own
             if part.identity
         ]
+
+
+def _check_each_has_a_part(declared: Mapping[Path, Sequence[Part]]) -> None:
+    """Raise PartError if a file declares no part and no part imports it: a decorator is missing."""
+    without = [file for file, parts in declared.items() if not parts]
+    if not without:
+        return
+    used = {other for file, parts in declared.items() if parts for other in imported_beside(file)}
+    for file in without:
+        if file not in used:
+            raise PartError(
+                f"{FOLDER}/{file.name}: has no part, a function or class with a decorator of "
+                f"passband.parts: {listed([*KINDS], 'or')}"
+            )
 
 
 def _installed(name: str) -> Part:

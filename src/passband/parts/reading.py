@@ -42,6 +42,8 @@ def read(file: Path, module: str = "") -> list[Part]:
 def _read(file: Path, module: str, shown: str) -> list[Part]:
     tree = parsed(file, shown)
     names = _names(tree, shown)
+    if not module:
+        _check_places(tree, names, shown)
     found: list[Part] = []
     for node in tree.body:
         for attribute, kind, call in _declared(node, names):
@@ -118,6 +120,21 @@ def _names(tree: ast.Module, shown: str) -> dict[str, str]:
             modules = {a.asname or a.name for a in node.names if a.name == _THIS}
             names |= {f"{m}.{name}": name for m in modules for name in (*KINDS, *CONSTANTS)}
     return names
+
+
+def _check_places(tree: ast.Module, names: dict[str, str], shown: str) -> None:
+    """Raise PartError if a decorator is inside something else, where it would declare no part."""
+    for node in ast.walk(tree):
+        if isinstance(node, (*get_args(_Function), ast.AsyncFunctionDef)):
+            is_wrong = node not in tree.body or isinstance(node, ast.AsyncFunctionDef)
+            for decorator in node.decorator_list if is_wrong else ():
+                called = decorator.func if isinstance(decorator, ast.Call) else decorator
+                if (kind := names.get(ast.unparse(called), "")) in KINDS:
+                    raise PartError(
+                        f"{shown}, line {decorator.lineno}: {kind}: {node.name} is no part; must "
+                        "be a function or class at the top of the file, neither async nor inside "
+                        "another or an if"
+                    )
 
 
 def _is_exported(name: str) -> bool:
@@ -267,12 +284,15 @@ def _check_parameters(part: Part, node: _Function) -> None:
     unknown = [
         a.arg for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is None
     ]
-    if needed <= len(expected) <= most and not unknown:
+    swapped = any(
+        name in expected and expected[place : place + 1] != (name,)
+        for place, name in enumerate(names)
+    )
+    if needed <= len(expected) <= most and not unknown and not swapped:
         return
     takes = listed([*names, *unknown]) if names or unknown else "nothing"
-    raise PartError(
-        f"{part}: takes {takes}; must take {listed(expected) if expected else 'nothing'}"
-    )
+    must = f"{listed(expected)}{', in this order' if swapped else ''}" if expected else "nothing"
+    raise PartError(f"{part}: takes {takes}; must take {must}")
 
 
 def _doc(node: ast.stmt) -> str:
