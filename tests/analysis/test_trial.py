@@ -33,6 +33,8 @@ def checked(tmp_path, monkeypatch, capsys):
         "@metric(SINGLE)\ndef m(view):\n    return view.T2.sum(1)",
         "@metric(PAIR)\ndef m(pair):\n    return pair.train.dose[:, None] / pair.test.dose",
         "@ood_metric('train')\ndef m(row):\n    return row.dice.mean(1)",
+        "@ood_metric(PAIR)\ndef m(row):\n    return row.score('iou') - row.ideal",
+        "@ood_metric(PAIR)\ndef m(row):\n    return row.matrix.images(row.number)",
         "@figure(caption='A', inputs=(), settings=('evaluation.confidence', 'lens'))\n"
         "def f(width_cm): ...",
     ],
@@ -55,6 +57,18 @@ def test_what_is_right_passes(checked, text):
         (
             "@metric(SINGLE)\ndef m(view):\n    return view.Dose",
             "metric 'm' of parts/mine.py, line 4: AttributeError: 'View' object has no",
+        ),
+        (
+            "@ood_metric('train')\ndef m(row):\n    return row.dice.mean(0)",
+            "ood_metric 'm' of parts/mine.py, line 4: returns an array (3, 4), must be (replica, s",
+        ),
+        (
+            "@ood_metric(PAIR)\ndef m(row):\n    return row.home",
+            "ood_metric 'm' of parts/mine.py, line 4: returns an array (2, 4), must be (replica, t",
+        ),
+        (
+            "@ood_metric(PAIR)\ndef m(row):\n    return row.dise",
+            "ood_metric 'm' of parts/mine.py, line 4: AttributeError: 'TrialRow' object has no",
         ),
         (
             "import torchh\n\n\n@ood_metric('train')\ndef m(row): ...",

@@ -181,4 +181,4 @@ def test_a_missing_part_is_named_and_the_rest_is_shown(hostile, command, capsys)
         datasets.write(stored.drop_encoding(), results / name, kind, attributes)
     assert cli.main([command, RESULTS]) == 0
     said = capsys.readouterr().err
-    assert "the study's parts are not all here: 'gone.package:loss': there is no module" in said
+    assert "parts are not all here: study.parts: 'gone.package:loss': there is no module" in said

@@ -192,7 +192,7 @@ def test_an_installed_part_is_found_by_name_without_importing_it(package, folder
     ],
 )
 def test_what_is_no_installed_part_is_one_line(package, folder, name, said):
-    with pytest.raises(PassbandError, match=f"^'{name}': {said}"):
+    with pytest.raises(PassbandError, match=f"^study.parts: '{name}': {said}"):
         Parts.read(folder, [name])
 
 

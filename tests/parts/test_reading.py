@@ -86,6 +86,10 @@ def test_what_is_no_part_of_passband_is_none(tmp_path):
             "parts/mine.py, line 3: metric: units = str(1): must be written out",
         ),
         (
+            "@metric(TRAIN)\ndef f(pair): ...",
+            "parts/mine.py, line 3: metric: TRAIN: is not imported from passband.parts",
+        ),
+        (
             "@metric(PAIR, of='pair')\ndef f(pair): ...",
             "parts/mine.py, line 3: metric: of: is given twice",
         ),

@@ -1,5 +1,5 @@
 """Tries the parts that a study brings, before any job needs them: all are imported, and metrics
-are computed of small arrays.
+and OOD metrics are computed of small arrays.
 """
 
 import numpy as np
@@ -8,10 +8,12 @@ from passband.analysis.metric_function import MetricFunction
 from passband.analysis.views import Pair, View
 from passband.config import Study
 from passband.errors import PassbandError
-from passband.parts import PAIR
+from passband.parts import PAIR, TRAIN, Part, PartError
 
 #: Numbers of training and test conditions, and of frequencies.
 _TRAIN, _TEST, _FREQUENCIES = 2, 3, 16
+#: Numbers of replicas and of images of each test condition.
+_REPLICAS, _STRUCTURES = 2, 4
 
 
 def check(study: Study) -> None:
@@ -34,6 +36,8 @@ def check(study: Study) -> None:
             metric(pair, (_TRAIN, _TEST), "(train, test)")
         else:
             metric(train, (_TRAIN,), "(condition,)")
+    for part in known.own_of("ood_metric"):
+        _try_ood_metric(part, rng)
     for part in known.own_of("figure"):
         for path in part.declaration.settings:
             if "." in path:
@@ -43,6 +47,28 @@ def check(study: Study) -> None:
                     raise PassbandError(
                         f"{part}: settings = {path!r}: the study has no such key"
                     ) from None
+
+
+def _try_ood_metric(part: Part, rng: np.random.Generator) -> None:
+    """Compute an OOD metric of a row without a matrix; what one needs a matrix for is not tried."""
+    from passband.analysis.rows import Row  # xarray takes a second to import
+
+    class TrialRow(Row):
+        def score(self, name: str) -> np.ndarray:
+            return self.dice
+
+    dice = rng.uniform(0.1, 0.9, (_REPLICAS, _TEST, _STRUCTURES))
+    near = np.array([True, True, False])
+    row = TrialRow(dice=dice, home=dice[:, 0], ideal=dice.mean(0), own=0, near=near)
+    metric = MetricFunction(part)
+    try:
+        if part.declaration.of == TRAIN:
+            metric(row, (_REPLICAS, _STRUCTURES), "(replica, structure)")
+        else:
+            metric(row, dice.shape, "(replica, test, structure)")
+    except PartError as error:
+        if "'NoneType' object" not in str(error.__cause__):  # it needs the matrix
+            raise
 
 
 def _view(conditions: int, rng: np.random.Generator) -> View:

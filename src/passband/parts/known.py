@@ -9,7 +9,6 @@ from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 
-from passband.parts.kinds import KINDS
 from passband.parts.part import Part
 from passband.parts.reading import read, read_package
 from passband.parts.source import FOLDER, PartError, digest, imported_beside
@@ -167,7 +166,8 @@ def _check_each_has_a_part(declared: Mapping[Path, Sequence[Part]]) -> None:
         if file not in used:
             raise PartError(
                 f"{FOLDER}/{file.name}: has no part, a function or class with a decorator of "
-                f"passband.parts: {listed([*KINDS], 'or')}"
+                f"passband.parts such as @metric, and no part imports it by `from .{file.stem} "
+                "import ...`"
             )
 
 
@@ -176,6 +176,7 @@ def _installed(name: str) -> Part:
 
     No code of the package runs.
     """
+    shown = f"study.parts: {name!r}"
     module, colon, attribute = name.partition(":")
     if not colon:
         found = tuple(metadata.entry_points(group=ENTRY_POINTS, name=name))
@@ -183,7 +184,7 @@ def _installed(name: str) -> Part:
             names = sorted({each.name for each in metadata.entry_points(group=ENTRY_POINTS)})
             known = listed(names) if names else "none"
             raise PartError(
-                f"{name!r}: is no module:name, and no installed package has an entry point of this "
+                f"{shown}: is no module:name, and no installed package has an entry point of this "
                 f"name in the group {ENTRY_POINTS}; there are: {known}"
             )
         module = found[0].module
@@ -191,14 +192,14 @@ def _installed(name: str) -> Part:
     file = _file_of(module)
     if file is None:
         raise PartError(
-            f"{name!r}: there is no module {module} with source code in this environment"
+            f"{shown}: there is no module {module} with source code in this environment"
         )
     for part in read(file, module):
         if part.attribute == attribute:
             return part
     raise PartError(
-        f"{name!r}: is no part: {module} has no function or class {attribute} with a decorator of "
-        f"passband.parts"
+        f"{shown}: is no part: {module} has no function or class {attribute} with a decorator of "
+        "passband.parts"
     )
 
 

@@ -201,6 +201,8 @@ def _declaration(kind: type[Kind], call: ast.Call, place: str) -> Kind:
             given[name] = ast.literal_eval(node)
         except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             shown = ast.unparse(node)[:60]
+            if shown in CONSTANTS:
+                raise PartError(f"{of}: {shown}: is not imported from {_THIS}") from None
             raise PartError(
                 f"{of}: {name} = {shown}: must be written out, since it is read without running "
                 "the file"
