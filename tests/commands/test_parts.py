@@ -41,6 +41,14 @@ def test_the_parts_of_a_study_are_listed_after_those_of_the_package(study, capsy
     assert passband.open("mine").parts("metric").to_json() == json.dumps(found, ensure_ascii=False)
 
 
+def test_check_lists_the_parts_of_the_study(study, capsys):
+    text = PART.replace("import no_such_module\n", "")
+    value = "    return pair.train.dose[:, None] * pair.test.dose\n"
+    Path("mine/parts/agree.py").write_text(text + value)
+    assert cli.main(["check", "mine"]) == 0
+    assert "parts       metric mine, parts/agree.py" in capsys.readouterr().out.splitlines()
+
+
 def test_without_a_study_those_of_the_package_are_listed(study, capsys):
     assert cli.main(["parts", "--kind", "reader"]) == 0
     printed = capsys.readouterr().out

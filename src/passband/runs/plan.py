@@ -93,7 +93,8 @@ class Plan(Outcome):
 def summary(study: Study, listed: bool = False) -> str:
     """Return a few lines with the numbers of a study's specimens, conditions, networks and jobs.
 
-    If `listed` is true, lines with the first and the last conditions of each block follow.
+    If `listed` is true, lines with the first and the last conditions of each block follow, and with
+    the parts that the study brings.
     """
     counted = count(study)
     product = " × ".join(
@@ -119,7 +120,7 @@ def summary(study: Study, listed: bool = False) -> str:
             "specimens": f"{trained:,} to train on, {tested:,} to test on",
             "conditions": under,
             **({"mixtures": f"{mixed:,} to train under"} if mixed else {}),
-            **(_blocks(study) if listed else {}),
+            **(_blocks(study) | _own_parts(study) if listed else {}),
             "networks": f"{counted.networks:,} = {product}",
             "jobs": jobs,
             "prediction": "each level of an axis from the others"
@@ -127,6 +128,12 @@ def summary(study: Study, listed: bool = False) -> str:
             else f"none, since it needs {FEWEST_PREDICTED} conditions of each kind",
         }
     )
+
+
+def _own_parts(study: Study) -> dict[str, list[str]]:
+    """Return lines with the parts that the study brings, so that a forgotten one is missed."""
+    own = [f"{part.kind} {part.name}, {part.shown_file}" for part in study.known_parts.own]
+    return {"parts": own} if own else {}
 
 
 def _further(study: Study) -> str:
