@@ -155,6 +155,7 @@ def test_matrices_of_specimens_and_architectures_are_named(width_cm):
     np.testing.assert_array_equal(cells(axes[5]), cross.gap_test)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width_cm", WIDTHS)
 def test_a_thousand_conditions_are_labelled(width_cm):
     grid = {

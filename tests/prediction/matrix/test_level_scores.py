@@ -91,6 +91,7 @@ def scored():
     return D, whole, profiles["gold"], found
 
 
+@pytest.mark.slow
 def test_dice_that_follows_from_t_of_q_is_predicted_better_from_it(scored):
     found = scored[-1]
     names = {f"level_{name}" for name in (*SCORES, "r2_ceiling")}

@@ -17,6 +17,7 @@ from passband.optics import ctf
 from passband.reports.page import data, page
 
 
+@pytest.mark.slow
 def test_a_table_that_is_too_large_is_not_in_the_page(monkeypatch):
     monkeypatch.setattr(data, "MOST_VALUES", 1000)
     text = page.render(make_content())

@@ -214,6 +214,7 @@ def test_a_study_without_results_has_a_page():
     assert "nan" not in re.sub(r"base64,[^\"]*", "", text)
 
 
+@pytest.mark.slow
 def test_all_figures_have_the_same_scale_unless_they_are_high():
     svg = b'<?xml?><svg xmlns="x" width="144pt" height="72pt" viewBox="0 0 1 1"></svg>'
     figures = {
@@ -298,6 +299,7 @@ def test_each_matrix_can_be_chosen_and_all_are_printed(tmp_path):
         assert not shown.problems
 
 
+@pytest.mark.slow
 def test_many_networks_are_drawn_as_bands_and_the_worst_ten_are_named():
     few, many = page.render(make_content(replicas=1)), page.render(make_content(replicas=7))
     assert "Each of the 24 lines is a network" in few
@@ -343,6 +345,7 @@ def make_prediction(r2: dict[str, float]) -> xr.Dataset:
     )
 
 
+@pytest.mark.slow
 def test_the_prediction_is_said_to_fail_where_its_r2_is_low():
     r2 = {"conditions": 0.95, "dose_e_per_A2": 0.8, "aperture_mrad": -0.12}
     predicted = make_prediction(r2)
