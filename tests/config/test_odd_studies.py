@@ -40,13 +40,8 @@ def test_there_are_more_than_305():
     assert len({odd.study for odd in CORPUS.values()}) == len(CORPUS)
 
 
-@pytest.mark.parametrize(
-    "odd",
-    [
-        pytest.param(odd, id=name, marks=pytest.mark.slow if len(odd.study) > 20_000 else ())
-        for name, odd in CORPUS.items()
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("odd", CORPUS.values(), ids=CORPUS)
 def test_an_odd_study_is_accepted_or_refused_in_one_line(odd: Odd, tmp_path, monkeypatch, capsys):
     check(odd, tmp_path, monkeypatch, capsys)
 
@@ -84,6 +79,7 @@ def check(odd: Odd, tmp_path: Path, monkeypatch, capsys) -> None:
         assert says in line
 
 
+@pytest.mark.slow
 def test_the_command_answers_in_one_line_and_loads_no_library(tmp_path):
     """The command imports neither torch nor ASE nor abTEM, whose import would take seconds."""
     paths = [tmp_path / f"{number}.yaml" for number in range(len(NASTIEST))]
