@@ -29,6 +29,13 @@ def test_the_five_numbers_are_means_over_pairs_of_different_conditions():
     np.testing.assert_allclose(found.matrices["gold", "compact"], M)
 
 
+def test_only_tests_on_the_specimen_of_training_count():
+    silver = make_table(GRID, M / 2).assign_coords(test_specimen=["silver"])
+    found = numbers_of(xr.concat([make_table(GRID, M), silver], "test_specimen"), None)
+    assert found.home.value == pytest.approx(np.diag(M).mean())
+    np.testing.assert_allclose(found.matrices["gold", "compact"], M)
+
+
 @pytest.mark.parametrize("axis", MAIN_AXES)
 def test_an_axis_has_the_pairs_that_differ_in_it_alone(axis):
     parsed = [Condition.parse(id) for id in IDS]
