@@ -240,3 +240,15 @@ def test_plan_is_compared_with_the_jobs_of_a_finished_study(tmp_path):
         assert (a - 0.5) / (b + 0.5) - 0.01 <= float(ratio) <= (a + 0.5) / (b - 0.5) + 0.01
         assert verdict in ("met", "missed", "")
     assert (found[0][-1] == "met") == (1 / 1.3 <= float(found[0][3]) <= 1.3)
+
+
+@pytest.mark.long
+def test_the_time_of_a_new_part_is_measured():
+    found = cells("parts.py", "figure", "noise")
+    whole, *parts = found
+    names = [f"{kind}: {what} [s]" for kind in ("figure", "noise") for what in ("check", "run")]
+    assert [row[0] for row in parts] == names
+    assert all(float(row[2]) > 0 for row in parts)
+    figure, noise = (float(row[2]) for row in parts[1::2])
+    assert figure < noise  # a figure trains nothing
+    assert figure < float(whole[2])
