@@ -28,7 +28,7 @@ class Server:
         SERVERS.append(self)
         self._process: subprocess.Popen | None = None
         self._path = ""
-        #: Processor time of all runs and of their child processes [s].
+        #: Processor time of all runs, of their child processes and of their jobs [s].
         self.cpu_seconds = 0.0
 
     def run(self, folder: Path, *arguments: str) -> tuple[int, str]:
@@ -66,6 +66,7 @@ def _serve() -> None:
     jobs = _serve_jobs()
     for line in sys.stdin:
         folder, arguments, environment, printed = json.loads(line)
+        before = _seconds_of_children(jobs.pid)
         child = os.fork()
         if not child:
             status = 1
@@ -74,8 +75,15 @@ def _serve() -> None:
             os._exit(status)
         _, ended, used = os.wait4(child, 0)
         status = os.waitstatus_to_exitcode(ended)
-        print(json.dumps([status, used.ru_utime + used.ru_stime]), flush=True)
+        seconds = used.ru_utime + used.ru_stime + _seconds_of_children(jobs.pid) - before
+        print(json.dumps([status, seconds]), flush=True)
     jobs.communicate()
+
+
+def _seconds_of_children(process: int) -> float:
+    """Return the processor time of all children of a process that have ended [s]."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
 
 
 def _serve_jobs() -> subprocess.Popen:

@@ -80,17 +80,27 @@ class Workplace:
         assert (status != 0) == fails, printed
         return printed
 
+    def planned(
+        self, *arguments: str, study: str | None = None, explorer: bool = False
+    ) -> tuple[dict[str, int], str]:
+        """Return the number of jobs of each rule in a dry run, and the dry run's output."""
+        printed = self.run("--dry-run", *arguments, study=study, explorer=explorer)
+        return counted(printed), printed
+
     def jobs(
         self, *arguments: str, study: str | None = None, explorer: bool = False
     ) -> dict[str, int]:
-        """Return the number of jobs of each rule in a dry run's output."""
-        words = "--quiet", "rules", "--dry-run", *arguments
-        printed = self.run(*words, study=study, explorer=explorer)
-        stats = printed.partition("Job stats:")[2].partition("\n\n")[0]
-        counts = {m[1]: int(m[2]) for m in re.finditer(r"^(\w+) +(\d+)$", stats, re.M)}
-        counts.pop("total", None)
-        counts.pop("all", None)
-        return counts
+        """Return the number of jobs of each rule in a dry run."""
+        return self.planned(*arguments, study=study, explorer=explorer)[0]
+
+
+def counted(printed: str) -> dict[str, int]:
+    """Return the number of jobs of each rule in the output of a run or a dry run."""
+    stats = printed.partition("Job stats:")[2].partition("\n\n")[0]
+    counts = {m[1]: int(m[2]) for m in re.finditer(r"^(\w+) +(\d+)$", stats, re.M)}
+    counts.pop("total", None)
+    counts.pop("all", None)
+    return counts
 
 
 def cpu_seconds() -> float:

@@ -1,4 +1,7 @@
-"""``passband run`` as a user starts it: in a terminal, in a pipe, with a failure, with Ctrl-C."""
+"""``passband run`` as a user starts it: in a terminal, in a pipe, with a failure, with Ctrl-C.
+
+Each job is a new process here, and in `tests/install` each job of a whole study.
+"""
 
 import os
 import pty
