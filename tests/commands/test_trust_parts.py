@@ -6,6 +6,7 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import onnx_file
 import pytest
 import yaml
 
@@ -48,7 +49,7 @@ def mine_reader(path): ...
 #: Each command that is given a study, as it is typed about somebody's results.
 COMMANDS = {
     "check": f"check {RESULTS}",
-    "plan": f"plan {RESULTS} --seconds 1",
+    "plan": f"plan {RESULTS} --seconds 0.1",
     "preflight": f"preflight {RESULTS}",
     "parts": f"parts {RESULTS}",
     "run": f"run {RESULTS}",
@@ -116,7 +117,8 @@ def test_every_command_is_tried():
     ids=lambda given: {True: "beside", False: "stored"}.get(given, given),
 )
 @pytest.mark.usefixtures("restored_threads")
-def test_no_command_runs_the_parts_of_somebodys_results(hostile, name, beside, capfd):
+def test_no_command_runs_the_parts_of_somebodys_results(hostile, name, beside, capfd, monkeypatch):
+    onnx_file.leave_out(monkeypatch)
     if not beside:
         Path("config.yaml").unlink()
     assert Results.find(RESULTS).study.known_parts.own  # so there is something to run

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import onnx_file
 import pandas as pd
 import pytest
 import torch
@@ -67,13 +68,7 @@ def network(study):
 @pytest.fixture
 def quick(monkeypatch):
     """Leave out the ONNX file, whose export takes seconds."""
-
-    def export(network, divisor, smallest_px, path, metadata):
-        path.write_bytes(b"onnx")
-        return 20
-
-    monkeypatch.setattr(onnx_export, "export", export)
-    monkeypatch.setattr(onnx_export, "largest_difference", lambda *_: (0.0, [(8, 8)]))
+    onnx_file.leave_out(monkeypatch)
 
 
 def images(network, *sizes):

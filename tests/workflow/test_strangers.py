@@ -9,6 +9,8 @@ import pytest
 from snakemake.profiles import ProfileConfigFileParser
 from workplace import ROOT, SMALLEST, Workplace
 
+from passband import cli
+
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 FIGURE = "results/smallest/figures/ctf.png"
@@ -97,23 +99,24 @@ def test_a_link_in_a_strangers_results_is_refused_and_nothing_behind_it_changes(
     assert not (theirs / "results/smallest/logs").exists()
 
 
-def test_a_lock_that_is_a_pipe_does_not_stop_a_run_without_a_word(theirs):
+def test_a_lock_that_is_a_pipe_does_not_stop_a_run_without_a_word(theirs, monkeypatch, capsys):
     (theirs / ".snakemake/locks").mkdir(parents=True)
     os.mkfifo(theirs / ".snakemake/locks/0.output.lock")
-    done = run(theirs, "run", "results/smallest", "-n")
-    assert done.returncode == 1
-    assert done.stderr.endswith(
-        "0.output.lock: is a pipe, a device or a socket; give a regular file\n"
-    )
+    monkeypatch.chdir(theirs)
+    assert cli.main(["run", "results/smallest", "-n"]) == 1
+    said = capsys.readouterr().err
+    assert said.endswith("0.output.lock: is a pipe, a device or a socket; give a regular file\n")
 
 
-def test_packages_for_snakemake_in_the_folder_are_refused(theirs, marks):
+def test_packages_for_snakemake_in_the_folder_are_refused(theirs, marks, monkeypatch, capsys):
     plugin = theirs / ".snakemake/pip-deployments/snakemake_logger_plugin_theirs"
     plugin.mkdir(parents=True)
     (plugin / "__init__.py").write_text(f"open({str(marks / 'plugin')!r}, 'w').close()\n")
-    done = run(theirs.parent, "run", theirs / "results/smallest", "-n")
-    assert done.stderr.startswith("theirs/.snakemake/pip-deployments: ")
-    assert (done.returncode, done.stderr.count("\n"), [*marks.iterdir()]) == (1, 1, [])
+    monkeypatch.chdir(theirs.parent)
+    assert cli.main(["run", "theirs/results/smallest", "-n"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("theirs/.snakemake/pip-deployments: ")
+    assert (said.count("\n"), [*marks.iterdir()]) == (1, [])
 
 
 def test_modules_beside_a_users_study_are_not_imported_by_snakemake_and_its_jobs(tmp_path, marks):
@@ -130,11 +133,13 @@ def test_modules_beside_a_users_study_are_not_imported_by_snakemake_and_its_jobs
     assert [*marks.iterdir()] == []
 
 
-def test_a_study_that_would_run_as_a_program_is_refused(tmp_path, marks):
+def test_a_study_that_would_run_as_a_program_is_refused(tmp_path, marks, monkeypatch, capsys):
     place = Workplace(tmp_path / "own")
     (place.folder / "config.yaml").unlink()
     text = f"__use_yte__: true\n__definitions__:\n- open({str(marks / 'study')!r}, 'w').close()\n"
     (place.folder / "config.yaml").write_text(text + SMALLEST.read_text())
     assert "__use_yte__: a key must not begin with '__'" in place.run("-n", fails=True)
-    assert "__use_yte__" in run(place.folder, "run", "config.yaml").stderr
+    monkeypatch.chdir(place.folder)
+    assert cli.main(["run", "config.yaml"]) == 1
+    assert "__use_yte__" in capsys.readouterr().err
     assert [*marks.iterdir()] == []
