@@ -16,9 +16,7 @@ from workplace import SMALLEST, Workplace
 from passband.config import load
 from passband.learning import deadline
 from passband.learning.networks import load as load_weights
-from passband.results import Results
-from passband.runs import interrupt, locks
-from passband.runs.run import Run
+from passband.runs import locks
 from passband.storage import lease
 from passband.storage.lease import Holder
 from passband.storage.weights import fingerprint
@@ -235,41 +233,6 @@ def test_a_result_of_the_job_that_took_over_is_kept(finished, tmp_path, monkeypa
     assert re.search(r"error: train .*: results/smallest/store/\S+: its format is 3,", printed)
     assert "Traceback" not in printed
     assert cached.read_bytes() == newer
-
-
-@pytest.mark.slow
-def test_ctrl_c_loses_nothing(finished, tmp_path):
-    place = with_waves(tmp_path / "interrupted", finished)
-    # A job trains long enough to be stopped before its end.
-    study = place.study(training={"epochs": 8})
-    process, held = place.start(*PAIR, study=study), set()
-    checkpoints = place.folder / "results/smallest/checkpoints"
-
-    def saved() -> bool:
-        if states := list(checkpoints.rglob("0*.safetensors")):
-            held.update(training(place))
-            for job in held:
-                os.kill(job, signal.SIGSTOP)
-        return bool(states)
-
-    wait(process, saved)
-    found = Run(Results(load(place.folder / study), place.folder / "results/smallest")).read()
-    assert found.snakemake == "running"
-    assert "train" in {job.rule for job in found.running.values()}
-    assert not found.over
-    os.killpg(process.pid, signal.SIGINT)
-    for job in held:
-        os.kill(job, signal.SIGCONT)
-    printed, _ = process.communicate(timeout=1500)
-    assert process.returncode != 0
-    assert printed.rstrip().splitlines()[-1] == interrupt.LINE
-    assert "the same command" in interrupt.LINE
-    assert not training(place)
-    assert not list((place.folder / "results").rglob("*.lease"))
-    found = Run(Results(load(place.folder / study), place.folder / "results/smallest")).read()
-    assert (found.snakemake, found.running, found.failures) == ("", {}, [])
-    assert "continues after" in place.run(*PAIR, study=study)
-    assert all((place.folder / network).is_file() for network in PAIR)
 
 
 @pytest.mark.slow

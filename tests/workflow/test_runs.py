@@ -16,8 +16,11 @@ import pytest
 from runs import wait
 from workplace import Workplace
 
+from passband.config import load
 from passband.learning import deadline
+from passband.results import Results
 from passband.runs import interrupt, locks
+from passband.runs.run import Run
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -145,7 +148,7 @@ def test_ctrl_c_stops_all_jobs_and_says_that_the_same_command_goes_on(
     study = place.study(
         study={"name": "stopped", "replicas": 3, "replicas_per_job": 3},
         grid={"defocus_nm": [5], "dose_e_per_A2": [200]},
-        training={"epochs": 3000},
+        training={"epochs": 20},
     )
     id = "df+0005.00_cs+0001.200_ap016.00_ds000200.00"
     target = f"results/stopped/networks/gold/compact-w4-d2/{id}/r000-002.safetensors"
@@ -162,7 +165,14 @@ def test_ctrl_c_stops_all_jobs_and_says_that_the_same_command_goes_on(
         start_new_session=True,
     )
     wait(process, (saved / "000.safetensors").exists)
+    worker = int(re.search(r"started on \S+, process (\d+)", log.read_text())[1])
+    os.kill(worker, signal.SIGSTOP)  # so that it does not end before it is stopped
+    results = Results(load(place.folder / study), place.folder / "results/stopped")
+    found = Run(results).read()
+    assert (found.snakemake, found.over) == ("running", False)
+    assert [job.rule for job in found.running.values()] == ["train"]
     process.send_signal(signal.SIGINT)
+    os.kill(worker, signal.SIGCONT)
     said, _ = process.communicate(timeout=500)
     if in_python:
         assert process.returncode == 0, said
@@ -174,7 +184,11 @@ def test_ctrl_c_stops_all_jobs_and_says_that_the_same_command_goes_on(
     assert "failed" not in said
     assert "Traceback" not in said
     assert "by SIGINT" in log.read_text()
-    worker = re.search(r"started on \S+, process (\d+)", log.read_text())[1]
     assert not Path(f"/proc/{worker}").exists()
     assert not list((place.folder / "results").rglob("*.lease"))
     assert not locks.are_left(place.folder)
+    found = Run(results).read()
+    assert (found.snakemake, found.running, found.failures) == ("", {}, [])
+    if not in_python:
+        assert "continues after" in place.run(target, study=study)
+        assert (place.folder / target).is_file()
