@@ -31,21 +31,6 @@ def test_a_named_study_replaces_config_yaml(tmp_path):
 
 BAD = {
     "key": ({"grod": {"defocus_nm": [5]}}, ("grod", "unknown key", "did you mean grid?")),
-    "metres": ({"grid": {"cs_um": [1.2e6]}}, ("grid.cs_um", "1.2e+06", "9999.999 µm")),
-    "negative": ({"grid": {"dose_e_per_A2": [-5]}}, ("grid.dose_e_per_A2", "-5", "0.01")),
-    "aperture": ({"grid": {"aperture_mrad": [30]}}, ("grid.aperture_mrad", "30", "18.75 mrad")),
-    "material": (
-        {"specimens": {"gold": {"material": "Unobtainium"}}},
-        ("material", "Unobtainium", "Au"),
-    ),
-    "empty split": (
-        {"study": {"structures": {"train": 0}}},
-        ("study.structures.train = 0", "between 2 and"),
-    ),
-    "twins": (
-        {"microscope": {"aberrations": {"coma_nm": 50}}, "grid": {"coma_deg": [0, 360]}},
-        ("grid.coma_deg = 360", "is the same condition as coma_deg = 0"),
-    ),
     "architecture": (
         {"training": {"architectures": ["unet-zero"]}},
         ("unet-zero", "resnet18"),

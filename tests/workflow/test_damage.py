@@ -118,11 +118,3 @@ def test_a_hole_is_an_error_unless_allowed(copied):
     assert (whole.status.sel(hole) == table.STATUS["missing"]).all()
     assert np.isnan(whole.dice.sel(hole)).all()
     assert int((whole.status == table.STATUS["missing"]).sum()) == 2
-
-
-@pytest.mark.slow
-def test_holes_are_not_allowed_to_be_everything(tmp_path):
-    place = Workplace(tmp_path / "w")
-    printed = place.run(study=place.study(study={"allow_incomplete": True}), fails=True)
-    assert "there is no record under results/smallest/records yet" in printed
-    assert "Traceback" not in printed

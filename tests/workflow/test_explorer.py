@@ -40,8 +40,3 @@ def test_the_command_makes_the_same_page(copied, passband):
     assert passband(copied, "explore", "smallest") == f"{PAGE}\n"
     assert page.read_bytes() == made
     assert copied.jobs(study=STUDY, explorer=True) == {}
-
-
-def test_new_figures_make_the_explorer_too(copied):
-    jobs = copied.jobs(study=copied.study(figures={"dpi": 60}), explorer=True)
-    assert {"figure", "report", "explorer"} <= jobs.keys()

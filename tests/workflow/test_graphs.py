@@ -38,12 +38,6 @@ def test_snakemakes_style_check_finds_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_slurm_profile_is_found_from_the_root(tmp_path):
-    printed = Workplace(tmp_path / "w").run("--profile", "slurm", "--dry-run", "--quiet", "rules")
-    assert "train" in printed
-
-
-@pytest.mark.slow
 def test_job_arrays_are_refused_in_a_line(tmp_path):
     workplace = Workplace(tmp_path / "w")
     options = "--profile", "slurm", "--slurm-array-jobs", "all", "--retries", "0"
