@@ -6,26 +6,12 @@ import shutil
 import numpy as np
 import pytest
 from ase.build import bulk
-from runs import FIGURES, MIDDLE, SILVER, counts, reasons
+from runs import FIGURES, MIDDLE, SILVER, reasons
 from workplace import Workplace
 
 from passband.results.stores import load_table
 
 pytestmark = pytest.mark.workflow
-
-
-@pytest.mark.slow
-def test_adding_a_test_condition_computes_only_its_cells(copied):
-    before = counts(copied)
-    study = copied.study(test_grid={"dose_e_per_A2": [200, 500, 1000]})
-    jobs = copied.jobs(study=study)
-    assert "simulate" not in jobs
-    assert "train" not in jobs
-    printed = copied.run("results/smallest/table.zarr", study=study)
-    assert printed.count("on 6 conditions, 2 of them computed") == 4
-    whole = load_table(copied.folder / "results/smallest/table.zarr")
-    old = whole.counts.sel(test=whole.test_dose_e_per_A2 != 500)
-    np.testing.assert_array_equal(old.values, before)
 
 
 @pytest.mark.slow
