@@ -3,6 +3,7 @@
 import base64
 
 import pytest
+from runs import FIGURES
 from workplace import Workplace
 
 from passband.results import Results
@@ -40,3 +41,8 @@ def test_the_command_makes_the_same_page(copied, passband):
     assert passband(copied, "explore", "smallest") == f"{PAGE}\n"
     assert page.read_bytes() == made
     assert copied.jobs(study=STUDY, explorer=True) == {}
+
+
+def test_new_figures_make_the_explorer_too(finished):
+    jobs = finished.jobs(study=finished.study(figures={"dpi": 60}), explorer=True)
+    assert jobs == {"figure": len(FIGURES), "report": 1, "explorer": 1}
