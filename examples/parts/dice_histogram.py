@@ -28,14 +28,15 @@ def dice_histogram(matrices: Sequence[Matrix], width_cm: float) -> Figure:
     """Return histograms of the Dice of all test images of a study."""
     drawn, axes = style.panels(1, 1, width_cm, 6.5)
     axes = axes[0, 0]
-    at_home, elsewhere = [], []
+    at_home = []
+    elsewhere = []
     for matrix in matrices:
         is_home = np.equal.outer(matrix.rows, matrix.columns)
         for row, _ in enumerate(matrix.rows):
             dice = matrix.images(row)  # replica, test, structure
             at_home.append(dice[:, is_home[row]].ravel())
             elsewhere.append(dice[:, ~is_home[row]].ravel())
-    sides = [np.concatenate(parts) for parts in (at_home, elsewhere)]
+    sides = [np.concatenate(at_home), np.concatenate(elsewhere)]
     sides = [dice[np.isfinite(dice)] for dice in sides]  # missing networks are NaN
     axes.hist(
         sides,

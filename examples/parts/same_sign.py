@@ -10,7 +10,8 @@ def same_sign(pair):
     """∫wT′²[TT′ > 0]/∫wT′²: the share of the test condition's transfer whose contrast has the sign
     that it has under the training condition; 0 to 1. It is 1 if the test condition has no transfer.
     """
-    train, test = pair.train.T, pair.test.T  # (condition, frequency)
+    train = pair.train.T  # (condition, frequency)
+    test = pair.test.T
     weight = pair.test.u * pair.test.T2
     alike = (train > 0) @ (weight * (test > 0)).T + (train < 0) @ (weight * (test < 0)).T
     whole = np.broadcast_to(weight.sum(1), alike.shape)

@@ -2,8 +2,10 @@
 
 from passband.parts import loss
 
-#: Weights of pixels that are wrongly marked, and of pixels of particles that are missed.
-MARKED, MISSED = 0.3, 0.7
+#: Weight of pixels that are wrongly marked.
+MARKED = 0.3
+#: Weight of pixels of particles that are missed.
+MISSED = 0.7
 
 
 @loss(targets=("mask",))

@@ -126,10 +126,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complete()
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     name = next((word for word in given if not word.startswith("-")), "")
-    parser, passed = _parser(name), []
+    parser = _parser(name)
+    passed = []
     if name == "run" and "--" in given:
         place = given.index("--")
-        given, passed = given[:place], given[place + 1 :]
+        passed = given[place + 1 :]
+        given = given[:place]
     options, rest = parser.parse_known_args(_spelled_out(name, given))
     if hasattr(options, "for_snakemake"):
         options.for_snakemake = [*rest, *passed]
@@ -198,7 +200,8 @@ def _parser(name: str) -> argparse.ArgumentParser:
     known = {command.name: command for group in COMMANDS.values() for command in group}
     if name in known:
         importlib.import_module(f"passband.commands.{name}").add(commands)
-        own, does = commands.choices[name], known[name].does
+        own = commands.choices[name]
+        does = known[name].does
         own.description = own.description or f"{does[0].upper()}{does[1:]}."
         own.epilog = f"example: passband {known[name].example}"
         known_options = [option for action in own._actions for option in action.option_strings]

@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from passband.config import ConfigError, Study, load
-from passband.imaging import noise, trial
+from passband.imaging import image_trial, noise
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import drawn, expose
 from passband.parts import PACKAGE, PartError, Parts
@@ -50,7 +50,7 @@ def test_poisson_noise_is_drawn_as_ever_and_is_no_leaf():
 
 def test_the_noise_model_of_the_examples(tmp_path):
     study = trusted(study_file(tmp_path))
-    trial.check(study)
+    image_trial.check(study)
     counts = drawn(study.microscope.noise_part, FLAT, 20.0, [1, 2, 3])
     assert counts.dtype == torch.float32
     assert counts.mean() == pytest.approx(20, abs=0.2)
@@ -103,7 +103,7 @@ RETURN = "return rng.poisson(electrons) + rng.normal(0, READOUT, electrons.shape
 def test_what_a_noise_model_returns_is_checked_before_a_study_runs(tmp_path, returned, message):
     study = trusted(study_file(tmp_path, EXAMPLE.replace(RETURN, returned)))
     with pytest.raises(PartError) as error:
-        trial.check(study)
+        image_trial.check(study)
     (line,) = str(error.value).splitlines()
     assert line.startswith("noise 'readout' of parts/camera.py, line 14: ")
     assert any(each in line for each in message.split("|"))
@@ -114,7 +114,7 @@ def test_what_a_model_of_batches_returns_is_checked(tmp_path, returned):
     text = BATCHES.replace("torch.round(intensity * electrons)", returned)
     study = trusted(study_file(tmp_path, text))
     with pytest.raises(PartError, match=r"noise 'readout' of parts.*must return a tensor"):
-        trial.check(study)
+        image_trial.check(study)
 
 
 def test_a_noise_model_that_is_only_read_is_not_run(tmp_path):
@@ -122,7 +122,7 @@ def test_a_noise_model_that_is_only_read_is_not_run(tmp_path):
     study = load(study_file(tmp_path, f"open({str(mark)!r}, 'w')\n{EXAMPLE}"))
     assert study.needs_trial
     with pytest.raises(PartError, match="its code is not run"):
-        trial.check(study)
+        image_trial.check(study)
     assert not mark.exists()
 
 

@@ -3,7 +3,7 @@
 import pytest
 from parts_text import LAYERS, LOSS, NETWORK
 
-from passband.learning import trial
+from passband.learning import network_trial
 from passband.parts import PartError
 
 WRONG_LOSSES = {
@@ -28,7 +28,7 @@ def test_a_wrong_loss_is_found_before_any_job(study, said):
     value = WRONG_LOSSES[said]
     text = LOSS.format(targets=("mask",), arguments="logits, mask", value=value)
     with pytest.raises(PartError) as caught:
-        trial.check(study({"mine": text}, loss="mine"))
+        network_trial.check(study({"mine": text}, loss="mine"))
     assert str(caught.value).startswith(f"loss 'mine' of parts/mine.py, line 5: {said}")
     assert "\n" not in str(caught.value)
 
@@ -56,7 +56,7 @@ def test_a_wrong_architecture_is_found_before_any_job(study, said):
     value = WRONG_NETWORKS[said]
     text = two + NETWORK.format(numbers="smallest_px=16", value=value)
     with pytest.raises(PartError) as caught:
-        trial.check(study({"mine": text}, architectures=["mine"]))
+        network_trial.check(study({"mine": text}, architectures=["mine"]))
     assert str(caught.value).startswith(f"architecture 'mine' of parts/mine.py, line 12: {said}")
     assert "\n" not in str(caught.value)
 
@@ -66,16 +66,16 @@ def test_a_network_that_needs_larger_images_is_told_which_argument_says_so(study
     text = NETWORK.format(numbers="", value=value)
     allow = "for images of 1 × 1 pixels, which smallest_px = 1 and divisor = 1 allow"
     with pytest.raises(PartError, match=f"line 5: RuntimeError: .*Padding size .*; {allow}$"):
-        trial.check(study({"mine": text}, architectures=["mine"]))
+        network_trial.check(study({"mine": text}, architectures=["mine"]))
     text = NETWORK.format(numbers="smallest_px=8", value=value)
-    trial.check(study({"mine": text}, architectures=["mine"]))
+    network_trial.check(study({"mine": text}, architectures=["mine"]))
 
 
 def test_a_part_that_raises_at_its_import_is_named(study):
     text = LOSS.format(targets=("mask",), arguments="logits, mask", value="0")
     of = study({"mine": f"raise OSError('no')\n\n{text}"}, loss="mine")
     with pytest.raises(PartError, match=r"^loss 'mine' of parts/mine.py, line .*OSError: no$"):
-        trial.check(of)
+        network_trial.check(of)
 
 
 @pytest.mark.parametrize(

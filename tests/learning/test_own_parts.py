@@ -15,7 +15,7 @@ import passband
 from passband import PassbandError
 from passband.config.architectures import parse
 from passband.grid import Condition
-from passband.learning import backend, memory, network_sizes, networks, trial
+from passband.learning import backend, memory, network_sizes, network_trial, networks
 from passband.learning.batches import Images
 from passband.learning.network_files import Network, open_networks
 from passband.learning.training import train as fit_networks
@@ -56,7 +56,7 @@ def fit(camera, make_split, condition):
 @pytest.mark.slow
 def test_the_example_of_a_loss_is_learned(example, fit):
     of = example("tversky", loss="tversky", epochs=3)
-    trial.check(of)
+    network_trial.check(of)
     (trained,) = fit(of).values()
     losses = [record.val_loss for record in trained.history]
     assert losses[-1] < losses[0] < 1
@@ -78,7 +78,7 @@ def test_the_example_of_a_loss_is_that_of_its_source(example):
 @pytest.mark.slow
 def test_the_example_of_an_architecture_is_trained_and_opened(example, fit, tmp_path):
     of = example("dilated", architectures=["dilated"], epochs=3)
-    trial.check(of)
+    network_trial.check(of)
     (trained,) = fit(of, "dilated").values()
     losses = [record.val_loss for record in trained.history]
     assert losses[-1] < losses[0]
@@ -120,7 +120,7 @@ def test_a_loss_of_instances_is_given_the_particles_of_the_mask(study, fit, keys
     text = text.replace("instances.any(3, keepdim=True)", "instances.amax(2, keepdim=True)")
     of = study({"mine": text}, loss="mine", **keys)
     assert of.training.needs_instances
-    trial.check(of)
+    network_trial.check(of)
     seen = of.training.loss_part.load().__globals__["seen"]
     seen.clear()
     fit(of, seeds=2, together=True, hold=hold)
@@ -166,7 +166,7 @@ def test_the_loss_is_given_every_output_and_the_first_is_validated(study, fit):
     loss = LOSS.format(targets=("mask",), arguments="logits, mask", value=value)
     network = NETWORK.format(numbers="outputs=3", value=LAYERS.format(3))
     of = study({"mine": loss, "network": network}, loss="mine", architectures=["mine"])
-    trial.check(of)
+    network_trial.check(of)
     (trained,) = fit(of, "mine").values()
     assert trained.weights["2.bias"].shape == (3,)
 
@@ -223,7 +223,7 @@ def test_a_family_of_architectures_has_names_with_numbers(study):
         "        return nn.Sequential(nn.Conv2d(1, self.width, 1), nn.Conv2d(self.width, 1, 1))\n"
     )
     of = study({"mine": text}, architectures=["plain-w4", "plain-w8"])
-    trial.check(of)
+    network_trial.check(of)
     few, many = (of.training.architecture(f"plain-w{width}") for width in (4, 8))
     assert network_sizes.weights(few) == 4 + 4 + 4 + 1
     assert network_sizes.weights(many) == 8 + 8 + 8 + 1
@@ -247,7 +247,7 @@ def test_a_family_without_its_numbers_is_named(study, body, said):
     of = study({"mine": f"{text}\n    {body}\n"}, trusted=False, architectures=["plain-w4"])
     of.known_parts.trust()
     with pytest.raises(PartError, match=f"parts/mine.py, line 5: {said}$"):
-        trial.check(of)
+        network_trial.check(of)
 
 
 # What results depend on

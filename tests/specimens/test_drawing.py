@@ -8,7 +8,7 @@ import yaml
 
 from passband.config import ConfigError, Specimen, Study, load
 from passband.errors import PassbandError
-from passband.imaging import trial
+from passband.imaging import image_trial
 from passband.learning import memory
 from passband.parts import PACKAGE, PartError, Parts
 from passband.runs import rates
@@ -63,7 +63,7 @@ def test_the_packages_kind_draws_what_it_always_drew():
 def test_the_specimen_of_the_examples(tmp_path):
     study = trusted(study_file(tmp_path))
     assert study.needs_trial
-    trial.check(study)
+    image_trial.check(study)
     for index in range(3):
         structure = drawn(study, index)
         rod = structure.atoms[structure.atoms.arrays["particle"] == 1]
@@ -138,7 +138,7 @@ def test_what_a_kind_returns_is_checked_before_a_study_runs(tmp_path, before, af
         text = text.replace('len("particle", np.array([1, 0]))', "len(atoms)")
     study = trusted(study_file(tmp_path, text, "pair"))
     with pytest.raises(PassbandError) as error:
-        trial.check(study)
+        image_trial.check(study)
     (line,) = str(error.value).splitlines()
     assert line.startswith("specimens.rods: specimen 'pair' of parts/own.py, line 6: ")
     assert message in line
@@ -148,16 +148,16 @@ def test_an_element_needs_a_mean_square_displacement(tmp_path):
     thermal = {"temperature_K": 300.0, "configurations": 2}
     study = trusted(study_file(tmp_path, TWO_ATOMS, "pair", thermal=thermal))
     with pytest.raises(PassbandError, match=r"^specimens\.rods: .*lacks Pt; give its mean square"):
-        trial.check(study)
+        image_trial.check(study)
     known = thermal | {"msd_A2": {"Pt": 0.005}}
-    trial.check(trusted(study_file(tmp_path, TWO_ATOMS, "pair", thermal=known)))
+    image_trial.check(trusted(study_file(tmp_path, TWO_ATOMS, "pair", thermal=known)))
 
 
 def test_a_kind_that_is_only_read_is_not_run(tmp_path):
     mark = tmp_path / "mark"
     study = load(study_file(tmp_path, f"open({str(mark)!r}, 'w')\n{EXAMPLE}"))
     with pytest.raises(PassbandError, match="its code is not run"):
-        trial.check(study)
+        image_trial.check(study)
     assert not mark.exists()
 
 

@@ -9,7 +9,7 @@ from ase import Atoms
 
 from passband.config import ConfigError, Microscope, Study, load
 from passband.errors import PassbandError
-from passband.imaging import trial
+from passband.imaging import image_trial
 from passband.learning import memory
 from passband.parts import PACKAGE, PartError, Parts
 from passband.runs import preflight, rates
@@ -58,7 +58,7 @@ def test_the_packages_engines():
 def test_exit_waves_are_those_of_an_engine_of_ones_own(tmp_path):
     study = trusted(study_file(tmp_path))
     assert study.needs_trial
-    trial.check(study)
+    image_trial.check(study)
     given = ("gold", study.specimens["gold"], study.microscope, 1, "test", [0])
     waves = exit_waves.simulate(*given)
     assert waves.attrs["engine"] == "PhaseGrating"
@@ -71,7 +71,7 @@ def test_exit_waves_are_those_of_an_engine_of_ones_own(tmp_path):
 def test_the_engine_of_the_examples_agrees_for_a_light_atom(tmp_path):
     text = (Path(__file__).parents[2] / "examples/parts/projection.py").read_text()
     study = trusted(study_file(tmp_path, text, engine="projection"))
-    trial.check(study)
+    image_trial.check(study)
     microscope = study.microscope
     ours = Microscope(**FIELD)
     assert microscope.multislice == ours.multislice
@@ -126,7 +126,7 @@ def test_exit_waves_depend_on_the_code_of_an_engine_of_ones_own(tmp_path):
 def test_what_an_engine_returns_is_checked_before_a_study_runs(tmp_path, before, after, message):
     study = trusted(study_file(tmp_path, PHASE_GRATING.replace(before, after)))
     with pytest.raises(PartError) as error:
-        trial.check(study)
+        image_trial.check(study)
     (line,) = str(error.value).splitlines()
     assert line.startswith("engine 'PhaseGrating' of parts/own.py, line 6: ")
     assert message in line
@@ -136,7 +136,7 @@ def test_an_engine_that_is_only_read_is_not_run(tmp_path):
     mark = tmp_path / "mark"
     study = load(study_file(tmp_path, f"open({str(mark)!r}, 'w')\n{PHASE_GRATING}"))
     with pytest.raises(PartError, match="its code is not run"):
-        trial.check(study)
+        image_trial.check(study)
     assert not mark.exists()
 
 

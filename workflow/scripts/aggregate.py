@@ -14,23 +14,23 @@ def main(snakemake):
         attrs = reuse.attributes(job, snakemake, datasets.TABLE) | attributes(study.mixtures)
         cells = [
             table.Cell(
-                batch.specimen,
-                batch.architecture,
-                id,
-                batch.replicas,
-                str(job.results.record(batch)),
+                specimen=batch.specimen,
+                architecture=batch.architecture,
+                train=id,
+                replicas=batch.replicas,
+                path=str(job.results.record(batch)),
             )
             for batch in network_batches.batches_of(study)
             for id in batch.conditions
         ]
         table.aggregate(
             cells,
-            study.test_conditions,
-            list(study.specimens),
-            output,
-            attrs,
-            study.study.allow_incomplete,
-            snakemake.threads,
+            test=study.test_conditions,
+            test_specimens=list(study.specimens),
+            path=output,
+            attrs=attrs,
+            allow_incomplete=study.study.allow_incomplete,
+            threads=snakemake.threads,
             test_own=study.evaluation.test_own,
         )
         job.result = f"{len(snakemake.input)} of {len({c.path for c in cells})} records in {output}"

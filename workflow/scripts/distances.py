@@ -9,9 +9,9 @@ def main(snakemake):
     output = snakemake.output[0]
     with running.of_rule(snakemake, "distances") as job:
         attrs = reuse.attributes(job, snakemake, datasets.DISTANCES)
-        parts = [datasets.read(part, datasets.DISTANCES) for part in snakemake.input]
-        gathered = distances.gather(parts)
-        datasets.write(gathered, output, datasets.DISTANCES, attrs)
+        measured = [datasets.read(file, datasets.DISTANCES) for file in snakemake.input]
+        gathered = distances.gather(measured)
+        datasets.write(gathered, output, kind=datasets.DISTANCES, attrs=attrs)
         sizes = gathered.sizes
         job.result = f"{sizes['train']} × {sizes['test']} pairs in {output}"
 

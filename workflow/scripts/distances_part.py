@@ -1,4 +1,4 @@
-"""Measure the distances between one specimen's networks and a part of the test conditions."""
+"""Measure the distances between one specimen's networks and some of the test conditions."""
 
 from passband.errors import PassbandError
 from passband.jobs import distances, reuse, running
@@ -14,9 +14,10 @@ def main(snakemake):
         measured = distances.measure(
             job, **of, tests=snakemake.params.test["test conditions"], files=snakemake.input.weights
         )
-        datasets.write(measured, snakemake.output[0], datasets.DISTANCES, attrs | of)
+        output = snakemake.output[0]
+        datasets.write(measured, output, kind=datasets.DISTANCES, attrs=attrs | of)
         what = f"{measured.spectral.size} pairs of {measured.attrs['structures']} structures"
-        job.result = f"{what} in {snakemake.output[0]}"
+        job.result = f"{what} in {output}"
 
 
 if "snakemake" in globals():

@@ -9,7 +9,7 @@ def main(snakemake):
     with running.of_rule(snakemake, "figure") as job:
         part = job.study.known_parts.get("figure", name)
         example = snakemake.params.settings.get("condition")
-        figure = drawing.draw(part, job.study, snakemake.input, example)
+        figure = drawing.draw(part, job.study, files=snakemake.input, example=example)
         style.save(figure, snakemake.output, job.study.figures.dpi)
         job.result = snakemake.output[0]
 

@@ -17,14 +17,17 @@ def main(snakemake):
         named = snakemake.wildcards.specimen
         device = devices.device()
         condition = study.middle_condition
-        structures = Structures.of_study(study, named, "test", [snakemake.input.waves])
+        files = [snakemake.input.waves]
+        structures = Structures.of_study(study, named, split="test", files=files)
         microscope = structures.microscope.under(condition)
         normalisation = study.training.normalisation  # this has no effect on counts
         camera = Acquisition.from_microscope(microscope, normalisation, device)
         split = structures.load(device, instances=True).under(condition).first(STRUCTURES)
         waves = wave_layout.waves_of([condition.id])[0]
         specimen, _, own = wave_layout.simulated(study, named, waves)
-        figure = gallery.sheet(camera, split, specimen, condition, job.progress, own)
+        figure = gallery.sheet(
+            camera, split, specimen, condition=condition, progress=job.progress, own=own
+        )
         style.save(figure, snakemake.output, study.figures.dpi)
         job.result = f"{len(split)} structures in {snakemake.output[0]}"
 

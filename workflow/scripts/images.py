@@ -3,7 +3,7 @@
 import re
 
 from passband.grid import Condition
-from passband.imaging import export as dataset
+from passband.imaging import export
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Structures
 from passband.jobs import reuse, running
@@ -16,8 +16,9 @@ def main(snakemake):
     with running.of_rule(snakemake, "images") as job:
         attrs = reuse.attributes(job, snakemake, datasets.IMAGES)
         device = devices.device()
-        of = wildcards.specimen, wildcards.split
-        structures = Structures.of_study(job.study, *of, snakemake.input)
+        structures = Structures.of_study(
+            job.study, wildcards.specimen, split=wildcards.split, files=snakemake.input
+        )
         normalisation = job.study.training.normalisation  # this has no effect on counts
         camera = Acquisition.from_microscope(structures.microscope, normalisation, device)
         condition = Condition.parse(wildcards.condition)
@@ -25,14 +26,14 @@ def main(snakemake):
         # The end of the file's name: empty, or for example _replica1_draw3.
         whose = [int(number) for number in re.findall(r"\d+", wildcards.whose)]
         replica, draw = whose or (None, 0)
-        images = dataset.images(camera, split, condition, draw, replica)
+        images = export.images(camera, split, condition, draw=draw, replica=replica)
         datasets.write(
             images,
             snakemake.output[0],
-            datasets.IMAGES,
-            attrs | {"device": devices.describe(device)},
-            {"structure": 1},
-            {"structure": min(len(split), dataset.IMAGES_PER_SHARD)},
+            kind=datasets.IMAGES,
+            attrs=attrs | {"device": devices.describe(device)},
+            chunks={"structure": 1},
+            shards={"structure": min(len(split), export.IMAGES_PER_SHARD)},
         )
         job.result = f"{len(split)} images in {snakemake.output[0]}"
 

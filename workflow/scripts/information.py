@@ -15,19 +15,18 @@ def main(snakemake):
         for specimen in study.trained_specimens:
             spectra[specimen] = mean_spectrum(job.results.spectrum_structures(specimen))
         metrics = mixture_metrics.metrics(
-            study.train_conditions,
-            study.mixtures,
-            study.test_conditions,
+            train=study.train_conditions,
+            mixtures=study.mixtures,
+            test=study.test_conditions,
             microscope=config.Microscope(**study.microscope.transfer_params()),
             spectra=spectra,
             seed=study.study.seed,
             bands=study.information.bands_per_A,
             parts=study.known_parts,
         )
-        datasets.write(metrics, snakemake.output[0], datasets.INFORMATION, attrs)
-        job.result = (
-            f"{metrics.sizes['train']} × {metrics.sizes['test']} pairs in {snakemake.output[0]}"
-        )
+        output = snakemake.output[0]
+        datasets.write(metrics, output, kind=datasets.INFORMATION, attrs=attrs)
+        job.result = f"{metrics.sizes['train']} × {metrics.sizes['test']} pairs in {output}"
 
 
 if "snakemake" in globals():

@@ -15,12 +15,12 @@ def main(snakemake):
             metrics = ood.metrics(
                 matrices(table),
                 datasets.read(snakemake.input.information, datasets.INFORMATION),
-                tested.confidence if tested.bootstrap else None,
-                job.progress,
-                snakemake.threads,
-                job.study.known_parts,
+                confidence=tested.confidence if tested.bootstrap else None,
+                progress=job.progress,
+                threads=snakemake.threads,
+                parts=job.study.known_parts,
             )
-        datasets.write(metrics, snakemake.output[0], datasets.OOD, attrs)
+        datasets.write(metrics, snakemake.output[0], kind=datasets.OOD, attrs=attrs)
         for name in ("id", "ood"):
             job.log(f"mean {name} Dice {float(metrics[name].mean()):.3f}")
         job.result = f"{len(metrics.data_vars)} variables in {snakemake.output[0]}"

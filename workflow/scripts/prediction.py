@@ -18,9 +18,9 @@ def main(snakemake):
         profiles = profiles_of_specimens(
             specimens,
             [*study.train_conditions, *study.test_conditions],
-            config.Microscope(**study.microscope.transfer_params()),
-            {name: job.results.spectrum_structures(name) for name in specimens},
-            study.study.seed,
+            microscope=config.Microscope(**study.microscope.transfer_params()),
+            structures={name: job.results.spectrum_structures(name) for name in specimens},
+            seed=study.study.seed,
         )
         with datasets.open_checked(snakemake.input.table, datasets.TABLE) as table:
             result = assess(
@@ -31,7 +31,7 @@ def main(snakemake):
                 seed=study.study.seed,
                 progress=job.progress,
             )
-        datasets.write(result, snakemake.output[0], datasets.PREDICTION, attrs)
+        datasets.write(result, snakemake.output[0], kind=datasets.PREDICTION, attrs=attrs)
         for line in summaries.prediction(predicted_matrices(result)).splitlines():
             job.log(line)
         job.result = f"{len(result.data_vars)} variables in {snakemake.output[0]}"

@@ -13,9 +13,8 @@ def main(snakemake):
         split = wildcards.split
         waves = wildcards.waves.rstrip("/")
         structures = wave_layout.structures_of_shard(job.study, split, wildcards.shard)
-        stored = StoredShard(
-            StoredWaves.of(job.results, specimen, split, waves), structures, output
-        )
+        of_split = StoredWaves.of(job.results, specimen, split=split, waves=waves)
+        stored = StoredShard(of_split, structures, output)
         attrs = job.provenance(output)
         there = reuse.or_end(job, stored, attrs)
 
@@ -29,9 +28,9 @@ def main(snakemake):
             specimen,
             under,
             microscope,
-            job.study.study.seed,
-            split,
-            [index for index in structures if index not in found],
+            seed=job.study.study.seed,
+            split=split,
+            indices=[index for index in structures if index not in found],
             progress=job.progress,
             own=own,
         )

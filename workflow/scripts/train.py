@@ -27,7 +27,7 @@ def main(snakemake):
             host_bytes=1e6 * resources.mem_mb,
             log=job.log,
         )
-        cells = training.complete(job, stored, found, trainer)
+        cells = training.complete(job, stored, found=found, trainer=trainer)
         stored.put(cells, attrs)
         job.result = stored.words(cells)
 

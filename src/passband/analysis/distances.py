@@ -267,11 +267,11 @@ def _examples(maps: Tensor) -> np.ndarray:
     return maps.permute(0, 2, 3, 1).flatten(0, 2).cpu().numpy()
 
 
-def gather(parts: Sequence[xr.Dataset]) -> xr.Dataset:
+def gather(measured: Sequence[xr.Dataset]) -> xr.Dataset:
     """Return the distances of several specimens, architectures and test conditions as one dataset.
 
     Args:
-        parts: Results of :func:`distances`, with the attributes `specimen` and `architecture`.
+        measured: Results of :func:`distances`, with the attributes `specimen` and `architecture`.
             Results with the same specimen and architecture must be in the order of their test
             conditions.
 
@@ -280,10 +280,10 @@ def gather(parts: Sequence[xr.Dataset]) -> xr.Dataset:
         float32.
     """
     rows: dict[str, dict[str, list[xr.Dataset]]] = {}
-    for part in parts:
-        row = rows.setdefault(part.attrs["specimen"], {})
-        plain = part.drop_attrs(deep=False).assign_attrs(structures=part.attrs["structures"])
-        row.setdefault(part.attrs["architecture"], []).append(plain)
+    for each in measured:
+        row = rows.setdefault(each.attrs["specimen"], {})
+        plain = each.drop_attrs(deep=False).assign_attrs(structures=each.attrs["structures"])
+        row.setdefault(each.attrs["architecture"], []).append(plain)
     by_specimen = [
         xr.concat(
             [xr.concat(tests, "test", data_vars="minimal") for tests in row.values()],

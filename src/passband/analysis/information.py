@@ -199,13 +199,7 @@ def metrics(
         for of in (SINGLE, PAIR)
     )
     jitter = microscope.jitter
-    normals = np.zeros((1, NUMBERS))
-    if jitter.varies:
-        both = stratified_normal(draws, 2 * NUMBERS, seed, "information")
-        # The draws of the jitter of one image are followed by the draws of the other image in
-        # reverse order. So the first and the last draw of the array are a pair, the second and the
-        # last but one are a pair, and so on.
-        normals = np.concatenate([both[:, :NUMBERS], both[::-1, NUMBERS:]])
+    normals = _normals(draws, seed) if jitter.varies else np.zeros((1, NUMBERS))
     ends = {"train": train, "test": test}
     lenses = {}
     for end, conditions in ends.items():
@@ -229,50 +223,48 @@ def metrics(
     def transfer_of(optics: ctf.Optics, further: tuple) -> np.ndarray:
         return ctf.transfer(optics, q, phi) * blurs[further]
 
-    def views(end: str, k: int, part: np.ndarray) -> list[View]:
+    def views(end: str, k: int, places: np.ndarray) -> list[View]:
         """Return a view for each weight, of conditions with one set of waves, in the k-th draw."""
-        chosen, doses = zip(*(lenses[end][k][place] for place in part), strict=True)
-        members = [ends[end][place] for place in part]
-        lens_of, id = zip(chosen, members, strict=True), wave_set(members[0])
-        T = np.stack([transfer_of(optics, c.further) for optics, c in lens_of])
+        members = [ends[end][place] for place in places]
+        drawn, doses = zip(*(lenses[end][k][place] for place in places), strict=True)
+        T = np.stack([transfer_of(o, c.further) for o, c in zip(drawn, members, strict=True)])
         dose = np.array(doses) * [c.dose_e_per_A2 for c in members]
+        id = wave_set(members[0])
         return [
             View(np.ascontiguousarray(T[:, few]), dose, power[few], areas[id][few], q[few])
             for power, few in zip(powers[id].values(), kept, strict=True)
         ]
 
     rows = max(1, _AT_ONCE // len(q))
-    parts = {end: _parts(conditions, rows) for end, conditions in ends.items()}
+    blocks = {end: _blocks(conditions, rows) for end, conditions in ends.items()}
     shape = {end: (len(names), len(conditions)) for end, conditions in ends.items()}
     single = {(name, end): np.zeros(shape[end]) for name in alone for end in ends}
     pairs = {name: np.zeros((*shape["train"], len(test))) for name in paired}
     for k in range(len(normals)):
-        for end, of_end in parts.items():
-            for part in of_end:
-                for weight, view in enumerate(views(end, k, part)):
+        for end in ends:
+            for places in blocks[end]:
+                for weight, view in enumerate(views(end, k, places)):
                     for name, function in alone.items():
-                        found = function(view, (len(part),), "(condition,)")
-                        single[name, end][weight, part] += found / len(normals)
-        for part in parts["train"]:
-            left = views("train", k, part)
-            for other in parts["test"]:
-                right = views("test", -1 - k, other)
+                        found = function(view, (len(places),), "(condition,)")
+                        single[name, end][weight, places] += found / len(normals)
+        for places in blocks["train"]:
+            left = views("train", k, places)
+            for others in blocks["test"]:
+                right = views("test", -1 - k, others)
                 for weight, pair in enumerate(map(Pair, left, right)):
                     for name, function in paired.items():
-                        found = function(pair, (len(part), len(other)), "(train, test)")
-                        pairs[name][weight, part[:, None], other] += found / len(normals)
-    train_ids, test_ids = [c.id for c in train], [c.id for c in test]
+                        found = function(pair, (len(places), len(others)), "(train, test)")
+                        pairs[name][weight, places[:, None], others] += found / len(normals)
+    variables = {
+        f"{name}_{end}": (("weight", end), values, functions[name].attrs)
+        for (name, end), values in single.items()
+    }
+    for name, values in pairs.items():
+        variables[name] = ("weight", "train", "test"), values, functions[name].attrs
+    train_ids = [condition.id for condition in train]
+    test_ids = [condition.id for condition in test]
     return xr.Dataset(
-        {
-            **{
-                f"{name}_{end}": (("weight", end), values, functions[name].attrs)
-                for (name, end), values in single.items()
-            },
-            **{
-                name: (("weight", "train", "test"), values, functions[name].attrs)
-                for name, values in pairs.items()
-            },
-        },
+        variables,
         coords={
             "weight": names,
             "train": train_ids,
@@ -283,8 +275,18 @@ def metrics(
     )
 
 
-def _parts(conditions: Sequence[Condition], most: int) -> list[np.ndarray]:
-    """Return the places of conditions in parts with the same exit waves and a largest size."""
+def _normals(draws: int, seed: int) -> np.ndarray:
+    """Return draws of the jitter of two images, those of the first before those of the second.
+
+    The second image's are in reverse order. So the first and the last draw of the array are a pair,
+    the second and the last but one are a pair, and so on.
+    """
+    both = stratified_normal(draws, 2 * NUMBERS, seed, "information")
+    return np.concatenate([both[:, :NUMBERS], both[::-1, NUMBERS:]])
+
+
+def _blocks(conditions: Sequence[Condition], most: int) -> list[np.ndarray]:
+    """Return the places of conditions in blocks with the same exit waves and a largest size."""
     sets = np.array([wave_set(condition) for condition in conditions])
     places = (np.flatnonzero(sets == id) for id in dict.fromkeys(sets.tolist()))
     return [

@@ -30,14 +30,16 @@ def metrics(
         return found
     # Conditions of mixtures are computed apart, so that they do not change how others are rounded.
     rest = sorted({c for mixture in mixtures for c in mixture.members} - set(train))
-    parts = [found, *([information.metrics(rest, test, **given)] if rest else [])]
+    both = [found]
+    if rest:
+        both.append(information.metrics(rest, test, **given))
     weights = expectation_weights(mixtures, [*train, *rest])
     ids = [each.id for each in (*train, *mixtures)]
 
     def expected(name: str, variable: xr.DataArray) -> xr.DataArray:
         if "train" not in variable.dims:
             return variable
-        every = np.concatenate([part[name].transpose("train", ...).values for part in parts])
+        every = np.concatenate([each[name].transpose("train", ...).values for each in both])
         values = np.concatenate([every[: len(train)], np.tensordot(weights, every, 1)])
         dims = variable.transpose("train", ...).dims
         made = xr.DataArray(values, dims=dims, attrs=variable.attrs)

@@ -134,18 +134,20 @@ def aggregate(
                     _record(cell, read_all(cell.path), sizes, test_own, like) for cell in there
                 ]
                 of_tests = [record.sel(test=sizes["test"]) for record in of_row]
-                values.append(_row(of_tests, sizes, like))
+                found = _row(of_tests, sizes, like)
                 if test_own:
                     alone = [record.sel(test=[condition]) for record in of_row]
-                    found = _row(alone, sizes | {"test": [condition]}, like)
-                    values[-1] |= {f"own_{name}": each[:, :, 0] for name, each in found.items()}
+                    at_home = _row(alone, sizes | {"test": [condition]}, like)
+                    found |= {f"own_{name}": each[:, :, 0] for name, each in at_home.items()}
+                values.append(found)
                 networks.append(_network(of_row, sizes))
             # Each thread writes whole files, so that threads can write at the same time.
             for name in values[0]:
                 folder[name][place] = np.stack([each[name] for each in values])
             return {name: np.stack([n[name] for n in networks]) for name in networks[0]}
 
-        networks, places = _networks(sizes), _places(sizes)
+        networks = _networks(sizes)
+        places = _places(sizes)
         with ThreadPoolExecutor(threads) as pool:
             for place, network in zip(places, pool.map(write, places), strict=True):
                 for name, values in network.items():

@@ -1,6 +1,6 @@
 """Example images of a study for the explorer, with the masks of some of its networks."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,8 @@ def examples(
     )
     field = study.microscope.field_px // binning
     most = _PIXELS // (number * structures * field**2)
-    device, found = devices.device(), []
+    device = devices.device()
+    found = []
     for specimen in study.trained_specimens:
         stored = results.structures(specimen, "test", study.tested_waves)
         if not all(Path(file).exists() for file in stored.files):
@@ -75,12 +76,10 @@ def examples(
                 continue
             if not chosen or len(found) == most:
                 continue
-            trained = [Condition.parse(id) for id in chosen]
-            own = [c for c in trained if c in set(every)]
-            tests = evenly_spaced(own or every, number)
-            rest = [c for c in every if c not in tests]
-            tests = sorted({*tests, *evenly_spaced(rest, number - len(tests))})
-            images, masks, scores = [], [], []
+            tests = _chosen_tests(every, [Condition.parse(id) for id in chosen], number)
+            images = []
+            masks = []
+            scores = []
             for condition in progress(tests):
                 _, metadata = next(iter(chosen.values()))
                 acquisition = Acquisition.from_microscope(
@@ -118,6 +117,17 @@ def examples(
                 }
             )
     return found
+
+
+def _chosen_tests(
+    every: Sequence[Condition], trained: Sequence[Condition], number: int
+) -> list[Condition]:
+    """Return a number of test conditions, training conditions first, evenly spaced."""
+    known = set(every)
+    own = [condition for condition in trained if condition in known]
+    tests = evenly_spaced(own or every, number)
+    rest = [condition for condition in every if condition not in tests]
+    return sorted({*tests, *evenly_spaced(rest, number - len(tests))})
 
 
 def _with_the_same_masks(study: Study, structures: LoadedStructures) -> list[Condition]:

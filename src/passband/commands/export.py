@@ -21,5 +21,5 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     study = find_study(options.study)
-    print(study.export(options.specimen, options.split, options.index, options.file))
+    print(study.export(options.specimen, options.split, index=options.index, file=options.file))
     return 0

@@ -27,4 +27,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     study = Experiment.find(options.study)  # whose remarks Snakemake prints
     conditions = given_conditions(options)
-    return made(options, study.write_images, conditions, options.specimen, options.split)
+    return made(
+        options, study.write_images, conditions, specimen=options.specimen, split=options.split
+    )

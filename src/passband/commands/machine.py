@@ -28,8 +28,10 @@ def add_request(
     return command
 
 
-def made(options: argparse.Namespace, verb: Callable[..., Any], *given: object) -> int:
+def made(
+    options: argparse.Namespace, verb: Callable[..., Any], *given: object, **named: object
+) -> int:
     """Call a verb that makes files with Snakemake, and print where they are."""
     with signals_passed_on():
-        print(verb(*given, cores=options.cores, profile=options.profile))
+        print(verb(*given, **named, cores=options.cores, profile=options.profile))
     return 0

@@ -52,8 +52,8 @@ def run(options: argparse.Namespace) -> int:
         found = study.segment(
             files,
             network,
-            options.pixel_size_A,
-            options.likeness,
+            pixel_size_A=options.pixel_size_A,
+            likeness=options.likeness,
             out=options.out,
             truth=options.truth,
             jobs=options.jobs,

@@ -161,7 +161,7 @@ def _add_condition(group: argparse._ArgumentGroup) -> None:
         ("cs_um", ", also for --network auto, if it is known"),
         ("aperture_mrad", ", also for --network auto, if files do not have it"),
     ):
-        add_axis(group, MAIN_AXES[name], said, float)
+        add_axis(group, MAIN_AXES[name], said, kind=float)
     group.add_argument("--specimen", help="specimen of the images, for --network auto")
     add_lens(group)
 

@@ -70,7 +70,7 @@ class Study(Block):
 
     @property
     def needs_trial(self) -> bool:
-        """Whether only a trial shows some mistakes, see :func:`passband.imaging.trial.check`."""
+        """Whether only a trial shows some mistakes, see :mod:`passband.imaging.image_trial`."""
         specimens = (specimen.needs_trial_particles for specimen in self.specimens.values())
         parts = self.microscope.engine_part, self.microscope.noise_part
         return any(part.is_own for part in parts) or any(specimens)

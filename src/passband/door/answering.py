@@ -120,7 +120,9 @@ class Answering(Opened):
             raise PassbandError(f"{image}: is a folder; give one image")
         tested = self._tested_with(specimen, report)
         suffixes.use(self.study.known_parts)
-        lens = image_recommendation.measure(Path(image), pixel_size_A, known, self.study)
+        lens = image_recommendation.measure(
+            Path(image), pixel_size_A, known=known, study=self.study
+        )
         both = image_recommendation.recommend(tested, lens, given)
         return image_recommendation.ImageRecommendation(
             lens, tuple(replace(each, found=replace(each.found, top=top)) for each in both)
@@ -143,9 +145,9 @@ class Answering(Opened):
         return dice_map.recommendation(
             found.asked,
             network,
-            tested.tested,
-            lambda conditions: tested.expected(conditions).of(network),
-            tested.doses,
+            tested=tested.tested,
+            expected=lambda conditions: tested.expected(conditions).of(network),
+            doses=tested.doses,
         )
 
     def check_recommendations(

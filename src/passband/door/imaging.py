@@ -89,7 +89,7 @@ class Imaging(Running):
         device = devices.device()
         camera = Acquisition.from_microscope(microscope, self.study.training.normalisation, device)
         loaded = structures.load(device, instances=True)
-        return export.images(camera, loaded.under(under), under, draw, replica)
+        return export.images(camera, loaded.under(under), under, draw=draw, replica=replica)
 
     def write_images(
         self,

@@ -110,5 +110,7 @@ class TrainedNetwork:
         from passband.micrographs.images import readers
 
         micrograph = readers.of_array(image, pixel_size_A)
-        (found,) = self.experiment.segment_micrograph(micrograph, self.id, settings, likeness)
+        (found,) = self.experiment.segment_micrograph(
+            micrograph, self.id, settings=settings, likeness=likeness
+        )
         return found

@@ -66,18 +66,18 @@ class Opened(Results):
             PassbandError: If something does not, or if the study's own parts are not trusted.
         """
         if self.study.needs_trial:
-            from passband.imaging import trial as trial_of_images  # ase takes a second to import
+            from passband.imaging import image_trial  # ase takes a second to import
 
-            trial_of_images.check(self.study)
+            image_trial.check(self.study)
         if self.study.known_parts.own:
             self.check_trusted()
-            from passband.analysis import trial as trial_of_parts
+            from passband.analysis import metric_trial
 
-            trial_of_parts.check(self.study)
+            metric_trial.check(self.study)
         if self.study.training.has_own_parts:
-            from passband.learning import trial  # torch takes seconds to import
+            from passband.learning import network_trial  # torch takes seconds to import
 
-            trial.check(self.study)
+            network_trial.check(self.study)
 
     def _forget(self) -> None:
         """Read stores and weights again when they are next used, since they may have changed."""

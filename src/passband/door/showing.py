@@ -143,7 +143,7 @@ class Showing(Opened):
         seed = study.study.seed
         sampling = study.microscope.sampling
         found = simulate.structure(
-            specimen, study.specimens[specimen], sampling, seed, split, index
+            specimen, study.specimens[specimen], sampling, seed=seed, split=split, index=index
         )
         atoms = found.atoms
         atoms.info = {

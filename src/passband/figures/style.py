@@ -210,13 +210,17 @@ def evenly_spaced(values: Sequence, most: int = MAX_PANELS) -> list:
     return [values[k] for k in np.linspace(0, len(values) - 1, most).round().astype(int)]
 
 
-def rounded_range(values: np.ndarray, step: float = 0.1) -> tuple[float, float]:
-    """Return the smallest range of multiples of `step` around all finite values, or 0 to 1."""
+def rounded_range(values: np.ndarray) -> tuple[float, float]:
+    """Return the smallest range of multiples of 0.1 around all finite values, or 0 to 1."""
+    step = 0.1
     finite = np.asarray(values)[np.isfinite(values)]
     if not finite.size:
         return 0.0, 1.0
-    low, high = np.floor(finite.min() / step + 1e-9), np.ceil(finite.max() / step - 1e-9)
-    low, high = (low, high) if high > low else (low - 1, high + 1)
+    low = np.floor(finite.min() / step + 1e-9)
+    high = np.ceil(finite.max() / step - 1e-9)
+    if low == high:
+        low -= 1
+        high += 1
     return float(round(low * step, 9)), float(round(high * step, 9))
 
 

@@ -52,7 +52,6 @@ def moderated(
     found: np.ndarray,
     freedom: np.ndarray,
     level: np.ndarray,
-    networks: int = 0,
     among: np.ndarray | bool = True,
 ) -> Share:
     """Return variances over replicas that are moderated by those of all conditions.
@@ -66,11 +65,11 @@ def moderated(
     networks.
 
     Args:
-        found: (...), variance over the replicas of each cell. NaN is unknown.
+        found: (row, ...), variance over the replicas of each cell. NaN is unknown. Cells of
+            different rows have different networks.
         freedom: Number of replicas minus 1, of a shape that can be broadcast to that of `found`.
             Where this is 0, the result is what the other cells lead to expect.
-        level: (...), mean of each cell.
-        networks: The axis along which cells have different networks.
+        level: (row, ...), mean of each cell.
         among: bool, which cells say what is expected, of a shape that can be broadcast.
 
     Returns:
@@ -84,7 +83,7 @@ def moderated(
         return Share(np.where(known, found, np.nan), own)
     half = own[used] / 2
     scatter = np.log(found[used]) - digamma(half) + np.log(half)
-    different = int(used.sum(networks).max())
+    different = int(used.sum(0).max())
     power = min(1, (different - 1) // 4)
     middle = level[used].mean()
     width = np.ptp(level[used]) or 1.0
@@ -101,7 +100,7 @@ def moderated(
     expected *= (found[used] / expected[used]).mean()
     error = cells * np.einsum("...i,ij,...j", terms, fit, terms) * max(whole, alone)
     prior = 2 * _inverse_trigamma(max(whole - alone, 0.0) + error)
-    others = np.maximum((own * among).sum(networks).max() - own, 0)
+    others = np.maximum((own * among).sum(0).max() - own, 0)
     together = np.minimum(prior, others) + own
     own_share = np.where(known, own / together * (np.where(known, found, 0) - expected), 0)
     return Share(expected + own_share, together)

@@ -97,14 +97,14 @@ class Images(ABC):
         order = ("train", *_ORDER) if isinstance(row, slice) else _ORDER
         given = {"test": tests, "structure": structures}
         # A tuple would be a variable to xarray.
-        places = {name: x if isinstance(x, slice) else list(x) for name, x in given.items()}
+        places = {dim: x if isinstance(x, slice) else list(x) for dim, x in given.items()}
         cells = self._cells.isel(train=row, **places)
         return self._scores(cells, order, name)
 
     @reading()
-    def own_scores(self, row: int, name: str = "dice") -> np.ndarray:
-        """Return a score under the row's own condition, (replica, structure) float64."""
-        return self._scores(self._own.isel(train=row), ("replica", "structure"), name)
+    def own_scores(self, row: int) -> np.ndarray:
+        """Return Dice under the row's own condition, (replica, structure) float64."""
+        return self._scores(self._own.isel(train=row), ("replica", "structure"), "dice")
 
     def mean_scores(self, name: str = "dice") -> xr.DataArray:
         """Return the mean of a score over images; `train`, `replica`, `test` are in any order."""

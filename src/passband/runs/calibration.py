@@ -155,8 +155,10 @@ def _calibrate(study: Study, seconds: float, device, starting: list, say) -> Cal
     from passband.learning.learner import Learner
     from passband.specimens import exit_waves as simulate
 
-    microscope, training = study.microscope, study.training
-    px, gpu = microscope.field_px, device.type == "cuda"
+    microscope = study.microscope
+    training = study.training
+    px = microscope.field_px
+    gpu = device.type == "cuda"
     light, heavy = map(_processor_seconds, starting)
 
     def clock() -> float:
@@ -200,7 +202,8 @@ def _calibrate(study: Study, seconds: float, device, starting: list, say) -> Cal
         lambda n: validation.take(np.arange(n), replicas=[0]), tested, share(0.03, 1), clock
     )
 
-    step, predict = {}, {}
+    step = {}
+    predict = {}
     kinds = len(training.architectures)
     for name in training.architectures:
         say(f"training with {name}")

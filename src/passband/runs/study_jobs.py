@@ -227,7 +227,8 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
         )
     # The report also reads the table and the information metrics, which the OOD metrics follow.
     shown = (file for name in drawn for file in drawings(FIGURE, figure=name))
-    yield single("report", REPORT, (OOD, *[PREDICTION] * predicted, *shown))
+    stores = [OOD, PREDICTION] if predicted else [OOD]
+    yield single("report", REPORT, (*stores, *shown))
     # A study is complete without its explorer, which `passband run --no-explorer` leaves out.
     yield single("explorer", EXPLORER, (REPORT,), needed=False)
 
@@ -235,8 +236,8 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
         name = JOB_NAMES["gallery_sheet"].format(specimen=specimen)
         yield named("gallery_sheet", name, drawings(GALLERY, specimen=specimen), **requested)
     for of in sorted(set(_images(times))):
-        name, store = (path.replace(IMAGES_OF, of) for path in (JOB_NAMES["images"], IMAGES))
-        yield named("images", name, (store,), **requested)
+        name = JOB_NAMES["images"].replace(IMAGES_OF, of)
+        yield named("images", name, (IMAGES.replace(IMAGES_OF, of),), **requested)
 
 
 def others(times: Mapping[str, float], known: Iterable[Job]) -> Iterator[Job]:

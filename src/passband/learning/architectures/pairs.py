@@ -23,15 +23,14 @@ DECODERS = {
 ENCODERS_FILE = Path(__file__).with_name("encoders.csv")
 
 
-def read_encoders(path: Path = ENCODERS_FILE) -> dict[str, tuple[float, float]]:
-    """Return, for the decoder ``unet`` on each encoder, millions of weights and bytes per pixel."""
-    _, *rows = path.read_text().splitlines()
+def _read_encoders() -> dict[str, tuple[float, float]]:
+    _, *rows = ENCODERS_FILE.read_text().splitlines()
     columns = (row.split(",") for row in rows)
     return {name: (float(weights), float(per_pixel)) for name, weights, per_pixel in columns}
 
 
 #: Encoders, with millions of weights and bytes per pixel of the decoder ``unet`` on each encoder.
-ENCODERS = read_encoders()
+ENCODERS = _read_encoders()
 
 # Pairs of decoder and encoder that segmentation_models_pytorch cannot build. The first pairs have
 # decoders that dilate their encoder, and encoders that cannot be dilated. The second pairs have

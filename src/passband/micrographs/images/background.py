@@ -30,6 +30,8 @@ BLOCKS = 12
 #: The distances of the blocks of a pair, and of those that have the same colour of a checkerboard.
 APART = (1, 2, 3)
 APART_ALIKE = (2,)
+#: Degree of the polynomial by which large images are divided.
+_DEGREE = 2
 #: Numbers of the terms of a plane, and of a polynomial of degree 2, without the constant.
 _PLANE = 2
 _QUADRATIC = 5
@@ -226,17 +228,14 @@ def _pairs(
     return _Pairs(*map(np.concatenate, (differences, of_terms, colours)))
 
 
-def flatten_field(image: np.ndarray, degree: int = 2) -> np.ndarray:
+def flatten_field(image: np.ndarray) -> np.ndarray:
     """Divide an image by its smooth background, so that illumination is the same everywhere.
 
-    The logarithm of the background is a polynomial of both coordinates, fitted to the logarithms of
-    the means of blocks. So a beam with a Gaussian profile is described exactly. Blocks that are far
-    from the polynomial, such as particles in projection, get small weights (Tukey's biweight). A
-    polynomial needs no padding at the edges, and does not follow single particles, as a blurred
-    image would.
-
-    Args:
-        degree: Degree of the polynomial, from 0 (no change) to 6.
+    The logarithm of the background is a polynomial of second degree of both coordinates, fitted to
+    the logarithms of the means of blocks. So a beam with a Gaussian profile is described exactly.
+    Blocks that are far from the polynomial, such as particles in projection, get small weights
+    (Tukey's biweight). A polynomial needs no padding at the edges, and does not follow single
+    particles, as a blurred image would.
 
     Returns:
         (height, width) float32: the flat image, with the mean of the input. If the mean of a block
@@ -251,9 +250,9 @@ def flatten_field(image: np.ndarray, degree: int = 2) -> np.ndarray:
     # The last blocks may be cut off by the edge: their centres are those of their pixels.
     y = _block_means(_centres(image.shape[0])[:, None], block)[:, 0]
     x = _block_means(_centres(image.shape[1])[:, None], block)[:, 0]
-    coefficients = _fit(np.log(means / mean) if divide else means - mean, y, x, degree)
-    along_y = np.polynomial.legendre.legvander(_centres(image.shape[0]), degree)
-    along_x = np.polynomial.legendre.legvander(_centres(image.shape[1]), degree)
+    coefficients = _fit(np.log(means / mean) if divide else means - mean, y, x)
+    along_y = np.polynomial.legendre.legvander(_centres(image.shape[0]), _DEGREE)
+    along_x = np.polynomial.legendre.legvander(_centres(image.shape[1]), _DEGREE)
     along_y, x_part = along_y.astype(np.float32), (coefficients @ along_x.T).astype(np.float32)
     result = np.empty_like(image)
     for band in bands(image.shape):
@@ -269,12 +268,12 @@ def flatten_field(image: np.ndarray, degree: int = 2) -> np.ndarray:
     return result
 
 
-def _fit(values: np.ndarray, y: np.ndarray, x: np.ndarray, degree: int) -> np.ndarray:
+def _fit(values: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Return coefficients (degree + 1, degree + 1) of products of Legendre's polynomials."""
-    degrees = np.arange(degree + 1)
-    kept = degrees[:, None] + degrees <= degree
+    degrees = np.arange(_DEGREE + 1)
+    kept = degrees[:, None] + degrees <= _DEGREE
     places = np.meshgrid(y, x, indexing="ij")
-    products = np.polynomial.legendre.legvander2d(*places, [degree, degree])
+    products = np.polynomial.legendre.legvander2d(*places, [_DEGREE, _DEGREE])
     design = np.ascontiguousarray(products.reshape(values.size, -1)[:, kept.ravel()])
     flat = values.ravel()
     weights = np.ones(len(flat))

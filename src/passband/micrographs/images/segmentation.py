@@ -185,7 +185,7 @@ def segment(
         check_image(image.shape, pixel_size_A, network)
     shape = image.shape
     notes: list[str] = []
-    flags = (own_noise.REPEATED,) * own_noise.is_repeated(image)
+    flags = (own_noise.REPEATED,) if own_noise.is_repeated(image) else ()
     slope = None
     noises = [network.microscope.detector.noise for network in networks]
     if settings.filter_noise is None and not all(noise.is_white for noise in noises):
@@ -204,11 +204,13 @@ def segment(
         repairs.append(str(taken))
         done.append(str(taken))
     # All networks of one pixel size and one filter work on the same resampled image.
-    kinds, said = [], []
+    kinds = []
+    said = []
     for network, noise in zip(networks, noises, strict=True):
         wanted, line = own_noise.treatment(noise, pixel_size_A, slope, settings.filter_noise)
         kinds.append((network.pixel_size_A, wanted))
-        said += [line] * bool(line)
+        if line:
+            said.append(line)
     pixel_nm = pixel_size_A / A_PER_NM
 
     def found(probability: np.ndarray) -> np.ndarray:
@@ -218,7 +220,7 @@ def segment(
 
     others: list[np.ndarray] = []  # in which the particles should be found too
     distinct = [kind for k, kind in enumerate(kinds) if kind not in kinds[:k]]
-    total = squares = None
+    mean = _Mean(len(networks))
     for size, noise in distinct:
         same = abs(size / pixel_size_A - 1) <= 1e-6
         resampled = image if same else preparation.resample(image, pixel_size_A, size)
@@ -241,28 +243,18 @@ def segment(
             probability = _to_grid(probability, shape, size / pixel_size_A)
             if len(networks) > 1 and not settings.mirror:
                 others.append(found(probability))
-            if total is None:
-                total = probability
-                squares = np.square(probability) if len(networks) > 1 else None
-            else:
-                total += probability
-                squares += np.square(probability, out=probability)
+            mean.add(probability)
         del resampled, probability
-    disagreement = None
-    if squares is not None:
-        total /= len(networks)
-        disagreement = squares / len(networks) - total**2
-        # The variance over a sample of networks, which is divided by their number − 1.
-        disagreement *= len(networks) / (len(networks) - 1)
-        np.sqrt(np.maximum(disagreement, 0, out=disagreement), out=disagreement)
-    labels = measured.instances(total, pixel_nm, settings.smallest_nm)
-    particles = measured.measure(labels, pixel_nm, total, measured.shares(labels, others))
+    probability, disagreement = mean.result()
+    labels = measured.instances(probability, pixel_nm, settings.smallest_nm)
+    particles = measured.measure(labels, pixel_nm, probability, measured.shares(labels, others))
     if is_cut:
-        total, labels = (_placed(each, box, whole) for each in (total, labels))
+        probability = _placed(probability, box, whole)
+        labels = _placed(labels, box, whole)
         disagreement = None if disagreement is None else _placed(disagreement, box, whole)
         particles = [each.moved(box.x0 * pixel_nm, box.y0 * pixel_nm) for each in particles]
     return Segmentation(
-        probability=total,
+        probability=probability,
         disagreement=disagreement,
         labels=labels,
         particles=particles,
@@ -275,6 +267,35 @@ def segment(
         box=box if is_cut else None,
         flags=flags,
     )
+
+
+class _Mean:
+    """The mean of the probabilities of several networks, and their disagreement, in few arrays."""
+
+    def __init__(self, networks: int):
+        self._networks = networks
+        self._sum: np.ndarray | None = None
+        self._squares: np.ndarray | None = None
+
+    def add(self, probability: np.ndarray) -> None:
+        """Add a network's probability, an array that is changed."""
+        if self._sum is None:
+            self._sum = probability
+            self._squares = np.square(probability) if self._networks > 1 else None
+        else:
+            self._sum += probability
+            self._squares += np.square(probability, out=probability)
+
+    def result(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the mean and the standard deviation over networks, which is None for one."""
+        mean = self._sum
+        if self._squares is None:
+            return mean, None
+        mean /= self._networks
+        variance = self._squares / self._networks - mean**2
+        # The variance over a sample of networks, which is divided by their number − 1.
+        variance *= self._networks / (self._networks - 1)
+        return mean, np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
 
 
 def _placed(values: np.ndarray, box: Box, shape: tuple[int, int]) -> np.ndarray:

@@ -179,11 +179,10 @@ def _value(estimate: Estimate, form: str = "z.3f") -> str:
     return format(estimate.value, form) if estimate else _NONE
 
 
-def _estimate(estimate: Estimate, form: str = "z.3f") -> str:
+def _estimate(estimate: Estimate) -> str:
     if not estimate:
         return _NONE
-    value, low, high = (format(x, form) for x in (estimate.value, estimate.low, estimate.high))
-    return f"{value} ({low} to {high})"
+    return f"{estimate.value:z.3f} ({estimate.low:z.3f} to {estimate.high:z.3f})"
 
 
 def next_conditions(found: "Next") -> str:
