@@ -302,7 +302,8 @@ def test_products(
     Raises:
         ValueError: If a main axis is missing and `grid` is no product.
     """
-    of_grid, found = train_products(grid, axes), []
+    of_grid = train_products(grid, axes)
+    found = []
     for name, block in named("test_grid", test_grid).items():
         for given in given_products(block):
             if not given:

@@ -215,7 +215,8 @@ def _line(details: dict) -> str:
     """Return the line for one of pydantic's errors: ``key = value: must be …``."""
     # Without the names that pydantic adds between the keys.
     loc = [part for part in details["loc"] if not re.fullmatch(r"<.*>|\[key\]", str(part))]
-    name, value = dotted(loc) or "the study", details["input"]
+    name = dotted(loc) or "the study"
+    value = details["input"]
     if details["loc"][-1:] == ("[key]",):
         return f"{dotted(loc[:-1])} = {short(value)}: a name here must be {NAME_IN_WORDS}"
     match details["type"]:
@@ -286,7 +287,8 @@ def _allowed_at(loc: list) -> str:
 
 def _field(loc: list) -> tuple[list[type[Block]], Any]:
     """Return the field at a place in the configuration, and the blocks that it may be."""
-    models, field = [Study], None
+    models = [Study]
+    field = None
     for part in loc:
         if not models or isinstance(part, int):
             continue

@@ -374,13 +374,15 @@ class Microscope(WithParts):
     def _check_values(self) -> None:
         self._check_part("engine", "engine")
         self._check_part("noise", "noise")
-        stored, field_A = self.detector.noise.stored_pixel_A, self.field_px * self.pixel_size_A
+        stored = self.detector.noise.stored_pixel_A
+        field_A = self.field_px * self.pixel_size_A
         if stored > field_A / 16:
             raise ValueError(
                 f"microscope.detector.noise.stored_pixel_A = {stored:g}: must be at most "
                 f"{field_A / 16:.4g} Å, a sixteenth of the field"
             )
-        given, image = self.multislice_pixel_A, self.wave_sampling.pixel_A
+        given = self.multislice_pixel_A
+        image = self.wave_sampling.pixel_A
         if given != "auto" and given > image:
             raise ValueError(
                 f"microscope.multislice_pixel_A = {given:g}: must not exceed the image's pixel, "

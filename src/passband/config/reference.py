@@ -56,7 +56,8 @@ def markdown() -> str:
 
 def _sections(path: str, field: FieldInfo) -> Iterator[str]:
     """Yield the section of a block, and then the sections of the blocks inside this block."""
-    block, level = block_of(field.annotation), 2 + path.replace(".<name>", "").count(".")
+    block = block_of(field.annotation)
+    level = 2 + path.replace(".<name>", "").count(".")
     text = cleandoc(block.__doc__)
     if get_origin(field.annotation) is dict:
         path += ".<name>"

@@ -364,7 +364,8 @@ class Study(Block):
 
     def number_of_shards(self) -> int:
         """Return the number of files of exit waves of all specimens, splits and sets."""
-        numbers, size = self.study.structures, self.study.structures_per_shard
+        numbers = self.study.structures
+        size = self.study.structures_per_shard
         return sum(
             len(self.waves(name, split)) * ceil(getattr(numbers, split) / size)
             for name, specimen in self.specimens.items()
@@ -381,7 +382,8 @@ class Study(Block):
         has the exit waves of this condition, it is the nearest training condition whose exit waves
         test structures have, by the places of the values among those of each axis.
         """
-        own, axes = self.axes.own, self.train_axes
+        own = self.axes.own
+        axes = self.train_axes
 
         def middle_value(name: str, axis: list[float]) -> float:
             if name == "dose_e_per_A2":
@@ -391,7 +393,8 @@ class Study(Block):
             return own[name] if own[name] in axis else axis[0]
 
         values = {name: middle_value(name, axis) for name, axis in axes.items()}
-        middle, shared = self.axes.condition(values), {each.id for each in self._shared_sets}
+        middle = self.axes.condition(values)
+        shared = {each.id for each in self._shared_sets}
         if len(self.train_products) > 1:
             found = [c for c in self.train_conditions if not shared or wave_set(c) in shared]
         elif not shared or wave_set(middle) in shared:

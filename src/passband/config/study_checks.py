@@ -41,7 +41,8 @@ def check(study) -> None:
         name = next(iter(study.specimens))
         raise ValueError(f"specimens.{name}.trained = False: must be true for one specimen or more")
     _check_specimens(study)
-    blocks, number = study.mixture_blocks, len(grid_blocks.named("grid", study.grid))
+    blocks = study.mixture_blocks
+    number = len(grid_blocks.named("grid", study.grid))
     mixture_block.check(blocks, number, study.microscope)
     _check_own_values(study)
     _check_effects(study)
@@ -50,7 +51,8 @@ def check(study) -> None:
     _check_jobs(study)
     _check_waves(study)
     check_architectures(study)
-    products, check_optics = study.blocks, partial(_check_optics, study)
+    products = study.blocks
+    check_optics = partial(_check_optics, study)
     for name, block in study.named_blocks.items():
         if grid_blocks.given_products(block) != [{}]:
             _check_products(name, products[name], check_optics, block)
@@ -64,11 +66,13 @@ def _check_own_values(study) -> None:
 
     A block that does not have the axis has the written value there.
     """
-    given, products = study.given_values, [*study.train_products, *study.test_products]
+    given = study.given_values
+    products = [*study.train_products, *study.test_products]
     for name, axis in FURTHER_AXES.items():
         if name not in given:
             continue
-        blocks, path = study.holders(axis), axis.path
+        blocks = study.holders(axis)
+        path = axis.path
         first, *others = blocks
         for other in others:
             if blocks[other].at(path) != blocks[first].at(path):
@@ -91,7 +95,8 @@ def _check_own_values(study) -> None:
 def _check_effects(study) -> None:
     """Refuse an axis without any effect, whose values would be trained as other conditions."""
     axes = grid_blocks.joined_axes([*study.train_products, *study.test_products])
-    mtf, modelled = study.microscope.detector.mtf, ("gaussian", "lorentzian")
+    mtf = study.microscope.detector.mtf
+    modelled = ("gaussian", "lorentzian")
     if "mtf_nyquist" in axes and mtf not in modelled:
         raise ValueError(
             f"microscope.detector.mtf = {mtf!r}: has no mtf_nyquist, which is an axis of the "
@@ -182,7 +187,8 @@ def check_architectures(study) -> None:
         architecture = study.training.architecture(name)
         if not architecture.is_known:
             continue
-        px, least = study.microscope.field_px, architecture.smallest_px
+        px = study.microscope.field_px
+        least = architecture.smallest_px
         crop = study.training.crop_px
         if crop and (crop % architecture.divisor or not least <= crop <= px):
             raise ValueError(

@@ -21,9 +21,14 @@ from passband.console import escaped
 from passband.errors import PassbandError
 from passband.storage.integrity import is_regular
 
-#: The largest numbers of bytes in a study's file, of values in the file, of values in a list, and
-#: of blocks and lists inside each other.
-MOST_BYTES, MOST_VALUES, MOST_IN_LIST, DEEPEST = 1_000_000, 25_000, 10_000, 20
+#: The largest number of bytes in a study's file.
+MOST_BYTES = 1_000_000
+#: The largest number of values in the file.
+MOST_VALUES = 25_000
+#: The largest number of values in a list.
+MOST_IN_LIST = 10_000
+#: The largest number of blocks and lists inside each other.
+DEEPEST = 20
 
 #: First bytes of other kinds of files, which a user may give by mistake.
 _MAGIC = {
@@ -268,7 +273,8 @@ class _Loader(yaml.SafeLoader):
 
     def _check_scalar(self, event: yaml.Event, node: yaml.ScalarNode, is_key: bool) -> None:
         """Refuse text that YAML reads differently than a person does."""
-        text, tag = node.value, node.tag.rpartition(":")[2]
+        text = node.value
+        tag = node.tag.rpartition(":")[2]
         if any("\ud800" <= char <= "\udfff" for char in text):
             self._refuse(event, f"{text[:60]!r}: has half a character; write the whole character")
         if tag in ("str", "null") or (tag == "merge" and is_key):

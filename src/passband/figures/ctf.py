@@ -14,10 +14,14 @@ from passband.grid import Axes, Condition, has_few_neighbours
 from passband.optics import ctf
 from passband.parts import figure
 
-#: Height of a row of panels, and of the words around them [cm].
-_ROW_CM, _WORDS_CM = 3.3, 1.9
-#: Number of rows, and height of the words around them [cm], for conditions that are points.
-_ROWS_OF_POINTS, _WORDS_OF_POINTS_CM = 3, 2.4
+#: Height of a row of panels [cm].
+_ROW_CM = 3.3
+#: Height of the words around panels [cm].
+_WORDS_CM = 1.9
+#: Number of rows for conditions that are points.
+_ROWS_OF_POINTS = 3
+#: Height of the words around these rows [cm].
+_WORDS_OF_POINTS_CM = 2.4
 #: The frequency axis ends at the widest aperture times this number.
 _BEYOND = 1.1
 #: Number of azimuths for the range of the transfer of a lens that is not round.

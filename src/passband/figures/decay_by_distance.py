@@ -10,8 +10,10 @@ from passband.figures import style
 from passband.matrices.matrix import Matrix
 from passband.seeds import generator
 
-#: Number of groups of pairs with similar distances, and of bootstrap samples of conditions.
-_BINS, _DRAWS = 8, 500
+#: Number of groups of pairs with similar distances.
+_BINS = 8
+#: Number of bootstrap samples of conditions.
+_DRAWS = 500
 
 
 def decay_by_distance(matrices: Sequence[Matrix], width_cm: float = style.PAGE_CM) -> Figure:
@@ -52,7 +54,8 @@ def decay_by_distance(matrices: Sequence[Matrix], width_cm: float = style.PAGE_C
 def _draw(ax: Axes, distance: np.ndarray, values: np.ndarray) -> None:
     """Draw values (train, test) against distances. NaN is left out."""
     row, column = np.nonzero(np.isfinite(values) & np.isfinite(distance))
-    x, y = distance[row, column], values[row, column]
+    x = distance[row, column]
+    y = values[row, column]
     if not len(x):
         return
     ax.plot(

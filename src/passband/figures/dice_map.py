@@ -18,8 +18,12 @@ from passband.prediction.gaussian_process import COVERAGE
 from passband.prediction.range_of_use import Asked, TestedDoses, ranges, scaled, unscaled
 from passband.prediction.recommend.network_dice import NetworkDice
 
-#: The two axes of the figure, and the number of values along each.
-X, Y, NUMBERS = "defocus_nm", "dose_e_per_A2", (61, 41)
+#: The axis of conditions along the figure's x axis.
+X = "defocus_nm"
+#: The axis of conditions along the figure's y axis.
+Y = "dose_e_per_A2"
+#: Number of values along each.
+NUMBERS = (61, 41)
 #: The map extends beyond the study's range and the asked values by this share of their width.
 _MARGIN = 0.15
 #: Largest number of intervals between lines of equal value.
@@ -63,7 +67,8 @@ def recommendation(
         expected: The function that returns the network's Dice under conditions.
         doses: The doses of the tests that this Dice is expected from.
     """
-    middle, (x, y) = asked.middle, plane(asked, tested, doses)
+    middle = asked.middle
+    x, y = plane(asked, tested, doses)
     conditions = [replace(middle, **{X: defocus, Y: dose}) for dose in y for defocus in x]
     found = expected(conditions)
     dice, width = (
@@ -126,7 +131,8 @@ def _map(ax: Axes, of_plane: tuple, inside: tuple, colours: str, words: str) -> 
 
 def _mark(ax: Axes, asked: Asked, tested: Sequence[Condition]) -> None:
     """Mark the study's range and tests, and the asked condition."""
-    of_study, edge = ranges(tested, (X, Y)), [withStroke(linewidth=2.4, foreground="white")]
+    of_study = ranges(tested, (X, Y))
+    edge = [withStroke(linewidth=2.4, foreground="white")]
     points = sorted({(c.defocus_nm, c.dose_e_per_A2) for c in tested})
     study = {"color": style.EVERYTHING, "ls": "--", "lw": 1, "label": "range of the study"}
     yours = {"color": style.OTHER, "lw": 1.6, "label": "your condition"}

@@ -37,7 +37,8 @@ def sheet(
         own: The study's own specimen and pixels, see :func:`passband.specimens.structures.draw`.
     """
     seed, name, kind = split.structures.names
-    sampling, image = camera.imager.sampling, camera.microscope.sampling
+    sampling = camera.imager.sampling
+    image = camera.microscope.sampling
     multislice = Multislice(sampling, camera.microscope.energy_eV)
     structures = [
         simulate.structure(name, specimen, image, seed, kind, index, own)

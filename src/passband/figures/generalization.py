@@ -156,7 +156,8 @@ def _metric_panels(
         places = [(1 + k, 0) for k in range(weights)]
         sizes = {"nrows": weights + 2, "ncols": 1}
     else:
-        columns, rows = min(weights, 2), -(-weights // 2)
+        columns = min(weights, 2)
+        rows = -(-weights // 2)
         heights = [max(5.0, (ranks_cm - 1.1) / rows)] * rows + [1.1]
         first, last = (slice(None), 0), (rows, slice(1, None))
         places = [(k // 2, 1 + k % 2) for k in range(weights)]
@@ -220,7 +221,8 @@ def decay(matrices: Sequence[Matrix], width_cm: float = style.PAGE_CM) -> Figure
     for ax in axes.flat[len(drawn) :]:
         ax.remove()
     for ax, name in zip(axes.flat, drawn, strict=False):
-        axis, others = AXES[name], [other for other in names if other != name]
+        axis = AXES[name]
+        others = [other for other in names if other != name]
         # Labels are aligned at their baselines, since some units are higher than others.
         label = f"tested at {axis.title}"
         ax.set_xlabel(label, verticalalignment="baseline", labelpad=11)
@@ -238,7 +240,8 @@ def decay(matrices: Sequence[Matrix], width_cm: float = style.PAGE_CM) -> Figure
 
 def _decay_along(ax: Axes, axis: Axis, pairs: pd.DataFrame, panel_cm: float) -> None:
     """Draw mean Dice over the test values of an axis; the pairs differ in no other axis."""
-    x, hue = f"test_{axis.name}", f"train_{axis.name}"
+    x = f"test_{axis.name}"
+    hue = f"train_{axis.name}"
     shown = pairs[pairs[hue].isin(style.evenly_spaced(pairs[hue].unique(), _MOST_TRAINED))]
     if shown.empty:
         return

@@ -115,7 +115,8 @@ def masks(
     half = pixel_size_A / units.A_PER_NM / 2  # the position of a pixel is its centre
     extent = (-half, side - half, -half, side - half)
     colours = _particle_colours(range(1, particle.max() + 1))
-    dot, around = 0.35, side * np.array(list(product((-1, 0, 1), repeat=2)))
+    dot = 0.35
+    around = side * np.array(list(product((-1, 0, 1), repeat=2)))
     for ax, size in zip(axes[:3], (dot, radius, radius), strict=True):
         ax.set_aspect("equal")
         for number, colour in {0: "0.85", **colours}.items():
@@ -179,7 +180,8 @@ def scale_bar(ax: plt.Axes, side: float) -> None:
     """Draw a scale bar in the lower left corner of a panel that shows a field `side` nm wide."""
     bar = min((b for b in (0.5, 1, 2, 5, 10) if b >= side / 6), default=10)
     edge = [withStroke(linewidth=2, foreground="black")]
-    left, right = side * 0.05, side * 0.05 + bar
+    left = side * 0.05
+    right = side * 0.05 + bar
     ax.plot([left, right], [side * 0.06] * 2, color="white", lw=3, path_effects=edge)
     text = f"{bar:g} nm"
     ax.text(left, side * 0.09, text, color="white", fontsize=style.SMALL, path_effects=edge)

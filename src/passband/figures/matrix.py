@@ -21,13 +21,24 @@ from passband.parts import figure
 
 #: Height that a figure does not exceed, if more panels in a row avoid it [cm].
 _TALLEST_CM = 23.0
-#: Space between panels, at the right, for a matrix's name, for a colour bar, and for the words
-#: beside a panel [cm].
-_GAP_CM, _RIGHT_CM, _NAME_CM, _BAR_CM, _WORDS_CM = 0.4, 0.35, 0.45, 1.85, 0.5
-#: Height of the row of a mixture, and space above the first one [cm].
-_MIXED_CM, _MIXED_GAP_CM = 0.35, 0.12
-#: Sides of a panel with few conditions, and side of a cell if there are few conditions [cm].
-_SMALL_CM, _CELL_CM = 4.0, 1.2
+#: Space between panels [cm].
+_GAP_CM = 0.4
+#: Space at the right [cm].
+_RIGHT_CM = 0.35
+#: Space for a matrix's name [cm].
+_NAME_CM = 0.45
+#: Space for a colour bar [cm].
+_BAR_CM = 1.85
+#: Space for the words beside a panel [cm].
+_WORDS_CM = 0.5
+#: Height of the row of a mixture [cm].
+_MIXED_CM = 0.35
+#: Space above the first row of a mixture [cm].
+_MIXED_GAP_CM = 0.12
+#: Side of a panel with few conditions [cm].
+_SMALL_CM = 4.0
+#: Side of a cell if there are few conditions [cm].
+_CELL_CM = 1.2
 #: Smallest height of a panel [cm], for the words beside it.
 _LOWEST_CM = 2.2
 #: Smallest distance between two ticks of a colour bar [cm].
@@ -202,7 +213,8 @@ def _mark_equal(
 ) -> None:
     """Mark each cell whose training condition is its test condition by an outline, or by a line."""
     place = {condition: column for column, condition in enumerate(test)}
-    x, y = [-0.5, 0.5], [-0.5, 0.5]
+    x = [-0.5, 0.5]
+    y = [-0.5, 0.5]
     if cell_cm >= _OUTLINED_CM:
         half = 0.5 - 0.02 / cell_cm
         x, y = np.multiply(half, [[-1, 1, 1, -1, -1], [-1, -1, 1, 1, -1]])
@@ -355,7 +367,8 @@ class _Plan:
             ax.set_ylabel("← trained at", color=style.OWN, verticalalignment="center")
             ax.yaxis.set_label_coords((_WORDS_CM / 2 - self.left_cm) / width, 0.5)
             for place, id in enumerate(self.mixed):
-                at, size = (-0.1 / width, 1 - (place + 0.5) / len(self.mixed)), style.SMALL
+                at = (-0.1 / width, 1 - (place + 0.5) / len(self.mixed))
+                size = style.SMALL
                 how = {"transform": lowest.transAxes, "ha": "right", "va": "center"}
                 lowest.text(*at, id, fontsize=size, **how)
         if row == 0:
@@ -374,7 +387,8 @@ def _planned(
     mixed: Sequence[str] = (),
 ) -> _Plan:
     """Return the plan with the largest panels whose figure is not too tall."""
-    narrow, panels = style.is_narrow(width_cm), parts * matrices
+    narrow = style.is_narrow(width_cm)
+    panels = parts * matrices
     most = (1, 2) if matrices == 1 else (2, 4)
     for columns in most if narrow else (2, 4, 6):
         columns = min(columns, panels)

@@ -14,8 +14,10 @@ from passband.axes import AXES
 from passband.figures import style
 from passband.grid import Condition
 
-#: Height of a line of text, and free space between two labels or strips [cm].
-LINE_CM, _SPACE_CM = 0.3, 0.1
+#: Height of a line of text [cm].
+LINE_CM = 0.3
+#: Free space between two labels or strips [cm].
+_SPACE_CM = 0.1
 _POINTS_PER_CM = 72 / 2.54
 
 
@@ -52,7 +54,8 @@ class Level:
     @property
     def span(self) -> str:
         """The name, the range and the unit; an arrow towards higher values of a sorted axis."""
-        axis, values = AXES[self.name], [value for *_, value in self.groups]
+        axis = AXES[self.name]
+        values = [value for *_, value in self.groups]
         low, high = (style.short(end) for end in (min(values), max(values)))
         arrow = " →" if self.is_sorted else ""
         return f"{axis.named(f'{low}…{high}')}{arrow}"
@@ -79,13 +82,15 @@ def levels(conditions: Sequence[Condition], names: Sequence[str] = ()) -> list[L
     The conditions are sorted by the axes with these names, the first being the outermost, and by
     default by all axes in their order.
     """
-    found, every = [], [condition.values() for condition in conditions]
+    found = []
+    every = [condition.values() for condition in conditions]
     names = names or list(every[0])
     for depth, name in enumerate(names, 1):
         if len({values[name] for values in every}) == 1:
             continue
         outer = names[:depth]
-        groups, start = [], 0
+        groups = []
+        start = 0
         for values, members in groupby(every, lambda v, of=outer: [v[n] for n in of]):
             stop = start + len(list(members))
             groups.append((start, stop, values[-1]))
@@ -180,7 +185,8 @@ def draw(
         return (along, 1 + off / across_cm) if above else (-off / across_cm, along)
 
     low, high = sorted(ax.get_xlim() if above else ax.get_ylim())
-    off, gap = 0.0, _SPACE_CM * _POINTS_PER_CM
+    off = 0.0
+    gap = _SPACE_CM * _POINTS_PER_CM
     for strip in written:
         middle = off + (_SPACE_CM / 2 + strip.depth_cm) / 2
         if strip.kind == "range":

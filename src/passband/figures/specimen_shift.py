@@ -52,9 +52,11 @@ def structure(
     narrow = style.is_narrow(width_cm)
     ranks_cm = 0.5 * rows + 1.6
     if narrow:
-        ratios, height_cm = {"height_ratios": [7, ranks_cm, 5]}, 7 + ranks_cm + 5 + 1.8
+        ratios = {"height_ratios": [7, ranks_cm, 5]}
+        height_cm = 7 + ranks_cm + 5 + 1.8
     else:
-        ratios, height_cm = {"width_ratios": [1.2, 1.2, 0.75]}, max(ranks_cm, 6) + 1
+        ratios = {"width_ratios": [1.2, 1.2, 0.75]}
+        height_cm = max(ranks_cm, 6) + 1
     shape = (3, 1) if narrow else (1, 3)
     figure, axes = style.panels(*shape, width_cm, height_cm, **ratios)
     left, middle, right = axes.flat
@@ -100,7 +102,8 @@ def _predictors(ax: Axes, shown: xr.Dataset) -> None:
     """Draw Spearman's ρ of each predictor with the gap, for each kind of shift."""
     rows = np.arange(shown.sizes["predictor"])
     for k, (shift, (colour, marker)) in enumerate(_SHIFTS.items()):
-        rho, y = shown.rho.sel(shift=shift).values, rows + 0.24 * (k - 1)
+        rho = shown.rho.sel(shift=shift).values
+        y = rows + 0.24 * (k - 1)
         low, high = shown.rho_interval.sel(shift=shift).values.T
         ax.hlines(y, low, high, color=colour, lw=1.2)
         ax.plot(rho, y, marker, ms=3.5, color=colour, label=SHIFTS[shift])

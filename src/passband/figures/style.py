@@ -20,8 +20,10 @@ from passband.storage import atomic
 # people with a colour vision deficiency can distinguish. Grey has its lightness from a test that
 # simulates this deficiency.
 
-#: A network under its training condition, and a network under another condition.
-OWN, OTHER = "#0072B2", "#D55E00"
+#: A network under its training condition.
+OWN = "#0072B2"
+#: A network under another condition.
+OTHER = "#D55E00"
 #: The ground truth. Yellow is bright enough for images only.
 TRUTH = "#F0E442"
 #: Transfer functions, and what is computed from them.
@@ -50,12 +52,15 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 #: Largest number of panels along one side (rows or columns) of a figure.
 MAX_PANELS = 4
 
-#: Width of one column and of two columns of a journal [cm]. A figure has one of these widths, or a
-#: width between them.
-COLUMN_CM, PAGE_CM = 8.5, 17.0
+#: Width of one column of a journal [cm], and smallest width of a figure.
+COLUMN_CM = 8.5
+#: Width of two columns of a journal [cm], and largest width of a figure.
+PAGE_CM = 17.0
 _CM_PER_INCH = 2.54
-#: Sizes of fonts [pt]. No text is smaller than `SMALL`.
-SMALL, MEDIUM = 7.0, 8.0
+#: Size of the smallest font [pt].
+SMALL = 7.0
+#: Size of other fonts [pt].
+MEDIUM = 8.0
 
 #: What M(j, j) − M(i, j) is called, wherever a figure shows it.
 LOSS = "loss against the network trained there"

@@ -24,14 +24,18 @@ def thon_rings(lens: "Lens") -> Figure:
     the zeros of the fitted transfer. If no rings are visible, the best fit is drawn without zeros.
     """
     found = lens.measurement
-    image, wide = found.image, found.image.spectrum
+    image = found.image
+    wide = found.image.spectrum
     figure, ((left, right),) = style.panels(1, 2, style.PAGE_CM, 7.5)
-    colour, fitted, zero = style.NEUTRAL, style.TRANSFER, style.TRUTH
+    colour = style.NEUTRAL
+    fitted = style.TRANSFER
+    zero = style.TRUTH
     radial = wide.within(image.low / 2, wide.q.max()).merged()
     left.semilogy(radial.q, radial.power, color=colour, lw=0.8, label="spectrum")
     if found.is_visible:
         fit = found.of_sign(lens.signs[0])[0].fit
-        (model,), own = fit.models, fit.own[0]
+        (model,) = fit.models
+        own = fit.own[0]
         smooth, envelope = model.smooth_and_envelope(fit.coefficients[0])
         cells = model.spectrum
         terms = ring_fit.phase_terms(lens.settings.energy_eV, cells.q, cells.azimuth)
@@ -44,8 +48,10 @@ def thon_rings(lens: "Lens") -> Figure:
         high = float(cells.q.max())
     else:
         cells = wide.within(image.low, image.high)
-        contrast, high = cells.power / np.interp(cells.q, radial.q, radial.power), image.high
-    sectors, rings = np.unique(cells.azimuth), np.rint(cells.q / cells.step).astype(int)
+        contrast = cells.power / np.interp(cells.q, radial.q, radial.power)
+        high = image.high
+    sectors = np.unique(cells.azimuth)
+    rings = np.rint(cells.q / cells.step).astype(int)
     table = np.full((len(sectors), rings.max() + 1), np.nan)
     table[np.searchsorted(sectors, cells.azimuth), rings] = contrast
     right.imshow(

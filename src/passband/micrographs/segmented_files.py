@@ -105,7 +105,8 @@ def segment(
             report(line)
     tables, sizes = _tables(images, folder)
     written = [file for each in done for file in each.written] + tables
-    closing = [sizes] * (len(images) > 1) + list(remarks)
+    closing = [sizes] if len(images) > 1 else []
+    closing += remarks
     if done:
         first = done[0].overlay
         closing.append(f"{len(written)} files in {folder}; first open {first}")

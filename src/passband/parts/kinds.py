@@ -10,9 +10,12 @@ from typing import Any, ClassVar
 from passband.parts.kind import Kind
 from passband.parts.kinds_of_images import engine, material, noise, reader, shape, specimen
 
-#: What a metric is of: one condition, a pair of conditions, or a training condition.
-SINGLE, PAIR, TRAIN = "single", "pair", "train"
-
+#: A metric of one condition.
+SINGLE = "single"
+#: A metric of a pair of conditions.
+PAIR = "pair"
+#: A metric of a training condition.
+TRAIN = "train"
 
 #: What a figure can be drawn from, and what its function gets for it.
 INPUTS: Mapping[str, str] = {
