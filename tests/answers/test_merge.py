@@ -15,7 +15,7 @@ import yaml
 
 from passband import PassbandError, cli
 from passband.analysis import information, table_union
-from passband.answers import merge
+from passband.answers import merge, opened_pieces, packing
 from passband.config import validate_stored
 from passband.grid import Axes, Condition
 from passband.matrices.packed import packed
@@ -373,7 +373,7 @@ ODD = (None, -1, "\x1b[31m", [[]], 10**30, "[" * 100_000, {"name": "a"})
 
 def test_whatever_the_metadata_of_a_packed_piece_are_it_is_read_or_refused(place, whole):
     piece(whole, "a", slice(0, 2))
-    (file,) = merge.pack("a", Path("packed"))
+    (file,) = packing.pack("a", Path("packed"))
     with zipfile.ZipFile(file) as archive:
         content = {name: archive.read(name) for name in archive.namelist()}
     refused = []
@@ -391,8 +391,8 @@ def test_whatever_the_metadata_of_a_packed_piece_are_it_is_read_or_refused(place
                         archive.writestr(each, data)
                 try:
                     found = pieces.find("odd.zarr.zip")
-                    merge.spectra([found])
-                    merge.open_piece(found)
+                    opened_pieces.spectra([found])
+                    opened_pieces.open_piece(found)
                 except PassbandError as error:
                     refused.append(str(error))
             if before is None:
@@ -469,7 +469,7 @@ def test_packed_pieces_give_the_metrics_and_their_intervals(place, whole, capsys
 
 def test_a_packed_piece_and_a_table_are_merged(place, whole):
     names = halves(whole)
-    (file,) = merge.pack(names[0], Path("pieces"))
+    (file,) = packing.pack(names[0], Path("pieces"))
     found = merge.merge([file, names[1]], Path("results/ab"))
     assert found.left_out == ()
     made = load_table("results/ab/table.zarr")
@@ -481,16 +481,16 @@ def test_a_packed_piece_and_a_table_are_merged(place, whole):
 
 def test_a_large_piece_is_divided_among_files(place, whole):
     piece(whole, "a")
-    (one,) = merge.pack("a", Path("one"))
+    (one,) = packing.pack("a", Path("one"))
     size = one.stat().st_size
-    files = merge.pack("a", Path("more"), size - 1)
+    files = packing.pack("a", Path("more"), size - 1)
     assert len(files) > 1
     assert files[0].name == "a-01.zarr.zip"
     assert max(file.stat().st_size for file in files) < size
     assert sorted(Path("more").iterdir()) == files
     merge.merge(files, Path("results/again"))
     made = load_table("results/again/table.zarr")
-    (ready,) = merge.pack("again", Path("repacked"))
+    (ready,) = packing.pack("again", Path("repacked"))
     again = datasets.read(ready, datasets.PACKED)
     first = datasets.read(one, datasets.PACKED)
     for name in first:
@@ -502,10 +502,10 @@ def test_a_packed_piece_without_one_of_its_files_is_named(place, whole, capsys):
     """A move of the files that was interrupted leaves some of them."""
     piece(whole, "a", [0, 1])
     piece(whole, "b", [2, 3])
-    (one,) = merge.pack("a", Path("one"))
-    first, second = merge.pack("a", Path("more"), one.stat().st_size - 1)
-    assert "packed_files" not in merge.find(one).attrs
-    (other,) = merge.pack("b", Path("more"))
+    (one,) = packing.pack("a", Path("one"))
+    first, second = packing.pack("a", Path("more"), one.stat().st_size - 1)
+    assert "packed_files" not in pieces.find(one).attrs
+    (other,) = packing.pack("b", Path("more"))
     for given, number in (([first], 2), ([other, second], 1), ([second, "b", second], 1)):
         assert cli.main(["merge", *map(str, given), "--into", "results/ab"]) == 1
         named = next(each for each in given if each in (first, second))
@@ -526,7 +526,7 @@ def test_packed_files_of_earlier_versions_need_not_be_complete():
 
 def test_a_file_has_one_training_condition_at_least(place, whole):
     piece(whole, "a")
-    files = merge.pack("a", Path("pieces"), most_bytes=1)
+    files = packing.pack("a", Path("pieces"), most_bytes=1)
     assert [datasets.read(file, datasets.PACKED).sizes["train"] for file in files] == 4 * [1]
 
 
@@ -617,7 +617,7 @@ def with_astigmatism(whole, name, train):
 
 def test_pieces_with_an_axis_that_leaves_out_its_own_value(place, whole):
     axes = [with_astigmatism(whole, name, rows) for name, rows in (("a", [0, 1]), ("b", [2]))]
-    files = [merge.pack(name, Path("packed"))[0] for name in ("a", "b")]
+    files = [packing.pack(name, Path("packed"))[0] for name in ("a", "b")]
     for number, given in enumerate((["a", "b"], files)):
         folder = Path(f"results/ab{number}")
         merge.merge(given, folder)
@@ -625,14 +625,14 @@ def test_pieces_with_an_axis_that_leaves_out_its_own_value(place, whole):
         study = validate_stored(json.loads(attrs["configuration"]))
         assert study.axes == axes[0] == Axes({"astigmatism_nm": 0})
         assert len(study.train_conditions) == 3
-        assert merge.find(folder).study == study
+        assert pieces.find(folder).study == study
 
 
 def test_results_under_the_own_condition_are_merged_and_packed(place, whole):
     names = [with_own(whole, "a", [0, 1]), with_own(whole, "b", [2, 3])]
     merge.merge(names, Path("results/ab"))
     made = load_table("results/ab/table.zarr").load()
-    files = [merge.pack(name, Path(f"pieces-{name}"))[0] for name in names]
+    files = [packing.pack(name, Path(f"pieces-{name}"))[0] for name in names]
     merge.merge(files, Path("results/packed"))
     small = load_table("results/packed/table.zarr").load()
     for each, names in ((made, ("counts", "dice")), (small, ("image_dice", "tp", "fp", "dice"))):
@@ -828,6 +828,6 @@ def test_a_packed_piece_knows_which_metrics_it_lacks(capsys):
     table = load_table("results/a/table.zarr").load().drop_encoding()
     attrs = table.attrs | {"own_parts": json.dumps(known)}
     datasets.write(table, "results/a/table.zarr", datasets.TABLE, attrs)
-    merge.pack("a", Path("packed"))
+    packing.pack("a", Path("packed"))
     found = merge.merge(["packed/a.zarr.zip", "results/b"], Path("results/ab"))
     assert found.lacking == ("failed",)

@@ -1,184 +1,35 @@
-"""Merges pieces of a study, computed on several machines, and packs a piece in small files.
+"""Merges pieces of a study that were computed on several machines.
 
-The tables are joined in :mod:`passband.analysis.table_union`. This module finds the pieces,
-compares their configurations, and makes the stores that other commands need: the table, the
-information metrics and the OOD metrics.
+The tables are joined in :mod:`passband.analysis.table_union`. This module compares the pieces'
+configurations, and makes the stores that other commands need: the table, the information metrics
+and the OOD metrics.
 """
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from math import ceil, prod
+from math import prod
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from passband.analysis import mixture_metrics, ood, table_union
-from passband.analysis.spectra import (
-    SPECTRUM,
-    Spectrum,
-    flat_spectrum,
-    joined,
-    mean_spectrum,
-    set_ids,
-    stored_spectra,
-    to_json,
-)
-from passband.analysis.table_union import PIECES, Piece
+from passband.analysis.spectra import Spectrum, flat_spectrum
+from passband.analysis.table_union import PIECES
+from passband.answers.opened_pieces import open_piece, spectra, spectrum_attribute
 from passband.config import ConfigError, Study, validate_stored
 from passband.config.mixture_block import configuration_of
 from passband.errors import PassbandError
 from passband.grid import Condition, along
 from passband.matrices.of_study import matrices
-from passband.matrices.packed import IMAGE_DICE, OWN, packed
-from passband.matrices.stored import NETWORK
-from passband.mixtures import MIXTURES, Mixture, attributes
+from passband.mixtures import Mixture, attributes
 from passband.network_id import NetworkId
 from passband.outcomes import Outcome
 from passband.parts import PACKAGE, Parts
 from passband.results import Results, layout
-from passband.results.pieces import FILE, FILES, Found, check_target, find, find_all
-from passband.results.stores import check_ids
-from passband.storage import DamagedError, StoreError, atomic, datasets, json_text, provenance
-
-#: The attributes of a piece that the merged table keeps.
-_PROVENANCE = ("study", "config_digest", "passband_version", "git_revision", "command", "created")
-
-#: The variables of a table, and of a packed table, with the kinds of their types and dimensions.
-_CELL = (*NETWORK, "test_specimen", "test")
-_WHOLE = {
-    "status": ("iu", NETWORK),
-    "counts": ("f", (*_CELL, "structure", "outcome")),
-    "dice": ("f", _CELL),
-}
-_PACKED = {
-    "status": ("iu", NETWORK),
-    IMAGE_DICE: ("u", (*_CELL, "structure")),
-    "tp": ("u", _CELL),
-    "fp": ("u", _CELL),
-}
-_OPTIONAL = {
-    "best_epoch": ("iuf", NETWORK),
-    "val_loss": ("f", NETWORK),
-    f"{OWN}{IMAGE_DICE}": ("u", (*_CELL[:-1], "structure")),
-}
-
-
-def open_piece(found: Found) -> Piece:
-    """Open the table of a piece.
-
-    Raises:
-        PassbandError: If the table is damaged, has not the variables of a table, or has values that
-            cannot be.
-    """
-    try:
-        if found.is_zip:
-            whole = found.attrs.get("kind") == datasets.TABLE
-            opened = datasets.read(found.path, datasets.TABLE if whole else datasets.PACKED)
-        else:
-            opened = datasets.open_folder(found.path, datasets.TABLE)
-    except DamagedError as error:
-        raise PassbandError(f"{error.what}; make this piece again") from None
-    _check_variables(found, opened)
-    _check_values(found, opened)
-    if PIECES in found.attrs:
-        return Piece(found.name, opened, _provenance(found))
-    kept = {name: found.attrs[name] for name in _PROVENANCE if name in found.attrs}
-    for name, text in kept.items():
-        if not isinstance(text, str):
-            raise PassbandError(
-                f"{found.name}: its attribute {name} is no text; make this piece again"
-            )
-    return Piece(found.name, opened, ({"part": Path(found.name).name} | kept,))
-
-
-def _provenance(found: Found) -> tuple[Mapping[str, str], ...]:
-    """Return the provenance of each piece that a merged table was made from."""
-    with suppress(ValueError, TypeError):
-        pieces = json_text.parse(found.attrs[PIECES])
-        if isinstance(pieces, list) and pieces and all(isinstance(each, dict) for each in pieces):
-            return tuple(pieces)
-    raise PassbandError(f"{found.name}: its attribute {PIECES} is damaged; make this piece again")
-
-
-def _check_variables(found: Found, opened: xr.Dataset) -> None:
-    """Check that a piece has the variables of a table, or of a packed table, and their types."""
-    needed = _PACKED if IMAGE_DICE in opened else _WHOLE
-    for name, (kinds, dims) in {**needed, **_OPTIONAL}.items():
-        if name not in opened:
-            if name in needed:
-                raise PassbandError(f"{found.path}: has no variable {name}; make this piece again")
-            continue
-        variable = opened[name]
-        if variable.dtype.kind not in kinds or {*variable.dims} != {*dims}:
-            raise PassbandError(
-                f"{found.path}: {name} is {variable.dtype} along {', '.join(variable.dims)}; make "
-                "this piece again"
-            )
-    for name in (*_CELL, "structure"):
-        if not opened.sizes[name]:
-            raise PassbandError(f"{found.path}: has no {name}; make this piece again")
-        if name != "structure" and name not in opened.coords:
-            raise PassbandError(f"{found.path}: has no names along {name}; make this piece again")
-
-
-def _check_values(found: Found, opened: xr.Dataset) -> None:
-    """Check that a piece has the ids of its study, each of them once, and no negative epoch.
-
-    Counts and Dice are checked when they are read, see :mod:`passband.analysis.table_union`.
-    """
-    study = found.study
-    known = {
-        "specimen": {*study.specimens},
-        "architecture": {*study.training.architectures},
-        "train": {*study.train_ids},
-        "replica": range(study.study.replicas),
-        "test_specimen": {*study.specimens},
-        "test": {c.id for c in study.test_conditions},
-    }
-    check_ids(found.name, opened, known, "make this piece again")
-    if "best_epoch" in opened and (lowest := float(opened.best_epoch.min())) < 0:
-        raise PassbandError(
-            f"{found.name}: has best_epoch = {lowest:g}, must be 0 or more; make this piece again"
-        )
-
-
-def spectra(pieces: Sequence[Found]) -> dict[str, Spectrum]:
-    """Return the spectra (q [1/Å], P [Å²]) of trained specimens that the pieces know.
-
-    A spectrum is in the attributes of a piece, or it is computed from the piece's exit waves.
-    """
-    found: dict[str, Spectrum] = {}
-
-    def add(name: str, spectrum: Spectrum) -> None:
-        found[name] = joined(found[name], spectrum) if name in found else spectrum
-
-    for piece in pieces:
-        for name, spectrum in stored_spectra(piece.attrs, piece.name).items():
-            if name not in piece.study.specimens:
-                raise PassbandError(
-                    f"{piece.name}: has a spectrum of {str(name)[:80]}, which its own "
-                    "configuration has not; make this piece again"
-                )
-            add(name, spectrum)
-    for piece in pieces:
-        study = piece.study
-        results = Results(study, piece.path.absolute().parent)
-        for name in study.trained_specimens:
-            needed = {*study.train_waves, *study.test_waves}
-            if (
-                (name in found and needed <= set_ids(found[name]))
-                or piece.is_zip
-                or not (structures := results.spectrum_structures(name))
-            ):
-                continue
-            with suppress(StoreError):
-                add(name, mean_spectrum(structures))
-    return found
+from passband.results.pieces import Found, check_target, find_all
+from passband.storage import atomic, datasets, provenance
 
 
 @dataclass(frozen=True)
@@ -262,7 +113,7 @@ def merge(
         attrs[provenance.OWN_PARTS] = json.dumps(parts.identities())
     with atomic.replacing(folder) as beside:
         beside.mkdir(parents=True)
-        of_table = attrs | _spectrum_attribute(known) | attributes(study.mixtures)
+        of_table = attrs | spectrum_attribute(known) | attributes(study.mixtures)
         pixels = study.microscope.field_px**2
         table_union.merge(pieces, beside / layout.TABLE, of_table, found, pixels)
         whole = datasets.open_folder(beside / layout.TABLE, datasets.TABLE)
@@ -295,12 +146,6 @@ def merge(
         lacking=tuple(name for name in own_metrics if name not in computed),
         small=small,
     )
-
-
-def _spectrum_attribute(known: Mapping[str, Spectrum]) -> dict[str, str]:
-    """Return the attribute of a table with the spectra of specimens; none without spectra."""
-    curves = {name: to_json(curve) for name, curve in known.items()}
-    return {SPECTRUM: json.dumps(curves)} if curves else {}
 
 
 def _study(
@@ -373,49 +218,3 @@ def _information(
         bands=study.information.bands_per_A,
         parts=parts,
     )
-
-
-def pack(noun: str | Path | Results, folder: Path, most_bytes: int = 10**6) -> list[Path]:
-    """Write the packed table of a piece in files small enough for a repository.
-
-    The files appear when all are written. Each of several files has the number of files, so that a
-    merge refuses some of them without the others.
-
-    Args:
-        noun: The piece, see :func:`passband.results.pieces.find`.
-        folder: The folder for the files, whose names begin with the name of the study.
-        most_bytes: Largest size of a file with several training conditions.
-
-    Returns:
-        The files. With several files, each has some of the training conditions.
-
-    Raises:
-        PassbandError: If the piece is missing or damaged, or if files of this study are in the
-            folder.
-    """
-    found = find(noun)
-    name = found.study.study.name
-    if there := sorted(folder.glob(f"{name}.zarr.zip")) + sorted(folder.glob(f"{name}-*.zarr.zip")):
-        raise PassbandError(f"{there[0]}: exists; delete it, or give another folder")
-    whole = open_piece(found).table
-    of_merged = [table_union.PIECE, *(f"{name}dice" for name in ("", OWN))]
-    small = packed(whole).drop_vars(of_merged, errors="ignore").load().drop_encoding()
-    kept = *_PROVENANCE, "configuration", MIXTURES, provenance.OWN_PARTS
-    attrs = {n: whole.attrs[n] for n in kept if n in whole.attrs}
-    attrs |= _spectrum_attribute(spectra([found]))
-    rows, number = small.sizes["train"], 1
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder, prefix=".") as temporary:
-        while True:
-            beside = Path(temporary) / f"{number}"
-            written = []
-            for k, places in enumerate(np.array_split(np.arange(rows), number), 1):
-                file = beside / (f"{name}.zarr.zip" if number == 1 else f"{name}-{k:02d}.zarr.zip")
-                of_file = {FILE: k, FILES: number} if number > 1 else {}
-                datasets.write(small.isel(train=places), file, datasets.PACKED, attrs | of_file)
-                written.append(file)
-            largest = max(file.stat().st_size for file in written)
-            if largest <= most_bytes or number == rows:
-                break
-            number = min(rows, max(number + 1, ceil(number * largest / most_bytes)))
-        return [file.rename(folder / file.name) for file in written]

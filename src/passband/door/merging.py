@@ -29,9 +29,9 @@ def pack(piece: str | Path | Results, into: str | Path) -> Written:
         >>> files = passband.pack("demo", into="packed").files
     """
     find(piece)  # mistakes are named before xarray is imported
-    from passband.answers import merge as merging
+    from passband.answers import packing
 
-    files = merging.pack(piece, Path(into))
+    files = packing.pack(piece, Path(into))
     lines = [f"{file.stat().st_size / 1e6:.2f} MB in {file}" for file in files]
     return Written(tuple(files), "\n".join(lines))
 
