@@ -3,7 +3,6 @@
 from passband.analysis import table
 from passband.jobs import reuse, running
 from passband.mixtures import attributes
-from passband.results import network_batches
 from passband.storage import datasets
 
 
@@ -12,17 +11,7 @@ def main(snakemake):
     with running.of_rule(snakemake, "aggregate") as job:
         study = job.study
         attrs = reuse.attributes(job, snakemake, datasets.TABLE) | attributes(study.mixtures)
-        cells = [
-            table.Cell(
-                specimen=batch.specimen,
-                architecture=batch.architecture,
-                train=id,
-                replicas=batch.replicas,
-                path=str(job.results.record(batch)),
-            )
-            for batch in network_batches.batches_of(study)
-            for id in batch.conditions
-        ]
+        cells = table.cells_of(job.results)
         table.aggregate(
             cells,
             test=study.test_conditions,

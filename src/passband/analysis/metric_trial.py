@@ -10,10 +10,16 @@ from passband.config import Study
 from passband.errors import PassbandError
 from passband.parts import PAIR, TRAIN, Part, PartError
 
-#: Numbers of training and test conditions, and of frequencies.
-_TRAIN, _TEST, _FREQUENCIES = 2, 3, 16
-#: Numbers of replicas and of images of each test condition.
-_REPLICAS, _STRUCTURES = 2, 4
+#: Number of training conditions.
+_TRAIN = 2
+#: Number of test conditions.
+_TEST = 3
+#: Number of frequencies.
+_FREQUENCIES = 16
+#: Number of replicas.
+_REPLICAS = 2
+#: Number of images of each test condition.
+_STRUCTURES = 4
 
 
 def check(study: Study) -> None:

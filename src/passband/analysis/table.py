@@ -18,6 +18,7 @@ from passband.errors import PassbandError
 from passband.grid import Axes, Condition, axes_of, of_conditions
 from passband.groups import conditions_per_file
 from passband.matrices.stored import NETWORK
+from passband.results import Results, network_batches
 from passband.scores import OUTCOMES, dice
 from passband.storage import DamagedError, atomic, datasets, integrity, records
 
@@ -48,6 +49,21 @@ class Cell:
     train: str
     replicas: tuple[int, ...]
     path: str
+
+
+def cells_of(results: Results) -> list[Cell]:
+    """Return the record of every job and every training condition of a study."""
+    return [
+        Cell(
+            specimen=batch.specimen,
+            architecture=batch.architecture,
+            train=id,
+            replicas=batch.replicas,
+            path=str(results.record(batch)),
+        )
+        for batch in network_batches.batches_of(results.study)
+        for id in batch.conditions
+    ]
 
 
 def aggregate(

@@ -23,8 +23,10 @@ from passband.storage import atomic, datasets
 #: Largest difference of the mean Dice of a cell, if two pieces have the same network. Devices round
 #: differently, and training amplifies this: losses agree within 2% (docs/performance.md).
 TOLERANCE = 0.02
-#: The variable with the piece that each network comes from, and the attribute with all pieces.
-PIECE, PIECES = "part", "parts"
+#: The variable with the piece that each network comes from.
+PIECE = "part"
+#: The attribute with all pieces.
+PIECES = "parts"
 
 # The dimensions along which pieces must agree, each with what to do if they do not.
 _ADVICE = {
@@ -122,7 +124,8 @@ def sources(pieces: Sequence[Piece]) -> dict[NetworkId, Source]:
             before = found.setdefault(key, Source(number, place))
             if before.piece == number:
                 continue
-            one, other = means[before.piece][before.place], means[number][place]
+            one = means[before.piece][before.place]
+            other = means[number][place]
             apart = np.abs(one - other)
             if not np.nanmax(apart) <= TOLERANCE:
                 worst = np.unravel_index(np.nanargmax(apart), apart.shape)

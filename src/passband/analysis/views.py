@@ -83,7 +83,8 @@ class Pair:
     @cached_property
     def u(self) -> np.ndarray:
         """√(ww′) d²q, the weight of products TT′; w d²q if both sides have the same weight."""
-        train, test = self.train.u, self.test.u
+        train = self.train.u
+        test = self.test.u
         return test if np.array_equal(train, test) else np.sqrt(train * test)
 
     @cached_property

@@ -24,8 +24,10 @@ from passband.prediction.recommend import sequential_design as prediction
 from passband.prediction.recommend.sequential_design import Next
 from passband.storage import atomic
 
-#: Largest number of conditions to choose, and of values between two values of an axis.
-MOST, MOST_BETWEEN = 1000, 9
+#: Largest number of conditions to choose.
+MOST = 1000
+#: Largest number of values between two values of an axis.
+MOST_BETWEEN = 9
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,11 @@ class Running(Opened):
         from passband.runs import workflow
         from passband.runs.ended import Ran
 
-        words = ["--dry-run"] * dry_run + ["--logger-passband-why"] * why
+        words = []
+        if dry_run:
+            words.append("--dry-run")
+        if why:
+            words.append("--logger-passband-why")
         if why and not dry_run:
             raise ArgumentError(
                 "why: must be given together with dry_run, which runs no job", "why", "dry_run"

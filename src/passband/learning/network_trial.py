@@ -10,8 +10,12 @@ from passband.learning import networks
 from passband.learning.loss_of_study import LossOfStudy
 from passband.parts import PartError
 
-#: Numbers of networks and of images, and the side of images, of which a loss is computed.
-_NETWORKS, _IMAGES, _PX = 2, 3, 16
+#: Number of networks of which a loss is computed.
+_NETWORKS = 2
+#: Number of images of each.
+_IMAGES = 3
+#: Side of an image [pixels].
+_PX = 16
 
 
 def check(study: Study) -> None:
@@ -41,7 +45,8 @@ def check(study: Study) -> None:
 def _try_architecture(architecture: Architecture) -> None:
     """Raise PartError if a network cannot be built, trained and applied to images of any shape."""
     part = architecture.part
-    divisor, smallest = architecture.divisor, architecture.smallest_px
+    divisor = architecture.divisor
+    smallest = architecture.smallest_px
     side = -(-smallest // divisor) * divisor
     network = networks.build(architecture)
     if not any(parameter.requires_grad for parameter in network.parameters()):

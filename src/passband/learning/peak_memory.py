@@ -12,11 +12,14 @@ from passband.learning import networks
 from passband.learning.losses import entropy_dice
 from passband.learning.vectorized import SingleNetwork
 
-#: The side of images, and numbers of images in a batch. In smaller batches, the weights would need
-#: most of the memory.
-PX, BATCHES = 128, (32, 64)
-#: The same on the CPU, where tensors have numbers.
-_CPU_PX, _CPU_BATCHES = 32, (4, 8)
+#: The side of images [pixels].
+PX = 128
+#: Numbers of images in a batch. In smaller batches, the weights would need most of the memory.
+BATCHES = (32, 64)
+#: The side of images on the CPU, where tensors have numbers [pixels].
+_CPU_PX = 32
+#: Numbers of images in a batch on the CPU.
+_CPU_BATCHES = (4, 8)
 
 
 class Peak(TorchDispatchMode):

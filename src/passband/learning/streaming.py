@@ -47,8 +47,11 @@ class Stored:
         Raises:
             StoreError: If a store is damaged.
         """
-        parts, order = [], []
-        variables = ("spectrum", "mask", *["instances"] * self.instances)
+        parts = []
+        order = []
+        variables = ["spectrum", "mask"]
+        if self.instances:
+            variables.append("instances")
         wanted = self.places[indices]
         for shard in np.unique(wanted[:, 0]):
             where = np.flatnonzero(wanted[:, 0] == shard)

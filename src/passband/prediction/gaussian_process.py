@@ -234,17 +234,21 @@ class GaussianProcess:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return means and standard deviations of the logit of Dice, (row, test)."""
         if train is None:
-            rows, inflation = self._all_rows(), self._inflations[:, None]
+            rows = self._all_rows()
+            inflation = self._inflations[:, None]
         else:
-            rows, inflation = self._new_rows(train), self.inflation[0]
+            rows = self._new_rows(train)
+            inflation = self.inflation[0]
         s = self._solution
         _, of_test, (_, kappa, signal, noise) = self._block.split(self.theta)
         if test is None:
-            E, test_variance = s.V * s.eigen[1], np.diag(s.C)
+            E = s.V * s.eigen[1]
+            test_variance = np.diag(s.C)
         else:
             inflation = np.maximum(inflation, self.inflation[1])
-            C, test_variance = self._block.test.to(of_test, test)
-            E, test_variance = signal * C @ s.V, signal * (test_variance + kappa)
+            C, own_variance = self._block.test.to(of_test, test)
+            E = signal * C @ s.V
+            test_variance = signal * (own_variance + kappa)
         variance = np.outer(rows.variance, test_variance) + noise
         variance -= rows.H @ (E**2).T
         if s.B is not None:

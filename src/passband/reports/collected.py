@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from passband.errors import PassbandError
 from passband.matrices.of_study import StudyMatrices
 from passband.reports import unlearned
-from passband.results import Results, layout, network_batches
+from passband.results import Results, layout
 from passband.storage import StoreError, datasets
 
 if TYPE_CHECKING:
@@ -151,13 +151,11 @@ def _gather(results: Results, path: Path) -> None:
     from passband.analysis import table
 
     study = results.study
-    cells = [
-        table.Cell(
-            batch.specimen, batch.architecture, id, batch.replicas, str(results.record(batch))
-        )
-        for batch in network_batches.batches_of(study)
-        for id in batch.conditions
-    ]
     table.aggregate(
-        *(cells, study.test_conditions, list(study.specimens), path, {}), allow_incomplete=True
+        table.cells_of(results),
+        test=study.test_conditions,
+        test_specimens=list(study.specimens),
+        path=path,
+        attrs={},
+        allow_incomplete=True,
     )

@@ -338,7 +338,8 @@ def load_cells(path: str | Path, framework: str = "numpy") -> dict[str, CellWeig
         if "parts" not in values:
             cell = _cell(tensors, values)
             return {cell.metadata.condition: cell}
-        cells, apart = values.pop("parts"), {}
+        cells = values.pop("parts")
+        apart = {}
         for key, tensor in tensors.items():
             condition, _, name = key.partition("/")
             apart.setdefault(condition, {})[name] = tensor

@@ -54,7 +54,8 @@ class Pair:
     encoder: str
 
     def __post_init__(self) -> None:
-        decoder, encoder = self.decoder, self.encoder
+        decoder = self.decoder
+        encoder = self.encoder
         of_timm = encoder not in ENCODERS and encoder.startswith(("tu-", "timm-"))
         if decoder == "dpt" or (decoder in DECODERS and of_timm):
             what = "dpt is built on" if decoder == "dpt" else f"{encoder} is one of"

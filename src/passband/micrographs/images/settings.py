@@ -60,7 +60,8 @@ class Settings:
         Raises:
             PassbandError: If a name is unknown, or if a value has a wrong type.
         """
-        types, values = get_type_hints(cls), {}
+        types = get_type_hints(cls)
+        values = {}
         for name, value in given.items():
             if name not in types:
                 known = ", ".join(types)

@@ -46,7 +46,8 @@ def halo(architecture: Architecture) -> int | None:
         size of the image, for example because the network averages over the image.
     """
     network = networks.build(architecture).eval()
-    divisor, least = architecture.divisor, architecture.smallest_px
+    divisor = architecture.divisor
+    least = architecture.smallest_px
     length = 32 * divisor
     while length <= _LONGEST:
         half, reach = length // 2, 0
@@ -118,7 +119,8 @@ class Tiling:
                 multiple of the divisor.
         """
         reach = halo(architecture)
-        divisor, least = architecture.divisor, architecture.smallest_px
+        divisor = architecture.divisor
+        least = architecture.smallest_px
         padded = tuple(max(ceil(n / divisor) * divisor, least) for n in shape)
         side = default_tile(architecture) if tile is None else max(tile, least)
         side = ceil(side / divisor) * divisor

@@ -104,7 +104,8 @@ def squares(
 ) -> np.ndarray:
     """Return the sums over cells whose ratio each of :data:`SCORES` is, (scores, 2)."""
     error = true - predicted
-    of_true, of_error = components(true, doses), components(error, doses)
+    of_true = components(true, doses)
+    of_error = components(error, doses)
     deviations, number = _deviations(replicas)
     degrees = np.maximum(number - 1, 0).sum() * true.shape[1]
     single = _squares(deviations) / degrees if deviations.any() else np.nan

@@ -90,7 +90,10 @@ def _numbered(lenses: Sequence[object]) -> np.ndarray:
 
 
 def _fewer(values: np.ndarray, lenses: np.ndarray, axis: int) -> tuple[np.ndarray, str]:
-    """Return as few numbers along an axis as say all, and what each is of, see :class:`Few`."""
+    """Return the fewest numbers along an axis from which all follow, and what has one of its own.
+
+    See :attr:`Few.sides`.
+    """
     of_all = _one_each(values, np.zeros(len(lenses), int), axis)
     if of_all is not None:
         return of_all, "all"

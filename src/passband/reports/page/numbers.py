@@ -97,7 +97,8 @@ def numbers(matrices: Sequence[Matrix], confidence: float | None) -> Numbers:
         every[names], learned[names] = sums.add(matrix, samples)
         if matrix.has_own_tests:
             home_rows[names] = sums.add_home(matrix, samples)
-    of_dice, of_losses = ("home", "other", "worst", "close"), ("loss", *sums.single)
+    of_dice = ("home", "other", "worst", "close")
+    of_losses = ("loss", *sums.single)
     found = {name: sums.value(name, structures, confidence, 0.0) for name in of_dice}
     found |= {name: sums.value(name, structures, confidence, -1.0) for name in of_losses}
     return Numbers(
