@@ -239,8 +239,8 @@ def test_a_complete_study_has_the_figures_whose_inputs_it_has():
     every = {*PACKAGE.of("figure")}
     assert figure_list.on_request(large) == ["structure"]
     assert {*figure_list.figures(large, predicted=True)} == every - {"structure"}
-    few = figure_list.figures(large, predicted=False)
-    assert every - {*few} == {"structure", "prediction"}
+    few = figure_list.figures(large, predicted=False, pictured=False)
+    assert every - {*few} == {"structure", "examples", "prediction"}
     assert {*load(SMALLEST).drawn} == every - {"structure", "prediction"}
 
 

@@ -42,18 +42,18 @@ def is_predicted(study: Study, records: Iterable[str]) -> bool:
     return sum(id not in mixed for g in trained for id in conditions[g]) >= FEWEST_PREDICTED
 
 
-def figures(study: Study, predicted: bool) -> list[str]:
+def figures(study: Study, predicted: bool, pictured: bool = True) -> list[str]:
     """Return the names of the figures that a complete study has.
 
     Args:
         predicted: Whether the matrix is predicted, see :func:`is_predicted`.
+        pictured: Whether there is a network for the figure of examples, see
+            :func:`passband.results.shown_networks.example_cell`.
     """
+    there = {"prediction": predicted, "examples": pictured}
+    lacking = {name for name, is_there in there.items() if not is_there}
     parts = study.known_parts.of("figure")
-    return [
-        name
-        for name in study.drawn
-        if predicted or "prediction" not in parts[name].declaration.inputs
-    ]
+    return [name for name in study.drawn if lacking.isdisjoint(parts[name].declaration.inputs)]
 
 
 def on_request(study: Study) -> list[str]:
