@@ -46,13 +46,13 @@ try:
         listing.check(RESULTS.folder)
     # Jobs do not repeat this check, because it takes seconds.
     if workflow.is_main_process and STUDY.needs_trial:
-        from passband.imaging import trial
+        from passband.imaging import image_trial
 
-        trial.check(STUDY)
+        image_trial.check(STUDY)
     if workflow.is_main_process and STUDY.known_parts.own:
-        from passband.analysis import trial as trial_of_parts
+        from passband.analysis import metric_trial
 
-        trial_of_parts.check(STUDY)
+        metric_trial.check(STUDY)
 except PassbandError as error:
     said = str(error)
     if workflow.config_settings.config:  # the user wrote no quotes
@@ -145,7 +145,7 @@ except PassbandError as error:
 PREDICTED = figure_list.is_predicted(STUDY, RECORDS)
 # The test conditions of each job `distances_part`: as many as can have their images in memory.
 COMPARED = shown_networks.compared_conditions(STUDY)
-DRAWN = figure_list.figures(STUDY, PREDICTED, EXAMPLE is not None)
+DRAWN = figure_list.figures(STUDY, predicted=PREDICTED, pictured=EXAMPLE is not None)
 
 
 FIGURE_FILES = expand(f"{RESULTS}/{layout.FIGURE}", figure=DRAWN, format=STUDY.figures.formats)
