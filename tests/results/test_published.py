@@ -39,3 +39,19 @@ def test_a_file_of_gigabytes_is_refused_before_it_is_read(tmp_path):
         file.truncate(10**12)  # takes no place on the disk
     with pytest.raises(PassbandError, match=r"other has 1,000,000 MB, must be at most 4000; copy"):
         published.check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", [published.WEIGHTS, published.LIKENESS, published.STUDY, published.TABLE, "parts/a.py"]
+)
+def test_a_file_that_is_added_without_a_digest_is_refused(tmp_path, name):
+    """Such as code of a part, which would run."""
+    (tmp_path / "card.md").touch()
+    integrity.write_checksums(tmp_path, [*tmp_path.iterdir()])
+    published.check(tmp_path)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    with pytest.raises(
+        PassbandError, match=rf": {name} has no digest in .*; copy the folder again"
+    ):
+        published.check(tmp_path)
