@@ -1,4 +1,4 @@
-"""Studies with own parts; the package without compiled networks, or with a further loss."""
+"""Studies with own parts, and the package without compiled networks."""
 
 import shutil
 from pathlib import Path
@@ -41,21 +41,6 @@ def without_narrow(copied) -> None:
     """
     backend = copied("narrow") / "learning/backend.py"
     replace(backend, IMPORT, "CompactNetworks = fuse = unknown = None\n")
-
-
-@pytest.fixture
-def with_another_loss(copied) -> None:
-    """Let child processes import a copy of the package whose loss has another term.
-
-    Its weight is the key `training.square_weight`. It was forgotten in `learning/narrow`.
-    """
-    package = copied()
-    patience = "    patience: int = key("
-    weight = '    square_weight: float = key(0.0, "A weight.", since="0.2.0", ge=0)\n'
-    replace(package / "config/training.py", patience, weight + patience)
-    before = "    return settings.entropy_weight"
-    term = "settings.square_weight * ((probability - mask) ** 2).mean(pixels)"
-    replace(package / "learning/losses.py", before, f"    dice_loss = dice_loss + {term}\n{before}")
 
 
 @pytest.fixture

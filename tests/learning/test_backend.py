@@ -15,7 +15,7 @@ from workplace import Workplace
 from passband.config import Training
 from passband.config.base import key
 from passband.config.training import RECIPES
-from passband.learning import backend, devices, networks
+from passband.learning import backend, networks
 from passband.learning.architectures.compact import Compact
 from passband.learning.narrow import known
 
@@ -141,27 +141,6 @@ def test_known_settings_are_settings():
     assert known.SETTINGS.keys() < Training.model_fields.keys()
     for recipe in RECIPES:
         assert known.unknown(Compact(4, 2), Training(recipe=recipe)) == ""
-
-
-@pytest.mark.slow
-@pytest.mark.workflow
-@pytest.mark.usefixtures("with_another_loss")
-def test_a_loss_that_was_forgotten_in_the_compiled_functions_is_trained_by_torch(tmp_path):
-    """A copy of the package has another loss. All processes import it, so they are new."""
-    place = Workplace(tmp_path / "study")
-    grid = {"defocus_nm": [5], "dose_e_per_A2": [200]}
-    study = place.study(grid=grid, training={"square_weight": 3.0})
-
-    line = f"{NARROW} by torch, since compiled functions do not know training.square_weight = 3.0"
-    made = place.start("--until", "train", study=study)
-    output, _ = made.communicate()
-    assert made.returncode == 0, output
-    (log,) = (place.folder / "results/smallest/logs/train").rglob("*.log")
-    assert line in log.read_text()
-    assert "by compiled functions" not in log.read_text()
-    (weights,) = (place.folder / "results/smallest/networks").rglob("*.safetensors")
-    _, metadata = networks.load(weights)
-    assert metadata.precision == devices.precision("auto", CPU)
 
 
 @pytest.mark.slow

