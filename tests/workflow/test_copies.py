@@ -78,19 +78,6 @@ def test_results_of_an_earlier_version_stay_valid(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_fifth_axis_trains_only_its_new_half(copied):
-    """Nothing is to do with the study's own value only, nor after the axis is gone again."""
-    own, two = {"astigmatism_nm": [0]}, {"astigmatism_nm": [0, 5]}
-    study = copied.study("own.yaml", grid=own)
-    assert "Nothing to be done" in copied.run("--dry-run", study=study)
-    trained = copied.study("trained.yaml", grid=two, test_grid=own)
-    jobs = copied.jobs(study=trained)
-    assert (jobs["train"], jobs["evaluate"]) == (4, 4)
-    assert "simulate" not in jobs
-    assert copied.jobs(study=copied.study("both.yaml", grid=two))["train"] == 4
-
-
-@pytest.mark.slow
 def test_further_conditions_leave_a_finished_study_finished(copied):
     results = copied.folder / "results/smallest"
     before = {p: p.stat().st_mtime_ns for p in results.rglob("*") if p.is_file()}

@@ -26,7 +26,6 @@ from passband.learning import devices, training
 from passband.learning.networks import load as load_weights
 from passband.network_id import NetworkId
 from passband.results import Results, network_batches, wave_layout
-from passband.results.stores import load_table
 
 ARCHIVE = Path(__file__).parents[1] / "data/grouped_03.tar.xz"
 
@@ -144,13 +143,12 @@ def test_jobs_of_a_grid_that_grows_train_new_conditions_only(place, monkeypatch,
     assert sorted(trained) == sorted(new)
 
 
-@pytest.mark.parametrize(("conditions", "replicas"), [(3, 2), (16, 1)])
-def test_other_jobs_find_all_networks_and_counts(place, conditions, replicas):
+def test_other_jobs_find_all_networks_and_counts(place):
     study = load("study.yaml")
     found, tested = networks(study, RESULTS), counts(study, RESULTS)
     assert len(found) == len(tested) == 34
     values = study.model_dump()
-    values["study"] |= {"conditions_per_job": conditions, "replicas_per_job": replicas}
+    values["study"] |= {"conditions_per_job": 3, "replicas_per_job": 2}
     other = Study.model_validate(values)
     for batch in batches_of(other):
         assert ", made by an earlier job, in " in train(other, RESULTS, batch)
@@ -180,20 +178,6 @@ def test_further_results_are_found(place, capsys):
     for batch in batches_of(regrouped):
         train(regrouped, RESULTS, batch)
     np.testing.assert_array_equal(read_further(Results(regrouped, RESULTS)).counts, found.counts)
-
-
-def test_merged_and_packed_parts_have_the_table(place, capsys):
-    whole = load_table(RESULTS / "table.zarr")
-    printed(capsys, "merge", str(RESULTS), "--into", "results/merged")
-    merged = load_table("results/merged/table.zarr")
-    assert merged.train.values.tolist() == whole.train.values.tolist()
-    np.testing.assert_array_equal(merged.counts, whole.counts)
-    printed(capsys, "pack", str(RESULTS), "--into", "parts")
-    (file,) = Path("parts").iterdir()
-    printed(capsys, "merge", str(file), "--into", "results/packed")
-    packed = load_table("results/packed/table.zarr")
-    assert packed.test.values.tolist() == whole.test.values.tolist()
-    np.testing.assert_allclose(packed.dice, whole.dice, atol=1 / 254)
 
 
 ASKED = ["--defocus-nm=12", "--cs-um=1.2", "--aperture-mrad=16", "--dose-e-per-A2=400"]

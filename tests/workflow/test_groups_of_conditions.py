@@ -41,13 +41,10 @@ def untrained(results) -> Path:
     return results
 
 
-@pytest.mark.parametrize(
-    ("conditions", "replicas"), [(3, 2), (4, 1), pytest.param(1, 1, marks=pytest.mark.slow)]
-)
-def test_other_jobs_of_a_study_link_its_results(results, conditions, replicas):
+def test_other_jobs_of_a_study_link_its_results(results):
     """Also results that an earlier version made, with one condition in each job."""
     found, tested = networks(SMALLEST, results), counts(SMALLEST, results)
-    study = regrouped(conditions, replicas)
+    study = regrouped(3, 2)
     for batch in network_batches.batches_of(study):
         assert f"{batch.networks} network(s) in" in (line := train(study, results, batch))
         assert ", made by an earlier job, in " in line
@@ -55,7 +52,7 @@ def test_other_jobs_of_a_study_link_its_results(results, conditions, replicas):
     assert networks(study, results) == found
     assert counts(study, results) == tested
     # The way back, after the files of the first jobs are lost.
-    others = {batch.condition for batch in network_batches.batches_of(study) if replicas == 2}
+    others = {batch.condition for batch in network_batches.batches_of(study)}
     for batch in network_batches.batches_of(SMALLEST):
         for template in (layout.WEIGHTS, layout.RECORD) * (batch.condition not in others):
             (results / batch.path(template)).unlink()

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-import yaml
-from workplace import SMALLEST, Workplace
+from workplace import Workplace
 
 from passband.answers.further_tests import read_further
 from passband.config import load
@@ -27,7 +26,6 @@ TWO = {"energy_kev": [200, 300]}
 TESTED = {"astigmatism_nm": [0, 3]}
 BOTH = ONE | {"grid": ONE["grid"] | TWO, "test_grid": TESTED}
 MANY = {"defocus_nm": [0, 5, 10, 15, 20, 25], "dose_e_per_A2": [100, 200, 400, 800]}
-OTHER = yaml.safe_load(SMALLEST.read_text())["specimens"]["gold"]
 
 
 @pytest.fixture(scope="module")
@@ -39,17 +37,13 @@ def made(tmp_path_factory) -> Workplace:
     return place
 
 
-@pytest.mark.parametrize(
-    ("axis", "own", "other"),
-    [("energy_kev", 300, 200), ("substrate_thickness_nm", 0.6, 2), ("roughness", 0, 0.1)],
-)
-def test_an_axis_makes_only_its_new_half(copied, axis, own, other):
-    study = copied.study("own.yaml", grid={axis: [own]})
+def test_an_axis_makes_only_its_new_half(copied):
+    study = copied.study("own.yaml", grid={"energy_kev": [300]})
     assert "Nothing to be done" in copied.run("--dry-run", study=study)
-    jobs = copied.jobs(study=copied.study("both.yaml", grid={axis: [own, other]}))
+    jobs = copied.jobs(study=copied.study("both.yaml", grid=TWO))
     # Two shards for training, one for validation and one for tests.
     assert (jobs["simulate"], jobs["train"], jobs["evaluate"]) == (4, 4, 8)
-    tested = copied.study("tested.yaml", test_grid={axis: [own, other]})
+    tested = copied.study("tested.yaml", test_grid=TWO)
     jobs = copied.jobs(study=tested)
     assert (jobs["simulate"], jobs["evaluate"]) == (1, 4)
     assert "train" not in jobs
@@ -58,9 +52,7 @@ def test_an_axis_makes_only_its_new_half(copied, axis, own, other):
 @pytest.mark.parametrize(
     ("changes", "shards"),
     [
-        ({"grid": TWO}, 3 * 2 + 1),
         ({}, 3 + 1 + 1),
-        ({"specimens": {"a": OTHER, "z": OTHER | {"trained": False}}}, 2 * 3 + 3 + 1),
         ({"grid": TWO | MANY}, 3 * 2 + 1),
     ],
 )
