@@ -273,27 +273,20 @@ OTHER = Condition(7, 1.2, 16, 1000).id
     ("change", "message"),
     [
         (_first("train", None), r"has train = df\+0005\S+ twice;"),
-        (_first("test", None), r"has test = df\+0005\S+ twice;"),
         (_first("train", OTHER), "has train = df.0007.*, which its own configuration has not;"),
         (_first("specimen", "lead"), "has specimen = lead, which its own configuration has not;"),
         (_first("test_specimen", "lead"), "has test_specimen = lead, which its own configuration"),
         (_first("architecture", "compact-w2-d2"), "has architecture = compact-w2-d2, which its"),
-        (_first("replica", -1), "has replica = -1, which its own configuration has not;"),
         (_first("replica", 999), "has replica = 999, which its own configuration has not;"),
         (lambda t: t.drop_vars("counts"), "has no variable counts;"),
         (lambda t: t.isel(test=0, drop=True), "counts is float64 along specimen, architecture,"),
         (lambda t: t.isel(structure=slice(0, 0)), "has no structure;"),
         (lambda t: t.assign(status=t.status * 0.5), "status is float64 along specimen,"),
         (lambda t: t.assign_attrs(parts="["), "its attribute parts is damaged;"),
-        (lambda t: t.assign_attrs(parts="[" * 10**5), "its attribute parts is damaged;"),
         (lambda t: t.assign_attrs(study=7), "its attribute study is no text;"),
         (_spectrum("["), "its attribute spectrum is damaged: .*;"),
-        (_spectrum('{"gold": [[0, 1], [1]]}'), "its attribute spectrum is damaged: .*;"),
-        (_spectrum('{"gold": [[1, 0], [1, 1]]}'), "spectrum is damaged: .*increasing frequencies"),
-        (_spectrum('{"gold": [[0, 1], [-1, 1]]}'), "spectrum is damaged: .*;"),
         (_spectrum('{"lead": [[0, 1], [1, 1]]}'), "has a spectrum of lead, which its own"),
         (_first("test", OTHER), "has test = df.0007.*, which its own configuration has not;"),
-        (_first("train", "foo"), "has train = foo, which its own configuration has not;"),
         (
             lambda t: t.assign(dice=t.dice * np.nan),
             r"network gold/.*: is done in a, but has no Dice;",
@@ -304,7 +297,6 @@ OTHER = Condition(7, 1.2, 16, 1000).id
             r"counts of train = df\S+ has an image of \d+ pixels, must be at most 4096;",
         ),
         (lambda t: t.assign_attrs(configuration="{study"), "its configuration is no JSON object;"),
-        (lambda t: t.assign_attrs(configuration="3"), "its configuration is no JSON object;"),
     ],
 )
 def test_a_piece_with_what_cannot_be_is_refused(place, whole, change, message, capsys):
@@ -368,6 +360,8 @@ def test_a_flipped_bit_in_integers_is_named_in_one_line(place, whole, capsys):
     assert not Path("packed").exists()
 
 
+#: What says how large an array is.
+OF_AN_ARRAY = ("shape", "data_type", "chunk_grid", "codecs", "fill_value")
 ODD = (None, -1, "\x1b[31m", [[]], 10**30, "[" * 100_000, {"name": "a"})
 
 
@@ -379,9 +373,11 @@ def test_whatever_the_metadata_of_a_packed_piece_are_it_is_read_or_refused(place
     refused = []
     for name in ("zarr.json", "tp/zarr.json"):
         root = json.loads(content[name])
-        places = [(root, key) for key in root]
-        places += [(root["attributes"], key) for key in root["attributes"]]
-        places += [(root["attributes"], key) for key in ("parts", "spectrum", "packed_files")]
+        places = [(root, key) for key in (root if name == "zarr.json" else OF_AN_ARRAY)]
+        if name == "zarr.json":
+            attributes = root["attributes"]
+            keys = dict.fromkeys([*attributes, "parts", "spectrum", "packed_files"])
+            places += [(attributes, key) for key in keys]
         for block, key in places:
             before = block.get(key)
             for odd in ODD:

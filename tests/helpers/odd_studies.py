@@ -638,9 +638,6 @@ VALUES = [
 
 #: Studies with as many conditions as are allowed. To check one takes seconds.
 MANY_CONDITIONS = [
-    ("grid.dose_e_per_A2", numbers(10_000), OK),
-    ("test_grid.dose_e_per_A2", numbers(10_000), OK),
-    ("grid.dose_e_per_A2", "{start: 10, stop: 100000, num: 10000}", OK),
     ("grid", product(100, 100, 10, 2), OK),
     ("test_grid", product(100, 100, 10, 2), OK),
 ]
