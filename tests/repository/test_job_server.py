@@ -3,31 +3,36 @@
 import pytest
 from workplace import SNAKEMAKE
 
-SNAKEFILE = 'rule all:\n    output:\n        "made.txt",\n    script:\n        "job.py"\n'
+#: How each job ends, after its first lines.
+ENDS = {
+    "made": "open(snakemake.output[0], 'w').write(os.environ['WORD'])",
+    "exits": "sys.exit(f'no {os.environ[\"WORD\"]}')",
+    "fails": "raise ValueError(os.getcwd())",
+    "is_killed": "os.kill(os.getpid(), 9)",
+}
 HEAD = "import os, sys\nforked = 'torch' in sys.modules\nprint('forked' if forked else 'new')\n"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("end", "status", "said"),
-    [
-        ("open(snakemake.output[0], 'w').write(os.environ['WORD'])", 0, ""),
-        ("sys.exit(f'no {os.environ[\"WORD\"]}')", 1, "\nno bread\n"),
-        ("raise ValueError(os.getcwd())", 1, "\nValueError: {folder}\n"),
-        ("os.kill(os.getpid(), 9)", 1, ""),
-    ],
-)
-def test_a_fork_ends_as_a_new_process_does(end, status, said, tmp_path, monkeypatch):
-    (tmp_path / "Snakefile").write_text(SNAKEFILE)
-    (tmp_path / "job.py").write_text(HEAD + end)
+def test_a_fork_ends_as_a_new_process_does(tmp_path, monkeypatch):
+    rules = [f"rule:\n    input:\n        {[f'{name}.txt' for name in ENDS]},\n"]
+    for name, end in ENDS.items():
+        (tmp_path / f"{name}.py").write_text(HEAD + end)
+        rules += [f"rule {name}:\n    output:\n        '{name}.txt',\n"]
+        rules += [f"    script:\n        '{name}.py'\n"]
+    (tmp_path / "Snakefile").write_text("".join(rules))
     monkeypatch.setenv("WORD", "bread")
     for kind in ("new", "forked"):
         if kind == "forked":  # what Passband's Snakefile sets
             monkeypatch.setenv("PYTHONSAFEPATH", "1")
             monkeypatch.setenv("PASSBAND_OWN_SETTINGS", "1")
-        found, printed = SNAKEMAKE.run(tmp_path, "--cores", "1", "--nocolor", "--forceall")
-        assert found == status, printed
-        assert f"{kind}\n" in printed
-        assert said.format(folder=tmp_path) in printed
-        if not status:
-            assert (tmp_path / "made.txt").read_text() == "bread"
+        words = "--cores", "1", "--nocolor", "--forceall", "--keep-going"
+        status, printed = SNAKEMAKE.run(tmp_path, *words)
+        assert status == 1, printed
+        assert printed.count(f"{kind}\n") == len(ENDS)
+        for name in ENDS:
+            assert (f"Error in rule {name}:" in printed) == (name != "made"), printed
+        assert "\nno bread\n" in printed
+        assert f"\nValueError: {tmp_path}\n" in printed
+        assert (tmp_path / "made.txt").read_text() == "bread"
+        (tmp_path / "made.txt").unlink()

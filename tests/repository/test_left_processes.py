@@ -31,9 +31,8 @@ def test_that_leaves_nothing():
 @pytest.mark.parametrize(
     ("words", "workers"),
     [
-        (["sleep", "600"], []),
         (["sleep", "600"], ["-p", "xdist", "-n", "1"]),
-        ([], ["-p", "xdist", "-n", "1"]),
+        ([], []),
     ],
 )
 def test_a_process_that_is_left_fails_the_run(tmp_path, words, workers):
