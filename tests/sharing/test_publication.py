@@ -353,6 +353,7 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(monkeypa
     assert "pip install 'passband[share]'" in line
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

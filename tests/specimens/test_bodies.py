@@ -101,9 +101,16 @@ def test_diameters_have_the_requested_distribution_and_bodies_differ():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", ["wulff", "icosahedron"])
-def test_two_thousand_bodies(shape):
-    found = grown(Specimen(shape=shape), 2000, "many", shape)
+@pytest.mark.parametrize(
+    ("shape", "number"),
+    [
+        ("wulff", 600),
+        pytest.param("wulff", 2000, marks=pytest.mark.long),
+        pytest.param("icosahedron", 2000, marks=pytest.mark.long),
+    ],
+)
+def test_many_bodies_are_all_different(shape, number):
+    found = grown(Specimen(shape=shape), number, "many", shape)
     sizes = np.array([diameter(atoms, GOLD) for atoms in found])
     _, exact = asked(DEFAULT, 1)
     assert stats.kstest(sizes, exact.cdf).statistic < 0.04
