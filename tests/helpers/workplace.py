@@ -70,15 +70,21 @@ class Workplace:
         fails: bool = False,
         explorer: bool = False,
     ) -> str:
-        """Run Snakemake, check its exit status, and return its output.
+        """Run Snakemake, check its exit status, and return its output."""
+        status, printed = self.ended(*arguments, study=study, explorer=explorer)
+        assert (status != 0) == fails, printed
+        return printed
+
+    def ended(
+        self, *arguments: str, study: str | None = None, explorer: bool = False
+    ) -> tuple[int, str]:
+        """Run Snakemake, and return its exit status and its output.
 
         The explorer, for which no other job waits, is made only if a test needs it, to save time.
         """
         if not explorer and "--until" not in arguments:  # with both, Snakemake makes everything
             arguments = (*arguments, "--omit-from", "explorer")
-        status, printed = SNAKEMAKE.run(self.folder, *self._arguments(arguments, study))
-        assert (status != 0) == fails, printed
-        return printed
+        return SNAKEMAKE.run(self.folder, *self._arguments(arguments, study))
 
     def planned(
         self, *arguments: str, study: str | None = None, explorer: bool = False

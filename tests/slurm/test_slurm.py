@@ -256,6 +256,7 @@ def test_a_full_disk_is_named_and_a_rerun_completes(slurm, undisturbed, disk, tm
     assert same_networks(place, undisturbed, target)
 
 
+@pytest.mark.long  # tests/workflow/test_damage.py has the same test without a cluster
 @ON_OTHER
 def test_damaged_stores_are_named_set_aside_and_made_again(slurm, undisturbed, tmp_path):
     """A network has a changed byte, and a store of exit waves is an empty folder."""

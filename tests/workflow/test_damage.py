@@ -21,15 +21,14 @@ def until_done(place: Workplace, *targets: str, study: str) -> tuple[str, int]:
     """Run Snakemake until it succeeds. Return its output and how often it was called."""
     printed = ""
     for calls in range(1, 7):
-        process = place.start("--keep-going", *targets, study=study)
-        printed += process.communicate(timeout=1500)[0]
-        if process.returncode == 0:
+        status, output = place.ended("--keep-going", *targets, study=study)
+        printed += output
+        if status == 0:
             return printed, calls
     raise AssertionError(printed)
 
 
 @pytest.mark.slow
-@pytest.mark.long  # tests/slurm has the same test on a cluster, which `make test` runs
 def test_damaged_stores_are_set_aside_and_made_again(copied):
     """A run of Snakemake names at least one damaged store, and makes the stores named before."""
     before = counts(copied)
