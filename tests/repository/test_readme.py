@@ -19,6 +19,7 @@ from carbon_images import film_image
 from recommended import make_results
 from recommended import make_study as known_study
 from required import refuse
+from runs import in_forks
 from workplace import SNAKEMAKE, Workplace
 
 from passband import cli
@@ -78,15 +79,9 @@ def graph(text):
 @pytest.mark.slow
 def test_the_rule_graph_is_drawn_from_the_snakefile():
     (shown,) = blocks("mermaid", ARCHITECTURE)
-    process = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--rulegraph", "mermaid-js"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=1500,
-    )
-    assert process.returncode == 0, process.stderr
-    found = graph(process.stdout)
+    status, printed = SNAKEMAKE.run(ROOT, "--rulegraph", "mermaid-js")
+    assert status == 0, printed
+    found = graph(printed)
     assert ("train", "evaluate") in found[2]
     assert graph(shown) == found, "put `snakemake --rulegraph mermaid-js` into docs/architecture.md"
 
@@ -206,9 +201,12 @@ NOT_RUN = {
     "tmux": "waits for input",
     "make preflight STUDY=studies/paper.yaml PROFILE=slurm": "needs a SLURM; tests/slurm does it",
 }
-#: Long commands, and their replacements. Snakemake's commands are dry runs.
+#: Long commands, and their replacements, of which equal ones run once. Snakemake's commands are dry
+#: runs, and only `--save-rates` measures what the machine can do.
 INSTEAD = {
-    # A documented dry run builds the graph of this study.
+    "snakemake --profile slurm --configfile studies/paper.yaml --dry-run --quiet rules host": (
+        f"snakemake --profile slurm --configfile {FEW} --dry-run --quiet rules host"
+    ),
     "snakemake --profile slurm --configfile studies/paper.yaml": (
         f"snakemake --profile slurm --configfile {FEW}"
     ),
@@ -219,13 +217,13 @@ INSTEAD = {
     "passband plan studies/paper.yaml --rates gpu.json --together 32": (
         f"passband plan {FEW} --rates gpu.json --together 32"
     ),
-    "passband plan config.yaml": f"passband plan {FEW} --seconds 1",
-    "passband plan studies/paper.yaml": f"passband plan {FEW} --seconds 1",
+    "passband plan config.yaml": f"passband plan {FEW} --rates gpu.json",
+    "passband plan studies/paper.yaml": f"passband plan {FEW} --rates gpu.json",
     "passband evaluate config.yaml --defocus-nm=-5,12 --cs-um 5 --aperture-mrad 15 "
     "--dose-e-per-A2 100,400": f"passband evaluate {FEW} --defocus-nm 12 --cs-um 5 "
     "--aperture-mrad 15 --dose-e-per-A2 400",
-    "passband plan mine": f"passband plan {FEW} --seconds 1",
-    "passband run config.yaml": f"passband run {FEW} --dry-run",
+    "passband plan mine": f"passband plan {FEW} --rates gpu.json",
+    "passband run config.yaml": "passband run --dry-run",
     "passband new mine && cd mine && passband run": (
         "bash -c 'passband new own && cd own && passband run --dry-run'"
     ),
@@ -233,13 +231,14 @@ INSTEAD = {
     "passband predict image.tif --labels corrected.tif": (
         "passband predict film.npy --pixel-size-A 0.4 --labels corrected.npy"
     ),
-    "passband run demo": "passband run smallest --dry-run",
+    "passband run demo": "passband run smallest --dry-run --why",
     "passband run": "passband run --dry-run",
     "passband run --no-explorer": f"passband run {FEW} --no-explorer --dry-run",
+    "passband run --dry-run --why": "passband run smallest --dry-run --why",
     "passband run demo --dry-run --why": "passband run smallest --dry-run --why",
-    "passband run mine": "passband run mine --dry-run",
+    "passband run mine": "passband run mine --dry-run --keep-going",
     "passband run pilot": "passband run pilot --dry-run",
-    "passband run mine --keep-going": "passband run mine --keep-going --dry-run",
+    "passband run mine --keep-going": "passband run mine --dry-run --keep-going",
     "passband run --until train mine": "passband run --dry-run --until train mine",
     "passband run mine -- results/mine/table.zarr": (
         "passband run mine --dry-run -- results/mine/table.zarr"
@@ -251,6 +250,8 @@ INSTEAD = {
     "snakemake --profile slurm --configfile studies/paper.yaml --unlock": (
         f"snakemake --profile slurm --configfile {FEW} --unlock"
     ),
+    "passband check config.yaml": "passband check",
+    "passband status config.yaml": f"passband status {FEW}",
     "passband status demo": f"passband status {FEW}",
     "passband status demo --watch": f"passband status --watch {FEW}",
     "passband report demo": f"passband report {FEW}",
@@ -264,7 +265,7 @@ INSTEAD = {
         "passband images smallest --defocus-nm 5 --cs-um 1.2 --aperture-mrad 16 "
         "--dose-e-per-A2 1000"
     ),
-    "passband table demo": "passband table smallest",
+    "passband table demo": "passband table results/smallest",
     "passband next demo --budget 4": "passband next smallest --budget 4",
     "passband merge results/piece-a results/piece-b --into results/whole": (
         "passband merge results/smallest --into results/whole"
@@ -363,6 +364,7 @@ def typed(clone, monkeypatch, capfd):
     Commands of Passband run in this process, and those of Snakemake in forks of a process, because
     their imports take seconds. Other commands run in a shell; some of them start the two programs.
     """
+    in_forks(monkeypatch)
 
     def run(command: str) -> tuple[int, str, str]:
         program, *words = shlex.split(command)
