@@ -4,12 +4,11 @@ import difflib
 import os
 import re
 import shlex
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
+from workplace import SNAKEMAKE
 
 ROOT = Path(__file__).parents[2]
 PROFILES = ROOT / "profiles"
@@ -24,17 +23,15 @@ def read(name: str) -> str:
 @cache
 def dry_run(name: str, **variables: str) -> dict[str, str]:
     """Return the resources of a job of each rule, as a dry run prints them."""
-    ours = ("SBATCH_", "PASSBAND_GPU")
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
-    command = [sys.executable, "-m", "snakemake", "--profile", f"profiles/{name}", "--dry-run"]
-    printed = subprocess.run(
-        [*command, "--forceall", "--configfile", "studies/smallest.yaml"],
-        cwd=ROOT,
-        env=clean | variables,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
+    words = "--profile", f"profiles/{name}", "--dry-run", "--forceall", "--nocolor"
+    with pytest.MonkeyPatch.context() as patch:
+        for key in os.environ:
+            if key.startswith(("SBATCH_", "PASSBAND_GPU")):
+                patch.delenv(key)
+        for key, value in variables.items():
+            patch.setenv(key, value)
+        status, printed = SNAKEMAKE.run(ROOT, *words, "--configfile", "studies/smallest.yaml")
+    assert status == 0, printed
     jobs = re.findall(r"^rule (\w+):\n((?:    .*\n)+)", printed, re.M)
     return {rule: re.search(r"resources: (.*)", lines)[1] for rule, lines in jobs}
 
@@ -103,13 +100,8 @@ def test_the_three_jobs_that_come_first_are_three():
     page = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"^(snakemake --profile slurm \\\n(?:  .*\n)+)", page, re.M)
     arguments = shlex.split(command.replace("\\\n", ""))[1:]
-    printed = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--dry-run", "--forceall", *arguments],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
+    status, printed = SNAKEMAKE.run(ROOT, "--dry-run", "--forceall", "--nocolor", *arguments)
+    assert status == 0, printed
     assert re.search(r"^total +3$", printed, re.M), printed
 
 

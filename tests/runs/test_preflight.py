@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -303,31 +302,3 @@ def test_the_command_fails_with_its_checks(tmp_path, monkeypatch, capsys):
     assert err.startswith("1 of 1 checks failed: disk; ")
     results["disk"] = preflight.Result(OK, "room")
     assert cli.main(["preflight", study]) == 0
-
-
-@pytest.mark.slow
-def test_a_job_checks_its_node_and_leaves_a_report_or_a_log(tmp_path):
-    for name in ("Snakefile", "config.yaml", "workflow", "studies", "profiles", "envs"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--force", "preflight"]
-    command += ["--nocolor", "--configfile", "studies/smallest.yaml"]
-
-    def start(**environment):
-        return subprocess.run(
-            command, cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True
-        )
-
-    done = start(CUDA_VISIBLE_DEVICES="")
-    assert done.returncode == 0, done.stderr
-    report = tmp_path / "results/smallest/preflight.txt"
-    text = report.read_text()
-    for name in ("imports", "GPU", "file system", "disk", "profile"):
-        assert f"\n{name} " in f"\n{text}"
-    assert text in done.stderr
-    if not torch.cuda.is_available():
-        done = start(CUDA_VISIBLE_DEVICES="5")  # a GPU is allotted, and torch does not find it
-        assert done.returncode != 0
-        assert "error: preflight: 1 of 5 checks failed: GPU; " in done.stderr
-        assert "Traceback" not in done.stderr
-        assert not report.exists()
-        assert "FAILED" in (tmp_path / "results/smallest/logs/preflight.log").read_text()

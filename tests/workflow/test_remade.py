@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from runs import FIGURES, MIDDLE, SILVER, reasons
-from workplace import Workplace
+from workplace import Workplace, counted
 
 from passband.results.stores import load_table
 
@@ -114,8 +114,8 @@ def test_jobs_of_another_size_simulate_train_and_test_nothing_again(copied):
     grids = {"grid": {"dose_e_per_A2": [1000]}, "test_grid": {"dose_e_per_A2": [200]}}
     changes = grids | {"evaluation": {"test_own": True}}
     study = copied.study("grouped.yaml", study={"conditions_per_job": 2}, **changes)
-    assert copied.jobs(target, study=study) == {"train": 1, "evaluate": 1, "aggregate": 1}
     printed = copied.run(target, study=study)
+    assert counted(printed) == {"train": 1, "evaluate": 1, "aggregate": 1}
     assert "4 network(s) on 4 conditions, 4 of them computed" in printed
     before = load_table(copied.folder / target).load()
     assert np.isfinite(before.own_dice).all()
@@ -123,9 +123,8 @@ def test_jobs_of_another_size_simulate_train_and_test_nothing_again(copied):
 
     sizes = {"replicas_per_job": 1, "structures_per_shard": 5}
     study = copied.study("single.yaml", study=sizes, **changes)
-    jobs = copied.jobs(target, study=study)
+    jobs = counted(copied.run(target, study=study))
     assert jobs == {"simulate": 5, "train": 4, "evaluate": 4, "aggregate": 1}
-    copied.run(target, study=study)
     logs = [log for log in (results / "logs").rglob("*.log") if log.stem != "aggregate"]
     assert len(logs) == 5 + 4 + 4
     for log in logs:

@@ -1,4 +1,4 @@
-"""Results that are made only on request: images, the gallery and distances."""
+"""Results that are made only on request: images, the gallery, distances and the preflight."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 from PIL import Image
 from runs import MIDDLE, SILVER
-from workplace import SMALLEST, Workplace
+from workplace import SMALLEST, Workplace, counted
 
 from passband.config import load
 from passband.grid import Condition
@@ -44,8 +44,9 @@ def test_a_condition_of_the_test_grid_is_written_as_images(copied):
     study = copied.study(test_grid={"defocus_nm": [5, 12]})
     id = "df+0012.00_cs+0001.200_ap016.00_ds001000.00"
     target = f"results/smallest/images/gold/test/{id}.zarr"
-    assert copied.jobs(target, study=study) == {"images": 1}
-    assert f"4 images in {target}" in copied.run(target, study=study)
+    printed = copied.run(target, study=study)
+    assert counted(printed) == {"images": 1}
+    assert f"4 images in {target}" in printed
     path = copied.folder / target
     images = xr.open_zarr(path)
     assert images.defocus_nm == 12
@@ -107,11 +108,9 @@ def test_mixtures_and_groups_of_conditions_have_no_images(tmp_path):
 def test_the_gallery_is_a_sheet_for_each_specimen_and_no_part_of_a_run(copied):
     everything = copied.jobs("--forceall", study="studies/smallest.yaml")
     assert not {"gallery", "gallery_sheet", "images"} & set(everything)
-    assert copied.jobs("gallery", study="studies/smallest.yaml") == {
-        "gallery": 1,
-        "gallery_sheet": 1,
-    }
-    assert "4 structures in" in copied.run("gallery", study="studies/smallest.yaml")
+    printed = copied.run("gallery", study="studies/smallest.yaml")
+    assert counted(printed) == {"gallery": 1, "gallery_sheet": 1}
+    assert "4 structures in" in printed
     for format in ("png", "svg"):
         assert (copied.folder / f"results/smallest/gallery/gold.{format}").stat().st_size > 20_000
     assert asked_for(copied) == {"gallery": {"done": 1}}
@@ -123,9 +122,8 @@ def test_distances_are_of_finished_networks_and_no_part_of_a_run(copied):
     study = copied.study(specimens=faint)
     target = "results/smallest/distances.zarr"
     assert "distances" not in copied.jobs("--forceall", study=study)
-    expected = {"simulate": 1, "distances_part": 1, "distances": 1}
-    assert copied.jobs(target, study=study) == expected
     printed = copied.run(target, study=study)
+    assert counted(printed) == {"simulate": 1, "distances_part": 1, "distances": 1}
     assert "32 pairs of 4 structures" in printed
     assert asked_for(copied, study) == {"distances": {"done": 1 + 1}}
     found = datasets.read(copied.folder / target, datasets.DISTANCES)
@@ -156,8 +154,7 @@ def test_distances_are_no_part_of_a_predicted_study_and_no_input_of_the_predicti
 
 
 @pytest.mark.slow
-def test_snakemakes_report_shows_high_figures_whole(copied):
-    browser.require()
+def test_snakemakes_report_has_the_figures_and_shows_high_ones_whole(copied):
     page = copied.folder / "results/smallest/snakemake-report.html"
     figure = copied.folder / "results/smallest/figures/examples.png"
     times = figure.stat().st_atime_ns, figure.stat().st_mtime_ns
@@ -165,6 +162,9 @@ def test_snakemakes_report_shows_high_figures_whole(copied):
         picture.resize((1000, 1800)).save(figure)
     os.utime(figure, ns=times)
     copied.run("--report", str(page), study="studies/smallest.yaml")
+    for text in ("Figures", "decay", "ctf.png"):
+        assert text in page.read_text()
+    browser.require()
     with browser.opened(page) as shown:
         for tag, words in (("a", "Results"), ("tr", "examples")):
             every = f"Array.from(document.querySelectorAll('{tag}'))"
@@ -178,3 +178,23 @@ def test_snakemakes_report_shows_high_figures_whole(copied):
         )
         assert top >= 0
         assert 700 < height < 800
+
+
+@pytest.mark.slow
+def test_a_job_checks_its_node_and_leaves_a_report_or_a_log(tmp_path, monkeypatch):
+    place = Workplace(tmp_path)
+    words = "--force", "preflight"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    printed = place.run(*words, study="studies/smallest.yaml")
+    report = tmp_path / "results/smallest/preflight.txt"
+    text = report.read_text()
+    for name in ("imports", "GPU", "file system", "disk", "profile"):
+        assert f"\n{name} " in f"\n{text}"
+    assert text in printed
+    if not torch.cuda.is_available():
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")  # a GPU that torch does not find
+        printed = place.run(*words, study="studies/smallest.yaml", fails=True)
+        assert "error: preflight: 1 of 5 checks failed: GPU; " in printed
+        assert "Traceback" not in printed
+        assert not report.exists()
+        assert "FAILED" in (tmp_path / "results/smallest/logs/preflight.log").read_text()

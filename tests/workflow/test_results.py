@@ -125,14 +125,6 @@ def test_the_configuration_that_was_read_is_kept_for_jobs(finished):
 
 
 @pytest.mark.slow
-def test_snakemakes_own_report_is_made_on_request(finished):
-    finished.run("--report", "report.html", study="studies/smallest.yaml")
-    page = (finished.folder / "report.html").read_text()
-    for text in ("Figures", "decay", "ctf.png"):
-        assert text in page
-
-
-@pytest.mark.slow
 def test_the_same_study_run_again_gives_the_same_results(finished, copied):
     """Exit waves, a network and its counts are equal. Conditions do not share results."""
     mine, before = (place.folder / "results/smallest" for place in (copied, finished))
