@@ -41,7 +41,6 @@ def test_jobs_run_the_parts_of_their_study(tmp_path):
     assert waves["mask"].values.any((1, 2)).all()
     spectrum = np.abs(waves.spectrum.values)
     assert np.isfinite(spectrum).all()
-    assert "Nothing to be done" in place.run("--dry-run", SHARD, study=study)
     own = {each["module"] for each in json.loads(waves.attrs["own_parts"])}
     assert {"parts/nanorods.py:nanorods", "parts/projection.py:Projection"} <= own
 
@@ -51,14 +50,12 @@ def test_jobs_run_the_parts_of_their_study(tmp_path):
     assert "Nothing to be done" in place.run("--dry-run", SHARD, study=study)
     engine = parts / "projection.py"
     engine.write_text(engine.read_text() + "\n# edited\n")
-    assert place.jobs(SHARD, study=study) == {"simulate": 1}
-    printed = place.run("--dry-run", SHARD, study=study)
+    jobs, printed = place.planned(SHARD, study=study)
+    assert jobs == {"simulate": 1}
     assert "content of microscope.engine" in printed
 
     # One that is wrong ends before the first job, in one line.
     engine.write_text(engine.read_text().replace("np.complex64", "np.float32"))
-    process = place.start(SHARD, study=study)
-    printed, _ = process.communicate()
-    assert process.returncode == 1
+    printed = place.run(SHARD, study=study, fails=True)
     assert "engine 'projection' of parts/projection.py, line 12: its wave has the shape" in printed
     assert "Traceback" not in printed
