@@ -1,12 +1,11 @@
 """Results of Passband 0.2 are read, and no job continues them."""
 
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import of_0_2
 import pytest
+from runs import in_forks
 from workplace import Workplace
 
 from passband import cli
@@ -37,24 +36,13 @@ def assert_refused(said: str, study: str = STUDY) -> None:
 
 def test_snakemake_refuses_results_of_0_2_before_it_touches_a_file(place):
     before = of_0_2.content(place.folder / "results")
-    words = [
+    for words in (
         [],
-        ["--dry-run"],
-        ["--forceall"],
-        ["results/smallest/table.zarr"],
+        ["--forceall", "--dry-run", "results/smallest/table.zarr"],
         ["--delete-all-output"],
-    ]
-    for each in words:
-        assert_refused(place.run(*each, study=STUDY, fails=True))
-    run = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--profile", "slurm", "--configfile", STUDY],
-        cwd=place.folder,
-        env=None,
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 1
-    assert_refused(run.stdout + run.stderr)
+        ["--profile", "slurm"],
+    ):
+        assert_refused(place.run(*words, study=STUDY, fails=True))
     assert of_0_2.content(place.folder / "results") == before
 
 
@@ -124,23 +112,21 @@ def test_adopt_is_refused_in_one_line(place, monkeypatch, capsys, words, says):
     assert of_0_2.content(place.folder) == before
 
 
-def test_a_study_of_0_2_with_a_damaged_file_goes_on_and_trains_nothing(place, passband):
+def test_a_study_of_0_2_with_a_damaged_file_goes_on_and_trains_nothing(
+    place, passband, monkeypatch, capsys
+):
     results = place.folder / "results/smallest"
     old = load_table(results / "table.zarr").load()
     damaged = results / "cache/waves/gold/val/00000.zarr.zip"
     damaged.write_bytes(damaged.read_bytes()[:-1])
     words = "run", "smallest", "--adopt", "--cores", "2", "--no-explorer"
-    run = subprocess.run(
-        [sys.executable, "-m", "passband.cli", *words, "results/smallest/table.zarr"],
-        cwd=place.folder,
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr
-    said = run.stdout
+    in_forks(monkeypatch)
+    monkeypatch.chdir(place.folder)
+    assert cli.main([*words, "results/smallest/table.zarr"]) == 0
+    said, noted = capsys.readouterr()
     assert "took over 3 file(s) of exit waves and 0 network(s); 8 network(s) can be" in said
     assert "took over 3 file(s) of exit waves and 8 network(s), 8 of them with results\n" in said
-    (line,) = [x for x in run.stderr.splitlines() if x.endswith("left out, and made again")]
+    (line,) = [x for x in noted.splitlines() if x.endswith("left out, and made again")]
     assert "val/00000.zarr.zip: not a whole store of exit waves" in line
     for stage in ("train", "evaluate"):
         logs = [log.read_text() for log in (results / "logs" / stage).rglob("*.log")]
