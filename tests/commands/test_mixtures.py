@@ -78,6 +78,7 @@ def test_networks_of_a_mixture_are_opened_by_their_id(results, mixture):
         open_networks(results, replace(id, condition="all-00000000"))
 
 
+@pytest.mark.slow
 def test_networks_of_a_mixture_are_not_published(results, mixture, tmp_path, capsys):
     pytest.importorskip("onnx")
     (file,) = (results / "networks/gold/compact-w4-d2" / mixture.id).glob("*.safetensors")
@@ -145,6 +146,7 @@ def test_the_explorer_ranks_and_predicts_mixtures(recommended):
     assert of_page["groups"][0]["networks"] == list(map(str, fitted.networks))
 
 
+@pytest.mark.slow
 def test_the_page_on_metrics_draws_decay_loss_and_the_row_of_a_mixture(recommended):
     page = Path(__file__).parents[2] / "docs/metrics.md"
     (code,) = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)

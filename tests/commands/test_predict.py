@@ -263,6 +263,7 @@ def test_tables_of_a_user_are_not_replaced(place, capsys):
     assert (place / "predictions/summary.csv").read_text() == "sample,remark\n"
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_leaves_no_summary(place, capsys, monkeypatch):
     from passband.micrographs import predictions
 
@@ -424,6 +425,7 @@ def test_options_may_stand_before_the_files(place, capsys):
         run(capsys, "published", *PIXEL, "images/0.npy", "--unknown")
 
 
+@pytest.mark.slow
 def test_a_very_narrow_image_is_segmented(place, capsys):
     np.save("narrow.npy", np.random.default_rng(0).poisson(50, (32, 9000)))
     status, _, err = run(capsys, "published", "narrow.npy", *PIXEL)

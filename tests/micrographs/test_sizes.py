@@ -55,6 +55,7 @@ def test_weights_of_two_particles():
     assert (found.band, found.mean_band_nm) == (None, None)
 
 
+@pytest.mark.slow
 def test_band_covers_what_other_images_have():
     """Discs of an image have the same size, so the number of images counts and not of discs."""
     rng = np.random.default_rng(3)

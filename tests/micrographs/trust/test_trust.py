@@ -47,6 +47,7 @@ def in_distribution(trained):
     return [(found, dice(mask, true)) for (found, mask), true in pairs]
 
 
+@pytest.mark.slow
 def test_few_images_of_the_training_condition_are_flagged(in_distribution):
     assert len(in_distribution) == 24
     assert sum(found.is_flagged for found, _ in in_distribution) <= 0.05 * 24
