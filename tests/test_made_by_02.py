@@ -93,6 +93,7 @@ def test_pages_are_written_and_nothing_else_but_what_the_store_keeps(place):
     assert "This study is incomplete" not in text
 
 
+@pytest.mark.slow
 def test_a_piece_is_merged_to_a_table_of_this_version(place, tmp_path):
     target = tmp_path / "again"
     assert cli.main(["merge", "packed/earlier.zarr.zip", "--into", str(target)]) == 0

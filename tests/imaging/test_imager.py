@@ -163,6 +163,7 @@ def test_any_grid_will_do(px):
 # Published values
 
 
+@pytest.mark.slow
 def test_five_atoms_look_as_kirklands():
     """Single atoms of C, Si, Cu, Au and U, 10 Å apart on 512² pixels of a field of 50 Å, as phase
     objects at 200 keV: with Cs 1.3 mm, a defocus of 700 Å and an aperture of 10.37 mrad, the

@@ -64,6 +64,7 @@ def test_what_did_not_learn_counts_as_missing_in_all_means_but_is_in_the_matrix(
     assert [getattr(alike, n) for n in NAMES] == [getattr(before, n) for n in NAMES]
 
 
+@pytest.mark.slow
 def test_the_page_leaves_them_out_of_its_choices():
     best = np.full((24, 24), 0.5)
     best[0] = 0.9  # the first network would be chosen everywhere

@@ -31,6 +31,7 @@ def _surroundings(monkeypatch):
 # ── Imports and GPU ──────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_packages_are_imported_and_named():
     found = preflight.imports()
     assert found.level == OK
