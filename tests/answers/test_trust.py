@@ -44,6 +44,7 @@ def test_measurements_are_kept_until_the_weights_change(results, monkeypatch):
         trust.measured(networks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [
@@ -65,6 +66,7 @@ def test_measurements_of_another_shape_are_made_again(results, damage):
     assert file.read_text() == text
 
 
+@pytest.mark.slow
 def test_a_changed_digit_of_measurements_is_not_believed(results):
     networks = open_networks(results, CELL)
     first = trust.measured(networks)
@@ -76,6 +78,7 @@ def test_a_changed_digit_of_measurements_is_not_believed(results):
     assert file.read_text() == text
 
 
+@pytest.mark.slow
 def test_replicas_that_are_used_alone_have_their_own_measurements(results):
     networks = open_networks(results, replace(CELL, replica=1))
     found = trust.open_trust(networks)

@@ -489,6 +489,7 @@ def test_the_output_on_a_page_is_what_its_command_prints_for_the_demo(
     assert (np.abs(np.subtract(*values)) <= tolerance).all()
 
 
+@pytest.mark.slow
 @OUTPUTS
 def test_the_output_on_a_page_has_the_form_that_its_command_prints(
     page, command, tmp_path, monkeypatch, capsys
