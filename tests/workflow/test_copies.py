@@ -1,8 +1,8 @@
 """Finished studies stay valid after a copy and after an update of Passband."""
 
+import json
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -78,15 +78,18 @@ def test_results_of_an_earlier_version_stay_valid(tmp_path):
 
 
 @pytest.mark.slow
-def test_further_conditions_leave_a_finished_study_finished(copied):
+@pytest.mark.usefixtures("all_learned")
+def test_further_tests_are_recommended_from_and_leave_a_finished_study_finished(copied, passband):
+    def recommended(*words):
+        return json.loads(passband(copied, "recommend", "studies/smallest.yaml", "--json", *words))
+
+    untested = recommended("--check")
+    assert (len(untested["conditions"]), untested["networks"]) == (4, 8)
     results = copied.folder / "results/smallest"
+    assert not [*results.rglob("*.further.zarr.zip")]  # no network was tested
     before = {p: p.stat().st_mtime_ns for p in results.rglob("*") if p.is_file()}
-    options = ["--defocus-nm=12,5", "--cs-um=1.2", "--aperture-mrad=16", "--dose-e-per-A2=1000"]
-    subprocess.run(
-        [sys.executable, "-m", "passband.cli", "evaluate", "studies/smallest.yaml", *options],
-        cwd=copied.folder,
-        check=True,
-    )
+    lens = "--cs-um=1.2", "--aperture-mrad=16", "--dose-e-per-A2=1000"
+    passband(copied, "evaluate", "studies/smallest.yaml", "--defocus-nm=12,5", *lens)
     study = load(SMALLEST)
     found = further_tests.read_further(Results(study, results))
     same = study.test_conditions[1].id
@@ -96,3 +99,10 @@ def test_further_conditions_leave_a_finished_study_finished(copied):
     np.testing.assert_array_equal(found.counts.sel(test=same), whole.counts.sel(test=same))
     assert "Nothing to be done" in copied.run("--dry-run", study="studies/smallest.yaml")
     assert before == {path: path.stat().st_mtime_ns for path in before}
+
+    best = recommended("--defocus-nm=12", *lens)
+    assert {network["how"] for network in best["networks"]} == {"measured"}
+    assert best["inside"] is True
+    tested = recommended("--check")
+    assert set(tested["conditions"]) == {*untested["conditions"], best["nearest_tested"]}
+    assert tested["trained_there"] == untested["trained_there"] == 4
