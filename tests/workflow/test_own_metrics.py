@@ -8,6 +8,7 @@ import pytest
 from runs import ROOT
 from workplace import Workplace
 
+from passband.config import load
 from passband.figures import generalization
 from passband.results import Results
 from passband.storage import datasets
@@ -31,8 +32,7 @@ def place(tmp_path):
 def test_metrics_that_are_added_train_nothing_and_are_everywhere(place, passband):
     study = "study.yaml"
     pages = {"report": 1, "explorer": 1}
-    after_ood = place.jobs(f"{RESULTS}/report.html", study=study)
-    drawn = {"figure": after_ood["figure"]}
+    drawn = {"figure": len(load(place.folder / study).drawn) - 1}  # all but that of the lens
     stores = {"information": 1, "ood": 1}
     assert place.jobs(study=study, explorer=True) == stores | drawn | pages
     before = datasets.read(place.folder / RESULTS / "ood.zarr", datasets.OOD)
