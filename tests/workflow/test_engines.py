@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from workplace import Workplace
 
-from passband.results.stores import load_table
 from passband.storage import datasets
 
 pytestmark = pytest.mark.workflow
@@ -15,13 +14,10 @@ SHARD = "results/smallest/waves/gold/test/00000.zarr.zip"
 
 
 @pytest.mark.slow
-def test_a_study_runs_with_abtem_from_structures_to_the_table(tmp_path, finished):
+def test_a_study_runs_with_abtem_from_structures_to_exit_waves(tmp_path, finished):
     place = Workplace(tmp_path / "w")
     study = place.study(microscope=ABTEM)
-    target = "results/smallest/table.zarr"
-    place.run(target, study=study)
-    table = load_table(place.folder / target)
-    assert np.isfinite(table.dice).all()
+    place.run(SHARD, study=study)
     waves, ours = (
         datasets.read(folder / SHARD, datasets.WAVES) for folder in (place.folder, finished.folder)
     )
@@ -35,7 +31,7 @@ def test_a_study_runs_with_abtem_from_structures_to_the_table(tmp_path, finished
     for spectrum in (scattered, other):
         spectrum[..., middle, middle] = 0
     assert 1e-3 < np.linalg.norm(scattered - other) / np.linalg.norm(other) < 0.1
-    assert "Nothing to be done" in place.run("--dry-run", target, study=study)
+    assert "Nothing to be done" in place.run("--dry-run", SHARD, study=study)
 
 
 @pytest.mark.slow
