@@ -83,7 +83,7 @@ def test_jobs_train_and_test_own_networks_and_a_changed_loss_trains_again(place)
 
     file = place.folder / "parts/tversky.py"
     before = file.read_text()
-    file.write_text(before.replace("0.3, 0.7", "0.5, 0.5"))
+    file.write_text(before.replace("MARKED = 0.3", "MARKED = 0.5"))
     jobs, printed = place.planned(target, study=study)
     assert jobs == {"train": 1, "evaluate": 1}
     assert "content of training.loss" in printed
