@@ -43,6 +43,6 @@ def test_the_command_makes_the_same_page(copied, passband):
     assert copied.jobs(study=STUDY, explorer=True) == {}
 
 
-def test_new_figures_make_the_explorer_too(finished):
+def test_new_figures_make_no_new_explorer(finished):
     jobs = finished.jobs(study=finished.study(figures={"dpi": 60}), explorer=True)
-    assert jobs == {"figure": len(FIGURES), "report": 1, "explorer": 1}
+    assert jobs == {"figure": len(FIGURES), "report": 1}
