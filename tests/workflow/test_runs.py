@@ -60,11 +60,11 @@ def test_a_terminal_has_a_bar_and_a_run_ends_with_the_table_and_the_report(copie
         figure.unlink()
     status, said = drawn(copied, "run", STUDY, "--cores", "2", width=160)
     assert status == 0, said
-    assert "smallest: 3 jobs to run" in said
+    assert "smallest: 2 jobs to run" in said
     assert "Using" not in said  # Snakemake announces no profile
     assert "━" in said
     assert "figures 1 of 1" in said
-    assert "3 jobs are done after" in said
+    assert "2 jobs are done after" in said
     assert "Select jobs" not in said  # Snakemake's messages are in its log
     log = re.search(r"Snakemake's messages are in (\S+)", said)[1]
     assert "Select jobs" in (copied.folder / log).read_text()
