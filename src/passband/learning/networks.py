@@ -116,7 +116,9 @@ def check_shapes(
             the file and the part.
     """
     try:
-        shapes = _shapes(architectures.parse(metadata.architecture, parts))
+        architecture = architectures.parse(metadata.architecture, parts)
+        architecture.part.load()  # refused also if a study with the same code is trusted
+        shapes = _shapes(architecture)
     except PartError as error:
         raise PartError(f"{path}: {error}") from None
     except ValueError as error:
