@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -133,6 +134,15 @@ def finished(tmp_path_factory) -> Iterator[Workplace]:
     before = set(results.rglob("*"))
     yield place
     assert not set(results.rglob("*")) - before
+
+
+@pytest.fixture(scope="session")
+def archived(tmp_path_factory) -> Path:
+    """A folder with the study that 0.3.0 has finished. Tests must not change it."""
+    folder = tmp_path_factory.mktemp("archived")
+    with tarfile.open(Path(__file__).parent / "data/finished_03.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -74,14 +73,6 @@ COMMANDS = {
 WITH_NETWORKS = "evaluate", "explore", "predict", "publish", "report"
 #: Commands that are given no study.
 WITHOUT = {"new", "ctf", "docs"}
-
-
-@pytest.fixture(scope="module")
-def archived(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("archived")
-    with tarfile.open(ROOT / "tests/data/finished_03.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
+from own_study import trusted, write
 
 from passband.config import ConfigError, Study, load
 from passband.imaging import image_trial, noise
@@ -26,17 +26,8 @@ FLAT = torch.ones((3, 64, 64))
 
 
 def study_file(folder: Path, text: str = EXAMPLE, **microscope) -> Path:
-    (folder / "parts").mkdir(exist_ok=True)
-    (folder / "parts/camera.py").write_text(text)
     content = {"microscope": {"noise": "readout", **microscope}}
-    (folder / "study.yaml").write_text(yaml.safe_dump(content))
-    return folder / "study.yaml"
-
-
-def trusted(file: Path) -> Study:
-    study = load(file)
-    study.known_parts.trust()
-    return study
+    return write(folder, text, content, name="camera")
 
 
 def test_poisson_noise_is_drawn_as_ever_and_is_no_leaf():

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +19,6 @@ from passband.storage import datasets, integrity, version_02
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def archived(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("archived")
-    with tarfile.open(ROOT / "tests/data/finished_03.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
+from own_study import trusted, write
 
 from passband.config import ConfigError, Specimen, Study, load
 from passband.errors import PassbandError
@@ -32,17 +32,8 @@ def pair(specimen, field_A, rng):
 
 
 def study_file(folder: Path, text: str = EXAMPLE, kind: str = "nanorods", **specimen) -> Path:
-    (folder / "parts").mkdir(exist_ok=True)
-    (folder / "parts/own.py").write_text(text)
     rods = {"kind": kind, "diameter_nm": {"mean": 1.2, "min": 1.2, "max": 1.2, "std": 0.0}}
-    (folder / "study.yaml").write_text(yaml.safe_dump({"specimens": {"rods": rods | specimen}}))
-    return folder / "study.yaml"
-
-
-def trusted(file: Path) -> Study:
-    study = load(file)
-    study.known_parts.trust()
-    return study
+    return write(folder, text, {"specimens": {"rods": rods | specimen}})
 
 
 def drawn(study: Study, index: int = 0) -> structures.Structure:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from ase import Atoms
+from own_study import trusted, write
 
 from passband.config import ConfigError, Microscope, Study, load
 from passband.errors import PassbandError
@@ -33,20 +33,11 @@ FIELD = {"pixel_size_A": 0.3, "field_px": 40}
 
 
 def study_file(folder: Path, text: str = PHASE_GRATING, **microscope) -> Path:
-    (folder / "parts").mkdir(exist_ok=True)
-    (folder / "parts/own.py").write_text(text)
     content = {
         "microscope": {"engine": "PhaseGrating", **FIELD, **microscope},
         "specimens": {"gold": {"diameter_nm": {"mean": 0.5, "std": 0, "min": 0.4, "max": 0.6}}},
     }
-    (folder / "study.yaml").write_text(yaml.safe_dump(content))
-    return folder / "study.yaml"
-
-
-def trusted(file: Path) -> Study:
-    study = load(file)
-    study.known_parts.trust()
-    return study
+    return write(folder, text, content)
 
 
 def test_the_packages_engines():

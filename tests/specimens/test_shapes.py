@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
+from own_study import trusted, write
 
 from passband.config import ConfigError, Study, load
 from passband.errors import PassbandError
@@ -17,19 +17,10 @@ GOLD = crystals.crystal("Au")
 
 
 def study_file(folder: Path, text: str = EXAMPLE, **specimen) -> Path:
-    (folder / "parts").mkdir(exist_ok=True)
-    (folder / "parts/own.py").write_text(text)
     content = {
         "specimens": {"gold": {"shape": "octahedron", "diameter_nm": {"max": 2.2}, **specimen}}
     }
-    (folder / "study.yaml").write_text(yaml.safe_dump(content))
-    return folder / "study.yaml"
-
-
-def trusted(file: Path) -> Study:
-    study = load(file)
-    study.known_parts.trust()
-    return study
+    return write(folder, text, content)
 
 
 def test_the_packages_shapes_are_the_first_choice():
