@@ -8,7 +8,7 @@ import pytest
 import torch
 from synthetic import CPU
 
-from passband.config import Spread, Training
+from passband.config import Background, Spread, Training
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.square_symmetry import turn, turned, turned_field
 from passband.learning.batches import Batches, Images, cropped
@@ -23,10 +23,13 @@ def split(make_split):
 def batches(camera, split, condition):
     """The function ``batches(hold, **settings)``, which returns batches of ten structures."""
 
-    def make(hold=True, spread=0.0, **changes):
+    def make(hold=True, spread=0.0, background=None, **changes):
         settings = Training(**({"batch_size": 4, "epochs": 3} | changes))
         given = camera.microscope.model_copy(
-            update={"spread": Spread(focus_nm=spread, dose=spread)}
+            update={
+                "spread": Spread(focus_nm=spread, dose=spread),
+                "background": background or Background(),
+            }
         )
         taken = Acquisition.from_microscope(given, camera.normalisation, CPU)
         return Batches(Images(taken, split, condition, hold), settings)
@@ -271,6 +274,15 @@ def test_a_crop_is_a_part_of_the_periodic_image():
     assert torch.equal(result[0], images[0, :, 1:5, 2:6])
     rows, columns = torch.tensor([4, 5, 0, 1]), torch.tensor([5, 0, 1, 2])
     assert torch.equal(result[1, 0], images[1, 0][rows][:, columns])
+
+
+def test_no_crop_of_uneven_light_reaches_over_an_edge(batches):
+    """There, the brightness of a steep slope would jump down between two rows."""
+    steep = Background(slope_sd=20.0)
+    for batch, _ in batches(background=steep, augment=False, crop_px=16).epoch([0, 1], 0):
+        rows = batch[:, :, 0].mean(-1)
+        assert (rows[..., -1] > rows[..., 0]).all()
+        assert (rows.diff(dim=-1) > -0.5).all()
 
 
 def test_image_and_mask_are_cropped_alike_at_a_new_place_in_every_epoch(batches):

@@ -5,6 +5,7 @@ Each block of the configuration is a pydantic model. Related models are in one f
 """
 
 from passband.config.analysis import FEWEST_PREDICTED
+from passband.config.background import Background
 from passband.config.base import SPLITS, Block, block_of
 from passband.config.loading import (
     MOST_LINES,

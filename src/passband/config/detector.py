@@ -116,6 +116,22 @@ class Detector(Block):
         "spectrum of an image are at f = 1.41.",
     )
     gain: float = key(1.0, "Number of counts per electron.", "counts/electron", gt=0, le=1e6)
+    clip_low: float = key(
+        0.0,
+        "Share of an image's pixels that are too dark for the detector, and have one value: the "
+        "lowest of the others.",
+        since="0.3.1",
+        ge=0,
+        le=0.25,
+    )
+    clip_high: float = key(
+        0.0,
+        "Share of an image's pixels that are too bright for the detector, and have one value: the "
+        "highest of the others.",
+        since="0.3.1",
+        ge=0,
+        le=0.25,
+    )
     noise: DetectorNoise = key(
         DetectorNoise,
         "The filter of the counts, which gives their noise a spectrum.",

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from passband.axes import FURTHER_AXES
+from passband.config.background import Background
 from passband.config.base import Block, PartName, WithParts, key, number_hint, short
 from passband.config.detector import Detector
 from passband.grid import Condition
@@ -123,6 +124,7 @@ _NOT_IN_TRANSFER = (
     "coherence",
     "focal_members",
     "noise",
+    "background",
 )
 
 
@@ -211,6 +213,7 @@ class Microscope(WithParts):
         since="0.3.1",
     )
     detector: Detector = key(Detector, "The detector, which counts electrons.")
+    background: Background = key(Background, "Uneven light.", since="0.3.1")
 
     @property
     def engine_part(self) -> Part:

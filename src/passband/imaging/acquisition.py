@@ -8,6 +8,7 @@ import torch
 
 from passband.config import Microscope
 from passband.grid import Condition
+from passband.imaging import camera
 from passband.imaging.imager import Imager
 from passband.imaging.noise import drawn, filtered, noise_seeds, normalise
 from passband.imaging.structures import Split, Structures
@@ -133,15 +134,15 @@ class Acquisition:
         """Return the counts of (n, px, px) intensities: electrons times the detector's gain.
 
         If the detector's noise has a spectrum, the counts are filtered after they are drawn, see
-        :mod:`passband.optics.noise_filter`. `seeds` has the noise seed of each image, from
+        :mod:`passband.optics.noise_filter`. The last step is
+        :func:`~passband.imaging.camera.recorded`. `seeds` has the noise seed of each image, from
         :func:`~passband.imaging.noise.noise_seeds`.
         """
         part = self.microscope.noise_part
         counts = drawn(part, intensity, self.electrons(condition), seeds)
         if (noise_filter := self.under(condition)._noise_filter) is not None:
             counts = filtered(counts, noise_filter)
-        gain = self.microscope.detector.gain
-        return counts if gain == 1 else counts * gain
+        return camera.recorded(counts, [self.microscope] * len(counts))
 
     @cached_property
     def _noise_filter(self) -> torch.Tensor | None:

@@ -42,14 +42,16 @@ def images(
     Returns:
         `counts`, `mask` and `instances`, and the `seed` of each image's noise; the attributes of
         each variable describe it. Counts are electrons times gain: uint16, uint32 if uint16 is too
-        small, or float32 if gain is a fraction, if counts are filtered, or if the study has a noise
-        model of its own. Coordinates are the condition's value on each axis and, if the microscope
-        has jitter, defocus, dose and aberrations of each image, as `image_defocus_nm`.
+        small, or float32 if gain is a fraction, if counts are filtered, if there is a background,
+        or if the study has a noise model of its own. Coordinates are the condition's value on each
+        axis and, if the microscope has jitter, defocus, dose and aberrations of each image, as
+        `image_defocus_nm`.
     """
     counts = torch.cat(list(acquisition.counts(split, condition, draw, replica))).cpu().numpy()
     microscope = acquisition.microscope.under(condition)
     detector = microscope.detector
     counted = not microscope.noise_part.is_own and detector.noise.is_white
+    counted &= microscope.background.is_even
     if not (counted and detector.gain.is_integer()):
         dtype = np.float32
     else:

@@ -86,6 +86,11 @@ class Images:
         """
         return self._acquisition.microscope.optics(self._condition).round
 
+    @property
+    def is_periodic(self) -> bool:
+        """Whether what leaves an image at an edge comes back at the opposite one."""
+        return self._acquisition.microscope.background.is_even
+
     def take(
         self,
         places: np.ndarray,
@@ -257,7 +262,10 @@ class Batches:
                 names = *self._images.names, "crop", epoch, number
                 chosen = [generator(*names, replica) for replica in replicas]
                 side = pair[0].shape[-1]
-                corners = [random.integers(side, size=(order.shape[1], 2)) for random in chosen]
+                # A crop over an edge would have a step where the light is uneven.
+                number_of = side if self._images.is_periodic else side - crop + 1
+                sizes = order.shape[1], 2
+                corners = [random.integers(number_of, size=sizes) for random in chosen]
                 pair = tuple(cropped(part, np.concatenate(corners), crop) for part in pair)
             if self._settings.augment and self._images.is_round:
                 pair = (turned(part, how.ravel()) for part in pair)
