@@ -119,7 +119,7 @@ def test_a_loss_of_instances_is_given_the_particles_of_the_mask(study, fit, keys
     )
     text = text.replace("instances.any(3, keepdim=True)", "instances.amax(2, keepdim=True)")
     of = study({"mine": text}, loss="mine", **keys)
-    assert of.training.needs_instances
+    assert of.training.needs_instances("compact-w4-d2")
     network_trial.check(of)
     seen = of.training.loss_part.load().__globals__["seen"]
     seen.clear()

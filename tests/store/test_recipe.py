@@ -200,3 +200,15 @@ def test_the_page_depends_on_captions_and_places():
         "place of the figure decay = results → choice"
     ]
     assert shown(version=2) == before
+
+
+def test_a_head_makes_other_networks_of_the_same_waves_and_results():
+    """A study whose architectures have none has the recipes that it had."""
+    headed = edited("training.architectures", ["compact-w4-d2", "compact-w4-d2+votes"])
+    before = recipes_of(STUDY)
+    after = recipes_of(headed)
+    assert {name: each.digest for name, each in after.items()} == {
+        name: each.digest for name, each in before.items()
+    }
+    other = Recipes(headed).networks("gold", "compact-w4-d2+votes", CONDITION)
+    assert before[NETWORKS].differs(other) == ["architecture = compact-w4-d2 → compact-w4-d2+votes"]

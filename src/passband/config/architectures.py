@@ -3,9 +3,13 @@
 An architecture is a part, see :mod:`passband.parts`. The name of a family of architectures has
 placeholders: ``compact-w8-d3`` is one of the family ``compact-w<width>-d<depth>``. The package's
 families are in :mod:`passband.learning.architectures`.
+
+``compact-w8-d3+votes`` is the same network with further outputs for the head ``votes``, another
+part. Names of parts have no "+".
 """
 
 import difflib
+import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +17,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from passband.parts import PACKAGE, Part, PartError, Parts
+from passband.words import number_of
 
 #: What a placeholder may stand for: a name of an architecture is also that of a folder.
 _VALUE = r"[A-Za-z0-9_.-]+?"
@@ -28,12 +33,15 @@ class Architecture:
     Attributes:
         part: The part with the code.
         values: The values of the placeholders in the name of a family; empty for others.
+        code: The digests of the code of those of its parts that a study brings.
+        head: The head that the network has outputs for.
     """
 
     name: str
     part: Part = field(compare=False, repr=False)
     values: Mapping[str, int | str] = field(compare=False, default_factory=dict)
     code: str = ""
+    head: Part | None = field(compare=False, repr=False, default=None)
 
     @cached_property
     def described(self) -> Any:
@@ -44,8 +52,16 @@ class Architecture:
             ValueError: If a family of the package has no such architecture.
         """
         if not self.values:
+            self._check_outputs()
             return self.part.declaration
-        found = self.part.call(self.part.load(), **self.values)
+        family = self.part.load()
+        outputs: dict[str, int] = {}
+        if self.head:
+            if "outputs" in {*inspect.signature(family).parameters} - {*self.values}:
+                outputs = {"outputs": self.outputs}
+            else:
+                self._check_outputs()
+        found = self.part.call(family, **self.values, **outputs)
         for name in ("divisor", "smallest_px"):
             value = getattr(found, name, None)
             if not isinstance(value, int) or value < 1:
@@ -54,9 +70,20 @@ class Architecture:
             raise PartError(f"{self.part}: has no method build, which makes the network")
         return found
 
+    def _check_outputs(self) -> None:
+        """Raise ValueError if the network has other outputs than the head needs."""
+        has = self.part.declaration.outputs
+        if has != self.outputs:
+            raise ValueError(
+                f"{self.part.name} has {number_of(has, 'output')}, and with the head "
+                f"{self.head.name} a network must have {self.outputs}"
+            )
+
     @property
     def is_known(self) -> bool:
         """Whether its numbers are known: nothing is known of a part that is missing."""
+        if self.head and self.head.declaration is None:
+            return False
         return not self.part.why_not or (not self.values and self.part.line > 0)
 
     @property
@@ -71,8 +98,16 @@ class Architecture:
 
     @property
     def outputs(self) -> int:
-        """The number of channels of its output, the first of which is the logit of the mask."""
-        return self.part.declaration.outputs
+        """The number of channels of its output, the first of which is the logit of the mask.
+
+        Raises:
+            PartError: If the head is missing.
+        """
+        if self.head is None:
+            return self.part.declaration.outputs
+        if self.head.declaration is None:
+            raise PartError(f"{self.head}: {self.head.why_not}")
+        return 1 + self.head.declaration.outputs
 
     def number(self, name: str) -> float:
         """Return `weights` or `bytes_per_pixel`; 0 if the part leaves it to be counted."""
@@ -96,24 +131,36 @@ def parse(name: str, parts: Parts = PACKAGE) -> Architecture:
     """Return the architecture that a name describes.
 
     Args:
+        name: The name of the network; with a head, "+" and the name of the head follow.
         parts: The parts of the study that names it.
 
     Raises:
-        ValueError: If no architecture has this name. The message lists the allowed names.
-        PartError: If two parts give an architecture this name.
+        ValueError: If no architecture has this name, or if it cannot have the head. The message
+            lists the allowed names.
+        PartError: If two parts give an architecture this name, or if there is no such head.
     """
+    base, plus, head_name = name.partition("+")
+    head = parts.get("head", head_name) if plus else None
+    found = _parsed(base, parts, head)
+    if found.is_known:
+        _ = found.described
+    return found
+
+
+def _parsed(name: str, parts: Parts, head: Part | None) -> Architecture:
+    """Return the architecture of a name without its head."""
     known = parts.of("architecture")
     if name in known and "<" not in name:
         part = known[name]
         for family in _families(PACKAGE):
             if _is_of(family, name):
                 raise PartError(f"{part}: {family.name} is a family with this name, too")
-        return _architecture(name, part, {})
+        return _architecture(name, part, {}, head)
     reason = "unknown architecture; allowed: " + ", ".join(map(_shown, known.values()))
     for part in _families(parts):
         if values := _values(part.name, name):
-            found = _architecture(name, part, values)
-            if part.why_not:
+            found = _architecture(name, part, values, head)
+            if not found.is_known:
                 return found
             try:
                 _ = found.described
@@ -121,8 +168,8 @@ def parse(name: str, parts: Parts = PACKAGE) -> Architecture:
                 reason = str(error)
                 break
             return found
-    try:
-        return _architecture(name, parts.get("architecture", name), {})  # it may only be missing
+    try:  # it may only be missing
+        return _architecture(name, parts.get("architecture", name), {}, head)
     except PartError:
         alone = [each for each in known if "<" not in each]
         near = difflib.get_close_matches(name, alone, 1)
@@ -130,9 +177,12 @@ def parse(name: str, parts: Parts = PACKAGE) -> Architecture:
         raise ValueError(meant + reason) from None
 
 
-def _architecture(name: str, part: Part, values: Mapping[str, int | str]) -> Architecture:
-    identity = part.identity or {}
-    return Architecture(name, part, values, code=identity.get("digest", ""))
+def _architecture(
+    name: str, part: Part, values: Mapping[str, int | str], head: Part | None
+) -> Architecture:
+    own = [each.identity["digest"] for each in (part, head) if each and each.identity]
+    full = f"{name}+{head.name}" if head else name
+    return Architecture(full, part, values, code="-".join(own), head=head)
 
 
 def _families(parts: Parts) -> list[Part]:

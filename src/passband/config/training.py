@@ -46,7 +46,8 @@ class Training(Block):
         lambda: ["compact-w8-d3"],
         "Names of network architectures. `compact-w<width>-d<depth>` is Passband's own U-Net. "
         "`<decoder>-<encoder>`, such as `unet-resnet18`, is a network of "
-        "segmentation_models_pytorch. Others are parts of a study, see `study.parts`.",
+        "segmentation_models_pytorch. Others are parts of a study, see `study.parts`. With a `+` "
+        "and the name of a head behind it, a network also tells single particles apart.",
         min_length=1,
         max_length=100,
     )
@@ -156,14 +157,15 @@ class Training(Block):
 
     @property
     def has_own_parts(self) -> bool:
-        """Whether the loss or an architecture is a part that the study brings."""
-        parts = [self.architecture(name).part for name in self.architectures]
-        return any(part.is_own for part in (*parts, self.loss_part))
+        """Whether the loss, an architecture or a head is a part that the study brings."""
+        named = [self.architecture(name) for name in self.architectures]
+        parts = [self.loss_part, *(each.part for each in named), *(each.head for each in named)]
+        return any(part.is_own for part in parts if part)
 
-    @property
-    def needs_instances(self) -> bool:
-        """Whether the loss compares with the labels of single particles."""
-        return "instances" in self.loss_part.declaration.targets
+    def needs_instances(self, architecture: str) -> bool:
+        """Return whether training compares with the labels of single particles."""
+        in_loss = "instances" in self.loss_part.declaration.targets
+        return in_loss or self.architecture(architecture).head is not None
 
     def params(self) -> dict[str, Any]:
         """Return the keys of `training` that the networks of a train job depend on."""

@@ -83,8 +83,8 @@ class Learner:
         self._layout = torch.preserve_format
         if len(seeds) == 1 and not self.compiled:
             self._layout = devices.layout(self.precision, device)
-        self._loss = LossOfStudy(settings)
         named = settings.architecture(architecture)
+        self._loss = LossOfStudy(settings, named.head)
         built = (networks.build(named, seed(s, "weights")) for s in seeds.values())
         modules = [module.to(device, memory_format=self._layout) for module in built]
         if self.compiled:
@@ -134,7 +134,7 @@ class Learner:
     def step(self, images: Tensor, masks: Tensor, instances: Tensor | None = None) -> None:
         """Take an optimizer step with a batch of (R, N, 1, H, W) images and masks.
 
-        `instances` are (R, N, 2, H, W), for a loss that needs them.
+        `instances` are (R, N, 2, H, W), for a loss or a head that needs them.
         """
         self._rate, momentum = schedules.rate(self.settings, self.steps, self.steps_per_epoch)
         schedules.set_rate(self.optimizer, self._rate, momentum)
@@ -171,7 +171,7 @@ class Learner:
     def validate(self, images: Tensor, masks: Tensor, instances: Tensor | None = None) -> None:
         """Validate with (N, 1, H, W) images and masks: add losses and counts to the epoch's.
 
-        `instances` are (N, 2, H, W), for a loss that needs them.
+        `instances` are (N, 2, H, W), for a loss or a head that needs them.
         """
         logits, number = self.networks.predict(images).float(), len(images)
         self._sums.losses.append(self._loss(logits, masks, instances) * number)

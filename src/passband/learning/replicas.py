@@ -81,10 +81,8 @@ class ReplicaTrainer:
         if self._waves == waves:
             return
         self._waves, self._splits = waves, []  # the memory of the last set is freed
-        stored = [
-            streaming.Stored.open(sets[waves], self.device, self._settings.needs_instances)
-            for sets in self._sets
-        ]
+        instances = self._settings.needs_instances(self.architecture)
+        stored = [streaming.Stored.open(sets[waves], self.device, instances) for sets in self._sets]
         self._splits, self._hold, line = streaming.choose(stored, self._host_bytes)
         self._log(line)
 

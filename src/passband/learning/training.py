@@ -102,7 +102,8 @@ def train(
     """
     device = acquisition.imager.device
     stop = stop or StopCondition()
-    data = ImageDataModule(acquisition, splits, condition, settings, hold)
+    instances = settings.needs_instances(architecture)
+    data = ImageDataModule(acquisition, splits, condition, settings, hold, instances)
     steps, signals = len(data.batches), SignalCallback(stop)
 
     def make_learner(replicas: Sequence[int]) -> Learner:
@@ -288,7 +289,8 @@ class _Yielded(IterableDataset):
 class ImageDataModule(lightning.LightningDataModule):
     """Forms the images of a job under its imaging condition, and yields batches of images.
 
-    The parameters are those of :func:`train`.
+    The parameters are those of :func:`train`. `instances` says whether the labels of particles are
+    given, too.
 
     Attributes:
         batches: The training batches of every replica and every epoch.
@@ -301,9 +303,9 @@ class ImageDataModule(lightning.LightningDataModule):
         condition: Condition | Mixture,
         settings: Training,
         hold: bool = True,
+        instances: bool = False,
     ):
         super().__init__()
-        instances = settings.needs_instances
         train, self._validation = (
             images_under(acquisition, split, condition, hold, instances) for split in splits
         )

@@ -212,7 +212,8 @@ class architecture(Kind):  # noqa: N801
 
     Attributes:
         outputs: Number of channels of the output. The first is the logit of the mask; the others
-            are there for a loss of one's own.
+            are there for a head, or for a loss of one's own. A family whose class takes `outputs`
+            gets the number that the head needs.
         divisor: The side of an image must be a multiple of this.
         smallest_px: The smallest side of an image.
         weights: Number of weights. With 0, they are counted.
@@ -244,6 +245,32 @@ class architecture(Kind):  # noqa: N801
         return None if "<" in self.name else ()
 
 
+@dataclass(frozen=True)
+class head(Kind):  # noqa: N801
+    """A head, which finds single particles in further outputs of a network.
+
+    It is a class, or a function that returns an object, called without arguments. The object has
+    two methods, see :class:`passband.learning.heads.found.Head`: ``loss``, which is added to that
+    of the mask, and ``decode``, which makes particles of the outputs.
+
+    Attributes:
+        outputs: Number of outputs that it needs besides the logit of the mask.
+    """
+
+    home: ClassVar = ("learning/heads/*.py",)
+
+    _: KW_ONLY
+    outputs: int
+
+    def check(self) -> None:
+        if self.outputs < 1:
+            raise ValueError(f"outputs = {self.outputs}: must be 1 or more")
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return ()
+
+
 #: What stores and pages call other numbers of pairs and rows.
 _TAKEN = (
     *("train", "test", "specimen", "architecture", "test_specimen", "bound"),
@@ -271,6 +298,7 @@ KINDS: Mapping[str, type[Kind]] = {
         ood_metric,
         loss,
         architecture,
+        head,
         material,
         shape,
         specimen,

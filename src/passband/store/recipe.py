@@ -137,8 +137,9 @@ class Recipes:
         waves = wave_set_of(condition)
         inputs = {split: self.waves(specimen, split, waves) for split in ("train", "val")}
         leaves = {"specimen": specimen, "architecture": architecture, "condition": condition}
-        part = self._study.training.architecture(architecture).part
-        leaves |= _code(f"architecture {architecture}", part)
+        named = self._study.training.architecture(architecture)
+        leaves |= _code(f"architecture {architecture}", named.part)
+        leaves |= _code(f"head {named.head.name}", named.head) if named.head else {}
         return Recipe("train", leaves, {"settings": self.training, **inputs})
 
     def results(self, test_specimen: str, waves: str = "") -> Recipe:
