@@ -5,6 +5,7 @@ import pytest
 from passband.config.architectures import parse
 from passband.learning.architectures.compact import Compact
 from passband.learning.architectures.pairs import DECODERS, ENCODERS, Pair
+from passband.parts import STORED, PartError
 
 
 def test_compact():
@@ -68,3 +69,40 @@ def test_encoders_of_timm_are_refused_saying_why(name, what):
     why = f"^{what} timm's encoders, which are not offered: .*version; encoders are dense"
     with pytest.raises(ValueError, match=why):
         parse(name)
+
+
+def test_a_head_follows_the_name_of_a_network():
+    found = parse("compact-w8-d3+votes")
+    assert found.name == "compact-w8-d3+votes"
+    assert found.described == Compact(width=8, depth=3, outputs=4)
+    assert found.outputs == 4
+    assert found.head.name == "votes"
+    assert found != parse("compact-w8-d3")
+    assert parse("compact-w8-d3").head is None
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("compact-w8-d3+vote", "'vote': there is no head of this name; did you mean votes\\?"),
+        ("compact-w8-d3+", "'': there is no head of this name; allowed: votes"),
+        ("compact-w8-d3+votes+votes", "'votes\\+votes': there is no head of this name"),
+        ("compact-w0-d3+votes", "width = 0: must be an integer between 1 and 9,999"),
+        ("unet-resnet18+votes", "<decoder>-<encoder> has 1 output, and with the head votes a"),
+        ("compakt+votes", "unknown architecture; allowed: compact-w<width>-d<depth> such as"),
+    ],
+)
+def test_a_head_that_a_network_cannot_have_is_refused_in_one_line(name, why):
+    with pytest.raises((ValueError, PartError), match=f"^{why}") as error:
+        parse(name)
+    assert "\n" not in str(error.value)
+
+
+def test_nothing_is_known_of_a_network_whose_head_is_missing():
+    """In a stored configuration, a head that is not here is a part that is missing."""
+    for name in ("compact-w8-d3+mine", "own+votes"):
+        found = parse(name, STORED)
+        assert found.name == name
+        assert not found.is_known
+    with pytest.raises(PartError, match="head 'mine': is a part of the study, and is missing"):
+        _ = parse("compact-w8-d3+mine", STORED).outputs

@@ -133,6 +133,29 @@ def test_torch_computes_architectures_that_the_compiled_functions_do_not_know(mo
     assert backend.fused(network, "bfloat16") == []
 
 
+def test_torch_computes_networks_with_a_head():
+    training = Training(precision="float32")
+    name = f"{NARROW}+votes"
+    assert not backend.compiles(training, name, CPU)
+    line = f"{name} by torch, since compiled functions do not know outputs = 4"
+    assert backend.hindrance(training, name, CPU) == line
+    network = networks.build(name)
+    assert backend.predictor([network], "float32", CPU) is None
+
+
+@pytest.mark.skipif(not backend.FAST, reason="torch is faster without fused instructions")
+def test_layers_of_a_network_with_a_head_are_fused_and_compute_the_same():
+    network = networks.build("compact-w8-d2+votes")
+    images = torch.randn(4, 1, 32, 32)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = network(images)
+        changed = backend.fused(network, "bfloat16")
+        found = network(images)
+    assert network.further.last[0] in changed
+    assert len(changed) == 2 * (2 * 5 + 1) + 1  # layers of five blocks, of the head, and halving
+    torch.testing.assert_close(found, expected, atol=0.05, rtol=0.05)
+
+
 def test_known_settings_are_settings():
     """No table has a name or a word that no study can have."""
     for name, allowed in known.SETTINGS.items():

@@ -84,15 +84,16 @@ def test_loss_and_gradient_at_the_ends_are_finite(gamma):
 class Course:
     """Learners that train on batches of a few structures."""
 
-    def __init__(self, make_split, px, **changes):
+    def __init__(self, make_split, px, instances, **changes):
         microscope = Microscope(field_px=px, pixel_size_A=0.4, focal_members=3)
         condition = make_split.condition
         camera = Acquisition.from_microscope(microscope, "zscore", CPU)
         self.settings = settings(**changes)
         self.batches = Batches(
-            Images(camera, make_split(8, "train", px=px), condition), self.settings
+            Images(camera, make_split(8, "train", px=px), condition, instances=instances),
+            self.settings,
         )
-        self.held_out = Images(camera, make_split(5, "val", px=px), condition)
+        self.held_out = Images(camera, make_split(5, "val", px=px), condition, instances=instances)
 
     def learner(self, architecture, seeds):
         return Learner(architecture, seeds, self.settings, len(self.batches), CPU)
@@ -110,9 +111,9 @@ class Course:
 
 @pytest.fixture
 def course(make_split, condition):
-    def make(px=32, **changes):
+    def make(px=32, instances=False, **changes):
         make_split.condition = condition
-        return Course(make_split, px, **changes)
+        return Course(make_split, px, instances, **changes)
 
     return make
 
@@ -133,6 +134,7 @@ def difference(one: Trained, other: Trained) -> float:
     [
         (NAME, 32, 0.02, "float32", 1e-5),
         (NAME, 32, 0.02, "bfloat16", 2e-3),
+        (f"{NAME}+votes", 32, 0.005, "float32", 1e-5),
         # Deep networks magnify what rounding leaves at every step, more at a larger rate.
         pytest.param("unet-resnet18", 64, 0.002, "float32", 5e-4, marks=pytest.mark.slow),
         pytest.param("unet-resnet18", 64, 0.002, "bfloat16", 2e-2, marks=pytest.mark.slow),
@@ -149,8 +151,8 @@ def test_vectorized_replicas_equal_separate_replicas(
     monkeypatch.setattr(backend, "WIDEST", 0)
     seeds = dict(list(SEEDS.items())[: 2 if px > 32 else 3])
     how = {"optimizer": "sgd", "learning_rate": rate, "schedule": "cosine"}
-    how["epochs"] = 2 if name == NAME else 1
-    made = course(px, precision=precision, **how)
+    how["epochs"] = 2 if name.startswith(NAME) else 1
+    made = course(px, instances="+" in name, precision=precision, **how)
     stacked = made.run(made.learner(name, seeds)).trained()
     assert list(stacked) == list(seeds)
     for replica, its_seed in seeds.items():

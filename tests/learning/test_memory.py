@@ -145,7 +145,9 @@ def ratio():
     return of
 
 
-@pytest.mark.parametrize("name", ["compact-w1-d1", "compact-w5-d2", "compact-w8-d4"])
+@pytest.mark.parametrize(
+    "name", ["compact-w1-d1", "compact-w5-d2", "compact-w8-d4", "compact-w5-d3+votes"]
+)
 def test_weights_of_compact_networks(name):
     found = sum(p.numel() for p in networks.build(name).parameters())
     assert network_sizes.weights(parse(name)) == found
@@ -154,7 +156,11 @@ def test_weights_of_compact_networks(name):
 @pytest.mark.parametrize(
     "name",
     # The peak of the first two is in validation, that of the others in a step.
-    ["compact-w8-d1", "compact-w8-d3", "compact-w16-d4", "compact-w8-d6"],
+    [
+        *("compact-w8-d1", "compact-w8-d3", "compact-w16-d4", "compact-w8-d6"),
+        # Where outputs are computed, in validation, and in a step.
+        *("compact-w4-d2+votes", "compact-w8-d3+votes", "compact-w8-d6+votes"),
+    ],
 )
 def test_compact_networks_are_estimated_as_they_are_counted(ratio, name):
     assert ratio(name) == pytest.approx(1, abs=0.05)
@@ -239,14 +245,30 @@ def test_the_papers_jobs_request_the_memory_that_they_use():
     assert auto > memory.train_mb(low, "unet-resnet18")
     # A quarter over what is needed, in steps.
     need = estimated("unet-resnet18", 512, 16, replicas=7)
-    need += memory.LIBRARIES + memory.held_bytes(PAPER) + 64 * 4 * 512**2
+    need += memory.LIBRARIES + memory.held_bytes(PAPER, "unet-resnet18") + 64 * 4 * 512**2
     assert 1.25 * need <= 1e6 * auto < 1.25 * need + 500e6
 
 
 def test_waves_and_images_get_half_of_the_requested_memory():
     many = changed(PAPER, study={"structures": {"train": 4096, "val": 64, "test": 2048}})
     asked = 1e6 * memory.train_mb(many, "unet-resnet18")
-    assert memory.SHARE * asked >= memory.held_bytes(many)
+    assert memory.SHARE * asked >= memory.held_bytes(many, "unet-resnet18")
+
+
+def test_a_head_needs_the_labels_of_particles_and_all_outputs():
+    many = changed(
+        SMALLEST, study={"structures": {"train": 4096, "val": 64, "test": 2048}, "replicas": 7}
+    )
+    px = many.microscope.field_px
+    labels = memory.held_bytes(many, "compact-w8-d3+votes") - memory.held_bytes(
+        many, "compact-w8-d3"
+    )
+    assert labels == 2 * (4096 + 64) * px**2
+    few, all_of_them = (
+        memory.evaluate_mb(changed(PAPER, training={"architectures": [name]}), name)
+        for name in ("compact-w64-d3", "compact-w64-d3+votes")
+    )
+    assert all_of_them > few
 
 
 def test_evaluation_holds_all_test_structures_and_a_batch():

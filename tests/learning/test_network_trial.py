@@ -1,10 +1,15 @@
 """What is wrong with a study's own losses and architectures, found before any job."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 from parts_text import LAYERS, LOSS, NETWORK
 
 from passband.learning import network_trial
 from passband.parts import PartError
+
+EXAMPLES = Path(__file__).parents[2] / "examples/parts"
 
 WRONG_LOSSES = {
     "returns int; must return a tensor": "1",
@@ -117,3 +122,81 @@ def test_images_must_fit_an_own_architecture(study):
     text = NETWORK.format(numbers="divisor=5", value="0")
     with pytest.raises(Exception, match=r"microscope.field_px = \d+: must be a multiple of 5"):
         study({"mine": text}, architectures=["mine"])
+
+
+# Heads
+
+HEAD_TEXT = """from dataclasses import replace
+
+from passband.learning.heads.votes import votes as package
+from passband.parts import head
+
+
+@head(outputs=3)
+class mine:
+    def loss(self, further, instances):
+        {loss}
+
+    def decode(self, logits, pixel_nm):
+        found = package().decode(logits, pixel_nm)
+        {decode}
+"""
+RIGHT = {"loss": "return package().loss(further, instances)", "decode": "return found"}
+WRONG_HEADS = {
+    "returns float32 of shape (); must return a float for each network": {
+        "loss": "return further.mean()"
+    },
+    "has no gradient; it must follow from the logits": {
+        "loss": "return package().loss(further.detach(), instances)"
+    },
+    "mixes networks; the loss of each must follow from its own": {
+        "loss": "return package().loss(further, instances) + further.mean()"
+    },
+    "loss returns [nan, nan] for images without particles": {
+        "loss": "return further.square().mean((1, 2, 3, 4)) * "
+        "instances.sum((1, 2, 3, 4)) / instances.sum((1, 2, 3, 4))"
+    },
+    "ZeroDivisionError: division by zero": {"decode": "return 1 / 0"},
+    "decode returns ndarray; must return a Found": {"decode": "return found.labels"},
+    "decode returns labels (16, 32) of int64; must be int32 of shape (16, 32)": {
+        "decode": "return replace(found, labels=found.labels.astype('int64'))"
+    },
+    "decode returns labels [2] …; must be 1, 2 and so on": {
+        "decode": "return replace(found, labels=2 * (logits[0] > 0).astype('int32'))"
+    },
+    "decode returns certainty of shape (); must be a finite number for each of": {
+        "decode": "return replace(found, certainty=1.0)"
+    },
+}
+
+
+@pytest.mark.parametrize("said", WRONG_HEADS)
+def test_a_wrong_head_is_found_before_any_job(study, said):
+    text = HEAD_TEXT.format(**RIGHT | WRONG_HEADS[said])
+    of = study({"mine": text}, architectures=["compact-w4-d2+mine"])
+    with pytest.raises(PartError) as caught:
+        network_trial.check(of)
+    assert str(caught.value).startswith("head 'mine' of parts/mine.py, line ")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_right_head_is_tried_in_silence(study):
+    of = study({"mine": HEAD_TEXT.format(**RIGHT)}, architectures=["compact-w4-d2+mine"])
+    network_trial.check(of)
+    assert of.training.has_own_parts
+    assert of.training.needs_instances("compact-w4-d2+mine")
+    assert of.training.architecture("compact-w4-d2+mine").code
+
+
+def test_a_head_without_a_decoder_is_named(study):
+    text = HEAD_TEXT.format(**RIGHT).replace("def decode", "def decoded")
+    of = study({"mine": text}, architectures=["compact-w4-d2+mine"])
+    with pytest.raises(PartError, match=r"^head 'mine' of parts/mine.py, .*: has no method decode"):
+        network_trial.check(of)
+
+
+def test_the_example_of_a_head_is_right(study, tmp_path):
+    (tmp_path / "parts").mkdir()
+    shutil.copy(EXAMPLES / "blobs.py", tmp_path / "parts")
+    network_trial.check(study(architectures=["compact-w4-d2+blobs"]))

@@ -42,6 +42,32 @@ def test_channels_double_at_every_halving():
     assert [block[0].out_channels for block in network.up] == [6, 3]
 
 
+@pytest.mark.parametrize(("width", "depth"), [(4, 2), (3, 1), (8, 3)])
+def test_a_network_with_a_head_has_its_outputs_and_begins_with_the_same_mask(width, depth):
+    """The weights of the trunk are drawn first, so that further ones change none of them."""
+    name = f"compact-w{width}-d{depth}"
+    plain = networks.build(name, seed=5)
+    headed = networks.build(f"{name}+votes", seed=5)
+    images = torch.randn(2, 1, 16, 32)
+    logits = headed(images)
+    assert logits.shape == (2, 4, 16, 32)
+    assert torch.equal(logits[:, :1], plain(images))
+    state = headed.state_dict()
+    assert same({key: state[key] for key in plain.state_dict()}, plain.state_dict())
+    assert {key.partition(".")[0] for key in state.keys() - plain.state_dict().keys()} == {
+        "further"
+    }
+
+
+def test_outputs_of_a_head_see_far():
+    """An offset to a centre is known only where the edges of the particle are seen."""
+    network = networks.build("compact-w4-d3+votes").eval()
+    images = torch.randn(1, 1, 64, 64, requires_grad=True)
+    network(images)[0, 1:, 32, 32].sum().backward()
+    rows = torch.nonzero(images.grad[0, 0].abs().sum(1))
+    assert rows.max() - rows.min() > 40
+
+
 @pytest.mark.parametrize("name", ["compact-w4-d1", "compact-w3-d3"])
 def test_network_is_the_plain_u_net(name):
     """Outputs and gradients equal those of a plain U-Net up to rounding.

@@ -12,6 +12,7 @@ from workplace import Workplace
 from passband import PassbandError
 from passband.answers import explored_images
 from passband.config import load
+from passband.learning.network_files import open_networks
 from passband.learning.networks import load as load_weights
 from passband.reports.explorer.explorer import Blocks
 from passband.results import Results
@@ -94,3 +95,27 @@ def test_jobs_train_and_test_own_networks_and_a_changed_loss_trains_again(place)
     assert "Nothing to be done" in place.run("--dry-run", target, study=study)
     results = Results.find(place.folder / study)
     assert results.study.training.has_own_parts
+
+
+def test_a_study_with_a_head_runs_to_its_end(place):
+    """Its names have a "+"; and networks without a head stay as they are."""
+    name = "compact-w4-d2+votes"
+    study = place.study("votes.yaml", training={"architectures": ["compact-w4-d2", name]})
+    jobs = place.jobs(study=study)
+    assert {"train": 4, "evaluate": 4}.items() <= jobs.items()
+    assert "simulate" not in jobs
+    place.run(study=study)
+    results = place.folder / "results/smallest"
+    job = f"gold/{name}/{MIDDLE}/r000-001"
+    weights, metadata = load_weights(results / f"networks/{job}.safetensors")
+    assert metadata.architecture == name
+    assert weights[0]["further.last.2.weight"].shape[0] == 3
+    assert all(record.val_loss > 0 for record in metadata.history[0])
+    log = (results / f"logs/train/{job}.log").read_text()
+    assert f"{name} by torch, since compiled functions do not know outputs = 4" in log
+    record = records.read(results / f"records/{job}.zarr.zip")
+    assert list(record.data_vars) == ["counts"]
+    assert record.counts.values.sum() > 0
+    network, _ = open_networks(results / f"networks/{job}.safetensors")
+    assert str(network.id) == f"gold/{name}/{MIDDLE}/0"
+    assert "Nothing to be done" in place.run("--dry-run", study=study)

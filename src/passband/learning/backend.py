@@ -12,6 +12,7 @@ as with the folder where that knows all settings.
 
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeGuard
 
 import llvmlite.binding
@@ -106,4 +107,6 @@ def fused(network: nn.Module, precision: str) -> list[nn.Module]:
     """Let compiled functions compute layers of a network, and return the changed layers."""
     if fuse is None or not FAST or precision != "bfloat16" or not isinstance(network, CompactUNet):
         return []
-    return [] if unknown(network.architecture) else fuse(network)
+    # Layers for further outputs are of kinds that the functions know.
+    known = replace(network.architecture, outputs=1)
+    return [] if unknown(known) else fuse(network)

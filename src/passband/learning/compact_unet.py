@@ -1,15 +1,17 @@
 """Passband's own U-Net, as a module of torch."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from passband.learning.architectures.compact import Compact
+from passband.learning.architectures.compact import FURTHER_CHANNELS, Compact
 
 
 class CompactUNet(nn.Module):
     """A U-Net (Ronneberger et al. 2015) with batch normalisation and nearest-neighbour upsampling.
 
-    The network maps (N, 1, H, W) images to (N, 1, H, W) logits. H and W must be multiples of
+    The network maps (N, 1, H, W) images to (N, outputs, H, W) logits. H and W must be multiples of
     2**depth.
 
     There are `width` channels at full resolution. The resolution is halved `depth` times, and the
@@ -30,6 +32,9 @@ class CompactUNet(nn.Module):
         )
         self.halve = Halving()
         self.head = nn.Conv2d(width, 1, 1)
+        # Made last, so that the other weights begin as those of a network without it.
+        further = architecture.outputs - 1
+        self.further = Further(channels[:0:-1], further) if further else None
 
     def encoder(self, x: Tensor) -> list[Tensor]:
         """Return the feature maps at every resolution; those of the coarsest resolution are last.
@@ -44,11 +49,44 @@ class CompactUNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         *skips, x = self.encoder(x)
+        features = []
         for convolution, *rest in self.up:
+            if self.further is not None:
+                features.append(x)
             x = _joined(convolution, skips.pop(), x)
             for layer in rest:
                 x = layer(x)
-        return self.head(x)
+        logits = self.head(x)
+        return logits if self.further is None else torch.cat([logits, self.further(features)], 1)
+
+
+class Further(nn.Module):
+    """Outputs that need to see far, from the features of all resolutions but the full one.
+
+    The few features of full resolution know little of where the centre of a particle is, and take
+    most of the time. So the outputs are computed at half resolution.
+
+    Args:
+        channels: Numbers of channels, those of the coarsest resolution first.
+    """
+
+    def __init__(self, channels: Sequence[int], outputs: int):
+        super().__init__()
+        self.levels = nn.ModuleList(nn.Conv2d(each, FURTHER_CHANNELS, 1) for each in channels)
+        self.last = nn.Sequential(
+            nn.BatchNorm2d(FURTHER_CHANNELS),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(FURTHER_CHANNELS, outputs, 1),
+        )
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Return (N, outputs, H, W) of features (N, C, h, w), each twice as large as the last."""
+        coarsest, *finer = features
+        first, *others = self.levels
+        total = first(coarsest)
+        for level, x in zip(others, finer, strict=True):
+            total = level(x) + nn.functional.interpolate(total, scale_factor=2)
+        return nn.functional.interpolate(self.last(total), scale_factor=2)
 
 
 class Halving(nn.Module):

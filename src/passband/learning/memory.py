@@ -83,12 +83,12 @@ def _wave_bytes(study: Study, specimens: Iterable[Specimen], structures: int) ->
     return wave_bytes(structures, configurations, cropped=cropped, px=px)
 
 
-def held_bytes(study: Study) -> int:
+def held_bytes(study: Study, architecture: str) -> int:
     """Return the memory of a train job's exit waves, masks and images [bytes]."""
     structures = study.study.structures
     number, trained = structures.train + structures.val, study.trained_specimens.values()
     px = study.microscope.field_px
-    labels = 2 * number * px**2 * study.training.needs_instances
+    labels = 2 * number * px**2 * study.training.needs_instances(architecture)
     return _wave_bytes(study, trained, number) + labels + image_bytes(number, px)
 
 
@@ -137,7 +137,7 @@ def train_bytes(study: Study, architecture: str, precision: str, gpu: bool = Fal
         replicas=replicas,
         together=False,
     )
-    need = held_bytes(study) + networks + training.batch_size * image
+    need = held_bytes(study, architecture) + networks + training.batch_size * image
     if gpu:
         return need
     # The trained networks of all conditions are in memory until the job writes its file.
@@ -150,7 +150,7 @@ def train_bytes(study: Study, architecture: str, precision: str, gpu: bool = Fal
 def train_mb(study: Study, architecture: str) -> int:
     """Return the memory that a train job requests [MB]: all its images fit into :data:`SHARE`."""
     need = train_bytes(study, architecture, study.training.precision)
-    return _request_mb(max(held_bytes(study) / SHARE, need))
+    return _request_mb(max(held_bytes(study, architecture) / SHARE, need))
 
 
 def evaluate_mb(study: Study, architecture: str) -> int:
@@ -168,9 +168,10 @@ def evaluate_mb(study: Study, architecture: str) -> int:
     waves = sets * len(specimens) * _wave_bytes(study, specimens, block.structures.test)
     conditions = min(block.conditions_per_job, study.train_number)
     networks = 4 * weights(known) * replicas * conditions
-    # The logits of all replicas are in memory together. While an image is formed, it needs 16 bytes
-    # per pixel, and more on finer pixels.
-    image = px**2 * (bytes_per_pixel(known) / 4 + 4 * replicas + 16) + _forming_bytes(study)
+    # The outputs of all replicas are in memory together. While an image is formed, it needs 16
+    # bytes per pixel, and more on finer pixels.
+    outputs = 4 * replicas * known.outputs
+    image = px**2 * (bytes_per_pixel(known) / 4 + outputs + 16) + _forming_bytes(study)
     return _request_mb(LIBRARIES + SHARED_BYTES + waves + networks + batch * image)
 
 

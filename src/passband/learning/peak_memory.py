@@ -3,6 +3,7 @@
 import weakref
 
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -58,8 +59,8 @@ def peak_bytes(
 ) -> int:
     """Return the peak memory of a float32 network in a training step and in validation [bytes].
 
-    The loss is that of the package. The optimizer's moments and the best epoch's weights are not
-    counted.
+    The loss is that of the package, and further outputs are compared with as many numbers. The
+    optimizer's moments and the best epoch's weights are not counted.
 
     Args:
         device: On torch's ``meta`` device, tensors have a shape but no content.
@@ -70,13 +71,22 @@ def peak_bytes(
             peak.add(tensor)
         masks = torch.zeros(1, settings.batch_size, 1, px, px)
         logits = learning.forward(masks.clone())
-        entropy_dice(logits, masks, settings).sum().backward()
+        _loss(logits, masks, settings).backward()
         del logits, masks
         with torch.inference_mode():
             masks = torch.zeros(4 * settings.batch_size, 1, px, px)
             logits = learning.predict(masks.clone())
-            entropy_dice(logits, masks, settings)
+            _loss(logits, masks, settings)
     return peak.highest
+
+
+def _loss(logits: torch.Tensor, masks: torch.Tensor, settings: Training) -> torch.Tensor:
+    if logits.shape[2] == 1:
+        return entropy_dice(logits, masks, settings).sum()
+    found = entropy_dice(logits[:, :, :1], masks, settings).sum()
+    further = logits[:, :, 1:]
+    error = nn.functional.smooth_l1_loss(further, torch.zeros_like(further), reduction="none")
+    return found + (error * masks).sum()
 
 
 def count(architecture: Architecture) -> tuple[int, float]:
