@@ -96,6 +96,13 @@ UNSET = {
     "microscope.detector.noise.table": "unused with a kernel; unit tests have the other forms",
     "microscope.detector.mtf_nyquist": "unused with a table; unit tests have the other forms",
     **{
+        f"microscope.{key}": "unit tests set it"
+        for key in (
+            *("detector.clip_low", "detector.clip_high"),
+            *("background.slope_sd", "background.slope_deg", "background.vignette_sd"),
+        )
+    },
+    **{
         f"{block}.{axis}": "tests/config/test_axes.py sets them"
         for block in ("grid", "test_grid")
         for axis in FURTHER_AXES
@@ -475,12 +482,14 @@ BAD = [
         "microscope.detector.mtf_table = 0.5 after 0.5: fractions must ascend",
     ),
     ("microscope.detector.mtf_nyquist", 0, "must be a number above 0 and at most 1"),
+    ("microscope.detector.clip_high", 0.5, "must be a number between 0 and 0.25, or a range "),
+    ("microscope.background.slope_sd", -1, "must be a number between 0 and 20 sd, or a range "),
     ("microscope.detector.noise.form", "pink", "'white', 'binned', 'hann' or 'table'"),
     ("microscope.detector.noise.form", "table", "noise.table = []: must have pairs such as "),
     ("microscope.detector.noise.table", [[0, 1]], "noise.form = 'white': must be 'table'"),
     ("microscope.detector.noise.table", [[0, 3]], "= [0.0, 3.0]: must be a pair of a spatial "),
     ("microscope.detector.noise.table", [[1, 1]], "= [1.0, 1.0]: the first pair must be [0, 1]"),
-    ("microscope.detector.noise.width_A", 0, "must be a number above 0 and at most 20"),
+    ("microscope.detector.noise.width_A", -1, "must be a number between 0 and 20 Å"),
     ("microscope.detector.noise.width_A", 3, "noise.form = 'white': must be 'binned' or 'hann'"),
     ("microscope.detector.noise.stored_pixel_A", 15, "= 15: must be at most 2.4 Å, a sixteenth"),
     ("microscope.detector.noise.stored_pixel_A", -1, "must be a number between 0 and 20"),

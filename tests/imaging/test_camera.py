@@ -57,7 +57,7 @@ def test_a_vignette_makes_corners_dark_and_below_0_bright(split, condition, heig
     # The middle of 32 pixels is between four, half a step from each along both axes.
     np.testing.assert_allclose(added[:, 15:17, 15:17], -height / 31**2, atol=1e-4)
     # Half of the way to a corner, a quarter of the light is lost.
-    quarter = recording.light(5, vignette=height)
+    quarter = recording.light(Background(vignette_sd=height), 5)
     np.testing.assert_allclose(quarter[[1, 3], [1, 3]], -height / 4)
 
 
@@ -76,7 +76,7 @@ def test_shares_of_the_pixels_are_clipped_to_the_nearest_of_the_others():
 
 
 def test_clipping_comes_after_the_background_and_the_gain(split, condition):
-    keys = {"background": Background(slope_sd=4.0)}
+    keys = {"background": Background(slope_sd=4.0, slope_deg=0.0)}
     whole = counts_of(split, condition, **keys, detector=Detector(gain=3.0))
     cut = counts_of(split, condition, **keys, detector=Detector(gain=3.0, clip_high=0.1))
     unscaled = counts_of(split, condition, **keys)

@@ -278,7 +278,7 @@ def test_a_crop_is_a_part_of_the_periodic_image():
 
 def test_no_crop_of_uneven_light_reaches_over_an_edge(batches):
     """There, the brightness of a steep slope would jump down between two rows."""
-    steep = Background(slope_sd=20.0)
+    steep = Background(slope_sd=20.0, slope_deg=0.0)
     for batch, _ in batches(background=steep, augment=False, crop_px=16).epoch([0, 1], 0):
         rows = batch[:, :, 0].mean(-1)
         assert (rows[..., -1] > rows[..., 0]).all()

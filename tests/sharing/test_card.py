@@ -327,3 +327,11 @@ def test_card_has_the_networks_own_normalisation(network, normalisation, line, s
     text = card.render(own, facts())
     assert line in text
     assert step in text
+
+
+def test_the_noise_of_ranges_is_in_words():
+    noise = DetectorNoise(form=["white", "hann"], width_A=[0.7, 1.6], stored_pixel_A=0.5)
+    assert card.noise_words(noise) == (
+        "filtered after they were drawn: every second image averaged with a Hann kernel of "
+        "half-width 0.7 to 1.6 Å, the others white, nothing that pixels of 0.5 Å cannot show"
+    )

@@ -72,8 +72,9 @@ def test_a_study_that_sets_every_key_runs_and_its_results_show_it(tmp_path):
     distances = xr.open_zarr(results / "distances.zarr")
     assert (distances.sizes["test_specimen"], distances.sizes["test"]) == (3, 4)
 
-    # Images: each image has a separate lens and dose.
+    # Images: counts are twice the electrons, and each image has a separate lens and dose.
     images = xr.open_zarr(place.folder / picture)
+    assert not (images.counts % 2).any()
     for name in ("defocus_nm", "astigmatism_nm", "coma_nm", "threefold_nm", "dose_e_per_A2"):
         assert len(set(images[f"image_{name}"].values)) == 3
     vacuum = 2 * images.image_dose_e_per_A2 * 0.35**2

@@ -1,6 +1,7 @@
 """The block `microscope.background` of the configuration: uneven light."""
 
 from passband.config.base import Block, key
+from passband.config.drawn import ranged
 
 
 class Background(Block):
@@ -10,29 +11,23 @@ class Background(Block):
     `passband.imaging.camera`.
     """
 
-    slope_sd: float = key(
+    slope_sd: ranged(0, 20, "sd") = key(
         0.0,
         "How much brighter the brightest point of an image is than the darkest one, by a slope of "
         "the brightness.",
         "sd",
-        ge=0,
-        le=20,
     )
-    slope_deg: float = key(
-        0.0,
+    slope_deg: ranged(-360, 360, "°") = key(
+        lambda: [0.0, 360.0],
         "Direction in which the slope becomes brighter, from the first axis of the images towards "
         "the second axis.",
         "°",
-        ge=-360,
-        le=360,
     )
-    vignette_sd: float = key(
+    vignette_sd: ranged(-20, 20, "sd") = key(
         0.0,
         "How much darker the corners of an image are than its middle. The brightness falls with "
         "the square of the distance. A number below 0 is bright corners.",
         "sd",
-        ge=-20,
-        le=20,
     )
 
     @property

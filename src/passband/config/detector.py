@@ -1,11 +1,16 @@
 """The block `microscope.detector` of the configuration: MTF, gain, and the noise's spectrum."""
 
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from passband.config.base import Block, key, short
+from passband.config.drawn import is_range, lowest, middle, ranged
+
+#: The forms of :class:`DetectorNoise` with a width.
+_KERNELS = "binned", "hann"
 
 
 def _pairs(most_q: float, most_factor: float, words: str) -> Any:
@@ -25,6 +30,26 @@ def _pairs(most_q: float, most_factor: float, words: str) -> Any:
     return Annotated[list[list[float]], AfterValidator(check)]
 
 
+@dataclass(frozen=True)
+class _Forms:
+    """Marks the type of `form`: one form, or white noise and a kernel, of which images have one."""
+
+    words = "'white', 'binned', 'hann' or 'table', or a choice, [white, binned] or [white, hann]"
+    one = "white", "binned", "hann", "table"
+
+    def check(self, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            if len(value) == 2 and value[0] == "white" and value[1] in _KERNELS:
+                return list(value)
+        elif value in self.one:
+            return value
+        raise ValueError(f"{short(value)}: must be {self.words}")
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+        choices = [["white", kernel] for kernel in _KERNELS]
+        return {"enum": [*self.one, *choices]}
+
+
 class DetectorNoise(Block):
     """The filter of the counts: their noise has a spectrum if they were averaged or resampled.
 
@@ -32,18 +57,18 @@ class DetectorNoise(Block):
     See `passband.optics.noise_filter`.
     """
 
-    form: Literal["white", "binned", "hann", "table"] = key(
+    form: Annotated[str | list[str], BeforeValidator(_Forms().check), _Forms()] = key(
         "white",
         "`white`: counts stay as they are. `binned`: counts are averaged over a square with the "
         "side `width_A`. `hann`: counts are averaged with a Hann kernel of the half-width "
-        "`width_A`. `table`: `table` is the filter.",
+        "`width_A`. `table`: `table` is the filter. With a choice, each image has one of the two, "
+        "with equal probability.",
     )
-    width_A: float = key(
+    width_A: ranged(0, 20, "Å") = key(
         1.0,
-        "The side of the square for `binned`, or the half-width of the kernel for `hann`.",
+        "The side of the square for `binned`, or the half-width of the kernel for `hann`. With 0, "
+        "counts stay as they are.",
         "Å",
-        gt=0,
-        le=20,
     )
     table: _pairs(
         10, 2, "a spatial frequency between 0 and 10 per Å and a factor between 0 and 2"
@@ -64,25 +89,65 @@ class DetectorNoise(Block):
 
     @property
     def arguments(self) -> tuple[str, float, list[list[float]], float]:
-        """Arguments of the functions of :mod:`passband.optics.noise_filter`."""
-        return self.form, self.width_A, self.table, self.stored_pixel_A
+        """Arguments of the functions of :mod:`passband.optics.noise_filter`, of the middle."""
+        return self.filter_form, middle(self.width_A), self.table, self.stored_pixel_A
+
+    @property
+    def filter_form(self) -> str:
+        """The form; of a choice, the one that is not white."""
+        return self.form[-1] if isinstance(self.form, list) else self.form
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether some or all images are averaged over a kernel, whose width is `width_A`."""
+        return self.filter_form in _KERNELS
+
+    @property
+    def kernel_A(self) -> float:
+        """The width of the kernel of all images [Å], the middle of a range; 0 without a kernel."""
+        return middle(self.width_A) if self.has_kernel else 0.0
 
     @property
     def pixel_A(self) -> float:
-        """Side of the pixels over which counts were averaged [Å]; 0 if that is not known."""
-        return self.stored_pixel_A or (self.width_A if self.form in ("binned", "hann") else 0.0)
+        """Side of the pixels over which counts were averaged [Å]; 0 if that is not known.
+
+        Of a range, it is the lowest.
+        """
+        return self.stored_pixel_A or (lowest(self.width_A) if self.has_kernel else 0.0)
 
     @property
     def is_white(self) -> bool:
-        """Whether counts stay as they are drawn."""
-        return self.form == "white" and not self.stored_pixel_A
+        """Whether all counts stay as they are drawn."""
+        filters = self.filter_form == "table" or (self.has_kernel and self.width_A != 0)
+        return not filters and not self.stored_pixel_A
+
+    @property
+    def needs_filter(self) -> bool:
+        """Whether an image with white noise lacks a filter that all training images had."""
+        is_narrow = is_range(self.width_A) and lowest(self.width_A) == 0
+        return not (self.is_white or is_narrow or is_range(self.form))
+
+    @property
+    def middle(self) -> Self:
+        """The filter with the middle of its range, and of a choice with the kernel."""
+        return self.replaced("form", self.filter_form).replaced("width_A", middle(self.width_A))
+
+    def replaced(self, path: str, value: Any) -> Self:
+        """Return a copy with another value of a key, see :meth:`Block.replaced`.
+
+        A given width is that of all images, also if others had white noise.
+        """
+        copied = super().replaced(path, value)
+        if path == "width_A" and isinstance(self.form, list):
+            return copied.replaced("form", self.filter_form)
+        return copied
 
     def _check_values(self) -> None:
         if self.form == "table" and not self.table:
             raise ValueError("table = []: must have pairs such as [[0, 1], [0.6, 0.4]]")
         if self.form != "table" and self.table:
             raise ValueError(f"form = {self.form!r}: must be 'table', since there is a table")
-        if self.form not in ("binned", "hann") and self.width_A != 1:
+        if not self.has_kernel and self.width_A != 1:
             raise ValueError(
                 f"form = {self.form!r}: must be 'binned' or 'hann', since there is a width_A"
             )
@@ -115,22 +180,20 @@ class Detector(Block):
         "linearly between the pairs, and is constant beyond the last pair. The corners of the "
         "spectrum of an image are at f = 1.41.",
     )
-    gain: float = key(1.0, "Number of counts per electron.", "counts/electron", gt=0, le=1e6)
-    clip_low: float = key(
+    gain: ranged(0, 1e6, "counts/electron", above=True) = key(
+        1.0, "Number of counts per electron.", "counts/electron"
+    )
+    clip_low: ranged(0, 0.25) = key(
         0.0,
         "Share of an image's pixels that are too dark for the detector, and have one value: the "
         "lowest of the others.",
         since="0.3.1",
-        ge=0,
-        le=0.25,
     )
-    clip_high: float = key(
+    clip_high: ranged(0, 0.25) = key(
         0.0,
         "Share of an image's pixels that are too bright for the detector, and have one value: the "
         "highest of the others.",
         since="0.3.1",
-        ge=0,
-        le=0.25,
     )
     noise: DetectorNoise = key(
         DetectorNoise,

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from passband.axes import AXES
 from passband.config import removed_keys
-from passband.config.base import Block, PartName, block_of, blocks_of, number_hint, short
+from passband.config.base import Block, block_of, blocks_of, number_hint, short
 from passband.config.grid_blocks import Range
 from passband.config.specimen import Specimen
 from passband.config.study import Study
@@ -148,6 +148,9 @@ def allowed(name: str, annotation: Any, metadata: Sequence = (), unit: str = "")
     if name == "points" and annotation is not int:
         points = "[{defocus_nm: 12, cs_um: 1000, ...}]"
         return f"a list of points such as {points}, or the path of a CSV file"
+    for item in metadata:
+        if words := getattr(item, "words", ""):
+            return words
     kinds = _types(annotation)
     if name in AXES and kinds & {Range, type(None)}:
         axis = AXES[name]
@@ -183,9 +186,6 @@ def allowed(name: str, annotation: Any, metadata: Sequence = (), unit: str = "")
         return "a block of named blocks, not empty"
     if block_of(annotation):
         return "a block of keys"
-    for item in metadata:
-        if isinstance(item, PartName):
-            return item.words
     if any(getattr(item, "pattern", None) for item in metadata):
         return NAME_IN_WORDS
     kind = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}

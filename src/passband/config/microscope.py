@@ -11,6 +11,7 @@ from passband.axes import FURTHER_AXES
 from passband.config.background import Background
 from passband.config.base import Block, PartName, WithParts, key, number_hint, short
 from passband.config.detector import Detector
+from passband.config.drawn import Ranged, is_range, middle, ranged
 from passband.grid import Condition
 from passband.optics import ctf, detector, noise_filter
 from passband.optics.jitter import Jitter
@@ -128,10 +129,25 @@ _NOT_IN_TRANSFER = (
 )
 
 
-class Microscope(WithParts):
-    """Parameters of the microscope that are the same under all conditions, and the pixels."""
+class Microscope(Ranged, WithParts):
+    """Parameters of the microscope that are the same under all conditions, and the pixels.
+
+    Some keys may be a range of numbers, `[low, high]`, of which each image has its own. It depends
+    on what jitter depends on.
+    """
 
     axes_of: ClassVar[str] = "microscope"
+    drawn_keys: ClassVar[tuple[str, ...]] = (
+        "vibration_A",
+        "detector.noise.form",
+        "detector.noise.width_A",
+        "detector.gain",
+        "detector.clip_low",
+        "detector.clip_high",
+        "background.slope_sd",
+        "background.slope_deg",
+        "background.vignette_sd",
+    )
 
     energy_kev: float = key(300.0, "Energy of the beam's electrons.", "keV", ge=20, le=2000)
     pixel_size_A: float = key(
@@ -197,13 +213,8 @@ class Microscope(WithParts):
     )
     aberrations: Aberrations = key(Aberrations, "Aberrations that are not round.")
     spread: Spread = key(Spread, "Jitter: random differences between images under one condition.")
-    vibration_A: float = key(
-        0.0,
-        "Standard deviation, along one direction, of the vibration of the image relative to the "
-        "detector.",
-        "Å",
-        ge=0,
-        le=10,
+    vibration_A: ranged(0, 10, "Å") = key(
+        0.0, "Standard deviation, along one direction, of the vibration of the image.", "Å"
     )
     noise: Annotated[str, PartName("noise")] = key(
         "poisson",
@@ -232,9 +243,12 @@ class Microscope(WithParts):
 
     @property
     def axis_values(self) -> dict[str, float]:
-        """The values of those further axes that are keys of the microscope, in the axes' units."""
+        """The values of those further axes that are keys of the microscope, in the axes' units.
+
+        The value of a range is its middle.
+        """
         return {
-            name: self.at(axis.path)
+            name: middle(self.at(axis.path))
             for name, axis in FURTHER_AXES.items()
             if axis.block == self.axes_of
         }
@@ -281,12 +295,25 @@ class Microscope(WithParts):
         )
 
     @property
+    def ranges(self) -> dict[str, list]:
+        """See :attr:`Ranged.ranges`; without a slope, its direction is none."""
+        found = super().ranges
+        if self.background.slope_sd == 0:
+            found.pop("background.slope_deg", None)
+        return found
+
+    @property
+    def varies(self) -> bool:
+        """Whether noise-free images of one structure under one condition differ."""
+        return self.jitter.varies or is_range(self.vibration_A)
+
+    @property
     def blur(self) -> np.ndarray | None:
         """The factor by which vibration and MTF multiply the spectrum of an image.
 
-        See :func:`passband.optics.detector.blur`.
+        A range of vibrations counts as its middle. See :func:`passband.optics.detector.blur`.
         """
-        return detector.blur(self.sampling, *self._blurred_by)
+        return detector.blur(self.sampling, *self.blurred_by)
 
     @property
     def noise_filter(self) -> np.ndarray | None:
@@ -302,7 +329,7 @@ class Microscope(WithParts):
 
     def response(self, q: np.ndarray) -> np.ndarray:
         """Return the factor of vibration and MTF, in the shape of the frequencies `q` [1/Å]."""
-        return detector.response(self.sampling, q * self.pixel_size_A, *self._blurred_by)
+        return detector.response(self.sampling, q * self.pixel_size_A, *self.blurred_by)
 
     def responses(
         self, conditions: Iterable[Condition], q: np.ndarray
@@ -312,10 +339,10 @@ class Microscope(WithParts):
         return {further: self.under(c).response(q) for further, c in distinct.items()}
 
     @property
-    def _blurred_by(self) -> tuple[float, str, float, list[list[float]]]:
+    def blurred_by(self) -> tuple[float, str, float, list[list[float]]]:
         """Arguments of :func:`detector.blur`: the vibration [Å], and three values for the MTF."""
         return (
-            self.vibration_A,
+            middle(self.vibration_A),
             self.detector.mtf,
             self.detector.mtf_nyquist,
             self.detector.mtf_table,

@@ -16,6 +16,7 @@ from passband.config.base import (
     number_type,
     short,
 )
+from passband.config.drawn import is_range
 from passband.config.microscope import Microscope
 from passband.config.study_file import MOST_IN_LIST
 from passband.grid import Axes, Condition
@@ -219,6 +220,11 @@ def check(blocks: Mapping[str, MixtureBlock], number: int, microscope: Microscop
                     raise ValueError(
                         f"{place}.{where}.{name} = {short(values)}: needs other exit waves; a "
                         "mixture can have only axes that act behind the exit wave"
+                    )
+                if name in study_axes.own and is_range(microscope.at(AXES[name].path)):
+                    raise ValueError(
+                        f"{place}.{where}.{name} = {short(values)}: is already a range, "
+                        f"{AXES[name].key}; a mixture cannot have both"
                     )
         _check_conditions(f"{place}.mixture.points", block.mixture.points or (), study_axes)
 

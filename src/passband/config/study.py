@@ -16,6 +16,7 @@ from passband.config.analysis import (
     Information,
 )
 from passband.config.base import Block, Name, key, remove
+from passband.config.drawn import middle
 from passband.config.grid_blocks import Grid, TestGrid
 from passband.config.microscope import Microscope
 from passband.config.specimen import Specimen
@@ -166,7 +167,7 @@ class Study(Block):
         values = {}
         for name, axis in FURTHER_AXES.items():
             first, *_ = self.holders(axis).values()
-            values[name] = axis.canonical(first.at(axis.path))
+            values[name] = axis.canonical(middle(first.at(axis.path)))
         own = {n: x for n, x in values.items() if self.given_values.get(n, set()) - {x}}
         return Axes(own, {name: x for name, x in values.items() if name not in own})
 

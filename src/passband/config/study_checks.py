@@ -14,6 +14,7 @@ from passband import units
 from passband.axes import AXES, FURTHER_AXES
 from passband.config import grid_blocks, mixture_block
 from passband.config.base import Block, short
+from passband.config.drawn import is_range
 from passband.config.microscope import Microscope
 from passband.errors import ArgumentError
 from passband.grid import Condition
@@ -81,14 +82,22 @@ def _check_own_values(study) -> None:
                     f"{blocks[first].at(path):g}, since {name} is an axis of the grid"
                 )
         own = study.axes.own_value(name)
+        written_own = blocks[first].at(path)
+        if is_range(written_own) and own in given[name]:
+            raise ValueError(
+                f"{first}.{path} = {written_own}: its middle, {own:g}, stands for the range in "
+                f"results, and is a value of the axis {name} too; take another range or value"
+            )
         if any(own in axes.get(name, [own]) for axes in products) or _is_mixed_in(study, name):
             continue
         values = short(sorted(given[name]))
         for where, written in blocks.items():
             if written.is_written(path):
+                value = written.at(path)
                 raise ValueError(
-                    f"{where}.{path} = {written.at(path):g}: is not a value of the axis {name} "
-                    f"= {values}; add the value to the axis, or remove the key"
+                    f"{where}.{path} = {value if is_range(value) else f'{value:g}'}: is not a "
+                    f"value of the axis {name} = {values}; add the value to the axis, or remove "
+                    "the key"
                 )
 
 

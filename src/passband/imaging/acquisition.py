@@ -1,12 +1,13 @@
 """Images of a split under a condition. Images are formed in memory when they are needed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 
 from passband.config import Microscope
+from passband.config.drawn import is_range
 from passband.grid import Condition
 from passband.imaging import camera
 from passband.imaging.imager import Imager
@@ -51,29 +52,42 @@ class Acquisition:
         """Return the normalised counts, which are the input of a network.
 
         The normalisation ``vacuum`` divides counts by the mean count of a vacuum pixel under the
-        condition.
+        condition, with the study's own gain, or the middle of its range: an image with another gain
+        is brighter.
         """
-        vacuum = self.electrons(condition) * self.microscope.detector.gain
+        vacuum = self.electrons(condition) * self.microscope.middle.detector.gain
         return normalise(counts, self.normalisation, vacuum)
 
-    def under(self, condition: Condition) -> "Acquisition":
-        """Return the acquisition with a condition's pixels, vibration and detector."""
-        microscope = self.microscope.under(condition)
-        if microscope is self.microscope:
-            return self
-        names = "pixel_size_A", "vibration_A", "detector"
-        if all(getattr(microscope, n) == getattr(self.microscope, n) for n in names):
-            return self
-        if microscope not in self._others:
-            other = self.from_microscope(microscope, self.normalisation, self.imager.device)
+    def imager_under(self, condition: Condition) -> Imager:
+        """Return the imager with a condition's pixels, vibration and MTF."""
+        under = self.microscope.under(condition)
+        if _formed_by(under) == _formed_by(self.microscope):
+            return self.imager
+        if _formed_by(under) not in self._others:
             self._others.clear()  # a job forms all images of a condition before those of the next
-            self._others.extend([microscope, other])
-        return self._others[1]
+            other = self.from_microscope(under, self.normalisation, self.imager.device)
+            self._others[_formed_by(under)] = other.imager
+        return self._others[_formed_by(under)]
 
     @cached_property
-    def _others(self) -> list:
-        """The last microscope with other pixels or another blur, and its acquisition."""
-        return []
+    def _others(self) -> dict[str, Imager]:
+        """The last imager with other pixels or another blur."""
+        return {}
+
+    def cameras(
+        self, structures: Structures, indices: Iterable[int], condition: Condition, draw: int = 0
+    ) -> list[Microscope]:
+        """Return the microscope of each image, which has one number in place of each range.
+
+        All replicas have the same microscopes. `indices` are those of the images' structures within
+        the split.
+        """
+        under = self.microscope.under(condition)
+        if not under.ranges:
+            return [under for _ in indices]
+        names = structures.names
+        id = condition.id
+        return [under.drawn(*names, int(index), id, "camera", draw) for index in indices]
 
     def lenses(
         self, split: Split, condition: Condition, draw: int = 0
@@ -107,8 +121,8 @@ class Acquisition:
         """Yield a split's noise-free images in chunks of (n, px, px), in order.
 
         An intensity is the expected number of electrons, divided by :meth:`electrons`. If the
-        microscope has jitter, every image has its own lens and dose in each draw. All replicas
-        have the same lenses and doses.
+        microscope has jitter, every image has its own lens and dose in each draw; its vibration is
+        that of :meth:`cameras`. All replicas have the same lenses and doses.
 
         Args:
             draw: The number of the draw of the jitter. Without jitter, it has no effect.
@@ -118,39 +132,66 @@ class Acquisition:
         jitter = self.microscope.jitter
         drawn = self.lenses(split, condition, draw) if jitter.varies else []
         optics = None if jitter.lens_varies else self.microscope.optics(condition)
-        imager = self.under(condition).imager
+        imager = self.imager_under(condition)
+        blurs = None
+        if is_range(self.microscope.under(condition).vibration_A):
+            cameras = self.cameras(split.structures, split.indices, condition, draw)
+            blurs = [each.blur for each in cameras]
         for start in range(0, len(split), chunk):
             part = slice(start, start + chunk)
             lenses = [lens for lens, _ in drawn[part]] if jitter.lens_varies else optics
-            intensity = imager.intensity(split.spectra[part], lenses)
+            own = None if blurs is None else blurs[part]
+            intensity = imager.intensity(split.spectra[part], lenses, blurs=own)
             if jitter.dose:
                 doses = torch.tensor([dose for _, dose in drawn[part]]).to(intensity)
                 intensity = intensity * doses[:, None, None]
             yield intensity
 
     def exposed(
-        self, intensity: torch.Tensor, condition: Condition, seeds: Sequence[int]
+        self,
+        intensity: torch.Tensor,
+        condition: Condition,
+        seeds: Sequence[int],
+        cameras: Sequence[Microscope] = (),
     ) -> torch.Tensor:
         """Return the counts of (n, px, px) intensities: electrons times the detector's gain.
 
         If the detector's noise has a spectrum, the counts are filtered after they are drawn, see
         :mod:`passband.optics.noise_filter`. The last step is
-        :func:`~passband.imaging.camera.recorded`. `seeds` has the noise seed of each image, from
-        :func:`~passband.imaging.noise.noise_seeds`.
+        :func:`~passband.imaging.camera.recorded`.
+
+        Args:
+            seeds: The noise seed of each image, from :func:`~passband.imaging.noise.noise_seeds`.
+            cameras: The microscope of each image, see :meth:`cameras`; by default the middle of
+                all ranges.
         """
         part = self.microscope.noise_part
         counts = drawn(part, intensity, self.electrons(condition), seeds)
-        if (noise_filter := self.under(condition)._noise_filter) is not None:
-            counts = filtered(counts, noise_filter)
-        return camera.recorded(counts, [self.microscope] * len(counts))
+        cameras = cameras or [self.microscope.under(condition).middle] * len(counts)
+        factors = [self._noise_filter(each) for each in cameras]
+        if all(factor is factors[0] for factor in factors):
+            if factors[0] is not None:
+                counts = filtered(counts, factors[0])
+        else:
+            pairs = zip(counts.split(1), factors, strict=True)
+            counts = torch.cat([c if f is None else filtered(c, f) for c, f in pairs])
+        return camera.recorded(counts, cameras)
+
+    def _noise_filter(self, microscope: Microscope) -> torch.Tensor | None:
+        """Return the filter of counts on the imager's device, or None."""
+        key = repr((microscope.pixel_size_A, microscope.detector.noise))
+        if key not in self._filters:
+            self._filters.clear()
+            factor = microscope.noise_filter
+            if factor is not None:
+                factor = torch.as_tensor(factor, dtype=self.imager.dtype, device=self.imager.device)
+            self._filters[key] = factor
+        return self._filters[key]
 
     @cached_property
-    def _noise_filter(self) -> torch.Tensor | None:
-        """The filter of counts on the imager's device, or None."""
-        factor = self.microscope.noise_filter
-        if factor is None:
-            return None
-        return torch.as_tensor(factor, dtype=self.imager.dtype, device=self.imager.device)
+    def _filters(self) -> dict[str, torch.Tensor | None]:
+        """The last filter of counts."""
+        return {}
 
     def counts(
         self,
@@ -167,9 +208,11 @@ class Acquisition:
         counts.
         """
         seeds = noise_seeds(split.structures, split.indices, condition, draw, replica)
+        cameras = self.cameras(split.structures, split.indices, condition, draw)
         start = 0
         for intensity in self.intensities(split, condition, draw, chunk):
-            yield self.exposed(intensity, condition, seeds[start : start + len(intensity)])
+            part = slice(start, start + len(intensity))
+            yield self.exposed(intensity, condition, seeds[part], cameras[part])
             start += len(intensity)
 
     def images(
@@ -181,3 +224,8 @@ class Acquisition:
         """
         counts = self.counts(split, condition, draw, replica)
         return torch.cat([self.normalised(part, condition) for part in counts])[:, None]
+
+
+def _formed_by(microscope: Microscope) -> str:
+    """Return what an imager depends on that a condition may change."""
+    return repr((microscope.pixel_size_A, microscope.blurred_by))

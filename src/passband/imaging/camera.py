@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from passband.config import Microscope
+from passband.config import Background, Microscope
 
 
 def recorded(counts: torch.Tensor, microscopes: Sequence[Microscope]) -> torch.Tensor:
@@ -35,37 +35,28 @@ def _recorded(counts: torch.Tensor, microscope: Microscope) -> torch.Tensor:
     if not background.is_even:
         # numpy sums in an order that does not depend on the number of threads.
         deviation = float(np.std(counts.cpu().numpy(), dtype=np.float64))
-        added = deviation * light(
-            counts.shape[-1],
-            slope=background.slope_sd,
-            degrees=background.slope_deg,
-            vignette=background.vignette_sd,
-        )
+        added = deviation * light(background, counts.shape[-1])
         counts = counts + torch.as_tensor(added, dtype=counts.dtype, device=counts.device)
     if detector.gain != 1:
         counts = counts * detector.gain
     return clipped(counts, detector.clip_low, detector.clip_high)
 
 
-def light(
-    px: int, *, slope: float = 0.0, degrees: float = 0.0, vignette: float = 0.0
-) -> np.ndarray:
-    """Return uneven light in the unit of its heights, (px, px) float64.
+def light(background: Background, px: int) -> np.ndarray:
+    """Return uneven light in standard deviations of the image, (px, px) float64.
 
-    Args:
-        slope: The difference between the brightest and the darkest pixel of a slope, which is 0 in
-            the middle.
-        degrees: Direction in which the slope becomes brighter, from the first axis towards the
-            second one.
-        vignette: The difference between the middle, where the vignette is 0, and the corners. It
-            grows with the square of the distance. If it is negative, corners are bright.
+    A slope is 0 in the middle. A vignette is 0 in the middle, and grows with the square of the
+    distance.
     """
     along = np.linspace(-1, 1, px)
     x = along[:, None]
     y = along[None, :]
-    angle = np.radians(degrees)
-    plane = np.cos(angle) * x + np.sin(angle) * y
-    return slope * plane / np.ptp(plane) - vignette * (x**2 + y**2) / 2
+    found = -background.vignette_sd * (x**2 + y**2) / 2
+    if background.slope_sd:
+        angle = np.radians(background.slope_deg)
+        plane = np.cos(angle) * x + np.sin(angle) * y
+        found = found + background.slope_sd * plane / np.ptp(plane)
+    return found
 
 
 def clipped(counts: torch.Tensor, low: float, high: float) -> torch.Tensor:

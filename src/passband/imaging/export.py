@@ -5,6 +5,8 @@ import torch
 import xarray as xr
 
 from passband.axes import AXES, MAIN_AXES
+from passband.config import Microscope
+from passband.config.drawn import is_range
 from passband.config.microscope import lens_values
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
@@ -16,6 +18,14 @@ from passband.storage.datasets import described
 #: Maximum number of images in a file of a data set. At 512² pixels, the counts of so many images
 #: are 128 MB before compression.
 IMAGES_PER_SHARD = 256
+#: Units of an image's own values, by the last part of the key.
+_UNITS = {"nm": "nm", "deg": "°", "A2": "e/Å²", "A": "Å", "gain": "counts/electron"}
+#: Words for keys that do not begin with what they are.
+_WORDS = {
+    "noise_kernel_A": "kernel of the noise, 0 is white",
+    "clip_low": "share of dark pixels that are clipped",
+    "clip_high": "share of bright pixels that are clipped",
+}
 
 
 def images(
@@ -45,14 +55,11 @@ def images(
         small, or float32 if gain is a fraction, if counts are filtered, if there is a background,
         or if the study has a noise model of its own. Coordinates are the condition's value on each
         axis and, if the microscope has jitter, defocus, dose and aberrations of each image, as
-        `image_defocus_nm`.
+        `image_defocus_nm`; and what an image has of a range, such as `image_slope_sd`.
     """
     counts = torch.cat(list(acquisition.counts(split, condition, draw, replica))).cpu().numpy()
     microscope = acquisition.microscope.under(condition)
-    detector = microscope.detector
-    counted = not microscope.noise_part.is_own and detector.noise.is_white
-    counted &= microscope.background.is_even
-    if not (counted and detector.gain.is_integer()):
+    if not _are_whole(microscope):
         dtype = np.float32
     else:
         dtype = np.uint16 if counts.max() <= np.iinfo(np.uint16).max else np.uint32
@@ -100,22 +107,37 @@ def images(
     )
 
 
+def _are_whole(microscope: Microscope) -> bool:
+    """Return whether all counts are whole numbers."""
+    detector = microscope.detector
+    counted = not microscope.noise_part.is_own and detector.noise.is_white
+    is_whole = not is_range(detector.gain) and float(detector.gain).is_integer()
+    return counted and is_whole and microscope.background.is_even
+
+
 def _each(
     acquisition: Acquisition, split: Split, condition: Condition, draw: int
 ) -> dict[str, tuple]:
-    """Return coordinates for each image's own lens and dose; empty without jitter."""
-    if not acquisition.microscope.jitter.varies:
-        return {}
-    rows = [
-        {"dose_e_per_A2": dose * condition.dose_e_per_A2, **lens_values(lens)}
-        for lens, dose in acquisition.lenses(split, condition, draw)
-    ]
+    """Return coordinates for each image's own lens, dose and camera; empty if all are alike."""
+    microscope = acquisition.microscope
+    found: dict[str, list[float]] = {}
+    if microscope.jitter.varies:
+        for lens, dose in acquisition.lenses(split, condition, draw):
+            values = {"dose_e_per_A2": dose * condition.dose_e_per_A2, **lens_values(lens)}
+            for key, value in values.items():
+                found.setdefault(key, []).append(value)
+    cameras = acquisition.cameras(split.structures, split.indices, condition, draw)
+    for path in microscope.under(condition).ranges:
+        if path.startswith("detector.noise."):
+            found["noise_kernel_A"] = [camera.detector.noise.kernel_A for camera in cameras]
+        else:
+            found[path.rpartition(".")[2]] = [camera.at(path) for camera in cameras]
     return {
         f"image_{key}": described(
             "structure",
-            np.array([row[key] for row in rows]),
-            f"the image's own {key.partition('_')[0]}",
-            {"nm": "nm", "deg": "°", "A2": "e/Å²"}[key.rpartition("_")[2]],
+            np.array(values),
+            f"the image's own {_WORDS.get(key) or key.partition('_')[0]}",
+            _UNITS.get(key.rpartition("_")[2], "1"),
         )
-        for key in rows[0]
+        for key, values in found.items()
     }

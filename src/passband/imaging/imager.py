@@ -73,7 +73,13 @@ class Imager:
         self._basis = lru_cache(maxsize=1)(self._make_basis)
         self._at_once = max(1, _AT_ONCE // sampling.px**2)
         self._scratch: list[tuple[torch.Tensor, torch.Tensor]] = []
-        self._blur = None if blur is None else torch.as_tensor(blur, dtype=dtype, device=device)
+        self._blur = self._factor(blur)
+
+    def _factor(self, blur: np.ndarray | None) -> torch.Tensor | None:
+        """Return a blur as a tensor."""
+        if blur is None:
+            return None
+        return torch.as_tensor(blur, dtype=self.dtype, device=self.device)
 
     @property
     def _complex(self) -> torch.dtype:
@@ -155,6 +161,7 @@ class Imager:
         spectra: torch.Tensor,
         optics: ctf.Optics | Sequence[ctf.Optics],
         widest: float | None = None,
+        blurs: Sequence[np.ndarray | None] | None = None,
     ) -> torch.Tensor:
         """Return noise-free images. The intensity of vacuum is 1.
 
@@ -169,6 +176,7 @@ class Imager:
                 only in their aberrations, and with `widest` in their aperture.
             widest: The semi-angle [mrad] that no aperture of the lenses exceeds. Images with the
                 same value do not depend on the apertures of other images.
+            blurs: The blur of each image, in place of the imager's own. None is no blur.
 
         Returns:
             (N, px, px): intensity relative to the incident beam on the image's pixels, after the
@@ -197,15 +205,23 @@ class Imager:
         def kernels_of(image: int) -> torch.Tensor:
             return self._own_kernels(shared, own[image]) if own else transfer.kernels
 
+        factors = [self._blur] * len(spectra)
+        if blurs is not None:
+            if len(blurs) != len(spectra):
+                raise ValueError(f"{len(blurs)} blurs for {len(spectra)} images")
+            factors = [self._factor(blur) for blur in blurs]
         if self.device.type == "cpu":
-            return self._form_each(spectra, weights, kernels_of, own is not None)
+            return self._form_each(spectra, weights, kernels_of, own is not None, factors)
         kernels = [kernels_of(image) for image in range(len(own) if own else 1)]
-        return self._form_all(spectra, weights, torch.stack(kernels))
+        formed = self._form_all(spectra, weights, torch.stack(kernels))
+        if blurs is None:
+            return self._finished(formed, self._blur)
+        return torch.stack([*map(self._finished, formed, factors)])
 
     def _form_all(
         self, spectra: torch.Tensor, weights: np.ndarray, kernels: torch.Tensor
     ) -> torch.Tensor:
-        """Return the images of a batch. All images are formed at once, which is fast on a GPU.
+        """Return a batch on the waves' pixels. All are formed at once, which is fast on a GPU.
 
         `kernels` has the shape (N or 1, members, side, side). Zero frequency stays in the middle of
         the spectrum, since a shift of the spectrum changes only the phase of the wave.
@@ -219,7 +235,7 @@ class Imager:
                 wave = torch.fft.ifft(configuration * kernel, n=px, dim=-2, norm="forward")
                 wave = torch.fft.ifft(wave, n=px, dim=-1, norm="forward")
                 total.add_(torch.view_as_real(wave).square_().sum(-1), alpha=weight)
-        return self._finished(total)
+        return total
 
     def _form_each(
         self,
@@ -227,6 +243,7 @@ class Imager:
         weights: np.ndarray,
         kernels_of: Callable[[int], torch.Tensor],
         own_kernels: bool,
+        blurs: Sequence[torch.Tensor | None],
     ) -> torch.Tensor:
         """Return the images of a batch. A few are formed at a time, which is fast on a CPU."""
         px, side = self.sampling.px, spectra.shape[-1]
@@ -271,9 +288,10 @@ class Imager:
                         rows[:, :side] = torch.fft.ifft(columns, dim=1, norm="forward").mT
                         formed = torch.fft.ifft(rows, dim=1, norm="forward").mT.contiguous()
                         add_power(formed.numpy(), weights[group], images[part])
-                if self._changes:
-                    for number in range(part.start, part.stop):
-                        image = self._finished(torch.from_numpy(images[number]))
+                for number in range(part.start, part.stop):
+                    before = torch.from_numpy(images[number])
+                    image = self._finished(before, blurs[number])
+                    if image is not before:
                         finished[number] = image.numpy()
             self._scratch.append(scratch)
 
@@ -296,14 +314,9 @@ class Imager:
             wide = torch.empty((self._at_once, px, px + 16), dtype=self._complex)
             return tall, wide[..., :px]
 
-    @property
-    def _changes(self) -> bool:
-        """Whether intensities on the waves' pixels are reduced or blurred."""
-        return self._blur is not None or self.image != self.sampling
-
-    def _finished(self, images: torch.Tensor) -> torch.Tensor:
+    def _finished(self, images: torch.Tensor, blur: torch.Tensor | None) -> torch.Tensor:
         """Return intensities on the image's pixels, after the blur."""
-        if not self._changes:
+        if blur is None and self.image == self.sampling:
             return images
         px, fine = self.image.px, images.shape[-1]
         spectrum = torch.fft.rfft2(images)
@@ -314,8 +327,8 @@ class Imager:
             if px % 2 == 0:
                 spectrum[..., px // 2, :] = 0
                 spectrum[..., -1] = 0
-        if self._blur is not None:
-            spectrum = spectrum * self._blur
+        if blur is not None:
+            spectrum = spectrum * blur
         return torch.fft.irfft2(spectrum, s=(px, px)).clamp_min_(0)
 
 

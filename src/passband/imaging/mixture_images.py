@@ -8,6 +8,7 @@ condition, up to rounding.
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from passband.grid import Condition
@@ -51,11 +52,16 @@ def images(
         drawn(mixture, split.structures, index, draw, owner)
         for index, owner in zip(indices, owners, strict=True)
     ]
-    intensities = _intensities(acquisition, split, conditions, draw, mixture.widest_mrad)
+    cameras = [
+        acquisition.cameras(split.structures, [index], condition, draw)
+        for index, condition in zip(indices, conditions, strict=True)
+    ]
+    blurs = [camera.blur for (camera,) in cameras]
+    intensities = _intensities(acquisition, split, conditions, draw, mixture.widest_mrad, blurs)
     result = []
     for place, condition in enumerate(conditions):
         seeds = noise_seeds(split.structures, [indices[place]], condition, draw, owners[place])
-        counts = acquisition.exposed(intensities[place][None], condition, seeds)
+        counts = acquisition.exposed(intensities[place][None], condition, seeds, cameras[place])
         result.append(acquisition.normalised(counts, condition))
     return torch.cat(result)
 
@@ -84,28 +90,28 @@ def _intensities(
     conditions: Sequence[Condition],
     draw: int,
     widest: float,
+    blurs: Sequence[np.ndarray | None],
 ) -> list[torch.Tensor]:
     """Return the noise-free image of each structure under its own condition.
 
-    Images are formed together if their conditions differ only in aberrations, aperture and dose.
+    Images are formed together if their conditions differ only in aberrations, aperture and dose,
+    and behind the lens.
     """
-    groups: dict[tuple[str, Optics], list[int]] = {}
+    groups: dict[Optics, list[int]] = {}
     lenses, doses = [], []
     for place, condition in enumerate(conditions):
-        microscope = acquisition.microscope.under(condition)
         index = int(split.indices[place])
         optics = acquisition.microscope.optics(condition)
         lens, dose = acquisition.lens(optics, split.structures, index, condition, draw)
         lenses.append(lens)
         doses.append(dose)
-        blur = repr((microscope.vibration_A, microscope.detector))
         alike = replace(without_aberrations(lens), aperture=0.0)
-        groups.setdefault((blur, alike), []).append(place)
+        groups.setdefault(alike, []).append(place)
     result: list[torch.Tensor] = [torch.empty(0)] * len(conditions)
     for places in groups.values():
-        imager = acquisition.under(conditions[places[0]]).imager
         own = [lenses[place] for place in places]
-        formed = imager.intensity(split.spectra[places], own, widest)
+        blurred = [blurs[place] for place in places]
+        formed = acquisition.imager.intensity(split.spectra[places], own, widest, blurred)
         for image, place in zip(formed, places, strict=True):
             result[place] = image * doses[place] if doses[place] != 1 else image
     return result

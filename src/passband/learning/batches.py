@@ -89,7 +89,7 @@ class Images:
     @property
     def is_periodic(self) -> bool:
         """Whether what leaves an image at an edge comes back at the opposite one."""
-        return self._acquisition.microscope.background.is_even
+        return self._acquisition.microscope.under(self._condition).background.is_even
 
     def take(
         self,
@@ -121,7 +121,9 @@ class Images:
             for replica, row in zip(replicas or [None], rows, strict=True)
             for seed in noise_seeds(self._source.structures, row, self._condition, draw, replica)
         ]
-        counts = self._acquisition.exposed(intensity, self._condition, seeds)
+        indices = rows.ravel().tolist()
+        cameras = self._acquisition.cameras(self._source.structures, indices, self._condition, draw)
+        counts = self._acquisition.exposed(intensity, self._condition, seeds, cameras)
         images = self._acquisition.normalised(counts, self._condition)[:, None]
         return images, *source.targets(places_there, self._instances)
 
@@ -139,7 +141,7 @@ class Images:
             intensity = self._intensities(source, draw)
         elif self._hold:
             source = self._source
-            draw = draw if self._acquisition.microscope.jitter.varies else 0
+            draw = draw if self._acquisition.microscope.varies else 0
             if self._held is None or self._held[0] != draw:
                 self._held = None  # the memory of the last draw is freed before the next one
                 self._held = draw, self._intensities(source, draw)
@@ -171,6 +173,12 @@ class MixedImages(Images):
         """Whether images may be turned: no lens has an aberration that is not round."""
         optics = self._acquisition.microscope.optics
         return all(optics(condition).round for condition in self._condition.extremes)
+
+    @property
+    def is_periodic(self) -> bool:
+        """Whether the light is even in all images."""
+        under = self._acquisition.microscope.under
+        return all(under(condition).background.is_even for condition in self._condition.extremes)
 
     def take(
         self,

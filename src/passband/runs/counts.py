@@ -72,8 +72,8 @@ def count(study: Study) -> Counts:
     # Each replica of a mixture has its own conditions, and so its own noise-free images.
     mixed = len(study.trained_specimens) * len(training.architectures) * block.replicas
     mixed *= study.mixture_number
-    # All replicas and epochs use the same noise-free images, unless jitter changes each image.
-    new_images = training.noise == "fresh" and study.microscope.jitter.varies
+    # All replicas and epochs use the same noise-free images, unless each image has its own lens.
+    new_images = training.noise == "fresh" and study.microscope.varies
     return Counts(
         jobs=dict(jobs),
         cells=cells,

@@ -143,7 +143,7 @@ def example_code(network: Network) -> str:
     steps = ["hot", "background", "pixels", "filter", "normalisation", "sides"]
     if network.normalisation == "vacuum":
         steps.remove("background")
-    if noise.is_white:
+    if not noise.needs_filter:
         steps.remove("filter")
     return template.render(
         network=network,
@@ -162,17 +162,18 @@ def filter_factors(noise: DetectorNoise) -> list[str]:
 
     See :mod:`passband.optics.noise_filter`.
     """
-    width, names, factors = f"{noise.width_A:g}", ("qy", "qx"), []
-    if noise.form == "table":
-        factors = [f"np.interp(np.hypot(qy, qx), *np.transpose({noise.table}))"]
-    elif noise.form == "binned":
+    form, width_A, table, stored_A = noise.arguments
+    width, names, factors = f"{width_A:g}", ("qy", "qx"), []
+    if form == "table":
+        factors = [f"np.interp(np.hypot(qy, qx), *np.transpose({table}))"]
+    elif form == "binned":
         factors = [f"np.sinc({width} * {q})" for q in names]
-    elif noise.form == "hann":
+    elif form == "hann":
         # A shift of 10⁻⁹ 1/Å avoids 0/0 where the width is a half of a period.
         x = [f"2 * {width} * ({q} + 1e-9)" for q in names]
         factors = [f"np.sinc({each}) / (1 - ({each}) ** 2)" for each in x]
-    if noise.stored_pixel_A:
-        factors += [f"({q} <= {0.5 / noise.stored_pixel_A:.9g})" for q in names]
+    if stored_A:
+        factors += [f"({q} <= {0.5 / stored_A:.9g})" for q in names]
     return factors
 
 
@@ -192,12 +193,16 @@ def noise_words(noise: DetectorNoise) -> str:
     """Return what was done to the counts of the training images after they were drawn."""
     if noise.is_white:
         return "white, as they were drawn"
+    width = noise.width_A
+    width = " to ".join(f"{end:g}" for end in (width if isinstance(width, list) else [width]))
     forms = {
-        "binned": f"averaged over squares of {noise.width_A:g} Å",
-        "hann": f"averaged with a Hann kernel of half-width {noise.width_A:g} Å",
+        "binned": f"averaged over squares of {width} Å",
+        "hann": f"averaged with a Hann kernel of half-width {width} Å",
         "table": "with the filter `microscope.detector.noise.table` of `study.yaml`",
     }
-    words = [forms[noise.form]] if noise.form in forms else []
+    words = [forms[noise.filter_form]] if noise.filter_form in forms else []
+    if isinstance(noise.form, list):
+        words = [f"every second image {words[0]}, the others white"]
     if noise.stored_pixel_A:
         words.append(f"nothing that pixels of {noise.stored_pixel_A:g} Å cannot show")
     return f"filtered after they were drawn: {', '.join(words)}"

@@ -178,3 +178,28 @@ def test_treatment_follows_from_the_slope_the_pixels_or_the_user(
 
 def test_a_network_of_white_noise_needs_no_treatment():
     assert treatment(DetectorNoise(), 0.5, -0.1) == (None, "")
+
+
+def test_a_network_that_knows_white_noise_too_needs_no_filter():
+    noise = DetectorNoise(form=["white", "hann"], width_A=[0.7, 1.6], stored_pixel_A=0.776)
+    for slope_of_image in (-0.1, -5.0, None):
+        found, said = treatment(noise, 0.776, slope_of_image)
+        assert found is None
+        assert said == "noise not filtered: training images have white noise too"
+    # Finer pixels have noise where no training image has any.
+    found, said = treatment(noise, 0.5, -0.1)
+    assert found == DetectorNoise(stored_pixel_A=0.776)
+    assert said.endswith("; cut off at 0.644 1/Å, where the training images end")
+    # A user can ask for the filter, which is that of the middle.
+    found, _ = treatment(noise, 0.776, None, True)
+    assert found.arguments == ("hann", 1.15, [], 0.776)
+
+
+def test_white_noise_is_filtered_for_a_network_of_several_kernels():
+    noise = DetectorNoise(form="hann", width_A=[0.7, 1.6])
+    found, _ = treatment(noise, 0.5, -0.1)
+    assert found.arguments == ("hann", 1.15, [], 0.0)
+    assert treatment(noise, 0.5, -5.0)[0] is None
+    # Pixels of 0.7 Å may be those over which the counts of the narrowest kernel were averaged.
+    assert treatment(noise, 0.7, None)[0] is None
+    assert treatment(noise, 0.6, None)[0] is not None

@@ -108,7 +108,8 @@ def treatment(
 
     White noise is filtered as the counts of the training were. An averaged image keeps its noise;
     only frequencies beyond those of the pixels with which training images were stored are cut off.
-    An image with finer pixels has noise there that no training image has.
+    An image with finer pixels has noise there that no training image has. If training images had
+    kernels of a range, the filter has the middle one. If some had white noise, none is needed.
 
     Args:
         noise: `microscope.detector.noise` of the training.
@@ -124,16 +125,19 @@ def treatment(
     if noise.is_white:
         return None, ""
     if asked is not None:
-        return (noise, _FILTERED) if asked else (None, "noise not filtered")
-    if slope is None:
-        is_white = pixel_size_A < AVERAGED * noise.pixel_A
-        why = f"pixels of {pixel_size_A:g} Å"
+        return (noise.middle, _FILTERED) if asked else (None, "noise not filtered")
+    if not noise.needs_filter:
+        line = "noise not filtered: training images have white noise too"
     else:
-        is_white = slope > WHITE_ABOVE
-        why = f"slope {slope:.1f}"
-    if is_white:
-        return noise, f"{_FILTERED}: the image's noise counts as white ({why})"
-    line = f"noise not filtered: the image counts as averaged ({why})"
+        if slope is None:
+            is_white = pixel_size_A < AVERAGED * noise.pixel_A
+            why = f"pixels of {pixel_size_A:g} Å"
+        else:
+            is_white = slope > WHITE_ABOVE
+            why = f"slope {slope:.1f}"
+        if is_white:
+            return noise.middle, f"{_FILTERED}: the image's noise counts as white ({why})"
+        line = f"noise not filtered: the image counts as averaged ({why})"
     if pixel_size_A >= noise.stored_pixel_A:
         return None, line
     limit = 0.5 / noise.stored_pixel_A
