@@ -22,6 +22,7 @@ import yaml
 from passband import PassbandError
 from passband.cli import main
 from passband.config import load, validate, validate_stored
+from passband.learning import network_folder
 from passband.learning.network_files import open_networks
 from passband.network_id import NetworkId
 from passband.results import Results
@@ -182,7 +183,9 @@ def test_folder_has_what_the_expected_dice_of_an_image_needs(published, network)
 
 def test_study_in_the_folder_is_valid_if_an_axis_leaves_out_its_own_value(tmp_path):
     study = validate({"grid": {"energy_kev": [200]}})
-    publication._write_study(study, SimpleNamespace(id=f"{CELL}/1"), tmp_path / "study.yaml")
+    network_folder._write_study(
+        SimpleNamespace(id=f"{CELL}/1", study=study), tmp_path / "study.yaml"
+    )
     assert load(tmp_path / "study.yaml") == study
 
 

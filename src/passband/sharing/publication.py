@@ -7,24 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from torch import Tensor
 
-from passband.config import Study
 from passband.errors import ArgumentError
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
+from passband.learning import network_folder
 from passband.learning.network_files import Network
 from passband.micrographs.trust.trust import Trust
 from passband.outcomes import Outcome
-from passband.parts import FOLDER
 from passband.results import Results, published
 from passband.seeds import seed
 from passband.sharing import bioimageio_description, card, extras, onnx_export, performance
 from passband.sharing.labels import Labels
 from passband.sharing.onnx_export import Probability
 from passband.sharing.performance import Performance
-from passband.storage import StoreError, atomic, checked_json, integrity, json_text, weights
+from passband.storage import StoreError, atomic, checked_json, integrity, json_text
 from passband.version import __version__
 from passband.wave_sets import wave_set
 
@@ -113,18 +111,16 @@ def publish(
     """
     extras.check()
     check_target(folder, force)
-    study, tested = network.study, Performance(network, results, expected)
+    tested = Performance(network, results, expected)
     measured = tested.measured  # a damaged table is named before anything is written
     with atomic.replacing(folder) as beside:
         beside.mkdir()
-        _write_weights(network, beside / published.WEIGHTS)
-        _write_study(study, network, beside / published.STUDY)
+        attachments = network_folder.write(network, beside)
         image, example = _example_image(network, results)
         with torch.inference_mode():
             probability = Probability(network.module)(image)
         np.save(beside / TEST_INPUT, image.numpy())
         np.save(beside / TEST_OUTPUT, probability.numpy())
-        attachments = [published.WEIGHTS, published.STUDY, *_write_parts(network, beside)]
         if measured is not None:
             attachments += _write_performance(tested, beside)
         if (known := trust()) is not None:
@@ -142,7 +138,7 @@ def publish(
             license=labels.license,
             authors=labels.authors,
             configuration=json_text.parse(network.metadata.provenance["configuration"]),
-            network_seed=seed(study.study.seed, *astuple(network.id)),
+            network_seed=seed(network.study.study.seed, *astuple(network.id)),
             measured=measured,
             measured_in=tested.source,
             expected=tested.between(),
@@ -194,38 +190,6 @@ def _example_image(network: Network, results: Results | None) -> tuple[Tensor, s
     counts = acquisition.exposed(vacuum, network.condition, [number])
     noise = acquisition.normalised(counts, network.condition)[:, None]
     return noise, "Poisson noise of vacuum, because the study's exit waves were not at hand"
-
-
-def _write_weights(network: Network, path: Path) -> None:
-    """Write the weights of one replica in the format of a study's weights files."""
-    metadata, replica = network.metadata, network.replica
-    values = metadata.to_values()
-    values["best"] = {str(replica): values["best"][str(replica)]}
-    values["history"] = [row for row in values["history"] if row["replica"] == replica]
-    own = weights.WeightsMetadata.from_values(values)
-    weights.save({replica: network.module.state_dict()}, path, own)
-    path.chmod(0o644)  # safetensors writes a file that only its owner may read
-
-
-def _write_study(study: Study, network: Network, path: Path) -> None:
-    text = yaml.safe_dump(study.written(), sort_keys=False, allow_unicode=True)
-    path.write_text(
-        f"# The configuration of the study in which {network.id} was trained.\n\n{text}",
-        encoding="utf-8",
-    )
-
-
-def _write_parts(network: Network, folder: Path) -> list[str]:
-    """Copy the code of an architecture of the study's own, and return the names of the copies.
-
-    Without it, only the ONNX file could be used. Passband runs it only if its user trusts it.
-    """
-    files = network.architecture.part.files
-    if files:
-        (folder / FOLDER).mkdir()
-    for file in files:
-        (folder / FOLDER / file.name).write_bytes(file.read_bytes())
-    return [f"{FOLDER}/{file.name}" for file in files]
 
 
 def _write_performance(tested: Performance, folder: Path) -> list[str]:
