@@ -22,12 +22,14 @@ class Content:
         pixel_sizes_A: Pixel size along height and width [Å], or None if the file has no pixel size.
         notes: What the user should know about how the file was read.
         stated: What the file states about the microscope.
+        is_colour: Whether the grey values are means of colours.
     """
 
     images: np.ndarray
     pixel_sizes_A: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
     stated: Recorded = NOTHING
+    is_colour: bool = False
 
 
 def of_array(values: np.ndarray) -> Content:
@@ -48,7 +50,7 @@ def grey(colours: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
 def in_colour(images: np.ndarray) -> Content:
     """Return images (…, 3 or 4) as grey values, see :func:`grey`."""
     values, notes = grey(images)
-    return Content(values, None, notes)
+    return Content(values, None, notes, is_colour=images.shape[-1] > 2)
 
 
 def pillow(path: Path, kind: str) -> Content:

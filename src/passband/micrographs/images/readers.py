@@ -130,29 +130,66 @@ def read_labels(path: str | Path) -> np.ndarray:
         (frames, height, width) int64: 0 in the background, and a number from 1 on in each particle.
 
     Raises:
-        PassbandError: As for :func:`read_mask`, and if values are no whole numbers from 0 on, or if
-            several separate regions have the only number, as in a mask.
+        PassbandError: As for :func:`read_numbers`, and if several separate regions have the only
+            number, as in a mask.
     """
     path = Path(path)
-    content = _content(path)
-    values = _frames(path, content.images, min_px=1)
-    with np.errstate(invalid="ignore"):
-        labels = values.astype(np.int64)
-    wrong = (labels != values) | (labels < 0)
-    if wrong.any() or values.dtype.kind == "b":
-        found = values[wrong][0] if wrong.any() else "true and false"
-        raise PassbandError(
-            f"{path}: has the value {found}; labels are 0 in the background, and a whole number "
-            "from 1 on in each particle"
-        )
+    values = _of_labels(path)
+    if values.dtype.kind == "b":
+        raise _no_label(path, "true and false")
+    labels = _whole(path, values)
     first = labels[labels > 0].min(initial=2**62)
     last = labels.max(initial=0)
-    if first == last and max(ndimage.label(each, np.ones((3, 3)))[1] for each in labels) > 1:
+    if first == last and max(map(regions, labels)) > 1:
         raise PassbandError(
             f"{path}: all its regions have the number {last}, as in a mask; give each particle its "
             "own number"
         )
     return labels
+
+
+def read_numbers(path: str | Path) -> np.ndarray:
+    """Read a mask or numbered particles from a file of any format. No pixel size is needed.
+
+    Returns:
+        (frames, height, width) int64: 0 in the background, and a number from 1 on in particles.
+
+    Raises:
+        PassbandError: As for :func:`read_mask`, and if the file is in colour, or if values are no
+            whole numbers from 0 on.
+    """
+    path = Path(path)
+    return _whole(path, _of_labels(path))
+
+
+def _of_labels(path: Path) -> np.ndarray:
+    """Return the values of a file of labels, (frames, height, width)."""
+    content = _content(path)
+    if content.is_colour:
+        raise _no_label(path, "of a colour")
+    return _frames(path, content.images, min_px=1)
+
+
+def _whole(path: Path, values: np.ndarray) -> np.ndarray:
+    """Return labels as int64. Raise PassbandError if values are no whole numbers from 0 on."""
+    with np.errstate(invalid="ignore"):
+        labels = values.astype(np.int64)
+    wrong = (labels != values) | (labels < 0)
+    if wrong.any():
+        raise _no_label(path, values[wrong][0])
+    return labels
+
+
+def _no_label(path: Path, value: object) -> PassbandError:
+    return PassbandError(
+        f"{path}: has the value {value}; labels are 0 in the background, and a whole number from 1 "
+        "on in each particle"
+    )
+
+
+def regions(labels: np.ndarray) -> int:
+    """Return the number of separate regions in which labels (height, width) are above 0."""
+    return ndimage.label(labels > 0, np.ones((3, 3)))[1]
 
 
 def find(

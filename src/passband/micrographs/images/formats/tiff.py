@@ -49,13 +49,15 @@ def tiff(path: Path) -> Content:
             images = axes = None
     if images is None:
         content = pillow(path, "TIFF")
-        return Content(content.images, sizes, (*notes, *content.notes))
+        notes = (*notes, *content.notes)
+        return Content(content.images, sizes, notes, is_colour=content.is_colour)
+    is_colour = axes.endswith("S") and images.shape[-1] > 2
     if axes.endswith("S"):
         images, note = grey(images)
         notes += note
     elif "S" in axes:  # tifffile writes a stack of three images in this way
         notes += (f"{images.shape[axes.index('S')]} planes of colour are read as a stack",)
-    return Content(images, sizes, notes)
+    return Content(images, sizes, notes, is_colour=is_colour)
 
 
 def _pixel_sizes(path: Path, file) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
