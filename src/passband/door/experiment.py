@@ -15,6 +15,7 @@ from passband.door.networks import Networks
 from passband.door.publishing import Publishing
 from passband.door.segmenting import Segmenting
 from passband.door.showing import Showing
+from passband.door.tuning import Tuning
 from passband.results import locate
 
 
@@ -47,7 +48,7 @@ def open(noun: str | Path, *, trust_parts: bool = False) -> "Experiment":
 
 
 class Experiment(
-    Checking, Showing, Choosing, Imaging, Evaluating, Segmenting, Publishing, KnowsParts
+    Checking, Showing, Choosing, Imaging, Evaluating, Segmenting, Tuning, Publishing, KnowsParts
 ):
     """A study with its results, its networks and its images.
 
