@@ -3,7 +3,8 @@
     python -m findings.tune.choose FOLDER     # goes on where it was stopped; FOLDER keeps images
 
 Each microscope differs from that of the training of `general` in one way. The network is tuned on
-four of its images, with each number of steps and each rate, and tried on twelve others.
+four of its images, with each number of steps and each rate, and tried on eight others: with its new
+weights, and with those half of the way from the old ones.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import copy
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,7 @@ from passband.config import load, validate
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Split, Structures
 from passband.learning.network_files import Network, open_networks
-from passband.learning.tuning import Example, Schedule, tuned
+from passband.learning.tuning import Schedule, part_of_way, tuned
 from passband.micrographs.labelled_images import LabelledImage
 from passband.specimens import exit_waves
 
@@ -40,12 +42,14 @@ MICROSCOPES = {
     "carbon of 12 nm": {"specimens.gold.substrate.thickness_nm": 12.0},
 }
 #: Numbers of images that are labelled, and of others.
-LABELLED, OTHERS = 4, 12
+LABELLED, OTHERS = 4, 8
 STEPS = 60, 120, 240
 RATES = 3e-4, 1e-3
+SHARES = 0.5, 1.0
 #: Settings whose mean gains differ by less are as good.
 AS_GOOD = 0.005
-KEYS = ["microscope", "steps", "rate"]
+KEYS = ["microscope", "steps", "rate", "share"]
+SETTING = KEYS[1:]
 
 
 def images(name: str, folder: Path) -> list[LabelledImage]:
@@ -56,7 +60,8 @@ def images(name: str, folder: Path) -> list[LabelledImage]:
         counts, masks = simulated(study)
         np.savez_compressed(file, counts=counts, masks=masks)
     with np.load(file) as kept:
-        counts, masks = kept["counts"], kept["masks"]
+        counts = kept["counts"][: LABELLED + OTHERS]
+        masks = kept["masks"][: LABELLED + OTHERS]
     size = study.microscope.pixel_size_A
     return [
         LabelledImage(Path(f"{name} {k}"), image, mask.astype(np.int64), size)
@@ -89,65 +94,52 @@ def simulated(study) -> tuple[np.ndarray, np.ndarray]:
     return torch.cat(list(counts)).numpy(), split.masks[:, 0].numpy() > 0.5
 
 
-def rows(name: str, own: list[LabelledImage], network: Network, done: set[tuple]) -> Iterator[dict]:
-    """Yield a row of Dice for each setting that is not done."""
-    missing = [
-        (steps, rate) for steps in STEPS for rate in RATES if (name, steps, rate) not in done
-    ]
-    if not missing:
-        return
+def rows(
+    name: str, own: list[LabelledImage], network: Network, steps: int, rate: float
+) -> Iterator[dict]:
+    """Yield a row of Dice for each share."""
+    start = time.process_time()
     examples = [tuning.prepare(each, network).example for each in own[:LABELLED]]
     others = own[LABELLED:]
-    before = [tuning.dice(each, network) for each in others]
-    for steps, rate in missing:
-        start = time.process_time()
-        after = after_tuning(network, examples, others, Schedule(steps, rate))
-        gains = np.subtract(after, before)
+    new = tuned(network, examples, Schedule(steps, rate, share=1.0), (SEED,))
+    spent = time.process_time() - start
+    before = np.array([tuning.dice(each, network) for each in others])
+    for share in SHARES:
+        module = part_of_way(network.module, new, share)
+        after = [tuning.dice(each, replace(network, module=module)) for each in others]
+        gains = after - before
         yield {
             "microscope": name,
             "steps": steps,
             "rate": rate,
-            "before": np.mean(before),
-            "after": np.mean(after),
+            "share": share,
+            "before": before.mean(),
             "gain": gains.mean(),
             "least": gains.min(),
             "lost": int((gains < -tuning.MOST_LOST).sum()),
-            "cpu_s": time.process_time() - start,
+            "cpu_s": spent,
         }
 
 
-def after_tuning(
-    network: Network,
-    examples: list[Example],
-    others: list[LabelledImage],
-    schedule: Schedule,
-) -> list[float]:
-    """Return the Dice of other images after tuning."""
-    other = replace(network, module=tuned(network, examples, schedule, (SEED,)))
-    return [tuning.dice(each, other) for each in others]
-
-
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean over microscopes of each setting, of those that have all settings."""
-    number = len(STEPS) * len(RATES)
-    whole = table.groupby("microscope").filter(lambda own: len(own) == number)
-    grouped = whole.groupby(["steps", "rate"])
-    return pd.DataFrame(
+    """Return the mean over microscopes of each setting, of those that all microscopes have."""
+    grouped = table.groupby(SETTING)
+    means = pd.DataFrame(
         {
             "microscopes": grouped.size(),
-            "before": grouped.before.mean(),
             "gain": grouped.gain.mean(),
             "least": grouped.least.min(),
             "lost": grouped.lost.sum(),
         }
-    ).reset_index()
+    )
+    return means[means.microscopes == len(MICROSCOPES)].drop(columns="microscopes").reset_index()
 
 
-def chosen(summary: pd.DataFrame) -> tuple[int, float]:
-    """Return the steps and the rate of the rule that the page fixes."""
+def chosen(summary: pd.DataFrame) -> Schedule:
+    """Return the setting of the rule that the page fixes."""
     good = summary[summary.gain >= summary.gain.max() - AS_GOOD]
-    good = good.sort_values(["lost", "steps", "rate"])
-    return int(good.steps.iloc[0]), float(good.rate.iloc[0])
+    first = good.sort_values(["lost", *SETTING]).iloc[0]
+    return Schedule(int(first.steps), float(first.rate), float(first.share))
 
 
 def main() -> None:
@@ -157,13 +149,15 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (network,) = open_networks("general")
     table = pd.read_csv(TABLE) if TABLE.exists() else pd.DataFrame(columns=KEYS)
-    for name in MICROSCOPES:
-        done = set(table[KEYS].itertuples(index=False, name=None))
-        for row in rows(name, images(name, folder), network, done):
-            table = pd.DataFrame([*table.to_dict("records"), row])
+    # All microscopes have a setting before the next is begun, so that a part can be compared.
+    for steps, name, rate in product(STEPS, MICROSCOPES, RATES):
+        own = table[(table.microscope == name) & (table.steps == steps) & (table.rate == rate)]
+        if len(own) < len(SHARES):
+            new = [*rows(name, images(name, folder), network, steps, rate)]
+            table = pd.DataFrame([*table.to_dict("records"), *new])
             table.to_csv(TABLE, index=False, float_format="%.4g")
-            print(row, flush=True)
-    print(summary(table).round(4).to_string(index=False), chosen(summary(table)))
+            print(pd.DataFrame(new).to_string(index=False, header=False), flush=True)
+    print(summary(table).round(4).to_string(index=False), chosen(summary(table)), sep="\n")
 
 
 if __name__ == "__main__":

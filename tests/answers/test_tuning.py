@@ -54,7 +54,7 @@ def test_the_interval_is_that_of_students_t(values):
     [
         ((0.1, 0.2, -0.049, 0.0), ""),
         ((0.1, 0.2, -0.051, 0.0), "2.npy loses 0.051; must be at most 0.05"),
-        ((0.04, -0.04, 0.01, -0.02), "on average, tuning gains nothing: -0.003"),
+        ((0.04, -0.04, 0.01, -0.03), "on average, tuning gains nothing: -0.005"),
         ((0.0, 0.0, 0.0, 0.0), "on average, tuning gains nothing: +0.000"),
         ((), ""),
     ],
@@ -107,7 +107,6 @@ def test_four_images_are_each_left_out_once_with_their_copies(tmp_path, network,
     assert not (tmp_path / "mine").exists()
 
 
-@pytest.mark.slow
 def test_a_network_that_gains_is_written_and_predicts(tmp_path, network):
     own = images(tmp_path, 4)
     steps = []
@@ -115,12 +114,13 @@ def test_a_network_that_gains_is_written_and_predicts(tmp_path, network):
         network,
         own,
         tmp_path / "mine",
+        schedule=Schedule(steps=20, rate=0.05, share=1.0),
         progress=lambda done, total, what: steps.append((done, total)),
     )
     assert [each.before for each in found.left_out] == [0.0] * 4
     assert min(each.after for each in found.left_out) > 0.9
     assert found.folder == tmp_path / "mine"
-    assert steps[-1] == (600, 600)
+    assert steps[-1] == (100, 100)
     (mine,) = open_networks(tmp_path / "mine")
     assert mine.id == network.id
     assert mine.tuned_on == 4

@@ -17,7 +17,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     labelled.write_images(tmp_path, 2)
     labelled.write_network(tmp_path / "one.safetensors")
-    monkeypatch.setattr(tuning.Schedule.__init__, "__defaults__", (2, 1e-3))
+    monkeypatch.setattr(tuning.Schedule.__init__, "__defaults__", (2, 1e-6, 0.5))
     return tmp_path
 
 
@@ -86,7 +86,7 @@ def test_a_network_that_does_not_gain_is_not_written(place, capsys):
     ("words", "message"),
     [
         (("images", "labels", "--out", "images"), "--out = 'images': exists; give another name"),
-        (("images", "labels", "--out", "mine"), "0.npy: the file has none; give --pixel-size-A"),
+        (("images", "labels", "--out", "mine"), "images/0.npy has none; give --pixel-size-A"),
         (("nothing", "labels", *PIXEL, "--out", "mine"), "nothing: no such file or folder"),
         (("images", "nothing", *PIXEL, "--out", "mine"), "labels = 'nothing': there is no such"),
         (("images", "labels/0.npy", *PIXEL, "--out", "mine"), "is one file for 2 images"),

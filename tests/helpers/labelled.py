@@ -38,7 +38,7 @@ def write_images(folder: Path, number: int) -> None:
         np.save(folder / f"labels/{k}.npy", mask(k).astype(np.uint8))
 
 
-def write_network(path: Path, lacks: float = 0.05, replicas: int = 1) -> Path:
+def write_network(path: Path, lacks: float = 0.5, replicas: int = 1) -> Path:
     """Write the weights of a network that finds nothing in the images.
 
     Args:
@@ -50,7 +50,7 @@ def write_network(path: Path, lacks: float = 0.05, replicas: int = 1) -> Path:
     state["head.weight"][0, 0] = 1
     state["head.bias"][0] = -bright - lacks
     configuration = make_study().written()
-    configuration["microscope"] |= {"pixel_size_A": PIXEL_A, "field_px": 32}
+    configuration["microscope"]["pixel_size_A"] = PIXEL_A
     given = {
         "architecture": NAME,
         "condition": CONDITION,

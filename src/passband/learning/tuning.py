@@ -32,10 +32,13 @@ class Schedule:
 
     Attributes:
         rate: The learning rate of the first step. It falls to 0 along half a cosine.
+        share: How far the weights go from the old ones to those at the end of the steps. Half of
+            the way keeps more of what the network could do before (Wortsman et al., *CVPR* 2022).
     """
 
     steps: int = 120
-    rate: float = 1e-3
+    rate: float = 3e-4
+    share: float = 0.5
 
     def rate_of(self, step: int) -> float:
         """Return the learning rate of a step; the first has the number 0."""
@@ -83,7 +86,10 @@ def tuned(
     """
     random = generator(*names, "tune")
     device = devices.device()
-    layout = devices.layout("float32", device)
+    precision = devices.precision("auto", device)
+    if precision == "float16":  # whose small gradients would be 0
+        precision = "float32"
+    layout = devices.layout(precision, device)
     # In evaluation mode, batch normalisation neither uses nor changes the statistics of a batch.
     module = copy.deepcopy(network.module).eval().to(device, memory_format=layout)
     loss = LossOfStudy(network.study.training)
@@ -97,10 +103,21 @@ def tuned(
         instances = _instances(labels).to(device) if "instances" in loss.targets else None
         optimizer.zero_grad()
         # The loss is one of several networks, whose number is the first axis.
-        loss(module(images)[None], masks, instances).sum().backward()
+        with devices.autocast(precision, device):
+            logits = module(images)[None]
+        loss(logits, masks, instances).sum().backward()
         optimizer.step()
         step()
-    return module.to("cpu", memory_format=torch.contiguous_format)
+    return part_of_way(network.module, module, schedule.share)
+
+
+@torch.no_grad()
+def part_of_way(old: nn.Module, new: nn.Module, share: float) -> nn.Module:
+    """Return a network with weights between those of two, on the CPU and in evaluation mode."""
+    result = copy.deepcopy(old).eval()
+    for own, other in zip(result.parameters(), new.parameters(), strict=True):
+        own.lerp_(other.cpu(), share)
+    return result
 
 
 def _side(network: Network, examples: Sequence[Example]) -> int:
