@@ -78,10 +78,11 @@ class Tuned(Outcome):
     @property
     def objection(self) -> str:
         """Why the tuned network is not written; empty if it is."""
-        if not self.left_out:
+        gain = self.gain
+        if gain is None:
             return ""
-        if self.gain <= 0:
-            return f"on average, tuning gains nothing: {self.gain:+.3f}"
+        if gain <= 0:
+            return f"on average, tuning gains nothing: {gain:+.3f}"
         worst = min(self.left_out, key=lambda each: each.gain)
         if worst.gain < -MOST_LOST:
             return f"{worst.name} loses {-worst.gain:.3f}; must be at most {MOST_LOST}"
@@ -107,7 +108,7 @@ class Tuned(Outcome):
     @property
     def tested(self) -> str:
         """What is known about the gain, in one line."""
-        if not self.left_out:
+        if self.interval is None:
             return f"not tested: {self.images} images are too few; label {TESTED} or more"
         low, high = self.interval
         return (
