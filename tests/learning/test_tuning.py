@@ -1,11 +1,13 @@
 """Fine-tuning on labelled images."""
 
+from dataclasses import replace
+
 import labelled
 import numpy as np
 import pytest
 import torch
 
-from passband.learning import tuning
+from passband.learning import networks, tuning
 from passband.learning.tuning import Example, Schedule
 
 SHORT = Schedule(steps=5)
@@ -110,3 +112,16 @@ def test_numbers_of_particles_begin_at_one_in_each_crop():
     assert found.shape == (2, 2, 2, 2)
     assert found[:, 0].tolist() == [[[0, 2], [1, 1]], [[1, 1], [1, 2]]]
     assert not found[:, 1].any()
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_a_head_learns_only_from_numbered_particles(network, examples, numbered):
+    """Without numbers, its outputs get no gradient of their own, and its last weights stay."""
+    metadata = replace(network.metadata, architecture=f"{labelled.NAME}+votes")
+    module = networks.build(metadata.architecture)
+    with_head = replace(network, metadata=metadata, module=module.eval())
+    own = [replace(example, is_numbered=numbered) for example in examples]
+    after = bits(tuning.tuned(with_head, own, SHORT, (1,)))
+    changed = differing(bits(module), after)
+    assert "head.weight" in changed
+    assert any(name.startswith("further") for name in changed) == numbered

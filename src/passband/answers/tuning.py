@@ -255,7 +255,7 @@ def prepare(source: LabelledImage, network: Network) -> Prepared:
         np.minimum(((np.arange(n) + 0.5) * scale).astype(int), of - 1)
         for n, of in zip(image.shape, labels.shape, strict=True)
     )
-    example = Example(image, labels[np.ix_(rows, columns)])
+    example = Example(image, labels[np.ix_(rows, columns)], source.is_numbered)
     return Prepared(source, example, dice_of_masks(found.mask, source.mask))
 
 

@@ -52,10 +52,12 @@ class Example:
     Attributes:
         image: (height, width) float32, normalised, with the network's pixels.
         labels: (height, width) int, 0 in the background, and above 0 in particles.
+        is_numbered: Whether each particle has a number of its own.
     """
 
     image: np.ndarray
     labels: np.ndarray
+    is_numbered: bool = False
 
 
 def needs_numbers(network: Network) -> bool:
@@ -72,7 +74,8 @@ def tuned(
 ) -> nn.Module:
     """Return a network after its training went on with labelled images.
 
-    The loss is that of its training, the optimizer Adam. Each step has :data:`CROPS` crops at
+    The loss is that of its training, without that of a head if particles have no numbers; the
+    optimizer is Adam. Each step has :data:`CROPS` crops at
     random places of random images, each turned or mirrored at random. Batch normalisation keeps the
     statistics of the first training: those of a few crops would depend on the crops.
 
@@ -92,7 +95,10 @@ def tuned(
     layout = devices.layout(precision, device)
     # In evaluation mode, batch normalisation neither uses nor changes the statistics of a batch.
     module = copy.deepcopy(network.module).eval().to(device, memory_format=layout)
-    loss = LossOfStudy(network.study.training)
+    head = network.architecture.head
+    with_head = head is not None and all(example.is_numbered for example in examples)
+    loss = LossOfStudy(network.study.training, head if with_head else None)
+    needs_instances = with_head or "instances" in loss.targets
     optimizer = torch.optim.Adam(module.parameters(), lr=schedule.rate)
     side = _side(network, examples)
     for number in range(schedule.steps):
@@ -100,11 +106,13 @@ def tuned(
         images, labels = _batch(examples, side, random)
         images = images.to(device).contiguous(memory_format=layout)
         masks = (labels > 0).float().to(device)
-        instances = _instances(labels).to(device) if "instances" in loss.targets else None
+        instances = _instances(labels).to(device) if needs_instances else None
         optimizer.zero_grad()
         # The loss is one of several networks, whose number is the first axis.
         with devices.autocast(precision, device):
             logits = module(images)[None]
+        if head and not with_head:
+            logits = logits[:, :, :1]
         loss(logits, masks, instances).sum().backward()
         optimizer.step()
         step()
