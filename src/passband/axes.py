@@ -113,7 +113,7 @@ class Axis:
     @property
     def example(self) -> str:
         """A range of values, as an example for a user."""
-        if self.signed:
+        if self.signed and self.maximum >= 25:
             return "-10:25"
         if self.maximum >= 25:
             return f"{max(10, self.minimum):g}:25"
@@ -238,6 +238,26 @@ FURTHER_AXES: dict[str, Axis] = {
         Axis(
             *("roughness", "roughness", "1", "rg", 1, 3, 0.0, 0.5),
             *("specimens.roughness", "Fraction of the surface atoms that are removed."),
+        ),
+        Axis(
+            *("slope_sd", "slope of the light", "sd", "sl", 2, 3, 0.0, 20.0),
+            *("microscope.background.slope_sd", "Slope of the brightness over the image."),
+        ),
+        Axis(
+            *("vignette_sd", "vignette", "sd", "vg", 2, 3, -20.0, 20.0),
+            *("microscope.background.vignette_sd", "How much darker the corners are."),
+        ),
+        Axis(
+            *("noise_kernel_A", "kernel of the noise", "Å", "nk", 2, 3, 0.0, 20.0),
+            *("microscope.detector.noise.width_A", "Kernel of the noise; 0 is white noise."),
+        ),
+        Axis(
+            *("gain", "gain", "counts/electron", "ga", 7, 3, 0.001, 1e6),
+            *("microscope.detector.gain", "Number of counts per electron."),
+        ),
+        Axis(
+            *("clip_high", "clipped bright pixels", "1", "cl", 1, 4, 0.0, 0.25),
+            *("microscope.detector.clip_high", "Share of the pixels that are too bright."),
         ),
     )
 }

@@ -51,6 +51,7 @@ def test_ids_of_values_never_change():
         *("as0001.000", "az+001.00", "co000001.00", "cz+001.00", "tf000001.00", "tz+001.00"),
         *("fs001.000", "ss01.0000", "vb01.000", "mt1.000", "ae01.000", "en0001.00", "px1.0000"),
         *("th01.000", "tk0001.0", "dm001.000", "rg1.000"),
+        *("sl01.000", "vg+01.000", "nk01.000", "ga0000001.000", "cl1.0000"),
     ]
 
 
@@ -158,6 +159,7 @@ def test_a_block_without_the_axis_has_the_written_own_value(blocks):
 
 
 GAUSSIAN = {"detector": {"mtf": "gaussian"}}
+KERNEL = {"detector": {"noise": {"form": "hann", "width_A": 0.0}}}
 GIVEN = {"thermal": {"temperature_K": 300.0, "msd_A2": {"Au": 0.01}}}
 SILVER = {"silver": {"material": "Ag", "thermal": {"temperature_K": 300.0}}}
 VACUUM = {"gold": GIVEN | {"substrate": {"thickness_nm": 0.0}}}
@@ -169,6 +171,10 @@ VACUUM = {"gold": GIVEN | {"substrate": {"thickness_nm": 0.0}}}
         {"grid": {"mtf_nyquist": [0.5]}},  # the study's own value alone is no axis
         {"grid": {"astigmatism_deg": [0], "coma_deg": [0], "threefold_deg": [0]}},
         {"grid": {"mtf_nyquist": [0.3, 0.6]}, "microscope": GAUSSIAN},
+        {"grid": {"noise_kernel_A": [1.0], "gain": [1.0]}},
+        {"grid": {"noise_kernel_A": [0, 1.6]}, "microscope": KERNEL},
+        {"grid": {"gain": [1, 2]}, "training": {"normalisation": "vacuum"}},
+        {"grid": {"slope_sd": [0, 2], "vignette_sd": [-1, 0], "clip_high": [0, 0.02]}},
         {"grid": {"coma_deg": [0, 45]}, "microscope": {"aberrations": {"coma_nm": 100.0}}},
         {"grid": {"coma_nm": [0, 100], "coma_deg": [0, 45]}},
         {"grid": {"coma_deg": [0, 45]}, "test_grid": [{}, {"coma_nm": [100]}]},
@@ -217,6 +223,27 @@ def test_an_axis_with_an_effect_is_accepted(config):
             "must be 'gaussian' or 'lorentzian'",
         ),
         ({"test_grid": {"mtf_nyquist": [0.3]}}, "microscope.detector.mtf = 'none': has no mtf_ny"),
+        (
+            {"test_grid": {"noise_kernel_A": [0, 1.6]}},
+            "microscope.detector.noise.form = 'white': has no kernel, whose width is the axis "
+            "noise_kernel_A; must be 'binned' or 'hann', with width_A = 0 for white noise",
+        ),
+        (
+            {
+                "grid": [
+                    {n: [x] for n, x in MAIN.items()},
+                    {"mixture": {"ranges": MAIN | {"noise_kernel_A": [0, 1]}}},
+                ]
+            },
+            "microscope.detector.noise.form = 'white': has no kernel",
+        ),
+        (
+            {"grid": {"gain": [1, 2]}},
+            "training.normalisation = 'zscore': takes away the gain, which is an axis of the grid; "
+            "must be 'vacuum'",
+        ),
+        ({"grid": {"clip_high": [0, 0.5]}}, "grid.clip_high = 0.5: must be between 0.0 and 0.25"),
+        ({"grid": {"slope_sd": [-1]}}, "grid.slope_sd = -1: must be between 0.0 and 20.0 sd"),
         (
             {"grid": {"astigmatism_deg": [0, 45]}},
             "microscope.aberrations.astigmatism_nm = 0: has no azimuth, but astigmatism_deg = "

@@ -7,10 +7,12 @@ import pytest
 import torch
 from synthetic import CPU
 
+from passband.axes import FURTHER_AXES, MAIN_AXES
 from passband.config import Microscope
 from passband.imaging import export, mixture_images
 from passband.imaging.acquisition import Acquisition
-from passband.learning.batches import Images
+from passband.imaging.noise import noise_seeds
+from passband.learning.batches import Images, images_under
 from passband.mixtures import Mixture
 
 PLAIN = {"field_px": 32, "pixel_size_A": 0.4, "focal_members": 3}
@@ -133,3 +135,52 @@ def test_another_gain_is_seen_after_division_by_vacuum(split, condition):
 def test_exports_without_ranges_have_no_numbers_of_their_own(split, condition):
     exported = export.images(acquisition(vibration_A=0.3), split, condition)
     assert not [name for name in exported.variables if name.startswith("image_")]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("slope_sd", 1.5),
+        ("vignette_sd", -1.0),
+        ("noise_kernel_A", 1.6),
+        ("gain", 2.5),
+        ("clip_high", 0.05),
+        ("vibration_A", 0.5),
+    ],
+)
+def test_a_condition_has_the_images_of_a_microscope_with_the_value(split, condition, name, value):
+    camera = acquisition("vacuum", detector={"noise": {"form": "hann", "width_A": 0.0}})
+    under = replace(condition, further=((name, value),))
+    path = FURTHER_AXES[name].path
+    other = Acquisition.from_microscope(camera.microscope.replaced(path, value), "vacuum", CPU)
+    if name == "slope_sd":  # its direction is drawn by the condition's name
+        other = replace(other, microscope=other.microscope.replaced("background.slope_deg", 0.0))
+        camera = replace(camera, microscope=camera.microscope.replaced("background.slope_deg", 0.0))
+    # The noise has the condition's name in its seed.
+    seeds = noise_seeds(split.structures, split.indices, under)
+    (intensity,) = other.intensities(split, condition)
+    expected = other.exposed(intensity, condition, seeds)
+    (counts,) = camera.counts(split, under)
+    assert torch.equal(counts, expected)
+    (plain,) = camera.intensities(split, condition)
+    assert not torch.equal(camera.exposed(plain, condition, seeds), expected)
+    seen, _ = Images(camera, split, under).take(np.arange(6))
+    assert torch.equal(seen[:, 0], camera.normalised(counts, under))
+
+
+def test_a_mixture_over_the_axes_has_each_images_own_condition(split, condition):
+    camera = acquisition(detector={"noise": {"form": "hann", "width_A": 0.0}})
+    ends = {
+        **{name: [getattr(condition, name)] * 2 for name in MAIN_AXES},
+        **{"vibration_A": [0, 1], "slope_sd": [0, 2], "vignette_sd": [-1, 2]},
+        **{"noise_kernel_A": [0, 1.6], "clip_high": [0, 0.02]},
+    }
+    mixture = Mixture("all", (), tuple((name, *pair) for name, pair in ends.items()))
+    formed = mixture_images.images(camera, split, mixture)
+    assert Images(camera, split, condition).is_periodic
+    assert not images_under(camera, split, mixture).is_periodic
+    for k, index in enumerate(split.indices):
+        own = mixture_images.drawn(mixture, split.structures, int(index))
+        assert own.value("slope_sd") > 0
+        alone = camera.images(split.take(np.array([k])), own)[0, 0]
+        assert ((formed[k] - alone).abs() < 1e-3).float().mean() > 0.95

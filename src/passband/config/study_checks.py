@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from passband import units
 from passband.axes import AXES, FURTHER_AXES
-from passband.config import grid_blocks, mixture_block
+from passband.config import axis_effects, grid_blocks, mixture_block
+from passband.config.axis_effects import AMPLITUDES
 from passband.config.base import Block, short
 from passband.config.drawn import is_range
 from passband.config.microscope import Microscope
@@ -20,7 +21,6 @@ from passband.errors import ArgumentError
 from passband.grid import Condition
 from passband.optics import ctf
 from passband.wave_sets import WaveSet, extremes, wave_set
-from passband.words import listed
 
 #: The largest number of training conditions, and the largest number of test conditions.
 MOST_CONDITIONS = 200_000
@@ -28,10 +28,6 @@ MOST_CONDITIONS = 200_000
 MOST_JOBS = 1_000_000
 #: The largest number of sets of exit waves that a message names.
 _MOST_NAMED = 6
-#: The axis with the amplitude of an aberration, by the axis with the aberration's azimuth.
-_AMPLITUDES = {
-    name: name.replace("_deg", "_nm") for name, axis in FURTHER_AXES.items() if axis.unit == "°"
-}
 #: The angle [°] after which each aberration repeats, by the axis with the aberration's azimuth.
 _TURNS = {"astigmatism_deg": 180, "coma_deg": 360, "threefold_deg": 120}
 
@@ -46,7 +42,7 @@ def check(study) -> None:
     number = len(grid_blocks.named("grid", study.grid))
     mixture_block.check(blocks, number, study.microscope)
     _check_own_values(study)
-    _check_effects(study)
+    axis_effects.check(study)
     _check_numbers("grid", study.train_products)
     _check_numbers("test_grid", study.test_products)
     _check_jobs(study)
@@ -99,35 +95,6 @@ def _check_own_values(study) -> None:
                     f"value of the axis {name} = {values}; add the value to the axis, or remove "
                     "the key"
                 )
-
-
-def _check_effects(study) -> None:
-    """Refuse an axis without any effect, whose values would be trained as other conditions."""
-    axes = grid_blocks.joined_axes([*study.train_products, *study.test_products])
-    mtf = study.microscope.detector.mtf
-    modelled = ("gaussian", "lorentzian")
-    if "mtf_nyquist" in axes and mtf not in modelled:
-        raise ValueError(
-            f"microscope.detector.mtf = {mtf!r}: has no mtf_nyquist, which is an axis of the "
-            f"grid; must be {listed([*map(repr, modelled)], 'or')}"
-        )
-    for azimuth, amplitude in _AMPLITUDES.items():
-        own = study.axes.own_value(amplitude)
-        if azimuth in axes and not any(axes.get(amplitude, [own])):
-            raise ValueError(
-                f"{FURTHER_AXES[amplitude].key} = {own:g}: has no azimuth, but {azimuth} = "
-                f"{short(axes[azimuth])} is an axis of the grid; give a value above 0, or "
-                f"values of the axis {amplitude}"
-            )
-
-    warmed = any(specimen.feels_temperature for specimen in study.specimens.values())
-    if "temperature_K" in axes and "substrate_thickness_nm" not in axes and not warmed:
-        name, specimen = next(iter(study.specimens.items()))
-        raise ValueError(
-            f"specimens.{name}.thermal.msd_A2 = {short(specimen.thermal.msd_A2)}: replaces the "
-            "temperature for every element, but temperature_K is an axis of the grid; remove "
-            "the axis, or the displacement of a metal or of C"
-        )
 
 
 def _is_mixed_in(study, name: str) -> bool:
@@ -255,11 +222,13 @@ def check_condition(study, condition: Condition, split: str = "test") -> None:
     """Check that images of a split can be formed under a condition that is not in the grid.
 
     Raises:
-        ValueError: If the pixels, the field of view or the focal series are not sufficient, or
-            if the study does not have the exit waves. The message of one line begins with the
-            name of an axis.
+        ValueError: If the pixels, the field of view or the focal series are not sufficient, if the
+            study does not have the exit waves, or if an axis has no effect. The message of one line
+            begins with the name of an axis or a key.
     """
     values = condition.values()
+    if "noise_kernel_A" in dict(condition.further):
+        axis_effects.check_kernel(study)
     check_has_waves(study, condition, split)
     _check_optics(study, {name: [value] for name, value in values.items()})
 
@@ -428,8 +397,8 @@ def objections(study) -> Iterator[str]:
                         yield (
                             f"{name}.{where}{azimuth} = {values[azimuth]:g}: is the same "
                             f"condition as {azimuth} = {twin[azimuth]:g}, since "
-                            f"{AXES[_AMPLITUDES[azimuth]].label} repeats after {turn}°; keep "
-                            "one of them"
+                            f"{AXES[AMPLITUDES[azimuth]].label} repeats after {turn}°; keep one of "
+                            "them"
                         )
                         return
 
