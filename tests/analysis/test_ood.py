@@ -16,9 +16,11 @@ from passband.analysis import ood
 from passband.analysis.information import metrics
 from passband.analysis.rows import Row
 from passband.config import Microscope, Spread, load
+from passband.errors import PassbandError
 from passband.grid import Axes, Condition
 from passband.matrices.of_study import matrices
 from passband.optics import ctf
+from passband.particle_scores import NO_NUMBER, NUMBERS, SCORES, TRUTHS
 from passband.parts import PACKAGE, PAIR, TRAIN, PartError, Parts
 from passband.reports import summaries
 from passband.storage import datasets
@@ -27,7 +29,11 @@ ROOT = Path(__file__).parents[2]
 
 #: Names of the metrics of a training condition, and of two conditions.
 SUMMARIES, PAIRS = (
-    [name for name, part in PACKAGE.of("ood_metric").items() if part.declaration.of == of]
+    [
+        name
+        for name, part in PACKAGE.of("ood_metric").items()
+        if part.declaration.of == of and not part.declaration.needs
+    ]
     for of in (TRAIN, PAIR)
 )
 WITH_INTERVALS = [*SUMMARIES, *PAIRS]
@@ -757,3 +763,63 @@ def test_summary_shows_the_effect_of_selection_on_the_mean():
     assert f"the mean Dice is {every:.3f} for all replicas" in line
     assert f"{(0.3 + 0.6) / 2:.3f} for the replicas with the lowest validation loss" in line
     assert f"{(0.8 + 0.6) / 2:.3f} for the replicas that are best" in line
+
+
+# Metrics of particles
+
+
+def with_particles(table, architecture=0):
+    """Return a table in which the networks of an architecture find particles."""
+    dims = [name for name in table.counts.dims if name != "outcome"]
+    shape = [table.sizes[name] for name in dims]
+    values = np.full((*shape, len(TRUTHS), len(NUMBERS)), NO_NUMBER, np.uint32)
+    own = np.moveaxis(values, dims.index("architecture"), 0)[architecture]
+    numbers = np.random.default_rng(3).integers(1, 9, own.shape)
+    for part, whole in (("matched", "true"), ("right", "found")):
+        place = NUMBERS.index(part)
+        numbers[..., place] = np.minimum(numbers[..., place], numbers[..., NUMBERS.index(whole)])
+    own[:] = numbers
+    found = table.assign(particles=((*dims, "truth", "number"), values))
+    return found.assign_coords(truth=list(TRUTHS), number=list(NUMBERS)), numbers
+
+
+OF_PARTICLES = ["instance_f1", "count_error", "diameter_bias"]
+
+
+def test_metrics_of_particles_are_left_out_of_a_table_without_them():
+    table = make_table(random_dice(2, 2, 2, 4))
+    found = ood.metrics(matrices(table), make_information(table))
+    assert not {*OF_PARTICLES} & {*found}
+
+
+def test_metrics_of_particles_are_means_of_scores_and_nan_for_networks_without_a_head():
+    table, numbers = with_particles(make_table(random_dice(1, 2, 1, 2, 2, 2, 4)))
+    found = ood.metrics(matrices(table), make_information(table), 0.9)
+    of_one = found.isel(specimen=0, architecture=0, test_specimen=0)
+    assert [name for name in ood.of_pairs(of_one) if name in OF_PARTICLES] == OF_PARTICLES
+    first, second = matrices(table)
+    for name in OF_PARTICLES:
+        own = found[name].sel(architecture="compact-w1-d1").squeeze(drop=True)
+        expected = SCORES[name](numbers.squeeze()).mean((1, 3))
+        np.testing.assert_allclose(own.transpose("train", "test"), expected)
+        np.testing.assert_allclose(first.score(name), expected)
+        interval = found[f"{name}_interval"].sel(architecture="compact-w1-d1").squeeze(drop=True)
+        assert (interval.sel(bound="low") <= own).all()
+        assert (own <= interval.sel(bound="high")).all()
+        assert np.isnan(found[name].sel(architecture="compact-w2-d1")).all()
+        assert np.isnan(second.score(name)).all()
+    without = ood.metrics(matrices(table.drop_vars("particles")), make_information(table), 0.9)
+    assert without.equals(found[[*without]])
+
+
+def test_scores_that_a_table_lacks_are_named():
+    table = make_table(random_dice(2, 2, 2, 4))
+    (matrix,) = matrices(table)
+    allowed = r"^score = 'instance_f1': must be one of dice, iou, precision, recall$"
+    with pytest.raises(PassbandError, match=allowed):
+        matrix.score("instance_f1")
+    with pytest.raises(PassbandError, match=allowed):
+        matrix.images(0, score="instance_f1")
+    (matrix,) = matrices(with_particles(table)[0])
+    with pytest.raises(PassbandError, match=r"recall, instance_f1, instance_f1_visible, count_err"):
+        matrix.score("f1")

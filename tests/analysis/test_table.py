@@ -497,3 +497,30 @@ def test_a_record_without_a_variable_of_the_others_is_named(grid, tmp_path, name
     datasets.write(record, grid[4].path, datasets.RECORD, record.attrs)
     with pytest.raises(DamagedError, match=rf"{re.escape(grid[4].path)}: area is not in all"):
         gather(grid, tmp_path / "table.zarr")
+
+
+def test_a_variable_of_one_architecture_is_missing_for_the_others(grid, tmp_path, named):
+    without = [cell for cell in grid if cell.architecture == ARCHITECTURES[1]]
+    for cell in without:
+        record = named[cell.path].drop_vars(["area", "found", "side"])
+        datasets.write(record, cell.path, datasets.RECORD, record.attrs)
+    for order in (grid, grid[::-1]):
+        made = gather(order, tmp_path / f"{order[0].architecture}.zarr")
+        for cell in grid:
+            row = made.sel(specimen=cell.specimen, architecture=cell.architecture)
+            row = row.sel(train=cell.train, replica=list(cell.replicas)).load()
+            assert np.isfinite(row.counts).all()
+            if cell in without:
+                assert np.isnan(row.area).all()
+                assert (row.found == 255).all()
+            else:
+                expected = named[cell.path].found.transpose(*row.found.dims).values
+                np.testing.assert_array_equal(row.found, expected)
+
+
+def test_an_architecture_with_fewer_structures_is_named(grid, tmp_path):
+    last = next(cell for cell in grid if cell.architecture == ARCHITECTURES[1])
+    record = datasets.read(last.path, datasets.RECORD).load().drop_encoding().isel(structure=[0, 1])
+    datasets.write(record, last.path, datasets.RECORD, record.attrs)
+    with pytest.raises(DamagedError, match=rf"{re.escape(last.path)}: has 2 along structure, oth"):
+        gather(grid, tmp_path / "table.zarr")

@@ -158,7 +158,11 @@ def metrics(
         for name in dict.fromkeys(matrix.specimen for matrix in matrices)
     }
     names = [matrix.name for matrix in matrices]
-    functions = {name: MetricFunction(part) for name, part in parts.of("ood_metric").items()}
+    functions = {
+        name: MetricFunction(part)
+        for name, part in parts.of("ood_metric").items()
+        if not part.declaration.needs or first.has_variable(part.declaration.needs)
+    }
     found = (
         _metrics_of_matrix(matrix, apart[matrix.specimen], functions, confidence, threads)
         for matrix in progress(matrices)

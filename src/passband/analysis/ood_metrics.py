@@ -64,3 +64,21 @@ def gap_model(row: Row) -> np.ndarray:
 def gap_test(row: Row) -> np.ndarray:
     """M(j, j) − M(i, j): the difference to a network trained under the test condition"""
     return row.ideal - row.dice
+
+
+@ood_metric(PAIR, limits=(0, 1), needs="particles", label="F1 of particles")
+def instance_f1(row: Row) -> np.ndarray:
+    """F1 score of particles that are found with an intersection over union above ½"""
+    return row.score("instance_f1")
+
+
+@ood_metric(PAIR, needs="particles", label="error of the number of particles")
+def count_error(row: Row) -> np.ndarray:
+    """number of found particles, relative to that of true ones, less 1"""
+    return row.score("count_error")
+
+
+@ood_metric(PAIR, needs="particles", label="error of the mean diameter")
+def diameter_bias(row: Row) -> np.ndarray:
+    """mean diameter of found particles, relative to that of true ones, less 1"""
+    return row.score("diameter_bias")

@@ -1,7 +1,7 @@
 """The table of results: all records of a study in one xarray Dataset on disk."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -85,9 +85,10 @@ def aggregate(
     structure, outcome) in pixels, and `dice`, the mean Dice over structures. For each network, the
     table has `val_loss`, `best_epoch` and `status`. For a missing network, `status` is 0 and all
     other variables are missing. Other variables of images that records have are in the table too,
-    whatever their names. With `test_own`, the table has `own_counts` and `own_dice` too, and the
-    same of other variables: the results of each network under its own training condition, which
-    need not be among the test conditions.
+    whatever their names; they are missing for architectures whose records lack them. With
+    `test_own`, the table has `own_counts` and `own_dice` too, and the same of other variables: the
+    results of each network under its own training condition, which need not be among the test
+    conditions.
 
     Args:
         cells: The record of every job and every training condition of the grid, whether or not this
@@ -112,9 +113,8 @@ def aggregate(
             f"{len(missing)} of {len(paths)} records are missing, the first is {min(missing)}; "
             "run the grid to its end, or set study.allow_incomplete: true"
         )
-    first = next(cell for cell in cells if cell.path not in missing)
-    like = records.read(first.path, first.train)
-    like = like[_of_images(like)].transpose(*_IMAGE, ...)
+    likes = _likes([cell for cell in cells if cell.path not in missing])
+    like = xr.merge(likes.values(), join="exact", compat="override")
     sizes = {
         "specimen": list(dict.fromkeys(cell.specimen for cell in cells)),
         "architecture": list(dict.fromkeys(cell.architecture for cell in cells)),
@@ -147,7 +147,8 @@ def aggregate(
                 row = rows.get((*named, condition), [])
                 there = [cell for cell in row if cell.path not in missing]
                 of_row = [
-                    _record(cell, read_all(cell.path), sizes, test_own, like) for cell in there
+                    _record(cell, read_all(cell.path), sizes, test_own, likes[cell.architecture])
+                    for cell in there
                 ]
                 of_tests = [record.sel(test=sizes["test"]) for record in of_row]
                 found = _row(of_tests, sizes, like)
@@ -198,6 +199,39 @@ def _places(sizes: Mapping[str, list]) -> list[tuple[int, int, slice]]:
         for architecture in range(len(sizes["architecture"]))
         for first in range(0, number, together)
     ]
+
+
+def _likes(cells: Sequence[Cell]) -> dict[str, xr.Dataset]:
+    """Return the variables of images in a record of each architecture, with one network and test.
+
+    Networks with a head have more variables than others.
+
+    Raises:
+        DamagedError: If architectures have other numbers of structures.
+    """
+    found: dict[str, xr.Dataset] = {}
+    for cell in cells:
+        if cell.architecture in found:
+            continue
+        record = records.read(cell.path, cell.train)
+        record = record[_of_images(record)].transpose(*_IMAGE, ...)
+        record = record.isel({name: [0] for name in records.CELL}).drop_vars(records.CELL)
+        _check_sizes(cell.path, record, next(iter(found.values()), record), ("structure",))
+        found[cell.architecture] = record
+    return found
+
+
+def _check_sizes(
+    path: str, record: xr.Dataset, like: xr.Dataset, dimensions: Iterable[Hashable]
+) -> None:
+    """Raise DamagedError if a record has other sizes than another one."""
+    for dimension in dimensions:
+        if record.sizes[dimension] != like.sizes[dimension]:
+            raise DamagedError(
+                path,
+                f"has {record.sizes[dimension]} along {dimension}, other records have "
+                f"{like.sizes[dimension]}",
+            )
 
 
 def _of_images(record: xr.Dataset) -> list[str]:
@@ -299,7 +333,8 @@ def _record(
 ) -> xr.Dataset:
     """Return a cell's record from those of its file, or raise DamagedError if it is another's.
 
-    The parameters are as in :func:`aggregate`; `like` has the variables of another record.
+    The parameters are as in :func:`aggregate`; `like` has the variables of another record of the
+    same architecture.
     """
     record = records.chosen(cell.path, every, cell.train)
     named = {"specimen": cell.specimen, "architecture": cell.architecture, "condition": cell.train}
@@ -314,12 +349,7 @@ def _record(
             raise DamagedError(cell.path, f"its values of {dimension} differ from the study's")
     if lacking := sorted({*like.data_vars} ^ {*_of_images(record)}):
         raise DamagedError(cell.path, f"{lacking[0]} is not in all records")
-    for dimension, size in like.sizes.items():
-        if dimension not in expected and record.sizes[dimension] != size:
-            raise DamagedError(
-                cell.path,
-                f"has {record.sizes[dimension]} along {dimension}, other records have {size}",
-            )
+    _check_sizes(cell.path, record, like, [name for name in like.sizes if name not in expected])
     return record
 
 
@@ -336,7 +366,8 @@ def _row(
     for record in of_row:
         where = [sizes["replica"].index(replica) for replica in record.replica.values]
         for name, values in made.items():
-            values[where] = record[name].transpose(*like[name].dims).values
+            if name in record:  # networks without a head find no particles
+                values[where] = record[name].transpose(*like[name].dims).values
     return made | {"dice": _dice(made["counts"])}
 
 

@@ -79,7 +79,7 @@ def metric_words(name: str, attrs: Mapping[str, str] | None = None) -> str:
     Args:
         attrs: Those of its variable, which has the label of a metric of the study's own.
     """
-    part = PACKAGE.of("metric").get(name)
+    part = PACKAGE.of("metric").get(name) or PACKAGE.of("ood_metric").get(name)
     label = part.declaration.label if part else _DISTANCES.get(name, "")
     return (attrs or {}).get("label", "") or label or name
 

@@ -13,7 +13,7 @@ from passband.grid import axes_of
 from passband.matrices.conditions import Conditions
 from passband.matrices.selection import Place, Wanted, selected
 from passband.matrices.stored import GROUP, NETWORK, MatrixName, Source
-from passband.matrices.table_images import SCORES, Images, reading
+from passband.matrices.table_images import Images, reading
 from passband.network_id import NetworkId
 from passband.parts import PACKAGE
 from passband.words import number_of
@@ -137,13 +137,13 @@ class Matrix(Conditions):
         """Return a score, (train, test): its mean over replicas and test structures.
 
         Args:
-            name: ``dice``, ``iou``, ``precision`` or ``recall``. A packed table has Dice alone.
+            name: ``dice``, ``iou``, ``precision`` or ``recall``; for networks with a head also
+                ``instance_f1``, ``instance_f1_visible``, ``count_error`` or ``diameter_bias``, see
+                docs/metrics.md. A packed table has Dice alone.
 
         Raises:
-            PassbandError: If the score is not known, or the results do not have it.
+            PassbandError: If the results do not have the score.
         """
-        if name not in SCORES:
-            raise PassbandError(f"score = {name!r}: must be one of {', '.join(SCORES)}")
         found = self.by_network if name == "dice" else self._tests.mean_scores(name)
         return found.mean("replica", keep_attrs=True).transpose(*_SIDES)
 
@@ -191,6 +191,15 @@ class Matrix(Conditions):
             tests = [self.column(each) for each in tests]
         rows = slice(None) if row is None else self.row(row)
         return self._tests.scores(rows, tests, score, structures)
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """The names of the scores that :meth:`score` and :meth:`images` can return."""
+        return self._tests.score_names
+
+    def has_variable(self, name: str) -> bool:
+        """Return whether the table of results has a variable, see :meth:`variable`."""
+        return self._images is not None and name in self._images.table
 
     def variable(self, name: str) -> xr.DataArray:
         """Return any variable of the table of results, (train, replica, test, structure, …).

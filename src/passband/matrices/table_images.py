@@ -13,18 +13,22 @@ from functools import cached_property
 import numpy as np
 import xarray as xr
 
+from passband import particle_scores
 from passband.errors import PassbandError
 from passband.matrices.packed import IMAGE_DICE, LARGEST, OWN, packed_mean, unpacked
 from passband.matrices.stored import NETWORK
 from passband.scores import OUTCOMES, dice, iou, precision, recall
 
+_Score = Callable[[np.ndarray], np.ndarray]
 #: Scores of an image that counts of pixels give. A packed table has the first one alone.
-SCORES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+_OF_PIXELS: Mapping[str, _Score] = {
     "dice": dice,
     "iou": iou,
     "precision": precision,
     "recall": recall,
 }
+#: The variable with numbers of particles, which only networks with a head have.
+PARTICLES = "particles"
 _ORDER = ("replica", "test", "structure")
 
 
@@ -91,15 +95,18 @@ class Images(ABC):
         Args:
             row: Index along `train`; a slice gives the rows as a first dimension.
             tests: Indices along `test`.
-            name: One of :data:`SCORES`.
+            name: One of :attr:`score_names`.
             structures: Indices along `structure`.
+
+        Raises:
+            PassbandError: If the table does not give the score.
         """
+        self._check(name)
         order = ("train", *_ORDER) if isinstance(row, slice) else _ORDER
         given = {"test": tests, "structure": structures}
         # A tuple would be a variable to xarray.
         places = {dim: x if isinstance(x, slice) else list(x) for dim, x in given.items()}
-        cells = self._cells.isel(train=row, **places)
-        return self._scores(cells, order, name)
+        return self._scores(self._of_score(name).isel(train=row, **places), order, name)
 
     @reading()
     def own_scores(self, row: int) -> np.ndarray:
@@ -135,6 +142,20 @@ class Images(ABC):
             raise PassbandError(f"variable = {name!r}: must be one of {known}")
         found = self.table[name]
         return found.transpose(*(d for d in ("train", *_ORDER) if d in found.dims), ...)
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """The scores of images that the table gives."""
+        return ("dice",)
+
+    def _check(self, name: str) -> None:
+        """Raise PassbandError if the table does not give a score."""
+        if name not in self.score_names:
+            raise PassbandError(f"score = {name!r}: must be one of {', '.join(self.score_names)}")
+
+    def _of_score(self, name: str) -> xr.DataArray:
+        """Return the variable that a score is computed from."""
+        return self._cells
 
     def of(self, table: xr.Dataset) -> "Images":
         """Return the images of some cells of the table, which are given as a table."""
@@ -192,8 +213,18 @@ class CountedImages(Images):
         true = true.max([name for name in true.dims if name not in (kept, "structure")])
         return true.transpose(kept, "structure").values
 
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        return (*_OF_PIXELS, *(particle_scores.SCORES if PARTICLES in self.table else ()))
+
+    def _of_score(self, name: str) -> xr.DataArray:
+        return self._cells if name in _OF_PIXELS else self.table[PARTICLES]
+
     def _scores(self, cells: xr.DataArray, order: tuple[str, ...], name: str) -> np.ndarray:
-        return SCORES[name](cells.transpose(*order, "outcome").values)
+        if name in _OF_PIXELS:
+            return _OF_PIXELS[name](cells.transpose(*order, "outcome").values)
+        numbers = cells.transpose(*order, "truth", "number").values
+        return particle_scores.SCORES[name](numbers)
 
 
 class PackedImages(Images):
@@ -226,7 +257,6 @@ class PackedImages(Images):
         return most.values[:, None] / self.table.sizes["structure"]
 
     def _scores(self, cells: xr.DataArray, order: tuple[str, ...], name: str) -> np.ndarray:
-        self._check(name)
         return unpacked(cells.transpose(*order).values)
 
     def _check(self, name: str) -> None:

@@ -142,6 +142,8 @@ class ood_metric(Kind):  # noqa: N801
         against: What it is a difference of Dice to: ``home``, the same networks under their own
             condition, or ``ideal``, the networks that were trained under the test condition, whose
             scatter is then in its interval. "" for all else.
+        needs: The name of a variable of the table of results. The metric is left out where a table
+            lacks it.
     """
 
     home: ClassVar = ("analysis/ood_metrics.py",)
@@ -153,6 +155,7 @@ class ood_metric(Kind):  # noqa: N801
     label: str = ""
     limits: tuple[float, ...] = (-float("inf"), float("inf"))
     against: str = ""
+    needs: str = ""
 
     @property
     def arguments(self) -> tuple[str, ...]:

@@ -53,14 +53,16 @@ def labels(
     found = {
         name: _entry(part.declaration.label, part.doc, "Results", bool(part.declaration.against))
         for name, part in PACKAGE.of("ood_metric").items()
-        if part.declaration.of == PAIR
+        if part.declaration.of == PAIR and name in _of_dice()
     }
     for heading, of_heading in (("Results", _RESULTS), ("Prediction", _PREDICTION)):
         for name, (label, sentence, signed) in of_heading.items():
             found[name] = _entry(label, sentence, heading, signed)
     for name in further(metrics):
         heading = _TRANSFER if name == "distance" else "Results"
-        found[name] = _described(name, metrics[name], heading)
+        part = PACKAGE.of("ood_metric").get(name)
+        is_signed = part is not None and part.declaration.limits[0] < 0
+        found[name] = _described(name, metrics[name], heading) | {"signed": is_signed}
     alone = {}
     for name in transfer:
         variable = information[name]
@@ -76,9 +78,14 @@ def labels(
 
 def further(metrics: xr.Dataset) -> list[str]:
     """Return the names of OOD metrics of two conditions that are neither Dice nor made from it."""
-    package = PACKAGE.of("ood_metric")
-    own = [name for name in of_pairs(metrics) if name not in package]
-    return ["distance", *own] if "distance" in metrics else own
+    others = [name for name in of_pairs(metrics) if name not in _of_dice()]
+    return ["distance", *others] if "distance" in metrics else others
+
+
+def _of_dice() -> set[str]:
+    """Return the names of the package's OOD metrics that are Dice or made from it."""
+    package = PACKAGE.of("ood_metric").items()
+    return {name for name, part in package if not part.declaration.needs}
 
 
 def _described(name: str, variable: xr.DataArray, heading: str, of: str = "") -> dict[str, Any]:
