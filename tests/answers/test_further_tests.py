@@ -439,5 +439,5 @@ def test_a_file_of_several_conditions_is_read_once(study, tmp_path, monkeypatch)
 
 
 def test_what_has_no_results_cannot_be_read(study, made):
-    with pytest.raises(ValueError, match="loss: must be counts or dice"):
+    with pytest.raises(ValueError, match="loss: must be counts, dice or particles"):
         further_tests.read_further(Results(study, made), ["loss"])

@@ -1,6 +1,7 @@
 """The evaluation of networks under test conditions."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import normalise
 from passband.learning import devices, evaluation, networks, training
+from passband.learning.instance_counts import Truth, count, visible
+from passband.particle_scores import NO_NUMBER
 from passband.scores import dice
 from passband.storage import DamagedError, NewerError, integrity, records
 from passband.storage import weights as files
@@ -299,3 +302,67 @@ def test_network_sees_counts_normalised_by_the_conditions_dose(camera, splits, m
     ]
     assert seen["means"] == pytest.approx(expected)
     assert abs(expected[0] - expected[1]) < 0.02
+
+
+# Particles
+
+
+class Discs(torch.nn.Module):
+    """A network whose second output says where the first image of a specimen has its particles."""
+
+    def __init__(self, labels):
+        super().__init__()
+        self.labels = torch.as_tensor(labels[:, None].astype(np.float32))
+
+    def forward(self, images):
+        shown = self.labels[: len(images)]
+        return torch.cat([shown - 0.5, shown], 1)
+
+
+class Further:
+    """A head that reads its particles, and their diameters, from a further output."""
+
+    def decode(self, logits, pixel_nm):
+        assert logits.dtype == np.float32
+        labels = logits[1].astype(np.int32)
+        return SimpleNamespace(labels=labels, diameters_nm=np.full(labels.max(), 2.0))
+
+
+def test_particles_are_counted_for_networks_with_a_head(camera, make_split):
+    splits = {name: make_split(5, "test", name) for name in ("gold", "silver")}
+    labels = visible(splits["gold"].instances.swapaxes(0, 1))
+    replicas = {2: Discs(labels), 5: Discs(0 * labels)}
+    record = run(replicas, camera, splits, batch_size=5, head=Further())
+    assert record.particles.dtype == np.uint32
+    assert record.particles.dims == (*records.CELL, "structure", "truth", "number")
+    assert record.particles.attrs["missing"] == NO_NUMBER
+    pixel_nm = camera.imager.image.pixel_A / 10
+    for s, split in enumerate(splits.values()):
+        truths = [Truth.of(each, pixel_nm) for each in split.instances]
+        for r, shown in enumerate((labels, 0 * labels)):
+            expected = [
+                count(truth, image, np.full(image.max(), 2.0))
+                for truth, image in zip(truths, shown, strict=True)
+            ]
+            for t in range(len(CONDITIONS)):
+                np.testing.assert_array_equal(record.particles.values[r, s, t], expected)
+    assert record.particles.sel(number="matched").sum() > 0
+    # The numbers of pixels are those of the first output.
+    assert (record.counts.sel(outcome="tp", replica=2, test_specimen="gold") > 0).all()
+    assert (record.counts.sel(outcome=["tp", "fp"], replica=5) == 0).all()
+
+
+def test_a_record_of_networks_without_a_head_has_pixels_alone(record):
+    assert list(record.data_vars) == ["counts"]
+    assert "number" not in record.coords
+
+
+def test_particles_of_a_part_of_the_images_are_in_their_place(camera, make_split):
+    split = make_split(5, "test", "gold")
+    network = {0: Discs(visible(split.instances.swapaxes(0, 1)))}
+    whole = run(network, camera, {"gold": split}, batch_size=5, head=Further())
+    wanted = np.array([[False, True, False, False]])
+    part = run(network, camera, {"gold": split}, batch_size=5, head=Further(), wanted=wanted)
+    found, expected = part.particles.values, whole.particles.values
+    assert (found[:, ~wanted] == 0).all()
+    np.testing.assert_array_equal(found[:, wanted], expected[:, wanted])

@@ -287,6 +287,14 @@ def test_evaluation_holds_all_test_structures_and_a_batch():
     assert 1e6 * (large - few) == pytest.approx(1.25 * activations, abs=500e6)
 
 
+def test_evaluation_holds_the_labels_of_particles_for_networks_with_a_head():
+    structures = {"train": 64, "val": 2, "test": 640}
+    names = ["compact-w8-d3", "compact-w8-d3+votes"]
+    of = changed(PAPER, study={"structures": structures}, training={"architectures": names})
+    without, with_head = (memory.evaluate_mb(of, name) for name in names)
+    assert 1e6 * (with_head - without) > 18 * 640 * 512**2
+
+
 def test_evaluation_holds_all_configurations_of_specimens_without_training():
     name, structures = "unet-resnet18", {"train": 64, "val": 2, "test": 64}
     small = changed(PAPER, study={"structures": structures}, evaluation={"batch_size": 1})

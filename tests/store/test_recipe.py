@@ -92,6 +92,17 @@ def test_a_stage_with_another_number_is_another_recipe(monkeypatch):
         assert before[name].differs(after[name]) == ["stage simulate = 3 → 4"]
 
 
+def test_results_of_networks_without_a_head_do_not_depend_on_how_particles_are_counted(monkeypatch):
+    def both() -> list[Recipe]:
+        return [Recipes(STUDY).results("gold", particles=has_head) for has_head in (False, True)]
+
+    without, with_head = both()
+    monkeypatch.setitem(STAGES, "particles", STAGES["particles"] + 1)
+    without_then, with_head_then = both()
+    assert without.digest == without_then.digest
+    assert with_head.differs(with_head_then) == ["stage particles = 1 → 2"]
+
+
 def test_networks_and_sets_of_exit_waves_have_recipes_of_their_own():
     recipes = Recipes(STUDY)
     others = [
@@ -103,6 +114,7 @@ def test_networks_and_sets_of_exit_waves_have_recipes_of_their_own():
         recipes.waves("gold", "val", "en0200.00"),
         recipes.results("gold"),
         recipes.results("gold", "en0200.00"),
+        recipes.results("gold", particles=True),
     ]
     assert len({recipe.digest for recipe in others}) == len(others)
 

@@ -121,9 +121,10 @@ def evaluated_shards(sets):
 
 
 @cache
-def result_recipes(sets):
+def result_recipes(sets, architecture):
     """Return the recipes of the results on these exit waves."""
-    return [RECIPES.results(name, id).digest for name in STUDY.specimens for id in sets]
+    particles = STUDY.training.architecture(architecture).head is not None
+    return [RECIPES.results(name, id, particles).digest for name in STUDY.specimens for id in sets]
 
 
 def is_counted(path):

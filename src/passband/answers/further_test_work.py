@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 import xarray as xr
@@ -67,8 +67,10 @@ class Work:
         """The test structures by specimen. All work of a process shares them."""
         study = self.results.study
         device = devices.device()
+        every = map(study.training.architecture, study.training.architectures)
+        has_head = any(architecture.head for architecture in every)
         return {
-            name: self.results.structures(name, "test", study.test_waves).load(device)
+            name: self.results.structures(name, "test", study.test_waves).load(device, has_head)
             for name in study.specimens
         }
 
@@ -98,7 +100,8 @@ class Work:
         def identities() -> Mapping[int, str]:
             return weights.identities(path).get(id, {})
 
-        known = further(results, cell, identities, recipes=self._recipes, read=read)
+        recipes = self._recipes(cell.id.architecture)
+        known = further(results, cell, identities, recipes=recipes, read=read)
         if set(self.wanted) <= set(known.tests) and not known.missing:
             return
         named = {name: getattr(cell.id, name) for name in ("specimen", "architecture", "condition")}
@@ -106,7 +109,7 @@ class Work:
         tests = sorted(map(Condition.parse, {*self.wanted, *known.tests}))
         tested = {id: [condition.id for condition in tests]}
         stored = StoredResults(
-            self._recipes, cells={id: loaded}, tests=tested, file=results.further(cell)
+            recipes, cells={id: loaded}, tests=tested, file=results.further(cell)
         )
         found = stored.find(self._last_record.read)[id]
         evaluation.complete_record(
@@ -126,8 +129,9 @@ class Work:
         }
 
     @cached_property
-    def _recipes(self) -> ResultRecipes:
-        return ResultRecipes(self.results, self.results.study.test_waves)
+    def _recipes(self) -> Callable[[str], ResultRecipes]:
+        """Returns the recipes of an architecture's results."""
+        return cache(partial(ResultRecipes, self.results, self.results.study.test_waves))
 
     @cached_property
     def _last_networks(self) -> "_LastFile":

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from passband.config import Study, study_checks
 from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.outcomes import Outcome
+from passband.particle_scores import NO_NUMBER, NUMBERS, TRUTHS
 from passband.results import Results, layout, listing, network_batches
 from passband.results.network_batches import TrainingCell
 from passband.scores import OUTCOMES, dice
@@ -141,23 +142,25 @@ def read_further(
     the configuration describes differently now, count as missing.
 
     Args:
-        variables: Names of the variables to return: `counts` and `dice`. Without `counts`, the
-            result needs less memory.
+        variables: Names of the variables to return: `counts`, `dice` and `particles`. With `dice`
+            alone, the result needs less memory.
 
     Returns:
         `dice` (specimen, architecture, train, replica, test_specimen, test), the mean Dice over
-        structures; and `counts` with the further dimensions (structure, outcome), in pixels. The
-        coordinates are those of the table of results. The dimension `test` has all further
-        conditions, sorted. Missing values are NaN. None is returned if there are no results.
+        structures; `counts` with the further dimensions (structure, outcome), in pixels; and, if
+        networks have a head, `particles` with (structure, truth, number). The coordinates are those
+        of the table of results. The dimension `test` has all further conditions, sorted. Missing
+        values are NaN, and of `particles` :data:`passband.particle_scores.NO_NUMBER`. None is
+        returned if there are no results.
 
     Raises:
         StoreError: If a store is damaged or has a newer format.
     """
     cells = list(network_batches.cells_of(results.study))
-    if unknown := set(variables) - {"counts", "dice"}:
-        raise ValueError(f"{min(unknown)}: must be counts or dice")
+    if unknown := set(variables) - {"counts", "dice", "particles"}:
+        raise ValueError(f"{min(unknown)}: must be counts, dice or particles")
     identities = cache(weights.identities)  # a job's file has the networks of many conditions
-    recipes = ResultRecipes(results, results.study.test_waves)
+    recipes = cache(partial(ResultRecipes, results, results.study.test_waves))
     has_before = results.has(extra.FOLDER)
 
     def found(cell: TrainingCell) -> PartialRecord:
@@ -167,7 +170,7 @@ def read_further(
             results,
             cell,
             lambda: identities(path).get(cell.condition, {}),
-            recipes=recipes,
+            recipes=recipes(cell.id.architecture),
             before=before,
         )
 
@@ -201,6 +204,11 @@ def _gathered(
         attrs = {"units": "pixels", "long_name": "pixels by outcome"}
         empty["counts"] = ((*dims, "structure", "outcome"), counts, attrs)
         coords["outcome"] = list(OUTCOMES)
+    if "particles" in variables and any("particles" in found.as_record() for _, found in made):
+        of_image = study.study.structures.test, len(TRUTHS), len(NUMBERS)
+        numbers = np.full((*shape, *of_image), NO_NUMBER, np.uint32)
+        empty["particles"] = ((*dims, "structure", "truth", "number"), numbers)
+        coords |= {"truth": list(TRUTHS), "number": list(NUMBERS)}
     whole = xr.Dataset(empty, coords)
     for cell, found in made:
         record = found.as_record()
@@ -211,6 +219,9 @@ def _gathered(
         if "counts" in whole:
             is_there = found.there[..., None, None]
             whole.counts.loc[at] = np.where(is_there, record.counts.values, np.nan)
+        if "particles" in whole and "particles" in record:
+            is_there = found.there[..., None, None, None]
+            whole.particles.loc[at] = np.where(is_there, record.particles.values, NO_NUMBER)
     return whole[[name for name in whole.data_vars if name in variables]]
 
 

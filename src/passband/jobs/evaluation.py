@@ -17,6 +17,7 @@ from passband.jobs.failures import Failures
 from passband.jobs.running import Running
 from passband.learning import devices, evaluation, networks
 from passband.learning.evaluation import SharedImages
+from passband.learning.heads import found as heads
 from passband.mixtures import of_id
 from passband.storage.partial_record import PartialRecord
 from passband.storage.weights import CellWeights
@@ -38,11 +39,12 @@ def complete_record(
     Args:
         cell: The networks.
         found: The record, to which the results are added.
-        structures: The test structures by specimen.
+        structures: The test structures by specimen, with their instances for networks with a head.
         shared: The images that the networks of several training conditions share.
     """
     metadata = cell.metadata
     architecture = study.training.architecture(metadata.architecture)
+    head = heads.opened(architecture.head) if architecture.head else None
     acquisition = Acquisition.from_microscope(study.microscope, metadata.normalisation, device)
     for replicas, lacking in found.lacking():
         made = evaluation.evaluate(
@@ -55,6 +57,7 @@ def complete_record(
             wanted=lacking,
             progress=progress,
             shared=shared,
+            head=head,
         )
         found.take(made, lacking[None].repeat(len(replicas), 0))
 
@@ -85,7 +88,8 @@ def complete(
     computed: set[tuple[str, str]] = set()
     failures = Failures(len(found))
     device = devices.device()
-    loaded = {specimen: each.load(device) for specimen, each in structures.items()}
+    has_head = stored.recipes.particles
+    loaded = {name: each.load(device, instances=has_head) for name, each in structures.items()}
     # The networks of a single condition use each image once.
     shared = SharedImages() if len(found) > 1 else None
     for condition, record in found.items():

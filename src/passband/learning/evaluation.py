@@ -1,6 +1,7 @@
 """Tests of a job's networks under all test conditions.
 
-The result is the numbers of correctly and wrongly predicted pixels in every image.
+The result is the numbers of correctly and wrongly predicted pixels in every image, and for networks
+with a head those of particles.
 """
 
 import copy
@@ -17,11 +18,15 @@ from passband.imaging import mixture_images
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.compiled import compiled
 from passband.imaging.structures import LoadedStructures, Split
-from passband.learning import backend, devices
+from passband.learning import backend, devices, instance_counts
+from passband.learning.heads.found import Head
+from passband.learning.instance_counts import Truth
 from passband.learning.memory import SHARED_BYTES
 from passband.mixtures import Mixture
+from passband.particle_scores import NO_NUMBER, NUMBERS, TRUTHS
 from passband.scores import OUTCOMES, dice
 from passband.storage.records import CELL, DEVICES
+from passband.units import A_PER_NM
 
 
 def confusion(logits: Tensor, masks: Tensor) -> Tensor:
@@ -101,9 +106,9 @@ def ready(network: nn.Module, precision: str, device: torch.device) -> nn.Module
 
 
 @torch.inference_mode()
-def _logits(network: nn.Module, images: Tensor, precision: str) -> Tensor:
+def _outputs(network: nn.Module, images: Tensor, precision: str) -> Tensor:
     with devices.autocast(precision, images.device):
-        return network(images)[:, :1]
+        return network(images)
 
 
 def predict(network: nn.Module, images: Tensor, precision: str) -> Tensor:
@@ -111,7 +116,8 @@ def predict(network: nn.Module, images: Tensor, precision: str) -> Tensor:
     precision = devices.precision(precision, images.device)
     layout = devices.layout(precision, images.device)
     copied = ready(copy.deepcopy(network), precision, images.device)
-    return _logits(copied, images.contiguous(memory_format=layout), precision).float()
+    outputs = _outputs(copied, images.contiguous(memory_format=layout), precision)
+    return outputs[:, :1].float()
 
 
 def examples(
@@ -150,6 +156,7 @@ def evaluate(
     wanted: np.ndarray | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
     shared: SharedImages | None = None,
+    head: Head | None = None,
 ) -> xr.Dataset:
     """Test networks on every test specimen under every test condition.
 
@@ -166,14 +173,18 @@ def evaluate(
         wanted: Which results are computed, (test_specimen, test) bool; the others are 0. By
             default, all are.
         shared: The images of other networks of the job. By default, all images are formed.
+        head: What finds particles in the outputs of the networks. The structures then have their
+            instances.
 
     Returns:
         `counts` (replica, test_specimen, test, structure, outcome) uint32: numbers of pixels. The
         coordinate `test` has the ids of the test conditions. The coordinate `outcome` has tp, fp
         and fn: true positives, false positives and false negatives. The attribute `devices` has
-        the kind of device.
+        the kind of device. With a head also `particles` (replica, test_specimen, test, structure,
+        truth, number) uint32, see :mod:`passband.particle_scores`.
     """
-    record = _empty(list(replicas), structures, [condition.id for condition in conditions])
+    ids = [condition.id for condition in conditions]
+    record = _empty(list(replicas), structures, ids, with_particles=head is not None)
     if wanted is None:
         wanted = np.ones((len(structures), len(conditions)), bool)
     device = acquisition.imager.device
@@ -185,18 +196,28 @@ def evaluate(
         networks = [ready(network, precision, device) for network in networks]
     shared = shared or SharedImages(limit=0)
     loaded = list(structures.values())
+    pixel_nm = acquisition.imager.image.pixel_A / A_PER_NM
+    known: Split | None = None
+    truths: list[dict[str, Truth]] = []
     for s, k in progress(np.argwhere(wanted).tolist()):
         split = loaded[s].under(conditions[k])
+        if head and split is not known:  # conditions with the same exit waves follow each other
+            known = split
+            truths = [Truth.of(each, pixel_nm) for each in split.instances]
         start = 0
         outcomes = []
         for images in shared.batches(acquisition, split, conditions[k], batch_size):
             images = images.contiguous(memory_format=layout)
             masks = split.truth[start : start + len(images)]
             if logits_of:
-                logits = logits_of(images)
+                outputs = logits_of(images)
             else:
-                logits = [_logits(network, images, precision) for network in networks]
-            outcomes.append(torch.stack([confusion(each, masks) for each in logits]))
+                outputs = [_outputs(network, images, precision) for network in networks]
+            outcomes.append(torch.stack([confusion(each[:, :1], masks) for each in outputs]))
+            if head:
+                places = slice(start, start + len(images))
+                found = [_particles(each, head, truths[places], pixel_nm) for each in outputs]
+                record.particles.values[:, s, k, places] = found
             start += len(images)
         # Each copy from the GPU waits for the GPU, so that there are only few copies for each test
         # condition.
@@ -204,13 +225,31 @@ def evaluate(
     return record.assign_attrs({DEVICES: json.dumps([devices.describe(device)])})
 
 
+def _particles(
+    outputs: Tensor, head: Head, truths: Sequence[Mapping[str, Truth]], pixel_nm: float
+) -> np.ndarray:
+    """Return the numbers of particles of a network's images, (images, truth, number) int64.
+
+    Args:
+        outputs: (images, 1 + outputs of the head, px, px).
+    """
+    numbers = []
+    for logits, of_image in zip(outputs.float().cpu().numpy(), truths, strict=True):
+        found = head.decode(logits, pixel_nm)
+        numbers.append(instance_counts.count(of_image, found.labels, found.diameters_nm))
+    return np.stack(numbers)
+
+
 def _empty(
-    replicas: Sequence[int], structures: Mapping[str, Sized], ids: Sequence[str]
+    replicas: Sequence[int],
+    structures: Mapping[str, Sized],
+    ids: Sequence[str],
+    with_particles: bool = False,
 ) -> xr.Dataset:
     """Return a record without results."""
     number = len(next(iter(structures.values())))
     shape = len(replicas), len(structures), len(ids), number, len(OUTCOMES)
-    return xr.Dataset(
+    record = xr.Dataset(
         {
             "counts": (
                 (*CELL, "structure", "outcome"),
@@ -225,3 +264,11 @@ def _empty(
             "outcome": list(OUTCOMES),
         },
     )
+    if with_particles:
+        record["particles"] = (
+            (*CELL, "structure", "truth", "number"),
+            np.zeros((*shape[:-1], len(TRUTHS), len(NUMBERS)), np.uint32),
+            {"units": "1", "long_name": "particles by outcome", "missing": NO_NUMBER},
+        )
+        record = record.assign_coords(truth=list(TRUTHS), number=list(NUMBERS))
+    return record

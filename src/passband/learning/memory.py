@@ -171,6 +171,9 @@ def evaluate_mb(study: Study, architecture: str) -> int:
     # The outputs of all replicas are in memory together. While an image is formed, it needs 16
     # bytes per pixel, and more on finer pixels.
     outputs = 4 * replicas * known.outputs
+    # With a head, the labels of all structures, and the true particles of those of one set.
+    labels = 2 * sets * len(specimens) + 16 if known.head else 0
+    waves += block.structures.test * px**2 * labels
     image = px**2 * (bytes_per_pixel(known) / 4 + outputs + 16) + _forming_bytes(study)
     return _request_mb(LIBRARIES + SHARED_BYTES + waves + networks + batch * image)
 

@@ -115,7 +115,7 @@ class Recipes:
     def __init__(self, study: Study):
         self._study = study
         self._waves: dict[tuple[str, str, str], Recipe] = {}
-        self._results: dict[tuple[str, str], Recipe] = {}
+        self._results: dict[tuple[str, str, bool], Recipe] = {}
 
     def waves(self, specimen: str, split: str, waves: str = "") -> Recipe:
         """Return the recipe of the exit waves of each structure of a split.
@@ -142,16 +142,20 @@ class Recipes:
         leaves |= _code(f"head {named.head.name}", named.head) if named.head else {}
         return Recipe("train", leaves, {"settings": self.training, **inputs})
 
-    def results(self, test_specimen: str, waves: str = "") -> Recipe:
+    def results(self, test_specimen: str, waves: str = "", particles: bool = False) -> Recipe:
         """Return the recipe of results on the test structures of a specimen, of any network.
 
         Args:
             waves: Id of the set of exit waves of the test conditions.
+            particles: Whether the networks have a head, so that their particles are counted.
         """
-        key = test_specimen, waves
+        key = test_specimen, waves, particles
         if key not in self._results:
             inputs = {"settings": self.testing, "test": self.waves(test_specimen, "test", waves)}
-            self._results[key] = Recipe("evaluate", {"test specimen": test_specimen}, inputs)
+            leaves: dict[str, Any] = {"test specimen": test_specimen}
+            if particles:  # a stage of its own: results of other networks do not depend on it
+                leaves["stage particles"] = STAGES["particles"]
+            self._results[key] = Recipe("evaluate", leaves, inputs)
         return self._results[key]
 
     def settings(self, *keys: str, **blocks: Mapping[str, Any]) -> dict[str, Any]:

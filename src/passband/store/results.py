@@ -35,16 +35,25 @@ Read = Callable[[Path], Mapping[str, xr.Dataset]]
 class ResultRecipes:
     """The recipes of the results of a study, whatever network and condition they are of.
 
+    Attributes:
+        particles: Whether the networks have a head, so that their particles are counted.
+
     Args:
         waves: The ids of the sets of exit waves that networks are tested with.
+        architecture: That of the networks; "" for one without a head.
     """
 
-    def __init__(self, results: Results, waves: Iterable[str]):
+    def __init__(self, results: Results, waves: Iterable[str], architecture: str = ""):
         of = Recipes(results.study)
+        known = results.study.training.architecture
+        self.particles = bool(architecture) and known(architecture).head is not None
         self.waves = list(waves)
         self.specimens = list(results.study.specimens)
-        recipes = {(name, id): of.results(name, id) for name in self.specimens for id in self.waves}
-        self._digests = {key: recipe.digest for key, recipe in recipes.items()}
+        self._digests = {
+            (name, id): of.results(name, id, self.particles).digest
+            for name in self.specimens
+            for id in self.waves
+        }
 
     def digests(self, specimens: Sequence[str], tests: Sequence[str]) -> np.ndarray:
         """Return the digest of each recipe, (test_specimen, test) str; "" of unknown ones."""
@@ -99,7 +108,8 @@ class StoredResults:
         test = [condition.id for condition in study.test_conditions]
         own_too = study.evaluation.test_own
         tests = {id: records.with_own(test, id, own_too) for id in cells}
-        recipes = ResultRecipes(results, wave_layout.evaluated_waves(study, batch.conditions))
+        waves = wave_layout.evaluated_waves(study, batch.conditions)
+        recipes = ResultRecipes(results, waves, batch.architecture)
         file = results.path(layout.stored(batch.path(layout.RECORD)))
         return cls(recipes, cells, tests, file, results.record(batch))
 
