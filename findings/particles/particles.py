@@ -1,7 +1,6 @@
 """Compare the particles of `passband predict` with the instance masks of a study's test images.
 
     python -m findings.particles.particles microscopes     # a minute on one core
-    python -m findings.particles.particles --sets judging  # touching particles: 6 minutes
 
 Networks that were trained at 400 e/Å² or more are tested in distribution: on test images under
 their own training condition, and on wider fields with more particles, on both faces of the
@@ -9,13 +8,7 @@ substrate, under the same condition. The F1 score counts a predicted particle as
 intersection over union with a true particle exceeds 0.5. Predicted and true particles below 0.5 nm
 are left out; such particles are pieces that the edge of an image cuts off. A touching pair is two
 true particles with at most two pixels between them; one may also lie partly above the other.
-
-With `--sets`, no study is needed: `general` segments the images of three sets of structures of
-`studies/real-general.yaml`, simulated here under its training condition. The rules that split
-touching particles were chosen on the structures of `tuning`, and are reported on those of
-`judging`. Connected regions of the mask are the simplest method. In the truth, a pixel of several
-particles belongs to the last of them, on the face where the beam enters; what is left of the other
-particles is theirs. In parentheses are 90% intervals of a bootstrap over structures.
+Sets of touching particles are in `sets.py`.
 """
 
 import argparse
@@ -26,16 +19,16 @@ from scipy import ndimage
 
 from benchmarks.harness import Table
 from passband import PassbandError
-from passband.config import Microscope, Particles, Specimen, Study, load
+from passband.config import Microscope, Particles, Specimen, Study
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Split, Structures
 from passband.learning import devices
+from passband.learning.instance_counts import visible
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs.images import particles
 from passband.micrographs.images.segmentation import segment
 from passband.micrographs.images.settings import Settings
-from passband.reports import markdown
 from passband.results import Results
 from passband.scores import dice_of_masks
 from passband.specimens import exit_waves
@@ -49,37 +42,26 @@ VARIANTS = {
     "local normalisation": Settings(normalise="local"),
     "adapted": Settings(adapt=True),
 }
-#: Sets of structures: the smallest and largest number of particles, and the faces they are on.
-SETS = {
-    "both faces, 1 to 6 particles": (1, 6, "both"),
-    "both faces, 6 to 9 particles": (6, 9, "both"),
-    "one face, 1 to 6 particles": (1, 6, "top"),
-}
-#: Seed and number of the structures of each set.
-SEEDS = {"tuning": (101, 40), "judging": (201, 60)}
-DRAWS = 1000
-#: The columns of the table of the sets.
-OF_SETS = (
-    *("structures", "F1 of particles", "F1 of connected regions"),
-    *("found for true", "touching: found of true", "Dice", "error of the mean diameter"),
-)
 
 
 def truth(instances: np.ndarray, pixel_nm: float) -> np.ndarray:
     """Return the true particles as one label image, from the label images of both faces.
 
-    The field is periodic, so a particle that leaves it on one side comes back on the other side.
-    Each of the two pieces gets its own label.
+    Where two overlap, the one on the face where the beam leaves is seen.
     """
-    labels = np.zeros(instances.shape[1:], np.int32)
-    for face in instances:
-        for number in np.unique(face[face > 0]):
-            pieces, count = ndimage.label(face == number)
-            for piece in range(1, count + 1):
-                area_nm2 = np.count_nonzero(pieces == piece) * pixel_nm**2
-                if area_nm2 >= np.pi / 4 * SMALLEST_NM**2:
-                    labels[pieces == piece] = labels.max() + 1
-    return labels
+    return pieces(visible(instances), pixel_nm)
+
+
+def pieces(labels: np.ndarray, pixel_nm: float) -> np.ndarray:
+    """Return a label image with a label for each connected piece, without small ones.
+
+    The field is periodic, so a particle that leaves it on one side comes back on the other side.
+    """
+    found = np.zeros(labels.shape, np.int32)
+    for label in np.unique(labels[labels > 0]):
+        parts = components(labels == label, pixel_nm)
+        found = np.where(parts > 0, parts + found.max(), found)
+    return found
 
 
 def touching(labels: np.ndarray) -> set[int]:
@@ -211,53 +193,6 @@ def measure(
     return scores, dice
 
 
-def sets(name: str) -> Iterator[list[str]]:
-    """Yield how well `general` finds the particles of each of :data:`SETS`, as :data:`OF_SETS`."""
-    study = load("studies/real-general.yaml")
-    device = devices.device()
-    pixel_nm = study.microscope.pixel_size_A / A_PER_NM
-    networks, (condition,) = open_networks("general"), study.train_conditions
-    camera = Acquisition.from_microscope(study.microscope, networks[0].normalisation, device)
-    settings = Settings(filter_noise=False)
-    rng = np.random.default_rng(0)
-    seed, number = SEEDS[name]
-    for title, kind in SETS.items():
-        specimen = with_particles(study.specimens["gold"], *kind)
-        waves = exit_waves.simulate("gold", specimen, study.microscope, seed, "test", range(number))
-        structures = Structures(seed, "gold", "test", study.microscope)
-        split = Split.from_dataset(waves, structures, device)
-        images = np.concatenate([part.cpu().numpy() for part in camera.counts(split, condition)])
-        score = Score()
-        rows = []
-        dice = []
-        for image, instances in zip(images, split.instances, strict=True):
-            true = truth(instances, pixel_nm)
-            result = segment(image, study.microscope.pixel_size_A, networks, settings)
-            score.add(result.labels, true, pixel_nm)
-            dice.append(dice_of_masks(result.mask, instances.any(0)))
-            pair = result.labels, components(result.mask, pixel_nm)
-            rows.append(
-                [(len(particles.matches(p, true)), number_of(p), number_of(true)) for p in pair]
-            )
-        counts = np.array(rows)
-        drawn = counts[rng.integers(0, number, (DRAWS, number))].sum(1)
-        yield [
-            title,
-            *(f1_words(counts[:, k].sum(0), drawn[:, k]) for k in (0, 1)),
-            f"{score.predicted} for {score.true}",
-            f"{score.close_matched} of {score.close_true}",
-            f"{np.mean(dice):.3f}",
-            f"{score.diameter_error:+.3f}",
-        ]
-
-
-def f1_words(counts: np.ndarray, drawn: np.ndarray) -> str:
-    """Return an F1 score and its interval, from numbers matched, predicted and true (…, 3)."""
-    value, scores = (2 * of[..., 0] / of[..., 1:].sum(-1) for of in (counts, drawn))
-    low, high = np.quantile(scores, (0.05, 0.95))
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
-
-
 def number_of(labels: np.ndarray) -> int:
     return len(np.unique(labels[labels > 0]))
 
@@ -267,11 +202,7 @@ def main() -> None:
     parser.add_argument("study", nargs="?", default="microscopes", help="a study with networks")
     parser.add_argument("--most", type=int, default=16, help="largest number of conditions")
     parser.add_argument("--wide", type=int, default=12, help="number of wide fields")
-    parser.add_argument("--sets", choices=SEEDS, help="only sets of touching particles")
     options = parser.parse_args()
-    if options.sets:
-        print(markdown.table(OF_SETS, sets(options.sets)))
-        return
     try:
         results = Results.find(options.study)
         next(in_distribution(results, 1))
