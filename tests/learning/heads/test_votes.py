@@ -215,6 +215,16 @@ def test_an_empty_mask_has_no_particles_and_specks_are_none():
     assert len(speck.diameters_nm) == 0
 
 
+def test_a_particle_without_a_centre_is_not_given_to_another():
+    labels = instances([(30, 30, 14), (90, 90, 20)], [])
+    logits = outputs(labels)
+    logits[1:3, labels[0] == 2] = 0  # its pixels vote for themselves
+    logits[3, labels[0] == 2] = np.log(40 / SCALE_PX)
+    found = votes().decode(logits, PIXEL_NM)
+    assert np.array_equal(found.labels > 0, labels[0].numpy() == 1)
+    assert found.diameters_nm.tolist() == pytest.approx([28 * PIXEL_NM], rel=0.01)
+
+
 def test_votes_far_outside_the_image_and_huge_sizes_are_no_error():
     logits = np.full((4, *SHAPE), 1e4, np.float32)
     logits[2] *= -1

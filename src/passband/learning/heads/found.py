@@ -15,7 +15,8 @@ class Found:
 
     Attributes:
         labels: (h, w) int32, the number of the particle in each pixel, from 1 on without gaps, and
-            0 elsewhere. Where particles overlap, a pixel is one particle's.
+            0 elsewhere, also in pixels of the mask that are no particle's. Where particles overlap,
+            a pixel is one particle's.
         diameters_nm: (particles,) of a disc with the area of the whole particle, also of what
             another one covers [nm].
         certainty: (particles,) from 0 to 1: higher for particles that are more often right.

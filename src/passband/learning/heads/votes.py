@@ -161,7 +161,8 @@ def _targets(labels, out):
 def _nearest_centres(votes: np.ndarray, areas: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Return the number of the centre that is nearest to each vote, from 1 on without gaps.
 
-    All are 0 if there is no centre.
+    It is 0 if the nearest centre is farther away than the radius that the pixel states: its
+    particle has no centre, and would be given to another one.
 
     Args:
         votes: (2, votes), rows and columns.
@@ -177,11 +178,10 @@ def _nearest_centres(votes: np.ndarray, areas: np.ndarray, shape: tuple[int, int
     centres, number = ndimage.label(highest & (heat > LEAST_VOTES), np.ones((3, 3)))
     if not number:
         return np.zeros(len(areas), np.int32)
-    nearest = ndimage.distance_transform_edt(
-        centres == 0, return_distances=False, return_indices=True
-    )
+    distance, nearest = ndimage.distance_transform_edt(centres == 0, return_indices=True)
     voted = centres[tuple(nearest)].ravel()[flat]
-    return 1 + np.unique(voted, return_inverse=True)[1]
+    voted[distance.ravel()[flat] > np.sqrt(areas / np.pi)] = 0
+    return np.searchsorted(np.unique(np.append(voted, 0)), voted)
 
 
 @dataclass(frozen=True)
