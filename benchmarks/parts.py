@@ -30,6 +30,7 @@ NAMED = {
     "ood_metric": {},
     "loss": {"training": {"loss": "tversky"}},
     "architecture": {"training": {"architectures": ["dilated"]}},
+    "head": {"training": {"architectures": ["compact-w4-d2+blobs"]}},
     "material": {"specimens": {"gold": {"material": "MgO", "shape": "cube", **SMALLER}}},
     "shape": {"specimens": {"gold": {"shape": "octahedron", **SMALLER}}},
     "specimen": {"specimens": {"gold": {"kind": "nanorods"}}},

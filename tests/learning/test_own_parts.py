@@ -100,6 +100,24 @@ def test_the_example_of_an_architecture_is_counted(example):
     assert memory.train_mb(of, "dilated") >= memory.LEAST
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("head", ["blobs", "votes"])
+@pytest.mark.parametrize("keys", [{}, {"crop_px": 16}])
+def test_a_head_is_learned_beside_the_mask(example, fit, head, keys):
+    """Its loss is in that of training and of validation, with one network and with several."""
+    name = f"compact-w4-d2+{head}"
+    of = example("blobs", architectures=[name], epochs=12, **keys)
+    network_trial.check(of)
+    (trained,) = fit(of, name).values()
+    assert trained.history[-1].train_loss < trained.history[0].train_loss
+    losses = [record.val_loss for record in trained.history]
+    plain = fit(of, "compact-w4-d2")[0].history
+    assert losses[0] > plain[0].val_loss
+    both = fit(of, name, seeds=2, together=True)
+    # Later steps differ more, since Adam divides rounding errors by the size of the gradient.
+    assert both[0].history[0].val_loss == pytest.approx(losses[0], rel=0.01)
+
+
 # What a loss is given
 
 

@@ -51,6 +51,13 @@ def test_imaging_prints_a_goal_and_a_measurement_in_every_row():
 
 
 @pytest.mark.slow
+def test_heads_prints_a_step_and_a_decoder_with_their_goals():
+    found = rows("heads.py")
+    for what in ("step with votes / without", "decoder / network"):
+        assert any(what in row[0] and row[1] for row in found)
+
+
+@pytest.mark.slow
 @pytest.mark.long
 def test_training_prints_a_table_of_every_measurement():
     found = rows("training.py")
