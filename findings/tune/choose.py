@@ -18,13 +18,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from passband.answers import tuning
 from passband.config import load, validate
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Split, Structures
 from passband.learning.network_files import Network, open_networks
-from passband.learning.tuning import Schedule, part_of_way, tuned
+from passband.learning.tuning import Schedule, tuned
 from passband.micrographs.labelled_images import LabelledImage
 from passband.specimens import exit_waves
 
@@ -101,7 +102,7 @@ def rows(
     start = time.process_time()
     examples = [tuning.prepare(each, network).example for each in own[:LABELLED]]
     others = own[LABELLED:]
-    new = tuned(network, examples, Schedule(steps, rate, share=1.0), (SEED,))
+    new = tuned(network, examples, Schedule(steps, rate), (SEED,))
     spent = time.process_time() - start
     before = np.array([tuning.dice(each, network) for each in others])
     for share in SHARES:
@@ -121,6 +122,15 @@ def rows(
         }
 
 
+@torch.no_grad()
+def part_of_way(old: nn.Module, new: nn.Module, share: float) -> nn.Module:
+    """Return a network with weights between those of two (Wortsman et al., *CVPR* 2022)."""
+    result = copy.deepcopy(old).eval()
+    for own, other in zip(result.parameters(), new.parameters(), strict=True):
+        own.lerp_(other, share)
+    return result
+
+
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """Return the mean over microscopes of each setting, of those that all microscopes have."""
     grouped = table.groupby(SETTING)
@@ -135,11 +145,10 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     return means[means.microscopes == len(MICROSCOPES)].drop(columns="microscopes").reset_index()
 
 
-def chosen(summary: pd.DataFrame) -> Schedule:
+def chosen(summary: pd.DataFrame) -> dict[str, float]:
     """Return the setting of the rule that the page fixes."""
     good = summary[summary.gain >= summary.gain.max() - AS_GOOD]
-    first = good.sort_values(["lost", *SETTING]).iloc[0]
-    return Schedule(int(first.steps), float(first.rate), float(first.share))
+    return good.sort_values(["lost", *SETTING]).iloc[0][SETTING].to_dict()
 
 
 def main() -> None:

@@ -114,7 +114,7 @@ def test_a_network_that_gains_is_written_and_predicts(tmp_path, network):
         network,
         own,
         tmp_path / "mine",
-        schedule=Schedule(steps=20, rate=0.05, share=1.0),
+        schedule=Schedule(steps=20, rate=0.05),
         progress=lambda done, total, what: steps.append((done, total)),
     )
     assert [each.before for each in found.left_out] == [0.0] * 4

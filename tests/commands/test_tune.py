@@ -17,7 +17,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     labelled.write_images(tmp_path, 2)
     labelled.write_network(tmp_path / "one.safetensors")
-    monkeypatch.setattr(tuning.Schedule.__init__, "__defaults__", (2, 1e-6, 0.5))
+    monkeypatch.setattr(tuning.Schedule.__init__, "__defaults__", (2, 1e-6))
     return tmp_path
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from findings.tune import choose, patches
-from passband.learning.tuning import Schedule
 from passband.micrographs.labelled_images import LabelledImage
 
 
@@ -34,7 +34,8 @@ def table(*settings):
 )
 def test_the_rule(settings, chosen):
     steps, share = chosen
-    assert choose.chosen(choose.summary(table(*settings))) == Schedule(steps, 1e-3, share)
+    found = choose.chosen(choose.summary(table(*settings)))
+    assert found == {"steps": steps, "rate": 1e-3, "share": share}
 
 
 def test_a_setting_that_a_microscope_lacks_is_left_out():
@@ -64,3 +65,10 @@ def test_one_label_in_ten_is_wrong():
     assert np.count_nonzero(sizes == 0) == 1
     assert np.count_nonzero(sizes > before) == 1
     assert patches.with_mistakes([image])[0].labels.tolist() == wrong.labels.tolist()
+
+
+def test_weights_go_a_part_of_the_way():
+    old, new = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    half = choose.part_of_way(old, new, 0.5)
+    assert torch.allclose(half.weight, (old.weight + new.weight) / 2)
+    assert torch.equal(choose.part_of_way(old, new, 1.0).weight, new.weight)

@@ -32,13 +32,10 @@ class Schedule:
 
     Attributes:
         rate: The learning rate of the first step. It falls to 0 along half a cosine.
-        share: How far the weights go from the old ones to those at the end of the steps. Half of
-            the way keeps more of what the network could do before (Wortsman et al., *CVPR* 2022).
     """
 
-    steps: int = 120
+    steps: int = 60
     rate: float = 3e-4
-    share: float = 0.5
 
     def rate_of(self, step: int) -> float:
         """Return the learning rate of a step; the first has the number 0."""
@@ -75,9 +72,9 @@ def tuned(
     """Return a network after its training went on with labelled images.
 
     The loss is that of its training, without that of a head if particles have no numbers; the
-    optimizer is Adam. Each step has :data:`CROPS` crops at
-    random places of random images, each turned or mirrored at random. Batch normalisation keeps the
-    statistics of the first training: those of a few crops would depend on the crops.
+    optimizer is Adam. Each step has :data:`CROPS` crops at random places of random images, each
+    turned or mirrored at random. Batch normalisation keeps the statistics of the first training:
+    those of a few crops would depend on the crops.
 
     Args:
         names: What the random numbers depend on. The same names, examples, processor and number of
@@ -94,7 +91,8 @@ def tuned(
         precision = "float32"
     layout = devices.layout(precision, device)
     # In evaluation mode, batch normalisation neither uses nor changes the statistics of a batch.
-    module = copy.deepcopy(network.module).eval().to(device, memory_format=layout)
+    module = copy.deepcopy(network.module).eval().to(device)
+    module = module.to(memory_format=layout)
     head = network.architecture.head
     with_head = head is not None and all(example.is_numbered for example in examples)
     loss = LossOfStudy(network.study.training, head if with_head else None)
@@ -108,24 +106,14 @@ def tuned(
         masks = (labels > 0).float().to(device)
         instances = _instances(labels).to(device) if needs_instances else None
         optimizer.zero_grad()
-        # The loss is one of several networks, whose number is the first axis.
         with devices.autocast(precision, device):
-            logits = module(images)[None]
+            logits = module(images)[None]  # the first axis is that of networks
         if head and not with_head:
             logits = logits[:, :, :1]
         loss(logits, masks, instances).sum().backward()
         optimizer.step()
         step()
-    return part_of_way(network.module, module, schedule.share)
-
-
-@torch.no_grad()
-def part_of_way(old: nn.Module, new: nn.Module, share: float) -> nn.Module:
-    """Return a network with weights between those of two, on the CPU and in evaluation mode."""
-    result = copy.deepcopy(old).eval()
-    for own, other in zip(result.parameters(), new.parameters(), strict=True):
-        own.lerp_(other.cpu(), share)
-    return result
+    return module.to("cpu").to(memory_format=torch.contiguous_format)
 
 
 def _side(network: Network, examples: Sequence[Example]) -> int:
