@@ -30,6 +30,9 @@ def recompute() -> Iterator[str]:
     yield f"{choose.TABLE}: the rule chooses what `passband tune` does"
     yield compare(PAGE, "simulated microscopes", of_settings(summary))
     yield compare(PAGE, "each microscope", of_microscopes(pd.read_csv(choose.TABLE)))
+    if not patches.TABLE.exists():
+        yield f"skipped: patches: there is no {patches.TABLE}; see findings.tune.patches"
+        return
     table = pd.read_csv(patches.TABLE)
     yield compare(PAGE, "patches", of_patches(table))
     for labels, own in table.groupby("labels", sort=False):
