@@ -108,8 +108,21 @@ def test_png_of_8_and_16_bits_grey_and_colour(tmp_path):
     for name in ("8", "rgb", "la", "p"):
         np.testing.assert_allclose(read(tmp_path / f"{name}.png", 0.3).images[0], small, rtol=1e-6)
     np.testing.assert_array_equal(read(tmp_path / "16.png", 0.3).images[0], IMAGE * 600)
-    assert read(tmp_path / "rgb.png", 0.3).notes == (
-        "a colour image: the mean of red, green and blue is used",
+    found = read(tmp_path / "rgb.png", 0.3)
+    assert found.is_colour
+    assert found.notes == ("a colour image: the mean of red, green and blue is used",)
+
+
+def test_colours_are_averaged_and_are_no_mask(tmp_path):
+    colours = np.stack([IMAGE, IMAGE // 2, IMAGE * 0], axis=-1).astype(np.uint8)
+    Image.fromarray(colours).save(tmp_path / "rgb.png")
+    found = read(tmp_path / "rgb.png", 0.3)
+    np.testing.assert_allclose(found.images[0], colours.mean(-1), rtol=1e-6)
+    assert found.notes == ("a colour image: the mean of red, green and blue is used",)
+    with pytest.raises(PassbandError) as error:
+        read_mask(tmp_path / "rgb.png")
+    assert str(error.value).endswith(
+        "rgb.png: is in colour; a mask is grey, and 0 outside particles"
     )
 
 
@@ -455,6 +468,13 @@ def test_masks(tmp_path):
     np.testing.assert_array_equal(read_mask(tmp_path / "a.png"), mask[None])
     np.testing.assert_array_equal(read_mask(tmp_path / "a.npy"), mask[None])
     assert not read_mask(tmp_path / "empty.npy").any()
+    np.save(tmp_path / "full.npy", mask * 0 + 255)
+    assert read_mask(tmp_path / "full.npy").all()
+    np.save(tmp_path / "image.npy", IMAGE)
+    with pytest.raises(
+        PassbandError, match=r"image\.npy: has values from 28 to 80, as an image; a"
+    ):
+        read_mask(tmp_path / "image.npy")
 
 
 def test_files_of_folders(tmp_path):

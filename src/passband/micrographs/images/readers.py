@@ -48,6 +48,7 @@ class Micrograph:
         pixel_size_A: Pixel size [Å].
         notes: What the user should know about how the file was read, one line each.
         stated: What the file states about the microscope.
+        is_colour: Whether the grey values are means of colours.
     """
 
     images: np.ndarray
@@ -55,6 +56,7 @@ class Micrograph:
     path: Path
     notes: tuple[str, ...] = ()
     stated: Recorded = NOTHING
+    is_colour: bool = False
 
 
 def read(path: str | Path, pixel_size_A: float | None = None) -> Micrograph:
@@ -83,7 +85,9 @@ def read(path: str | Path, pixel_size_A: float | None = None) -> Micrograph:
     size, notes = pixel_size.choose(path, content.pixel_sizes_A, pixel_size_A)
     images = _float32(path, images)
     notes = (*content.notes, *notes)
-    return Micrograph(images, size, path, notes=notes, stated=content.stated)
+    return Micrograph(
+        images, size, path, notes=notes, stated=content.stated, is_colour=content.is_colour
+    )
 
 
 def recorded(path: str | Path) -> Recorded:
@@ -117,10 +121,21 @@ def read_mask(path: str | Path) -> np.ndarray:
 
     Raises:
         PassbandError: As for :func:`read`, except that a mask may be of any size and have one value
-            everywhere.
+            everywhere. Also if it is in colour, or if its values are those of an image: several,
+            and all above 0.
     """
     path = Path(path)
-    return np.asarray(_frames(path, _content(path).images, min_px=1) > 0)
+    content = _content(path)
+    if content.is_colour:
+        raise PassbandError(f"{path}: is in colour; a mask is grey, and 0 outside particles")
+    values = _frames(path, content.images, min_px=1)
+    low, high = values.min(), values.max()
+    if 0 < low < high:
+        raise PassbandError(
+            f"{path}: has values from {low:g} to {high:g}, as an image; a mask is 0 outside "
+            "particles"
+        )
+    return np.asarray(values > 0)
 
 
 def read_labels(path: str | Path) -> np.ndarray:
