@@ -221,6 +221,16 @@ def test_the_last_jobs_of_a_study_run_alone():
     )
 
 
+def test_a_network_alone_is_trained_on_one_core():
+    one = {"defocus_nm": [5.0], "cs_um": [1.2], "aperture_mrad": [16.0], "dose_e_per_A2": [200.0]}
+    study = changed(study={"replicas": 1, "replicas_per_job": 1}, grid=one)
+    took = rates.seconds_by_rule(study, SPEEDS)
+    cores = [plan.elapsed(study, took, SPEEDS, number) for number in (1, 2)]
+    work = took["train"] + took["evaluate"]
+    assert cores[1] > work
+    assert cores[0] - cores[1] < (sum(took.values()) - work) / 2
+
+
 def test_seconds_of_two_architectures_add_up():
     study = changed(training={"architectures": ["compact-w4-d2", "compact-w8-d2"]})
     both = replace(

@@ -182,15 +182,18 @@ def _aligned(lines: dict[str, str | list[str]]) -> str:
 def elapsed(study: Study, took: Mapping[str, float], speeds: Speeds, together: int) -> float:
     """Return the seconds until a study is complete, if `together` jobs run at a time.
 
-    The jobs that make the table, the OOD metrics, the prediction and the pages run one after
+    A rule with fewer jobs keeps only as many cores busy, such as the training of one network. The
+    jobs that make the table, the OOD metrics, the prediction and the pages run one after
     another. While they run, other cores have nothing to do.
     """
     jobs = count(study).jobs
     serial = ("aggregate", "ood", "prediction", "report", "explorer")
     alone = [rule for rule in serial if jobs.get(rule)]
     last = sum(rates.other_seconds(rule, speeds) + speeds.start_light for rule in alone)
+    growing = sum(took[rule] / min(together, jobs[rule]) for rule in GROWING)
+    others = sum(took.values()) - last - sum(took[rule] for rule in GROWING)
     # Snakemake itself starts once.
-    return (sum(took.values()) - last) / together + last + speeds.start_light / 2
+    return growing + others / together + last + speeds.start_light / 2
 
 
 def _left(results: Results, took: Mapping[str, float], unit: str) -> list[str]:
