@@ -70,6 +70,7 @@ def test_id_without_replica_gives_all_batches_of_a_study(results):
     assert [network.replica for network in every] == [0, 1, 2]
     (last,) = open_networks(results, replace(CELL, replica=2))
     assert last.replica == 2
+    assert len(open_networks(results)) == 3  # the study has one training condition
     assert network_files.finished_networks(Results(None, results)) == [CELL]
 
 
@@ -82,7 +83,6 @@ def test_microscope_of_a_whole_study_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("network", "line"),
     [
-        (None, "has networks of 1 training conditions; give the id of a network, such as gold/"),
         (replace(CELL, replica=9), "has only the replicas 0, 1, 2 of this specimen"),
         (replace(CELL, specimen="silver"), "has none of this specimen"),
     ],

@@ -152,7 +152,7 @@ def open_networks(source: str | Path | Results, network: NetworkId | None = None
             If several files of a study have the same network, that of a present batch is returned,
             and otherwise that of the newest file.
         network: The network. If it has no replica, all replicas are returned. For a study's folder
-            of results, it is necessary.
+            of results with several training conditions, it is necessary.
 
     Returns:
         The networks, sorted by replica. There is one network or more.
@@ -219,6 +219,8 @@ def _from_study(results: Results, network: NetworkId | None) -> list[Network]:
     if not known:
         raise PassbandError(f"{results}: has no finished network; run the study first")
     example = replace(known[0], replica=0)
+    if network is None and len(known) == 1:
+        network = known[0]
     if network is None:
         raise PassbandError(
             f"{results}: has networks of {len(known)} training conditions; give the id of a "
