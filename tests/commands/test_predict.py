@@ -3,6 +3,7 @@
 import csv
 import itertools
 import re
+import shlex
 import shutil
 
 import numpy as np
@@ -368,7 +369,6 @@ HERE = "--defocus-nm", "5", "--cs-um", "1", "--aperture-mrad", "9", "--dose-e-pe
         (["two.safetensors", "images", "--replicas", "1,x"], "--replicas = '1,x': must be numbers"),
         (["two.safetensors", "images", "--replicas", "7"], "--replicas = '7': must be numbers"),
         (["two.safetensors", "images", "--tile", "-3"], "--tile = -3: must be at least 1 pixel"),
-        (["small", "images"], "give the id of a network, such as gold/"),
         (["small", "images", "--network", "auto", "--network", f"{CELL}/0"], "cannot be used"),
         (
             ["small", "images", "--network", "auto", "--replicas", "0"],
@@ -495,7 +495,11 @@ def test_the_verdict_follows_each_image_and_is_in_the_summary(trained, capsys):
     assert found
     assert out[noise + 1].startswith("  unlike the training images, because of ")
     assert "; expected Dice 0.0" in out[noise + 1]
-    assert out[-2] == "1 of 2 images are unlike the training images: do not trust these masks"
+    assert out[-3] == "1 of 2 images are unlike the training images: do not trust these masks"
+    command = "passband new mine --like general --like-image noise.npy --pixel-size-A"
+    assert out[-2] == f"to train a network for such images: {command} {PIXEL[-1]}"
+    assert cli.main(shlex.split(out[-2].partition("passband ")[2])) == 0
+    assert "slope" in capsys.readouterr().out
     assert out[-1].startswith("expected Dice compares preparations of one image")
     first, second = table("summary")
     assert f"{float(first['expected_dice']):.2f}" == found[1]

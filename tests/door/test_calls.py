@@ -23,6 +23,7 @@ OTHERS = {"status": "watch"}
 WORDS = {
     "ctf": "ctf tests/image.dm3 --energy-kev 300",
     "parts": "parts config.yaml",
+    "new --like": "new a --like general --energy-kev 200 --material Pt",
     "new --part": "new a --part metric",
     "next --until": "next config.yaml --budget 4 --until 0.1",
     "recommend --like": "recommend config.yaml --like tests/image.dm3",
@@ -44,7 +45,7 @@ def verb(name: str) -> tuple[object, str]:
 def test_every_command_has_a_row_in_their_order():
     assert [name for name in ROWS if " " not in name] == list(COMMANDS)
     of_options = [name for name in ROWS if " " in name]
-    assert len(of_options) == 5
+    assert len(of_options) == 6
     assert all(set(name.split()) <= set(WORDS[name].split()) for name in of_options)
 
 

@@ -227,7 +227,10 @@ INSTEAD = {
     "passband new mine && cd mine && passband run": (
         "bash -c 'passband new own && cd own && passband run --dry-run'"
     ),
-    "passband new mine --like real-general": "passband new real-mine --like real-general",
+    "passband new mine --like general --energy-kev 200 --material Pt --like-image image.tif": (
+        "passband new platinum --like general --energy-kev 200 --material Pt --like-image film.npy "
+        "--pixel-size-A 0.4"
+    ),
     "passband predict image.tif --labels corrected.tif": (
         "passband predict film.npy --pixel-size-A 0.4 --labels corrected.npy"
     ),

@@ -378,8 +378,8 @@ def test_commands_that_need_a_study_refuse_a_published_folder(capsys, command):
         ("xxxxxxxx", "there is no folder results/xxxxxxxx; here are demo, gold, mine"),
         (
             "general",
-            "no study of this name, but a network of the package, for passband predict; give a "
-            "study: here are demo, gold, mine",
+            "no study of this name, but a network of the package, for passband predict, or for "
+            "passband new mine --like general; give a study: here are demo, gold, mine",
         ),
     ],
 )

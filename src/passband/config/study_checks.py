@@ -276,10 +276,16 @@ def _check_optics(study, axes: dict[str, list[float]]) -> None:
         further = dict(zip((name for name, _ in ends), values, strict=True))
         words = "".join(f" with {name} = {value:g}" for name, value in further.items())
         under = study.microscope.having(further.items())
-        _check_microscope(axes, under, words)
+        check_microscope(axes, under, words)
 
 
-def _check_microscope(axes: dict[str, list[float]], microscope: Microscope, words: str) -> None:
+def check_microscope(axes: dict[str, list[float]], microscope: Microscope, words: str = "") -> None:
+    """Refuse what the pixels, the field of view or the focal series do not suffice for.
+
+    Args:
+        axes: Ascending values of defocus, Cs and aperture.
+        words: The values of further axes, for the message.
+    """
     sampling = microscope.wave_sampling
     widest = axes["aperture_mrad"][-1]
     _check_aperture(widest, microscope, words)

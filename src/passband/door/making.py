@@ -1,38 +1,70 @@
 """Makes a study to edit, and parts of it."""
 
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from passband import repository
 from passband.config import load
+from passband.door import study_like
 from passband.door.experiment import Experiment
+from passband.door.study_like import Asked
 from passband.errors import ArgumentError, PassbandError
 from passband.outcomes import Written
 from passband.parts.examples import write_example
-from passband.results.locate import CONFIG, RESULTS, study_names
+from passband.results.locate import CONFIG, RESULTS, network_path, study_names
+from passband.results.published import shipped
+
+if TYPE_CHECKING:
+    from passband.learning.network_files import Network
 
 #: A line by which editors find the configuration's schema.
 _SCHEMA = "# yaml-language-server: $schema={}"
 
 
-def new(folder: str | Path, like: str | Path = "demo") -> Experiment:
+def new(
+    folder: str | Path,
+    like: str | Path | None = None,
+    *,
+    energy_kev: float | None = None,
+    material: str | None = None,
+    like_image: str | Path | None = None,
+    pixel_size_A: float | None = None,
+    report: Callable[[str], object] = lambda line: None,
+) -> Experiment:
     """Make a folder with a study to edit, and open it.
 
     Args:
         folder: The new folder, whose name is the study's.
-        like: The study to begin with: a name in `studies/` of Passband's repository, or a file.
+        like: The study to begin with: a name in `studies/` of Passband's repository, or a file; by
+            default ``"demo"``. Or a network: ``"general"``, a weights file or a published folder.
+            The study then trains one network like it. The other arguments say how its microscope
+            and its particles differ; with them, the default is ``"general"``.
+        energy_kev: Beam energy [keV]; by default that of the image, if its file states it.
+        material: A material of the package, or a crystal file.
+        like_image: A file with an image of the microscope. Simulated images get its noise.
+        pixel_size_A: For such a file that does not have it [Å].
+        report: Receives lines about what was measured in the image, what was adapted to the energy
+            or the material, and how long the study takes.
 
     Raises:
-        PassbandError: If the folder or a study of this name exists, or if the name is wrong.
+        PassbandError: If the folder or a study of this name exists, or if the name or an argument
+            is wrong.
 
     Example:
         >>> mine = passband.new("mine", like="pilot")
         >>> mine.study.study.name
         'mine'
+        >>> platinum = passband.new("platinum", like="general", energy_kev=200, material="Pt")
+        >>> platinum.study.microscope.energy_kev, list(platinum.study.specimens)
+        (200.0, ['Pt'])
     """
     folder = Path(folder)
     name = folder.absolute().name
-    source = _source(str(like))
+    image = None if like_image is None else Path(like_image)
+    asked = Asked(energy_kev, material, image, pixel_size_A)
+    source = str(like or ("general" if asked.first else "demo"))
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}", name) is None:
         raise ArgumentError(
             f"folder = {str(folder)!r}: its name must have up to 40 letters, digits, points and "
@@ -42,12 +74,14 @@ def new(folder: str | Path, like: str | Path = "demo") -> Experiment:
         raise PassbandError(f"{folder}: exists already; give another name")
     if name in study_names() or (RESULTS / name).exists():
         raise PassbandError(f"{name}: there is already a study of this name here")
-    text = _text(name, source)
+    text, lines = _written(folder, source, asked)
     try:
         folder.mkdir(parents=True)
         (folder / CONFIG).write_text(text, encoding="utf-8")
     except OSError as error:
         raise PassbandError(f"{folder}: cannot be made: {error.strerror}") from None
+    for line in lines:
+        report(line)
     return Experiment.find(folder)
 
 
@@ -71,17 +105,51 @@ def new_part(kind: str, folder: str | Path = ".") -> Written:
     )
 
 
+def _written(folder: Path, like: str, asked: Asked) -> tuple[str, tuple[str, ...]]:
+    """Return the text of a new study's file, and what is said about it."""
+    name = folder.absolute().name
+    path = network_path(like)
+    if path is not None and like not in repository.studies():
+        made = study_like.make(_network(path, like), like, folder, asked)
+        about = [
+            "#",
+            f"# It trains one network like {like}, whose values are in comments where others were",
+            "# asked for. Keys that are not here have their defaults.",
+        ]
+        return _text(name, about, made.text), made.lines
+    if asked.first:
+        raise ArgumentError(
+            f"{asked.first}: is for like = a network, such as 'general'; in a copy of a study, "
+            "edit its file",
+            asked.first,
+            "like",
+        )
+    return _copied(name, _source(like)), ()
+
+
+def _network(path: Path, like: str) -> "Network":
+    """Return the first of the networks of a file or a folder, which are replicas."""
+    found = Experiment.of_weights(path).open_networks()
+    if len({network.id.cell for network in found}) > 1:
+        raise ArgumentError(
+            f"like = {like!r}: has networks of several training conditions; publish the one that "
+            "you mean, and give its folder"
+        )
+    return found[0]
+
+
 def _source(like: str) -> Path:
     """Return the file of the study to begin with, from its name in the repository or its path."""
     known = repository.studies()
     if like not in known and not Path(like).is_file():
         raise ArgumentError(
-            f"like = {like!r}: must be a study's file, or one of {', '.join(known)}"
+            f"like = {like!r}: must be a study's file, or one of {', '.join(known)}; or a network: "
+            f"{', '.join(shipped())}, a weights file or a published folder"
         )
     return known.get(like, Path(like))
 
 
-def _text(name: str, source: Path) -> str:
+def _copied(name: str, source: Path) -> str:
     """Return the text of a study's file with another name, and with comments for its reader."""
     like = load(source).study.name
     lines = source.read_text(encoding="utf-8").splitlines()
@@ -95,9 +163,14 @@ def _text(name: str, source: Path) -> str:
     if rest.startswith("#"):  # a comment stays in its column
         named = named.ljust(len(found[0]) - 1) + " "
     body = body[: found.start()] + named + rest
-    schema = repository.folder() / "docs" / "config.schema.json"
     about = [line for line in lines[:head] if line and "$schema=" not in line]
     about = [] if like == "demo" else ["#", f"# About the study {like}:", *about]
+    return _text(name, about, f"{body}\n")
+
+
+def _text(name: str, about: Sequence[str], body: str) -> str:
+    """Return the text of a study's file with comments for its reader."""
+    schema = repository.folder() / "docs" / "config.schema.json"
     return "\n".join(
         [
             _SCHEMA.format(schema),
@@ -106,6 +179,5 @@ def _text(name: str, source: Path) -> str:
             *about,
             "",
             body,
-            "",
         ]
     )

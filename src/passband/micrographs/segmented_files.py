@@ -1,5 +1,6 @@
 """The results for many files: their images, why files failed, and the tables of all of them."""
 
+import shlex
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from passband.console import escaped
 from passband.errors import ArgumentError
 from passband.micrographs import batch, predictions, records, size_figure, summary, truth
 from passband.micrographs.batch import Task
-from passband.micrographs.images import pixel_size, readers, suffixes
+from passband.micrographs.images import own_noise, pixel_size, readers, suffixes
 from passband.micrographs.labels import Labels
 from passband.micrographs.predictions import Prediction
 from passband.micrographs.summary import Frame
@@ -110,7 +111,7 @@ def segment(
     if done:
         first = done[0].overlay
         closing.append(f"{len(written)} files in {folder}; first open {first}")
-    closing += _closing(done, images, len(tasks))
+    closing += _closing(done, images, tasks)
     if any(task.has_truth for task in tasks):
         scores = [(image.name, image.score) for image in images if image.score is not None]
         closing += truth.lines(scores)
@@ -228,15 +229,31 @@ def _tables(images: Sequence[Frame], folder: Path) -> tuple[list[Path], str]:
     return picture + summary.write(images, folder), sizes
 
 
-def _closing(done: Sequence[Prediction], images: Sequence[Frame], files: int) -> list[str]:
+def _closing(
+    done: Sequence[Prediction], images: Sequence[Frame], tasks: Sequence[Task]
+) -> list[str]:
     """Return what is said about all files together."""
     lines = []
     if earlier := sum(result.is_earlier for result in done):
-        lines.append(f"{earlier} of {number_of(files, 'file')} had been done before")
+        lines.append(f"{earlier} of {number_of(len(tasks), 'file')} had been done before")
     whole = [image for image in images if not image.error]
     if flagged := sum(bool(image.flags) for image in whole):
         which = f"{flagged} of {len(whole)} images are unlike the training images"
         lines.append(f"{which}: do not trust these masks")
+    lines += [f"to train a network for such images: {words}" for words in _new(tasks, done)[:1]]
     if sum(image.expected_dice is not None for image in whole) > 1:
         lines.append(_NO_ORDER)
     return lines
+
+
+def _new(tasks: Sequence[Task], done: Sequence[Prediction]) -> list[str]:
+    """Return the command that makes a study for each flagged file that it can take."""
+    sizes = {task.path: getattr(task.predictor, "pixel_size_A", None) for task in tasks}
+    words = []
+    for each in done:
+        flags = {flag for image in each.frames for flag in image.flags}
+        if flags and own_noise.REPEATED not in flags:
+            size = "" if sizes[each.path] is None else f" --pixel-size-A {sizes[each.path]:g}"
+            name = shlex.quote(str(each.path))
+            words.append(f"passband new mine --like general --like-image {name}{size}")
+    return words

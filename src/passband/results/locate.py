@@ -60,8 +60,8 @@ def folder_of(noun: Path) -> Path | None:
         return by_name
     if str(noun) in published.shipped():
         raise PassbandError(
-            f"{noun}: no study of this name, but a network of the package, for passband predict; "
-            f"give a study: {here(known)}"
+            f"{noun}: no study of this name, but a network of the package, for passband predict, "
+            f"or for passband new mine --like {noun}; give a study: {here(known)}"
         )
     raise PassbandError(
         f"{noun}: no study of this name: it is no file, there is no folder {by_name}; "

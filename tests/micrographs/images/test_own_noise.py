@@ -203,3 +203,28 @@ def test_white_noise_is_filtered_for_a_network_of_several_kernels():
     # Pixels of 0.7 Å may be those over which the counts of the narrowest kernel were averaged.
     assert treatment(noise, 0.7, None)[0] is None
     assert treatment(noise, 0.6, None)[0] is not None
+
+
+@pytest.mark.parametrize("pixel_A", [0.4, 0.55])
+@pytest.mark.parametrize("width_A", [0.7, 0.8, 0.95])
+def test_the_kernel_of_averaged_noise_is_found(pixel_A, width_A):
+    kernel = DetectorNoise(form="hann", width_A=width_A)
+    image = preparation.filter_noise(counts(pixel_A, seed=3), pixel_A, kernel)
+    found, why = own_noise.of_camera(image, pixel_A, usual=TRAINING, network_pixel_A=0.5)
+    assert found.form == "hann"
+    low, high = found.width_A
+    assert (low + high) / 2 == pytest.approx(width_A, abs=0.06)
+    assert high - low == pytest.approx(0.3)
+    assert found.stored_pixel_A == (0.55 if pixel_A == 0.55 else 0)
+    assert why.endswith(f", as by Hann kernels of {low:g} to {high:g} Å")
+
+
+def test_the_camera_of_an_image_with_white_noise_averages_nothing():
+    found, why = own_noise.of_camera(counts(0.3), 0.3, usual=TRAINING, network_pixel_A=0.5)
+    assert found == DetectorNoise()
+    assert why.startswith("its noise is white (slope ")
+    # A wider kernel has zeros in the rings, where its width cannot be told.
+    wide = preparation.filter_noise(counts(0.4), 0.4, DetectorNoise(form="hann", width_A=2.0))
+    found, _ = own_noise.of_camera(wide, 0.4, usual=TRAINING, network_pixel_A=0.5)
+    assert found.form == "hann"
+    assert 0.7 < found.middle.width_A < 1.3

@@ -38,6 +38,12 @@ _MOST_PX, _FEWEST = 1024, 32
 #: were enlarged twice, with JPEG 75, the part is 0.27 or less, and without repetition 0.41 or more.
 _REPEATED_PART = 0.1
 _REPEATED_RATIO = 0.33
+#: Half-widths of kernels that are tried for averaged noise [Å], and the side of the images of noise
+#: with which they are [pixels].
+_WIDTHS_A = tuple(step / 20 for step in range(8, 33))
+_TRIED_PX = 256
+#: So far from the kernel that was found, simulated images have kernels too [Å].
+_UNSURE_A = 0.15
 #: Why the mask of such an image cannot be trusted.
 REPEATED = "its repeated pixels"
 _FILTERED = "noise filtered as in the training"
@@ -145,3 +151,53 @@ def treatment(
         DetectorNoise(stored_pixel_A=noise.stored_pixel_A),
         f"{line}; cut off at {limit:.3g} 1/Å, where the training images end",
     )
+
+
+def of_camera(
+    image: np.ndarray, pixel_size_A: float, *, usual: DetectorNoise, network_pixel_A: float
+) -> tuple[DetectorNoise, str]:
+    """Return the noise with which images like an image are simulated, and why.
+
+    White noise stays white. For averaged noise, kernels are about as wide as the Hann kernel whose
+    noise has the slope of the image's. If the slope cannot be measured, it is the usual noise. The
+    image's pixels limit the frequencies if they are larger than those of the simulation.
+
+    Args:
+        image: (height, width), the image as it was stored.
+        pixel_size_A: Side of its pixels [Å].
+        usual: The noise of similar training images.
+        network_pixel_A: Side of the pixels of the simulation [Å].
+    """
+    stored = {"stored_pixel_A": pixel_size_A if pixel_size_A > 1.01 * network_pixel_A else 0.0}
+    found = slope(image, pixel_size_A)
+    if found is None:
+        why = f"cannot be measured with pixels of {pixel_size_A:.4g} Å, and stays as it was"
+        return usual.model_copy(update=stored), f"its noise {why}"
+    if found > WHITE_ABOVE:
+        return DetectorNoise(**stored), f"its noise is white (slope {found:.1f})"
+    width = _kernel_A(found, pixel_size_A)
+    low, high = (round(width + sign * _UNSURE_A, 2) for sign in (-1, 1))
+    return (
+        DetectorNoise(form="hann", width_A=[low, high], **stored),
+        f"its noise was averaged (slope {found:.1f}), as by Hann kernels of {low:g} to {high:g} Å",
+    )
+
+
+def _kernel_A(wanted: float, pixel_size_A: float) -> float:
+    """Return the half-width of the Hann kernel whose noise has a slope [Å].
+
+    The slope falls with the width up to the width whose transform is 0 in a ring. A steeper slope
+    than that has this width.
+    """
+    white = np.random.default_rng(0).normal(size=(_TRIED_PX, _TRIED_PX)).astype(np.float32)
+    slopes: list[float] = []
+    for width in _WIDTHS_A:
+        kernel = DetectorNoise(form="hann", width_A=width)
+        found = slope(preparation.filter_noise(white, pixel_size_A, kernel), pixel_size_A)
+        if found is None or (slopes and found > slopes[-1]):
+            break
+        slopes.append(found)
+        if found < wanted:
+            break
+    nearest = int(np.argmin([abs(found - max(wanted, slopes[-1])) for found in slopes]))
+    return _WIDTHS_A[nearest]
