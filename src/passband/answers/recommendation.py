@@ -11,6 +11,7 @@ from passband.axes import AXES
 from passband.config import Study, study_checks
 from passband.config.study_checks import is_allowed
 from passband.errors import PassbandError
+from passband.particle_scores import RATINGS
 from passband.prediction.range_of_use import Asked
 from passband.prediction.recommend import network_ranking
 from passband.prediction.recommend.network_ranking import Recommendation
@@ -54,7 +55,12 @@ def recommend_from(tested: TestedNetworks, asked: Asked) -> Recommendation:
         lambda condition: is_allowed(tested.study, condition, "train"),
         tested.unlearned,
     )
-    found = replace(found, study=tested.study.study.name, remark=tested.remark)
+    found = replace(
+        found,
+        study=tested.study.study.name,
+        remark=tested.remark,
+        score=RATINGS[tested.score],
+    )
     if tested.ranked is None:
         return found
     return replace(

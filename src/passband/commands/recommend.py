@@ -49,6 +49,13 @@ def add(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--top", type=int, metavar="N", help="number of networks (default: 10; in JSON, all)"
     )
+    command.add_argument(
+        "--by",
+        default="dice",
+        metavar="SCORE",
+        help="rank by instance_f1, count_error or diameter_bias, which networks with a head have, "
+        "in place of dice",
+    )
     command.add_argument("--json", action="store_true", help="print JSON (docs/recommend.md)")
     command.add_argument(
         "--figure",
@@ -74,6 +81,10 @@ def run(options: argparse.Namespace) -> int:
         check_unused(options, "--like")
     if options.figure is not None:
         check_file("--figure", options.figure, *FIGURES)
+    if options.by != "dice":
+        for name in ("figure", "like"):
+            if getattr(options, name) is not None:
+                raise PassbandError(f"--by: cannot be used together with --{name}")
     study = Experiment(None, options.study)  # a published folder has priority, as in predict
     if not study.is_published:
         study = find_study(options.study)
@@ -91,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
         )
         first = found.by_sign[0].found
     else:
-        first = found = study.recommend(given, **known)
+        first = found = study.recommend(given, **known, by=options.by)
     print(found.to_json() if options.json else found)
     if options.figure is not None:
         _draw(study, first, options.figure)
@@ -122,6 +133,6 @@ def _check(options: argparse.Namespace) -> int:
     check_unused(options, "--like")
     study = find_study(locate.path_of(options.check) if options.check else options.study)
     report_many(study)
-    found = study.check_recommendations(options.specimen, report_remark)
+    found = study.check_recommendations(options.specimen, report_remark, by=options.by)
     print(found.to_json() if options.json else found)
     return 0

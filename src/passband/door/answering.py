@@ -30,6 +30,8 @@ class Answering(Opened):
         specimen: str | None = None,
         top: int | None = None,
         report: Callable[[str], object] = lambda line: None,
+        *,
+        by: str = "dice",
     ) -> "Recommendation":
         """Return the networks, ranked by the Dice that is expected under the condition.
 
@@ -38,6 +40,8 @@ class Answering(Opened):
             specimen: The test specimen, which is needed if the study has several.
             top: Number of networks in the text and in JSON.
             report: Receives a line about results that are not used, or not checked.
+            by: What takes the place of Dice, for networks with a head: ``instance_f1``,
+                ``count_error`` or ``diameter_bias``, see docs/recommend.md.
 
         Returns:
             `networks`, the best first, each with its `id` and the `dice` to expect, and more, see
@@ -60,7 +64,7 @@ class Answering(Opened):
         check_names_of(condition)
         _check_top(top)
         asked = recommendation.asked_of(self.study, condition)
-        found = recommendation.recommend_from(self._tested_with(specimen, report), asked)
+        found = recommendation.recommend_from(self._tested_with(specimen, report, by), asked)
         return replace(found, top=top)
 
     def recommend_like(
@@ -154,12 +158,15 @@ class Answering(Opened):
         self,
         specimen: str | None = None,
         report: Callable[[str], object] = lambda line: None,
+        *,
+        by: str = "dice",
     ) -> "RecommendationCheck":
         """Return what recommendations are worth, with each test condition left out in turn.
 
         Args:
             specimen: The test specimen, which is needed if the study has several.
             report: Receives a line about results that are not used.
+            by: See :meth:`recommend`.
 
         Returns:
             `every` and `new`, what recommended networks lose against the best if every network can
@@ -177,24 +184,25 @@ class Answering(Opened):
         from passband.answers import recommendation_check
 
         self.refuse_published()
-        return recommendation_check.check(self._tested_with(specimen, report))
+        return recommendation_check.check(self._tested_with(specimen, report, by))
 
-    def tested(self, specimen: str | None = None) -> "TestedNetworks":
+    def tested(self, specimen: str | None = None, by: str = "dice") -> "TestedNetworks":
         """Return the networks with the models of their Dice, see :meth:`recommend`.
 
         They are read once, as the stores are: open the study again after new results.
         """
         from passband.answers.tested_networks import TestedNetworks
 
-        if specimen not in self._tested:
-            self._tested[specimen] = TestedNetworks.open(self, specimen)
-        return self._tested[specimen]
+        key = specimen, by
+        if key not in self._tested:
+            self._tested[key] = TestedNetworks.open(self, specimen, score=by)
+        return self._tested[key]
 
     def _tested_with(
-        self, specimen: str | None, report: Callable[[str], object]
+        self, specimen: str | None, report: Callable[[str], object], by: str = "dice"
     ) -> "TestedNetworks":
         """Return the tested networks, and report which results are not used or not checked."""
-        tested = self.tested(specimen)
+        tested = self.tested(specimen, by)
         if self.is_published and (remark := published.unchecked(self.folder)):
             report(remark)
         if number := tested.left_out:
@@ -212,7 +220,7 @@ class Answering(Opened):
         )
 
     @cached_property
-    def _tested(self) -> "dict[str | None, TestedNetworks]":
+    def _tested(self) -> "dict[tuple[str | None, str], TestedNetworks]":
         return {}
 
 

@@ -18,6 +18,7 @@ from passband.analysis.profiles import Profiles
 from passband.grid import Condition
 from passband.network_id import NetworkId
 from passband.outcomes import Outcome
+from passband.particle_scores import RATINGS
 from passband.prediction.gaussian_process import Z90
 from passband.prediction.range_of_use import Asked, Excess, TestedDoses, ranges
 from passband.prediction.recommend import recommendation_text
@@ -94,6 +95,7 @@ class Recommendation(Outcome):
         study: The study's name.
         remark: A sentence on the networks that did not learn, or "".
         top: Number of networks in the text and in JSON. With None, the text has ten, and JSON all.
+        score: What takes the place of Dice, in words, see :data:`passband.particle_scores.RATINGS`.
     """
 
     asked: Asked
@@ -107,6 +109,7 @@ class Recommendation(Outcome):
     study: str = ""
     remark: str = ""
     top: int | None = None
+    score: str = RATINGS["dice"]
 
     @property
     def inside(self) -> bool:
@@ -117,7 +120,7 @@ class Recommendation(Outcome):
     def ranked_by(self) -> str:
         """What ranks the networks."""
         measured = all(network.how == MEASURED for network in self.networks)
-        return "measured Dice" if measured else "expected Dice"
+        return f"{'measured' if measured else 'expected'} {self.score}"
 
     @property
     def as_at_dose(self) -> float | None:

@@ -20,6 +20,7 @@ from passband.analysis.bootstrap import (
     resample,
 )
 from passband.outcomes import Outcome
+from passband.particle_scores import RATINGS
 from passband.prediction.recommend import recommendation_text
 from passband.prediction.recommend.left_out_tests import LeftOut
 from passband.prediction.recommend.nearest_network import nearest
@@ -73,6 +74,7 @@ class RecommendationCheck(Outcome):
         structures: Number of test structures. With one, the same chooses and judges.
         refitted: Whether the parameters of the process were found without the left-out condition.
         remark: A sentence on the networks that did not learn, or "".
+        score: What takes the place of Dice, in words, see :data:`passband.particle_scores.RATINGS`.
         confidence: That of the bootstrap intervals.
     """
 
@@ -93,6 +95,7 @@ class RecommendationCheck(Outcome):
     structures: int
     refitted: bool
     remark: str = ""
+    score: str = RATINGS["dice"]
 
     def __str__(self) -> str:
         return recommendation_text.check(self)
