@@ -18,6 +18,7 @@ from passband.analysis.spectra import (
     to_json,
 )
 from passband.answers.further_tests import read_further
+from passband.answers.tested_rows import TestedRows
 from passband.config import Study
 from passband.errors import ArgumentError, PassbandError
 from passband.grid import Condition
@@ -39,30 +40,6 @@ from passband.words import number_of
 
 #: Smallest number of training conditions, and of test conditions, for a recommendation.
 FEWEST = 4
-
-
-@dataclass(frozen=True)
-class TestedRows:
-    """The networks of one specimen and architecture, and their Dice.
-
-    Attributes:
-        matrix: Their results under the study's test conditions.
-        is_tested: (row, replica) bool, which networks were tested under all of these conditions.
-        networks: These networks, by row and replica.
-        dice: (network, test) float64, mean Dice under :attr:`TestedNetworks.tested` and
-            :attr:`TestedNetworks.further`, or the rating by :attr:`TestedNetworks.score`; NaN if it
-            was not measured.
-    """
-
-    matrix: Matrix
-    is_tested: np.ndarray
-    networks: tuple[NetworkId, ...]
-    dice: np.ndarray
-
-    @property
-    def train(self) -> list[str]:
-        """The id of each network's training condition or mixture."""
-        return [network.condition for network in self.networks]
 
 
 @dataclass(frozen=True)
