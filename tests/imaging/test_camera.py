@@ -6,10 +6,14 @@ import torch
 from synthetic import CPU
 
 from passband.config import Background, Detector, Microscope
+from passband.config.detector import DetectorNoise
 from passband.imaging import camera as recording
 from passband.imaging import export
 from passband.imaging.acquisition import Acquisition
+from passband.imaging.imager import Imager
+from passband.imaging.noise import expose, filtered, noise_seeds
 from passband.learning.batches import Images
+from passband.optics import detector
 
 PLAIN = {"field_px": 32, "pixel_size_A": 0.4, "focal_members": 3}
 
@@ -129,3 +133,35 @@ def test_an_image_does_not_depend_on_its_company(split, condition):
     whole = torch.cat(list(own.counts(split, condition)))
     parts = torch.cat(list(own.counts(split, condition, chunk=1)))
     assert torch.equal(whole, parts)
+
+
+def test_filter_and_gain_are_as_before(split, condition):
+    """Bit for bit, as a study of 0.3.0 has its counts."""
+    noise = DetectorNoise(form="hann", width_A=1.1, stored_pixel_A=0.776)
+    own = acquisition(detector=Detector(noise=noise, gain=2.5), vibration_A=0.4)
+    (intensity,) = own.intensities(split, condition)
+    seeds = noise_seeds(split.structures, split.indices, condition)
+    factor = torch.as_tensor(own.microscope.noise_filter, dtype=torch.float32)
+    expected = filtered(expose(intensity, own.electrons(condition), seeds), factor) * 2.5
+    (counts,) = own.counts(split, condition)
+    assert torch.equal(counts, expected)
+
+
+@pytest.mark.parametrize("oversampling", [1, 2])
+def test_an_images_own_blur_is_that_of_an_imager(make_split, condition, oversampling):
+    """Bit for bit, so that mixtures over the vibration have the images that they had."""
+    microscope = Microscope(**PLAIN, oversampling=oversampling)
+    waves = microscope.wave_sampling
+    spectra = torch.complex(
+        *torch.randn(
+            2, 3, 1, waves.cropped, waves.cropped, generator=torch.Generator().manual_seed(1)
+        )
+    )
+    optics = microscope.optics(condition)
+    blurs = [detector.blur(microscope.sampling, rms) for rms in (0.0, 0.3, 0.8)]
+    found = Imager(waves, image=microscope.sampling).intensity(spectra, optics, blurs=blurs)
+    for k, blur in enumerate(blurs):
+        own = Imager(waves, image=microscope.sampling, blur=blur)
+        assert torch.equal(own.intensity(spectra[k : k + 1], optics)[0], found[k])
+    with pytest.raises(ValueError, match="2 blurs for 3 images"):
+        own.intensity(spectra, optics, blurs=blurs[:2])
