@@ -171,6 +171,12 @@ def test_large_pixels_do_not_show_the_noise(general, white):
     assert "its noise cannot be measured with pixels of 0.9 Å" in found.lines[0]
 
 
+def test_a_long_path_of_a_network_is_not_in_each_comment(general):
+    path = "results/study/networks/r000-000.safetensors"
+    text = study_like.make(general, path, Path("a"), Asked(material="Pt")).text
+    assert "    material: Pt  # before: Au\n" in text
+
+
 def test_the_study_takes_no_longer_than_it_may(general, monkeypatch):
     whole = made(general)
     took = study_like.seconds(whole)

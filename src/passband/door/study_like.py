@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 MOST_S, CORES = 2400.0, 2
 #: The largest number of values of defocus and of dose in tests.
 _MOST_TESTED = 5
+#: A longer name of a network is not repeated in each comment.
+_SHORT = 20
 #: Files may state an energy that differs by this fraction from what people say.
 _TOLERANCE = 0.01
 #: An aperture of at least this fraction of the band limit of the pixels is no aperture.
@@ -118,7 +120,8 @@ def make(network: "Network", named: str, folder: Path, asked: Asked) -> StudyLik
         (renamed,), (earlier,) = content["specimens"], before["specimens"].values()
         before["specimens"] = {renamed: earlier}
     study, cut = _shortened(validate(content, str(folder / CONFIG)))
-    text = study_text.of(study.written(), before, named)
+    its = named if len(named) <= _SHORT else "before"  # the path of a file would fill the lines
+    text = study_text.of(study.written(), before, its)
     return StudyLike(study, text, (*lines, cut))
 
 
