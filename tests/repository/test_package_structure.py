@@ -18,7 +18,7 @@ SEVERAL = {
     "config": {"axes", "odd_studies", "stage_keys", "study_waves"},
     "door": {"calls"},
     "figures": {"points"},
-    "imaging": {"oversampling"},
+    "imaging": {"drawn_images", "oversampling"},
     "jobs": {"single_conditions"},
     "learning": {"mixed_training", "own_parts"},
     "micrographs": {"shipped"},
