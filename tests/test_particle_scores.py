@@ -26,10 +26,10 @@ def image(truth="faces", **numbers):
 
 
 def test_the_f1_score_of_an_image_is_that_of_its_particles():
-    values = np.stack([image(true=4, matched=3, found=6, right=2), image(), image(found=2)])
+    values = np.stack([image(true=4, matched=3, found=8), image(), image(found=2)])
     assert instance_f1(values).tolist() == [0.5, 1, 0]
     assert instance_f1_visible(values).tolist() == [1, 1, 1]
-    seen = image("visible", true=2, matched=1, found=2, right=1)
+    seen = image("visible", true=2, matched=1, found=2)
     assert instance_f1_visible(seen[None]).tolist() == [0.5]
 
 

@@ -17,9 +17,9 @@ the face where the beam leaves. The other knows the outlines and not the order, 
 pixel to the particle whose centre is nearer, in units of its radius. The simplest method is a blur
 and Otsu's threshold, with the best of six settings.
 
-Particles that touch the edge are not counted. In parentheses are 90% intervals of a bootstrap over
-fields. The mean diameter is that of visible areas, relative to the true one, less 1; `by field` is
-the mean of its size in the single fields.
+Particles that touch the edge are not counted, unless the true partner does not. In parentheses are
+90% intervals of a bootstrap over fields. The mean diameter is that of visible areas, relative to
+the true one, less 1; `by field` is the mean of its size in the single fields.
 """
 
 import argparse
@@ -134,8 +134,8 @@ class Score:
 
     def f1(self, truth: str, chosen: np.ndarray | slice = slice(None)) -> float:
         """Return the F1 score of all, or some, fields."""
-        sums = self.of(truth, "matched", "right", "true", "found")[chosen].sum(-2)
-        return (sums[..., :2].sum(-1) / np.maximum(sums[..., 2:].sum(-1), 1)).tolist()
+        sums = self.of(truth, "matched", "true", "found")[chosen].sum(-2)
+        return (2 * sums[..., 0] / np.maximum(sums[..., 1:].sum(-1), 1)).tolist()
 
     def diameter_errors(self) -> tuple[float, float]:
         """Return the error of the mean visible diameter: of all, and its mean size by field."""

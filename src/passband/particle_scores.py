@@ -14,12 +14,12 @@ TRUTHS = ("faces", "visible")
 #: partner (`matched`), and of the others those in one found particle with another true one
 #: (`merged`), and those in several pieces (`split`); the rest is missed. `hidden` and `cut` are
 #: true ones that are not counted: of the former too little is visible, the latter touch the edge.
-#: Of the found particles that are whole: all (`found`), those with a true partner (`right`), and
-#: those that are mostly background (`false`). And numbers and sums of diameters [0.001 nm] of true
-#: and of found particles of known size.
+#: Of the found particles: those that are partners of a whole true one, or have no partner and are
+#: whole themselves (`found`), and those that are mostly background (`false`). And numbers and sums
+#: of diameters [0.001 nm] of true and of found particles of known size.
 NUMBERS = (
     *("true", "matched", "merged", "split", "hidden", "cut"),
-    *("found", "right", "false"),
+    *("found", "false"),
     *("true_sized", "true_pm", "found_sized", "found_pm"),
 )
 #: The number in place of those of networks that are missing, or that find no particles.
@@ -29,17 +29,17 @@ NO_NUMBER = 2**32 - 1
 def instance_f1(numbers: np.ndarray) -> np.ndarray:
     """Return the F1 score of particles, with complete particles as the truth.
 
-    It is (matched + right)/(true + found), and 1 for an image with neither true nor found ones.
+    It is 2 matched/(true + found), and 1 for an image with neither true nor found ones.
 
     Args:
         numbers: (…, structure, truth, number), in the order of :data:`TRUTHS` and :data:`NUMBERS`.
     """
-    return _f1(_values(numbers, "faces", "matched", "right", "true", "found"))
+    return _f1(_values(numbers, "faces", "matched", "true", "found"))
 
 
 def instance_f1_visible(numbers: np.ndarray) -> np.ndarray:
     """Return :func:`instance_f1` with one true label for each pixel."""
-    return _f1(_values(numbers, "visible", "matched", "right", "true", "found"))
+    return _f1(_values(numbers, "visible", "matched", "true", "found"))
 
 
 def count_error(numbers: np.ndarray) -> np.ndarray:
@@ -95,9 +95,9 @@ def rating(score: str, means: np.ndarray) -> np.ndarray:
 
 
 def _f1(values: tuple[np.ndarray, ...]) -> np.ndarray:
-    matched, right, true, found = values
+    matched, true, found = values
     whole = true + found
-    score = np.divide(matched + right, whole, out=np.ones_like(whole), where=whole != 0)
+    score = np.divide(2 * matched, whole, out=np.ones_like(whole), where=whole != 0)
     return np.where(np.isnan(whole), np.nan, score)
 
 

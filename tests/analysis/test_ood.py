@@ -775,8 +775,8 @@ def with_particles(table, architecture=0):
     values = np.full((*shape, len(TRUTHS), len(NUMBERS)), NO_NUMBER, np.uint32)
     own = np.moveaxis(values, dims.index("architecture"), 0)[architecture]
     numbers = np.random.default_rng(3).integers(1, 9, own.shape)
-    for part, whole in (("matched", "true"), ("right", "found")):
-        place = NUMBERS.index(part)
+    place = NUMBERS.index("matched")
+    for whole in ("true", "found"):
         numbers[..., place] = np.minimum(numbers[..., place], numbers[..., NUMBERS.index(whole)])
     own[:] = numbers
     found = table.assign(particles=((*dims, "truth", "number"), values))

@@ -29,7 +29,7 @@ def with_particles(table):
     found = TRUE * (1 - scores / 2)
     hits = (TRUE + found) * (1 - scores) / 2
     true = np.full_like(found, TRUE)
-    for name, values in {"true": true, "found": found, "matched": hits, "right": hits}.items():
+    for name, values in {"true": true, "found": found, "matched": hits}.items():
         numbers[..., NUMBERS.index(name)] = np.round(values)[..., None]
     dims = [name for name in table.counts.dims if name != "outcome"]
     found = table.assign(particles=((*dims, "truth", "number"), numbers))

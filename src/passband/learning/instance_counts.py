@@ -7,8 +7,8 @@ leaves wins.
 
 The field of a simulated image is periodic and the image is not, so that a particle which leaves it
 on one side and enters on the other is two pieces. Pieces that touch the edge have no known size:
-they may be matched, but are not counted, neither true nor found ones. Nor are those with an area
-below that of a disc of :data:`SMALLEST_NM`.
+they may be partners, but are not counted. Nor are those with an area below that of a disc of
+:data:`SMALLEST_NM`.
 """
 
 from collections.abc import Mapping
@@ -145,7 +145,11 @@ class Truth:
         true_area = self.pieces.areas[1:]
         counts = self.counts[1:]
         whole = (found_area > 0) & ~_at_edge(labels[None], number)[1:]
-        has_partner, is_right = _partners(joint, found_area, true_area, counts)
+        partner = _partners(joint, found_area, true_area, counts)
+        has_partner = np.isin(np.arange(len(counts)), partner)
+        # The outline of a particle near the edge may touch it by a pixel, and the true one not: a
+        # pair counts if the true one does.
+        found = np.where(partner < 0, whole, counts[partner] if len(counts) else False)
         rest = counts & ~has_partner
 
         most_of_true = 2 * joint > true_area
@@ -160,20 +164,19 @@ class Truth:
             found_nm = _diameters(found_area, self.pixel_nm)
             alone = ~self.overlapped[1:]
             overlapped = _pixels(labels, self._is_overlapped, number)
-            found_sized = whole & (2 * overlapped <= found_area)
+            found_sized = found & whole & (2 * overlapped <= found_area)
         else:
             found_nm = np.asarray(diameters_nm, float)
             alone = np.ones_like(counts)
-            found_sized = whole
+            found_sized = found & whole
         true_sized = counts & alone
         values = {
             "true": counts,
             "matched": counts & has_partner,
             "merged": is_merged,
             "split": is_split,
-            "found": whole,
-            "right": whole & is_right,
-            "false": whole & (2 * background > found_area),
+            "found": found,
+            "false": found & (2 * background > found_area),
             "true_sized": true_sized,
             "found_sized": found_sized,
         }
@@ -226,21 +229,18 @@ def visible(instances: np.ndarray) -> np.ndarray:
 
 def _partners(
     joint: np.ndarray, found_area: np.ndarray, true_area: np.ndarray, counts: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return which true and which found particles have a partner, each bool.
+) -> np.ndarray:
+    """Return the true partner of each found particle, (found,); −1 without one.
 
     No pixel is in two found particles, so a true one has a high intersection over union with one of
-    them at most. A found one may have it with a particle on each face: then the higher one counts,
-    and of equal ones that which is counted.
+    them at most. A found one may have it with a particle on each face: then the higher one is the
+    partner, and of equal ones that which is counted.
     """
     over = joint / np.maximum(found_area[:, None] + true_area - joint, 1)
-    is_high = over > 0.5
-    is_right = is_high.any(1)
-    has_partner = np.zeros(len(true_area), bool)
-    if is_right.any():
-        best = np.where(is_high, over + 1e-12 * counts, 0).argmax(1)
-        has_partner[best[is_right]] = True
-    return has_partner, is_right
+    high = np.where(over > 0.5, over + 1e-12 * counts, 0)
+    if not high.any():
+        return np.full(len(found_area), -1)
+    return np.where(high.any(1), high.argmax(1), -1)
 
 
 def _pixels(labels: np.ndarray, chosen: np.ndarray, number: int) -> np.ndarray:
