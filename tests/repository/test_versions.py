@@ -23,6 +23,8 @@ def made_by_stage() -> dict[str, set[str]]:
             # A recipe has the number of its stage.
             stages = stages or [RECIPES[name] for name in RECIPES if f"RECIPES.{name}" in rule]
             output = re.search(r"^\s+output:\n(.*?)^\s+log:", rule, re.M | re.S)
+            if "result_recipes(" in rule:  # those of networks with a head have one more number
+                stages.append("particles")
             assert stages or not output or "layout.PREFLIGHT" in output[1], rule
             of_layout = r"layout\.([A-Z_]+)|\b(RECORD)\b|\b(figure)\("
             names = re.findall(of_layout, output[1]) if output else []
