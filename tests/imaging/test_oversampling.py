@@ -41,12 +41,12 @@ def test_the_image_is_the_fine_image_without_its_high_frequencies(blurred):
     for row in (-9, 0, 4, 15):
         for column in (1, 7, 15):
             assert abs(found[row, column] - factor * expected[row, column]) < 1e-12
-    every = imager._form_all  # a GPU forms all images at once
+    # A GPU forms all images at once.
     kernels = imager.transfer(OPTICS).kernels[None]
     part = imager.transfer(OPTICS).inside
     weights = imager.transfer(OPTICS).weights
-    together = every(a_wave()[..., part, part], weights, kernels)
-    torch.testing.assert_close(together, image)
+    together = imager._form_all(a_wave()[..., part, part], weights, kernels)
+    torch.testing.assert_close(imager._finished(together, imager._blur), image)
 
 
 def test_scattered_electrons_reach_the_image():

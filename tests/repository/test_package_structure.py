@@ -14,6 +14,7 @@ ROOMS = sorted(
 SEVERAL = {
     "": {"made_by_02", "public_names"},
     "analysis": {"own"},
+    "answers": {"recommendation_by"},
     "commands": {"mixtures", "trust_parts"},
     "config": {"axes", "odd_studies", "stage_keys", "study_waves"},
     "door": {"calls"},
