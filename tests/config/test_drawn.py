@@ -7,7 +7,11 @@ from passband.config import ConfigError, Microscope, Study, validate
 RANGES = {
     "vibration_A": [0, 1],
     "detector": {
-        "noise": {"form": ["white", "hann"], "width_A": [0.7, 1.6]},
+        "noise": {
+            "form": ["white", "hann"],
+            "width_A": [0.7, 1.6],
+            "stored_pixel_A": [0.3, 0.8],
+        },
         "gain": [0.5, 2],
         "clip_low": [0, 0.01],
         "clip_high": [0, 0.02],
@@ -59,7 +63,7 @@ def test_the_middle_is_what_metrics_are_computed_for():
     middle = GIVEN.middle
     assert middle.ranges == {}
     assert middle.vibration_A == 0.5
-    assert middle.detector.noise.arguments == ("hann", 1.15, [], 0.0)
+    assert middle.detector.noise.arguments == ("hann", 1.15, [], 0.55)
     assert middle.background.vignette_sd == 0.5
     assert (GIVEN.blur == Microscope(vibration_A=0.5).blur).all()
     assert GIVEN.axis_values["vibration_A"] == 0.5

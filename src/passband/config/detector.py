@@ -78,19 +78,17 @@ class DetectorNoise(Block):
         "The factor is interpolated linearly, and is constant beyond the last pair. Its square is "
         "the normalised power spectrum of the noise.",
     )
-    stored_pixel_A: float = key(
+    stored_pixel_A: ranged(0, 20, "Å") = key(
         0.0,
         "Side of the pixels with which images are stored. Beyond the Nyquist frequency of these "
         "pixels, counts have neither signal nor noise. With 0, there is no such limit.",
         "Å",
-        ge=0,
-        le=20,
     )
 
     @property
     def arguments(self) -> tuple[str, float, list[list[float]], float]:
         """Arguments of the functions of :mod:`passband.optics.noise_filter`, of the middle."""
-        return self.filter_form, middle(self.width_A), self.table, self.stored_pixel_A
+        return self.filter_form, middle(self.width_A), self.table, middle(self.stored_pixel_A)
 
     @property
     def filter_form(self) -> str:
@@ -113,7 +111,7 @@ class DetectorNoise(Block):
 
         Of a range, it is the lowest.
         """
-        return self.stored_pixel_A or (lowest(self.width_A) if self.has_kernel else 0.0)
+        return lowest(self.stored_pixel_A) or (lowest(self.width_A) if self.has_kernel else 0.0)
 
     @property
     def is_white(self) -> bool:
@@ -130,7 +128,10 @@ class DetectorNoise(Block):
     @property
     def middle(self) -> Self:
         """The filter with the middle of its range, and of a choice with the kernel."""
-        return self.replaced("form", self.filter_form).replaced("width_A", middle(self.width_A))
+        found = self.replaced("form", self.filter_form)
+        for name in ("width_A", "stored_pixel_A"):
+            found = found.replaced(name, middle(getattr(self, name)))
+        return found
 
     def replaced(self, path: str, value: Any) -> Self:
         """Return a copy with another value of a key, see :meth:`Block.replaced`.

@@ -79,6 +79,11 @@ def lowest(value: Number) -> float:
     return value[0] if isinstance(value, list) else value
 
 
+def highest(value: Number) -> float:
+    """Return the highest value of a range, or the number itself."""
+    return value[-1] if isinstance(value, list) else value
+
+
 class Ranged(Block):
     """A block some of whose keys, or keys of blocks inside it, may have a range or a choice."""
 

@@ -11,7 +11,7 @@ from passband.axes import FURTHER_AXES
 from passband.config.background import Background
 from passband.config.base import Block, PartName, WithParts, key, number_hint, short
 from passband.config.detector import Detector
-from passband.config.drawn import Ranged, is_range, middle, ranged
+from passband.config.drawn import Ranged, highest, is_range, middle, ranged
 from passband.grid import Condition
 from passband.optics import ctf, detector, noise_filter
 from passband.optics.jitter import Jitter
@@ -147,6 +147,7 @@ class Microscope(Ranged, WithParts):
         "background.slope_sd",
         "background.slope_deg",
         "background.vignette_sd",
+        "detector.noise.stored_pixel_A",
     )
 
     energy_kev: float = key(300.0, "Energy of the beam's electrons.", "keV", ge=20, le=2000)
@@ -404,7 +405,7 @@ class Microscope(Ranged, WithParts):
     def _check_values(self) -> None:
         self._check_part("engine", "engine")
         self._check_part("noise", "noise")
-        stored = self.detector.noise.stored_pixel_A
+        stored = highest(self.detector.noise.stored_pixel_A)
         field_A = self.field_px * self.pixel_size_A
         if stored > field_A / 16:
             raise ValueError(

@@ -100,6 +100,14 @@ class Specimen(WithParts):
         ge=0,
         le=10,
     )
+    touching: float = key(
+        0.0,
+        "Probability that a particle touches an earlier one on the same face, in projection, "
+        "whatever `gap_nm` is. Particles that touch by chance are not meant.",
+        ge=0,
+        le=1,
+        since="0.3.1",
+    )
     substrate: Substrate = key(Substrate, "Amorphous carbon under the particles.")
     trained: bool = key(
         True,

@@ -12,6 +12,7 @@ from jinja2 import Environment, StrictUndefined
 
 from passband.axes import AXES
 from passband.config.detector import DetectorNoise
+from passband.config.drawn import Number
 from passband.grid import Condition, along
 from passband.learning.network_files import Network
 from passband.micrographs.images import background
@@ -193,8 +194,7 @@ def noise_words(noise: DetectorNoise) -> str:
     """Return what was done to the counts of the training images after they were drawn."""
     if noise.is_white:
         return "white, as they were drawn"
-    width = noise.width_A
-    width = " to ".join(f"{end:g}" for end in (width if isinstance(width, list) else [width]))
+    width, stored = map(_ends, (noise.width_A, noise.stored_pixel_A))
     forms = {
         "binned": f"averaged over squares of {width} Å",
         "hann": f"averaged with a Hann kernel of half-width {width} Å",
@@ -204,8 +204,13 @@ def noise_words(noise: DetectorNoise) -> str:
     if isinstance(noise.form, list):
         words = [f"every second image {words[0]}, the others white"]
     if noise.stored_pixel_A:
-        words.append(f"nothing that pixels of {noise.stored_pixel_A:g} Å cannot show")
+        words.append(f"nothing that pixels of {stored} Å cannot show")
     return f"filtered after they were drawn: {', '.join(words)}"
+
+
+def _ends(value: Number) -> str:
+    """Return a number, or the ends of a range."""
+    return " to ".join(f"{end:g}" for end in (value if isinstance(value, list) else [value]))
 
 
 def _lowest(dice: xr.DataArray) -> str:

@@ -24,7 +24,7 @@ from passband.config.crystals import Material
 from passband.errors import PassbandError
 from passband.optics.sampling import Sampling
 from passband.seeds import generator
-from passband.specimens import bodies, carbon, crystals, thermal
+from passband.specimens import bodies, carbon, contact, crystals, thermal
 from passband.specimens.crystals import Crystal
 from passband.units import A_PER_NM
 
@@ -37,6 +37,9 @@ PADDING_A = 2.0
 FACES = ("top", "bottom")
 #: Number of random positions that are tried for a particle before the particle is left out.
 PLACE_TRIES = 500
+#: Number of directions from which a particle is moved against another one, before it is placed as
+#: one that need not touch.
+TOUCH_TRIES = 50
 #: Maximum number of particles with complete shells that :func:`check` draws, and the maximum
 #: number of atoms in all of them.
 CHECK_DRAWS, CHECK_ATOMS = 8, 100_000
@@ -121,6 +124,11 @@ def draw(
     image. The thickness of the substrate is constant, or has a normal distribution that is
     truncated at 0.
 
+    With `touching` above 0, a particle is put against an earlier one of its face with this
+    probability: it comes from a random direction and stops where the smallest distance of the
+    projected atoms of the two is the nearest-neighbour distance. The circles around them then
+    overlap.
+
     Args:
         sampling: The grid of the image's pixels. Its field of view is the side of the cell.
         own: The specimen and the grid with the study's own values, if `specimen` or `sampling` has
@@ -170,6 +178,7 @@ def _draw(specimen: Specimen, sampling: Sampling, steps: Steps) -> Structure:
             crystal.neighbour_A / 2,
             rng,
             steps.kept.setdefault(face, {}),
+            specimen.touching,
         )
         for p, positions in zip(of_face, places, strict=True):
             if positions is not None:
@@ -348,6 +357,7 @@ def place(
     margin: float,
     rng: np.random.Generator,
     kept: dict[int, int] | None = None,
+    touching: float = 0.0,
 ) -> list[np.ndarray | None]:
     """Return particles at random positions in the periodic field; their lowest atoms have z = 0.
 
@@ -359,6 +369,7 @@ def place(
         kept: The numbers of the random positions at which the particles fit in an earlier draw. A
             particle keeps its position if it fits there, and is left out if it was left out before.
             An empty dictionary is filled.
+        touching: The probability that a particle is put against an earlier one, if there is room.
 
     Returns:
         Positions of each particle's atoms, or None for a particle that fits at none of
@@ -378,6 +389,9 @@ def place(
         apart = tries[:, None] - centres
         apart -= field * np.round(apart / field)
         fits = (radii + radius + gap <= np.hypot(*apart.T).T).all(1)
+        if touching:
+            first, against = _against(positions, placed, field, margin, rng, touching)
+            tries, fits = np.concatenate([first, tries]), np.concatenate([against, fits])
         if fits.any() and (not before or number in before):
             own = before.get(number)
             chosen = own if own is not None and fits[own] else int(fits.argmax())
@@ -387,6 +401,38 @@ def place(
         else:
             placed.append(None)
     return placed
+
+
+def _against(
+    positions: np.ndarray,
+    placed: Sequence[np.ndarray | None],
+    field: float,
+    margin: float,
+    rng: np.random.Generator,
+    touching: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return centres at which a particle touches an earlier one, and whether there is room.
+
+    The same number of random numbers is drawn in each case. See :func:`place` for the arguments.
+
+    Returns:
+        Centres (:data:`TOUCH_TRIES`, 2) [Å], and bool. Those behind the first one with room are not
+        computed.
+    """
+    centres = np.zeros((TOUCH_TRIES, 2))
+    fits = np.zeros(TOUCH_TRIES, bool)
+    touches = rng.random() < touching
+    which, turns = rng.random((2, TOUCH_TRIES))
+    others = [each[:, :2] for each in placed if each is not None]
+    for k in range(TOUCH_TRIES if touches and others else 0):
+        other = others[int(which[k] * len(others))]
+        centres[k] = contact.slide(positions[:, :2], other, 2 * margin, 2 * np.pi * turns[k])
+        xy = positions[:, :2] + centres[k]
+        apart = min(contact.distance(xy, each, field) for each in others)
+        fits[k] = apart >= contact.CLEARANCE * 2 * margin
+        if fits[k]:
+            break
+    return centres, fits
 
 
 def _check_width(width: float, field: float) -> None:

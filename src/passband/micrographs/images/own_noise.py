@@ -7,6 +7,7 @@ towards high frequencies. Beyond the fringes of the specimen, noise is all that 
 import numpy as np
 
 from passband.config.detector import DetectorNoise
+from passband.config.drawn import lowest
 from passband.micrographs.images import preparation
 
 #: The noise is measured in images with smaller pixels than this [Å]. Larger pixels show no
@@ -144,11 +145,12 @@ def treatment(
         if is_white:
             return noise.middle, f"{_FILTERED}: the image's noise counts as white ({why})"
         line = f"noise not filtered: the image counts as averaged ({why})"
-    if pixel_size_A >= noise.stored_pixel_A:
+    stored_A = lowest(noise.stored_pixel_A)
+    if pixel_size_A >= stored_A:
         return None, line
-    limit = 0.5 / noise.stored_pixel_A
+    limit = 0.5 / stored_A
     return (
-        DetectorNoise(stored_pixel_A=noise.stored_pixel_A),
+        DetectorNoise(stored_pixel_A=stored_A),
         f"{line}; cut off at {limit:.3g} 1/Å, where the training images end",
     )
 
