@@ -225,7 +225,7 @@ def rows(patches: list[Patch], options: argparse.Namespace) -> Iterator[tuple[st
     for id, found in of_study(Results(None, options.general)).items():
         scores = measure(found, patches, False)
         options.measured["real-general"] = {str(id): scores}
-        yield "**the general network**", scores, measure(found, patches, True)
+        yield "**the general network**, `general-2026`", scores, measure(found, patches, True)
     if set(SOURCE) == {patch.name for patch in patches if not patch.is_empty}:
         yield "the source's network, trained on real images (as printed)", SOURCE, {}
 

@@ -1,14 +1,14 @@
-"""What uneven light, bars and other disturbances cost `general`, and what is repaired or flagged.
+"""What uneven light, bars and other disturbances cost, and what of it is repaired or flagged.
 
     python -m findings.background.disturbances                 # simulated fields, not to suffer
     python -m findings.background.disturbances --hrtem FOLDER  # disturbed real patches
 
-The simulated fields are hard for a rule about the background: one particle of a third of the width
-in the middle, particles over more than half of the field, one particle that an edge cuts, and
-carbon that grows from 1 to 8 nm over the field; and fields like those of the training. In the table
-are the mean Dice as `passband predict` prepares an image and without its rules (`--no-flat-field`,
-`--crop` of the whole image), the images from which something was taken off, those that lose more
-than 0.02 by it, and how many of these are flagged.
+The network is `general-2026`. The simulated fields are hard for a rule about the background: one
+particle of a third of the width in the middle, particles over more than half of the field, one
+particle that an edge cuts, and carbon that grows from 1 to 8 nm over the field; and fields like
+those of the training. In the table are the mean Dice as `passband predict` prepares an image and
+without its rules (`--no-flat-field`, `--crop` of the whole image), the images from which something
+was taken off, those that lose more than 0.02 by it, and how many of these are flagged.
 
 FOLDER has the folders `images` and `masks`, with pixels of 0.776 Å. A change is harmful if it costs
 a Dice of 0.1 without the rules. It is repaired if it costs less with them.
@@ -44,7 +44,7 @@ from passband.scores import dice_of_masks
 from passband.specimens import exit_waves
 from passband.specimens.structures import Structure
 
-#: The study of `general`, whose specimens and microscope the simulated fields have.
+#: The study of `general-2026`, whose specimens and microscope the simulated fields have.
 GENERAL = Path("studies/real-general.yaml")
 SEED = 77
 #: Sides of a field, and of the field from which it is cut where it must not be periodic [pixels].
@@ -53,7 +53,7 @@ WIDE_PX = 288
 #: A change is harmful if it costs this Dice.
 HARM = 0.1
 CONDITION = Condition(defocus_nm=25, cs_um=0, aperture_mrad=26, dose_e_per_A2=200)
-(NETWORK,) = open_networks("general")
+(NETWORK,) = open_networks("general-2026")
 TRUST = trust.open_trust([NETWORK])
 #: The columns of the tables of simulated fields, and of disturbed patches.
 OF_FIELDS = (
@@ -87,7 +87,7 @@ def found(
 
 
 def study(side_px: int, **specimen: object) -> Study:
-    """Return the study of `general` with other specimens, in a field of so many pixels."""
+    """Return the study of `general-2026` with other specimens, in a field of so many pixels."""
     written = study_file.read(GENERAL)
     written["microscope"]["field_px"] = side_px
     written["specimens"]["gold"] |= specimen

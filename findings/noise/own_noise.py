@@ -1,4 +1,4 @@
-"""What `general` finds if an image's noise is measured, taken for white or averaged, or left.
+"""What `general-2026` finds if an image's noise is measured, taken for white or averaged, or left.
 
     python -m findings.noise.own_noise                 # simulated images with white noise
     python -m findings.noise.own_noise --hrtem FOLDER  # also real patches, enlarged
@@ -46,7 +46,7 @@ TREATMENTS = {
     "as averaged": (-10.0, None),
     "left": (None, False),
 }
-(NETWORK,) = open_networks("general")
+(NETWORK,) = open_networks("general-2026")
 TRUST = trust.open_trust([NETWORK])
 
 

@@ -22,7 +22,7 @@ def recompute() -> Iterator[str]:
     """
     found = [*rows("tuning")]
     yield compare(PAGE, "sets of touching particles", markdown.table(COLUMNS, found), within=WITHIN)
-    for method in ("`general`", "a blur and a threshold"):
+    for method in ("`general-2026`", "a blur and a threshold"):
         scores = [cells[2].partition(" ")[0] for cells in found if cells[1] == method]
         text = "{}, {}, {} and {}".format(*scores)
         yield compare(PREDICT, f"F1 of {method}", text, within=WITHIN)

@@ -10,7 +10,7 @@ B: 6 to 9 on both faces
 C: 2 to 6 on one face, of which most touch another one
 I: as B, and no particle leaves the field
 
-The network `general` segments their images, and its particles are compared with both truths of
+The network `general-2026` segments their images, and its particles are compared with both truths of
 `passband.learning.instance_counts`. Beside them are two bounds of every rule that divides its mask.
 One knows the outlines of all particles, and whose pixels are those where two overlap: of the one on
 the face where the beam leaves. The other knows the outlines and not the order, and gives such a
@@ -188,7 +188,7 @@ def nearer_centre(instances: np.ndarray) -> np.ndarray:
 def score(made: Fields, networks: Sequence[Network]) -> dict[str, Score]:
     """Return the scores of the network, of the bounds, and of the simplest method."""
     settings = Settings(filter_noise=False, flat_field=False, crop="0:192,0:192")
-    names = ("`general`", "true borders, in its mask", "borders without order, in its mask")
+    names = ("`general-2026`", "true borders, in its mask", "borders without order, in its mask")
     scores = {name: Score() for name in names}
     simple = {(sigma, sign): Score() for sigma in BLURS_PX for sign in (1, -1)}
     for image, instances in zip(made.images, made.instances, strict=True):
@@ -208,7 +208,7 @@ def score(made: Fields, networks: Sequence[Network]) -> dict[str, Score]:
 
 def rows(seeds: str) -> Iterator[list[str]]:
     """Yield the rows of the table, see :data:`COLUMNS`."""
-    networks = open_networks("general")
+    networks = open_networks("general-2026")
     for name in SETS:
         for method, scored in score(fields(name, seeds), networks).items():
             yield [name, method, *scored.cells()]

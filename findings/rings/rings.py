@@ -140,7 +140,7 @@ class Compared:
         }
         for label, group in (
             ("general network of these simulations", open_networks(folder, id)),
-            ("`general`, the network of the package", open_networks("general")),
+            ("`general-2026`, a network of the package", open_networks("general-2026")),
         ):
             self.others[label] = [mask_of(m.image, group) for m in images]
 

@@ -1,15 +1,15 @@
 """How well the confidence of a particle tells true particles from false ones, and its area.
 
-    python -m findings.trust.particle_confidence         # the network `general`: 2 minutes
+    python -m findings.trust.particle_confidence         # the network `general-2026`: 2 minutes
     python -m findings.trust.particle_confidence demo    # the networks of the demo: 2 minutes
     python -m findings.trust.particle_confidence STUDY --replicas
 
-The test images of `general` are 48 structures of `studies/real-general.yaml`, simulated here, under
-all its 12 test conditions. Those of a study are its own under all test conditions with the lowest
-dose, for the networks that were trained at this dose. These sets were chosen because networks fail
-in many of the images. A predicted particle is true if its intersection over union with a true
-particle exceeds 0.5. In this truth, the particle on the face where the beam enters is above the
-other one. With `--replicas`, the share is that of the replicas; the study in
+The test images of `general-2026` are 48 structures of `studies/real-general.yaml`, simulated here,
+under all its 12 test conditions. Those of a study are its own under all test conditions with the
+lowest dose, for the networks that were trained at this dose. These sets were chosen because
+networks fail in many of the images. A predicted particle is true if its intersection over union
+with a true particle exceeds 0.5. In this truth, the particle on the face where the beam enters is
+above the other one. With `--replicas`, the share is that of the replicas; the study in
 README.md is the demo with `replicas: 4`, `cs_um: [1.2]` and `aperture_mrad: [10]`, and with the
 demo's test conditions.
 
@@ -53,9 +53,9 @@ COLUMNS = "structure", "is true", "error", "area", "mean probability", "found in
 
 
 def of_general(settings: Settings) -> Iterator[np.ndarray]:
-    """Yield the particles that `general` finds, with :data:`COLUMNS`."""
+    """Yield the particles that `general-2026` finds, with :data:`COLUMNS`."""
     study, device = config.load(GENERAL), devices.device()
-    networks, seed = open_networks("general"), study.study.seed
+    networks, seed = open_networks("general-2026"), study.study.seed
     waves = exit_waves.simulate(
         "gold", study.specimens["gold"], study.microscope, seed, "test", range(STRUCTURES)
     )
@@ -181,7 +181,7 @@ def report(values: np.ndarray) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("study", nargs="?", help="a study with networks (default: `general`)")
+    parser.add_argument("study", nargs="?", help="a study with networks (default: `general-2026`)")
     parser.add_argument("--replicas", action="store_true", help="replicas, without mirror images")
     options = parser.parse_args()
     settings = Settings(mirror=not options.replicas, filter_noise=False)

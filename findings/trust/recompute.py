@@ -1,4 +1,4 @@
-"""Finds the particles of `general` again, and compares the confidence on the pages."""
+"""Finds the particles of `general-2026` again, and compares the confidence on the pages."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +34,7 @@ def recompute() -> Iterator[str]:
     rows, difference = particle_confidence.table(values)
     lines = [f"| particles, false ones | {len(values)}, {false} |"]
     lines += [f"| {name} | {rows[score][0]} |" for score, name in SCORES.items()]
-    yield compare(PAGE, "particles of `general`", "\n".join(lines), within=WITHIN)
+    yield compare(PAGE, "particles of `general-2026`", "\n".join(lines), within=WITHIN)
     first, *others = particle_confidence.shares(values)
     of_others = (line.removeprefix("mean probability ") for line in others)
     yield compare(PAGE, "true particles", "; ".join([first, *of_others]), within=WITHIN)

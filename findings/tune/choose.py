@@ -2,7 +2,7 @@
 
     python -m findings.tune.choose FOLDER     # goes on where it was stopped; FOLDER keeps images
 
-Each microscope differs from that of the training of `general` in one way. The network is tuned on
+Each microscope differs in one way from that of the training of `general-2026`. This is tuned on
 four of its images, with each number of steps and each rate, and tried on eight others: with its new
 weights, and with those half of the way from the old ones.
 """
@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="keeps the images")
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
-    (network,) = open_networks("general")
+    (network,) = open_networks("general-2026")
     table = pd.read_csv(TABLE) if TABLE.exists() else pd.DataFrame(columns=KEYS)
     # All microscopes have a setting before the next is begun, so that a part can be compared.
     for steps, name, rate in product(STEPS, MICROSCOPES, RATES):

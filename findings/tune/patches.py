@@ -81,7 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     options = parser.parse_args()
-    (network,) = open_networks("general")
+    (network,) = open_networks("general-2026")
     try:
         images = labelled(options.folder)
     except PassbandError as error:

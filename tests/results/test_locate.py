@@ -10,7 +10,7 @@ from passband import PassbandError, cli, repository
 from passband.config import ConfigError, load, validate
 from passband.results import Results
 from passband.results.locate import network_path, study_names
-from passband.results.published import SHIPPED, WEIGHTS
+from passband.results.published import SHIPPED, WEIGHTS, shipped
 
 MICROSCOPE = "--defocus-nm 9 --cs-um 1 --aperture-mrad 9 --dose-e-per-A2 200"
 
@@ -231,7 +231,8 @@ def test_a_noun_is_a_weights_file_a_published_folder_or_a_study():
 
 
 def test_a_network_of_the_package_has_its_name_unless_something_else_has_it():
-    assert network_path("general") == SHIPPED / "general.safetensors"
+    assert network_path("general-2026") == SHIPPED / "general-2026.safetensors"
+    assert network_path("general") == shipped()["general"]
     Path("studies/new.yaml").write_text("study: {name: general}\n")
     assert network_path("general") is None
     Path("studies/new.yaml").unlink()

@@ -40,5 +40,5 @@ def test_the_pages_are_compared_with_the_particles(monkeypatch):
     lines = [*recompute.recompute()]
     assert [line.startswith("skipped: ") for line in lines] == [False] * 4 + [True] * 2
     cells["found in"] = ["0.9 (0.8 to 1.0)"]
-    with pytest.raises(PassbandError, match=r"`general`: the page has '\| `found_in` \| 0.737"):
+    with pytest.raises(PassbandError, match=r"-2026`: the page has '\| `found_in` \| 0.737"):
         [*recompute.recompute()]
