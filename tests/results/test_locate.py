@@ -1,6 +1,7 @@
 """How a study is found by its file, its folder of results, or its name."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -240,6 +241,14 @@ def test_a_network_of_the_package_has_its_name_unless_something_else_has_it():
     assert network_path("general") is None
 
 
+def test_passbands_study_of_a_network_does_not_take_its_name():
+    shutil.copy(repository.studies()["general"], "studies/any.yaml")
+    assert study_names() == ["demo", "general", "gold"]
+    assert network_path("general") == shipped()["general"]
+    assert place("general") == (Path("studies/any.yaml"), Path())
+    assert network_path("studies/any.yaml") is None
+
+
 def test_results_without_a_file_cannot_be_run():
     Path("results/lost").mkdir()
     with pytest.raises(PassbandError, match=r"^lost: no file has a study of this name"):
@@ -378,9 +387,9 @@ def test_commands_that_need_a_study_refuse_a_published_folder(capsys, command):
         ("smalest", "results/smalest; did you mean smallest? here are demo, gold, mine"),
         ("xxxxxxxx", "there is no folder results/xxxxxxxx; here are demo, gold, mine"),
         (
-            "general",
+            "general-2026",
             "no study of this name, but a network of the package, for passband predict, or for "
-            "passband new mine --like general; give a study: here are demo, gold, mine",
+            "passband new mine --like general-2026; give a study: here are demo, gold, mine",
         ),
     ],
 )
