@@ -88,7 +88,7 @@ def test_a_head_follows_the_name_of_a_network():
         ("compact-w8-d3+", "'': there is no head of this name; allowed: votes"),
         ("compact-w8-d3+votes+votes", "'votes\\+votes': there is no head of this name"),
         ("compact-w0-d3+votes", "width = 0: must be an integer between 1 and 9,999"),
-        ("unet-resnet18+votes", "<decoder>-<encoder> has 1 output, and with the head votes a"),
+        ("unet-resnet17+votes", "unknown architecture, as there is no encoder 'resnet17'; enc"),
         ("compakt+votes", "unknown architecture; allowed: compact-w<width>-d<depth> such as"),
     ],
 )

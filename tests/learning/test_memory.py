@@ -171,6 +171,13 @@ def test_the_papers_network_is_estimated_as_it_is_counted(ratio):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("encoder", ["resnet18", "mobilenet_v2"])
+def test_u_nets_with_a_head_are_estimated_as_they_are_counted(ratio, encoder):
+    """The peak of the second one is where the outputs are in memory."""
+    assert ratio(f"unet-{encoder}+votes") == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

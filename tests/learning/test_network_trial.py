@@ -189,6 +189,15 @@ def test_a_right_head_is_tried_in_silence(study):
     assert of.training.architecture("compact-w4-d2+mine").code
 
 
+def test_a_network_that_lacks_the_outputs_of_a_head_is_refused_in_one_line(study):
+    text = NETWORK.format(numbers="outputs=2", value=LAYERS.format(2))
+    why = (
+        r"architectures\[0\] = 'mine\+votes': mine has 2 outputs, and with the head votes a network"
+    )
+    with pytest.raises(Exception, match=f"{why} must have 4"):
+        study({"mine": text}, architectures=["mine+votes"])
+
+
 def test_a_head_without_a_decoder_is_named(study):
     text = HEAD_TEXT.format(**RIGHT).replace("def decode", "def decoded")
     of = study({"mine": text}, architectures=["compact-w4-d2+mine"])

@@ -59,9 +59,24 @@ def test_a_network_with_a_head_has_its_outputs_and_begins_with_the_same_mask(wid
     }
 
 
-def test_outputs_of_a_head_see_far():
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["unet-resnet18", "fpn-resnet18", "segformer-mit_b0"])
+def test_networks_of_segmentation_models_pytorch_can_have_a_head(name):
+    network = networks.build(f"{name}+votes").eval()
+    images = torch.randn(1, 1, 64, 96)
+    assert network(images).shape == (1, 4, 64, 96)
+    few, many = (networks.encoded(each.eval(), images) for each in (networks.build(name), network))
+    assert [each.shape for each in few] == [each.shape for each in many]
+    assert len(few) > 3
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["compact-w4-d3+votes", pytest.param("unet-resnet18+votes", marks=pytest.mark.slow)],
+)
+def test_outputs_of_a_head_see_far(name):
     """An offset to a centre is known only where the edges of the particle are seen."""
-    network = networks.build("compact-w4-d3+votes").eval()
+    network = networks.build(name).eval()
     images = torch.randn(1, 1, 64, 64, requires_grad=True)
     network(images)[0, 1:, 32, 32].sum().backward()
     rows = torch.nonzero(images.grad[0, 0].abs().sum(1))

@@ -46,12 +46,15 @@ _UNFIT = (
 class Pair:
     """A decoder and an encoder of segmentation_models_pytorch.
 
+    `outputs` are the logit of the mask and what a head needs, of the same last features.
+
     Raises:
         ValueError: If there is no such pair. The message lists the allowed names.
     """
 
     decoder: str
     encoder: str
+    outputs: int = 1
 
     def __post_init__(self) -> None:
         decoder = self.decoder
@@ -96,7 +99,8 @@ class Pair:
         The memory is defined as in :attr:`passband.learning.architectures.compact.Compact`.
         """
         _, times, plus = DECODERS[self.decoder]
-        return times * ENCODERS[self.encoder][1] + plus
+        further = 4 * (self.outputs - 1)
+        return times * ENCODERS[self.encoder][1] + plus + further
 
     @property
     def doubt(self) -> float:
@@ -109,5 +113,5 @@ class Pair:
         import segmentation_models_pytorch as smp
 
         return smp.create_model(
-            self.decoder, self.encoder, encoder_weights=None, in_channels=1, classes=1
+            self.decoder, self.encoder, encoder_weights=None, in_channels=1, classes=self.outputs
         )
