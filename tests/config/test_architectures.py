@@ -31,7 +31,9 @@ def test_every_pair_has_a_separate_name():
     ["", "unet", "unet-", "-resnet18", "unet_resnet18", "unet-resnet18 ", "compact", "a/b-c"],
 )
 def test_other_names_are_refused_saying_what_is_allowed(name):
-    allowed = "compact-w<width>-d<depth> such as compact-w8-d3, <decoder>-<encoder> such as unet-"
+    allowed = (
+        "compact-w<width>-d<depth> such as compact-w8-d3, compact-in-w<width>-d<depth> such as "
+    )
     with pytest.raises(ValueError, match=f"^unknown architecture; allowed: {allowed}"):
         parse(name)
 
