@@ -22,7 +22,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 ##@ Run
 
-.PHONY: demo run preflight images real
+.PHONY: demo run preflight images general real
 demo: run ## Run the study in config.yaml, and make its report and its explorer
 
 run: $(INSTALLED) ## Check STUDY=file, run it and make its report and its explorer
@@ -41,10 +41,13 @@ images: demo ## Make the pictures in docs/images; most of them show the demo
 	passband predict general sample --out build/sample
 	cp build/sample/sample_overlay.png docs/images/overlay.png
 
+general: $(INSTALLED) ## Train the network general, and put it into the package
+	snakemake --cores $(CORES) --configfile studies/general.yaml
+	python docs/scripts/ship.py results/general
+
 real: $(INSTALLED) ## Train networks for real images, and segment the images in DATA=folder
 	@[ -d "$(DATA)/images" ] || \
 	  { echo "DATA = '$(DATA)': must be a folder with the folders images and masks" >&2; exit 1; }
-	snakemake --cores $(CORES) --configfile studies/real-general.yaml
 	snakemake --cores $(CORES) --configfile studies/real.yaml
 	python docs/scripts/real.py "$(DATA)"
 

@@ -1,34 +1,35 @@
-"""Put the network of a study into the package, with a sample image: run it from the root.
+"""Put the network of studies/general.yaml into the package: run it from the root.
 
-    python docs/scripts/ship.py results/real-general
-    python docs/scripts/ship.py results/real-general --likeness
-    python docs/scripts/ship.py studies/real-general.yaml --sample
+    python docs/scripts/ship.py results/general
+    python docs/scripts/ship.py results/general --likeness
+    python docs/scripts/ship.py --sample
 
 The network's training images are measured for the expected Dice of an image, which takes minutes.
 With `--likeness`, this is all that is done, with the weights that the package has. Then the study's
-exit waves are enough: `snakemake --configfile studies/real-general.yaml --until simulate`. The line
+exit waves are enough: `snakemake --configfile studies/general.yaml --until simulate`. The line
 about where the network holds is in `general.txt` beside the network, and is written by hand.
 
-The sample is a simulated image under the network's training condition, of the first test structure
-with at least five whole particles: those that do not touch the edge of the field. Structures
-follow from the study's seed, so nobody chooses it, and no mask is looked at. None of the study's 24
-test structures has so many: the draw goes on with the next numbers. With `--sample`, the sample is
-all that is made, for which the study's file is enough.
+With `--sample`, the package's sample is made again: a simulated image under the training condition
+of `general-2026`, of the first test structure of its study with at least five whole particles,
+which do not touch the edge of the field. Structures follow from the study's seed, so nobody chooses
+it, and no mask is looked at. None of the study's 24 test structures has so many: the draw goes on
+with the next numbers. No network was trained on it.
 """
 
+import argparse
 import shutil
-import sys
 from itertools import count
 from pathlib import Path
 
 import numpy as np
 import torch
+import xarray as xr
 from PIL import Image
 
 from passband import PassbandError
 from passband.answers import trust
 from passband.answers.likeness import StudyImages, calibrate
-from passband.config import Specimen, Study, load
+from passband.config import Specimen, Study
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Split, Structures
@@ -36,6 +37,7 @@ from passband.learning import network_files
 from passband.micrographs import outputs
 from passband.micrographs.images import preparation
 from passband.optics.sampling import Sampling
+from passband.particle_scores import SCORES
 from passband.reports import markdown
 from passband.results import Results, layout, published
 from passband.sharing.card import noise_words
@@ -44,7 +46,11 @@ from passband.storage import checked_json, datasets
 from passband.units import A_PER_NM
 
 #: The largest size of the network's file [bytes].
-MOST = 2_000_000
+MOST = 2_100_000
+#: The network that is put into the package, and the one whose study the sample is from.
+NAME, OF_SAMPLE = "general", "general-2026"
+#: The scores of particles on the card.
+PARTICLES = "instance_f1", "count_error", "diameter_bias"
 #: Pixels along a side of the sample, and its smallest number of whole particles.
 SAMPLE_PX = 128
 WHOLE = 5
@@ -52,23 +58,21 @@ WHOLE = 5
 
 def main(folder: Path) -> None:
     results = Results.find(folder)
-    study = results.study
     (id,) = network_files.finished_networks(results)
     (network,) = network_files.open_networks(results, id)
     if (size := network.path.stat().st_size) > MOST:
         raise PassbandError(f"{network.path}: has {size:,} bytes, must not exceed {MOST:,}")
-    folder = published.SHIPPED
-    folder.mkdir(exist_ok=True)
-    shutil.copyfile(network.path, folder / "general.safetensors")
-    (shipped,) = network_files.open_networks("general")
+    file = published.SHIPPED / f"{NAME}.safetensors"
+    shutil.copyfile(network.path, file)
+    (shipped,) = network_files.open_networks(file)
     write_likeness(results, shipped)
-    (folder / "general.md").write_text(card(results, shipped), encoding="utf-8")
-    write_sample(study, shipped)
+    file.with_suffix(".md").write_text(card(results, shipped), encoding="utf-8")
 
 
-def write_sample(study: Study, network: network_files.Network) -> None:
+def write_sample(network: network_files.Network) -> None:
     """Write the image of the first structure with enough whole particles, and its mask."""
     name = network.metadata.specimen
+    study = network.study
     seed = study.study.seed
     microscope = study.microscope
     specimen = study.specimens[name]
@@ -115,51 +119,86 @@ def write_likeness(results: Results, shipped: network_files.Network) -> None:
 
 
 def card(results: Results, network: network_files.Network) -> str:
-    """Return the network's card: what it was trained on, and its Dice on simulated images.
+    """Return the network's card: what it was trained on, and its scores on simulated images."""
+    study = results.study
+    found = scores(results)
+    lines = [
+        f"# The network `{network.path.stem}`",
+        "",
+        f"`{network.metadata.architecture}` of the study `{study.study.name}`, trained on",
+        f"{study.study.structures.train} simulated structures and on no real image. docs/real",
+        "has its results on real images. Licence: GPL-3.0-or-later.",
+        "",
+        network.limits,
+        "",
+        f"Counts of the training images: {noise_words(study.microscope.detector.noise)}.",
+        "",
+        f"Mean Dice of {study.study.structures.test} simulated test structures:",
+        "",
+        by_defocus_and_dose(study, found["dice"]),
+        "",
+    ]
+    if "instance_f1" in found:
+        here = {name: float(found[name].sel(test=network.condition.id)) for name in PARTICLES}
+        lines += [
+            "Mean F1 score of their particles, compared with the complete ones of both faces:",
+            "",
+            by_defocus_and_dose(study, found["instance_f1"]),
+            "",
+            f"Under the training condition, the number of particles is wrong by "
+            f"{here['count_error']:+.1%}, and their mean",
+            f"diameter by {here['diameter_bias']:+.1%}.",
+            "",
+        ]
+    return "\n".join(lines)
 
-    The Dice of a defocus and a dose is the mean over all test conditions that have both.
+
+def scores(results: Results) -> dict[str, xr.DataArray]:
+    """Return the mean scores of a study's networks by test condition, (test,).
+
+    These are Dice, and for a network with a head the scores of particles.
     """
     with datasets.open_checked(results.path(layout.TABLE), datasets.TABLE) as table:
-        dice = table.dice.load()
-    dice = dice.mean([name for name in dice.dims if name != "test"])
-    study = results.study
+        found = {"dice": table.dice.load()}
+        if "particles" in table:
+            sides = [["structure", "truth", "number"]]
+            for name in PARTICLES:
+                found[name] = xr.apply_ufunc(
+                    SCORES[name],
+                    table.particles.load(),
+                    input_core_dims=sides,
+                    output_core_dims=[["structure"]],
+                )
+    return {
+        name: each.mean([side for side in each.dims if side != "test"])
+        for name, each in found.items()
+    }
+
+
+def by_defocus_and_dose(study: Study, score: xr.DataArray) -> str:
+    """Return a table of a score by test condition, whose further axes are averaged over."""
     defoci, doses = (study.test_axes[name] for name in ("defocus_nm", "dose_e_per_A2"))
     cells: dict[tuple[float, float], list[float]] = {}
-    for id in dice.test.values:
+    for id in score.test.values:
         c = Condition.parse(str(id))
-        cells.setdefault((c.defocus_nm, c.dose_e_per_A2), []).append(float(dice.sel(test=id)))
+        cells.setdefault((c.defocus_nm, c.dose_e_per_A2), []).append(float(score.sel(test=id)))
     rows = []
     for defocus in defoci:
         found = [cells.get((defocus, dose)) for dose in doses]
         words = [markdown.NONE if of is None else f"{np.mean(of):.3f}" for of in found]
         rows.append([f"{defocus:g} nm", *words])
-    head = ["defocus", *(f"{dose:g} e/Å²" for dose in doses)]
-    return "\n".join(
-        [
-            "# The network `general`",
-            "",
-            f"`{network.metadata.architecture}` of the study `{study.study.name}`, trained on",
-            f"{study.study.structures.train} simulated structures and on no real image. docs/real",
-            "has its results on real images. Licence: GPL-3.0-or-later.",
-            "",
-            network.limits,
-            "",
-            f"Counts of the training images: {noise_words(study.microscope.detector.noise)}.",
-            "",
-            f"Mean Dice of {study.study.structures.test} simulated test structures:",
-            "",
-            markdown.table(head, rows),
-            "",
-        ]
-    )
+    return markdown.table(["defocus", *(f"{dose:g} e/Å²" for dose in doses)], rows)
 
 
 if __name__ == "__main__":
-    if "--sample" in sys.argv:
-        (found,) = network_files.open_networks("general")
-        write_sample(load(sys.argv[1]), found)
-    elif "--likeness" in sys.argv:
-        (found,) = network_files.open_networks("general")
-        write_likeness(Results.find(Path(sys.argv[1])), found)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", nargs="?", type=Path, default=Path("results", NAME))
+    parser.add_argument("--likeness", action="store_true", help="measure the training images alone")
+    parser.add_argument("--sample", action="store_true", help="make the sample alone")
+    options = parser.parse_args()
+    if options.sample:
+        write_sample(*network_files.open_networks(OF_SAMPLE))
+    elif options.likeness:
+        write_likeness(Results.find(options.results), *network_files.open_networks(NAME))
     else:
-        main(Path(sys.argv[1]))
+        main(options.results)

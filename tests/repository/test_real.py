@@ -15,6 +15,7 @@ from thresholds import CELL, mask_of_discs, save
 
 from passband.config import validate
 from passband.figures import style
+from passband.particle_scores import NUMBERS
 from passband.results import Results
 from passband.storage import datasets
 
@@ -93,13 +94,13 @@ def test_a_table_and_a_picture_are_written(script, data, tmp_path, monkeypatch, 
     printed = capsys.readouterr().out
     assert "everything particle" in printed
     text = page.read_text()
-    (row,) = [line for line in text.splitlines() if "general network" in line]
+    (row,) = [line for line in text.splitlines() if line.startswith(f"| **`{results}`**")]
     assert row.split("|")[4].strip() == "**1.000**"
     assert "old" not in text
     assert text.endswith("Last line.\n")
     assert "source" not in text, "the source has printed no numbers for these images"
     measured = json.loads((page.parent / "scores.json").read_text())
-    assert measured["real-general"][CELL]["a"] == pytest.approx(1)
+    assert measured[str(results)]["a"] == pytest.approx(1)
     with Image.open(page.parent / "masks.png") as picture:
         assert picture.width == int(style.PAGE_CM / 2.54 * script["DPI"])
 
@@ -107,7 +108,7 @@ def test_a_table_and_a_picture_are_written(script, data, tmp_path, monkeypatch, 
 def test_a_wrong_folder_is_one_line(script, data, monkeypatch, capsys, tmp_path):
     (data / "masks" / "b.png").unlink()
     for folder, said in ((tmp_path, "has no images"), (data, "there is no mask")):
-        monkeypatch.setattr(sys, "argv", ["real.py", str(folder), "--general", str(tmp_path)])
+        monkeypatch.setattr(sys, "argv", ["real.py", str(folder)])
         with pytest.raises(SystemExit):
             script["main"]()
         (line,) = capsys.readouterr().err.splitlines()
@@ -123,9 +124,13 @@ def test_the_card_of_a_shipped_network_knows_grids_of_several_blocks(tmp_path):
     ]
     study = validate(study)
     results = make_results(study, tmp_path)
-    network = SimpleNamespace(metadata=SimpleNamespace(architecture="net"), limits="small")
+    network = SimpleNamespace(
+        metadata=SimpleNamespace(architecture="net"), limits="small", path=Path("any.safetensors")
+    )
     card = runpy.run_path(str(ROOT / "docs/scripts/ship.py"))["card"]
     text = card(Results(study, results), network)
+    assert text.startswith("# The network `any`\n")
+    assert "F1" not in text
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     assert rows[0] == ["defocus", "100 e/Å²", "400 e/Å²"]
     assert [row[0] for row in rows[-2:]] == ["5 nm", "20 nm"]
@@ -134,3 +139,28 @@ def test_the_card_of_a_shipped_network_knows_grids_of_several_blocks(tmp_path):
     here = dice.where((dice.test_defocus_nm == 5) & (dice.test_dose_e_per_A2 == 400))
     assert int(here.notnull().any([d for d in here.dims if d != "test"]).sum()) == 2
     assert float(rows[-2][2]) == pytest.approx(float(here.mean()), abs=6e-4)
+
+
+def test_the_card_of_a_network_with_a_head_has_scores_of_particles(tmp_path):
+    study = make_study()
+    results = make_results(study, tmp_path)
+    table = datasets.read(results / "table.zarr", datasets.TABLE)
+    shape = {**table.dice.sizes, "structure": table.sizes["structure"], "truth": 2}
+    numbers = {"true": 4, "matched": 3, "found": 5, "true_pm": 8000, "true_sized": 4}
+    numbers |= {"found_pm": 11000, "found_sized": 5}
+    values = np.zeros((*shape.values(), len(NUMBERS)), np.uint32)
+    values[...] = [numbers.get(name, 0) for name in NUMBERS]
+    table["particles"] = ((*shape, "number"), values)
+    datasets.write(table, results / "table.zarr", datasets.TABLE, {})
+    id = study.train_conditions[0].id
+    network = SimpleNamespace(
+        metadata=SimpleNamespace(architecture="net"),
+        limits="small",
+        path=Path("any.safetensors"),
+        condition=SimpleNamespace(id=id),
+    )
+    card = runpy.run_path(str(ROOT / "docs/scripts/ship.py"))["card"]
+    _, found = card(Results(study, results), network).split("Mean F1 score of their particles")
+    assert " | 0.667 |" in found  # 2 · 3 / (4 + 5)
+    assert "the number of particles is wrong by +25.0%" in found
+    assert "diameter by +10.0%." in found  # 2.2 and 2 nm
