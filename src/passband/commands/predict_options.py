@@ -147,6 +147,13 @@ def _add_particles(group: argparse._ArgumentGroup) -> None:
         help="smallest equivalent diameter [nm] of a particle (default: 0.5)",
     )
     group.add_argument(
+        "--particles",
+        choices=("auto", "head", "mask"),
+        default="auto",
+        help="what finds single particles: the networks' head, or the shape of the mask; auto: the "
+        "head if all networks have one (default: auto)",
+    )
+    group.add_argument(
         "--mirror",
         action="store_true",
         help="segment three mirror images too, for the column found_in of the table of particles; "

@@ -140,7 +140,7 @@ class Truth:
                 none, nor have found ones that are mostly in such particles.
         """
         number = int(labels.max(initial=0)) if diameters_nm is None else len(diameters_nm)
-        joint = self._joint(labels, number)
+        joint = self.joint(labels, number)
         found_area = np.bincount(labels.ravel(), minlength=number + 1)[1:]
         true_area = self.pieces.areas[1:]
         counts = self.counts[1:]
@@ -196,8 +196,12 @@ class Truth:
         """Whether a pixel is in a particle that overlaps another one, (height, width) bool."""
         return self.overlapped[self.pieces.layers].any(0)
 
-    def _joint(self, labels: np.ndarray, number: int) -> np.ndarray:
-        """Return the pixels that a found and a true particle have in common, (found, true)."""
+    def joint(self, labels: np.ndarray, number: int) -> np.ndarray:
+        """Return the pixels that a found and a true particle have in common, (found, true).
+
+        Args:
+            number: That of the found particles, whose labels are 1, 2, …
+        """
         columns = self.pieces.number + 1
         size = (number + 1) * columns
         rows = labels.astype(np.int64) * columns

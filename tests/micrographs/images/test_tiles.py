@@ -28,12 +28,39 @@ def whole(network, image, **options):
     result = np.full(image.shape, np.nan, np.float32)
     for place, part in tiles.logits(network, image, tiling, np.asarray):
         assert np.isnan(result[place]).all()
-        result[place] = part
+        result[place] = part[0]
     return result
 
 
 def noise(*shape):
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+def test_further_outputs_do_not_depend_on_the_size_of_tiles():
+    """All outputs of tiles are those of the whole image, also where further ones see farther."""
+    known = parse("compact-w2-d3+votes")
+    built = networks.build(known, seed=3).train()
+    built(torch.randn(2, 1, 64, 64, generator=torch.Generator().manual_seed(1)))
+    built.eval()
+    image = noise(200, 330)
+    expected = built(torch.from_numpy(image[:, :328])[None, None]).detach().numpy()[0]
+    assert expected.shape[0] == 4
+    tiling = Tiling.of((200, 328), known, 16)
+    assert len(tiling) > 2
+    found = np.full(expected.shape, np.nan, np.float32)
+    for (rows, columns), part in tiles.logits(built, image[:, :328], tiling, np.asarray):
+        found[:, rows, columns] = part
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_the_halo_is_that_of_the_output_that_sees_farthest(monkeypatch, network):
+    class WithWideOutput(torch.nn.Module):
+        def forward(self, x):
+            wide = torch.nn.functional.avg_pool2d(x, 81, 1, 40)
+            return torch.cat([network(x), wide], 1)
+
+    monkeypatch.setattr(networks, "build", lambda _: WithWideOutput())
+    assert tiles.halo.__wrapped__(KNOWN) == 40
 
 
 # The receptive field

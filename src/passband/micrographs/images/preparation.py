@@ -265,3 +265,33 @@ def normalise_local(image: np.ndarray, side_px: int) -> np.ndarray:
         centred /= np.sqrt(np.maximum(square, floor))
         result[band] = centred[margin:-margin]
     return result
+
+
+def to_grid(values: np.ndarray, shape: tuple[int, int], scale: float) -> np.ndarray:
+    """Return values on the pixels of the image, by linear interpolation.
+
+    Args:
+        values: (rows, columns) float32, values on the pixels of a network.
+        scale: The network's pixel size divided by the image's pixel size. The first pixels of both
+            begin at the same edge, as in :func:`resample`.
+    """
+    if values.shape == shape and abs(scale - 1) <= 1e-6:
+        return values
+    (top, down), (left, right) = (
+        _neighbours(n, number, scale) for n, number in zip(shape, values.shape, strict=True)
+    )
+    result = np.empty(shape, np.float32)
+    for band in bands((shape[0], max(shape[1], values.shape[1]))):
+        weight = down[band, None]
+        part = values[top[band]] * (1 - weight)
+        part += values[np.minimum(top[band] + 1, len(values) - 1)] * weight
+        last = np.minimum(left + 1, values.shape[1] - 1)
+        result[band] = part[:, left] * (1 - right) + part[:, last] * right
+    return result
+
+
+def _neighbours(length: int, number: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return, for each pixel of the image, the pixel before it and the weight of the next pixel."""
+    place = np.clip((np.arange(length) + 0.5) / scale - 0.5, 0, number - 1)
+    before = np.floor(place).astype(np.int64)
+    return before, (place - before).astype(np.float32)

@@ -11,8 +11,16 @@ from scipy.special import expit
 
 from passband.errors import PassbandError
 from passband.learning import devices, evaluation
+from passband.learning.heads.found import Found, opened
 from passband.learning.network_files import Network
-from passband.micrographs.images import background, bars, own_noise, preparation, tiles
+from passband.micrographs.images import (
+    background,
+    bars,
+    found_by_head,
+    own_noise,
+    preparation,
+    tiles,
+)
 from passband.micrographs.images import particles as measured
 from passband.micrographs.images.background import Background
 from passband.micrographs.images.bars import Box
@@ -213,14 +221,33 @@ def segment(
             said.append(line)
     pixel_nm = pixel_size_A / A_PER_NM
 
-    def found(probability: np.ndarray) -> np.ndarray:
-        """Return the particles of one network, in as few bytes as possible."""
-        labels = measured.instances(probability, pixel_nm, settings.smallest_nm)
+    part = settings.head(networks)
+    head = None if part is None else opened(part)
+    outputs = 1 if head is None else networks[0].architecture.outputs
+
+    def found(probability: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, Found | None]:
+        """Return the labels of particles, and what the head says of them."""
+        if head is None:
+            return measured.instances(probability, pixel_nm, settings.smallest_nm), None
+        stated = found_by_head.found(
+            head,
+            seen,
+            probability,
+            network_nm=networks[0].pixel_size_A / A_PER_NM,
+            pixel_nm=pixel_nm,
+            smallest_nm=settings.smallest_nm,
+        )
+        return stated.labels, stated
+
+    def kept(probability: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        """Return the labels of one network, in as few bytes as possible."""
+        labels, _ = found(probability, seen)
         return labels.astype(np.min_scalar_type(labels.max(initial=0)))
 
     others: list[np.ndarray] = []  # in which the particles should be found too
     distinct = [kind for k, kind in enumerate(kinds) if kind not in kinds[:k]]
     mean = _Mean(len(networks))
+    mean_seen = np.zeros(())  # in the pixels of the networks, if there is a head
     for size, noise in distinct:
         same = abs(size / pixel_size_A - 1) <= 1e-6
         resampled = image if same else preparation.resample(image, pixel_size_A, size)
@@ -234,20 +261,26 @@ def segment(
             if kind != (size, noise):
                 continue
             for axes in MIRRORS if settings.mirror else ():
-                seen, _ = _probability(np.flip(resampled, axes), network, settings, progress)
-                seen = _to_grid(np.flip(seen, axes), shape, size / pixel_size_A)
-                others.append(found(seen))
+                reversed_ = np.flip(resampled, axes)
+                seen, _ = _outputs(reversed_, network, outputs, settings, progress)
+                seen = found_by_head.turned(head, seen, axes)
+                others.append(kept(preparation.to_grid(seen[0], shape, size / pixel_size_A), seen))
                 del seen
-            probability, lines = _probability(resampled, network, settings, progress, watch)
+            seen, lines = _outputs(resampled, network, outputs, settings, progress, watch)
             notes += lines
-            probability = _to_grid(probability, shape, size / pixel_size_A)
+            probability = preparation.to_grid(seen[0], shape, size / pixel_size_A)
             if len(networks) > 1 and not settings.mirror:
-                others.append(found(probability))
+                others.append(kept(probability, seen))
+            if head is not None:
+                alone = len(networks) == 1
+                mean_seen = seen if alone else mean_seen + seen / len(networks)
             mean.add(probability)
-        del resampled, probability
+        del resampled, probability, seen
     probability, disagreement = mean.result()
-    labels = measured.instances(probability, pixel_nm, settings.smallest_nm)
-    particles = measured.measure(labels, pixel_nm, probability, measured.shares(labels, others))
+    labels, stated = found(probability, mean_seen)
+    del mean_seen
+    in_others = measured.shares(labels, others)
+    particles = measured.measure(labels, pixel_nm, probability, in_others, stated)
     if is_cut:
         probability = _placed(probability, box, whole)
         labels = _placed(labels, box, whole)
@@ -326,14 +359,18 @@ def check_image(shape: tuple[int, int], pixel_size_A: float, network: Network) -
         )
 
 
-def _probability(
+def _outputs(
     image: np.ndarray,
     network: Network,
+    outputs: int,
     settings: Settings,
     progress: Callable[[Iterable], Iterable],
     watch: Watch | None = None,
 ) -> tuple[np.ndarray, list[str]]:
-    """Return a network's probability for an image with the network's pixels, and notes."""
+    """Return what a network sees in an image with the network's pixels, and notes.
+
+    It is (outputs, rows, columns) float32: the probability, and the first further outputs.
+    """
     architecture = network.architecture
     if settings.normalise == "local":
         image = preparation.normalise_local(image, network.microscope.field_px)
@@ -357,12 +394,13 @@ def _probability(
     module = evaluation.ready(network.module, precision, device)
     if settings.adapt:
         module = tiles.adapted(module, image, architecture, normalise)
-    result = np.empty(image.shape, np.float32)
+    result = np.empty((outputs, *image.shape), np.float32)
     parts = tiles.logits(module, image, tiling, normalise, precision, device, progress)
-    for place, part in parts:
-        result[place] = expit(part)
+    for (rows, columns), part in parts:
+        result[0, rows, columns] = expit(part[0])
+        result[1:, rows, columns] = part[1:outputs]
     if watch is not None:
-        watch(network, image, normalise, result)
+        watch(network, image, normalise, result[0])
     return result, notes
 
 
@@ -391,33 +429,3 @@ def normalisation(
         scale = math.sqrt(squares / (image.size - 1))
     offset, scale = np.float32(offset), np.float32(max(scale, 1e-12))
     return lambda part: (part - offset) / scale
-
-
-def _to_grid(values: np.ndarray, shape: tuple[int, int], scale: float) -> np.ndarray:
-    """Return values on the pixels of the image, by linear interpolation.
-
-    Args:
-        values: (rows, columns) float32, values on the pixels of a network.
-        scale: The network's pixel size divided by the image's pixel size. The first pixels of both
-            begin at the same edge, as in :func:`passband.micrographs.images.preparation.resample`.
-    """
-    if values.shape == shape and abs(scale - 1) <= 1e-6:
-        return values
-    (top, down), (left, right) = (
-        _neighbours(n, number, scale) for n, number in zip(shape, values.shape, strict=True)
-    )
-    result = np.empty(shape, np.float32)
-    for band in preparation.bands((shape[0], max(shape[1], values.shape[1]))):
-        weight = down[band, None]
-        part = values[top[band]] * (1 - weight)
-        part += values[np.minimum(top[band] + 1, len(values) - 1)] * weight
-        last = np.minimum(left + 1, values.shape[1] - 1)
-        result[band] = part[:, left] * (1 - right) + part[:, last] * right
-    return result
-
-
-def _neighbours(length: int, number: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return, for each pixel of the image, the pixel before it and the weight of the next pixel."""
-    place = np.clip((np.arange(length) + 0.5) / scale - 0.5, 0, number - 1)
-    before = np.floor(place).astype(np.int64)
-    return before, (place - before).astype(np.float32)

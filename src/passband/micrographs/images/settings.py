@@ -12,6 +12,7 @@ from passband.config.loading import allowed
 from passband.errors import ArgumentError, PassbandError
 from passband.learning.network_files import Network
 from passband.micrographs.images.bars import Box
+from passband.parts import Part
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ class Settings:
         precision: See :func:`passband.learning.devices.precision`.
         mirror: Whether each network also segments three mirror images, only to tell in what share
             of them each particle is found.
+        particles: ``head``: the head of the networks finds the particles. ``mask``: particles are
+            regions of the mask, which are split at necks. By default, ``auto``, the head does if
+            all networks have it.
         crop: The part ``x0:x1,y0:y1`` of the image that is used [pixels]. Outside, nothing is
             found. By default, bars and frames are cut off, see
             :func:`passband.micrographs.images.bars.inside`.
@@ -51,6 +55,7 @@ class Settings:
     smallest_nm: float = 0.5
     precision: Literal["float32", "auto", "bfloat16", "float16"] = "float32"
     mirror: bool = False
+    particles: Literal["auto", "head", "mask"] = "auto"
     crop: str | None = None
 
     @classmethod
@@ -110,6 +115,7 @@ class Settings:
             raise ArgumentError(f"smallest_nm = {self.smallest_nm:g}: must be at least 0 nm")
         if self.crop is not None:
             Box.parse(self.crop)
+        self.head(networks)
         for network in networks:
             if self.normalise == "local" and network.normalisation != "zscore":
                 raise ArgumentError(
@@ -122,3 +128,32 @@ class Settings:
                     "dose: give dose_e_per_A2",
                     "dose_e_per_A2",
                 )
+
+    def head(self, networks: Sequence[Network]) -> Part | None:
+        """Return the head that finds the particles of networks, None if it is their mask.
+
+        Raises:
+            ArgumentError: If a head is wanted, and the networks have none in common.
+        """
+        if self.particles == "mask" or not networks:
+            return None
+        if not (reason := _no_common_head(networks)):
+            return networks[0].architecture.head
+        if self.particles == "head":
+            raise ArgumentError(f"particles = 'head': {reason}; allowed: 'auto', 'mask'")
+        return None
+
+
+def _no_common_head(networks: Sequence[Network]) -> str:
+    """Return why no head finds the particles of networks together, or nothing."""
+    first = networks[0]
+    for network in networks:
+        head = network.architecture.head
+        if head is None:
+            return f"{network.id} has no head"
+        own = first.architecture.head
+        if (head.name, head.identity) != (own.name, own.identity):
+            return f"{network.id} has another head than {first.id}"
+        if network.pixel_size_A != first.pixel_size_A:
+            return f"{network.id} has pixels of another size than {first.id}"
+    return ""

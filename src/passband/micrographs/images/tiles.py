@@ -34,12 +34,13 @@ _LARGEST_TILE = 1024
 def halo(architecture: Architecture) -> int | None:
     """Return how far an output pixel can depend on pixels beyond a boundary of tiles [pixels].
 
-    The distance is measured. All input pixels on one side of a boundary are set to NaN, and every
-    operation whose input includes a NaN returns NaN. So output pixels that are NaN depend on pixels
-    beyond the boundary, whatever the weights of the network are. Only a strip of an image is needed
-    because kernels are square. Then a tile of a random strip is compared with the whole strip. They
-    differ if positions in the network depend on the size of its input, as they do where features
-    are enlarged so that the corners of both grids coincide.
+    It is that of the output that sees farthest. The distance is measured. All input pixels on one
+    side of a boundary are set to NaN, and every operation whose input includes a NaN returns NaN.
+    So output pixels that are NaN depend on pixels beyond the boundary, whatever the weights of the
+    network are. Only a strip of an image is needed because kernels are square. Then a tile of a
+    random strip is compared with the whole strip. They differ if positions in the network depend on
+    the size of its input, as they do where features are enlarged so that the corners of both grids
+    coincide.
 
     Returns:
         A multiple of the divisor. None if each output pixel depends on the whole image or on the
@@ -55,8 +56,8 @@ def halo(architecture: Architecture) -> int | None:
             strip = torch.zeros(1, 1, least, length)
             strip[..., :half] = torch.nan
             with torch.inference_mode():
-                result = network(strip.flip(-1) if flipped else strip)[:, :1]
-            reached = torch.isnan(result.flip(-1) if flipped else result).any(dim=2)[0, 0]
+                result = network(strip.flip(-1) if flipped else strip)
+            reached = torch.isnan(result.flip(-1) if flipped else result)[0].any(0).any(0)
             reach = max(reach, int(reached.nonzero().max()) + 1 - half)
         # If every pixel of the other half is NaN, the strip may be too short.
         if reach < half:
@@ -187,7 +188,7 @@ def logits(
     device: torch.device | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
-    """Yield a network's logits for the core of each tile.
+    """Yield a network's outputs for the core of each tile.
 
     Args:
         network: The network, on the device and in evaluation mode.
@@ -198,8 +199,8 @@ def logits(
         device: The network's device. The default is the CPU.
 
     Yields:
-        (rows, columns) and (height, width) float32: a part of the image, and its logits. The parts
-        do not overlap, and together they cover the image.
+        (rows, columns) and (outputs, height, width) float32: a part of the image, and the network's
+        outputs for it. The parts do not overlap, and together they cover the image.
     """
     device = device or torch.device("cpu")
     layout = devices.layout(precision, device)
@@ -209,14 +210,13 @@ def logits(
         tensor = torch.from_numpy(np.ascontiguousarray(values, np.float32))[None, None]
         tensor = tensor.to(device).contiguous(memory_format=layout)
         with torch.inference_mode(), devices.autocast(precision, device):
-            result = network(tensor)[0, 0].float().cpu().numpy()
+            result = network(tensor)[0].float().cpu().numpy()
         rows = slice(rows.start, min(rows.stop, height))
         columns = slice(columns.start, min(columns.stop, width))
         if rows.start < height and columns.start < width:
-            core = result[
-                rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
-            ]
-            yield (rows, columns), core
+            down = slice(rows.start - top, rows.stop - top)
+            across = slice(columns.start - left, columns.stop - left)
+            yield (rows, columns), result[:, down, across]
 
 
 def adapted(

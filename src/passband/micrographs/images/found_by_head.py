@@ -1,0 +1,102 @@
+"""Particles that the head of networks finds, on the pixels of an image."""
+
+from math import pi
+
+import numpy as np
+from scipy import ndimage
+from scipy.special import logit
+
+from passband.learning.heads.found import Found, Head
+from passband.micrographs.images import particles
+
+#: The smallest distance of a probability from 0 and 1, so that its logit is finite.
+_CERTAIN = 1e-6
+
+
+def found(
+    head: Head,
+    seen: np.ndarray,
+    probability: np.ndarray,
+    network_nm: float,
+    pixel_nm: float,
+    smallest_nm: float,
+) -> Found:
+    """Return the particles of an image.
+
+    The head finds them in the pixels of the network, and they are cut by the mask in those of the
+    image. A pixel of the mask that the head gives to no particle is the nearest one's of its
+    region. A region in which the head finds none is divided by
+    :func:`passband.micrographs.images.particles.instances`.
+
+    Args:
+        seen: (1 + outputs of the head, rows, columns), the probability and the further outputs.
+        probability: (height, width), the probability in the pixels of the image.
+        network_nm, pixel_nm: The pixel sizes of network and image [nm].
+        smallest_nm: Particles whose pixels have a smaller equivalent diameter are removed [nm].
+
+    Returns:
+        The particles. The diameter of one that the head does not find is NaN, and its certainty 0.
+    """
+    scale = network_nm / pixel_nm
+    p = np.clip(seen[:1], _CERTAIN, 1 - _CERTAIN)
+    decoded = head.decode(np.concatenate([logit(p), seen[1:]]), network_nm)
+    labels = _nearest(decoded.labels, probability.shape, scale)
+    labels[probability <= 0.5] = 0
+    missed = _complete(labels, probability, pixel_nm, smallest_nm)
+    areas = np.bincount(labels.ravel(), minlength=len(decoded.certainty) + missed + 1)
+    kept = areas >= max(pi / 4 * (smallest_nm / pixel_nm) ** 2, 1)
+    kept[0] = False
+    return Found(
+        labels=(np.cumsum(kept) * kept).astype(np.int32)[labels],
+        diameters_nm=np.append(decoded.diameters_nm, np.full(missed, np.nan))[kept[1:]],
+        certainty=np.append(decoded.certainty, np.zeros(missed))[kept[1:]],
+    )
+
+
+def turned(head: Head, seen: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """Return what networks see of an image from what they see of the image reversed along axes.
+
+    A head whose outputs have no direction needs no method ``turned``.
+
+    Args:
+        seen: See :func:`found`.
+    """
+    back = np.flip(seen, [1 + axis for axis in axes])
+    if not hasattr(head, "turned"):
+        return back
+    return np.concatenate([back[:1], head.turned(seen[1:], axes)])
+
+
+def _nearest(labels: np.ndarray, shape: tuple[int, int], scale: float) -> np.ndarray:
+    """Return the labels in the pixels of the image: each has that of the network's pixel there."""
+    rows, columns = (
+        np.minimum(((np.arange(length) + 0.5) / scale).astype(int), number - 1)
+        for length, number in zip(shape, labels.shape, strict=True)
+    )
+    return labels[np.ix_(rows, columns)]
+
+
+def _complete(
+    labels: np.ndarray, probability: np.ndarray, pixel_nm: float, smallest_nm: float
+) -> int:
+    """Give the pixels of a mask without a label to particles; return the number of new ones."""
+    regions, _ = ndimage.label(probability > 0.5, np.ones((3, 3)))
+    before = number = int(labels.max(initial=0))
+    for index, place in enumerate(ndimage.find_objects(regions), 1):
+        place = particles.around(place)
+        region = regions[place] == index
+        own = labels[place]
+        missing = region & (own == 0)
+        if not missing.any():
+            continue
+        if not missing[region].all():
+            without = np.where(region, own, 0) == 0
+            nearest = ndimage.distance_transform_edt(
+                without, return_distances=False, return_indices=True
+            )
+            own[missing] = own[tuple(nearest)][missing]
+            continue
+        new = particles.instances(np.where(region, probability[place], 0), pixel_nm, smallest_nm)
+        own[new > 0] = number + new[new > 0]
+        number += int(new.max())
+    return number - before
