@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from findings.particles import arrangements, sets
+from passband.learning.heads.found import Found
 from passband.learning.instance_counts import Truth
+from passband.micrographs.images.particles import measure
 from passband.seeds import generator
 from passband.specimens.drawing import draw
 
@@ -101,7 +103,7 @@ def test_a_pixel_of_two_particles_is_of_the_one_with_the_nearer_centre():
 def test_a_score_has_the_numbers_of_both_truths():
     instances = discs()
     truths = Truth.of(instances, 0.1)
-    score = sets.Score()
+    score = sets.Score(0.1)
     score.add(instances.any(0).astype(int), truths, instances.any(0))  # one found for two
     score.add(sets.nearer_centre(instances), truths, instances.any(0))
     assert score.f1("faces") == pytest.approx(6 / 7)
@@ -117,10 +119,47 @@ def test_the_error_of_the_diameter_is_that_of_all_particles_and_by_field():
     instances[1] = 0
     truths = Truth.of(instances, 0.1)
     y, x = np.indices((64, 64))
-    score = sets.Score()
+    score = sets.Score(0.1)
     for radius in (5, 15):
         found = (y - 30) ** 2 + (x - 24) ** 2 < radius**2
         score.add(found.astype(int), truths, found)
-    whole, by_field = score.diameter_errors()
+    whole, by_field = score.diameter_errors("visible")
     assert whole == pytest.approx(0, abs=0.02)
     assert by_field == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_particle_is_right_if_it_is_one_particle():
+    instances = discs()
+    (truth, _) = Truth.of(instances, 0.1).values()
+    right = sets.nearer_centre(instances)
+    assert sets.is_right(truth, right).tolist() == [True, True]
+    merged = instances.any(0).astype(int)
+    assert sets.is_right(truth, merged).tolist() == [False]
+    # The union with a small piece of the other one is still the first.
+    instances[1] = 0
+    (truth, _) = Truth.of(instances, 0.1).values()
+    assert sets.is_right(truth, merged).tolist() == [True]
+    assert sets.is_right(truth, np.roll(merged, 20, 0)).tolist() == [False]
+
+
+def test_the_confidence_orders_right_and_wrong_particles():
+    score = sets.Score(0.1)
+    assert np.isnan(score.auroc)
+    score.confidences = [(0.9, True), (0.8, False), (0.7, True), (0.7, False), (0.6, False)]
+    # Of six pairs, the right one has more confidence in four, and as much in one.
+    assert score.auroc == pytest.approx(4.5 / 6)
+
+
+def test_particles_are_added_with_what_a_head_says():
+    instances = discs()
+    truths = Truth.of(instances, 0.1)
+    labels = sets.nearer_centre(instances).astype(np.int32)
+    whole = [2 * np.sqrt((face > 0).sum() / np.pi) * 0.1 for face in instances]
+    stated = Found(labels, np.array(whole), np.array([0.9, 0.2]))
+    score = sets.Score(0.1)
+    score.add_found(labels, measure(labels, 0.1, stated=stated), truths, instances.any(0))
+    assert score.diameter_errors("faces")[0] == pytest.approx(0, abs=1e-3)
+    plain = sets.Score(0.1)
+    plain.add_found(labels, measure(labels, 0.1), truths, instances.any(0))
+    assert plain.diameter_errors("faces")[0] < -0.03
+    assert score.confidences == [(0.9, True), (0.2, True)]
