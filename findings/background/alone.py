@@ -40,6 +40,7 @@ from findings.background.disturbances import (
     study,
     vignetted,
 )
+from findings.background.disturbances import fields as could_be_uneven
 from passband import PassbandError
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
@@ -56,8 +57,9 @@ from passband.specimens import exit_waves
 #: Seeds of fields on which things are chosen, and of those that are looked at once, at the end.
 TUNING, REPORT = 4101, 4102
 FIELDS = 24
-#: Number of wide fields.
+#: Number of wide fields, and of each kind of fields that can be taken for uneven ones.
 WIDE = 6
+HARD = "particles over more than half", "carbon from 1 to 8 nm"
 #: Side of a pixel of the fields [Å].
 FIELD_A = 0.5
 OLD = "general-2026"
@@ -111,8 +113,10 @@ def disturbances(pixel_A: float) -> list[Disturbance]:
         Disturbance("none", same),
         Disturbance("slope of 1 sd", slopes(1), 0.03),
         Disturbance("slope of 2 sd", slopes(2)),
+        Disturbance("slope of 4 sd", slopes(4)),
         Disturbance("vignette of 1 sd", vignettes(1)),
         Disturbance("vignette of 2 sd", vignettes(2), 0.10),
+        Disturbance("vignette of 4 sd", vignettes(4)),
         Disturbance("bright corners, 2 sd", (vignetted(-2),)),
         # A blur is given in the pixels of the patches.
         Disturbance("blur of 0.5 Å", (blurred(0.5 * PATCH_A / pixel_A),), 0.03),
@@ -266,6 +270,10 @@ def kinds(seed: int, number: int, wide: int) -> Iterator[tuple[str, Disturbance,
     for dose in (200, 50):
         condition = replace(CONDITION, dose_e_per_A2=dose)
         yield f"white noise, {dose} e/Å²", none, fields(split, WHITE, condition)
+    # Fields whose particles or carbon can be taken for a background.
+    for name, pairs in could_be_uneven(wide):
+        if name in HARD:
+            yield name, none, [(image, mask, FIELD_A) for image, mask in pairs]
     broad = fields(waves(seed + 10, wide, 2 * FIELD_PX))
     for disturbance in (none, *others):
         if disturbance.name in ("none", "slope of 2 sd", "vignette of 2 sd"):

@@ -75,7 +75,7 @@ def test_a_preparation_must_not_cost_undisturbed_images():
 def test_a_network_is_told_apart_from_its_preparation():
     (network,) = open_networks("general-2026")
     (field,) = alone.fields(alone.waves(1, 1))
-    slope = alone.disturbances(0.5)[2]
+    (slope,) = (each for each in alone.disturbances(0.5) if each.name == "slope of 2 sd")
     dice = {
         takes_off: alone.dice_of(alone.prepared(network, takes_off, filters=False), slope, [field])
         for takes_off in (True, False)
