@@ -1,0 +1,102 @@
+"""What a study's page says of the particles that networks with a head find."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from passband.analysis.correlation import rank_correlation
+from passband.matrices.matrix import Matrix
+from passband.reports.means import of_rows, over_rows
+from passband.reports.page.tables import Table
+from passband.reports.page.text import number
+from passband.reports.unlearned import MARK, is_marked
+
+_SCORES = {
+    "instance_f1": "F1 score of particles",
+    "count_error": "error of their number",
+    "diameter_bias": "error of their mean diameter",
+}
+_DOSES = {"equal": "where both have the same dose", "different": "where the doses differ"}
+
+
+def particles_table(matrices: Sequence[Matrix]) -> Table | None:
+    """Return the scores of particles of each matrix; None if no networks find particles.
+
+    Means are over rows, see :mod:`passband.reports.means`. The lowest and the highest are those of
+    any pair of different conditions.
+
+    Args:
+        matrices: Matrices with OOD metrics.
+    """
+    rows = []
+    for matrix in _with_particles(matrices):
+        mark = f" {MARK}" if is_marked(matrix).any() else ""
+        label = f"{matrix.label}{mark}: " if len(matrices) > 1 else ""
+        for name, words in _SCORES.items():
+            values = matrix.metrics[name].transpose("train", "test")
+            is_home = (values.train == values.test).values
+            other = values.values[~is_home & np.isfinite(values.values)]
+            ends = (other.min(), other.max()) if len(other) else (np.nan, np.nan)
+            cells = over_rows(values.values[is_home]), over_rows(of_rows(values)), *ends
+            rows.append([label + words, *map(number, cells)])
+    head = ["Score", "Own condition", "Other conditions", "Lowest", "Highest"]
+    return Table(head, rows) if rows else None
+
+
+def particles_sentences(matrices: Sequence[Matrix]) -> list[str]:
+    """Return what the F1 score of particles says beside Dice, a sentence for each matrix.
+
+    Args:
+        matrices: Matrices with OOD metrics.
+    """
+    sentences = []
+    for matrix in _with_particles(matrices):
+        rho = correlations(matrix)
+        doses = [f"{number(rho[name])} {words}" for name, words in _DOSES.items() if name in rho]
+        where = f" ({', '.join(doses)})" if len(doses) > 1 else ""
+        tests = matrix.metrics.sizes["test"]
+        differ = np.count_nonzero(lost_by_dice(matrix) > 0)
+        label = f"{matrix.label}: over" if len(matrices) > 1 else "Over"
+        sentences.append(
+            f"{label} pairs of different conditions, Spearman’s ρ of the F1 score with Dice is "
+            f"{number(rho['all'])}{where}; under {differ} of {tests} test conditions, the networks "
+            "with the highest Dice have not the highest F1 score."
+        )
+    return sentences
+
+
+def correlations(matrix: Matrix, score: str = "instance_f1") -> dict[str, float]:
+    """Return Spearman's ρ of a score with Dice over pairs of different conditions.
+
+    Returns:
+        ρ of `all` pairs, of those with `equal` doses, and of those with `different` ones, as far as
+        there are at least three.
+    """
+    cells = matrix.metrics[["dice", score]].transpose("train", "test", ...)
+    dice, other = (cells[name].values for name in ("dice", score))
+    doses = (
+        np.array([each.dose_e_per_A2 for each in side]) for side in (matrix.train, matrix.test)
+    )
+    equal = np.equal.outer(*doses)
+    known = (cells.train != cells.test).values & np.isfinite(dice) & np.isfinite(other)
+    chosen = {"all": known, "equal": known & equal, "different": known & ~equal}
+    return {
+        name: rank_correlation(other[which], dice[which])
+        for name, which in chosen.items()
+        if name == "all" or which.sum() > 2
+    }
+
+
+def lost_by_dice(matrix: Matrix) -> np.ndarray:
+    """Return what the networks with the highest Dice lack of the highest F1 score, (test,)."""
+    cells = matrix.metrics[["dice", "instance_f1"]].transpose("train", "test", ...)
+    dice, f1 = (cells[name].fillna(-np.inf).values for name in cells)
+    return f1.max(0) - np.take_along_axis(f1, dice.argmax(0)[None], 0)[0]
+
+
+def _with_particles(matrices: Sequence[Matrix]) -> list[Matrix]:
+    return [
+        matrix
+        for matrix in matrices
+        if "instance_f1" in matrix.metrics and np.isfinite(matrix.metrics.instance_f1).any()
+    ]
