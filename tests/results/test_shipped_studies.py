@@ -62,7 +62,7 @@ def test_names_of_results_are_those_of_earlier_versions(file):
 
 
 if __name__ == "__main__":
-    content = {file.name: summary(file) for file in all_studies()}
+    content = {file.name: summary(load(file)) for file in all_studies()}
     lines = (f"  {json.dumps(name)}: {json.dumps(found)}" for name, found in content.items())
     KNOWN.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
