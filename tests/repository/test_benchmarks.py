@@ -53,7 +53,7 @@ def test_imaging_prints_a_goal_and_a_measurement_in_every_row():
 @pytest.mark.slow
 def test_heads_prints_a_step_and_a_decoder_with_their_goals():
     found = rows("heads.py")
-    for what in ("step with votes / without", "decoder / network"):
+    for what in ("step with votes / without", "decoder / network", "particles / whole"):
         assert any(what in row[0] and row[1] for row in found)
 
 
