@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from recommended import STRUCTURES, make_results, make_study
+from recommended import STRUCTURES, add_particles, make_results, make_study
 
 from passband import PassbandError
 from passband.answers import tested_networks
@@ -10,38 +10,20 @@ from passband.answers.recommendation import recommend_from
 from passband.answers.recommendation_check import check
 from passband.answers.tested_networks import TestedNetworks
 from passband.grid import Condition
-from passband.particle_scores import NUMBERS, TRUTHS
 from passband.prediction.range_of_use import Asked
 from passband.results import Results
-from passband.scores import dice
 from passband.storage import datasets
 
 pytestmark = pytest.mark.slow
 
 HERE = Condition(5, 1.2, 10, 100)
-TRUE = 1000
-
-
-def with_particles(table):
-    """Return a table whose F1 of particles is 1 less Dice, and whose count error is −Dice/2."""
-    scores = dice(table.counts.transpose(..., "outcome").values)
-    numbers = np.zeros((*scores.shape, len(TRUTHS), len(NUMBERS)), np.uint32)
-    found = TRUE * (1 - scores / 2)
-    hits = (TRUE + found) * (1 - scores) / 2
-    true = np.full_like(found, TRUE)
-    for name, values in {"true": true, "found": found, "matched": hits}.items():
-        numbers[..., NUMBERS.index(name)] = np.round(values)[..., None]
-    dims = [name for name in table.counts.dims if name != "outcome"]
-    found = table.assign(particles=((*dims, "truth", "number"), numbers))
-    return found.assign_coords(truth=list(TRUTHS), number=list(NUMBERS))
 
 
 @pytest.fixture
 def results(tmp_path):
     study = make_study()
     folder = make_results(study, tmp_path)
-    table = Results(study, folder).table.load()
-    datasets.write(with_particles(table).drop_encoding(), folder / "table.zarr", datasets.TABLE, {})
+    add_particles(study, folder)
     return Results(study, folder)
 
 

@@ -9,13 +9,14 @@ import pytest
 import xarray as xr
 from carbon_images import film_image
 from matplotlib.image import imread
-from recommended import make_results, make_study
+from recommended import add_particles, make_results, make_study
 
 import passband
 from passband import PassbandError, cli
 from passband.answers import image_recommendation
 from passband.answers.tested_networks import TestedNetworks
 from passband.config import validate
+from passband.figures import dice_map
 from passband.matrices import of_study
 from passband.results.layout import FURTHER_LEASE
 from passband.storage import datasets, lease
@@ -105,6 +106,78 @@ def test_the_figure_is_written(known, capsys):
     status, _, err = run(capsys, "known", *HERE, "--figure", "map.png")
     assert (status, err) == (0, "map.png: expected Dice over defocus and dose\n")
     assert np.ptp(imread(known / "map.png")[..., :3]) > 0.5
+
+
+@pytest.fixture
+def by_particles(known):
+    """The folder of a study whose networks find the more particles the lower their Dice is."""
+    add_particles(make_study(), known / "results/known")
+    return known
+
+
+def expected(printed):
+    return {each["id"]: each["dice"]["value"] for each in json.loads(printed)["networks"]}
+
+
+@pytest.mark.slow
+def test_networks_are_ranked_by_particles(by_particles, capsys):
+    tested = ["--defocus-nm=5", "--cs-um=1.2", "--aperture-mrad=10", "--dose-e-per-A2=100"]
+    _, by_dice, _ = run(capsys, "known", *tested, "--json")
+    status, by_f1, err = run(capsys, "known", *tested, "--by=instance_f1", "--json")
+    assert (status, err) == (0, "")
+    by_dice = {id: pytest.approx(1 - dice, abs=1e-4) for id, dice in expected(by_dice).items()}
+    assert expected(by_f1) == by_dice
+    f1 = [*expected(by_f1).values()]
+    assert f1 == sorted(f1, reverse=True)
+    assert f1[0] - f1[-1] > 0.1
+    assert json.loads(by_f1)["ranked_by"] == "measured F1 of particles"
+    status, out, _ = run(capsys, "known", *HERE, "--by=count_error")
+    assert status == 0
+    assert "Ranked by expected 1 − |error of the number of particles|." in out
+    status, out, _ = run(capsys, "--check", "known", "--by=instance_f1")
+    assert status == 0
+    assert "of F1 of particles against the best" in out
+
+
+@pytest.mark.slow
+def test_the_figure_is_that_of_what_ranks(by_particles, capsys, monkeypatch):
+    drawn = []
+    draw = dice_map.recommendation
+
+    def recommendation(asked, network, **given):
+        drawn.append((network, given["expected"]([asked.middle]).mean, given["score"]))
+        return draw(asked, network, **given)
+
+    monkeypatch.setattr(dice_map, "recommendation", recommendation)
+    figure = "--figure", "map.png"
+    status, out, err = run(capsys, "known", *HERE, "--by=instance_f1", "--json", *figure)
+    assert (status, err) == (0, "map.png: expected F1 of particles over defocus and dose\n")
+    ((network, mean, words),) = drawn
+    first = json.loads(out)["networks"][0]
+    assert (str(network), words) == (first["id"], "F1 of particles")
+    assert mean.item() == pytest.approx(first["dice"]["value"], abs=1e-6)
+    assert np.ptp(imread(by_particles / "map.png")[..., :3]) > 0.5
+
+
+@pytest.mark.slow
+def test_networks_are_ranked_by_particles_for_an_image(by_particles, capsys):
+    np.save("film.npy", film_image(defocus=400, cs=2e5, aperture=14))
+    given = "known", *LIKE, "--underfocus", *HERE[3:], "--by=instance_f1", "--json"
+    status, out, err = run(capsys, *given)
+    assert (status, err) == (0, "")
+    (found,) = json.loads(out)["recommendations"]
+    assert found["ranked_by"] == "expected F1 of particles"
+
+
+@pytest.mark.parametrize("asks", [HERE, ["--check"]])
+def test_a_score_that_the_table_lacks_is_one_line(known, capsys, asks):
+    for score in ("instance_f1", "f2"):
+        status, out, err = run(capsys, "known", *asks, f"--by={score}")
+        assert (status, out, err) == (1, "", f"--by = {score!r}: must be one of dice\n")
+    add_particles(make_study(), known / "results/known")
+    status, _, err = run(capsys, "known", *asks, "--by=f2")
+    allowed = "dice, instance_f1, count_error, diameter_bias"
+    assert (status, err) == (1, f"--by = 'f2': must be one of {allowed}\n")
 
 
 @pytest.fixture

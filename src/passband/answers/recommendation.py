@@ -11,7 +11,6 @@ from passband.axes import AXES
 from passband.config import Study, study_checks
 from passband.config.study_checks import is_allowed
 from passband.errors import PassbandError
-from passband.particle_scores import RATINGS
 from passband.prediction.range_of_use import Asked
 from passband.prediction.recommend import network_ranking
 from passband.prediction.recommend.network_ranking import Recommendation
@@ -59,7 +58,7 @@ def recommend_from(tested: TestedNetworks, asked: Asked) -> Recommendation:
         found,
         study=tested.study.study.name,
         remark=tested.remark,
-        score=RATINGS[tested.score],
+        by=tested.score,
     )
     if tested.ranked is None:
         return found

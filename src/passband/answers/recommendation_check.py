@@ -9,7 +9,6 @@ import numpy as np
 from passband.answers.tested_networks import TestedNetworks
 from passband.errors import PassbandError
 from passband.grid import Condition
-from passband.particle_scores import RATINGS
 from passband.prediction.range_of_use import Asked, ranges
 from passband.prediction.recommend.left_out_tests import LeftOut, left_out
 from passband.prediction.recommend.nearest_network import distances_by_range
@@ -71,7 +70,7 @@ def check(tested: TestedNetworks) -> RecommendationCheck:
         structures=structures,
         refitted=expected.refitted,
         remark=tested.remark,
-        score=RATINGS[tested.score],
+        by=tested.score,
     )
 
 

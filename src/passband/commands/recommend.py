@@ -81,16 +81,17 @@ def run(options: argparse.Namespace) -> int:
         check_unused(options, "--like")
     if options.figure is not None:
         check_file("--figure", options.figure, *FIGURES)
-    if options.by != "dice":
-        for name in ("figure", "like"):
-            if getattr(options, name) is not None:
-                raise PassbandError(f"--by: cannot be used together with --{name}")
     study = Experiment(None, options.study)  # a published folder has priority, as in predict
     if not study.is_published:
         study = find_study(options.study)
         report_many(study)
     given = {name: getattr(options, name) for name in AXES}
-    known = {"specimen": options.specimen, "top": options.top, "report": report_remark}
+    known = {
+        "specimen": options.specimen,
+        "top": options.top,
+        "report": report_remark,
+        "by": options.by,
+    }
     if options.like:
         found = study.recommend_like(
             options.like,
@@ -102,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
         )
         first = found.by_sign[0].found
     else:
-        first = found = study.recommend(given, **known, by=options.by)
+        first = found = study.recommend(given, **known)
     print(found.to_json() if options.json else found)
     if options.figure is not None:
         _draw(study, first, options.figure)
@@ -117,7 +118,7 @@ def _draw(study: Experiment, found: "Recommendation", file: Path) -> None:
     from passband.figures import style
 
     style.save(study.plot_recommendation(found), [file], study.study.figures.dpi)
-    report_remark(f"{file}: expected Dice over defocus and dose")
+    report_remark(f"{file}: expected {found.score} over defocus and dose")
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -78,6 +78,7 @@ class Answering(Opened):
         sign: int = 0,
         top: int | None = None,
         report: Callable[[str], object] = lambda line: None,
+        by: str = "dice",
     ) -> "ImageRecommendation":
         """Return the networks, ranked for the condition of an image, which is measured.
 
@@ -85,7 +86,7 @@ class Answering(Opened):
             image: A file; of a stack, the first image is measured.
             condition: What is known: values by the names of axes. Aperture and dose are needed if
                 the file does not state them; the defocus is measured.
-            specimen, top, report: See :meth:`recommend`.
+            specimen, top, report, by: See :meth:`recommend`.
             pixel_size_A, amplitude_contrast, sign: See :func:`passband.ctf`.
 
         Returns:
@@ -122,7 +123,7 @@ class Answering(Opened):
         )
         if Path(image).is_dir() and Path(image).suffix != ".zarr":
             raise PassbandError(f"{image}: is a folder; give one image")
-        tested = self._tested_with(specimen, report)
+        tested = self._tested_with(specimen, report, by)
         suffixes.use(self.study.known_parts)
         lens = image_recommendation.measure(
             Path(image), pixel_size_A, known=known, study=self.study
@@ -133,7 +134,7 @@ class Answering(Opened):
         )
 
     def plot_recommendation(self, found: "Recommendation") -> "Figure":
-        """Draw the expected Dice of the first network over defocus and dose.
+        """Draw the expected Dice, or what ranks, of the first network over defocus and dose.
 
         Args:
             found: What :meth:`recommend` has returned, with at least one network.
@@ -144,7 +145,7 @@ class Answering(Opened):
         """
         from passband.figures import dice_map
 
-        tested = self.tested(found.specimen)
+        tested = self.tested(found.specimen, found.by)
         network = found.networks[0].id
         return dice_map.recommendation(
             found.asked,
@@ -152,6 +153,7 @@ class Answering(Opened):
             tested=tested.tested,
             expected=lambda conditions: tested.expected(conditions).of(network),
             doses=tested.doses,
+            score=found.score,
         )
 
     def check_recommendations(

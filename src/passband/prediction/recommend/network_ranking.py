@@ -95,7 +95,7 @@ class Recommendation(Outcome):
         study: The study's name.
         remark: A sentence on the networks that did not learn, or "".
         top: Number of networks in the text and in JSON. With None, the text has ten, and JSON all.
-        score: What takes the place of Dice, in words, see :data:`passband.particle_scores.RATINGS`.
+        by: What takes the place of Dice, one of :data:`passband.particle_scores.RATINGS`.
     """
 
     asked: Asked
@@ -109,7 +109,12 @@ class Recommendation(Outcome):
     study: str = ""
     remark: str = ""
     top: int | None = None
-    score: str = RATINGS["dice"]
+    by: str = "dice"
+
+    @property
+    def score(self) -> str:
+        """What ranks the networks, in words."""
+        return RATINGS[self.by]
 
     @property
     def inside(self) -> bool:

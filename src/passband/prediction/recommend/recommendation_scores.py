@@ -74,7 +74,7 @@ class RecommendationCheck(Outcome):
         structures: Number of test structures. With one, the same chooses and judges.
         refitted: Whether the parameters of the process were found without the left-out condition.
         remark: A sentence on the networks that did not learn, or "".
-        score: What takes the place of Dice, in words, see :data:`passband.particle_scores.RATINGS`.
+        by: What takes the place of Dice, one of :data:`passband.particle_scores.RATINGS`.
         confidence: That of the bootstrap intervals.
     """
 
@@ -95,7 +95,12 @@ class RecommendationCheck(Outcome):
     structures: int
     refitted: bool
     remark: str = ""
-    score: str = RATINGS["dice"]
+    by: str = "dice"
+
+    @property
+    def score(self) -> str:
+        """What ranks the networks, in words."""
+        return RATINGS[self.by]
 
     def __str__(self) -> str:
         return recommendation_text.check(self)
