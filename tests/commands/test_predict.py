@@ -12,6 +12,7 @@ import tifffile
 import xarray as xr
 from carbon_images import film_image
 from low_dose import extract, images
+from perfect_votes import save_votes
 from recommended import make_results, make_study
 from thresholds import CELL, image_of, mask_of_discs, save
 
@@ -328,6 +329,21 @@ def test_table_of_particles_has_their_confidence(place, capsys, words, found_in)
     assert all(0.9 < float(row["mean_probability"]) <= 1 for row in rows)
 
 
+def test_a_head_adds_columns_to_the_table_of_particles(place, capsys):
+    save_votes(place / "votes.safetensors", 24)
+    _, (line, *_), _ = run(capsys, "votes.safetensors", "images", *PIXEL)
+    assert line.startswith("0.npy: 2 particles, mean diameter 0.72 nm of 2 whole, confidence 0.9")
+    rows = table("particles")
+    assert len(rows) == 6
+    assert list(rows[0])[-4:] == ["neck_ratio", "amodal_diameter_nm", "certainty", "overlapped"]
+    for row in rows:
+        assert (row["amodal_diameter_nm"], row["overlapped"]) == ("0.72", "no")
+        assert 0 <= float(row["certainty"]) < 0.5  # pixels that vote for themselves are unlikely
+    assert {row["mean_diameter_nm"] for row in table("summary")} == {"0.72"}
+    run(capsys, "votes.safetensors", "images", *PIXEL, "--particles", "mask")
+    assert list(table("particles")[0])[-1] == "neck_ratio"
+
+
 def test_what_was_cut_or_taken_off_is_printed_and_in_the_summary(place, capsys):
     slope = 60 * np.linspace(-1, 1, 60, dtype=np.float32)
     np.save("images/0.npy", image_of(MASK)[:60, :60] + slope)
@@ -383,6 +399,10 @@ HERE = "--defocus-nm", "5", "--cs-um", "1", "--aperture-mrad", "9", "--dose-e-pe
         (
             ["published", "images", "--filter-noise"],
             "--filter-noise: has no effect, since",
+        ),
+        (
+            ["two.safetensors", "images", "--particles", "head"],
+            f"--particles = 'head': {CELL}/0 has no head; allowed: 'auto', 'mask'",
         ),
         (["images", "--network", "none"], "none: there is no such file or folder"),
         (

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from discs import discs
 from synthetic import weights_metadata
-from thresholds import CONDITION
+from thresholds import CONDITION, threshold_weights
 
 from passband.imaging.noise import normalise
 from passband.learning import networks
-from passband.learning.heads.votes import targets
+from passband.learning.heads.votes import SCALE_PX, targets
 from passband.learning.network_files import open_networks
 from passband.storage import weights as files
 
@@ -58,9 +58,12 @@ def image_of(labels, seed=0):
     return (10 + 10 * labels.amax(0).bool().numpy() + noise).astype(np.float32)
 
 
-def open_perfect(path, labels, image, pixel_size_A=0.5, errors=((0, 0, 0),)):
-    """Write a weights file, and return its networks: one for each error of its outputs."""
-    replicas = tuple(range(len(errors)))
+def save_votes(path, diameter_px, pixel_size_A=0.3, replicas=(0,)):
+    """Write a weights file of networks that find bright pixels, which vote for themselves.
+
+    Args:
+        diameter_px: What all pixels say of the diameter of their particle.
+    """
     configuration = {"microscope": {"pixel_size_A": pixel_size_A, "field_px": 64}}
     metadata = weights_metadata(
         replicas,
@@ -68,7 +71,16 @@ def open_perfect(path, labels, image, pixel_size_A=0.5, errors=((0, 0, 0),)):
         condition=CONDITION,
         provenance={"configuration": json.dumps(configuration)},
     )
-    files.save({each: networks.build(NAME).state_dict() for each in replicas}, path, metadata)
+    state = networks.build(NAME).state_dict() | threshold_weights(0.5)
+    state["further.last.2.weight"].zero_()
+    state["further.last.2.bias"][:] = torch.tensor([0, 0, np.log(diameter_px / SCALE_PX)])
+    files.save(dict.fromkeys(replicas, state), path, metadata)
+    return path
+
+
+def open_perfect(path, labels, image, pixel_size_A=0.5, errors=((0, 0, 0),)):
+    """Write a weights file, and return its networks: one for each error of its outputs."""
+    save_votes(path, 1, pixel_size_A, range(len(errors)))
     return [
         replace(each, module=Perfect(labels, image, error))
         for each, error in zip(open_networks(path), errors, strict=True)

@@ -1,5 +1,7 @@
 """The distribution of particle sizes, against simulated discs in windows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -110,3 +112,14 @@ def test_flagged_images_and_failed_files_and_cut_particles_are_left_out():
     assert sizes.of_frames([frame(cut=2)]) is None
     (one,) = [sizes.of_frames([frame(2.0)])]
     assert (one.values, one.numbers) == ("mean 2.00 nm", "1 whole particle in 1 image")
+
+
+def test_overlapped_particles_have_the_size_that_a_head_says_or_are_left_out():
+    one, two = frame(2.0, 3.0).particles
+    pair = replace(one, amodal_diameter_nm=2.5, overlapped=True), replace(two, overlapped=True)
+    found = sizes.of_frames([replace(frame(), particles=pair)])
+    assert found.values == "mean 2.50 nm"
+    assert found.numbers == "1 whole particle in 1 image; left out: 1 overlapped particle"
+    cut = frame(cut=2)
+    found = sizes.of_frames([replace(cut, particles=(*cut.particles, *pair))])
+    assert found.numbers.endswith("left out: 2 particles at edges, 1 overlapped particle")

@@ -37,6 +37,17 @@ FULL = Frame(
     notes=("a note",),
     score=Score((10, 0, 10), 0.01, 100),
 )
+OF_HEAD = Frame(
+    file="f.tif",
+    frame=0,
+    particles=(
+        Particle(1, 1, 4.0, 1, 1, False, amodal_diameter_nm=5.0, certainty=0.75, overlapped=True),
+        Particle(2, 1, 3.0, 1, 1, False, certainty=0.0, overlapped=True),
+        Particle(3, 1, 3.0, 1, 1, True, amodal_diameter_nm=6.0, certainty=0.5),
+    ),
+    confidence=0.9,
+    head="votes",
+)
 EMPTY = Frame(file="b.tif", frame=0, pixel_size_A=0.5, confidence=1.0, unassessed="no likeness")
 FAILED = Frame(file="c.tif", error="c.tif: is damaged")
 
@@ -107,6 +118,32 @@ def test_each_particle_has_a_row_with_its_image(tmp_path):
     assert (second["touches_edge"], second["found_in"]) == ("yes", "0.5")
     assert (third["mean_probability"], third["found_in"], third["neck_ratio"]) == ("", "", "")
     assert (other["file"], other["flagged"]) == ("d.tif", "no")
+
+
+def test_without_a_head_the_table_of_particles_has_no_further_column(tmp_path):
+    summary.write([FULL], tmp_path)
+    assert (tmp_path / "particles.csv").read_bytes().split(b"\r\n")[:2] == [
+        b"file,frame,flagged,particle,area_nm2,equivalent_diameter_nm,x_nm,y_nm,touches_edge,"
+        b"mean_probability,found_in,solidity,feret_diameter_nm,neck_ratio",
+        b'"a,b.tif",1,yes,1,12.5,4,1.5,2.5,no,0.93,1,0.97,4.5,0.875',
+    ]
+
+
+def test_a_head_adds_what_it_says_of_particles(tmp_path):
+    """Sizes are of whole particles, and of two that meet, one has no known size."""
+    summary.write([FULL, OF_HEAD, EMPTY], tmp_path)
+    *plain, large, missed, cut = rows(tmp_path / "particles.csv")
+    assert [*large.values()][-3:] == ["5", "0.75", "yes"]
+    assert [*missed.values()][-3:] == ["", "0", "yes"]
+    assert [*cut.values()][-3:] == ["6", "0.5", "no"]
+    assert {(*row.values(),)[-3:] for row in plain} == {("", "", "no")}
+    assert OF_HEAD.line == (
+        "f.tif: 3 particles, mean diameter 5 nm of 1 whole, 1 overlapped left out, confidence 0.900"
+    )
+    assert (OF_HEAD.whole, OF_HEAD.overlapped) == ([5.0], 1)
+    row = rows(tmp_path / "summary.csv")[1]
+    assert (row["particles"], row["whole_particles"], row["mean_diameter_nm"]) == ("3", "1", "5")
+    assert str(Frame.from_values(json.loads(json.dumps(OF_HEAD.to_values())))) == str(OF_HEAD)
 
 
 def test_line_says_of_how_many_whole_particles_the_mean_is():

@@ -42,6 +42,7 @@ class Sizes:
             particles.
         cut: Number of particles that are left out, since they touch the edge.
         flagged: Number of images that are left out, since they are unlike the training images.
+        overlapped: Number of particles that are left out, since a part of them may be covered.
     """
 
     edges: np.ndarray
@@ -54,6 +55,7 @@ class Sizes:
     images: int
     cut: int = 0
     flagged: int = 0
+    overlapped: int = 0
 
     @property
     def values(self) -> str:
@@ -69,6 +71,7 @@ class Sizes:
         """Of how many particles and images it is, in words."""
         used = f"{number_of(self.particles, 'whole particle')} in {number_of(self.images, 'image')}"
         left = [f"{number_of(self.cut, 'particle')} at edges"] * bool(self.cut)
+        left += [number_of(self.overlapped, "overlapped particle")] * bool(self.overlapped)
         left += [number_of(self.flagged, "flagged image")] * bool(self.flagged)
         return f"{used}; left out: {', '.join(left)}" if left else used
 
@@ -82,7 +85,8 @@ def of_frames(frames: Sequence[Frame]) -> Sizes | None:
     return measure(
         [frame.whole for frame in used],
         [frame.field_nm for frame in used],
-        cut=sum(len(frame.particles) - len(frame.whole) for frame in used),
+        cut=sum(each.touches_edge for frame in used for each in frame.particles),
+        overlapped=sum(frame.overlapped for frame in used),
         flagged=len(images) - len(used),
     )
 
@@ -92,6 +96,7 @@ def measure(
     fields: Sequence[tuple[float, float]],
     cut: int = 0,
     flagged: int = 0,
+    overlapped: int = 0,
 ) -> Sizes:
     """Return the distribution of sizes.
 
@@ -101,7 +106,7 @@ def measure(
     Args:
         diameters: Those of the whole particles of each image, at least one in all [nm].
         fields: Height and width of each image [nm].
-        cut, flagged: See :class:`Sizes`.
+        cut, flagged, overlapped: See :class:`Sizes`.
     """
     values = np.concatenate([np.asarray(each, float) for each in diameters])
     image = np.repeat(np.arange(len(fields)), [len(each) for each in diameters])
@@ -136,6 +141,7 @@ def measure(
         images=len(fields),
         cut=cut,
         flagged=flagged,
+        overlapped=overlapped,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from passband.errors import PassbandError
-from passband.micrographs.images.particles import Particle
+from passband.micrographs.images.particles import Particle, number_overlapped, sizes
 from passband.micrographs.images.segmentation import Segmentation, in_words, verdict
 from passband.micrographs.truth import Score
 from passband.prediction.json_values import Ids, JsonValues
@@ -58,6 +58,7 @@ class Frame(JsonValues):
     expected_dice: Dice | None = None
     flags: tuple[str, ...] = ()
     unassessed: str = ""
+    head: str = ""
     notes: tuple[str, ...] = ()
     score: Score | None = None
     error: str = ""
@@ -82,6 +83,7 @@ class Frame(JsonValues):
             expected_dice=result.expected_dice,
             flags=result.flags,
             unassessed=result.unassessed,
+            head=result.head,
             notes=tuple(dict.fromkeys((*notes, *result.notes))),
             **others,
         )
@@ -112,8 +114,17 @@ class Frame(JsonValues):
 
     @property
     def whole(self) -> list[float]:
-        """The diameters of the particles that do not touch the edge of the image [nm]."""
-        return [each.diameter_nm for each in self.particles if not each.touches_edge]
+        """The diameters of the particles that do not touch the edge of the image [nm].
+
+        Those of which a part may be covered, and a head does not say how large they are, are left
+        out.
+        """
+        return sizes(self.particles)
+
+    @property
+    def overlapped(self) -> int:
+        """The number of particles that `whole` leaves out because a part may be covered."""
+        return number_overlapped(self.particles)
 
     @property
     def flagged(self) -> str:
@@ -168,6 +179,13 @@ PARTICLE_COLUMNS: dict[str, Callable[[Particle], object]] = {
     "neck_ratio": lambda each: number(each.neck_ratio),
 }
 
+#: The further columns if a head has found the particles of an image.
+HEAD_COLUMNS: dict[str, Callable[[Particle], object]] = {
+    "amodal_diameter_nm": lambda each: number(each.amodal_diameter_nm),
+    "certainty": lambda each: number(each.certainty),
+    "overlapped": lambda each: "yes" if each.overlapped else "no",
+}
+
 _OF_IMAGE = "file", "frame", "flagged"
 #: How each table begins.
 _HEAD = b"file,frame,"
@@ -200,12 +218,13 @@ def write(frames: Sequence[Frame], folder: Path) -> list[Path]:
     Returns:
         The files.
     """
+    columns = PARTICLE_COLUMNS | (HEAD_COLUMNS if any(each.head for each in frames) else {})
     of_particles = (
-        [*(IMAGE_COLUMNS[name](image) for name in _OF_IMAGE), *_cells(PARTICLE_COLUMNS, particle)]
+        [*(IMAGE_COLUMNS[name](image) for name in _OF_IMAGE), *_cells(columns, particle)]
         for image in frames
         for particle in image.particles
     )
-    _write(folder / PARTICLES, [*_OF_IMAGE, *PARTICLE_COLUMNS], of_particles)
+    _write(folder / PARTICLES, [*_OF_IMAGE, *columns], of_particles)
     _write(folder / SUMMARY, [*IMAGE_COLUMNS], (_cells(IMAGE_COLUMNS, each) for each in frames))
     return [folder / PARTICLES, folder / SUMMARY]
 

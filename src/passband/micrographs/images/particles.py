@@ -307,6 +307,11 @@ def sizes(particles: Iterable[Particle]) -> list[float]:
     return [size for size in found if size is not None]
 
 
+def number_overlapped(particles: Iterable[Particle]) -> int:
+    """Return how many particles have no known size, although they do not touch the edge."""
+    return sum(each.size_nm is None and not each.touches_edge for each in particles)
+
+
 def outlines(labels: np.ndarray) -> np.ndarray:
     """Return the pixels of particles that have a neighbour with another label: a bool array."""
     edge = np.zeros(labels.shape, bool)

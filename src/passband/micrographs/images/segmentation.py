@@ -68,6 +68,7 @@ class Segmentation(Outcome):
         flags: Why the image is unlike the training images: do not trust the mask. Empty if it is
             like them, or if this is not known.
         unassessed: Why the expected Dice is not known; empty if it is.
+        head: The name of the head that found the particles; empty if they are those of the mask.
     """
 
     probability: np.ndarray
@@ -84,6 +85,7 @@ class Segmentation(Outcome):
     expected_dice: "Dice | None" = None
     flags: tuple[str, ...] = ()
     unassessed: str = "this was not asked for"
+    head: str = ""
 
     def __str__(self) -> str:
         spread = None if self.disagreement is None else float(self.disagreement.mean(dtype="f8"))
@@ -137,11 +139,12 @@ def in_words(
         disagreement: The mean over the image; None with one network.
     """
     words = [number_of(len(particles), "particle")]
-    whole = [each.diameter_nm for each in particles if not each.touches_edge]
-    if whole:
-        words.append(f"mean diameter {fmean(whole):.3g} nm of {len(whole)} whole")
+    if known := measured.sizes(particles):
+        words.append(f"mean diameter {fmean(known):.3g} nm of {len(known)} whole")
     elif particles:
         words.append("none whole")
+    if hidden := measured.number_overlapped(particles):
+        words.append(f"{hidden} overlapped left out")
     if confidence is not None:
         words.append(f"confidence {confidence:.3f}")
     if disagreement is not None:
@@ -299,6 +302,7 @@ def segment(
         background=taken,
         box=box if is_cut else None,
         flags=flags,
+        head="" if part is None else part.name,
     )
 
 
