@@ -41,9 +41,11 @@ OF_HEAD = Frame(
     file="f.tif",
     frame=0,
     particles=(
-        Particle(1, 1, 4.0, 1, 1, False, amodal_diameter_nm=5.0, certainty=0.75, overlapped=True),
-        Particle(2, 1, 3.0, 1, 1, False, certainty=0.0, overlapped=True),
-        Particle(3, 1, 3.0, 1, 1, True, amodal_diameter_nm=6.0, certainty=0.5),
+        Particle(
+            1, 1.0, 4.0, 1.0, 1.0, False, amodal_diameter_nm=5.0, certainty=0.75, overlapped=True
+        ),
+        Particle(2, 1.0, 3.0, 1.0, 1.0, False, certainty=0.0, overlapped=True),
+        Particle(3, 1.0, 3.0, 1.0, 1.0, True, amodal_diameter_nm=6.0, certainty=0.5),
     ),
     confidence=0.9,
     head="votes",
