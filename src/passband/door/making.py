@@ -109,7 +109,7 @@ def _written(folder: Path, like: str, asked: Asked) -> tuple[str, tuple[str, ...
     """Return the text of a new study's file, and what is said about it."""
     name = folder.absolute().name
     path = network_path(like)
-    if path is not None and like not in repository.studies():
+    if path is not None:
         made = study_like.make(_network(path, like), like, folder, asked)
         about = [
             "#",
