@@ -20,13 +20,20 @@ def test_a_text_has_what_differs_and_makes_the_same_study(changes, tmp_path):
     assert load(tmp_path / "a.yaml").written() == written
 
 
-def test_what_changed_is_written_with_what_it_was(tmp_path):
+def test_what_changed_is_written_with_what_it_was():
     before = load(REAL).written()
-    # A default, and a line that is too long for a comment beside it.
+    # A default, and keys of a block, of which the others are not repeated.
     changes = ["training.crop_px=0", "specimens.gold.diameter_nm.mean=3.1"]
     text = study_text.of(load(REAL, changes).written(), before, "real")
     lines = [line for line in text.splitlines() if "# real" in line]
-    assert lines[1:] == ["  crop_px: 0  # real: 112"]
-    assert lines[0].startswith("    # real: {distribution: lognormal, mean: 2.6, ")
-    following = text.splitlines()[text.splitlines().index(lines[0]) + 1]
+    kept = "distribution: lognormal, mean: 3.1, std: 1.4, min: 1.4, max: 4.6"
+    assert lines == [
+        f"    diameter_nm: {{{kept}}}  # real: {{mean: 2.6}}",
+        "  crop_px: 0  # real: 112",
+    ]
+    # The line is too long for a comment beside it.
+    changes += [f"specimens.gold.diameter_nm.{key}" for key in ("std=1.5", "min=1.5", "max=4.7")]
+    text = study_text.of(load(REAL, changes).written(), before, "real")
+    earlier = "    # real: {mean: 2.6, std: 1.4, min: 1.4, max: 4.6}"
+    following = text.splitlines()[text.splitlines().index(earlier) + 1]
     assert following.startswith("    diameter_nm: {distribution: lognormal, mean: 3.1, ")

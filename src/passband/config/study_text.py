@@ -56,7 +56,7 @@ def _lines(values: dict, default: dict, before: dict, its: str, of_blocks: bool)
     for name, value in _differing(values, default, before).items():
         line = f"  {_flow({name: value})}"
         if name in before and before[name] != values[name]:
-            earlier = _differing({name: before[name]}, default, values)
+            earlier = _differing({name: before[name]}, {name: values[name]}, {})
             said = f"# {its}: {_flow(earlier).partition(': ')[2]}"
             beside = f"{line}  {said}"
             lines += [beside] if len(beside) <= _LONGEST else [f"  {said}", line]
