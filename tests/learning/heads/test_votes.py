@@ -245,3 +245,10 @@ def test_a_merge_is_less_certain_than_a_particle():
     merged = found.labels[64, 40]
     assert merged == found.labels[64, 66]
     assert found.certainty[merged - 1] < 0.6 < found.certainty[found.labels[100, 100] - 1]
+
+
+def test_the_certainty_is_that_of_the_votes_alone():
+    logits = outputs(instances())
+    sure = votes().decode(logits, PIXEL_NM).certainty
+    logits[0] /= 50
+    np.testing.assert_array_equal(votes().decode(logits, PIXEL_NM).certainty, sure)

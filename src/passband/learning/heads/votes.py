@@ -55,8 +55,7 @@ class votes:  # noqa: N801, the name of the part
         smallest_px = np.pi / 4 * (SMALLEST_NM / pixel_nm) ** 2
         areas = np.maximum(np.pi / 4 * (SCALE_PX * np.exp(log_size)) ** 2, smallest_px)
         voters = _nearest_centres(votes, areas, mask.shape)
-        probability = 1 / (1 + np.exp(-logits[0][mask]))
-        particles = _Particles.of(voters, votes, log_size, probability)
+        particles = _Particles.of(voters, votes, log_size)
         labels = np.zeros(mask.shape, np.int32)
         labels[mask] = voters
         _split_overlaps(labels, mask, particles)
@@ -191,10 +190,11 @@ class _Particles:
     Attributes:
         centres: (2, particles), rows and columns: the mean votes.
         radii: (particles,) [pixels].
-        certainty: (particles,), the product of three numbers from 0 to 1: the mean probability, the
-            share of its pixels' variance that is gone in their votes, and the ratio of its area to
-            that of the stated disc, or its reciprocal. Pixels of two particles in one have
-            different votes, and half a particle has half the area.
+        certainty: (particles,), the product of two numbers from 0 to 1: the share of its pixels'
+            variance that is gone in their votes, and the ratio of its area to that of the stated
+            disc, or its reciprocal. Pixels of two particles in one have different votes, and half a
+            particle has half the area. The mean probability is no part of it, since that of merged
+            particles is as high as that of others, or higher.
     """
 
     centres: np.ndarray
@@ -202,9 +202,7 @@ class _Particles:
     certainty: np.ndarray
 
     @classmethod
-    def of(
-        cls, voters: np.ndarray, votes: np.ndarray, log_size: np.ndarray, probability: np.ndarray
-    ) -> "_Particles":
+    def of(cls, voters: np.ndarray, votes: np.ndarray, log_size: np.ndarray) -> "_Particles":
         """Return the particles of pixels (pixels,), of which each voter names its centre."""
         number = int(voters.max(initial=0))
         areas = np.bincount(voters, minlength=number + 1)[1:]
@@ -218,7 +216,7 @@ class _Particles:
         gone = np.clip(1 - variance / (radii**2 / 2), 0, 1)  # a disc has the variance r²/2
         ratio = areas / (np.pi * radii**2)
         agreement = np.minimum(ratio, 1 / np.maximum(ratio, 1e-6))
-        return cls(centres, radii, mean(probability) * gone * agreement)
+        return cls(centres, radii, gone * agreement)
 
 
 def _split_overlaps(labels: np.ndarray, mask: np.ndarray, particles: _Particles) -> None:
