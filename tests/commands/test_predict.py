@@ -331,7 +331,9 @@ def test_table_of_particles_has_their_confidence(place, capsys, words, found_in)
 
 def test_a_head_adds_columns_to_the_table_of_particles(place, capsys):
     save_votes(place / "votes.safetensors", 24)
-    _, (line, *_), _ = run(capsys, "votes.safetensors", "images", *PIXEL)
+    _, out, _ = run(capsys, "votes.safetensors", "images", *PIXEL, "--verbose")
+    assert out[2] == "particles: those of the head votes"
+    line = next(line for line in out if line.startswith("0.npy"))
     assert line.startswith("0.npy: 2 particles, mean diameter 0.72 nm of 2 whole, confidence 0.9")
     rows = table("particles")
     assert len(rows) == 6

@@ -19,6 +19,8 @@ from passband.learning import backend, memory, network_sizes, network_trial, net
 from passband.learning.batches import Images
 from passband.learning.network_files import Network, open_networks
 from passband.learning.training import train as fit_networks
+from passband.micrographs.images.segmentation import segment
+from passband.micrographs.images.settings import Settings
 from passband.parts import STORED, PartError
 from passband.storage import weights as files
 from passband.store.recipe import Recipes
@@ -116,6 +118,26 @@ def test_a_head_is_learned_beside_the_mask(example, fit, head, keys):
     both = fit(of, name, seeds=2, together=True)
     # Later steps differ more, since Adam divides rounding errors by the size of the gradient.
     assert both[0].history[0].val_loss == pytest.approx(losses[0], rel=0.01)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_an_own_head_finds_the_particles_of_images_only_if_it_may_run(study, tmp_path, trusted):
+    of = study({"blobs": (EXAMPLES / "blobs.py").read_text()}, trusted=trusted)
+    name = "compact-w4-d2+blobs"
+    (shipped,) = open_networks("general-2026")
+    network = replace(
+        shipped,
+        module=networks.build(parse(name, of.known_parts)).eval(),
+        metadata=replace(shipped.metadata, architecture=name),
+        parts=of.known_parts,
+    )
+    image = np.random.default_rng(0).poisson(30, (64, 64)).astype(np.float32)
+    if trusted:
+        assert segment(image, 0.5, [network]).head == "blobs"
+        return
+    with pytest.raises(PartError, match=r"head 'blobs' of parts/blobs.py.*--trust-parts"):
+        segment(image, 0.5, [network])
+    assert segment(image, 0.5, [network], Settings(particles="mask")).head == ""
 
 
 # What a loss is given

@@ -207,6 +207,9 @@ def described(chosen: Mapping[Path, Choice | str], settings: Settings) -> list[s
             lines.append(f"  {network.limits}")
     kinds = " and ".join(dict.fromkeys(network.normalisation for network in networks))
     lines.append(f"preparation: {settings.words(kinds)}")
+    choices = [own.networks for own in chosen.values() if isinstance(own, Choice)]
+    heads = dict.fromkeys(part.name for part in map(settings.head, choices) if part)
+    lines += [f"particles: those of the head {head}" for head in heads]
     if all(len(own.networks) == 1 for own in chosen.values() if isinstance(own, Choice)):
         lines.append("one network: there is no map of the disagreement between networks")
     return lines

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from passband.config.base import short
 from passband.config.loading import allowed
 from passband.errors import ArgumentError, PassbandError
+from passband.learning.heads.found import opened
 from passband.learning.network_files import Network
 from passband.micrographs.images.bars import Box
 from passband.parts import Part
@@ -105,7 +106,8 @@ class Settings:
 
         Raises:
             PassbandError: If the dose is missing or wrong, the tile is too small, the part of the
-                image has another form, or the normalisation of a network cannot be local.
+                image has another form, the normalisation of a network cannot be local, or its head
+                is missing or must not run.
         """
         if self.dose_e_per_A2 is not None and not 0 < self.dose_e_per_A2 < math.inf:
             raise ArgumentError(f"dose_e_per_A2 = {self.dose_e_per_A2:g}: must be above 0")
@@ -115,7 +117,8 @@ class Settings:
             raise ArgumentError(f"smallest_nm = {self.smallest_nm:g}: must be at least 0 nm")
         if self.crop is not None:
             Box.parse(self.crop)
-        self.head(networks)
+        if part := self.head(networks):
+            opened(part)
         for network in networks:
             if self.normalise == "local" and network.normalisation != "zscore":
                 raise ArgumentError(
