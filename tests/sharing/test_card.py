@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from discs import discs
 from synthetic import weights_metadata
 
 from passband.config import Study, validate_stored
@@ -18,12 +19,13 @@ from passband.config.detector import DetectorNoise
 from passband.grid import Axes, Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Split, Structures
+from passband.learning.heads.votes import targets, votes
 from passband.learning.network_files import Network, open_networks
 from passband.micrographs.images.segmentation import segment
 from passband.micrographs.images.settings import Settings
 from passband.optics import noise_filter
 from passband.scores import dice_of_masks
-from passband.sharing import card, performance
+from passband.sharing import card, further_outputs, performance
 from passband.specimens.exit_waves import simulate
 
 MAIN_AXES = {
@@ -67,7 +69,8 @@ def facts(**changes):
         "expected": None,
         "picture": "performance.png",
         "example": "an image",
-        "difference": 1e-6,
+        "further": None,
+        "differences": {"probability": 1e-6},
         "sizes": [(24, 24)],
         "versions": {"torch": "2.13"},
     }
@@ -146,6 +149,31 @@ def test_a_card_says_that_no_test_has_the_networks_own_values(network):
     assert "trained with astigmatism 0 nm. Under the 12 tested conditions with other" in text
 
 
+def test_a_card_of_a_network_with_a_head_has_the_scores_and_the_meaning_of_its_outputs(network):
+    own = replace(network, metadata=replace(network.metadata, architecture="compact-w8-d3+votes"))
+    given = facts()
+    scores = {"instance_f1": 0.875, "count_error": -0.031, "diameter_bias": 0.012}
+    dims = "test_specimen", "test"
+    for name, value in scores.items():
+        given.measured[name] = dims, np.full((2, 6), value)
+    further = further_outputs.of_architecture(own.architecture)
+    differences = {"probability": 1e-6, "particles": 2e-5}
+    text = card.render(own, replace(given, further=further, differences=differences))
+    assert "From its further outputs, the head `votes` makes single particles." in text
+    assert "their F1 score is 0.875, where" in text
+    assert "particles is -3.1% away from the true one, and their mean diameter +1.2%." in text
+    assert "`row_offset`, `column_offset`, `log_diameter`. Each pixel says where" in text
+    assert "and of a further output 2.0e-05, for random images" in text
+    assert "multiples of 8 pixels; the particles.\n" in text
+    nothing = {"count_error": np.nan, "diameter_bias": np.nan}
+    for name, value in nothing.items():
+        given.measured[name] = dims, np.full((2, 6), value)
+    text = card.render(own, replace(given, further=further, differences=differences))
+    assert "their F1 score is 0.875, where" in text
+    assert "nan" not in text
+    assert "single particles" not in card.render(network, facts())
+
+
 # ── The code that runs the ONNX file ─────────────────────────────────────────────────────────────
 
 
@@ -214,6 +242,43 @@ def test_the_code_takes_off_the_background_that_predict_takes_off(run_code, netw
     limit = 1e-3 if pixel_A == 0.3 else 0.08
     assert np.square(difference).mean() ** 0.5 < limit * probability.std()
     assert abs(np.corrcoef(ours.mean(0), np.arange(ours.shape[1]))[0, 1]) < 0.4
+
+
+@pytest.mark.parametrize("number", [0, 1, 9])
+def test_the_code_finds_the_particles_of_the_head(network, tmp_path, monkeypatch, number):
+    """Discs that overlap on both faces, of which a network is unsure where their centres are."""
+    rng = np.random.default_rng(number)
+    labels = np.zeros((2, 128, 160), np.uint8)
+    for k in range(1, number + 1):
+        disc = rng.uniform(10, 118), rng.uniform(10, 150), rng.uniform(4, 20)
+        labels[k % 2][discs(labels.shape[1:], disc)] = k
+    wanted = targets(torch.from_numpy(labels))[0].numpy()
+    logits = np.where(labels.any(0), 4.0, -4.0) + rng.normal(size=labels.shape[1:])
+    logits = np.stack([logits, *(wanted + rng.normal(scale=0.02, size=wanted.shape))])
+    logits = logits.astype(np.float32)
+    expected = votes().decode(logits[:, :120, :150], 0.05)
+
+    class Session:
+        def __init__(self, path):
+            pass
+
+        def run(self, _, given):
+            assert given["image"].shape == (1, 1, 120, 152)
+            return 1 / (1 + np.exp(-logits[None, :1])), logits[None, 1:]
+
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(InferenceSession=Session))
+    monkeypatch.chdir(tmp_path)
+    np.save("image.npy", rng.poisson(100, (120, 150)))
+    own = replace(
+        network,
+        metadata=replace(network.metadata, architecture="compact-w8-d3+votes"),
+        microscope=network.microscope.replaced("pixel_size_A", 0.5),
+    )
+    found = {}
+    exec(card.example_code(own), found)  # the card's own code
+    assert (number > 4) == (expected.labels.max() > 3)
+    np.testing.assert_array_equal(found["labels"], expected.labels)
+    np.testing.assert_allclose(found["diameters_nm"], expected.diameters_nm, rtol=1e-6)
 
 
 @pytest.mark.slow

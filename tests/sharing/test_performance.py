@@ -12,6 +12,7 @@ from passband.analysis import table
 from passband.config import Microscope, Study
 from passband.grid import Axes, Condition
 from passband.learning.network_files import Network
+from passband.particle_scores import NUMBERS, TRUTHS
 from passband.results import Results
 from passband.scores import OUTCOMES, dice
 from passband.sharing import performance
@@ -81,6 +82,34 @@ def aggregate(folder):
     cell = table.Cell("gold", "compact-w4-d2", TRAINED, (0, 1), str(path))
     tested, path = list(map(Condition.parse, IDS)), folder / "table.zarr"
     table.aggregate([cell], tested, ["gold", "platinum"], path, {"study": "study"})
+
+
+def test_a_network_with_a_head_has_the_scores_of_its_particles(results):
+    folder, _ = results
+    name = "compact-w4-d2+votes"
+    file = f"{TRAINED}/r000-001.zarr.zip"
+    record = datasets.read(folder / "records/gold/compact-w4-d2" / file, datasets.RECORD)
+    dims = "replica", "test_specimen", "test", "structure", "truth", "number"
+    shape = tuple(record.sizes[each] for each in dims[:-2])
+    numbers = np.zeros((*shape, len(TRUTHS), len(NUMBERS)), np.uint32)
+    for number, value in {"true": 4, "found": 3, "matched": 2}.items():
+        numbers[1, 0, 1, ..., NUMBERS.index(number)] = value
+    cell = {"specimen": "gold", "architecture": name, "condition": TRAINED}
+    record = record.assign(particles=(dims, numbers)).drop_encoding()
+    record = record.assign_coords(truth=list(TRUTHS), number=list(NUMBERS))
+    path = folder / "records/gold" / name / file
+    datasets.write(record, path, datasets.RECORD, record.attrs | cell)
+    plain = network(folder)
+    own = replace(plain, metadata=replace(plain.metadata, architecture=name))
+    own = replace(own, path=folder / "networks/gold" / name / TRAINED / "r000-001.safetensors")
+    measured = of(own).measured
+    place = {"test_specimen": "gold", "test": TRAINED}
+    assert measured.instance_f1.sel(place).item() == pytest.approx(2 * 2 / 7)
+    assert measured.count_error.sel(place).item() == pytest.approx(-1 / 4)
+    columns = performance.to_table(measured).columns
+    assert [*columns[-3:]] == ["instance_f1", "count_error", "diameter_bias"]
+    assert "instance_f1" not in of(plain).measured
+    assert "instance_f1" not in performance.to_table(of(plain).measured)
 
 
 @pytest.mark.parametrize("finished", [False, True])

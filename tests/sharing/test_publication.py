@@ -22,7 +22,7 @@ import yaml
 from passband import PassbandError
 from passband.cli import main
 from passband.config import load, validate, validate_stored
-from passband.learning import network_folder
+from passband.learning import network_folder, networks
 from passband.learning.network_files import open_networks
 from passband.network_id import NetworkId
 from passband.results import Results
@@ -96,7 +96,7 @@ def test_probabilities_of_onnxruntime_are_torchs_at_three_sizes(published, netwo
 def test_another_networks_onnx_file_is_refused(published, study):
     other = open_networks(study / FILE, replace(CELL, replica=0))[0]
     with pytest.raises(PassbandError, match=r"differ from torch's by [\d.e-]+ for images of 12 ×"):
-        onnx_export.largest_difference(other.module, 4, 8, published / "model.onnx")
+        onnx_export.largest_differences(other.module, 4, 8, published / "model.onnx")
 
 
 def test_onnx_file_has_no_path_of_the_machine_that_made_it(published):
@@ -133,6 +133,38 @@ def test_description_is_valid_without_a_connection(published, monkeypatch):
     assert probability.axes[1].channel_names == ["particle"]
     assert model.config.model_dump()["passband"]["network"] == f"{CELL}/1"
     assert "&id" not in (published / "rdf.yaml").read_text()
+
+
+def test_a_network_with_a_head_is_published_with_its_outputs(network, tmp_path):
+    """bioimageio.spec checks the description, and onnxruntime computes the test tensors again."""
+    name = "compact-w4-d2+votes"
+    own = replace(
+        network,
+        module=networks.build(name, seed=3).eval(),
+        metadata=replace(network.metadata, architecture=name),
+    )
+    publication.publish(own, None, tmp_path / "out", Labels("a network", "MIT"))
+    folder = tmp_path / "out"
+
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    found = session.run(["probability", "particles"], {"image": np.load(folder / "test_input.npy")})
+    for values, file, within in zip(
+        found, ("test_output.npy", "test_particles.npy"), (1e-4, 1e-3), strict=True
+    ):
+        np.testing.assert_allclose(values, np.load(folder / file), atol=within, rtol=0)
+    assert found[1].shape == (1, 3, 64, 64)
+    outputs = yaml.safe_load((folder / "rdf.yaml").read_text())["outputs"]
+    assert [each["id"] for each in outputs] == ["probability", "particles"]
+    names = outputs[1]["axes"][1]["channel_names"]
+    assert names == ["row_offset", "column_offset", "log_diameter"]
+    (found,) = open_networks(folder)
+    assert str(found.id) == f"gold/{name}/{CONDITION}/1"
+    wrong = yaml.safe_load((folder / "rdf.yaml").read_text())
+    wrong["outputs"][1]["axes"][1]["channel_names"] = names[:2]
+    with pytest.raises(PassbandError, match=r"rdf.yaml: bioimageio.spec refuses"):
+        bioimageio_description.write(wrong, folder)
 
 
 def test_changed_file_is_detected(published, tmp_path):

@@ -13,12 +13,14 @@ from passband.storage import weights
 def write(network: Network, folder: Path) -> list[str]:
     """Write the files of a network into a folder, and return their names.
 
-    The code of an architecture of the study's own is copied; without it, only an ONNX file could be
-    used. Passband runs it only if its user trusts it.
+    The code of an architecture and of a head of the study's own is copied; without it, only an ONNX
+    file could be used. Passband runs it only if its user trusts it.
     """
     _write_weights(network, folder / published.WEIGHTS)
     _write_study(network, folder / published.STUDY)
-    parts = network.architecture.part.files
+    architecture = network.architecture
+    files = {*architecture.part.files, *(architecture.head.files if architecture.head else ())}
+    parts = sorted(files)
     if parts:
         (folder / FOLDER).mkdir()
     for file in parts:

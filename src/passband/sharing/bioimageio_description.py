@@ -12,8 +12,9 @@ import yaml
 from passband.errors import PassbandError
 from passband.learning.network_files import Network
 from passband.results import published
+from passband.sharing.further_outputs import FurtherOutputs
 from passband.sharing.labels import Labels
-from passband.sharing.onnx_export import INPUT, OUTPUT
+from passband.sharing.onnx_export import FURTHER, INPUT, OUTPUT
 from passband.version import __version__
 
 #: Version of the format. Newer versions of bioimageio.spec read it too.
@@ -45,6 +46,7 @@ def describe(
     opset: int,
     documentation: str,
     attachments: Sequence[str],
+    further: FurtherOutputs | None = None,
 ) -> dict[str, Any]:
     """Return the description of the files in a folder.
 
@@ -52,6 +54,7 @@ def describe(
         folder: A folder with all other files of the publication.
         opset: The version of the ONNX file's set of operators.
         attachments: Names of the files that BioImage.IO's programs do not need.
+        further: The outputs of a network with a head besides the mask.
     """
 
     def file(name: str) -> dict[str, str]:
@@ -66,6 +69,21 @@ def describe(
         for side in ("y", "x")
     ]
     channel = {"type": "channel", "id": "channel"}
+    others = []
+    if further is not None:
+        others = [
+            {
+                "id": FURTHER,
+                "description": f"What the head {further.head} reads, see {documentation}.",
+                "axes": [
+                    {"type": "batch"},
+                    channel | {"channel_names": list(further.channels)},
+                    *same,
+                ],
+                "data": {"type": "float32", "range": [None, None]},
+                "test_tensor": file("test_particles.npy"),
+            }
+        ]
     condition = network.condition
     return {
         "type": "model",
@@ -103,7 +121,8 @@ def describe(
                 "axes": [{"type": "batch"}, channel | {"channel_names": ["particle"]}, *same],
                 "data": {"type": "float32", "range": [0.0, 1.0]},
                 "test_tensor": file("test_output.npy"),
-            }
+            },
+            *others,
         ],
         "weights": {"onnx": {**file("model.onnx"), "opset_version": opset}},
         "attachments": [file(name) for name in attachments],

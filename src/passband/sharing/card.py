@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 import yaml
 from jinja2 import Environment, StrictUndefined
@@ -14,9 +15,11 @@ from passband.axes import AXES
 from passband.config.detector import DetectorNoise
 from passband.config.drawn import Number
 from passband.grid import Condition, along
+from passband.learning.heads import votes
 from passband.learning.network_files import Network
 from passband.micrographs.images import background
 from passband.sharing import performance
+from passband.sharing.further_outputs import FurtherOutputs, of_architecture
 from passband.sharing.onnx_export import INPUT
 from passband.units import A_PER_NM
 from passband.words import span
@@ -41,8 +44,10 @@ class Facts:
             conditions and between them.
         picture: The name of the picture of the measured Dice.
         example: What the test input shows.
-        difference: Largest difference between a probability of the ONNX file and of torch.
-        sizes: The sizes of the images for which `difference` was measured [pixels].
+        further: The outputs of a network with a head besides the mask.
+        differences: Largest difference between an output of the ONNX file and of torch, by the name
+            of the output.
+        sizes: The sizes of the images for which `differences` were measured [pixels].
         versions: Versions of the programs that made the folder, by name.
     """
 
@@ -56,7 +61,8 @@ class Facts:
     expected: xr.DataArray | None
     picture: str | None
     example: str
-    difference: float
+    further: FurtherOutputs | None
+    differences: Mapping[str, float]
     sizes: Sequence[tuple[int, int]]
     versions: Mapping[str, str]
 
@@ -106,7 +112,7 @@ def _tested(trained: Condition, specimen: str, facts: Facts) -> dict[str, Any]:
     values of these axes (`alike`). The card also says how it does at other values (`elsewhere`).
     """
     measured = facts.measured
-    said: dict[str, Any] = {"measured": measured, "ranges": ""}
+    said: dict[str, Any] = {"measured": measured, "ranges": "", "particles": {}}
     if measured is None:
         return said
     tested = along(measured, "test")
@@ -121,6 +127,7 @@ def _tested(trained: Condition, specimen: str, facts: Facts) -> dict[str, Any]:
         for name in measured.test_specimen.values
         if name != specimen
     }
+    said["particles"] = _particles(measured, trained, specimen)
     said["alike"] = said["elsewhere"] = None
     if (dice := performance.own_specimen(measured, specimen)) is not None:
         alike = performance.as_trained(dice, trained)
@@ -130,6 +137,16 @@ def _tested(trained: Condition, specimen: str, facts: Facts) -> dict[str, Any]:
         said["doses"] = sorted({c.dose_e_per_A2 for c in along(shown, "test")})
         said["region"] = performance.region(shown, GOOD)
     return said
+
+
+def _particles(measured: xr.Dataset, trained: Condition, specimen: str) -> dict[str, float]:
+    """Return the scores of particles under the training condition that are known."""
+    if specimen not in measured.test_specimen.values or trained.id not in measured.test.values:
+        return {}
+    place = {"test_specimen": specimen, "test": trained.id}
+    names = [name for name in performance.OF_PARTICLES if name in measured]
+    scores = {name: measured[name].sel(place).item() for name in names}
+    return {name: score for name, score in scores.items() if np.isfinite(score)}
 
 
 def example_code(network: Network) -> str:
@@ -146,7 +163,8 @@ def example_code(network: Network) -> str:
         steps.remove("background")
     if not noise.needs_filter:
         steps.remove("filter")
-    return template.render(
+    further = of_architecture(network.architecture)
+    code = template.render(
         network=network,
         pixel_A=network.pixel_size_A,
         finest_A=network.finest_A,
@@ -155,7 +173,13 @@ def example_code(network: Network) -> str:
         factors=filter_factors(noise),
         steps={name: number for number, name in enumerate(steps, 1)},
         input=INPUT,
+        further=further,
     )
+    if further and further.is_votes:
+        decoder = _environment().from_string(_source("onnx_votes.py.j2"))
+        pixel_nm = network.pixel_size_A / A_PER_NM
+        code += decoder.render(step=len(steps) + 1, votes=votes, pixel_nm=pixel_nm)
+    return code
 
 
 def filter_factors(noise: DetectorNoise) -> list[str]:

@@ -12,21 +12,35 @@ from torch import nn
 
 from passband.errors import PassbandError
 
-#: Names of the input and of the output in the ONNX file.
-INPUT, OUTPUT = "image", "probability"
-#: Largest allowed difference between a probability of the ONNX file and of torch.
-TOLERANCE = 1e-4
+#: Names in the ONNX file of the input, of the mask, and of what a head makes particles of.
+INPUT, OUTPUT, FURTHER = "image", "probability", "particles"
+#: Largest allowed difference between an output of the ONNX file and of torch. Further outputs have
+#: no limits, as a probability has.
+TOLERANCES = {OUTPUT: 1e-4, FURTHER: 1e-3}
 
 
-class Probability(nn.Module):
-    """A network from images (N, 1, H, W) to the probability that a pixel is in a particle."""
+class Outputs(nn.Module):
+    """A network from images (N, 1, H, W) to the probability that a pixel is in a particle.
 
-    def __init__(self, network: nn.Module):
+    With a head, the further outputs (N, outputs, H, W) follow.
+    """
+
+    def __init__(self, network: nn.Module, has_head: bool = False):
         super().__init__()
         self.network = network
+        self.names = [OUTPUT, FURTHER] if has_head else [OUTPUT]
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return torch.sigmoid(self.network(image)[:, :1])
+    def forward(self, image: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        logits = self.network(image)
+        probability = torch.sigmoid(logits[:, :1])
+        return (probability, logits[:, 1:]) if FURTHER in self.names else probability
+
+    @torch.inference_mode()
+    def of(self, image: torch.Tensor) -> dict[str, np.ndarray]:
+        """Return the outputs of images by their names in the ONNX file."""
+        found = self(image)
+        each = found if isinstance(found, tuple) else (found,)
+        return {name: x.numpy() for name, x in zip(self.names, each, strict=True)}
 
 
 def export(
@@ -35,6 +49,7 @@ def export(
     smallest_px: int,
     path: str | Path,
     metadata: Mapping[str, str] | None = None,
+    has_head: bool = False,
 ) -> int:
     """Write a network as an ONNX file for images of any allowed size; return its operator set.
 
@@ -44,6 +59,7 @@ def export(
         divisor, smallest_px: The sides of an image are multiples of `divisor`, and at least
             `smallest_px` [pixels].
         metadata: Names and values that are written into the file.
+        has_head: Whether the file has the further outputs of the network, too.
 
     Raises:
         PassbandError: If torch cannot export the network.
@@ -53,14 +69,15 @@ def export(
     batch, height, width = (torch.export.Dim(name) for name in ("batch", "height", "width"))
     first, second, *_ = _sides(divisor, smallest_px)
     shapes = ({0: batch, 2: divisor * height, 3: divisor * width},)
+    outputs = Outputs(network, has_head).eval()
     try:
         with _quiet():
             program = torch.onnx.export(
-                Probability(network).eval(),
+                outputs,
                 (torch.zeros(2, 1, first, second),),
                 dynamo=True,
                 input_names=[INPUT],
-                output_names=[OUTPUT],
+                output_names=outputs.names,
                 dynamic_shapes=shapes,
                 verbose=False,
             )
@@ -80,43 +97,49 @@ def export(
     return next(each.version for each in model.opset_import if each.domain == "")
 
 
-def largest_difference(
-    network: nn.Module, divisor: int, smallest_px: int, path: str | Path
-) -> tuple[float, list[tuple[int, int]]]:
-    """Return the largest difference between probabilities of an ONNX file and of torch.
+def largest_differences(
+    network: nn.Module,
+    divisor: int,
+    smallest_px: int,
+    path: str | Path,
+    has_head: bool = False,
+) -> tuple[dict[str, float], list[tuple[int, int]]]:
+    """Return the largest differences between outputs of an ONNX file and of torch.
 
     Both are computed for random images of three sizes.
 
     Args:
-        network, divisor, smallest_px: See :func:`export`.
+        network, divisor, smallest_px, has_head: See :func:`export`.
 
     Returns:
-        The largest absolute difference.
+        The largest absolute difference of each output, by its name.
         Height and width of the images [pixels]. Some sides are odd multiples of `divisor`.
 
     Raises:
-        PassbandError: If a difference is above :data:`TOLERANCE`.
+        PassbandError: If a difference is above that in :data:`TOLERANCES`.
     """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    expected = Probability(network).eval()
-    random, largest = np.random.default_rng(0), 0.0
+    outputs = Outputs(network, has_head).eval()
+    random = np.random.default_rng(0)
+    largest = dict.fromkeys(outputs.names, 0.0)
     first, second, third = _sides(divisor, smallest_px)
     sizes = [(first, first), (first, second), (third, second)]
     for number, size in enumerate(sizes, 1):
         images = random.standard_normal((number, 1, *size)).astype(np.float32)
-        with torch.inference_mode():
-            wanted = expected(torch.from_numpy(images)).numpy()
-        (found,) = session.run([OUTPUT], {INPUT: images})
-        # A NaN counts as a difference.
-        difference = np.abs(found - wanted).max() if found.shape == wanted.shape else np.inf
-        if not difference <= TOLERANCE:
-            raise PassbandError(
-                f"the ONNX file's probabilities differ from torch's by {difference:.2g} for images "
-                f"of {size[0]} × {size[1]} pixels; allowed is {TOLERANCE:g}"
-            )
-        largest = max(largest, float(difference))
+        expected = outputs.of(torch.from_numpy(images))
+        every = session.run(outputs.names, {INPUT: images})
+        for (name, wanted), found in zip(expected.items(), every, strict=True):
+            # A NaN counts as a difference.
+            difference = np.abs(found - wanted).max() if found.shape == wanted.shape else np.inf
+            if not difference <= TOLERANCES[name]:
+                what = "probabilities" if name == OUTPUT else "outputs for particles"
+                raise PassbandError(
+                    f"the ONNX file's {what} differ from torch's by {difference:.2g} for images "
+                    f"of {size[0]} × {size[1]} pixels; allowed is {TOLERANCES[name]:g}"
+                )
+            largest[name] = max(largest[name], float(difference))
     return largest, sizes
 
 

@@ -19,6 +19,7 @@ from passband.groups import may_have
 from passband.learning.network_files import Network
 from passband.matrices.matrix import Matrix
 from passband.matrices.of_study import matrices
+from passband.matrices.table_images import PARTICLES
 from passband.network_id import NetworkId
 from passband.results import Results, layout
 from passband.storage import StoreError, datasets, records
@@ -26,6 +27,8 @@ from passband.words import span
 
 #: The columns of the file of measured Dice in a published folder, besides the imaging parameters.
 _COLUMNS = ("test_specimen", "dice", "standard_error", "images", "condition")
+#: Means of scores of single particles, which a network with a head has beside them.
+OF_PARTICLES = ("instance_f1", "count_error", "diameter_bias")
 #: Number of intervals of the defocus between tested conditions.
 _STEPS = 30
 
@@ -49,8 +52,9 @@ class Performance:
         """The measured performance, or None without any.
 
         It has `dice` (test_specimen, test), the mean Dice over test images, and its
-        `standard_error`, over the same dimensions. The attribute `images` is the number of test
-        images of a test specimen under a condition. The coordinates are those of the table.
+        `standard_error`, over the same dimensions; and of a network with a head, if its particles
+        were tested, :data:`OF_PARTICLES`. The attribute `images` is the number of test images of a
+        test specimen under a condition. The coordinates are those of the table.
 
         Raises:
             StoreError: If the table or the record is damaged.
@@ -85,8 +89,13 @@ class Performance:
         missing = np.full(each.shape[:-1], np.nan)
         error = each.std(-1, ddof=1) / np.sqrt(images) if images > 1 else missing
         dims = "test_specimen", "test"
+        of_particles = {
+            name: (dims, np.stack([matrix.images(0, score=name)[0].mean(-1) for matrix in found]))
+            for name in OF_PARTICLES
+            if network.architecture.head and name in found[0].score_names
+        }
         return xr.Dataset(
-            {"dice": (dims, each.mean(-1)), "standard_error": (dims, error)},
+            {"dice": (dims, each.mean(-1)), "standard_error": (dims, error), **of_particles},
             {
                 "test_specimen": [matrix.test_specimen for matrix in found],
                 "test": list(ids),
@@ -112,7 +121,8 @@ class Performance:
         wildcards = dict(zip(layout.BATCH_WILDCARDS, batch, strict=True))
         record = results.path(layout.RECORD, **wildcards)
         if record.exists():
-            opened = records.read(record, id.condition, ["counts", "val_loss"]).expand_dims(
+            names = ["counts", "val_loss", *([PARTICLES] if self.network.architecture.head else [])]
+            opened = records.read(record, id.condition, names).expand_dims(
                 specimen=[id.specimen], architecture=[id.architecture], train=[id.condition]
             )
             if found := _of_network(matrices(opened), id):
@@ -195,7 +205,8 @@ def to_table(performance: xr.Dataset) -> pd.DataFrame:
     frame = frame.rename(columns={f"test_{axis}": axis for axis in axes})
     frame["images"] = performance.attrs["images"]
     specimen, *others = _COLUMNS
-    return frame[[specimen, *axes, *others]]
+    of_particles = [name for name in OF_PARTICLES if name in performance]
+    return frame[[specimen, *axes, *others, *of_particles]]
 
 
 def own_specimen(performance: xr.Dataset, specimen: str) -> xr.DataArray | None:

@@ -18,9 +18,15 @@ from passband.micrographs.trust.trust import Trust
 from passband.outcomes import Outcome
 from passband.results import Results, published
 from passband.seeds import seed
-from passband.sharing import bioimageio_description, card, extras, onnx_export, performance
+from passband.sharing import (
+    bioimageio_description,
+    card,
+    extras,
+    further_outputs,
+    onnx_export,
+    performance,
+)
 from passband.sharing.labels import Labels
-from passband.sharing.onnx_export import Probability
 from passband.sharing.performance import Performance
 from passband.storage import StoreError, atomic, checked_json, integrity, json_text
 from passband.version import __version__
@@ -29,7 +35,9 @@ from passband.wave_sets import wave_set
 #: The names of the files in a published folder, besides those of :mod:`passband.results.published`.
 ONNX, CARD = "model.onnx", "README.md"
 PERFORMANCE, PICTURE = "performance.csv", "performance.png"
-TEST_INPUT, TEST_OUTPUT = "test_input.npy", "test_output.npy"
+TEST_INPUT = "test_input.npy"
+#: The files with the outputs for this input, by their names in the ONNX file.
+TEST_OUTPUTS = {onnx_export.OUTPUT: "test_output.npy", onnx_export.FURTHER: "test_particles.npy"}
 
 
 @dataclass(frozen=True)
@@ -113,14 +121,16 @@ def publish(
     check_target(folder, force)
     tested = Performance(network, results, expected)
     measured = tested.measured  # a damaged table is named before anything is written
+    further = further_outputs.of_architecture(network.architecture)
+    has_head = further is not None
     with atomic.replacing(folder) as beside:
         beside.mkdir()
         attachments = network_folder.write(network, beside)
         image, example = _example_image(network, results)
-        with torch.inference_mode():
-            probability = Probability(network.module)(image)
         np.save(beside / TEST_INPUT, image.numpy())
-        np.save(beside / TEST_OUTPUT, probability.numpy())
+        outputs = onnx_export.Outputs(network.module, has_head).of(image)
+        for output, values in outputs.items():
+            np.save(beside / TEST_OUTPUTS[output], values)
         if measured is not None:
             attachments += _write_performance(tested, beside)
         if (known := trust()) is not None:
@@ -129,10 +139,12 @@ def publish(
         report("writing the ONNX file")
         shape = network.divisor, network.smallest_px
         opset = onnx_export.export(
-            network.module, *shape, beside / ONNX, _onnx_metadata(network, labels)
+            network.module, *shape, beside / ONNX, _onnx_metadata(network, labels), has_head
         )
-        report("comparing the ONNX file's probabilities with torch's")
-        difference, sizes = onnx_export.largest_difference(network.module, *shape, beside / ONNX)
+        report("comparing the ONNX file's outputs with torch's")
+        differences, sizes = onnx_export.largest_differences(
+            network.module, *shape, beside / ONNX, has_head
+        )
         facts = card.Facts(
             name=labels.name,
             license=labels.license,
@@ -144,7 +156,8 @@ def publish(
             expected=tested.between(),
             picture=PICTURE if PICTURE in attachments else None,
             example=example,
-            difference=difference,
+            further=further,
+            differences=differences,
             sizes=sizes,
             versions={
                 "Passband": __version__,
@@ -154,7 +167,13 @@ def publish(
         )
         (beside / CARD).write_text(card.render(network, facts), encoding="utf-8")
         description = bioimageio_description.describe(
-            network, beside, labels, opset, CARD, attachments
+            network,
+            beside,
+            labels,
+            opset=opset,
+            documentation=CARD,
+            attachments=attachments,
+            further=further,
         )
         bioimageio_description.write(description, beside)
         files = [file for file in beside.rglob("*") if file.is_file()]

@@ -34,10 +34,12 @@ class votes:  # noqa: N801, the name of the part
     """Each pixel says where its particle's centre is, and how large the particle is.
 
     The outputs are the offset from a pixel to the centre of its particle, along rows and along
-    columns, and the logarithm of the particle's diameter, all in units of :data:`SCALE_PX`. A
+    columns, and the natural logarithm of the particle's diameter, all in units of 32 pixels. A
     particle is whole in them: what a particle on the other face covers belongs to it, too. What the
     edge of the image or of the crop cuts off does not.
     """
+
+    channels = "row_offset", "column_offset", "log_diameter"
 
     def loss(self, further: Tensor, instances: Tensor) -> Tensor:
         """Return the mean error of all outputs, in which each particle counts alike."""
