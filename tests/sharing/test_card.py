@@ -165,6 +165,9 @@ def test_a_card_of_a_network_with_a_head_has_the_scores_and_the_meaning_of_its_o
     assert "`row_offset`, `column_offset`, `log_diameter`. Each pixel says where" in text
     assert "and of a further output 2.0e-05, for random images" in text
     assert "multiples of 8 pixels; the particles.\n" in text
+    assert (
+        "There, a pixel of the mask without a particle is the nearest one's. The ONNX file" in text
+    )
     nothing = {"count_error": np.nan, "diameter_bias": np.nan}
     for name, value in nothing.items():
         given.measured[name] = dims, np.full((2, 6), value)
