@@ -56,6 +56,19 @@ def test_all_test_images_and_distorted_images_are_measured(measured):
     assert measured.own.agreement < 1  # there are two replicas
 
 
+def test_spectra_end_where_training_images_with_the_largest_pixels_do(results, networks, measured):
+    """Beyond, some images have nothing and others much, so that every image would be far."""
+    pixel_A = STUDY.microscope.pixel_size_A
+    stored = [pixel_A / 2, 2 * pixel_A]
+    microscope = STUDY.microscope.replaced("detector.noise.stored_pixel_A", stored)
+    study = STUDY.model_copy(update={"microscope": microscope})
+    images = StudyImages(Results(study, results), "zscore", "compact-w4-d2")
+    found = images.measure(networks).reference.normals
+    usual = measured.reference.normals
+    assert len(found["spectrum"].mean) == len(usual["spectrum"].mean) // 2
+    assert len(found["values"].mean) == len(usual["values"].mean)
+
+
 def test_dice_is_that_of_the_mean_of_the_replicas(results, networks, measured):
     from torch import sigmoid
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from passband.axes import AXES, MAIN_AXES
+from passband.config.drawn import highest, is_range
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Split
@@ -145,6 +146,11 @@ class StudyImages:
             min(most, max(fewest, round(most * ratio)))
             for most, fewest in zip((TRAINING, CONDITIONS, STRUCTURES), _FEWEST, strict=True)
         )
+        #: The part of the frequencies of the pixels that all images show. Beyond, those that are
+        #: stored with larger pixels have nothing, and others much: this is no normal distribution.
+        stored = study.microscope.detector.noise.stored_pixel_A
+        sides = study.microscope.pixel_size_A, highest(stored)
+        self._shown = sides[0] / max(sides) if is_range(stored) else 1.0
         self._cpu = torch.device("cpu")
         self.acquisition = Acquisition.from_microscope(study.microscope, normalisation, self._cpu)
         self._splits: dict[tuple[str, str, str], Split] = {}
@@ -226,6 +232,8 @@ class StudyImages:
             ]
             parts.append(likeness.describe(modules, *each))
         described = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        rings = described["spectrum"].shape[1]
+        described["spectrum"] = described["spectrum"][:, : int(self._shown * rings)]
         return described, len(described["spectrum"]) // len(counts)
 
     def _places(self, specimen: str, own: Condition) -> list[tuple[str, str, str]]:

@@ -10,7 +10,7 @@ from torch import nn
 
 from passband.config import Microscope, Study, architectures, validate_stored
 from passband.config.architectures import Architecture
-from passband.config.drawn import lowest
+from passband.config.drawn import highest
 from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.groups import may_have
@@ -125,8 +125,8 @@ class Network:
 
     @property
     def finest_A(self) -> float:
-        """Side of the pixels that show the finest detail of training images [Å]."""
-        return max(self.pixel_size_A, lowest(self.microscope.detector.noise.stored_pixel_A))
+        """Side of the pixels that show the finest detail that all training images have [Å]."""
+        return max(self.pixel_size_A, highest(self.microscope.detector.noise.stored_pixel_A))
 
     @property
     def normalisation(self) -> str:

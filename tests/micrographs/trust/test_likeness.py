@@ -108,6 +108,19 @@ def test_training_images_are_near_and_other_images_are_far(reference):
     assert far["spectrum"].min() > 3 * known.limit("spectrum")
 
 
+def test_a_reference_of_few_rings_looks_at_no_others(reference):
+    network, _ = reference
+    images = noise()
+    described = likeness.describe([network], images, images)
+    few = described | {"spectrum": described["spectrum"][:, :10]}
+    known = Reference.of(64, few, np.arange(len(images)))
+    new = likeness.describe([network], noise(3, seed=2), noise(3, seed=2))
+    changed = new | {"spectrum": new["spectrum"] - 5 * (np.arange(24) >= 10)}
+    before, after = known.distances(new), known.distances(changed)
+    assert np.array_equal(before["spectrum"], after["spectrum"])
+    assert known.distances({"spectrum": new["spectrum"] - 5})["spectrum"].min() > 1
+
+
 def test_reference_is_the_same_after_json(reference):
     network, known = reference
     again = Reference.from_values(json.loads(json.dumps(known.to_values())))

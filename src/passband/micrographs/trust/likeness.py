@@ -269,12 +269,15 @@ class Reference(JsonValues):
     def distances(self, described: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the distances of windows for each description, (n,) each.
 
-        A distance is the logarithm of the ratio to the usual distance, and 0 or more.
+        A distance is the logarithm of the ratio to the usual distance, and 0 or more. If the
+        training images were described by the first rings of their spectra, so are the windows.
         """
-        return {
-            name: np.log(np.maximum(self.normals[name].distances(each) / self.usual[name], 1))
-            for name, each in described.items()
-        }
+        found = {}
+        for name, each in described.items():
+            normal = self.normals[name]
+            own = normal.distances(each[:, : len(normal.mean)])
+            found[name] = np.log(np.maximum(own / self.usual[name], 1))
+        return found
 
     def limit(self, name: str) -> float:
         """Return the largest distance of a training image, as in :meth:`distances`."""
