@@ -136,6 +136,20 @@ def test_pixels_that_the_head_gives_to_no_particle_are_the_nearest_ones_of_their
     assert found.diameters_nm.tolist() == [2, 2]
 
 
+def test_a_particle_is_one_piece_with_smooth_borders():
+    mask = np.zeros((60, 100), bool)
+    mask[10:50, 10:90] = True
+    ragged = 1 * mask + (mask & (np.indices(mask.shape)[1] >= 50))
+    ragged[10:50:4, 50:56] = 1  # a comb
+    ragged[28:33, 66:72] = 1  # and an island
+    found = by(Fixed(ragged.astype(np.int32)), mask)
+    np.testing.assert_array_equal(found.labels > 0, mask)
+    border = np.count_nonzero(found.labels == 1, 1)[10:50]
+    assert 40 <= border.min() <= border.max() <= 45
+    assert np.ptp(border) <= 2
+    assert found.labels[30, 69] == 2
+
+
 def test_a_region_in_which_the_head_finds_nothing_is_divided_like_a_mask():
     mask = mask_of_discs((128, 128), (30, 30, 15), (90, 50, 15), (90, 80, 17), (20, 110, 3))
     inner = (mask & (np.arange(128) < 46)).astype(np.int32)

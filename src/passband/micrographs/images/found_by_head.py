@@ -1,6 +1,6 @@
 """Particles that the head of networks finds, on the pixels of an image."""
 
-from math import pi
+from math import ceil, pi
 
 import numpy as np
 from scipy import ndimage
@@ -11,6 +11,10 @@ from passband.micrographs.images import particles
 
 #: The smallest distance of a probability from 0 and 1, so that its logit is finite.
 _CERTAIN = 1e-6
+
+#: Standard deviation of the Gaussian that smooths the borders between particles [pixels of the
+#: network].
+SMOOTHING_PX = 3.0
 
 
 def found(
@@ -23,10 +27,10 @@ def found(
 ) -> Found:
     """Return the particles of an image.
 
-    The head finds them in the pixels of the network, and they are cut by the mask in those of the
-    image. A pixel of the mask that the head gives to no particle is the nearest one's of its
-    region. A region in which the head finds none is divided by
-    :func:`passband.micrographs.images.particles.instances`.
+    The head finds them in the pixels of the network, where each is made one piece with smooth
+    borders. They are cut by the mask in the pixels of the image. A pixel of the mask that the head
+    gives to no particle is the nearest one's of its region. A region in which the head finds none
+    is divided by :func:`passband.micrographs.images.particles.instances`.
 
     Args:
         seen: (1 + outputs of the head, rows, columns), the probability and the further outputs.
@@ -40,7 +44,7 @@ def found(
     scale = network_nm / pixel_nm
     p = np.clip(seen[:1], _CERTAIN, 1 - _CERTAIN)
     decoded = head.decode(np.concatenate([logit(p), seen[1:]]), network_nm)
-    labels = _nearest(decoded.labels, probability.shape, scale)
+    labels = _nearest(_tidied(decoded.labels), probability.shape, scale)
     labels[probability <= 0.5] = 0
     missed = _complete(labels, probability, pixel_nm, smallest_nm)
     areas = np.bincount(labels.ravel(), minlength=len(decoded.certainty) + missed + 1)
@@ -65,6 +69,36 @@ def turned(head: Head, seen: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     if not hasattr(head, "turned"):
         return back
     return np.concatenate([back[:1], head.turned(seen[1:], axes)])
+
+
+def _tidied(labels: np.ndarray) -> np.ndarray:
+    """Return labels with smooth borders, of which each has only its largest piece.
+
+    A pixel goes to the particle that has most of its surroundings. Votes are not alike in
+    neighbouring pixels, so a border between particles is ragged, and some pixels are islands.
+    """
+    most = np.zeros(labels.shape, np.float32)
+    smooth = np.zeros_like(labels)
+    places = ndimage.find_objects(labels)
+    margin = ceil(2 * SMOOTHING_PX)
+    for label, place in enumerate(places, 1):
+        if place is None:
+            continue
+        wide = tuple(slice(max(side.start - margin, 0), side.stop + margin) for side in place)
+        inside = (labels[wide] == label).astype(np.float32)
+        share = ndimage.gaussian_filter(inside, SMOOTHING_PX, mode="constant", truncate=2)
+        more = share > most[wide]
+        most[wide][more] = share[more]
+        smooth[wide][more] = label
+    smooth[labels == 0] = 0
+    for label, place in enumerate(ndimage.find_objects(smooth), 1):
+        if place is None:
+            continue
+        pieces, number = ndimage.label(smooth[place] == label, np.ones((3, 3)))
+        if number > 1:
+            largest = np.bincount(pieces[pieces > 0]).argmax()
+            smooth[place][(pieces > 0) & (pieces != largest)] = 0
+    return smooth
 
 
 def _nearest(labels: np.ndarray, shape: tuple[int, int], scale: float) -> np.ndarray:
