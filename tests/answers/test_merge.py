@@ -20,6 +20,7 @@ from passband.config import validate_stored
 from passband.grid import Axes, Condition
 from passband.matrices.packed import packed
 from passband.mixtures import MIXTURES, is_mixture
+from passband.particle_scores import NO_NUMBER, NUMBERS, SCORES, TRUTHS
 from passband.results import pieces
 from passband.results.stores import load_table
 from passband.scores import dice
@@ -152,6 +153,38 @@ def test_a_merged_table_can_be_merged_again(place, whole):
     origin = [each["part"] for each in json.loads(made.attrs["parts"])]
     assert origin == ["p0", "p2", "p3", "p1"]
     np.testing.assert_array_equal(made.part.values[0, 0, :, 0], [0, 3, 1, 2])
+
+
+def test_particles_are_merged_and_have_their_metrics(place, whole):
+    """If one of the pieces has none, they are left out, and the result says so."""
+    numbers = np.random.default_rng(0).integers(1, 9, (4, 2, 4, 4, len(TRUTHS), len(NUMBERS)))
+    dims = "train", "replica", "test", "structure", "truth", "number"
+    for name, train, replicas in (("a", [0, 1], [0, 1]), ("b", [3], [0])):
+        opened = loaded(whole).isel(train=train, replica=replicas)
+        of_piece = numbers[train][:, replicas].astype(np.uint32)
+        found = xr.DataArray(of_piece, dims=dims).expand_dims(
+            ["specimen", "architecture", "test_specimen"]
+        )
+        found = found.transpose(*opened.counts.dims[:-1], "truth", "number")
+        attrs = {"missing": NO_NUMBER}
+        opened = opened.assign(particles=(found.dims, found.values, attrs))
+        opened = opened.assign_coords(truth=list(TRUTHS), number=list(NUMBERS))
+        study = json.loads(opened.attrs["configuration"])
+        study["study"]["name"] = name
+        for key, value in FAST:
+            put(study, key, value)
+        attrs = opened.attrs | {"configuration": json.dumps(study), "study": name}
+        datasets.write(opened, f"results/{name}/table.zarr", datasets.TABLE, attrs)
+    assert merge.merge(["a", "b"], Path("results/ab")).left_out == ()
+    made = load_table("results/ab/table.zarr").load()
+    numbers[3, 1] = NO_NUMBER  # no piece has this network
+    values = made.particles.squeeze().transpose(*dims)
+    np.testing.assert_array_equal(values, numbers[[0, 1, 3]])
+    metrics = datasets.read("results/ab/ood.zarr", datasets.OOD)
+    expected = np.nanmean(SCORES["instance_f1"](numbers[[0, 1, 3]]), (1, 3))
+    np.testing.assert_allclose(metrics.instance_f1.squeeze(), expected, rtol=1e-6)
+    assert merge.merge(["a", piece(whole, "c", [2])], Path("results/ac")).left_out == ("particles",)
+    assert "instance_f1" not in datasets.read("results/ac/ood.zarr", datasets.OOD)
 
 
 def test_replicas_and_missing_networks(place, whole):

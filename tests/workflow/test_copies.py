@@ -59,6 +59,8 @@ def test_results_of_an_earlier_version_stay_valid(tmp_path):
     assert place.jobs(study="study.yaml", explorer=True) == {"report": 1, "explorer": 1}
     place.run(study="study.yaml")
     assert "Nothing to be done" in place.run("--dry-run", study="study.yaml")
+    page = (tmp_path / "results/smallest/report.html").read_text()
+    assert "single particles" not in page  # its networks have no head
 
     # A lost output is linked from the store, which has a file with the same digest. The old logs
     # are removed, so that only the new ones are counted.

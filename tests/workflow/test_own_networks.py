@@ -14,9 +14,11 @@ from passband.answers import explored_images
 from passband.config import load
 from passband.learning.network_files import open_networks
 from passband.learning.networks import load as load_weights
+from passband.particle_scores import NO_NUMBER
 from passband.reports.explorer.explorer import Blocks
 from passband.results import Results
-from passband.storage import records
+from passband.results.stores import load_table
+from passband.storage import datasets, records
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -115,6 +117,17 @@ def test_a_study_with_a_head_runs_to_its_end(place):
     assert f"{name} by torch, since compiled functions do not know outputs = 4" in log
     record = records.read(results / f"records/{job}.zarr.zip")
     assert record.counts.values.sum() > 0
+    assert record.particles.sel(truth="faces", number="true").values.sum() > 0
+    plain = records.read(results / f"records/gold/compact-w4-d2/{MIDDLE}/r000-001.zarr.zip")
+    assert "particles" not in plain
+    table = load_table(results / "table.zarr").particles
+    assert (table.sel(architecture="compact-w4-d2") == NO_NUMBER).all()
+    assert (table.sel(architecture=name) != NO_NUMBER).all()
+    metrics = datasets.read(results / "ood.zarr", datasets.OOD)
+    assert np.isnan(metrics.instance_f1.sel(architecture="compact-w4-d2")).all()
+    assert np.isfinite(metrics.instance_f1.sel(architecture=name)).all()
+    page = (results / "report.html").read_text()
+    assert f'<th scope="row">{name}, gold: F1 score of particles</th>' in page
     network, _ = open_networks(results / f"networks/{job}.safetensors")
     assert str(network.id) == f"gold/{name}/{MIDDLE}/0"
     assert "Nothing to be done" in place.run("--dry-run", study=study)
