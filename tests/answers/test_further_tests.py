@@ -18,6 +18,7 @@ from passband.grid import Axes, Condition
 from passband.imaging.acquisition import Acquisition
 from passband.jobs import evaluation as tests_of_job
 from passband.learning import devices, evaluation, networks
+from passband.particle_scores import NO_NUMBER
 from passband.results import Results, layout, network_batches
 from passband.scores import dice
 from passband.storage import UnreachableError, datasets, lease, records, weights
@@ -97,6 +98,21 @@ def test_results_are_those_of_the_function_of_the_rule(study, made):
             ),
             expected.counts,
         )
+
+
+def test_particles_of_networks_with_a_head_are_counted_too(tmp_path):
+    names = ["compact-w4-d2", "compact-w4-d2+votes"]
+    study = small_study(training={"architectures": names})
+    write_finished(study, tmp_path)
+    results = Results(study, tmp_path)
+    done = further_tests.evaluate_further(results, CONDITIONS[:1])
+    assert (done.networks, done.with_particles) == (8, 4)
+    assert "condition(s), 4 of them for the particles that they find; results in" in str(done)
+    found = further_tests.read_further(results, ["particles"]).particles
+    assert (found.sel(architecture=names[0]) == NO_NUMBER).all()
+    own = found.sel(architecture=names[1], truth="faces")
+    assert (own != NO_NUMBER).all()
+    assert own.sel(number=["true", "cut"]).any()
 
 
 def test_without_results_nothing_is_read(study, tmp_path):

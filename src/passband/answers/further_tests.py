@@ -39,15 +39,21 @@ class Evaluated(Outcome):
         networks: The number of networks whose results under all of the conditions are there now.
             Beside a study that runs, a network whose job is made again has no file meanwhile.
         store: The folder with the results.
+        with_particles: The number of the networks whose particles are counted, too: those with a
+            head.
     """
 
     networks: int
     conditions: tuple[Condition, ...]
     store: Path
+    with_particles: int = 0
 
     def __str__(self) -> str:
         under = f"{len(self.conditions):,} further condition(s)"
-        return f"{self.networks:,} network(s) are tested under {under}; results in {self.store}"
+        said = f"{self.networks:,} network(s) are tested under {under}"
+        if self.with_particles:
+            said += f", {self.with_particles:,} of them for the particles that they find"
+        return f"{said}; results in {self.store}"
 
     def values(self) -> dict[str, Any]:
         """Return the content for JSON."""
@@ -115,10 +121,13 @@ def evaluate_further(
             f" ({len(failures)} of {len(cells)} training jobs failed)" if len(cells) > 1 else ""
         )
         raise PassbandError(failures[0] + others)
+    architecture = cache(results.study.training.architecture)
+    numbers = [(cell.batch.architecture, len(cell.batch.replicas)) for cell in cells]
     return Evaluated(
-        networks=sum(len(cell.batch.replicas) for cell in cells),
+        networks=sum(number for _, number in numbers),
         conditions=tuple(wanted),
         store=results.path(layout.STORE),
+        with_particles=sum(number for name, number in numbers if architecture(name).head),
     )
 
 
