@@ -13,7 +13,9 @@ from passband.config import Microscope, Specimen
 from passband.grid import Condition
 from passband.matrices.of_study import matrices
 from passband.optics import ctf
+from passband.parts import PACKAGE
 from passband.reports.explorer import explorer, lens, matrix_blocks
+from passband.reports.explorer.labels import labels
 from passband.reports.explorer.sides import Sides
 
 
@@ -124,6 +126,30 @@ def test_dice_of_many_single_networks_has_fewer_bits_or_is_left_out(monkeypatch,
     else:
         assert (found["single"]["kind"], found["left_out"]) == (kind, [])
         assert len(bytes_of(blocks, found["single"])) == limits[kind]
+
+
+def test_scores_of_particles_are_in_the_choice_where_the_study_has_them():
+    metrics, table = large_results(large_study((2, 1, 1, 1), (2, 1, 1, 1)))
+    names = ["instance_f1", "count_error", "diameter_bias"]
+    (matrix,) = matrices(table, metrics)
+    assert not {*names} & {*labels(matrix.metrics, None, ())}
+    for name in names:
+        part = PACKAGE.get("ood_metric", name)
+        attrs = {"units": "1", "label": part.declaration.label, "long_name": part.doc}
+        metrics[name] = (metrics.dice - 0.5).assign_attrs(attrs)
+    (matrix,) = matrices(table, metrics)
+    found = labels(matrix.metrics, None, ())
+    assert [name for name in found if name in names] == names
+    assert [found[name]["label"] for name in names] == [
+        "F1 of particles",
+        "error of the number of particles",
+        "error of the mean diameter",
+    ]
+    # Errors have both signs, and F1 has none; all are results.
+    assert [found[name]["signed"] for name in names] == [False, True, True]
+    assert {found[name]["heading"] for name in names} == {"Results"}
+    (group,) = matrix_blocks.stored([matrix], explorer.Blocks(), {}, Sides.of(matrix))
+    assert [name for name in group["matrices"] if name in names] == names
 
 
 def test_no_function_of_the_page_replaces_another():
