@@ -48,11 +48,13 @@ def test_rank_correlations_are_those_of_scipy_over_pairs_of_different_conditions
     dose = np.array([each.dose_e_per_A2 for each in matrix.train])
     equal = dose[:, None] == dose
     other = ~np.eye(len(dice), dtype=bool)
-    found = particles.correlations(matrix)
+    found = particles.correlations(dice, f1, matrix.train, matrix.test)
     for name, which in {"all": other, "equal": other & equal, "different": ~equal}.items():
         assert found[name] == pytest.approx(spearmanr(f1[which], dice[which]).statistic)
-    one_dose = matrix.sel(dose_e_per_A2=100)
-    assert set(particles.correlations(one_dose)) == {"all", "equal"}
+    one = np.flatnonzero(dose == 100)
+    conditions = [matrix.train[k] for k in one]
+    at = np.ix_(one, one)
+    assert {*particles.correlations(dice[at], f1[at], conditions, conditions)} == {"all", "equal"}
 
 
 def test_what_dice_loses_is_said_by_the_number_of_its_test_conditions(tested):
@@ -60,7 +62,10 @@ def test_what_dice_loses_is_said_by_the_number_of_its_test_conditions(tested):
     dice = matrix.metrics.dice.values
     f1 = matrix.metrics.instance_f1.values
     lost = [f1[:, j].max() - f1[dice[:, j].argmax(), j] for j in range(len(f1))]
-    np.testing.assert_allclose(particles.lost_by_dice(matrix), lost)
+    np.testing.assert_allclose(particles.lost_by_dice(dice, f1), lost)
+    missing = np.full((1, len(f1)), np.nan)
+    both = (np.concatenate([missing, each]) for each in (dice, f1))
+    np.testing.assert_allclose(particles.lost_by_dice(*both), lost)
     (sentence,) = particles.particles_sentences(tested)
     assert f"under {np.count_nonzero(lost)} of {len(f1)} test conditions" in sentence
     assert 0 < np.count_nonzero(lost) < len(f1)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from passband.analysis.correlation import rank_correlation
+from passband.grid import Condition
 from passband.matrices.matrix import Matrix
 from passband.reports.means import of_rows, over_rows
 from passband.reports.page.tables import Table
@@ -51,47 +52,56 @@ def particles_sentences(matrices: Sequence[Matrix]) -> list[str]:
     """
     sentences = []
     for matrix in _with_particles(matrices):
-        rho = correlations(matrix)
+        cells = matrix.metrics[["dice", "instance_f1"]].transpose("train", "test", ...)
+        values = [cells[name].values for name in cells]
+        rho = correlations(*values, matrix.train, matrix.test)
         doses = [f"{number(rho[name])} {words}" for name, words in _DOSES.items() if name in rho]
         where = f" ({', '.join(doses)})" if len(doses) > 1 else ""
-        tests = matrix.metrics.sizes["test"]
-        differ = np.count_nonzero(lost_by_dice(matrix) > 0)
+        differ = np.count_nonzero(lost_by_dice(*values) > 0)
         label = f"{matrix.label}: over" if len(matrices) > 1 else "Over"
         sentences.append(
             f"{label} pairs of different conditions, Spearman’s ρ of the F1 score with Dice is "
-            f"{number(rho['all'])}{where}; under {differ} of {tests} test conditions, the networks "
-            "with the highest Dice have not the highest F1 score."
+            f"{number(rho['all'])}{where}; under {differ} of {len(matrix.test)} test conditions, "
+            "the networks with the highest Dice have not the highest F1 score."
         )
     return sentences
 
 
-def correlations(matrix: Matrix, score: str = "instance_f1") -> dict[str, float]:
+def correlations(
+    dice: np.ndarray, score: np.ndarray, train: Sequence[Condition], test: Sequence[Condition]
+) -> dict[str, float]:
     """Return Spearman's ρ of a score with Dice over pairs of different conditions.
+
+    Args:
+        dice, score: (train, test); NaN is missing.
 
     Returns:
         ρ of `all` pairs, of those with `equal` doses, and of those with `different` ones, as far as
         there are at least three.
     """
-    cells = matrix.metrics[["dice", score]].transpose("train", "test", ...)
-    dice, other = (cells[name].values for name in ("dice", score))
-    doses = (
-        np.array([each.dose_e_per_A2 for each in side]) for side in (matrix.train, matrix.test)
+    ids, doses = (
+        [np.array([getattr(each, name) for each in side]) for side in (train, test)]
+        for name in ("id", "dose_e_per_A2")
     )
+    known = np.not_equal.outer(*ids) & np.isfinite(dice) & np.isfinite(score)
     equal = np.equal.outer(*doses)
-    known = (cells.train != cells.test).values & np.isfinite(dice) & np.isfinite(other)
     chosen = {"all": known, "equal": known & equal, "different": known & ~equal}
     return {
-        name: rank_correlation(other[which], dice[which])
+        name: rank_correlation(score[which], dice[which])
         for name, which in chosen.items()
         if name == "all" or which.sum() > 2
     }
 
 
-def lost_by_dice(matrix: Matrix) -> np.ndarray:
-    """Return what the networks with the highest Dice lack of the highest F1 score, (test,)."""
-    cells = matrix.metrics[["dice", "instance_f1"]].transpose("train", "test", ...)
-    dice, f1 = (cells[name].fillna(-np.inf).values for name in cells)
-    return f1.max(0) - np.take_along_axis(f1, dice.argmax(0)[None], 0)[0]
+def lost_by_dice(dice: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Return what the networks with the highest Dice lack of the highest score, (test,).
+
+    Args:
+        dice, score: (train, test); NaN is missing.
+    """
+    best = np.where(np.isfinite(dice), dice, -np.inf).argmax(0)
+    highest = np.where(np.isfinite(score), score, -np.inf).max(0)
+    return highest - np.take_along_axis(score, best[None], 0)[0]
 
 
 def _with_particles(matrices: Sequence[Matrix]) -> list[Matrix]:
