@@ -92,6 +92,36 @@ def test_larger_particles_have_the_same_places_where_they_fit():
     assert kept >= 5
 
 
+@pytest.mark.parametrize("index", range(4))
+@pytest.mark.parametrize(
+    "values", [{"substrate_thickness_nm": 2.0, "temperature_K": 100.0}, {"energy_kev": 80.0}]
+)
+def test_particles_that_touch_keep_their_places(index, values):
+    touching = TWO.model_copy(update={"touching": 1.0, "particles": Particles(min=3, max=3)})
+    before = particles(structure(index, touching))
+    after = particles(structure(index, touching, **values))
+    assert len(before) == len(after) > 1
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-9)
+
+
+def test_a_particle_keeps_the_side_from_which_it_touches_though_an_earlier_one_fits_now():
+    dots = [np.zeros((1, 3))] * 2
+
+    def second(**numbers):
+        kept = dict(enumerate(numbers.values()))
+        random = np.random.default_rng(1)
+        return structures.place(dots, 60.0, 0.0, 2.0, random, kept, touching=1.0)[1], kept[1]
+
+    own, first = second()
+    assert first == 0
+    np.testing.assert_array_equal(second(first=50, second=0)[0], own)
+    for number in (7, 20):
+        found, kept = second(first=50, second=number)
+        assert kept == number
+        assert not np.array_equal(found, own)
+
+
 def test_places_are_the_same_fractions_of_another_field():
     pixel = {"pixel_size_A": 0.4}
     for index in range(4):

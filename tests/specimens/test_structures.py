@@ -14,7 +14,7 @@ from passband import PassbandError, seeds
 from passband.config import Diameter, Orientation, Particles, Planes, Specimen, Substrate
 from passband.config.crystals import MATERIALS
 from passband.optics.sampling import Sampling
-from passband.specimens import bodies, crystals, masks, shells
+from passband.specimens import bodies, contact, crystals, masks, shells
 from passband.specimens import carbon as carbon_film
 from passband.specimens import structures as specimen
 from passband.specimens.structures import Structure
@@ -340,6 +340,90 @@ def test_particles_keep_their_gap(shape, seed):
     for label in (1, 2, 3, 4):
         mine, others = (atoms.positions[s, :2] for s in (labels == label, labels != label))
         assert nearest(mine, others, sampling.field_A).min() >= GOLD.neighbour_A + 5.0
+
+
+CROWD = {"diameter_nm": exactly(1.0), "gap_nm": 1.0, "particles": exactly_so_many(4)}
+WIDE = Sampling(300, 0.3)
+
+
+def smallest_distances(structure, sampling):
+    """Return, for each particle but the first of a face, how near it is to an earlier one [Å]."""
+    atoms = structure.atoms
+    labels = atoms.arrays["particle"]
+    found = []
+    for face in set(structure.faces):
+        bodies = [
+            atoms.positions[labels == number, :2]
+            for number, on in enumerate(structure.faces, 1)
+            if on == face
+        ]
+        found += [
+            min(contact.distance(body, other, sampling.field_A) for other in bodies[:k])
+            for k, body in enumerate(bodies)
+            if k
+        ]
+    return np.array(found)
+
+
+@pytest.mark.parametrize("shape", ["sphere", "wulff"])
+def test_particles_touch_as_often_as_the_key_says_and_never_overlap(shape):
+    near = GOLD.neighbour_A
+    spec = Specimen(shape=shape, substrate=VACUUM, touching=0.5, **CROWD)
+    apart = np.concatenate(
+        [smallest_distances(specimen.draw(spec, WIDE, rng(k)), WIDE) for k in range(60)]
+    )
+    touch = apart < 1.05 * near
+    assert apart.min() >= contact.CLEARANCE * near
+    assert apart[touch] == pytest.approx(near, rel=0.05)
+    # The others have gaps of 1 nm between the circles around them.
+    assert apart[~touch].min() >= near + 10.0
+    assert stats.binomtest(int(touch.sum()), len(touch), 0.5).pvalue > 0.01
+
+
+def test_all_particles_of_each_face_touch_with_one():
+    spec = Specimen(touching=1.0, substrate=Substrate(thickness_nm=1.0, faces="both"), **CROWD)
+    structures = [specimen.draw(spec, WIDE, rng(k)) for k in range(6)]
+    assert {len(each.faces) for each in structures} == {4}
+    apart = np.concatenate([smallest_distances(each, WIDE) for each in structures])
+    assert apart == pytest.approx(GOLD.neighbour_A, rel=0.05)
+
+
+def test_without_touching_structures_are_as_before_the_key():
+    """Particles have the positions that the generator gave before there was the key."""
+    spec = Specimen(diameter_nm=exactly(0.6), particles=exactly_so_many(3), substrate=VACUUM)
+    assert Specimen(**spec.model_dump() | {"touching": 0.0}) == spec
+    dots = [np.zeros((1, 3))] * 3
+    field, gap, margin = 50.0, 3.0, 1.0
+    found = np.array(specimen.place(dots, field, gap, margin, rng(1)))[:, 0, :2]
+    random = rng(1)
+    wanted = np.empty((0, 2))
+    for _ in dots:
+        tries = random.random((specimen.PLACE_TRIES, 2)) * field
+        apart = tries[:, None] - wanted
+        apart -= field * np.round(apart / field)
+        fits = (np.linalg.norm(apart, axis=-1) >= 2 * margin + gap).all(1)
+        wanted = np.vstack([wanted, tries[fits.argmax()]])
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_particle_that_no_direction_has_room_for_is_placed_as_one_that_need_not_touch():
+    """A field of nearly one particle: whatever touches it overlaps its periodic image."""
+    spec = Specimen(diameter_nm=exactly(1.2), touching=1.0, particles=exactly_so_many(2))
+    found = specimen.draw(spec, SMALL, rng())
+    assert len(found.faces) == 1
+
+
+@pytest.mark.parametrize("angle", [0.3, 2.0, 4.5])
+def test_a_body_stops_where_it_touches_first(angle):
+    body = np.stack(np.meshgrid(np.arange(-6, 7, 2.0), np.arange(-6, 7, 2.0)), -1).reshape(-1, 2)
+    other = body + 50
+    centre = contact.slide(body, other, 2.9, angle)
+    assert contact.distance(body + centre, other, 100.0) == pytest.approx(2.9, abs=0.05)
+    along = np.array([np.cos(angle), np.sin(angle)])
+    # It came from there, and aimed at the middle of the other one.
+    assert (centre - other.mean(0)) @ along > 0
+    across = np.array([-along[1], along[0]])
+    assert (centre - other.mean(0)) @ across == pytest.approx(0, abs=1e-9)
 
 
 def test_particles_cross_the_periodic_border_whole():

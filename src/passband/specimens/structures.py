@@ -389,11 +389,12 @@ def place(
         apart = tries[:, None] - centres
         apart -= field * np.round(apart / field)
         fits = (radii + radius + gap <= np.hypot(*apart.T).T).all(1)
+        own = before.get(number)
         if touching:
-            first, against = _against(positions, placed, field, margin, rng, touching)
-            tries, fits = np.concatenate([first, tries]), np.concatenate([against, fits])
+            first, against = _against(positions, placed, field, margin, rng, touching, own)
+            tries = np.concatenate([first, tries])
+            fits = np.concatenate([against, fits])
         if fits.any() and (not before or number in before):
-            own = before.get(number)
             chosen = own if own is not None and fits[own] else int(fits.argmax())
             kept[number], centre = chosen, tries[chosen]
             placed.append(positions + np.array([*centre, -positions[:, 2].min()]))
@@ -410,21 +411,26 @@ def _against(
     margin: float,
     rng: np.random.Generator,
     touching: float,
+    own: int | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return centres at which a particle touches an earlier one, and whether there is room.
 
     The same number of random numbers is drawn in each case. See :func:`place` for the arguments.
 
+    Args:
+        own: The number of the centre in an earlier draw, which is tried first.
+
     Returns:
-        Centres (:data:`TOUCH_TRIES`, 2) [Å], and bool. Those behind the first one with room are not
-        computed.
+        Centres (:data:`TOUCH_TRIES`, 2) [Å], and bool. Those that would be tried after the first
+        one with room are not computed.
     """
     centres = np.zeros((TOUCH_TRIES, 2))
     fits = np.zeros(TOUCH_TRIES, bool)
     touches = rng.random() < touching
     which, turns = rng.random((2, TOUCH_TRIES))
     others = [each[:, :2] for each in placed if each is not None]
-    for k in range(TOUCH_TRIES if touches and others else 0):
+    order = sorted(range(TOUCH_TRIES), key=lambda k: k != own)
+    for k in order if touches and others else ():
         other = others[int(which[k] * len(others))]
         centres[k] = contact.slide(positions[:, :2], other, 2 * margin, 2 * np.pi * turns[k])
         xy = positions[:, :2] + centres[k]
