@@ -7,19 +7,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from ase import Atoms
-from scipy.spatial import cKDTree
 
 from passband.parts import specimen
-from passband.specimens import crystals
+from passband.specimens import contact, crystals
 from passband.specimens.structures import Structure, draw
 
 #: The probability that a particle is put against an earlier one.
 SHARE = 0.75
-#: Atoms of two particles are at least this part of the nearest-neighbour distance apart.
-CLEARANCE = 0.95
 TRIES = 200
-#: Two bodies meet in bins of this width across their way [Å].
-BIN_A = 0.25
 
 
 @specimen(keeps_particles=True)
@@ -35,9 +30,11 @@ def touching(specimen, sampling, rng, own):
     def tried(body: np.ndarray, others: Sequence[np.ndarray], field: float) -> np.ndarray:
         if not others or rng.random() >= SHARE:
             return body + rng.random(2) * field
-        return body + slide(body, others[rng.integers(len(others))], near, rng)
+        other = others[rng.integers(len(others))]
+        return body + contact.slide(body, other, near, 2 * np.pi * rng.random())
 
-    return rearranged(draw(specimen, sampling, rng), sampling.field_A, CLEARANCE * near, tried)
+    apart = contact.CLEARANCE * near
+    return rearranged(draw(specimen, sampling, rng), sampling.field_A, apart, tried)
 
 
 @specimen(keeps_particles=True)
@@ -80,7 +77,7 @@ def rearranged(
         body = centred(positions[of, :2], field)
         for _ in range(TRIES):
             xy = tried(body, placed[face], field)
-            if all(distance(xy, other, field) >= apart for other in placed[face]):
+            if all(contact.distance(xy, other, field) >= apart for other in placed[face]):
                 placed[face].append(xy)
                 positions[of, :2] = xy % field
                 kept.append(of)
@@ -98,36 +95,3 @@ def centred(xy: np.ndarray, field: float) -> np.ndarray:
     centre = np.angle(turns) * field / (2 * np.pi)
     about = (xy - centre + field / 2) % field - field / 2
     return about - about.mean(0)
-
-
-def distance(xy: np.ndarray, other: np.ndarray, field: float) -> float:
-    """Return the smallest distance of two particles' atoms in the periodic field [Å]."""
-    tree = cKDTree(other % field, boxsize=field)
-    return float(tree.query(xy % field)[0].min())
-
-
-def slide(body: np.ndarray, other: np.ndarray, near: float, rng: np.random.Generator) -> np.ndarray:
-    """Return the shift with which a body just touches another one, from a random direction [Å].
-
-    Args:
-        body: (atoms, 2), about the body's centre.
-        other: (atoms, 2), where the other one is.
-        near: The smallest distance of their atoms then.
-    """
-    angle = 2 * np.pi * rng.random()
-    along = np.array([np.cos(angle), np.sin(angle)])
-    across = np.array([-along[1], along[0]])
-    aim = other.mean(0) @ across
-    rear, beside = foremost(-(body @ along), body @ across + aim)
-    front, abreast = foremost(other @ along, other @ across)
-    gap = near**2 - (beside[:, None] - abreast) ** 2
-    reach = np.where(gap > 0, front + rear[:, None] + np.sqrt(np.maximum(gap, 0)), -np.inf)
-    return reach.max() * along + aim * across
-
-
-def foremost(ahead: np.ndarray, beside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the foremost atom of each bin of the width, since no other can touch first."""
-    order = np.argsort(-ahead, kind="stable")
-    _, first = np.unique(np.rint(beside[order] / BIN_A), return_index=True)
-    chosen = order[first]
-    return ahead[chosen], beside[chosen]

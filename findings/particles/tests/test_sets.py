@@ -8,6 +8,7 @@ from passband.learning.heads.found import Found
 from passband.learning.instance_counts import Truth
 from passband.micrographs.images.particles import measure
 from passband.seeds import generator
+from passband.specimens import contact
 from passband.specimens.drawing import draw
 
 SEEDS = range(6)
@@ -51,7 +52,7 @@ def test_half_of_the_particles_touch_another_one_and_none_is_nearer():
         assert set(structure.faces) == {0}
         every = bodies(structure)
         for k, body in enumerate(every):
-            others = [arrangements.distance(body, o, field) for j, o in enumerate(every) if j != k]
+            others = [contact.distance(body, o, field) for j, o in enumerate(every) if j != k]
             nearest += [min(others)] if others else []
     assert len(nearest) > 2 * len(SEEDS)
     assert min(nearest) > 0.94 * near
@@ -67,15 +68,6 @@ def test_particles_inside_do_not_leave_the_field():
                 np.ptp(body, 0), np.ptp(arrangements.centred(body, field), 0), atol=1e-6
             )
     assert {0, 1} == {face for structure in drawn for face in structure.faces}
-
-
-def test_a_body_slides_until_it_touches_the_other():
-    rng = np.random.default_rng(1)
-    square = np.stack(np.meshgrid(np.arange(-6, 7, 2.0), np.arange(-6, 7, 2.0)), -1).reshape(-1, 2)
-    other = square + 50
-    for _ in range(5):
-        moved = square + arrangements.slide(square, other, 2.9, rng)
-        assert arrangements.distance(moved, other, 100) == pytest.approx(2.9, abs=0.05)
 
 
 def test_a_particle_at_both_sides_of_the_field_is_centred():
