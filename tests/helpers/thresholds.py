@@ -40,14 +40,26 @@ def save(
 ):
     """Write a weights file with a network for each replica in `at`, which has its threshold."""
     at = {0: 0.5} if at is None else at
+    states = {replica: threshold_weights(value) for replica, value in at.items()}
+    return save_states(states, path, NAME, pixel_size_A, field_px, **changes)
+
+
+def save_states(
+    states: dict[int, dict[str, torch.Tensor]],
+    path: Path,
+    architecture: str,
+    pixel_size_A: float = 0.3,
+    field_px: int = 32,
+    **changes,
+):
+    """Write a weights file of networks with the given weights, by their replicas."""
     configuration = {"microscope": {"pixel_size_A": pixel_size_A, "field_px": field_px}}
     given = {
-        "architecture": NAME,
+        "architecture": architecture,
         "condition": CONDITION,
         "provenance": {"configuration": json.dumps(configuration)},
     }
-    states = {replica: threshold_weights(value) for replica, value in at.items()}
-    files.save(states, path, weights_metadata(tuple(at), **given | changes))
+    files.save(states, path, weights_metadata(tuple(states), **given | changes))
     return path
 
 

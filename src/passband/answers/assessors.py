@@ -53,7 +53,9 @@ class Assessors:
         if isinstance(known := self._known[key], str):
             return Unassessed(known)
         trusts, of_all = known
-        return Assessor(trusts, networks, of_all if ctf is None else ctf, self._settings.adapt)
+        ctf = of_all if ctf is None else ctf
+        adapted = self._settings.adapt and not all(each.normalises_each_image for each in networks)
+        return Assessor(trusts, networks, ctf, adapted)
 
     def _open(
         self, networks: Sequence[Network], with_ctf: bool

@@ -161,7 +161,8 @@ class Predictor:
     def _lacks_detail(self, pixel_size_A: float) -> bool:
         """Whether the pixels of an image are larger than those of the training images."""
         first = self.networks[0]
-        return pixel_size_A > LARGER_PIXEL * first.finest_A and not self.settings.adapt
+        adapts = self.settings.adapt or first.normalises_each_image
+        return pixel_size_A > LARGER_PIXEL * first.finest_A and not adapts
 
     @property
     def ids(self) -> tuple[NetworkId, ...]:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import expit
-from thresholds import image_of, mask_of_discs, save
+from thresholds import image_of, mask_of_discs, save, save_states
 
 from passband import PassbandError
 from passband.imaging.noise import normalise
+from passband.learning import networks
 from passband.learning.network_files import open_networks
 from passband.micrographs.images.segmentation import segment
 from passband.micrographs.images.settings import Settings
@@ -155,6 +156,22 @@ def test_adaptation_undoes_a_change_of_the_features(tmp_path):
     assert not segment(image, 0.3, [network], RAW).mask.any()
     adapted = Settings(hot_pixels=False, flat_field=False, adapt=True)
     assert np.mean(segment(image, 0.3, [network], adapted).mask == mask) > 0.98
+
+
+def test_a_network_that_normalises_each_image_sees_the_whole_image_in_tiles_too(tmp_path):
+    name = "compact-in-w2-d2"
+    state = networks.build(name, seed=3).state_dict()
+    (network,) = open_networks(save_states({0: state}, tmp_path / "a.safetensors", name))
+    assert network.normalises_each_image
+    image = image_of(mask_of_discs((128, 128), *DISCS)) + 20 * np.arange(128, dtype=np.float32)
+    expected = network.module(normalise(torch.from_numpy(image)[None], "zscore", 0)[:, None])
+    for settings in (RAW, replace(RAW, tile=72), replace(RAW, tile=72, adapt=True)):
+        result = segment(image, 0.3, [network], settings)
+        np.testing.assert_allclose(
+            result.probability, expit(expected[0, 0].detach().numpy()), atol=1e-5
+        )
+        line = (f"--adapt: is always so with this network, {name}",)
+        assert result.notes == (line if settings.adapt else ())
 
 
 # Preparation

@@ -202,6 +202,43 @@ def test_adapted_network_has_the_statistics_of_the_image(network):
     assert np.abs(whole(network, image) - found).max() > 0.1
 
 
+@pytest.fixture(scope="module")
+def alone():
+    """A network that normalises each image by itself, with random weights."""
+    return networks.build("compact-in-w2-d2+votes", seed=3).eval()
+
+
+def test_tiles_of_a_network_that_normalises_each_image_have_the_statistics_of_the_whole(alone):
+    image = 3 * noise(128, 150) + np.linspace(-5, 5, 150, dtype=np.float32)
+    known = parse("compact-in-w2-d2")
+    assert tiles.halo(known) == tiles.halo(KNOWN)
+    changed = tiles.adapted(alone, image, known, np.asarray, batch_norm=False)
+    padded = tiles.window(image, 0, 0, Tiling.of(image.shape, known).padded)
+    expected = alone(torch.from_numpy(padded.copy())[None, None])[0, 0].detach().numpy()
+    for tile in (1024, 76, 64):
+        np.testing.assert_allclose(
+            whole(changed, image, tile=tile), expected[:128, :150], atol=2e-5, rtol=1e-4
+        )
+    # Statistics of each tile would be others, and the network itself has none.
+    assert np.abs(whole(alone, image, tile=64) - expected[:128, :150]).max() > 0.1
+    assert not any("running" in name for name in alone.state_dict())
+
+
+def test_layers_that_normalise_in_other_ways_stay_as_they_are(network):
+    assert tiles.adapted(network, noise(64, 64), KNOWN, np.asarray, batch_norm=False) is network
+    both = torch.nn.Sequential(
+        torch.nn.BatchNorm2d(1), torch.nn.InstanceNorm2d(1), torch.nn.Conv2d(1, 1, 1)
+    ).eval()
+    assert not networks.normalises_each_image(both)
+    image = 3 * noise(64, 64) + 5
+    kept = tiles.adapted(both, image, KNOWN, np.asarray, batch_norm=False)
+    assert kept[0].running_mean.item() == 0
+    assert kept[1].running_mean.item() == pytest.approx(image.mean(), rel=1e-3)
+    changed = tiles.adapted(both, image, KNOWN, np.asarray)
+    assert changed[0].running_mean.item() == pytest.approx(image.mean(), rel=1e-3)
+    assert changed[1].running_mean.item() == pytest.approx(0, abs=1e-4)
+
+
 def test_statistics_of_a_large_image_are_those_of_some_windows(network):
     image = noise(600, 700)
     a, b = (

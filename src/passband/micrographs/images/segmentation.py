@@ -396,8 +396,9 @@ def _outputs(
     device = devices.device()
     precision = devices.precision(settings.precision, device)
     module = evaluation.ready(network.module, precision, device)
-    if settings.adapt:
-        module = tiles.adapted(module, image, architecture, normalise)
+    if settings.adapt and network.normalises_each_image:
+        notes.append(f"--adapt: is always so with this network, {architecture.name}")
+    module = tiles.adapted(module, image, architecture, normalise, batch_norm=settings.adapt)
     result = np.empty((outputs, *image.shape), np.float32)
     parts = tiles.logits(module, image, tiling, normalise, precision, device, progress)
     for (rows, columns), part in parts:

@@ -46,7 +46,7 @@ def halo(architecture: Architecture) -> int | None:
         A multiple of the divisor. None if each output pixel depends on the whole image or on the
         size of the image, for example because the network averages over the image.
     """
-    network = networks.build(architecture).eval()
+    network, _ = _with_fixed_statistics(networks.build(architecture))
     divisor = architecture.divisor
     least = architecture.smallest_px
     length = 32 * divisor
@@ -219,19 +219,53 @@ def logits(
             yield (rows, columns), result[:, down, across]
 
 
+class _LastStatistics(nn.BatchNorm2d):
+    """Batch normalisation with the mean and variance of the images that it got in training mode.
+
+    They are those with which it normalised these images; :class:`nn.BatchNorm2d` would keep another
+    variance, an estimate for other images.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result = super().forward(x)
+        if self.training and self.running_var is not None:
+            number = x.numel() // x.shape[1]
+            self.running_var *= (number - 1) / number
+        return result
+
+
+def _with_fixed_statistics(network: nn.Module) -> tuple[nn.Module, list[nn.Module]]:
+    """Return a copy of a network, in evaluation mode, in place of whose instance normalisation is
+    batch normalisation, and these new layers. Tiles of an image then have the same statistics.
+    """
+    changed = copy.deepcopy(network).eval()
+    layers: list[nn.Module] = []
+    for name in networks.instance_norms(network):
+        old = changed.get_submodule(name)
+        new = _LastStatistics(old.num_features, old.eps, affine=old.affine).eval()
+        new.load_state_dict(old.state_dict(), strict=False)
+        changed.set_submodule(name, new.to(next(changed.parameters()).device))
+        layers.append(new)
+    return changed, layers
+
+
 def adapted(
     network: nn.Module,
     image: np.ndarray,
     architecture: Architecture,
     normalise: Callable[[np.ndarray], np.ndarray],
+    *,
+    batch_norm: bool = True,
     most_px: int | None = None,
 ) -> nn.Module:
-    """Return a network, in evaluation mode, whose batch normalisation has an image's statistics.
+    """Return a network, in evaluation mode, whose layers normalise by an image's statistics.
 
-    In a trained network, batch normalisation has the statistics of the training images. The copy
-    has the mean and the variance of the image's own features. An image of at most `most_px` pixels
-    is used whole. For a larger image, windows of 512² pixels at regular distances are used, so that
-    the statistics do not depend on the size of the tiles.
+    In a trained network, batch normalisation has the statistics of the training images, and
+    instance normalisation those of each tile. The copy has the mean and the variance of the image's
+    own features; without such layers, the network is returned as it is.
+
+    An image of at most `most_px` pixels is used whole. For a larger image, windows of 512² pixels
+    at regular distances are used, so that the statistics do not depend on the size of the tiles.
 
     Args:
         network: The network, in evaluation mode.
@@ -239,11 +273,14 @@ def adapted(
         normalise: Returns the input of the network for a window of the image.
         most_px: The largest number of pixels whose features are averaged. The default limits the
             memory.
+        batch_norm: Whether batch normalisation has them, too.
     """
-    changed = copy.deepcopy(network).eval()
-    layers = [
-        each for each in changed.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)
-    ]
+    if not batch_norm and not networks.instance_norms(network):
+        return network
+    changed, layers = _with_fixed_statistics(network)
+    if batch_norm:
+        every = changed.modules()
+        layers = [each for each in every if isinstance(each, nn.modules.batchnorm._BatchNorm)]
     for layer in layers:
         layer.momentum = 1.0  # the new statistics replace the old statistics
         layer.train()
