@@ -22,7 +22,7 @@ LOG_SIZES = -4.0, 4.0
 #: The standard deviation of the Gaussian that adds up the votes around a place [pixels].
 SIGMA_PX = 4.5
 #: The share of a particle's votes that makes a centre.
-LEAST_VOTES = 0.2
+LEAST_VOTES = 0.15
 #: The side of the square of which a centre has most votes [pixels].
 APART_PX = 7
 #: The smallest diameter of a particle [nm].
