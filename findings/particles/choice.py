@@ -106,6 +106,8 @@ def main() -> None:
             table.to_csv(TABLE, index=False, float_format="%.5f", lineterminator="\n")
     except PassbandError as error:
         parser.exit(1, f"{error}\n")
+    if not TABLE.exists():
+        parser.exit(1, f"{TABLE}: is not there; name a finished study\n")
     print(markdown.table(HEAD, report(pd.read_csv(TABLE))))
     print(f"In parentheses: {CONFIDENCE:.0%} bootstrap intervals over the test conditions.")
 
