@@ -19,7 +19,7 @@ mean over all rows is chosen among those that lose no more than 0.005 of undistu
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -30,7 +30,7 @@ from scipy import ndimage
 from scipy.special import stdtrit
 
 from docs.scripts.real import PIXEL_A as PATCH_A
-from docs.scripts.real import otsu, read
+from docs.scripts.real import Patch, otsu, read
 from findings.background.disturbances import (
     CONDITION,
     FIELD_PX,
@@ -154,6 +154,12 @@ def fields(
 # ── What is lost ─────────────────────────────────────────────────────────────────────────────────
 
 
+def real(patches: Iterable[Patch]) -> list[Field]:
+    """Return the patches with particles."""
+    full = (each for each in patches if not each.is_empty)
+    return [(each.image.astype(np.float32), each.mask, PATCH_A) for each in full]
+
+
 def alone(network: Network) -> Method:
     """Return the method of a network that gets its images as they are."""
 
@@ -224,6 +230,23 @@ def losses(methods: dict[str, Method], of: Sequence[Field]) -> Iterator[list[str
             lost = markdown.NONE if before is dice else interval(before - dice)
             cells += [f"{dice.mean():.3f}", lost]
         yield cells
+
+
+def table_of_losses(
+    networks: Mapping[str, Network], of: Sequence[Field], chosen: Sequence[Field]
+) -> str:
+    """Return the table of what networks lose on images, beside a blur and a threshold.
+
+    Args:
+        chosen: The images on which the blur is chosen.
+    """
+    methods = {name: alone(network) for name, network in networks.items()}
+    words, threshold = blur_and_threshold(chosen, networks[OLD])
+    methods[words] = threshold
+    head = ["disturbance", "aim"]
+    for name in methods:
+        head += [name, "lost"]
+    return markdown.table(head, losses(methods, of))
 
 
 # ── What preparation adds ────────────────────────────────────────────────────────────────────────
@@ -320,25 +343,18 @@ def main() -> None:
     options = parser.parse_args()
     try:
         (network,) = open_networks(options.network)
-        (old,) = open_networks(OLD)
         if options.preparation:
             print(*preparations(network, TUNING, options.fields, WIDE), sep="\n\n")
             return
+        (old,) = open_networks(OLD)
         if options.hrtem:
-            patches = [each for each in read(options.hrtem) if not each.is_empty]
-            of = [(each.image.astype(np.float32), each.mask, PATCH_A) for each in patches]
-            chosen = of
+            chosen = of = real(read(options.hrtem))
         else:
-            of = fields(waves(TUNING if options.tuning else REPORT, options.fields))
             chosen = fields(waves(TUNING, options.fields))
+            of = chosen if options.tuning else fields(waves(REPORT, options.fields))
     except PassbandError as error:
         parser.exit(1, f"{error}\n")
-    words, threshold = blur_and_threshold(chosen, old)
-    methods = {options.network: alone(network), OLD: alone(old), words: threshold}
-    head = ["disturbance", "aim"]
-    for name in methods:
-        head += [name, "lost"]
-    print(markdown.table(head, losses(methods, of)))
+    print(table_of_losses({options.network: network, OLD: old}, of, chosen))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from docs.scripts.real import read
+from findings.background import alone
 from findings.background.disturbances import OF_CHANGES, disturbed
 from findings.pages import compare
+from passband.learning.network_files import open_networks
 from passband.reports import markdown
 
 PAGE = Path("findings/background/README.md")
@@ -21,7 +23,15 @@ def recompute(patches: Path = PATCHES) -> Iterator[str]:
     Raises:
         PassbandError: If a number differs.
     """
+    networks = {name: open_networks(name)[0] for name in ("general", alone.OLD)}
+    chosen = alone.fields(alone.waves(alone.TUNING, alone.FIELDS))
+    of = alone.fields(alone.waves(alone.REPORT, alone.FIELDS))
+    text = alone.table_of_losses(networks, of, chosen)
+    yield compare(PAGE, "simulated fields, networks alone", text, within=WITHIN)
     if (patches / "images").is_dir():
+        of = alone.real(read(patches))
+        text = alone.table_of_losses(networks, of, of)
+        yield compare(PAGE, "patches, networks alone", text, within=WITHIN)
         rows = [*disturbed(read(patches))]
         yield compare(PAGE, "disturbed patches", markdown.table(OF_CHANGES, rows), within=WITHIN)
         harmful, repaired, harmless, flagged = rows[-1][-4:]
@@ -31,3 +41,4 @@ def recompute(patches: Path = PATCHES) -> Iterator[str]:
     else:
         yield f"skipped: disturbed patches: needs {patches}, with images and masks"
     yield "skipped: simulated fields: `python -m findings.background.disturbances` takes minutes"
+    yield "skipped: preparations: `python -m findings.background.alone --preparation` takes minutes"

@@ -283,7 +283,7 @@ class TestFurtherAxes:
 
     def test_counts_of_a_study_keep_their_noise(self, grouped, tmp_path):
         """A network for filtered counts filters white noise, except in a study's own images."""
-        general, store = passband.open("general"), tmp_path / "counts.zarr"
+        general, store = passband.open("general-2026"), tmp_path / "counts.zarr"
         images = grouped.images(CONDITION).isel(structure=[0])
         datasets.write(images, store, datasets.IMAGES, {"study": "grouped"})
         found = general.segment(store)

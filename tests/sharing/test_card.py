@@ -303,7 +303,7 @@ def test_the_code_finds_the_mask_of_predict(run_code, tmp_path, pixel_A):
 @pytest.mark.slow
 def test_the_code_filters_white_counts_as_in_the_training(run_code):
     """A network that was trained with filtered counts fails for white ones without the filter."""
-    (network,) = open_networks("general")
+    (network,) = open_networks("general-2026")
     study = validate_stored(json.loads(network.metadata.provenance["configuration"]))
     camera = study.microscope.replaced("detector.noise", DetectorNoise())
     seed = study.study.seed

@@ -26,6 +26,7 @@ from passband.learning import network_folder, networks
 from passband.learning.network_files import open_networks
 from passband.network_id import NetworkId
 from passband.results import Results
+from passband.results.published import PREPARATION
 from passband.results.stores import load_table
 from passband.sharing import bioimageio_description, extras, onnx_export, publication
 from passband.sharing.labels import Labels
@@ -324,7 +325,7 @@ def test_a_folder_whose_list_was_deleted_is_read_and_said_to_be_unchecked(copied
 
 def test_a_network_with_a_filter_is_published_without_exit_waves(quick, tmp_path):
     """The filter belongs to the field of the training images."""
-    (network,) = open_networks("general")
+    (network,) = open_networks("general-2026")
     labels = Labels("a network", "MIT")
     publication.publish(network, None, tmp_path / "out", labels)
     image = np.load(tmp_path / "out/test_input.npy")
@@ -333,6 +334,20 @@ def test_a_network_with_a_filter_is_published_without_exit_waves(quick, tmp_path
     assert spectrum[80:112].max() < 1e-3 * spectrum.max()  # beyond pixels of 0.776 Å
     card = (tmp_path / "out/README.md").read_text()
     assert "Hann kernel of half-width 1.1 Å, nothing that pixels of 0.776 Å cannot show" in card
+
+
+def test_a_published_folder_says_which_preparation_its_network_needs(quick, tmp_path):
+    """Of what `general` was trained with, slopes are taken off all the same; white noise is not."""
+    steps = {}
+    for name in ("general", "general-2026"):
+        (network,) = open_networks(name)
+        publication.publish(network, None, tmp_path / name, Labels("a network", "MIT"))
+        description = yaml.safe_load((tmp_path / name / "rdf.yaml").read_text())
+        assert description["config"]["passband"]["preparation"] == PREPARATION == 2
+        card = (tmp_path / name / "README.md").read_text()
+        words = "the background, if the image has one", "the filter of the training's counts"
+        steps[name] = [each in card for each in words]
+    assert steps == {"general": [True, False], "general-2026": [True, True]}
 
 
 def test_failure_leaves_nothing(network, quick, tmp_path, monkeypatch):

@@ -64,13 +64,25 @@ def test_rows_have_all_kinds_of_changes_and_their_sums(monkeypatch):
 
 def test_the_pages_are_compared_with_the_rows(monkeypatch, tmp_path):
     """Rows of the page itself are in order; another number is named, and patches are skipped."""
-    assert [line[:9] for line in recompute.recompute(tmp_path)] == ["skipped: "] * 2
-    page = recompute.PAGE.read_text(encoding="utf-8").split("| change | ")[1].split("\n\n")[0]
+    text = recompute.PAGE.read_text(encoding="utf-8")
+    head = "| disturbance | aim |"
+    tables = [head + each.split("\n\n")[0] for each in text.split(head)[1:]]
+    alone = recompute.alone
+    monkeypatch.setattr(alone, "waves", lambda seed, number: seed)
+    monkeypatch.setattr(alone, "fields", lambda seed: [seed])
+    monkeypatch.setattr(alone, "real", lambda patches: ["patches"])
+    of_tables = {(alone.REPORT, alone.TUNING): tables[0], ("patches", "patches"): tables[1]}
+    monkeypatch.setattr(
+        alone, "table_of_losses", lambda networks, of, chosen: of_tables[*of, *chosen]
+    )
+    lines = [*recompute.recompute(tmp_path)]
+    assert [line.startswith("skipped: ") for line in lines] == [False, True, True, True]
+    page = text.split("| change | ")[1].split("\n\n")[0]
     rows = [line.strip("| ").split(" | ") for line in page.splitlines()[2:]]
     monkeypatch.setattr(recompute, "disturbed", lambda _: rows)
     monkeypatch.setattr(recompute, "read", lambda _: [])
     (tmp_path / "images").mkdir()
-    assert len([*recompute.recompute(tmp_path)]) == 3
+    assert len([*recompute.recompute(tmp_path)]) == 6
     rows[2][2] = "0.5"
     with pytest.raises(PassbandError, match=r"disturbed patches: the page has '\| slope of 1 sd"):
         [*recompute.recompute(tmp_path)]

@@ -32,8 +32,7 @@ SAMPLE = SHIPPED / "sample.ome.tif"
 
 def shipped() -> dict[str, Path]:
     """Return the weights files of the networks that are part of the package, by name."""
-    found = {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
-    return {"general": found["general-2026"]} | found
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"), reverse=True)}
 
 
 def preparation(folder: Path) -> int:
