@@ -57,18 +57,17 @@ def found(
     )
 
 
-def turned(head: Head, seen: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+def turned(head: Head | None, seen: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     """Return what networks see of an image from what they see of the image reversed along axes.
 
-    A head whose outputs have no direction needs no method ``turned``.
+    Outputs that have no direction are only reversed.
 
     Args:
         seen: See :func:`found`.
     """
     back = np.flip(seen, [1 + axis for axis in axes])
-    if not hasattr(head, "turned"):
-        return back
-    return np.concatenate([back[:1], head.turned(seen[1:], axes)])
+    turn = getattr(head, "turned", None)
+    return back if turn is None else np.concatenate([back[:1], turn(seen[1:], axes)])
 
 
 def _tidied(labels: np.ndarray) -> np.ndarray:
