@@ -38,7 +38,7 @@ SMALLEST_NM = 0.5
 _STEP = 2 * np.pi / RAYS
 
 
-@head(outputs=RAYS)
+@head(outputs=16)
 class stars:  # noqa: N801, the name of the part
     """Each pixel says how far the outline of its particle is in 16 directions."""
 

@@ -161,7 +161,7 @@ def test_a_card_of_a_network_with_a_head_has_the_scores_and_the_meaning_of_its_o
     text = card.render(own, replace(given, further=further, differences=differences))
     assert "From its further outputs, the head `votes` makes single particles." in text
     assert "their F1 score is 0.875, where" in text
-    assert "particles is -3.1% away from the true one, and their mean diameter +1.2%." in text
+    assert "particles differs from the true one by -3.1%, and their mean diameter by +1.2%." in text
     assert "`row_offset`, `column_offset`, `log_diameter`. Each pixel says where" in text
     assert "and of a further output 2.0e-05, for random images" in text
     assert "multiples of 8 pixels; the particles.\n" in text
