@@ -64,7 +64,7 @@ test-long: $(INSTALLED) ## Run the tests that take long, most of them on a real 
 test-install: $(INSTALLED) ## Build the package, install it in new environments, and use it there
 	pytest -m install --durations=0
 
-findings: $(INSTALLED) ## Recompute the findings, compare their pages, run their tests (8 min)
+findings: $(INSTALLED) ## Recompute the findings, compare their pages, run their tests (9 min)
 	python -m findings
 
 quick: $(INSTALLED) ## Run the tests that take seconds, two at a time

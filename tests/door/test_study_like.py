@@ -25,7 +25,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def general():
-    (network,) = network_files.open_networks("general")
+    """The network of the package whose study is short enough to be taken over as a whole."""
+    (network,) = network_files.open_networks("general-2026")
     return network
 
 
