@@ -252,3 +252,13 @@ def test_the_certainty_is_that_of_the_votes_alone():
     sure = votes().decode(logits, PIXEL_NM).certainty
     logits[0] /= 50
     np.testing.assert_array_equal(votes().decode(logits, PIXEL_NM).certainty, sure)
+
+
+def test_a_particle_is_as_certain_as_its_pixels_are_of_its_stated_area():
+    """The smaller one has most pixels where both are, and votes for the larger one agree."""
+    found = decoded(instances([(64, 50, 20)], [(64, 64, 10)]))
+    large = found.labels[64, 35]
+    stated = np.pi / 4 * (found.diameters_nm / PIXEL_NM) ** 2
+    share = np.bincount(found.labels.ravel())[large] / stated[large - 1]
+    assert share < 0.9
+    assert found.certainty[large - 1] == pytest.approx(share, rel=0.01)

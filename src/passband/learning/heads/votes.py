@@ -49,7 +49,12 @@ class votes:  # noqa: N801, the name of the part
         return sums / weights.sum((1, 2, 3, 4)).clamp_min(1e-6)
 
     def decode(self, logits: np.ndarray, pixel_nm: float) -> Found:
-        """Return the particles: their centres are where many votes are."""
+        """Return the particles: their centres are where many votes are.
+
+        The certainty is the product of two numbers. Pixels of two particles in one disagree in
+        their votes, and half a particle has half the area that it states. The mean probability is
+        no part of it, since that of merged particles is as high as that of others, or higher.
+        """
         mask = logits[0] > 0
         log_size = np.clip(logits[3][mask], *LOG_SIZES)
         votes = np.stack(np.nonzero(mask)) + SCALE_PX * logits[1:3, mask]
@@ -61,12 +66,14 @@ class votes:  # noqa: N801, the name of the part
         labels = np.zeros(mask.shape, np.int32)
         labels[mask] = voters
         _split_overlaps(labels, mask, particles)
-        large = np.bincount(labels.ravel(), minlength=len(particles.radii) + 1) >= smallest_px
+        areas = np.bincount(labels.ravel(), minlength=len(particles.radii) + 1)
+        large = areas >= smallest_px
         large[0] = False
+        certainty = particles.agreement * _ratio(areas[1:], np.pi * particles.radii**2)
         return Found(
             labels=(np.cumsum(large) * large).astype(np.int32)[labels],
             diameters_nm=2 * particles.radii[large[1:]] * pixel_nm,
-            certainty=particles.certainty[large[1:]],
+            certainty=certainty[large[1:]],
         )
 
     def turned(self, further: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
@@ -192,16 +199,13 @@ class _Particles:
     Attributes:
         centres: (2, particles), rows and columns: the mean votes.
         radii: (particles,) [pixels].
-        certainty: (particles,), the product of two numbers from 0 to 1: the share of its pixels'
-            variance that is gone in their votes, and the ratio of its area to that of the stated
-            disc, or its reciprocal. Pixels of two particles in one have different votes, and half a
-            particle has half the area. The mean probability is no part of it, since that of merged
-            particles is as high as that of others, or higher.
+        agreement: (particles,), from 0 to 1, the share of its pixels' variance that is gone in
+            their votes.
     """
 
     centres: np.ndarray
     radii: np.ndarray
-    certainty: np.ndarray
+    agreement: np.ndarray
 
     @classmethod
     def of(cls, voters: np.ndarray, votes: np.ndarray, log_size: np.ndarray) -> "_Particles":
@@ -216,9 +220,12 @@ class _Particles:
         variance = sum(mean(each**2) for each in votes) - (centres**2).sum(0)
         radii = SCALE_PX / 2 * np.exp(mean(log_size))
         gone = np.clip(1 - variance / (radii**2 / 2), 0, 1)  # a disc has the variance r²/2
-        ratio = areas / (np.pi * radii**2)
-        agreement = np.minimum(ratio, 1 / np.maximum(ratio, 1e-6))
-        return cls(centres, radii, gone * agreement)
+        return cls(centres, radii, gone)
+
+
+def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the smaller one of two numbers divided by the larger one."""
+    return np.minimum(a, b) / np.maximum(a, b)
 
 
 def _split_overlaps(labels: np.ndarray, mask: np.ndarray, particles: _Particles) -> None:
