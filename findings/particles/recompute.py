@@ -22,6 +22,10 @@ def recompute() -> Iterator[str]:
     """
     found = [*rows("tuning")]
     yield compare(PAGE, "sets of touching particles", markdown.table(COLUMNS, found), within=WITHIN)
+    own = [row for row in rows("report", "general", "B") if row[1].startswith("`general`")]
+    with_head = [row for row in own if not row[1].endswith("its head alone")]
+    text = markdown.table(COLUMNS, with_head)
+    yield compare(PAGE, "a network with a head", text, within=WITHIN)
     for method in ("`general-2026`", "a blur and a threshold"):
         scores = [cells[2].partition(" ")[0] for cells in found if cells[1] == method]
         text = "{}, {}, {} and {}".format(*scores)
