@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
+
 from docs.scripts.real import read
-from findings.background import alone
+from findings.background import alone, trained
 from findings.background.disturbances import OF_CHANGES, disturbed
 from findings.pages import compare
 from passband.learning.network_files import open_networks
@@ -23,6 +25,7 @@ def recompute(patches: Path = PATCHES) -> Iterator[str]:
     Raises:
         PassbandError: If a number differs.
     """
+    yield compare(PAGE, "trained networks", trained.of_table(pd.read_csv(trained.TABLE)))
     networks = {name: open_networks(name)[0] for name in ("general", alone.OLD)}
     chosen = alone.fields(alone.waves(alone.TUNING, alone.FIELDS))
     of = alone.fields(alone.waves(alone.REPORT, alone.FIELDS))
