@@ -3,6 +3,7 @@
 import importlib
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def _images_of(path: Path, datasets: Sequence[Mapping[str, Any]]) -> Content:
     first = found[0]
     stated = _stated(datasets[0])
     if len(found) == 1:
-        return Content(first.images, first.pixel_sizes_A, notes=first.notes, stated=stated)
+        return replace(first, stated=stated)
     if all(
         one.images.ndim == 2
         and one.images.shape == first.images.shape
@@ -65,21 +66,23 @@ def _images_of(path: Path, datasets: Sequence[Mapping[str, Any]]) -> Content:
     ):
         images = np.stack([one.images for one in found])
         notes = (*first.notes, f"{len(found)} images")
-        return Content(images, first.pixel_sizes_A, notes=notes, stated=stated)
+        return replace(first, images=images, notes=notes, stated=stated)
     note = f"{len(found)} images of different kinds: the first is used"
-    return Content(first.images, first.pixel_sizes_A, notes=(*first.notes, note), stated=stated)
+    return replace(first, notes=(*first.notes, note), stated=stated)
 
 
 def _image(dataset: Mapping[str, Any], signal: Sequence[Mapping[str, Any]]) -> Content:
     data = np.asarray(dataset["data"])
     notes: tuple[str, ...] = ()
-    if data.dtype.names and data.dtype.names[:3] == ("R", "G", "B"):
+    is_colour = (data.dtype.names or ())[:3] == ("R", "G", "B")
+    if is_colour:
         data, notes = grey(np.stack([data[name] for name in "RGB"], axis=-1))
     sizes = []
     for axis in signal:
         length = length_A(axis.get("units"))
         sizes.append(None if length is None else float(axis["scale"]) * length)
-    return Content(data, None if None in sizes else tuple(sizes), notes)
+    pixel_sizes_A = None if None in sizes else tuple(sizes)
+    return Content(data, pixel_sizes_A, notes, is_colour=is_colour)
 
 
 def _stated(dataset: Mapping[str, Any]) -> Recorded:
