@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from passband.learning.network_files import Network
     from passband.micrographs.images.readers import Micrograph
 
+#: Below this energy, the pixels of multislice are those of `auto`: slow electrons are scattered
+#: more, and the error of larger ones was measured for fast electrons [keV].
+SLOW_KEV = 200.0
 #: The study is cut so that it takes no longer than this on so many typical cores [s].
 MOST_S, CORES = 2400.0, 2
 #: The largest number of values of defocus and of dose in tests.
@@ -221,12 +224,20 @@ def _set_energy(content: dict[str, Any], energy_kev: float, microscope: Microsco
     if energy_kev == microscope.energy_kev:
         return []
     content["microscope"]["energy_kev"] = energy_kev
+    lines = []
     (before,) = content["grid"]["aperture_mrad"]
     after = _aperture(content, before, microscope, energy_kev)
     content["grid"]["aperture_mrad"] = [after]
-    if after == before:
-        return []
-    return [f"aperture {after:g} mrad in place of {before:g}, for {energy_kev:g} keV"]
+    if after != before:
+        lines.append(f"aperture {after:g} mrad in place of {before:g}, for {energy_kev:g} keV")
+    pixel = microscope.multislice_pixel_A
+    if energy_kev < SLOW_KEV and pixel != "auto":
+        content["microscope"]["multislice_pixel_A"] = "auto"
+        lines.append(
+            f"multislice_pixel_A auto in place of {pixel:g}, whose error is not known below "
+            f"{SLOW_KEV:g} keV"
+        )
+    return lines
 
 
 def _aperture(
