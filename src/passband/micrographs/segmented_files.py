@@ -11,7 +11,8 @@ from passband.console import escaped
 from passband.errors import ArgumentError
 from passband.micrographs import batch, predictions, records, size_figure, summary, truth
 from passband.micrographs.batch import Task
-from passband.micrographs.images import own_noise, pixel_size, readers, suffixes
+from passband.micrographs.images import pixel_size, readers, suffixes
+from passband.micrographs.images.segmentation import new_study
 from passband.micrographs.labels import Labels
 from passband.micrographs.predictions import Prediction
 from passband.micrographs.summary import Frame
@@ -252,8 +253,7 @@ def _new(tasks: Sequence[Task], done: Sequence[Prediction]) -> list[str]:
     words = []
     for each in done:
         flags = {flag for image in each.frames for flag in image.flags}
-        if flags and own_noise.REPEATED not in flags:
-            size = "" if sizes[each.path] is None else f" --pixel-size-A {sizes[each.path]:g}"
-            name = shlex.quote(str(each.path))
-            words.append(f"passband new mine --like general --like-image {name}{size}")
+        size = "" if sizes[each.path] is None else f" --pixel-size-A {sizes[each.path]:g}"
+        if command := new_study(flags, f"{shlex.quote(str(each.path))}{size}"):
+            words.append(command)
     return words

@@ -12,6 +12,7 @@ from passband import PassbandError
 from passband.imaging.noise import normalise
 from passband.learning import networks
 from passband.learning.network_files import open_networks
+from passband.micrographs.images import own_noise
 from passband.micrographs.images.segmentation import segment
 from passband.micrographs.images.settings import Settings
 from passband.results import published
@@ -172,6 +173,15 @@ def test_a_network_that_normalises_each_image_sees_the_whole_image_in_tiles_too(
         )
         line = (f"--adapt: is always so with this network, {name}",)
         assert result.notes == (line if settings.adapt else ())
+
+
+def test_a_flagged_image_names_the_command_for_a_network_of_its_own(network):
+    result = segment(image_of(mask_of_discs((64, 64), (30, 30, 12))), 0.3, [network], RAW)
+    assert "passband new" not in str(result)
+    line = "to train a network for such images: passband new mine --like general --like-image FILE"
+    assert str(replace(result, flags=("its spectrum",))).splitlines()[-1] == line
+    # Repeated pixels make no study.
+    assert "passband new" not in str(replace(result, flags=(own_noise.REPEATED,)))
 
 
 # Preparation

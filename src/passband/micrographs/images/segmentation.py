@@ -1,7 +1,7 @@
 """Networks segment an image: preparation, the network's pixels, probabilities, and particles."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -89,7 +89,10 @@ class Segmentation(Outcome):
 
     def __str__(self) -> str:
         spread = None if self.disagreement is None else float(self.disagreement.mean(dtype="f8"))
-        return f"{in_words(self.particles, self.confidence, spread)}\n{self.verdict}"
+        lines = [in_words(self.particles, self.confidence, spread), self.verdict]
+        if command := new_study(self.flags):
+            lines.append(f"to train a network for such images: {command}")
+        return "\n".join(lines)
 
     def values(self) -> dict[str, Any]:
         """Return the content for JSON, without the arrays."""
@@ -162,6 +165,15 @@ def verdict(expected: "Dice | None", flags: Sequence[str], unassessed: str = "")
     if expected is None:
         return f"not assessed, because {unassessed}"
     return f"looks like the training images{dice}"
+
+
+def new_study(flags: Collection[str], image: str = "FILE") -> str:
+    """Return the command that makes a study for images like a flagged one.
+
+    It is empty for an image without a flag, and for one that it cannot take.
+    """
+    takes = flags and own_noise.REPEATED not in flags
+    return f"passband new mine --like general --like-image {image}" if takes else ""
 
 
 def segment(
