@@ -265,6 +265,9 @@ FURTHER_AXES: dict[str, Axis] = {
 #: All axes, by name. Wherever axes are in an order, they are in this order.
 AXES: dict[str, Axis] = MAIN_AXES | FURTHER_AXES
 
+#: The axes that act behind the counts of electrons. The transfer function does not have them.
+BEHIND_COUNTS = ("slope_sd", "vignette_sd", "noise_kernel_A", "gain", "clip_high")
+
 #: The axes that act behind the exit wave. A finished study can be asked about any of their values.
 #: On other axes, it can be asked about values only that it has exit waves for.
 BEHIND_WAVE: dict[str, Axis] = {name: axis for name, axis in AXES.items() if not axis.needs_waves}

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import ClassVar
 
@@ -24,10 +24,13 @@ class Axes:
     Attributes:
         own: The study's own values of its further axes.
         others: The study's own values of the further axes that it does not have, if they are known.
+        ranged: The further axes for which the study has a range, of which each image has its own
+            number. The own value is then the middle, which stands for the range.
     """
 
     own: Mapping[str, float] = field(default_factory=dict)
     others: Mapping[str, float] = field(default_factory=dict, compare=False)
+    ranged: frozenset[str] = field(default=frozenset(), compare=False)
 
     #: The axes of a study that has no further axis.
     main: ClassVar["Axes"]
@@ -55,7 +58,8 @@ class Axes:
 
     def with_others(self, names: Iterable[str]) -> "Axes":
         """Return these axes and further ones, whose own values are known."""
-        return Axes({**self.own, **{name: self.own_value(name) for name in names}}, self.others)
+        own = {**self.own, **{name: self.own_value(name) for name in names}}
+        return Axes(own, self.others, self.ranged)
 
     def condition(self, values: Mapping[str, float]) -> "Condition":
         """Return the condition with the given values: of all main axes, and of any further axes."""
@@ -67,6 +71,17 @@ class Axes:
         }
         main = (values[name] for name in MAIN_AXES)
         return Condition(*main, further=tuple(further.items()), axes=self)
+
+    def asked(self, values: Mapping[str, float]) -> "Condition":
+        """Return the condition that a user asks for, as :meth:`condition` does.
+
+        A number is meant as a number, also if it is the middle of the study's range.
+        """
+        found = self.condition(values)
+        numbers = {name: values[name] for name in self.ranged & values.keys()}
+        if not numbers:
+            return found
+        return replace(found, further=tuple({**dict(found.further), **numbers}.items()))
 
     def parse(self, id: str) -> "Condition":
         """Return the condition with the given id; ValueError if it is not the id of a condition."""
@@ -180,6 +195,11 @@ class Condition:
         further = {**self.axes.own, **dict(self.further)}
         main = {name: getattr(self, name) for name in MAIN_AXES}
         return main | {name: further[name] for name in FURTHER_AXES if name in further}
+
+    def numbers(self) -> dict[str, float]:
+        """Return :meth:`values` without those of axes for which the study has a range."""
+        ranges = self.axes.ranged - dict(self.further).keys()
+        return {name: value for name, value in self.values().items() if name not in ranges}
 
     @property
     def words(self) -> str:

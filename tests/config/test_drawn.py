@@ -2,7 +2,9 @@
 
 import pytest
 
-from passband.config import ConfigError, Microscope, Study, validate
+from passband.config import ConfigError, Microscope, Study, given_conditions, validate
+from passband.config.given_conditions import Given
+from passband.errors import PassbandError
 
 RANGES = {
     "vibration_A": [0, 1],
@@ -139,6 +141,28 @@ def test_the_middle_of_a_range_is_no_value_of_an_axis():
         validate(ranged | {"test_grid": {"vibration_A": [0, 0.5]}})
     with pytest.raises(ConfigError, match=r"vibration_A = \[0.0, 1.0\]: is not a value of the axi"):
         validate(ranged | {"grid": {"vibration_A": [0, 1]}})
+
+
+@pytest.mark.parametrize("grid", [{}, {"test_grid": {"vibration_A": [0, 1]}}])
+def test_a_number_that_a_user_asks_for_is_a_number_also_in_the_middle_of_the_range(grid):
+    study = validate({"microscope": {"vibration_A": [0, 1]}} | grid)
+    main = {"defocus_nm": 5, "cs_um": 1.2, "aperture_mrad": 10, "dose_e_per_A2": 100}
+    for value in (0.5, 0.7):
+        (found,) = given_conditions.conditions(study, [Given(main | {"vibration_A": value})])
+        assert found.further == (("vibration_A", value),)
+        assert study.microscope.under(found).vibration_A == value
+        assert study.axes.asked(found.numbers()) == found
+        assert study.axes.parse(found.id) == found
+    (own,) = given_conditions.conditions(study, [Given(main)])
+    assert study.microscope.under(own).vibration_A == [0, 1]
+    assert "vibration_A" not in own.numbers()
+    assert study.axes.asked(own.numbers()) == own
+    if not grid:
+        given = [Given(main | {"vibration_A": 0.5})]
+        asked = given_conditions.conditions(study, given)
+        why = "^vibration_A = 0.5: must not be given, since images have a range of it$"
+        with pytest.raises(PassbandError, match=why):
+            given_conditions.check_in_grids(study, asked, given)
 
 
 def test_a_mixture_has_no_axis_of_a_range():

@@ -62,7 +62,7 @@ def conditions(study: Study, given: Sequence[Given], split: str = "test") -> lis
     found = []
     for one in given:
         # A value that is the study's own value is not part of a condition's id.
-        condition = study.axes.condition(one.values)
+        condition = study.axes.asked(one.values)
         try:
             study_checks.check_condition(study, condition, split)
         except ValueError as error:
@@ -85,6 +85,9 @@ def check_in_grids(study: Study, conditions: Sequence[Condition], given: Sequenc
 def _why_unknown(study: Study, condition: Condition) -> str:
     """Return what is wrong with a condition that is in neither grid."""
     grids = (study.train_axes, study.test_axes)
+    for name, value in condition.further:
+        if name in study.axes.ranged and name not in study.given_values:
+            return f"{name} = {value:g}: must not be given, since images have a range of it"
     for name, value in condition.values().items():
         # An axis that the study does not have has its own value under all conditions.
         own = [study.axes.others.get(name)]

@@ -16,7 +16,7 @@ from passband.config.analysis import (
     Information,
 )
 from passband.config.base import Block, Name, key, remove
-from passband.config.drawn import middle
+from passband.config.drawn import is_range, middle
 from passband.config.grid_blocks import Grid, TestGrid
 from passband.config.microscope import Microscope
 from passband.config.specimen import Specimen
@@ -164,12 +164,14 @@ class Study(Block):
     @cached_property
     def axes(self) -> Axes:
         """The study's axes, without a further axis whose only value is the study's own value."""
-        values = {}
+        written = {}
         for name, axis in FURTHER_AXES.items():
             first, *_ = self.holders(axis).values()
-            values[name] = axis.canonical(middle(first.at(axis.path)))
+            written[name] = first.at(axis.path)
+        values = {name: FURTHER_AXES[name].canonical(middle(x)) for name, x in written.items()}
         own = {n: x for n, x in values.items() if self.given_values.get(n, set()) - {x}}
-        return Axes(own, {name: x for name, x in values.items() if name not in own})
+        others = {name: x for name, x in values.items() if name not in own}
+        return Axes(own, others, frozenset(name for name, x in written.items() if is_range(x)))
 
     @cached_property
     def given_values(self) -> dict[str, set[float]]:

@@ -107,11 +107,11 @@ class Opened(Results):
         axes = self.study.axes
         try:
             if isinstance(given, Condition):
-                return axes.condition(given.values())
+                return axes.asked(given.numbers())
             if isinstance(given, str):
                 return axes.parse(given)
             values = {n: AXES[n].parse(str(x), f"{n} = {x!r}") for n, x in given.items()}
-            return axes.condition(values)
+            return axes.asked(values)
         except ValueError as error:
             raise PassbandError(str(error)) from None
 
@@ -123,7 +123,7 @@ class Opened(Results):
             return given_conditions.read(Path(conditions))
         one = isinstance(conditions, Condition | str | Mapping)
         every = [conditions] if one else conditions
-        return [Given(self.condition(each).values()) for each in every]
+        return [Given(self.condition(each).numbers()) for each in every]
 
     def open_networks(
         self, network: NetworkId | str | Iterable[NetworkId | str] | None = None

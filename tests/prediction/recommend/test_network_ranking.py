@@ -65,6 +65,15 @@ def test_expected_dice_alone_ranks_and_the_nearest_network_is_not_preferred():
     assert ranked.train_next.gain == pytest.approx(0.95 - 0.8, abs=1e-6)
 
 
+def test_what_a_model_of_dice_does_not_see_is_said():
+    ranked = found("12.4", "400")
+    assert "does not depend on" not in str(ranked)
+    axes = Axes({"slope_sd": 0.0, "coma_nm": 0.0}, ranged=frozenset({"gain", "vibration_A"}))
+    asked = Asked.at(replace(ranked.asked.low, axes=axes))
+    line = "\nExpected Dice does not depend on slope of the light and gain.\n"
+    assert line in str(replace(ranked, asked=asked))
+
+
 def test_networks_with_equal_dice_are_in_the_order_of_their_ids():
     class Equal(Known):
         def predict(self, train, test):

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from passband.analysis.bootstrap import Estimate
-from passband.axes import AXES
+from passband.axes import AXES, BEHIND_COUNTS
 from passband.prediction.gaussian_process import COVERAGE
-from passband.words import number_of
+from passband.words import listed, number_of
 
 if TYPE_CHECKING:
     from passband.prediction.recommend.network_ranking import Recommendation
@@ -75,6 +75,8 @@ def _paragraphs(found: "Recommendation") -> Iterator[str]:
             f"Expected {found.score} is the mean over the range. The first network is worst at "
             f"{axes.parse(worst).words}."
         )
+    if unseen := _unseen(found):
+        notes.append(f"Expected {found.score} does not depend on {listed(unseen)}.")
     yield "\n".join([*notes, found.remark] if found.remark else notes)
     lines = [f"nearest tested condition: {axes.parse(found.nearest).words}"]
     if following := found.train_next:
@@ -85,6 +87,15 @@ def _paragraphs(found: "Recommendation") -> Iterator[str]:
             f"expected gain in {found.score} {following.gain:.3f}"
         )
     yield "\n".join(lines)
+
+
+def _unseen(found: "Recommendation") -> list[str]:
+    """Return the labels of the study's and the asked axes that a model of Dice does not see."""
+    if found.ranked_by.startswith("measured"):
+        return []
+    asked = found.asked.low
+    given = asked.axes.own.keys() | asked.axes.ranged | dict(asked.further).keys()
+    return [AXES[name].label for name in BEHIND_COUNTS if name in given]
 
 
 def beyond_doses(found: "Recommendation") -> list[str]:
