@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
+
 from findings.pages import compare
+from findings.particles import choice
 from findings.particles.sets import COLUMNS, rows
 from passband.reports import markdown
 
@@ -20,6 +23,8 @@ def recompute() -> Iterator[str]:
     Raises:
         PassbandError: If a number differs.
     """
+    text = markdown.table(choice.HEAD, choice.report(pd.read_csv(choice.TABLE)))
+    yield compare(PAGE, "choices by F1 and by Dice", text, within=0.002)
     found = [*rows("tuning")]
     yield compare(PAGE, "sets of touching particles", markdown.table(COLUMNS, found), within=WITHIN)
     own = [row for row in rows("report", "general", "B") if row[1].startswith("`general`")]
