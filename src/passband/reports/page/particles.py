@@ -62,7 +62,7 @@ def particles_sentences(matrices: Sequence[Matrix]) -> list[str]:
         sentences.append(
             f"{label} pairs of different conditions, Spearman’s ρ of the F1 score with Dice is "
             f"{number(rho['all'])}{where}; under {differ} of {len(matrix.test)} test conditions, "
-            "the networks with the highest Dice have not the highest F1 score."
+            "the networks with the highest Dice do not have the highest F1 score."
         )
     return sentences
 
