@@ -117,7 +117,7 @@ def test_a_study_with_a_head_runs_to_its_end(place):
     assert f"{name} by torch, since compiled functions do not know outputs = 4" in log
     record = records.read(results / f"records/{job}.zarr.zip")
     assert record.counts.values.sum() > 0
-    assert record.particles.sel(truth="faces", number="true").values.sum() > 0
+    assert record.particles.sel(truth="faces", number=["true", "cut"]).values.sum() > 0
     plain = records.read(results / f"records/gold/compact-w4-d2/{MIDDLE}/r000-001.zarr.zip")
     assert "particles" not in plain
     table = load_table(results / "table.zarr").particles
@@ -127,7 +127,9 @@ def test_a_study_with_a_head_runs_to_its_end(place):
     assert np.isnan(metrics.instance_f1.sel(architecture="compact-w4-d2")).all()
     assert np.isfinite(metrics.instance_f1.sel(architecture=name)).all()
     page = (results / "report.html").read_text()
-    assert f'<th scope="row">{name}, gold: F1 score of particles</th>' in page
+    assert (
+        page.count(": F1 score of particles</th>") == 1
+    )  # of the matrix whose networks have a head
     network, _ = open_networks(results / f"networks/{job}.safetensors")
     assert str(network.id) == f"gold/{name}/{MIDDLE}/0"
     assert "Nothing to be done" in place.run("--dry-run", study=study)
