@@ -26,8 +26,6 @@ rule evaluate:
         settings=STUDY.condition_settings("test")
         | RECIPES.settings("evaluation.test_own")
         | RECIPES.testing.params,
-        recipes=lambda wildcards: result_recipes(
-            evaluated_waves(wildcards), wildcards.architecture
-        ),
+        recipes=lambda wildcards: result_recipes(evaluated_waves(wildcards), wildcards.architecture),
     script:
         "../scripts/evaluate.py"
