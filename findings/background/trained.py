@@ -1,6 +1,6 @@
 """What disturbances cost networks that were trained without them and with all of them.
 
-    passband run studies/background.yaml            # ten core-minutes
+    passband run studies/background.yaml            # 10 minutes of processor time
     python -m findings.background.trained           # writes trained.csv
 
 Beside the networks is the simplest method, a blur and Otsu's threshold. Its blur and its sign are
