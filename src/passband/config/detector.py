@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator
 
 from passband.config.base import Block, key, short
-from passband.config.drawn import is_range, lowest, middle, ranged
+from passband.config.drawn import Ranged, is_range, lowest, middle, ranged
 
 #: The forms of :class:`DetectorNoise` with a width.
 _KERNELS = "binned", "hann"
@@ -50,12 +50,14 @@ class _Forms:
         return {"enum": [*self.one, *choices]}
 
 
-class DetectorNoise(Block):
+class DetectorNoise(Ranged):
     """The filter of the counts: their noise has a spectrum if they were averaged or resampled.
 
     The filter acts after counts are drawn, on noise and signal alike. Counts are then not integers.
     See `passband.optics.noise_filter`.
     """
+
+    drawn_keys: ClassVar[tuple[str, ...]] = ("form", "width_A", "stored_pixel_A")
 
     form: Annotated[str | list[str], BeforeValidator(_Forms().check), _Forms()] = key(
         "white",
@@ -124,14 +126,6 @@ class DetectorNoise(Block):
         """Whether an image with white noise lacks a filter that all training images had."""
         is_narrow = is_range(self.width_A) and lowest(self.width_A) == 0
         return not (self.is_white or is_narrow or is_range(self.form))
-
-    @property
-    def middle(self) -> Self:
-        """The filter with the middle of its range, and of a choice with the kernel."""
-        found = self.replaced("form", self.filter_form)
-        for name in ("width_A", "stored_pixel_A"):
-            found = found.replaced(name, middle(getattr(self, name)))
-        return found
 
     def replaced(self, path: str, value: Any) -> Self:
         """Return a copy with another value of a key, see :meth:`Block.replaced`.
