@@ -43,7 +43,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     command.set_defaults(run=run)
 
 
-def add_pixel_size(command: argparse.ArgumentParser, also: str = "") -> None:
+def add_pixel_size(command: argparse._ActionsContainer, also: str = "") -> None:
     """Add the option `--pixel-size-A` to a command. `also` has further words for its help."""
     command.add_argument(
         "--pixel-size-A",

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from passband.commands.arguments import STUDY, add_trust, report_remark
+from passband.commands.ctf import add_pixel_size
 from passband.console import escaped
 from passband.door import open as open_noun
 
@@ -31,9 +32,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--out", type=Path, required=True, help="the folder to write, which must not exist"
     )
     command.add_argument("--network", metavar="ID", help="the network's id, with its replica")
-    command.add_argument(
-        "--pixel-size-A", type=float, metavar="X", help="for files that do not have it [Å]"
-    )
+    add_pixel_size(command)
     command.add_argument(
         "--seed", type=int, default=0, help="of the random places of crops (default: 0)"
     )
