@@ -48,6 +48,7 @@ def test_an_error_is_rated_by_its_size(results):
     found = recommend_from(TestedNetworks.open(results, score="count_error"), Asked.at(HERE))
     by_dice = recommend_from(TestedNetworks.open(results), Asked.at(HERE))
     values = {network.id: network.dice.value for network in by_dice.networks}
+    assert {network.id for network in found.networks} == values.keys()
     for network in found.networks:
         assert network.dice.value == pytest.approx(1 - values[network.id] / 2, abs=2e-3)
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from scipy import ndimage
 
 from passband import PassbandError
 from passband.micrographs import labelled_images
-from passband.micrographs.images import readers
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_masks_of_every_kind_and_numbers_are_labels(place):
     mask = labelled.mask(0)
     (place / "labels/0.npy").unlink()
     Image.fromarray(mask).save(place / "labels/0.png")  # 1 bit
-    numbers = readers.ndimage.label(labelled.mask(1))[0].astype(np.uint16)
+    numbers = ndimage.label(labelled.mask(1))[0].astype(np.uint16)
     tifffile.imwrite(place / "labels/1_instances.ome.tif", numbers)
     (place / "labels/1.npy").unlink()
     np.save(place / "labels/2.npy", 255 * labelled.mask(2).astype(np.uint8))
