@@ -55,7 +55,8 @@ COLUMNS = "structure", "is true", "error", "area", "mean probability", "found in
 def of_general(settings: Settings) -> Iterator[np.ndarray]:
     """Yield the particles that `general-2026` finds, with :data:`COLUMNS`."""
     study, device = config.load(GENERAL), devices.device()
-    networks, seed = open_networks("general-2026"), study.study.seed
+    networks = open_networks("general-2026")
+    seed = study.study.seed
     waves = exit_waves.simulate(
         "gold", study.specimens["gold"], study.microscope, seed, "test", range(STRUCTURES)
     )

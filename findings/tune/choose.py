@@ -43,7 +43,8 @@ MICROSCOPES = {
     "carbon of 12 nm": {"specimens.gold.substrate.thickness_nm": 12.0},
 }
 #: Numbers of images that are labelled, and of others.
-LABELLED, OTHERS = 4, 8
+LABELLED = 4
+OTHERS = 8
 STEPS = 60, 120, 240
 RATES = 3e-4, 1e-3
 SHARES = 0.5, 1.0
@@ -85,7 +86,8 @@ def microscope(name: str):
 def simulated(study) -> tuple[np.ndarray, np.ndarray]:
     """Return counts and masks of a study's training condition, (n, px, px) float32 and bool."""
     cpu = torch.device("cpu")
-    specimen, number = study.specimens["gold"], LABELLED + OTHERS
+    specimen = study.specimens["gold"]
+    number = LABELLED + OTHERS
     waves = exit_waves.simulate(
         "gold", specimen, study.microscope, SEED, "tune", range(number), "cpu"
     )
