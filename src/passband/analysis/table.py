@@ -216,16 +216,18 @@ def _likes(cells: Sequence[Cell]) -> dict[str, xr.Dataset]:
         record = records.read(cell.path, cell.train)
         record = record[_of_images(record)].transpose(*_IMAGE, ...)
         record = record.isel({name: [0] for name in records.CELL}).drop_vars(records.CELL)
-        _check_sizes(cell.path, record, next(iter(found.values()), record), ("structure",))
+        _check_sizes(
+            cell.path, record, like=next(iter(found.values()), record), along=["structure"]
+        )
         found[cell.architecture] = record
     return found
 
 
 def _check_sizes(
-    path: str, record: xr.Dataset, like: xr.Dataset, dimensions: Iterable[Hashable]
+    path: str, record: xr.Dataset, *, like: xr.Dataset, along: Iterable[Hashable]
 ) -> None:
     """Raise DamagedError if a record has other sizes than another one."""
-    for dimension in dimensions:
+    for dimension in along:
         if record.sizes[dimension] != like.sizes[dimension]:
             raise DamagedError(
                 path,
@@ -349,7 +351,8 @@ def _record(
             raise DamagedError(cell.path, f"its values of {dimension} differ from the study's")
     if lacking := sorted({*like.data_vars} ^ {*_of_images(record)}):
         raise DamagedError(cell.path, f"{lacking[0]} is not in all records")
-    _check_sizes(cell.path, record, like, [name for name in like.sizes if name not in expected])
+    others = [name for name in like.sizes if name not in expected]
+    _check_sizes(cell.path, record, like=like, along=others)
     return record
 
 

@@ -201,7 +201,8 @@ def tune(
     def without(left: Sequence[int]) -> Network:
         """Return the network, tuned on all images but some."""
         chosen = [each.example for k, each in enumerate(prepared) if k not in left]
-        module = tuning.tuned(network, chosen, schedule, (seed, *map(str, left)), step)
+        names = seed, *map(str, left)
+        module = tuning.tuned(network, chosen, schedule, names=names, step=step)
         return replace(network, module=module)
 
     left_out = []
@@ -211,9 +212,16 @@ def tune(
         name = " and ".join(prepared[k].source.path.name for k in group)
         before = [prepared[k].before for k in group]
         left_out.append(LeftOut(name, float(np.mean(before)), float(np.mean(after))))
-    found = Tuned(str(network.id), out, len(groups), tuple(left_out))
+    found = Tuned(network=str(network.id), out=out, images=len(groups), left_out=tuple(left_out))
     if not found.objection:
-        write(without([]), network, prepared, found, seed=seed, schedule=schedule)
+        write(
+            without([]),
+            network,
+            prepared=prepared,
+            found=found,
+            seed=seed,
+            schedule=schedule,
+        )
     return found
 
 
@@ -274,9 +282,9 @@ def _segmented(source: LabelledImage, network: Network, watch: Watch | None = No
 def write(
     tuned: Network,
     network: Network,
+    *,
     prepared: Sequence[Prepared],
     found: Tuned,
-    *,
     seed: int,
     schedule: Schedule,
 ) -> None:

@@ -155,11 +155,11 @@ def _parsed(name: str, parts: Parts, head: Part | None) -> Architecture:
         for family in _families(PACKAGE):
             if _is_of(family, name):
                 raise PartError(f"{part}: {family.name} is a family with this name, too")
-        return _architecture(name, part, {}, head)
+        return _architecture(name, part, head)
     reason = "unknown architecture; allowed: " + ", ".join(map(_shown, known.values()))
     for part in _families(parts):
         if values := _values(part.name, name):
-            found = _architecture(name, part, values, head)
+            found = _architecture(name, part, head, values=values)
             if not found.is_known:
                 return found
             try:
@@ -169,7 +169,7 @@ def _parsed(name: str, parts: Parts, head: Part | None) -> Architecture:
                 break
             return found
     try:  # it may only be missing
-        return _architecture(name, parts.get("architecture", name), {}, head)
+        return _architecture(name, parts.get("architecture", name), head)
     except PartError:
         alone = [each for each in known if "<" not in each]
         near = difflib.get_close_matches(name, alone, 1)
@@ -178,11 +178,11 @@ def _parsed(name: str, parts: Parts, head: Part | None) -> Architecture:
 
 
 def _architecture(
-    name: str, part: Part, values: Mapping[str, int | str], head: Part | None
+    name: str, part: Part, head: Part | None, values: Mapping[str, int | str] | None = None
 ) -> Architecture:
     own = [each.identity["digest"] for each in (part, head) if each and each.identity]
     full = f"{name}+{head.name}" if head else name
-    return Architecture(full, part, values, code="-".join(own), head=head)
+    return Architecture(full, part, values or {}, code="-".join(own), head=head)
 
 
 def _families(parts: Parts) -> list[Part]:

@@ -60,7 +60,7 @@ class Allowed:
 
 def ranged(low: float, high: float, unit: str = "", above: bool = False) -> Any:
     """Return the type of a key whose value is a number or a range, see :class:`Allowed`."""
-    allowed = Allowed(low, high, unit, above)
+    allowed = Allowed(low, high, unit=unit, above=above)
     return Annotated[Number, BeforeValidator(allowed.check), allowed]
 
 

@@ -244,10 +244,7 @@ class Microscope(Ranged, WithParts):
 
     @property
     def axis_values(self) -> dict[str, float]:
-        """The values of those further axes that are keys of the microscope, in the axes' units.
-
-        The value of a range is its middle.
-        """
+        """The values of further axes that are keys here, in the axes' units; a range's middle."""
         return {
             name: middle(self.at(axis.path))
             for name, axis in FURTHER_AXES.items()

@@ -35,13 +35,16 @@ def of(content: Mapping[str, Any], before: Mapping[str, Any], its: str) -> str:
     for block, values in content.items():
         of_grid = block in ("grid", "test_grid")
         default = {} if of_grid else defaults[block]
-        lines = _lines(values, default, before.get(block, {}), its, block == "specimens")
+        earlier = before.get(block, {})
+        lines = _lines(values, default, earlier, its=its, of_blocks=block == "specimens")
         if lines:
             written.append("\n".join([f"{block}:", *lines]))
     return "\n\n".join(written) + "\n"
 
 
-def _lines(values: dict, default: dict, before: dict, its: str, of_blocks: bool) -> list[str]:
+def _lines(
+    values: dict, default: dict, before: dict, *, its: str, of_blocks: bool = False
+) -> list[str]:
     """Return the lines of a block's keys; of one with named blocks, those of each of them."""
     if of_blocks:
         return [
@@ -49,7 +52,7 @@ def _lines(values: dict, default: dict, before: dict, its: str, of_blocks: bool)
             for name, keys in values.items()
             for line in (
                 f"  {name}:",
-                *(f"  {each}" for each in _lines(keys, default[name], before[name], its, False)),
+                *(f"  {each}" for each in _lines(keys, default[name], before[name], its=its)),
             )
         ]
     lines = []
@@ -69,7 +72,8 @@ def _differing(values: dict, default: dict, before: dict) -> dict:
     """Return the keys that differ from their default, or from what they were before."""
     found = {}
     for name, value in values.items():
-        usual, earlier = default.get(name), before.get(name, value)
+        usual = default.get(name)
+        earlier = before.get(name, value)
         if value is None or (name in default and value == usual == earlier):
             continue
         if isinstance(value, dict) and isinstance(usual, dict):

@@ -63,7 +63,9 @@ def new(
     folder = Path(folder)
     name = folder.absolute().name
     image = None if like_image is None else Path(like_image)
-    asked = Asked(energy_kev, material, image, pixel_size_A)
+    asked = Asked(
+        energy_kev=energy_kev, material=material, like_image=image, pixel_size_A=pixel_size_A
+    )
     source = str(like or ("general" if asked.first else "demo"))
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}", name) is None:
         raise ArgumentError(
@@ -110,7 +112,7 @@ def _written(folder: Path, like: str, asked: Asked) -> tuple[str, tuple[str, ...
     name = folder.absolute().name
     path = network_path(like)
     if path is not None:
-        made = study_like.make(_network(path, like), like, folder, asked)
+        made = study_like.make(_network(path, like), named=like, folder=folder, asked=asked)
         about = [
             "#",
             f"# It trains one network like {like}, whose values are in comments where others were",

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 #: to the band limit; slower electrons are scattered more.
 SLOW_KEV = 80.0
 #: The study is cut so that it takes no longer than this on so many typical cores [s].
-MOST_S, CORES = 2400.0, 2
+MOST_S = 2400.0
+CORES = 2
 #: The largest number of values of defocus and of dose in tests.
 _MOST_TESTED = 5
 #: A longer name of a network is not repeated in each comment.
@@ -121,7 +122,8 @@ def make(network: "Network", named: str, folder: Path, asked: Asked) -> StudyLik
         lines += _set_energy(content, energy_kev, network.microscope)
     if asked.material is not None:
         lines += _set_material(content, asked.material)
-        (renamed,), (earlier,) = content["specimens"], before["specimens"].values()
+        (renamed,) = content["specimens"]
+        (earlier,) = before["specimens"].values()
         before["specimens"] = {renamed: earlier}
     study, cut = _shortened(validate(content, str(folder / CONFIG)))
     its = named if len(named) <= _SHORT else "before"  # the path of a file would fill the lines
@@ -227,7 +229,7 @@ def _set_energy(content: dict[str, Any], energy_kev: float, microscope: Microsco
     content["microscope"]["energy_kev"] = energy_kev
     lines = []
     (before,) = content["grid"]["aperture_mrad"]
-    after = _aperture(content, before, microscope, energy_kev)
+    after = _aperture(content, microscope, energy_kev)
     content["grid"]["aperture_mrad"] = [after]
     if after != before:
         lines.append(f"aperture {after:g} mrad in place of {before:g}, for {energy_kev:g} keV")
@@ -241,14 +243,13 @@ def _set_energy(content: dict[str, Any], energy_kev: float, microscope: Microsco
     return lines
 
 
-def _aperture(
-    content: dict[str, Any], before: float, microscope: Microscope, energy_kev: float
-) -> float:
+def _aperture(content: dict[str, Any], microscope: Microscope, energy_kev: float) -> float:
     """Return the aperture under another beam energy [mrad].
 
     One that is as wide as the band of the pixels stays so. Any is made as narrow as the pixels and
     the field of view need.
     """
+    (before,) = content["grid"]["aperture_mrad"]
     wavelength = ctf.wavelength(microscope.energy_eV)
     is_open = before > _OPEN * microscope.wave_sampling.cutoff * wavelength * 1e3
     under = microscope.model_copy(update={"energy_kev": energy_kev})
@@ -301,7 +302,8 @@ def _refusal(specimen: dict[str, Any]) -> str:
 
 def _shortened(study: Study) -> tuple[Study, str]:
     """Return a study with as many structures and epochs as the time allows, and a line about it."""
-    train, epochs = study.study.structures.train, study.training.epochs
+    train = study.study.structures.train
+    epochs = study.training.epochs
     changed = study
     for share in np.linspace(1, 0.1, 46):
         few = max(study.training.batch_size, round(share * train)) if share < 1 else train

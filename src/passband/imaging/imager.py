@@ -211,7 +211,9 @@ class Imager:
                 raise ValueError(f"{len(blurs)} blurs for {len(spectra)} images")
             factors = [self._factor(blur) for blur in blurs]
         if self.device.type == "cpu":
-            return self._form_each(spectra, weights, kernels_of, own is not None, factors)
+            return self._form_each(
+                spectra, weights, kernels_of, own_kernels=own is not None, blurs=factors
+            )
         kernels = [kernels_of(image) for image in range(len(own) if own else 1)]
         formed = self._form_all(spectra, weights, torch.stack(kernels))
         if blurs is None:

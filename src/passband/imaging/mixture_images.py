@@ -57,7 +57,9 @@ def images(
         for index, condition in zip(indices, conditions, strict=True)
     ]
     blurs = [camera.blur for (camera,) in cameras]
-    intensities = _intensities(acquisition, split, conditions, draw, mixture.widest_mrad, blurs)
+    intensities = _intensities(
+        acquisition, split, conditions, draw=draw, widest=mixture.widest_mrad, blurs=blurs
+    )
     result = []
     for place, condition in enumerate(conditions):
         seeds = noise_seeds(split.structures, [indices[place]], condition, draw, owners[place])
@@ -111,7 +113,7 @@ def _intensities(
     for places in groups.values():
         own = [lenses[place] for place in places]
         blurred = [blurs[place] for place in places]
-        formed = acquisition.imager.intensity(split.spectra[places], own, widest, blurred)
+        formed = acquisition.imager.intensity(split.spectra[places], own, widest, blurs=blurred)
         for image, place in zip(formed, places, strict=True):
             result[place] = image * doses[place] if doses[place] != 1 else image
     return result

@@ -271,9 +271,9 @@ class Batches:
                 chosen = [generator(*names, replica) for replica in replicas]
                 side = pair[0].shape[-1]
                 # A crop over an edge would have a step where the light is uneven.
-                number_of = side if self._images.is_periodic else side - crop + 1
+                starts = side if self._images.is_periodic else side - crop + 1
                 sizes = order.shape[1], 2
-                corners = [random.integers(number_of, size=sizes) for random in chosen]
+                corners = [random.integers(starts, size=sizes) for random in chosen]
                 pair = tuple(cropped(part, np.concatenate(corners), crop) for part in pair)
             if self._settings.augment and self._images.is_round:
                 pair = (turned(part, how.ravel()) for part in pair)

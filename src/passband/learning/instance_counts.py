@@ -23,6 +23,7 @@ from passband.particle_scores import NUMBERS, TRUTHS
 
 #: Pieces with a smaller equivalent diameter are left out [nm].
 SMALLEST_NM = 0.5
+#: Diameters are added as whole numbers of this part of a nanometre.
 _PM_PER_NM = 1000
 
 
@@ -125,8 +126,9 @@ class Truth:
         }
 
     def numbers(self, labels: np.ndarray, diameters_nm: np.ndarray | None = None) -> np.ndarray:
-        """Return how found particles agree, (numbers,) int64, see
-        :data:`passband.particle_scores.NUMBERS`.
+        """Return how found particles agree with the true ones, (numbers,) int64.
+
+        The numbers are those of :data:`passband.particle_scores.NUMBERS`.
 
         A true and a found particle are partners if their intersection over union is above ½; a
         particle has at most one partner. A true one is merged if more than half of it is in a found

@@ -91,7 +91,7 @@ def _check_logits(
 def _try_loss_of_study(training: Training, outputs: int) -> None:
     loss = LossOfStudy(training)
     targets = loss.example(_NETWORKS, _IMAGES, _PX, torch.device("cpu"))
-    _try_loss(loss.part, loss, outputs, targets)
+    _try_loss(loss.part, loss, outputs=outputs, targets=targets)
 
 
 def _try_head(part: Part) -> None:
@@ -102,7 +102,7 @@ def _try_head(part: Part) -> None:
     instances[..., 0, :, : _PX // 2] = 1
     instances[:, 0, 1, 2:7, 3:9] = 2  # it overlaps the other; two images have but one face
     instances[:, 1] = 0
-    _try_loss(part, loss, outputs, [instances])
+    _try_loss(part, loss, outputs=outputs, targets=[instances])
     nothing = loss(torch.zeros(_NETWORKS, _IMAGES, outputs, _PX, _PX), 0 * instances)
     if not nothing.isfinite().all():
         raise PartError(f"{part}: loss returns {nothing.tolist()} for images without particles")
@@ -139,7 +139,7 @@ def _check_found(part: Part, found: object, shape: tuple[int, ...]) -> None:
 
 
 def _try_loss(
-    part: Part, loss: Callable[..., Tensor], outputs: int, targets: Sequence[Tensor]
+    part: Part, loss: Callable[..., Tensor], *, outputs: int, targets: Sequence[Tensor]
 ) -> None:
     """Raise PartError if the loss is no function of each network's own logits with a gradient."""
     shape = _NETWORKS, _IMAGES, outputs, _PX, _PX

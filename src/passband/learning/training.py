@@ -103,7 +103,9 @@ def train(
     device = acquisition.imager.device
     stop = stop or StopCondition()
     instances = settings.needs_instances(architecture)
-    data = ImageDataModule(acquisition, splits, condition, settings, hold, instances)
+    data = ImageDataModule(
+        acquisition, splits, condition, settings=settings, hold=hold, instances=instances
+    )
     steps, signals = len(data.batches), SignalCallback(stop)
 
     def make_learner(replicas: Sequence[int]) -> Learner:

@@ -99,7 +99,7 @@ def _read(path: Path, file: Path, pixel_size_A: float | None) -> LabelledImage:
             f"{file}: has {_sides(labels.shape)}, but {path} has {_sides(image.shape)}"
         )
     _check(file, labels)
-    return LabelledImage(path, image, labels, micrograph.pixel_size_A)
+    return LabelledImage(path, image, labels=labels, pixel_size_A=micrograph.pixel_size_A)
 
 
 def _check(file: Path, labels: np.ndarray) -> None:

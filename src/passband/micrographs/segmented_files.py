@@ -241,13 +241,15 @@ def _closing(
     if flagged := sum(bool(image.flags) for image in whole):
         which = f"{flagged} of {len(whole)} images are unlike the training images"
         lines.append(f"{which}: do not trust these masks")
-    lines += [f"to train a network for such images: {words}" for words in _new(tasks, done)[:1]]
+    lines += [
+        f"to train a network for such images: {words}" for words in _new_studies(tasks, done)[:1]
+    ]
     if sum(image.expected_dice is not None for image in whole) > 1:
         lines.append(_NO_ORDER)
     return lines
 
 
-def _new(tasks: Sequence[Task], done: Sequence[Prediction]) -> list[str]:
+def _new_studies(tasks: Sequence[Task], done: Sequence[Prediction]) -> list[str]:
     """Return the command that makes a study for each flagged file that it can take."""
     sizes = {task.path: getattr(task.predictor, "pixel_size_A", None) for task in tasks}
     words = []

@@ -188,7 +188,9 @@ def filter_factors(noise: DetectorNoise) -> list[str]:
     See :mod:`passband.optics.noise_filter`.
     """
     form, width_A, table, stored_A = noise.arguments
-    width, names, factors = f"{width_A:g}", ("qy", "qx"), []
+    width = f"{width_A:g}"
+    names = "qy", "qx"
+    factors = []
     if form == "table":
         factors = [f"np.interp(np.hypot(qy, qx), *np.transpose({table}))"]
     elif form == "binned":

@@ -139,11 +139,15 @@ def publish(
         report("writing the ONNX file")
         shape = network.divisor, network.smallest_px
         opset = onnx_export.export(
-            network.module, *shape, beside / ONNX, _onnx_metadata(network, labels), has_head
+            network.module,
+            *shape,
+            path=beside / ONNX,
+            metadata=_onnx_metadata(network, labels),
+            has_head=has_head,
         )
         report("comparing the ONNX file's outputs with torch's")
         differences, sizes = onnx_export.largest_differences(
-            network.module, *shape, beside / ONNX, has_head
+            network.module, *shape, path=beside / ONNX, has_head=has_head
         )
         facts = card.Facts(
             name=labels.name,

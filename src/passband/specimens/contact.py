@@ -14,7 +14,7 @@ def distance(xy: np.ndarray, other: np.ndarray, field: float) -> float:
     """Return the smallest distance of two particles' projected atoms in the periodic field [Å].
 
     Args:
-        xy, other: (atoms, 2).
+        xy, other: (atoms, 2) [Å].
         field: The side of the field [Å].
     """
     tree = cKDTree(other % field, boxsize=field)
@@ -27,9 +27,10 @@ def slide(body: np.ndarray, other: np.ndarray, near: float, angle: float) -> np.
     It comes from the direction `angle` and aims at the centre of the other one.
 
     Args:
-        body: (atoms, 2), relative to the body's centre.
-        other: (atoms, 2), where the other one is.
-        near: The smallest distance of their atoms then.
+        body: (atoms, 2), relative to the body's centre [Å].
+        other: (atoms, 2), where the other one is [Å].
+        near: The smallest distance of their atoms then [Å].
+        angle: In the plane of the image [rad].
     """
     along = np.array([np.cos(angle), np.sin(angle)])
     across = np.array([-along[1], along[0]])

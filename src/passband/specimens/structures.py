@@ -391,7 +391,9 @@ def place(
         fits = (radii + radius + gap <= np.hypot(*apart.T).T).all(1)
         own = before.get(number)
         if touching:
-            first, against = _against(positions, placed, field, margin, rng, touching, own)
+            first, against = _against(
+                positions, placed, field=field, margin=margin, rng=rng, touching=touching, own=own
+            )
             tries = np.concatenate([first, tries])
             fits = np.concatenate([against, fits])
         if fits.any() and (not before or number in before):
@@ -407,6 +409,7 @@ def place(
 def _against(
     positions: np.ndarray,
     placed: Sequence[np.ndarray | None],
+    *,
     field: float,
     margin: float,
     rng: np.random.Generator,
@@ -432,7 +435,8 @@ def _against(
     order = sorted(range(TOUCH_TRIES), key=lambda k: k != own)
     for k in order if touches and others else ():
         other = others[int(which[k] * len(others))]
-        centres[k] = contact.slide(positions[:, :2], other, 2 * margin, 2 * np.pi * turns[k])
+        angle = 2 * np.pi * turns[k]
+        centres[k] = contact.slide(positions[:, :2], other, near=2 * margin, angle=angle)
         xy = positions[:, :2] + centres[k]
         apart = min(contact.distance(xy, each, field) for each in others)
         fits[k] = apart >= contact.CLEARANCE * 2 * margin

@@ -30,7 +30,7 @@ class Found:
 class Head(Protocol):
     """The methods of a head, see :class:`passband.parts.kinds.head`.
 
-    A class of a head needs not inherit from this one.
+    A class of a head need not inherit from this one.
 
     If its outputs have a direction, it has a method ``turned(further, axes)``, too, see
     :meth:`passband.learning.heads.votes.votes.turned`.

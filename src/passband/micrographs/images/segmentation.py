@@ -295,7 +295,7 @@ def segment(
     labels, stated = found(probability, mean_seen)
     del mean_seen
     in_others = measured.shares(labels, others)
-    particles = measured.measure(labels, pixel_nm, probability, in_others, stated)
+    particles = measured.measure(labels, pixel_nm, probability, found_in=in_others, stated=stated)
     if is_cut:
         probability = _placed(probability, box, whole)
         labels = _placed(labels, box, whole)

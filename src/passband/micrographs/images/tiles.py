@@ -235,8 +235,9 @@ class _LastStatistics(nn.BatchNorm2d):
 
 
 def _with_fixed_statistics(network: nn.Module) -> tuple[nn.Module, list[nn.Module]]:
-    """Return a copy of a network, in evaluation mode, in place of whose instance normalisation is
-    batch normalisation, and these new layers. Tiles of an image then have the same statistics.
+    """Return a copy of a network with batch in place of instance normalisation, and the new layers.
+
+    The copy is in evaluation mode, so that all tiles of an image have the same statistics.
     """
     changed = copy.deepcopy(network).eval()
     layers: list[nn.Module] = []
@@ -271,9 +272,9 @@ def adapted(
         network: The network, in evaluation mode.
         image: (height, width) float32, the image, at the network's pixel size.
         normalise: Returns the input of the network for a window of the image.
+        batch_norm: Whether batch normalisation has them, too.
         most_px: The largest number of pixels whose features are averaged. The default limits the
             memory.
-        batch_norm: Whether batch normalisation has them, too.
     """
     if not batch_norm and not networks.instance_norms(network):
         return network

@@ -127,8 +127,7 @@ def check(found: "RecommendationCheck") -> str:
     """Return what recommendations are worth, for people; the verdict comes first."""
     lost = (
         f"recommended networks lose {_value(found.every.recommended)} of {found.score} against "
-        "the best, "
-        f"the nearest in parameters by range {_value(found.every.nearest)}"
+        f"the best, the nearest in parameters by range {_value(found.every.nearest)}"
     )
     if new := found.new:
         lost += (
