@@ -12,14 +12,7 @@ from ase import Atoms
 from scipy.spatial.transform import Rotation
 from scipy.special import ndtr, ndtri
 
-from passband.config import (
-    MOST_IN_PARTICLE,
-    Diameter,
-    Orientation,
-    Specimen,
-    Study,
-    too_many_atoms,
-)
+from passband.config import MOST_IN_PARTICLE, Diameter, Orientation, Specimen, Study, too_many_atoms
 from passband.config.crystals import Material
 from passband.errors import PassbandError
 from passband.optics.sampling import Sampling
