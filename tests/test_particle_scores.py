@@ -64,6 +64,19 @@ def test_the_spread_of_the_diameter_bias_is_that_of_the_ratio():
     assert bias.mean(-1).std() == pytest.approx(expected, rel=0.1)
 
 
+def test_the_diameter_bias_has_no_spread_if_each_image_has_the_same():
+    """Large particles of an image are no bias: its found and its true ones vary together."""
+    n = [3, 1, 8]
+    sums = [9000, 5000, 20000]
+    values = np.stack(
+        [
+            image(true_sized=k, true_pm=pm, found_sized=k, found_pm=pm * 11 // 10)
+            for k, pm in zip(n, sums, strict=True)
+        ]
+    )
+    np.testing.assert_allclose(diameter_bias(values), 0.1, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", SCORES)
 def test_missing_numbers_have_no_score(name):
     values = np.full((3, len(TRUTHS), len(NUMBERS)), NO_NUMBER, np.uint32)

@@ -143,6 +143,15 @@ def test_the_middle_of_a_range_is_no_value_of_an_axis():
         validate(ranged | {"grid": {"vibration_A": [0, 1]}})
 
 
+def test_noise_of_ranges_has_the_kernel_in_the_middle_and_the_smallest_stored_pixels():
+    noise = GIVEN.detector.noise
+    assert noise.middle.form == "hann"
+    assert noise.middle.width_A == pytest.approx(1.15)
+    assert noise.middle.stored_pixel_A == pytest.approx(0.55)
+    assert noise.middle == GIVEN.middle.detector.noise
+    assert noise.pixel_A == 0.3
+
+
 @pytest.mark.parametrize("grid", [{}, {"test_grid": {"vibration_A": [0, 1]}}])
 def test_a_number_that_a_user_asks_for_is_a_number_also_in_the_middle_of_the_range(grid):
     study = validate({"microscope": {"vibration_A": [0, 1]}} | grid)
