@@ -247,6 +247,14 @@ def test_a_merge_is_less_certain_than_a_particle():
     assert found.certainty[merged - 1] < 0.6 < found.certainty[found.labels[100, 100] - 1]
 
 
+def test_a_particle_is_as_certain_as_its_votes_agree():
+    """Votes half way to the centre have a quarter of the variance of their pixels."""
+    logits = outputs(instances([(64, 64, 16)], []))
+    logits[1:3] /= 2
+    found = votes().decode(logits, PIXEL_NM)
+    assert found.certainty.tolist() == pytest.approx([0.75], abs=0.01)
+
+
 def test_the_certainty_is_that_of_the_votes_alone():
     logits = outputs(instances())
     sure = votes().decode(logits, PIXEL_NM).certainty
