@@ -228,9 +228,10 @@ INSTEAD = {
         "bash -c 'passband new own && cd own && passband run --dry-run'"
     ),
     "passband new mine --like general --energy-kev 200 --material Pt --like-image image.tif": (
-        "passband new platinum --like general --energy-kev 200 --material Pt --like-image film.npy "
+        "passband new mine --like general --energy-kev 200 --material Pt --like-image film.npy "
         "--pixel-size-A 0.4"
     ),
+    "passband new mine --like pilot": "passband new like-pilot --like pilot",
     "passband predict image.tif --labels corrected.tif": (
         "passband predict film.npy --pixel-size-A 0.4 --labels corrected.npy"
     ),
@@ -300,7 +301,7 @@ INSTEAD = {
         'labels = np.pad(np.ones((20, 20), np.uint8), 22); np.save("labels/a.npy", labels); '
         'np.save("labels/b.npy", labels); np.save("images/a.npy", random.poisson(30, (64, 64))); '
         'np.save("images/b.npy", random.poisson(30, (64, 64)))\' && '
-        "passband tune smallest images labels --out mine --pixel-size-A 0.35 "
+        "passband tune smallest images labels --out tuned --pixel-size-A 0.35 "
         "--network gold/compact-w4-d2/df+0005.00_cs+0001.200_ap016.00_ds001000.00/0"
     ),
     "passband publish results/demo --network gold/compact-w8-d3/"
