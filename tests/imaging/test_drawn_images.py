@@ -19,7 +19,11 @@ PLAIN = {"field_px": 32, "pixel_size_A": 0.4, "focal_members": 3}
 RANGES = {
     "vibration_A": [0.1, 1],
     "detector": {
-        "noise": {"form": ["white", "hann"], "width_A": [0.7, 1.6]},
+        "noise": {
+            "form": ["white", "hann"],
+            "width_A": [0.7, 1.6],
+            "stored_pixel_A": [0.3, 0.79],
+        },
         "gain": [0.5, 2],
         "clip_high": [0.01, 0.1],
     },
@@ -47,14 +51,15 @@ def test_each_image_is_that_of_a_microscope_with_its_own_numbers(split, conditio
             name: float(exported[f"image_{name}"][k])
             for name in (
                 *("vibration_A", "noise_kernel_A", "gain", "clip_high"),
-                *("slope_sd", "slope_deg", "vignette_sd"),
+                *("slope_sd", "slope_deg", "vignette_sd", "stored_pixel_A"),
             )
         }
         kernel = own["noise_kernel_A"]
+        averaged = {"form": "hann", "width_A": kernel} if kernel else {}
         alone = acquisition(
             vibration_A=own["vibration_A"],
             detector={
-                "noise": {"form": "hann", "width_A": kernel} if kernel else {},
+                "noise": averaged | {"stored_pixel_A": own["stored_pixel_A"]},
                 "gain": own["gain"],
                 "clip_high": own["clip_high"],
             },

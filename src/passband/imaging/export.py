@@ -23,6 +23,7 @@ _UNITS = {"nm": "nm", "deg": "°", "A2": "e/Å²", "A": "Å", "gain": "counts/el
 #: Words for keys that do not begin with what they are.
 _WORDS = {
     "noise_kernel_A": "kernel of the noise, 0 is white",
+    "stored_pixel_A": "pixels with which the image is stored",
     "clip_low": "share of dark pixels that are clipped",
     "clip_high": "share of bright pixels that are clipped",
 }
@@ -128,7 +129,7 @@ def _each(
                 found.setdefault(key, []).append(value)
     cameras = acquisition.cameras(split.structures, split.indices, condition, draw)
     for path in microscope.under(condition).ranges:
-        if path.startswith("detector.noise."):
+        if path in ("detector.noise.form", "detector.noise.width_A"):
             found["noise_kernel_A"] = [camera.detector.noise.kernel_A for camera in cameras]
         else:
             found[path.rpartition(".")[2]] = [camera.at(path) for camera in cameras]
