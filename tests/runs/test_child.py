@@ -102,14 +102,15 @@ def interruptible():
 
 
 CHILD = """
-import signal, sys
+import signal, sys, time
 def end(number, frame):
     print("child received", number, flush=True)
     sys.exit(5)
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
     signal.signal(number, end)
 print("ready", flush=True)
-signal.pause()
+while True:  # signal.pause would wait for ever if the signal came just before it
+    time.sleep(0.05)
 """
 PARENT = """
 import sys
