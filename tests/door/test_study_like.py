@@ -96,9 +96,16 @@ def test_each_option_changes_its_key(general, white):
 
 def test_a_small_aperture_is_kept_unless_the_pixels_do_not_show_it(general):
     microscope = general.microscope
-    content = {"grid": {"cs_um": [0.0]}, "test_grid": {"defocus_nm": [-10.0, 40.0]}}
-    assert study_like._aperture(content, 12.0, microscope, 200.0) == 12
-    assert study_like._aperture(content, 22.0, microscope, 1000.0) < 12
+
+    def aperture(before, energy_kev):
+        content = {
+            "grid": {"cs_um": [0.0], "aperture_mrad": [before]},
+            "test_grid": {"defocus_nm": [-10.0, 40.0]},
+        }
+        return study_like._aperture(content, microscope, energy_kev)
+
+    assert aperture(12.0, 200.0) == 12
+    assert aperture(22.0, 1000.0) < 12
 
 
 @pytest.mark.parametrize("energy", [20.0, 60.0, 80.0, 120.0, 1000.0, 2000.0])
