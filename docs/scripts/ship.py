@@ -41,6 +41,7 @@ from passband.particle_scores import SCORES
 from passband.reports import markdown
 from passband.results import Results, layout, published
 from passband.sharing.card import noise_words
+from passband.sharing.performance import OF_PARTICLES
 from passband.specimens import exit_waves, masks
 from passband.storage import checked_json, datasets
 from passband.units import A_PER_NM
@@ -48,9 +49,8 @@ from passband.units import A_PER_NM
 #: The largest size of the network's file [bytes].
 MOST = 2_100_000
 #: The network that is put into the package, and the one whose study the sample is from.
-NAME, OF_SAMPLE = "general", "general-2026"
-#: The scores of particles on the card.
-PARTICLES = "instance_f1", "count_error", "diameter_bias"
+NAME = "general"
+OF_SAMPLE = "general-2026"
 #: Pixels along a side of the sample, and its smallest number of whole particles.
 SAMPLE_PX = 128
 WHOLE = 5
@@ -139,7 +139,7 @@ def card(results: Results, network: network_files.Network) -> str:
         "",
     ]
     if "instance_f1" in found:
-        here = {name: float(found[name].sel(test=network.condition.id)) for name in PARTICLES}
+        here = {name: float(found[name].sel(test=network.condition.id)) for name in OF_PARTICLES}
         lines += [
             "Mean F1 score of their particles, compared with the complete ones of both faces:",
             "",
@@ -162,7 +162,7 @@ def scores(results: Results) -> dict[str, xr.DataArray]:
         found = {"dice": table.dice.load()}
         if "particles" in table:
             sides = [["structure", "truth", "number"]]
-            for name in PARTICLES:
+            for name in OF_PARTICLES:
                 found[name] = xr.apply_ufunc(
                     SCORES[name],
                     table.particles.load(),

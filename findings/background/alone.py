@@ -55,7 +55,8 @@ from passband.scores import dice_of_masks
 from passband.specimens import exit_waves
 
 #: Seeds of fields on which things are chosen, and of those that are looked at once, at the end.
-TUNING, REPORT = 4101, 4102
+TUNING = 4101
+REPORT = 4102
 FIELDS = 24
 #: Number of wide fields, and of each kind of fields that can be taken for uneven ones.
 WIDE = 6

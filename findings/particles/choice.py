@@ -53,7 +53,8 @@ def report(table: pd.DataFrame) -> list[tuple[str, str]]:
     train, test = (list(dict.fromkeys(table[side])) for side in ("train", "test"))
     shape = 2, len(train), len(test)
     values = {name: table[name].to_numpy().reshape(shape) for name in SCORES}
-    dice, f1 = values["dice"], values["instance_f1"]
+    dice = values["dice"]
+    f1 = values["instance_f1"]
     conditions = ([Condition.parse(id) for id in side] for side in (train, test))
     whole = [each.mean(0) for each in (dice, f1)]
     rho = correlations(*whole, *conditions)

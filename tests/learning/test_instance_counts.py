@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from passband.learning import instance_counts
 from passband.learning.instance_counts import Truth, count, visible
 from passband.particle_scores import NUMBERS, TRUTHS
 
@@ -238,3 +239,12 @@ def test_numbers_are_parts_of_each_other(top, bottom, found):
         assert n["matched"] + n["false"] <= n["found"]
         assert n["found_sized"] <= n["found"]
         assert n["true_sized"] <= n["true"]
+
+
+@pytest.mark.parametrize("counted", [0, 1])
+def test_of_two_equal_partners_the_counted_one_is_taken(counted):
+    """Such as a particle on each face with the same outline, of which an edge cuts one."""
+    counts = np.arange(2) == counted
+    areas = np.array([80, 80])
+    found = instance_counts._partners(np.array([[60, 60]]), np.array([70]), areas, counts)
+    assert found.tolist() == [counted]
