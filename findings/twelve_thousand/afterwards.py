@@ -142,24 +142,39 @@ def predicted(
     return np.hstack([model.predict(new[0], test)[0] for test in (None, new[1])])
 
 
+def ends() -> tuple[np.ndarray, list[Profiles], list[Profiles]]:
+    """Return the old matrix, and the profiles of its conditions and of those of the locked set.
+
+    Both are those of the training conditions, inside and then outside, and of the tests.
+    """
+    study, scores, curve = stored_matrix()
+    conditions = [[Condition.parse(id) for id in side.ids] for side in (scores.train, scores.test)]
+    old, new = (
+        [profiles(each, study.microscope, SAMPLES, curve, study.study.seed) for each in side]
+        for side in (conditions, locked_conditions())
+    )
+    return scores.mean.astype(float), old, new
+
+
+def locked_conditions() -> tuple[list[Condition], list[Condition]]:
+    """Return the training conditions and the new test conditions of the locked set."""
+    return drawn(json.loads(DIGESTS.read_text(encoding="utf-8"))["protocol"])
+
+
 def lines(progress: Callable[[str], None] = print) -> dict[str, np.ndarray]:
     """Return what each line predicts for the locked set, by its name."""
-    study, scores, curve = stored_matrix()
-    train, test = drawn(json.loads(DIGESTS.read_text(encoding="utf-8"))["protocol"])
-    old = [[Condition.parse(id) for id in side.ids] for side in (scores.train, scores.test)]
-    sides = (old, (train, test))
-    of = [
-        [profiles(each, study.microscope, SAMPLES, curve, study.study.seed) for each in side]
-        for side in sides
-    ]
-    M = scores.mean.astype(float)
+    study, *_ = stored_matrix()
+    M, *of = ends()
     found = {}
     for name in LINES:
         found[name] = predicted(M, *of, KERNELS[name])
         progress(name)
     values = [
-        [spectra(study, each, split) for each, split in zip(side, SPLITS, strict=True)]
-        for side in sides
+        [
+            spectra(study, map(Condition.parse, each.ids), split)
+            for each, split in zip(side, SPLITS, strict=True)
+        ]
+        for side in of
     ]
     progress("images")
     seen = [
@@ -243,7 +258,7 @@ def computed(progress: Callable[[str], None] = print) -> pd.DataFrame:
         progress(f"{name}: at most {apart:.4f} from the committed predictions")
     found[BANDS] = committed[BANDS] / UNIT
     replicas = np.load(DICE)["old"][:INSIDE] / UNIT
-    train, test = drawn(json.loads(DIGESTS.read_text(encoding="utf-8"))["protocol"])
+    train, test = locked_conditions()
     old = [c.dose_e_per_A2 for c in load(WHOLE).test_conditions]
     of_tests = np.array([*old, *(c.dose_e_per_A2 for c in test)])
     of_train = np.array([c.dose_e_per_A2 for c in train[:INSIDE]])

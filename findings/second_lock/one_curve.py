@@ -1,0 +1,202 @@
+"""Whether one curve can replace T and the correlation in the package, on cells that were seen.
+
+    python -m findings.second_lock.one_curve  # writes one_curve.csv; 2 minutes on one core
+
+Three kinds of distances between two conditions serve the package's process: its four distances up
+to version 0.3.0; with c = sign(T)·√(s/(1 + s)) in place of T and of the correlation √(s/(1 + s));
+and c and the dose alone, for information. The process knows the matrix of the twelve thousand, as
+in findings/twelve_thousand/afterwards.py, or some of the 200 locked conditions under the old tests,
+as a small study would. The package has c if its R² under the old and under the new tests, from the
+twelve thousand, is at most 0.005 below that of the four distances.
+
+It needs the merged old matrix, which `python -m findings.twelve_thousand merge` makes.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from findings.twelve_thousand import afterwards
+from findings.twelve_thousand.kernels import KERNELS
+from findings.twelve_thousand.locked import DICE, TRAIN, UNIT, read_arrays
+from findings.twelve_thousand.locked_scores import INSIDE, r2
+from passband import PassbandError
+from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
+from passband.analysis.profiles import Profiles
+from passband.prediction import gaussian_process
+from passband.prediction.covariance import Kernel
+from passband.prediction.matrix import interaction
+from passband.seeds import generator
+
+TABLE = Path(__file__).parent / "one_curve.csv"
+FOUR, ONE, CURVE = "T, correlation, bits, dose", "c, bits, dose", "c, dose"
+#: Numbers of locked conditions that are known, those of findings/choosing.
+KNOWN = (200, 47, 24)
+#: Groups of known conditions of which each is left out in turn, if all locked ones are known.
+FOLDS = 8
+DRAWS = 10_000
+#: How far R² may be below that of the four distances.
+MARGIN = 0.005
+KEYS = ("known", "cells", "distances")
+
+
+def signed(a: Profiles, b: Profiles) -> np.ndarray:
+    """Return the squared distance of c, (a, b): a mean over the plane, weighted by the power."""
+    weight = np.sqrt(a.power * a.area / (a.power * a.area).sum())
+    of_a, of_b = (np.sign(p.T) * np.sqrt(1 - 4.0**-p.bits) * weight for p in (a, b))
+    square = (of_a**2).sum(1)[:, None] + (of_b**2).sum(1) - 2 * of_a @ of_b.T
+    square[square < 1e-12] = 0  # rounding
+    return square
+
+
+def one(a: Profiles, b: Profiles) -> np.ndarray:
+    """Return the squared distances of c, bits and the dose, (3, a, b)."""
+    return np.stack([signed(a, b), *KERNELS["T(q), bits and dose"].squared(a, b)[2:]])
+
+
+#: The distances, with the same prior.
+LINES = {
+    FOUR: KERNELS["T(q), bits and dose"],
+    ONE: Kernel(("c", "bits", "log_dose"), (0.5, 0.25, 1.0), one),
+    CURVE: Kernel(("c", "log_dose"), (0.5, 1.0), lambda a, b: one(a, b)[[0, 2]]),
+}
+
+
+def of_matrix(
+    M: np.ndarray,
+    old: Sequence[Profiles],
+    new: Sequence[Profiles],
+    replicas: np.ndarray,
+) -> Iterator[dict[str, Any]]:
+    """Yield the scores of the 200 locked conditions, predicted from the old matrix.
+
+    Args:
+        M: (train, test), the old matrix.
+        old, new: Profiles of the training and of the test conditions.
+        replicas: (new train, replica, old tests and then new tests), Dice.
+    """
+    found = {name: afterwards.predicted(M, old, new, kernel) for name, kernel in LINES.items()}
+    number = len(old[1])
+    for cells, where, test in (
+        ("old tests", slice(number), old[1]),
+        ("new tests", slice(number, None), new[1]),
+    ):
+        predicted = {name: D[:, where] for name, D in found.items()}
+        yield from scores(f"{len(M)}", cells, predicted, replicas[..., where], (new[0], test))
+
+
+def of_few(
+    replicas: np.ndarray, other: np.ndarray, train: Profiles, tests: Sequence[Profiles], number: int
+) -> Iterator[dict[str, Any]]:
+    """Yield the scores of some locked conditions as the known ones, by cells.
+
+    *Rows left out* are the networks of all other conditions under the old tests; *new tests* are
+    those of the known networks on other structures.
+
+    Args:
+        replicas: (train, replica, test), Dice under the old tests.
+        other: (train, replica, test), Dice under the new tests on other structures.
+        train: Profiles of the locked conditions.
+        tests: Profiles of the old tests, and of the new ones.
+        number: Number of known conditions.
+    """
+    M, every = replicas.mean(1), np.arange(len(train))
+    known = np.sort(generator("few locked", number).choice(len(train), number, replace=False))
+    others = np.setdiff1d(every, known)
+    groups = [others]
+    if not len(others):
+        others, groups = every, [every[k::FOLDS] for k in range(FOLDS)]
+    rows, columns = {}, {}
+    for name, kernel in LINES.items():
+        rows[name] = np.empty((len(others), M.shape[1]))
+        for out in groups:
+            kept = np.setdiff1d(known, out)
+            model = gaussian_process.fit(M[kept], train[kept], tests[0], kernel=kernel)
+            rows[name][np.searchsorted(others, out)] = model.predict(train[out], None)[0]
+        model = gaussian_process.fit(M[known], train[known], tests[0], kernel=kernel)
+        columns[name] = model.predict(None, tests[1])[0]
+    ends = train[others], tests[0]
+    yield from scores(f"{number}", "rows left out", rows, replicas[others], ends)
+    yield from scores(f"{number}", "new tests", columns, other[known], (train[known], tests[1]))
+
+
+def scores(
+    known: str,
+    cells: str,
+    predicted: dict[str, np.ndarray],
+    replicas: np.ndarray,
+    ends: tuple[Profiles, Profiles],
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each kind of distances, with the difference from the four distances.
+
+    Its 95% interval resamples training conditions, and new test conditions too. `chosen` is the
+    mean Dice of the network that would be recommended for each new test.
+
+    Args:
+        predicted: Dice (train, test) by the kind of distances.
+        replicas: (train, replica, test), Dice.
+        ends: Profiles of both sides.
+    """
+    true = replicas.mean(1)
+    weights = [resample(len(true), DRAWS, "locked set", "train")]
+    if cells == "new tests":
+        weights.append(resample(true.shape[1], DRAWS, "locked set", "test"))
+    doses = tuple(10**end.log_dose for end in ends)
+    drawn = {name: r2(true, D, *weights) for name, D in predicted.items()}
+    for name, D in predicted.items():
+        of = interaction.scores(true, D, doses, replicas)
+        low, high = percentile_interval(drawn[name] - drawn[FOUR], interval_edges(0.95))
+        row = dict(zip(KEYS, (known, cells, name), strict=True))
+        value = float(r2(true, D))
+        row |= {"r2": value, "interaction": of["interaction"]}
+        row["minus_four"] = value - float(r2(true, predicted[FOUR]))
+        row |= {"low": float(low), "high": float(high)}
+        if cells == "new tests":
+            row["chosen"] = float(true[D.argmax(0), range(true.shape[1])].mean())
+        yield row
+
+
+def holds(frame: pd.DataFrame) -> bool:
+    """Return whether c is at most :data:`MARGIN` below the four distances, as was fixed."""
+    judged = frame[(frame.distances == ONE) & (frame.known.astype(str) == "1728")]
+    return bool((judged.minus_four >= -MARGIN).all())
+
+
+def computed(progress: Callable[[str], None] = print) -> pd.DataFrame:
+    """Return the table.
+
+    Args:
+        progress: Is called with each row that is done.
+    """
+    M, old, new = afterwards.ends()
+    dice = {name: D[:INSIDE] / UNIT for name, D in read_arrays(DICE).items()}
+    train, number = new[0][:TRAIN], len(old[1])
+    first, later = dice["old"][..., :number], dice["new"][..., number:]
+    found = []
+    parts = [of_matrix(M, old, (train, new[1]), dice["old"])]
+    parts += [of_few(first, later, train, (old[1], new[1]), n) for n in KNOWN]
+    for part in parts:
+        for row in part:
+            found.append(row)
+            progress(" ".join(f"{value}" for value in row.values()))
+    return pd.DataFrame(found)
+
+
+def write() -> int:
+    """Write the table, and say whether the distances of the package become c; return 0."""
+    frame = computed(lambda words: print(words, file=sys.stderr))
+    frame.to_csv(TABLE, index=False, float_format="%.4f", lineterminator="\n")
+    print(frame.to_string(index=False))
+    print(f"{ONE}: {'holds' if holds(frame) else 'refuted'}")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(write())
+    except PassbandError as error:
+        sys.exit(str(error))
