@@ -64,6 +64,7 @@ class Arm:
         trains, tests_by: Make what forms the images for training and for tests, such as the
             `from_microscope` of a subclass of :class:`Acquisition`. Arms whose images are formed
             otherwise must have other names.
+        networks_of: The arm whose networks are tested once more; by default, they are its own.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Arm:
     structures: range = range(32, 64)
     trains: Acquire = Acquisition.from_microscope
     tests_by: Acquire = Acquisition.from_microscope
+    networks_of: str = ""
 
     @property
     def specimen(self) -> str:
@@ -84,12 +86,13 @@ class Arm:
 
     def recipe(self, number: int) -> str:
         """Return the digest of what the networks of a condition follow from."""
-        return digest(self.name, *self._trained, self.conditions[number].id, list(self.replicas))
+        name = self.networks_of or self.name
+        return digest(name, *self._trained, self.conditions[number].id, list(self.replicas))
 
     def test_recipe(self, number: int) -> str:
         """Return the digest of what the results of a condition follow from."""
         tests = [condition.id for condition in self.tests]
-        return digest(self.recipe(number), tests, list(self.structures))
+        return digest(self.name, self.recipe(number), tests, list(self.structures))
 
     @cached_property
     def _trained(self) -> tuple[str, str]:
@@ -108,7 +111,7 @@ def processor() -> str:
 
 def weights_file(arm: Arm, folder: Path, number: int) -> Path:
     """Return the file of the networks of a training condition."""
-    return folder / arm.name / f"{number}.safetensors"
+    return folder / (arm.networks_of or arm.name) / f"{number}.safetensors"
 
 
 def results_file(arm: Arm, folder: Path, number: int) -> Path:
