@@ -6,7 +6,7 @@ what they did in the tests, ``ARM/<number>.npz``; ``waves`` has the exit waves t
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +21,7 @@ from torch import nn
 
 from findings.twelve_thousand.pieces import append
 from passband import PassbandError
+from passband.analysis.spectra import Curve
 from passband.config import Microscope, Study
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
@@ -149,6 +150,18 @@ def run(arm: Arm, folder: Path, part: tuple[int, int] = (0, 1)) -> None:
             append(folder / COSTS, row | {"seconds": seconds})
 
 
+def part(text: str) -> tuple[int, int]:
+    """Return k and n of the option ``--part k/n``, see :func:`run`.
+
+    Raises:
+        PassbandError: If the text is something else.
+    """
+    words = text.split("/")
+    if len(words) != 2 or not all(word.isdecimal() for word in words):
+        raise PassbandError(f"--part {text}: must be k/n, such as 0/2")
+    return int(words[0]), int(words[1])
+
+
 # ── Structures ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -159,32 +172,47 @@ def split(study: Study, folder: Path, name: str, numbers: Sequence[int]) -> Spli
         name: ``train``, ``val`` or ``test``.
         numbers: The structures' numbers within the split.
     """
+    (specimen,) = study.specimens
+    structures = Structures(study.study.seed, specimen, name, study.microscope)
+    waves = _waves(study, folder, name, numbers)
+    data = xr.Dataset({each: (_WAVES[each], of) for each, of in waves.items()})
+    return Split.from_dataset(data, structures, CPU)
+
+
+def spectrum(study: Study, folder: Path) -> Curve:
+    """Return the specimen's power spectrum, the mean over the training structures.
+
+    Returns:
+        Frequencies [1/Å], and the power spectral density there [Å²], as
+        :func:`passband.analysis.spectra.mean_spectrum` has it.
+    """
+    power = _waves(study, folder, "train", range(study.study.structures.train))["power"]
+    q = np.arange(power.shape[1]) / study.microscope.wave_sampling.field_A
+    return q, study.microscope.sampling.density(power.mean(0))
+
+
+def _waves(study: Study, folder: Path, name: str, numbers: Sequence[int]) -> dict[str, np.ndarray]:
+    """Return what is kept of exit waves, see :func:`passband.specimens.exit_waves.simulate`."""
     ((specimen, of),) = study.specimens.items()
     microscope, number = study.microscope, study.study.seed
     key = digest(number, specimen, repr(of), repr(microscope), name, list(numbers))
     path = folder / "waves" / f"{key}.npz"
-    structures = Structures(number, specimen, name, microscope)
     if not path.exists():
         waves = exit_waves.simulate(specimen, of, microscope, number, name, list(numbers), "cpu")
         with atomic.replacing(path) as beside:
             np.savez(beside, allow_pickle=False, **{each: waves[each].values for each in _WAVES})
     with _readable(path), np.load(path) as file:
-        loaded = {each: file[each] for each in _WAVES}
-    return Split.from_dataset(_dataset(loaded), structures, CPU)
+        return {each: file[each] for each in _WAVES}
 
 
-_WAVES = ("spectrum", "mask", "instances", "structure")
-
-
-def _dataset(arrays: Mapping[str, np.ndarray]) -> xr.Dataset:
-    """Return exit waves as :meth:`Split.from_dataset` takes them."""
-    dims = {
-        "spectrum": ("structure", "configuration", "kx", "ky"),
-        "mask": ("structure", "x", "y"),
-        "instances": ("structure", "face", "x", "y"),
-        "structure": ("structure",),
-    }
-    return xr.Dataset({name: (dims[name], arrays[name]) for name in _WAVES})
+#: The variables of exit waves that are kept, and their dimensions.
+_WAVES = {
+    "spectrum": ("structure", "configuration", "kx", "ky"),
+    "mask": ("structure", "x", "y"),
+    "instances": ("structure", "face", "x", "y"),
+    "structure": ("structure",),
+    "power": ("structure", "q"),
+}
 
 
 # ── Training ─────────────────────────────────────────────────────────────────────────────────────

@@ -51,17 +51,18 @@ def lacking() -> str | None:
     return None
 
 
-def versions(name: str, of: str = "HEAD") -> list[tuple[str, str]]:
+def versions(name: str, of: str = "HEAD", where: str = WHERE) -> list[tuple[str, str]]:
     """Return each commit that gave a file of the lock other bytes, with their blob; oldest first.
 
     Args:
         name: The file's path in its folder.
         of: What of the history is searched; ``--all`` is all branches.
+        where: The pattern of the folder.
     """
     form = ("--reverse", "--topo-order", "-m", "--no-renames", "--raw", "--no-abbrev")
     found: dict[str, str] = {}
     commit = ""
-    for line in git("log", of, *form, "--format=%H", "--", f"{WHERE}/{name}").splitlines():
+    for line in git("log", of, *form, "--format=%H", "--", f"{where}/{name}").splitlines():
         if not line.startswith(":"):
             commit = line or commit
         elif (blob := line.split()[3]).strip("0"):  # zeros: here, the file was removed
@@ -75,8 +76,13 @@ def is_before(one: str, other: str) -> bool:
     return one != other and subprocess.run(words, check=False).returncode == 0
 
 
-def check(folder: Path = FOLDER, phases: Sequence[tuple[str, ...]] = PHASES) -> Iterator[str]:
+def check(
+    folder: Path = FOLDER, phases: Sequence[tuple[str, ...]] = PHASES, where: str = WHERE
+) -> Iterator[str]:
     """Yield a line for each file of the lock, and one for their order.
+
+    Args:
+        folder, where: The folder of the files, and the pattern of it.
 
     Raises:
         PassbandError: If a file has changed since its commit, or the order is another.
@@ -86,7 +92,7 @@ def check(folder: Path = FOLDER, phases: Sequence[tuple[str, ...]] = PHASES) -> 
         return
     commits = {}
     for name in chain(*phases):
-        found = versions(name)
+        found = versions(name, where=where)
         if not found:
             raise PassbandError(f"{folder / name}: has no commit")
         if name != PROTOCOL and len(found) > 1:

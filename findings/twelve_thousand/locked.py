@@ -70,15 +70,15 @@ FITTED, NEIGHBOURS = 400, 16
 UNIT = 65535
 
 
-def protocol_digest() -> str:
-    """Return the SHA-256 of the protocol's bytes as committed.
+def protocol_digest(path: Path = PROTOCOL) -> str:
+    """Return the SHA-256 of a protocol's bytes as committed.
 
     Raises:
         PassbandError: If the file differs from that of the last commit.
     """
-    if history.git("rev-parse", f"HEAD:{PROTOCOL}") != history.git("hash-object", PROTOCOL):
-        raise PassbandError(f"{PROTOCOL}: differs from the committed file")
-    return hashlib.sha256(PROTOCOL.read_bytes()).hexdigest()
+    if history.git("rev-parse", f"HEAD:{path}") != history.git("hash-object", path):
+        raise PassbandError(f"{path}: differs from the committed file")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def drawn(digest: str) -> tuple[list[Condition], list[Condition]]:
