@@ -13,10 +13,10 @@ from scipy import special
 from torch import nn
 
 from docs.scripts.real import PIXEL_A, read
+from findings.second_lock import draws
 from passband.config.architectures import Architecture
 from passband.micrographs.images import preparation, tiles
 from passband.scores import dice_of_masks
-from passband.seeds import generator
 
 #: Doses of the damaged images, relative to that of the image.
 DOSES = 1.0, 0.5, 0.25, 0.125
@@ -41,27 +41,26 @@ class Version:
     mask: np.ndarray
 
 
-def versions(
-    folder: Path, digest: str, pixel_A: float, limit: float | None = None
-) -> Iterator[Version]:
+def versions(folder: Path, pixel_A: float, limit: float | None = None) -> Iterator[Version]:
     """Yield the images of a folder at all doses, the doses of an image one after another.
 
     Images whose masks are empty are left out.
 
     Args:
         folder: Has the folders `images` and `masks`.
-        digest: That of the protocol, on which the noise depends.
         pixel_A: Side of the networks' pixels [Å].
         limit: The frequency beyond which signal and noise are cut [1/Å]; by default, nothing is.
 
     Raises:
         PassbandError: If the folder has no images, or an image has no mask.
     """
+    digest = draws.protocol_digest()
     for patch in read(folder):
         if patch.is_empty:
             continue
         image = scored(patch.image)
-        white = generator("second lock", digest, "damaged", patch.name).normal(size=image.shape)
+        random = draws.random(digest, f"damaged noise {patch.name}")
+        white = random.normal(size=image.shape)
         noise = coloured(white, noise_power(image))
         for dose in DOSES:
             noisy = image + np.sqrt(1 / dose - 1) * noise
@@ -143,7 +142,12 @@ def low_pass(image: np.ndarray, pixel_A: float, limit: float) -> np.ndarray:
 
 
 def dice(
-    module: nn.Module, architecture: Architecture, version: Version, pixel_A: float, precision: str
+    module: nn.Module,
+    architecture: Architecture,
+    version: Version,
+    *,
+    pixel_A: float,
+    precision: str,
 ) -> float:
     """Return the Dice of a network's mask, on the pixels of the image before it was resampled.
 
