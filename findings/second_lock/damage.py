@@ -13,7 +13,7 @@ from scipy import special
 from torch import nn
 
 from docs.scripts.real import PIXEL_A, read
-from findings.second_lock import draws
+from findings.second_lock import draws, locked
 from passband.config.architectures import Architecture
 from passband.micrographs.images import preparation, tiles
 from passband.scores import dice_of_masks
@@ -54,7 +54,7 @@ def versions(folder: Path, pixel_A: float, limit: float | None = None) -> Iterat
     Raises:
         PassbandError: If the folder has no images, or an image has no mask.
     """
-    digest = draws.protocol_digest()
+    digest = locked.digest()
     for patch in read(folder):
         if patch.is_empty:
             continue

@@ -1,7 +1,6 @@
 """Draws that are committed, and the one opening of parts that predict nothing."""
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,17 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from findings.second_lock import locked, networks
+from findings.second_lock.conditions import points
 from findings.twelve_thousand import history
-from findings.twelve_thousand.locked import UNIT
 from passband import PassbandError
 from passband.grid import Condition
 from passband.seeds import generator
 from passband.words import listed
 
-FOLDER = Path("findings/second_lock")
-PROTOCOL = FOLDER / "protocol.md"
+FOLDER = locked.FOLDER
 RESULTS = Path("results/second-lock")
-DOSE = "dose_e_per_A2"
 #: A part's commands, which are given the part k/n of the conditions.
 Commands = Mapping[str, Callable[[tuple[int, int]], None]]
 
@@ -41,16 +39,6 @@ def check_committed(path: Path) -> None:
         raise PassbandError(f"{path}: differs from the committed file")
 
 
-def protocol_digest() -> str:
-    """Return the SHA-256 of the protocol's bytes as committed.
-
-    Raises:
-        PassbandError: If the file differs from that of the last commit.
-    """
-    check_committed(PROTOCOL)
-    return hashlib.sha256(PROTOCOL.read_bytes()).hexdigest()
-
-
 def random(digest: str, name: str) -> np.random.Generator:
     """Return the generator of a draw from the protocol with this digest."""
     return generator("second lock", digest, name)
@@ -59,20 +47,13 @@ def random(digest: str, name: str) -> np.random.Generator:
 def drawn(
     digest: str, name: str, number: int, ranges: Mapping[str, tuple[float, float]]
 ) -> list[Condition]:
-    """Return a named draw of conditions inside ranges, the dose even in its logarithm."""
-    found = []
-    for u in random(digest, name).random((number, len(ranges))):
-        point = {}
-        for x, (axis, (low, high)) in zip(u, ranges.items(), strict=True):
-            value = low * (high / low) ** x if axis == DOSE else low + x * (high - low)
-            point[axis] = float(np.round(value, 2))
-        found.append(Condition(**point))
-    return found
+    """Return a named draw of conditions inside ranges."""
+    return [Condition(**point) for point in points(random(digest, name), number, ranges)]
 
 
 def write_draw(path: Path, draw: Callable[[str], dict[str, Any]]) -> None:
     """Write what is drawn from the protocol, with the protocol's digest."""
-    digest = protocol_digest()
+    digest = locked.digest()
     content = {"protocol": digest} | draw(digest)
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
@@ -83,11 +64,11 @@ def read_draw(path: Path, draw: Callable[[str], dict[str, Any]]) -> dict[str, An
     Raises:
         PassbandError: If the file is not the committed one, or not drawn from the protocol.
     """
-    digest = protocol_digest()
+    digest = locked.digest()
     check_committed(path)
     found = json.loads(path.read_text(encoding="utf-8"))
     if found.pop("protocol") != digest or found != draw(digest):
-        raise PassbandError(f"{path}: was not drawn from {PROTOCOL}")
+        raise PassbandError(f"{path}: was not drawn from {locked.PROTOCOL}")
     return found
 
 
@@ -100,17 +81,12 @@ def check_closed(path: Path) -> None:
         raise PassbandError(f"{path}: this part was opened before; its result stands")
 
 
-def as_integers(dice: np.ndarray) -> np.ndarray:
-    """Return Dice as it is stored, in units of 1/65535."""
-    return np.rint(dice * UNIT).astype(np.uint16)
-
-
 def write_result(path: Path, result: Mapping[str, Any]) -> None:
     """Write a result, with the time, the commit and the protocol's digest."""
     head = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": history.git("rev-parse", "HEAD").strip(),
-        "protocol": protocol_digest(),
+        "protocol": locked.digest(),
     }
     path.write_text(json.dumps(head | dict(result), indent=2) + "\n", encoding="utf-8")
 
@@ -127,14 +103,6 @@ def run(module: str, commands: Commands, arguments: Sequence[str]) -> None:
     try:
         if given.command not in commands:
             raise PassbandError(f"{given.command}: must be {listed([*commands], 'or')}")
-        commands[given.command](_part(given.part))
+        commands[given.command](networks.part(given.part))
     except PassbandError as error:
         sys.exit(str(error))
-
-
-def _part(text: str) -> tuple[int, int]:
-    """Return k and n of k/n."""
-    k, _, n = text.partition("/")
-    if not (k.isdecimal() and n.isdecimal() and int(k) < int(n)):
-        raise PassbandError(f"--part {text}: must be K/N, such as 0/2, with K below N")
-    return int(k), int(n)

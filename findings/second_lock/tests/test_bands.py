@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from findings.second_lock import bands, draws, fringes
+from findings.second_lock import bands, draws, fringes, locked
 from findings.second_lock.bands import WithoutControl, WithoutFringe, in_band
 from passband import PassbandError
 from passband.config import load
@@ -110,7 +110,7 @@ def test_what_is_cut_in_training_only_is_tested_as_it_is(arms):
 
 
 def test_a_changed_draw_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(draws, "protocol_digest", lambda: DIGEST)
+    monkeypatch.setattr(locked, "digest", lambda: DIGEST)
     monkeypatch.setattr(draws, "check_committed", lambda path: None)
     path = tmp_path / "drawn.json"
     draws.write_draw(path, lambda digest: {"pairs": [digest]})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from findings.second_lock import damaged, draws
+from findings.second_lock import damaged, draws, locked
 from passband.config import load
 
 DIGEST = "0" * 64
@@ -58,4 +58,4 @@ def test_counts_are_cut(arms, arm, limit):
 
 
 def test_what_was_drawn_is_committed():
-    assert draws.read_draw(damaged.DRAW, damaged.drawn) == damaged.drawn(draws.protocol_digest())
+    assert draws.read_draw(damaged.DRAW, damaged.drawn) == damaged.drawn(locked.digest())
