@@ -1,5 +1,6 @@
 """Part 1: is it the lens, or the image?
 
+    python -m findings.second_lock.lens_or_image again  # five networks of the first lock again
     python -m findings.second_lock.lens_or_image predict  # the predictions and their digest
     python -m findings.second_lock.lens_or_image train --part 0/2  # and 1/2 beside it
     python -m findings.second_lock.lens_or_image features  # mmd and cka, from the networks
@@ -8,7 +9,6 @@
 Run it from the repository's root, and commit what `predict` writes before networks are trained.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,14 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from findings.second_lock import conditions, distances, features, networks, scores
+from findings.second_lock import conditions, distances, draws, features, networks, scores
 from findings.second_lock.conditions import FURTHER, on_main_axes
-from findings.second_lock.locked import Lock
+from findings.second_lock.locked import Lock, in_units
 from findings.twelve_thousand.kernels import KERNELS, values
 from findings.twelve_thousand.locked import DICE, DIGESTS, UNIT, drawn, read_arrays
 from findings.twelve_thousand.locked_scores import INSIDE
 from findings.twelve_thousand.pieces import WHOLE
-from passband import PassbandError
 from passband.analysis.profiles import Profiles
 from passband.config import Study, load, study_file, validate
 from passband.grid import Condition
@@ -33,9 +32,11 @@ from passband.storage import atomic
 
 LOCK = Lock("part1")
 #: The folder of the networks and the exit waves.
-KEPT = Path("results/second-lock")
+KEPT = draws.RESULTS
 #: Replicas whose Dice is known, and those that judge.
 KNOWN, JUDGED = range(2, 7), (0, 1)
+#: Conditions that are trained first, to compare their integers.
+AGAIN = 5
 LENS, IMAGE = "A", "B"
 NOT_TOLD, ONE, FOUR, OTHER = "A not told", "B of 1 image", "B of 4 images", "B of another specimen"
 #: The second lines of the secondary differences from A, and from B.
@@ -298,27 +299,44 @@ def opened(folder: Path = KEPT) -> dict[str, Any]:
     return found
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run a step, and return the exit status."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("step", choices=("predict", "train", "features", "open"))
-    parser.add_argument("--part", default="0/1", help="k/n: train every n-th condition, from k on")
-    options = parser.parse_args(arguments)
-    try:
-        if options.step == "predict":
-            LOCK.write(predictions())
-        elif options.step == "train":
-            LOCK.committed()
-            networks.run(arm(), KEPT, networks.part(options.part))
-        elif options.step == "features":
-            feature_lines()
-        else:
-            print(json.dumps(opened()["primary"], indent=2))
-    except PassbandError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+def again(folder: Path = KEPT, number: int = AGAIN) -> dict[str, float]:
+    """Train the first conditions again, and compare their Dice with that of the first lock.
+
+    Returns:
+        The share of cells, of the old and of the new structures, with the same integers, and the
+        mean and the standard deviation of the differences of Dice.
+    """
+    digest = json.loads(DIGESTS.read_text(encoding="utf-8"))["protocol"]
+    tests = *load(WHOLE).test_conditions, *drawn(digest)[1]
+    of = networks.Arm(
+        "again", study(), training_conditions()[:number], JUDGED, tests, structures=range(32)
+    )
+    networks.run(of, folder)
+    dice, before = networks.results(of, folder).dice.values, read_arrays(DICE)
+    apart = np.stack(
+        [
+            in_units(dice[..., where].mean(-1)) - before[name][:number, :2].astype(int)
+            for name, where in {"old": slice(0, 8), "new": slice(8, 32)}.items()
+        ]
+    )
+    same, mean, sd = (apart == 0).mean(), apart.mean() / UNIT, apart.std() / UNIT
+    return {"same": float(same), "mean": float(mean), "sd": float(sd)}
+
+
+def train(part: tuple[int, int]) -> None:
+    """Train the networks that judge, after the predictions were committed."""
+    LOCK.committed()
+    networks.run(arm(), KEPT, part)
+
+
+COMMANDS: draws.Commands = {
+    "again": lambda _: print(json.dumps(again(), indent=2)),
+    "predict": lambda _: LOCK.write(predictions()),
+    "train": train,
+    "features": lambda _: print(*feature_lines()),
+    "open": lambda _: print(json.dumps(opened()["primary"], indent=2)),
+}
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    draws.run("findings.second_lock.lens_or_image", COMMANDS, sys.argv[1:])
