@@ -14,7 +14,7 @@ from findings.second_lock import locked, networks
 from findings.second_lock.conditions import points
 from findings.twelve_thousand import history
 from passband import PassbandError
-from passband.grid import Condition
+from passband.grid import Axes, Condition
 from passband.seeds import generator
 from passband.words import listed
 
@@ -48,7 +48,7 @@ def drawn(
     digest: str, name: str, number: int, ranges: Mapping[str, tuple[float, float]]
 ) -> list[Condition]:
     """Return a named draw of conditions inside ranges."""
-    return [Condition(**point) for point in points(random(digest, name), number, ranges)]
+    return [Axes.main.condition(each) for each in points(random(digest, name), number, ranges)]
 
 
 def write_draw(path: Path, draw: Callable[[str], dict[str, Any]]) -> None:
