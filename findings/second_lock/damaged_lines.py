@@ -5,14 +5,17 @@ of the process of each arm. B knows the spectrum of the version. For the other l
 at a defocus and a dose that explain other images.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from findings.second_lock.damage import DOSES
+from findings.second_lock.scores import CONFIDENCE, claim
+from passband.matrices.crossed_intervals import half_width, of_mean
 
 #: The lines that know a lens, and the one that knows the image.
 B, LENSES = "B", ("A", "raw", "dose")
@@ -75,10 +78,10 @@ class Mean:
     high: float
 
     @classmethod
-    def of(cls, values: Iterable[float]) -> "Mean":
-        found = np.asarray(list(values), float)
-        half = stats.t.ppf(0.975, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found))
-        return cls(*(float(found.mean() + sign * half) for sign in (0, -1, 1)))
+    def of(cls, values: np.ndarray) -> "Mean":
+        value = float(values.mean())
+        half = float(half_width(CONFIDENCE, of_mean(values)))
+        return cls(value, value - half, value + half)
 
 
 def rank_correlation(true: np.ndarray, predicted: np.ndarray) -> float:
@@ -128,12 +131,11 @@ def constant_error(true: np.ndarray) -> np.ndarray:
 # ── Claims ───────────────────────────────────────────────────────────────────────────────────────
 
 
-HOLDS, REFUTED, OPEN = "holds", "refuted", "open"
 #: The least mean ρ over cells, and the least mean ρ over networks.
 LEAST_RHO, LEAST_RHO1 = 0.5, 0.3
 
 
-def claims(scores: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, str]:
+def claims(scores: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str, Any]]:
     """Return the verdict of each claim.
 
     Args:
@@ -143,18 +145,15 @@ def claims(scores: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, str]:
     rho = {line: Mean.of(scores[line]["rho"]) for line in lines}
     above = {line: Mean.of(scores[line]["rho"] - scores["dose"]["rho"]) for line in lines}
     rho1 = {line: Mean.of(scores[line]["rho1"]) for line in lines}
-    predicted = any(
-        rho[line].value >= LEAST_RHO and min(rho[line].low, above[line].low) > 0 for line in lines
-    )
-    neither = all(rho[line].low <= 0 for line in lines)
-    below = all(above[line].value <= 0 for line in lines)
-    found = any(rho1[line].value >= LEAST_RHO1 and rho1[line].low > 0 for line in lines)
-    lost = all(rho1[line].low <= 0 for line in lines)
+    is_above = {line: min(rho[line].low, above[line].low) > 0 for line in lines}
     return {
-        "Dice of damaged real images is predicted": _verdict(predicted, neither or below),
-        "the right network is found": _verdict(found, lost),
+        "Dice of damaged real images is predicted": claim(
+            any(rho[line].value >= LEAST_RHO and is_above[line] for line in lines),
+            all(rho[line].low <= 0 for line in lines)
+            or all(above[line].value <= 0 for line in lines),
+        ),
+        "the right network is found": claim(
+            any(rho1[line].value >= LEAST_RHO1 and rho1[line].low > 0 for line in lines),
+            all(rho1[line].low <= 0 for line in lines),
+        ),
     }
-
-
-def _verdict(holds: bool, refuted: bool) -> str:
-    return HOLDS if holds else REFUTED if refuted else OPEN

@@ -1,10 +1,12 @@
 """The arms of networks for damaged real images, and what they are drawn from."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from findings.second_lock import damaged, draws, locked
+from findings.second_lock import damaged, draws, locked, networks
 from passband.config import load
 
 DIGEST = "0" * 64
@@ -59,3 +61,86 @@ def test_counts_are_cut(arms, arm, limit):
 
 def test_what_was_drawn_is_committed():
     assert draws.read_draw(damaged.DRAW, damaged.drawn) == damaged.drawn(locked.digest())
+
+
+# ── Results ──────────────────────────────────────────────────────────────────────────────────────
+
+
+SHAPE = (3, 7, 4)
+
+
+@pytest.fixture
+def made():
+    """Predictions and Dice that B, and A at 20 nm and 200 e/Å², predict up to a patch's level."""
+    random = np.random.default_rng(0)
+    truth = random.random(SHAPE) * 0.4 + 0.2
+    patches = {name: truth + 0.075 * k for k, name in enumerate("abcde")}
+    lens = random.random((*SHAPE[:2], len(damaged.DEFOCI), len(damaged.ALL_DOSES)))
+    at = damaged.DEFOCI.index(20)
+    for k, share in enumerate(damaged.DOSES):
+        lens[:, :, at, damaged.ALL_DOSES.index(200 * share)] = truth[..., k]
+    lines = {
+        "known": random.random((*SHAPE[:2], 9)),
+        "B": np.stack([truth] * 5, 2),
+        "A": lens,
+        "raw": random.random(lens.shape),
+        "dose": random.random(lens.shape),
+    }
+    return lines, patches
+
+
+def test_a_result_has_the_scores_of_all_lines(made):
+    found = damaged.result(*made)
+    assert set(found["lines"]) == {"A", "B", "raw", "dose", "own mean"}
+    for line in "AB":
+        assert found["lines"][line]["rho"]["value"] == pytest.approx(1)
+        assert found["lines"][line]["error"]["value"] == pytest.approx(0.1125)
+    assert found["pairs"]["A"] == dict.fromkeys("abcde", (20.0, 200.0))
+    assert found["lines"]["raw"]["rho"]["value"] < 0.5
+    assert [each["verdict"] for each in found["claims"].values()] == ["holds", "holds"]
+
+
+def test_images_are_not_seen_before_predictions_are_committed(tmp_path, capsys):
+    if damaged.LOCK.predictions.exists():
+        pytest.skip("they are")
+    assert damaged.main(["open", str(tmp_path)]) == 1
+    assert "predict" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part", ["2/2", "x"])
+def test_a_wrong_part_is_one_line(part, capsys):
+    assert damaged.main(["train", "--part", part]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_lines_see_simulated_and_real_images(arms, tmp_path, monkeypatch, folder):
+    monkeypatch.setattr(damaged, "KEPT", tmp_path)
+    monkeypatch.setattr(damaged, "IMAGES", 2)
+    of = {name: ids[:3] for name, ids in damaged.drawn(DIGEST).items()}
+    train, tests, real = damaged.seen_by_image(arms[2], of, folder)
+    assert (len(train), len(tests), len(real)) == (3, 3, 4)
+    rings = [each.parameters["spectrum"].shape[1] for each in (train, tests, real)]
+    assert rings == [13, 13, 13]
+    assert np.isfinite(real.parameters["spectrum"]).all()
+
+
+def test_all_networks_see_all_versions(folder, monkeypatch):
+    class Bright(torch.nn.Module):
+        """Finds what is bright, and nothing where images are cut."""
+
+        def __init__(self, arm):
+            super().__init__()
+            self.finds = arm.name == "whole"
+
+        def forward(self, x):
+            return 10 * (x - 0.5) if self.finds else x - 1000
+
+    cell = SimpleNamespace(metadata=SimpleNamespace(precision="float32"))
+    monkeypatch.setattr(networks, "trained", lambda *_: cell)
+    monkeypatch.setattr(networks, "restored", lambda arm, _: {0: Bright(arm)})
+    of = {name: ids[:2] for name, ids in damaged.drawn(DIGEST).items()}
+    (found,) = damaged.measured(of, folder).values()
+    assert found.shape == (3, 2, 4)
+    assert (found[1:] == 0).all()
+    assert (found[0, 0] == found[0, 1]).all()
+    assert (np.diff(found[0, 0]) < 0).all()  # with less dose
