@@ -8,16 +8,18 @@ Run it from the repository's root.
 """
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
-from findings.second_lock import draws, fringes
-from findings.second_lock.networks import Arm, run
-from findings.twelve_thousand.locked import INSIDE
+from findings.second_lock import draws, lattices
+from findings.second_lock.band_scores import ARMS, REFERENCE, UNCUT, advice_of, result
+from findings.second_lock.networks import Arm, results, run
+from findings.twelve_thousand.locked import INSIDE, UNIT
 from findings.twelve_thousand.pieces import WHOLE
 from passband.config import load
 from passband.grid import Condition
@@ -36,6 +38,7 @@ LOW_DOSE = 50
 STRUCTURES, OF_ADVICE = range(32, 64), range(64, 96)
 FOLDER = draws.RESULTS / "bands"
 DRAW = draws.FOLDER / "bands-drawn.json"
+OPENING = draws.Opening("bands")
 
 
 class Cut(Acquisition):
@@ -68,7 +71,7 @@ def in_band(px: int, pixel_A: float, band: tuple[float, float]) -> np.ndarray:
 class WithoutFringe(Cut):
     """Cuts the band of gold's lowest fringe."""
 
-    band = fringes.GOLD.band
+    band = lattices.GOLD.band
 
 
 class WithoutControl(Cut):
@@ -88,8 +91,8 @@ def drawn(digest: str) -> dict[str, list[str]]:
     """
     found = {
         "pairs": pairs(digest),
-        "tests": fringes.tests(digest, "bands tests"),
-        "advice": fringes.tests(digest, "bands advice"),
+        "tests": lattices.tests(digest, "bands tests"),
+        "advice": lattices.tests(digest, "bands advice"),
     }
     return {name: [condition.id for condition in each] for name, each in found.items()}
 
@@ -100,7 +103,7 @@ def pairs(digest: str) -> list[Condition]:
     found = []
     for shared in draws.drawn(digest, "bands shared", PAIRS, {"defocus_nm": (0, 0), **EQUAL}):
         lenses = [replace(shared, defocus_nm=float(defocus)) for defocus in DEFOCI]
-        order = np.argsort([fringes.power(each, WithoutFringe.band) for each in lenses])
+        order = np.argsort([lattices.power(each, WithoutFringe.band) for each in lenses])
         low, high = random.integers(THIRD, size=2)
         found += [lenses[order[low]], lenses[order[-1 - high]]]
     return found
@@ -121,12 +124,6 @@ def all_doses(condition: Condition, number: int) -> Mixture:
     ends["dose_e_per_A2"] = INSIDE["dose_e_per_A2"]
     ranges = tuple((axis, float(low), float(high)) for axis, (low, high) in ends.items())
     return Mixture(f"doses-{number:02d}", ranges=ranges)
-
-
-#: Arms that are tested under images of another kind than those that trained their networks.
-UNCUT = "cut in training only"
-#: Arms that may become advice, and the one that they are compared with.
-CANDIDATES, REFERENCE = ("cut", UNCUT, "noise"), "doses"
 
 
 def arms(of: dict[str, list[str]]) -> dict[str, Arm]:
@@ -156,7 +153,7 @@ def arms(of: dict[str, list[str]]) -> dict[str, Arm]:
         found.append(
             replace(
                 each,
-                name=f"{each.name}, advice",
+                name=advice_of(each.name),
                 networks_of=networks,
                 tests=advice,
                 structures=OF_ADVICE,
@@ -171,7 +168,30 @@ def train(part: tuple[int, int]) -> None:
         run(arm, FOLDER, part)
 
 
-COMMANDS: draws.Commands = {"draw": lambda _: draws.write_draw(DRAW, drawn), "train": train}
+# ── Opening ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def opened(_: tuple[int, int]) -> None:
+    """Write what the networks did, and the result, once."""
+    OPENING.check()
+    read = {name: results(arm, FOLDER) for name, arm in arms(draws.read_draw(DRAW, drawn)).items()}
+    arrays: dict[str, np.ndarray] = {}
+    for name, each in read.items():
+        arrays |= draws.as_arrays(name, each)
+    OPENING.write(arrays, {**scored(arrays), **draws.made(read.values(), FOLDER)})
+
+
+def scored(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Return the result that follows from the arrays of the file."""
+    dice = {name: each / UNIT for name, each in arrays.items()}
+    return result(dice, {name: dice[draws.home_of(name)] for name in ARMS})
+
+
+COMMANDS: draws.Commands = {
+    "draw": lambda _: draws.write_draw(DRAW, drawn),
+    "train": train,
+    "open": opened,
+}
 
 if __name__ == "__main__":
     draws.run("findings.second_lock.bands", COMMANDS, sys.argv[1:])

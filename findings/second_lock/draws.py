@@ -3,16 +3,19 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from findings.second_lock import locked, networks
 from findings.second_lock.conditions import points
-from findings.twelve_thousand import history
+from findings.twelve_thousand import history, pieces
+from findings.twelve_thousand.locked import read_arrays
 from passband import PassbandError
 from passband.grid import Axes, Condition
 from passband.seeds import generator
@@ -48,7 +51,7 @@ def drawn(
     digest: str, name: str, number: int, ranges: Mapping[str, tuple[float, float]]
 ) -> list[Condition]:
     """Return a named draw of conditions inside ranges."""
-    return [Axes.main.condition(each) for each in points(random(digest, name), number, ranges)]
+    return [Axes.main.condition(point) for point in points(random(digest, name), number, ranges)]
 
 
 def write_draw(path: Path, draw: Callable[[str], dict[str, Any]]) -> None:
@@ -75,20 +78,84 @@ def read_draw(path: Path, draw: Callable[[str], dict[str, Any]]) -> dict[str, An
 # ── The opening ──────────────────────────────────────────────────────────────────────────────────
 
 
-def check_closed(path: Path) -> None:
-    """Raise PassbandError if there is a result already, here or in the history."""
-    if path.exists() or history.git("log", "--all", "--format=%H", "--", path).strip():
-        raise PassbandError(f"{path}: this part was opened before; its result stands")
+@dataclass(frozen=True)
+class Opening:
+    """What networks did and what follows from it, which is written once.
+
+    Attributes:
+        name: The name of its folder.
+    """
+
+    name: str
+
+    @property
+    def dice(self) -> Path:
+        return FOLDER / "locked" / self.name / "dice.npz"
+
+    @property
+    def result(self) -> Path:
+        return self.dice.with_name("result.json")
+
+    def check(self) -> None:
+        """Raise PassbandError if there is a result already, here or in the history."""
+        if reason := history.lacking():
+            raise PassbandError(f"{self.result}: nothing can be said of its commits: {reason}")
+        was_opened = history.git("log", "--all", "--format=%H", "--", self.result).strip()
+        if self.result.exists() or was_opened:
+            raise PassbandError(f"{self.result}: was opened before; its result stands")
+
+    def write(self, arrays: Mapping[str, np.ndarray], result: Mapping[str, Any]) -> None:
+        """Write what the networks did, and the result that follows from it.
+
+        Raises:
+            PassbandError: If it was opened before, or the protocol has changed.
+        """
+        self.check()
+        head = {
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "commit": history.git("rev-parse", "HEAD").strip(),
+            "protocol": locked.digest(),
+        }
+        text = json.dumps(head | dict(result), indent=2)
+        self.dice.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(self.dice, allow_pickle=False, **arrays)
+        self.result.write_text(text + "\n", encoding="utf-8")
+
+    def read(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return the arrays and the result.
+
+        Raises:
+            PassbandError: If a file is missing or damaged.
+        """
+        if not self.result.exists():
+            raise PassbandError(f"{self.result}: is missing; open it first")
+        return read_arrays(self.dice), json.loads(self.result.read_text(encoding="utf-8"))
 
 
-def write_result(path: Path, result: Mapping[str, Any]) -> None:
-    """Write a result, with the time, the commit and the protocol's digest."""
-    head = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": history.git("rev-parse", "HEAD").strip(),
-        "protocol": locked.digest(),
+def home_of(arm: str) -> str:
+    """Return the name of the array with an arm's Dice at home."""
+    return f"{arm}, home"
+
+
+def as_arrays(arm: str, read: xr.Dataset) -> dict[str, np.ndarray]:
+    """Return an arm's Dice, means over structures in units of 1/65535, by the names of arrays."""
+    return {
+        arm: locked.in_units(read.dice.mean("structure").values),
+        home_of(arm): locked.in_units(read.home_dice.mean("structure").values),
     }
-    path.write_text(json.dumps(head | dict(result), indent=2) + "\n", encoding="utf-8")
+
+
+def made(read: Iterable[xr.Dataset], folder: Path) -> dict[str, Any]:
+    """Return the processor of networks, and the seconds of all runs in their folder.
+
+    Raises:
+        PassbandError: If they are of several processors.
+    """
+    kinds = sorted({each.attrs["processor"] for each in read})
+    if len(kinds) > 1:
+        raise PassbandError(f"{folder}: networks of {listed(kinds)}; must be of one processor")
+    runs = pieces.read(folder / networks.COSTS)
+    return {"processor": kinds[0], "seconds": round(sum(float(run["seconds"]) for run in runs), 1)}
 
 
 # ── Commands ─────────────────────────────────────────────────────────────────────────────────────

@@ -9,142 +9,24 @@ Run it from the repository's root.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from findings.second_lock import draws
-from findings.second_lock.networks import Arm, results, run
-from findings.twelve_thousand.locked import INSIDE
-from findings.twelve_thousand.pieces import WHOLE
-from passband.config import Microscope, Study, load, study_file, validate
-from passband.config.crystals import MATERIALS
+from findings.second_lock import draws, locked
+from findings.second_lock.fringe_scores import Measured, result
+from findings.second_lock.lattices import CERIA, LATTICES, drawn
+from findings.second_lock.networks import Arm, results, run, spectrum
+from findings.twelve_thousand.locked import UNIT
 from passband.grid import Condition
-from passband.optics import ctf
 
-#: Wavelength at 300 kV [Å].
-WAVELENGTH_A = ctf.wavelength(300e3)
-#: Half the width of a band, as a share of 1/d, and how far an aperture is beyond 1/d at least.
-HALF_WIDTH, BEYOND = 0.06, 1.25
-CONDITIONS, REPLICAS, PILOT = 64, 3, 6
+REPLICAS = 3
 #: The least median of Dice at home with which CeO₂ is learned.
 LEARNED = 0.8
-#: The largest correlation of ∫T² q dq at CeO₂'s own and at gold's place.
-CORRELATION = 0.5
-DOSES = 50, 200, 1600
-OF_DOSE = 12
-TRAINED_DOSES = 200, 1600
-DIAMETER_NM = 1.8
 FOLDER = draws.RESULTS / "fringes"
 DRAW = draws.FOLDER / "fringes-drawn.json"
-
-
-@dataclass(frozen=True)
-class Lattice:
-    """A lattice whose lowest fringe is {111}, as balls of one size.
-
-    Attributes:
-        name: That of the specimen and of the arm.
-        material: The material's symbol.
-    """
-
-    name: str
-    material: str
-
-    @property
-    def spacing_A(self) -> float:
-        """The distance d of the planes {111} [Å]."""
-        return MATERIALS[self.material].lattice_A / np.sqrt(3)
-
-    @property
-    def band(self) -> tuple[float, float]:
-        """The ends of the band of the lowest fringe [1/Å]."""
-        return (1 - HALF_WIDTH) / self.spacing_A, (1 + HALF_WIDTH) / self.spacing_A
-
-    @property
-    def ranges(self) -> Mapping[str, tuple[float, float]]:
-        """The ranges of training conditions, all of whose apertures pass the fringe."""
-        least = 1e3 * BEYOND * WAVELENGTH_A / self.spacing_A  # [mrad]
-        _, most = INSIDE["aperture_mrad"]
-        return INSIDE | {"aperture_mrad": (least, most), "dose_e_per_A2": TRAINED_DOSES}
-
-    @property
-    def study(self) -> Study:
-        """The study of the twelve thousand with this specimen."""
-        content = study_file.read(WHOLE)
-        diameter = {"distribution": "uniform", "min": DIAMETER_NM, "max": DIAMETER_NM}
-        content["specimens"] = {
-            self.name: {"material": self.material, "shape": "sphere", "diameter_nm": diameter}
-        }
-        content["study"]["name"] = f"second-lock-{self.name}"
-        return validate(content, str(WHOLE))
-
-
-CERIA, GOLD, COPPER = LATTICES = (
-    Lattice("ceria", "CeO2"),
-    Lattice("gold-balls", "Au"),
-    Lattice("copper", "Cu"),
-)
-
-
-# ── The draw ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def drawn(digest: str) -> dict[str, list[str]]:
-    """Return the ids of the conditions of each lattice, of the pilot and of the tests.
-
-    Args:
-        digest: That of the protocol.
-    """
-    found = {lattice.name: lattice_conditions(digest, lattice) for lattice in LATTICES}
-    found["pilot"] = draws.drawn(digest, "fringes pilot", PILOT, CERIA.ranges)
-    found["tests"] = tests(digest, "fringes tests")
-    return {name: [condition.id for condition in each] for name, each in found.items()}
-
-
-def lattice_conditions(digest: str, lattice: Lattice) -> list[Condition]:
-    """Return a lattice's training conditions; those of CeO₂ are drawn until two bands differ."""
-    number = 1
-    while True:
-        name = f"fringes {lattice.name} {number}"
-        found = draws.drawn(digest, name, CONDITIONS, lattice.ranges)
-        if lattice is not CERIA or correlation(found) <= CORRELATION:
-            return found
-        number += 1
-
-
-def correlation(conditions: Sequence[Condition]) -> float:
-    """Return Pearson's correlation of ∫T² q dq at CeO₂'s own and at gold's place."""
-    own, of_gold = ([power(each, of.band) for each in conditions] for of in (CERIA, GOLD))
-    return float(np.corrcoef(own, of_gold)[0, 1])
-
-
-def power(condition: Condition, band: tuple[float, float], samples: int = 256) -> float:
-    """Return ∫T² q dq over a band [1/Å²]."""
-    low, high = band
-    step = (high - low) / samples
-    q = low + (np.arange(samples) + 0.5) * step
-    T = ctf.transfer(_microscope().optics(condition), q, np.zeros_like(q))
-    return float((T**2 * q).sum() * step)
-
-
-@cache
-def _microscope() -> Microscope:
-    return load(WHOLE).microscope
-
-
-def tests(digest: str, name: str) -> list[Condition]:
-    """Return as many tests at each dose, with the lens inside."""
-    return [
-        condition
-        for dose in DOSES
-        for condition in draws.drawn(
-            digest, f"{name} {dose}", OF_DOSE, INSIDE | {"dose_e_per_A2": (dose, dose)}
-        )
-    ]
-
+OPENING = draws.Opening("fringes")
 
 # ── Networks ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -198,10 +80,44 @@ def train(part: tuple[int, int]) -> None:
         run(arm, FOLDER, part)
 
 
+# ── Opening ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def opened(_: tuple[int, int]) -> None:
+    """Write what the networks did, and the result, once."""
+    OPENING.check()
+    found = trained_arms(draws.read_draw(DRAW, drawn))
+    read = {name: results(arm, FOLDER) for name, arm in found.items()}
+    arrays: dict[str, np.ndarray] = {}
+    for name, arm in found.items():
+        arrays |= draws.as_arrays(name, read[name])
+        arrays[f"{name}, power"] = np.stack(spectrum(arm.study, FOLDER))
+    OPENING.write(arrays, {**scored(arrays), **draws.made(read.values(), FOLDER)})
+
+
+def scored(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Return the result that follows from the arrays of the file."""
+    of = draws.read_draw(DRAW, drawn)
+    conditions = {name: [*map(Condition.parse, ids)] for name, ids in of.items()}
+    measured = {
+        lattice.name: Measured(
+            conditions[lattice.name],
+            conditions["tests"],
+            arrays[lattice.name] / UNIT,
+            arrays[f"{lattice.name}, home"] / UNIT,
+            tuple(arrays[f"{lattice.name}, power"]),
+        )
+        for lattice in LATTICES
+        if lattice.name in arrays
+    }
+    return result(measured, draws.random(locked.digest(), "fringes folds"))
+
+
 COMMANDS: draws.Commands = {
     "draw": lambda _: draws.write_draw(DRAW, drawn),
     "pilot": train_pilot,
     "train": train,
+    "open": opened,
 }
 
 if __name__ == "__main__":

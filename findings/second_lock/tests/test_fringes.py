@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from findings.second_lock import fringes
-from findings.second_lock.fringes import CERIA, COPPER, GOLD, LATTICES
+from findings.second_lock import draws, fringes, lattices
+from findings.second_lock.lattices import CERIA, COPPER, GOLD, LATTICES
 from passband.grid import Condition
 from passband.optics import ctf
 
@@ -13,7 +13,7 @@ DIGEST = "0" * 64
 
 @pytest.fixture(scope="module")
 def drawn():
-    return fringes.drawn(DIGEST)
+    return lattices.drawn(DIGEST)
 
 
 def test_the_lowest_fringes_are_those_of_the_protocol():
@@ -25,7 +25,7 @@ def test_the_lowest_fringes_are_those_of_the_protocol():
 @pytest.mark.parametrize("lattice", LATTICES, ids=lambda each: each.name)
 def test_every_aperture_passes_the_fringe(lattice, drawn):
     found = list(map(Condition.parse, drawn[lattice.name]))
-    assert len(set(found)) == fringes.CONDITIONS
+    assert len(set(found)) == lattices.CONDITIONS
     limits = np.array([each.aperture_mrad for each in found]) * 1e-3 / ctf.wavelength(300e3)
     assert (limits > 1.24 / lattice.spacing_A).all()
     assert max(each.aperture_mrad for each in found) <= 13
@@ -39,19 +39,19 @@ def test_the_tests_have_as_many_conditions_at_each_dose(drawn):
 
 def test_transfer_in_a_band_is_an_integral():
     blind, passing = Condition(10, 1.2, 7, 400), Condition(10, 1.2, 13, 400)
-    assert fringes.power(blind, COPPER.band) == 0
+    assert lattices.power(blind, COPPER.band) == 0
     low, high = GOLD.band
-    assert 0 < fringes.power(passing, GOLD.band) < (high**2 - low**2) / 2
-    coarse = fringes.power(passing, GOLD.band, samples=128)
-    assert fringes.power(passing, GOLD.band) == pytest.approx(coarse, rel=1e-3)
+    assert 0 < lattices.power(passing, GOLD.band) < (high**2 - low**2) / 2
+    coarse = lattices.power(passing, GOLD.band, samples=128)
+    assert lattices.power(passing, GOLD.band) == pytest.approx(coarse, rel=1e-3)
 
 
 def test_conditions_of_ceria_are_drawn_until_the_two_places_differ(monkeypatch):
     found = iter([0.9, 0.6, 0.5])
-    monkeypatch.setattr(fringes, "correlation", lambda conditions: next(found))
-    third = fringes.lattice_conditions(DIGEST, CERIA)
+    monkeypatch.setattr(lattices, "correlation", lambda conditions: next(found))
+    third = lattices.lattice_conditions(DIGEST, CERIA)
     name = "fringes ceria 3"
-    assert third == fringes.draws.drawn(DIGEST, name, fringes.CONDITIONS, CERIA.ranges)
+    assert third == draws.drawn(DIGEST, name, lattices.CONDITIONS, CERIA.ranges)
 
 
 def test_lattices_differ_in_their_material_alone():
