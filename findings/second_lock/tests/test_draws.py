@@ -1,6 +1,5 @@
 """Committed draws, and results that are written once."""
 
-import json
 import subprocess
 
 import numpy as np
@@ -102,4 +101,4 @@ def test_all_networks_are_of_one_processor_and_all_runs_are_counted(tmp_path):
 )
 def test_a_wrong_command_is_one_line(words, message):
     with pytest.raises(SystemExit, match=message):
-        draws.run("findings.second_lock.bands", {"train": json.dumps}, words)
+        draws.run("findings.second_lock.bands", {"train": print}, words)
