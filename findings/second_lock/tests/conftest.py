@@ -1,8 +1,14 @@
-"""A folder of images as those that are damaged on purpose."""
+"""Images as those that are damaged on purpose, and what lines predict of them."""
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from findings.second_lock.damage import DOSES
+from findings.second_lock.damaged_lines import ALL_DOSES, DEFOCI
+
+#: Arms, networks and doses.
+SHAPE = 3, 7, 4
 
 
 @pytest.fixture
@@ -20,3 +26,23 @@ def folder(tmp_path):
                 tmp_path / kind / f"{name}.png"
             )
     return tmp_path
+
+
+@pytest.fixture
+def made():
+    """Predictions and Dice that B, and A at 20 nm and 200 e/Å², predict up to a patch's level."""
+    random = np.random.default_rng(0)
+    truth = random.random(SHAPE) * 0.4 + 0.2
+    patches = {name: truth + 0.075 * k for k, name in enumerate("abcde")}
+    lens = random.random((*SHAPE[:2], len(DEFOCI), len(ALL_DOSES)))
+    at = DEFOCI.index(20)
+    for k, share in enumerate(DOSES):
+        lens[:, :, at, ALL_DOSES.index(200 * share)] = truth[..., k]
+    lines = {
+        "known": random.random((*SHAPE[:2], 9)),
+        "B": np.stack([truth] * 5, 2),
+        "A": lens,
+        "raw": random.random(lens.shape),
+        "dose": random.random(lens.shape),
+    }
+    return lines, patches

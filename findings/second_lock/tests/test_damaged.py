@@ -66,29 +66,6 @@ def test_what_was_drawn_is_committed():
 # ── Results ──────────────────────────────────────────────────────────────────────────────────────
 
 
-SHAPE = (3, 7, 4)
-
-
-@pytest.fixture
-def made():
-    """Predictions and Dice that B, and A at 20 nm and 200 e/Å², predict up to a patch's level."""
-    random = np.random.default_rng(0)
-    truth = random.random(SHAPE) * 0.4 + 0.2
-    patches = {name: truth + 0.075 * k for k, name in enumerate("abcde")}
-    lens = random.random((*SHAPE[:2], len(damaged.DEFOCI), len(damaged.ALL_DOSES)))
-    at = damaged.DEFOCI.index(20)
-    for k, share in enumerate(damaged.DOSES):
-        lens[:, :, at, damaged.ALL_DOSES.index(200 * share)] = truth[..., k]
-    lines = {
-        "known": random.random((*SHAPE[:2], 9)),
-        "B": np.stack([truth] * 5, 2),
-        "A": lens,
-        "raw": random.random(lens.shape),
-        "dose": random.random(lens.shape),
-    }
-    return lines, patches
-
-
 def test_a_result_has_the_scores_of_all_lines(made):
     found = damaged.result(*made)
     assert set(found["lines"]) == {"A", "B", "raw", "dose", "own mean"}
