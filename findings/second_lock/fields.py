@@ -6,7 +6,7 @@ A folder has, for each training condition of an arm, what its networks found,
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -187,17 +187,26 @@ def results_file(arm: Arm, folder: Path, number: int) -> Path:
     return folder / arm.name / "fields" / f"{number}.npz"
 
 
-def run(arm: Arm, folder: Path, fields: Fields, numbers: Iterable[int], part: str = "") -> None:
-    """Let the trained networks of an arm see the fields, where results are lacking.
+def run(
+    arm: Arm,
+    folder: Path,
+    fields: Fields,
+    numbers: Iterable[int],
+    part: str = "",
+    trains: bool = False,
+) -> None:
+    """Let the networks of an arm see the fields, where results are lacking.
 
     A line is appended to the folder's table of costs.
 
     Args:
         numbers: Those of the training conditions.
         part: A word for the line.
+        trains: Whether networks are trained that are missing.
 
     Raises:
-        PassbandError: If networks are missing, or results are those of something else.
+        PassbandError: If networks are missing and must not be trained, or results are those of
+            something else.
     """
     cap_threads(1)
     keep_memory()
@@ -207,6 +216,9 @@ def run(arm: Arm, folder: Path, fields: Fields, numbers: Iterable[int], part: st
     try:
         for number in numbers:
             if read(arm, folder, fields, number) is None:
+                weights = networks.weights_file(arm, folder, number)
+                if not trains and not weights.exists():
+                    raise PassbandError(f"{weights}: is missing; train the networks first")
                 _see(arm, folder, fields, number, decode)
                 seen += len(arm.replicas)
         whole = True
@@ -219,11 +231,12 @@ def run(arm: Arm, folder: Path, fields: Fields, numbers: Iterable[int], part: st
 
 def _see(arm: Arm, folder: Path, fields: Fields, number: int, decode: Decode) -> None:
     """Let the networks of a training condition see the fields, and write what they found."""
-    if not (weights := networks.weights_file(arm, folder, number)).exists():
-        raise PassbandError(f"{weights}: is missing; train the networks first")
     cell = networks.trained(arm, folder, number)
     modules = [*networks.restored(arm, cell).values()]
-    arrays = fields.seen_by(modules, cell.metadata.precision, decode)
+    precision = cell.metadata.precision
+    arrays = fields.seen_by(modules, precision, decode)
+    own = replace(fields, tests=(arm.conditions[number],), shared=SharedImages(limit=0))
+    arrays["home_particles"] = own.seen_by(modules, precision, decode)["particles"][:, 0]
     path = results_file(arm, folder, number)
     path.parent.mkdir(exist_ok=True)
     with atomic.replacing(path) as beside:
@@ -249,8 +262,9 @@ def results(arm: Arm, folder: Path, fields: Fields, numbers: Sequence[int]) -> x
     """Return what the networks of training conditions found.
 
     Returns:
-        `particles` (condition, replica, test, structure, truth, number) and `apart` (condition,
-        replica, test), see :meth:`Fields.seen_by`.
+        `particles` (condition, replica, test, structure, truth, number), `apart` (condition,
+        replica, test), see :meth:`Fields.seen_by`, and `home_particles` (condition, replica,
+        structure, truth, number), those of fields under the networks' own condition.
 
     Raises:
         PassbandError: If results are missing.
@@ -262,7 +276,12 @@ def results(arm: Arm, folder: Path, fields: Fields, numbers: Sequence[int]) -> x
             "conditions; test them first"
         )
     cell = "condition", "replica", "test"
-    dims = {"particles": (*cell, "structure", "truth", "number"), "apart": cell}
+    of_image = "structure", "truth", "number"
+    dims = {
+        "particles": (*cell, *of_image),
+        "apart": cell,
+        "home_particles": ("condition", "replica", *of_image),
+    }
     arrays = {name: (of, np.stack([each[name] for each in known])) for name, of in dims.items()}
     coords = {"condition": [arm.conditions[number].id for number in numbers]}
     coords |= {"replica": list(arm.replicas), "test": [test.id for test in fields.tests]}

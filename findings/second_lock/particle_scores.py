@@ -68,6 +68,14 @@ def by_replica(found: xr.Dataset) -> dict[str, np.ndarray]:
     return {name: score.of(found) for name, score in SCORES.items()}
 
 
+def mean(replicas: np.ndarray) -> np.ndarray:
+    """Return the mean over the replicas that have a score, NaN without any, (condition, test)."""
+    there = np.isfinite(replicas)
+    number = there.sum(1)
+    sums = np.where(there, replicas, 0).sum(1)
+    return np.where(number > 0, sums / np.maximum(number, 1), np.nan)
+
+
 def of_line(
     true: np.ndarray, predicted: np.ndarray, doses: interaction.Doses, replicas: np.ndarray
 ) -> dict[str, float | int]:

@@ -63,6 +63,9 @@ def test_networks_see_the_fields_once_and_results_know_where_they_come_from(kept
     found = results(of, kept, seen, [0, 1])
     assert found.particles.shape == (2, 2, 2, 2, 2, 12)
     assert list(found.test.values) == [HIGH.id, LOW.id]
+    # A network's own condition is among the tests, in the other order.
+    np.testing.assert_array_equal(found.home_particles[0], found.particles[0, :, 1])
+    np.testing.assert_array_equal(found.home_particles[1], found.particles[1, :, 0])
     with pytest.raises(PassbandError, match="was made of other networks or fields"):
         results(of, kept, replace(seen, tests=(LOW, HIGH)), [0])
 
@@ -115,8 +118,7 @@ def test_a_head_states_whole_diameters(kept, seen):
     content = of.study.written()
     content["training"]["architectures"] = [of.architecture]
     of = replace(of, study=validate(content, "votes"))
-    networks.run(of, kept)
-    run(of, kept, seen, [0])
+    run(of, kept, seen, [0], trains=True)
     assert results(of, kept, seen, [0]).particles.shape == (1, 1, 2, 2, 2, 12)
     with pytest.raises(PassbandError, match="plain: compact-w4-d2 has no head"):
         fields.by_head(arm())
