@@ -8,7 +8,6 @@ Run it from the repository's root, and commit what `predict` writes before netwo
 training that was stopped continues.
 """
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from findings.second_lock import conditions, distances, lens_or_image, lines, networks
+from findings.second_lock import conditions, distances, draws, lens_or_image, lines, networks
 from findings.second_lock.expensive_scores import ceiling, mapped, means_of_tests, of_line, verdict
 from findings.second_lock.lens_or_image import LENS
 from findings.second_lock.locked import Lock
@@ -215,21 +214,11 @@ def opened() -> None:
     print(found["verdict"])
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command."""
-    parser = argparse.ArgumentParser(prog="python -m findings.second_lock.expensive")
-    commands = {"predict": predict, "train": train, "open": opened}
-    parser.add_argument("command", choices=commands)
-    parser.add_argument("--part", default="0/1", metavar="K/N", help="of the conditions to train")
-    given = parser.parse_args(arguments)
-    try:
-        if given.command == "train":
-            train(networks.part(given.part))
-        else:
-            commands[given.command]()
-    except PassbandError as error:
-        sys.exit(str(error))
-
+COMMANDS: draws.Commands = {
+    "predict": lambda _: predict(),
+    "train": train,
+    "open": lambda _: opened(),
+}
 
 if __name__ == "__main__":
-    main()
+    draws.run("findings.second_lock.expensive", COMMANDS, sys.argv[1:])

@@ -52,10 +52,10 @@ AGAINST_LENS = (
 )
 AGAINST_IMAGE = (ONE, FOUR, OTHER)
 MARGIN = 0.02
-_RAW = "defocus_nm", "cs_um", "aperture_mrad", "log_dose"
+RAW = "defocus_nm", "cs_um", "aperture_mrad", "log_dose"
 _SCHERZER = "defocus in Scherzer units", "log cs", "aperture_mrad", "log_dose"
 #: Prior medians of the further axes, which known conditions do not have: half the drawn ranges.
-_MEDIANS = {
+MEDIANS = {
     name: (high - low) / 2
     for of in FURTHER.values()
     for name, (low, high) in of.items()
@@ -127,18 +127,18 @@ def predictions(folder: Path = KEPT) -> dict[str, np.ndarray]:
         train, old, new = (distances.as_profiles(*each, dose) for each in pairs)
         return distances.predicted(Y, (train, old), new, distances.kernel(train, **given))
 
-    parameters = [_parameters(*each) for each in zip(base, sides, strict=True)]
-    for name, of_line in {"raw": _RAW, "Scherzer units": _SCHERZER}.items():
-        found[name] = line([{key: each[key] for key in of_line} for each in parameters])
-    found["all parameters"] = line(parameters, medians=_MEDIANS)
+    of_axes = [parameters(*each) for each in zip(base, sides, strict=True)]
+    for name, of_line in {"raw": RAW, "Scherzer units": _SCHERZER}.items():
+        found[name] = line([{key: each[key] for key in of_line} for each in of_axes])
+    found["all parameters"] = line(of_axes, medians=MEDIANS)
     package = distances.kernel(base[0], package=KERNELS["T(q), bits and dose"])
     found["package"] = distances.predicted(Y, (base[0], base[1]), base[2], package)
 
-    told = [_lens(side, curve) for side in sides]
+    told = [lens(side, curve) for side in sides]
     found["T(q)"] = line([{k: each[k] for k in ("T", "log_dose")} for each in told])
     of_lens = [{k: each[k] for k in ("c", "bits", "log_dose")} for each in told]
     found[LENS] = line(of_lens)
-    untold = _lens(on_main_axes(sides[2]), curve)
+    untold = lens(on_main_axes(sides[2]), curve)
     untold = {k: untold[k] for k in of_lens[2]}
     found[NOT_TOLD] = line([*of_lens[:2], untold])
 
@@ -152,13 +152,14 @@ def predictions(folder: Path = KEPT) -> dict[str, np.ndarray]:
     return found
 
 
-def _parameters(base: Profiles, side: Sequence[Condition]) -> distances.Vectors:
+def parameters(base: Profiles, side: Sequence[Condition]) -> distances.Vectors:
     """Return all parameters of conditions as vectors; `base` has those of the main axes."""
-    further = {name: np.array([each.value(name) for each in side]) for name in _MEDIANS}
+    further = {name: np.array([each.value(name) for each in side]) for name in MEDIANS}
     return distances.numbers(values(base) | further)
 
 
-def _lens(side: Sequence[Condition], curve: distances.Curve) -> distances.Vectors:
+def lens(side: Sequence[Condition], curve: distances.Curve) -> distances.Vectors:
+    """Return what lines see of the lens of conditions, and the logarithm of the dose."""
     doses = np.log10([each.dose_e_per_A2 for each in side])
     own = distances.lens(side, study().microscope, curve)
     return {**own, **distances.numbers({"log_dose": doses})}

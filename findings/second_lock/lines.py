@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from findings.second_lock import distances, lens_or_image, networks
-from findings.second_lock.lens_or_image import IMAGE, LENS
+from findings.second_lock.lens_or_image import IMAGE, LENS, MEDIANS
 from findings.twelve_thousand.afterwards import IMAGES
-from passband.analysis.profiles import SAMPLES, Profiles, profiles
+from passband.analysis.profiles import Profiles
 from passband.grid import Condition
 from passband.prediction.covariance import Kernel
 
@@ -21,39 +21,32 @@ def seen(
     """Return what a line sees of the conditions of each side.
 
     Args:
-        splits: For each side the split whose structures' images B sees, ``train`` for training
-            conditions and ``val`` for tests.
+        splits: For each side the split whose images B sees, ``train`` for training conditions and
+            ``val`` for tests.
         folder: Keeps exit waves.
     """
-    of = lens_or_image.study()
-    curve = networks.spectrum(of, folder)
+    study = lens_or_image.study()
+    curve = networks.spectrum(study, folder)
     grid = [condition for side in sides for condition in side]
-    base = [profiles(side, of.microscope, SAMPLES, curve, grid=grid) for side in sides]
-    if line == LENS:
-        vectors = [
-            {name: lens_or_image._lens(side, curve)[name] for name in ("c", "bits", "log_dose")}
-            for side in sides
-        ]
-    elif line == IMAGE:
-        acquire = distances.acquisition(of)
-        vectors = [
-            {
-                "spectrum": distances.spectra(acquire, distances.seen(of, folder, split), side)[
-                    IMAGES
-                ]
-            }
-            for side, split in zip(sides, splits, strict=True)
-        ]
-    else:
-        vectors = [lens_or_image._parameters(*each) for each in zip(base, sides, strict=True)]
-        if line == RAW:
-            vectors = [{name: each[name] for name in lens_or_image._RAW} for each in vectors]
-    return [
-        distances.as_profiles(*each, dose=line != IMAGE) for each in zip(base, vectors, strict=True)
-    ]
+    found = []
+    for side, split in zip(sides, splits, strict=True):
+        base = distances.profiles_of(side, study.microscope, curve, grid)
+        if line == LENS:
+            lens = lens_or_image.lens(side, curve)
+            vectors = {name: lens[name] for name in ("c", "bits", "log_dose")}
+        elif line == IMAGE:
+            structures = distances.seen(study, folder, split)
+            acquire = distances.acquisition(study)
+            images = distances.spectra(acquire, structures, side, (IMAGES,))
+            vectors = {"spectrum": images[IMAGES]}
+        else:
+            vectors = lens_or_image.parameters(base, side)
+            if line == RAW:
+                vectors = {name: vectors[name] for name in lens_or_image.RAW}
+        found.append(distances.as_profiles(base, vectors, dose=line != IMAGE))
+    return found
 
 
 def kernel(line: str, known: Profiles) -> Kernel:
     """Return the distances of a line, with priors from the known training conditions."""
-    medians = lens_or_image._MEDIANS if line == ALL else None
-    return distances.kernel(known, medians=medians)
+    return distances.kernel(known, medians=MEDIANS if line == ALL else None)

@@ -11,7 +11,6 @@ Run it from the repository's root, after part 1, and commit what `predict` write
 particles. A command that was stopped continues.
 """
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from findings.second_lock import conditions, fields, lens_or_image, lines, networks
+from findings.second_lock import conditions, draws, fields, lens_or_image, lines, networks
 from findings.second_lock import particle_scores as scores
 from findings.second_lock.fields import Fields
 from findings.second_lock.lens_or_image import LENS
@@ -29,7 +28,6 @@ from findings.second_lock.networks import Arm
 from findings.second_lock.particle_scores import F1, SCORES
 from findings.second_lock.scores import difference
 from findings.twelve_thousand.locked import UNIT
-from passband import PassbandError
 from passband.config import Study, validate
 from passband.grid import Condition
 from passband.particle_scores import instance_f1
@@ -149,6 +147,12 @@ def see(half: np.ndarray, part: tuple[int, int]) -> None:
         fields.run(arm, KEPT, seen(), mine, f"{k}/{n}", trains=name == "votes")
 
 
+def see_judged(part: tuple[int, int]) -> None:
+    """Let the networks of the judged half see the fields, after the predictions."""
+    LOCK.read()
+    see(halves()[1], part)
+
+
 # ── Predictions ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -242,25 +246,13 @@ def opened() -> None:
     print(found["verdict"])
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command."""
-    known, judged = (lambda part, k=k: see(halves()[k], part) for k in range(2))
-    commands = {
-        "learn": lambda _: learn(),
-        "known": known,
-        "predict": lambda _: predict(),
-        "judged": judged,
-        "open": lambda _: opened(),
-    }
-    parser = argparse.ArgumentParser(prog="python -m findings.second_lock.particles")
-    parser.add_argument("command", choices=commands)
-    parser.add_argument("--part", default="0/1", metavar="K/N", help="of the conditions")
-    given = parser.parse_args(arguments)
-    try:
-        commands[given.command](networks.part(given.part))
-    except PassbandError as error:
-        sys.exit(str(error))
-
+COMMANDS: draws.Commands = {
+    "learn": lambda _: learn(),
+    "known": lambda part: see(halves()[0], part),
+    "predict": lambda _: predict(),
+    "judged": see_judged,
+    "open": lambda _: opened(),
+}
 
 if __name__ == "__main__":
-    main()
+    draws.run("findings.second_lock.particles", COMMANDS, sys.argv[1:])

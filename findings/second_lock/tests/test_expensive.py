@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from findings.second_lock import expensive, lens_or_image, locked, networks
-from findings.second_lock.expensive import CHEAP, GROUP, WIDE, by_replica, cut, main, result
+from findings.second_lock import draws, expensive, lens_or_image, locked, networks
+from findings.second_lock.expensive import CHEAP, GROUP, WIDE, by_replica, cut, result
 from findings.second_lock.networks import Arm, results_file
 from passband import PassbandError
 from passband.config import study_file, validate
@@ -52,6 +52,10 @@ def test_arms_have_drawn_conditions_of_part_1_and_the_settings_of_the_protocol()
     assert last == pytest.approx(1e-3 * 0.8**25)
     half = expensive.first_half()
     assert (len(half), half.sum()) == (12, 6)
+
+
+def run_command(arguments):
+    draws.run("expensive", expensive.COMMANDS, arguments)
 
 
 @pytest.mark.parametrize(("seconds", "number"), [(229.0, 8), (231.0, 4)])
@@ -112,6 +116,6 @@ def test_the_result_follows_from_the_larger_architectures():
 def test_mistakes_are_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr(locked, "FOLDER", tmp_path)
     with pytest.raises(SystemExit, match=r"digests\.json: is missing; predict first"):
-        main(["train"])
+        run_command(["train"])
     with pytest.raises(SystemExit, match=r"--part 2: must be k/n, such as 0/2"):
-        main(["train", "--part", "2"])
+        run_command(["train", "--part", "2"])

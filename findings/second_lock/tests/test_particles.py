@@ -6,11 +6,20 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from findings.second_lock import conditions, fields, lens_or_image, lines, particles
+from findings.second_lock import (
+    conditions,
+    distances,
+    draws,
+    fields,
+    lens_or_image,
+    lines,
+    networks,
+    particles,
+)
 from findings.second_lock.lens_or_image import LENS
 from findings.second_lock.lines import LINES, RAW
 from findings.second_lock.particle_scores import APART, DIAMETER, F1, NUMBER, SCORES
-from findings.second_lock.particles import NONE, TEST_MEAN, key, main, predicted, result
+from findings.second_lock.particles import NONE, TEST_MEAN, key, predicted, result
 from passband.config import study_file, validate
 from passband.particle_scores import NUMBERS, TRUTHS
 
@@ -19,6 +28,17 @@ from passband.particle_scores import NUMBERS, TRUTHS
 def _drawn(monkeypatch):
     """Draws do not follow from the protocol, so that it may be edited."""
     monkeypatch.setattr(conditions, "digest", lambda: "0" * 64)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The study of part 1 with two training structures."""
+    content = study_file.read(Path("studies/twelve-thousand.yaml"))
+    content["study"]["structures"] = {"train": 2, "val": 2, "test": 2}
+    content["microscope"] |= {"detector": {"mtf": "gaussian", "mtf_nyquist": 1}}
+    of = validate(content)
+    monkeypatch.setattr(lens_or_image, "study", lambda material=None: of)
+    return of
 
 
 def test_tests_are_the_first_of_each_group():
@@ -42,6 +62,10 @@ def test_halves_and_conditions_of_the_head_are_drawn():
     assert arm.replicas == lens_or_image.arm().replicas
     assert arm.study.training.params() == lens_or_image.study().training.params()
     assert arm.study.digest != lens_or_image.study().digest
+
+
+def run_command(arguments):
+    draws.run("particles", particles.COMMANDS, arguments)
 
 
 def found_in(numbers):
@@ -70,35 +94,59 @@ def found_in(numbers):
     )
 
 
-def test_unknown_conditions_are_predicted_by_all_lines(monkeypatch, tmp_path):
-    content = study_file.read(Path("studies/twelve-thousand.yaml"))
-    content["study"]["structures"] = {"train": 2, "val": 2, "test": 2}
-    content["microscope"] |= {"detector": {"mtf": "gaussian", "mtf_nyquist": 1}}
-    small = validate(content)
-    every, tested = lens_or_image.training_conditions(), particles.tests()[::6]
-    monkeypatch.setattr(lens_or_image, "study", lambda material=None: small)
+def test_unknown_conditions_are_predicted_from_the_known_half(small, monkeypatch, tmp_path):
+    # Their lenses are round, and the profiles of others take long.
+    tested = conditions.on_main_axes([*particles.tests()[::6]])
     monkeypatch.setattr(particles, "KEPT", tmp_path)
     monkeypatch.setattr(particles, "halves", lambda: (np.arange(12), np.arange(12, 16)))
     monkeypatch.setattr(particles, "groups", lambda half: {"rule": (lens_or_image.arm(), half)})
     monkeypatch.setattr(particles, "seen", lambda: None)
     monkeypatch.setattr(fields, "results", lambda arm, kept, seen, numbers: found_in(numbers))
     monkeypatch.setattr(particles, "tests", lambda: tested)
+    monkeypatch.setattr(lines, "LINES", (RAW,))
     found = predicted()
-    assert len(found) == len(SCORES) * (len(LINES) + 1)
+    assert len(found) == len(SCORES) * 2
     true = found_in(np.arange(12, 16))
     for name, score in SCORES.items():
         measured = score.of(true).mean(1)
-        for line in (*LINES, TEST_MEAN):
+        for line in (RAW, TEST_MEAN):
             D = score.back(found[key("rule", name, line)])
             assert D.shape == (4, 10)
             assert np.abs(D - measured).mean() < 0.1 * measured.mean()
-    assert len(every) == 200
-    # B knows the images alone, the others know the dose.
-    (image,) = lines.seen(lines.IMAGE, [every[:2]], ["train"], tmp_path)
-    assert [*image.parameters] == ["spectrum"]
-    assert (image.log_dose == 0).all()
-    (raw,) = lines.seen(RAW, [every[:2]], ["train"], tmp_path)
-    assert [*raw.parameters] == ["defocus_nm", "cs_um", "aperture_mrad", "log_dose"]
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        (LENS, ["c", "bits", "log_dose"]),
+        (lines.IMAGE, ["spectrum"]),
+        (RAW, ["defocus_nm", "cs_um", "aperture_mrad", "log_dose"]),
+    ],
+)
+def test_lines_see_what_part_1_sees(small, monkeypatch, tmp_path, line, names):
+    for module in (lines, distances):
+        monkeypatch.setattr(module, "IMAGES", 2)
+    of = lens_or_image.training_conditions()[:3]
+    first, again = lines.seen(line, [of, of], ["train", "val"], tmp_path)
+    assert [*first.parameters] == names
+    # B knows neither lens nor dose, and images of other structures differ.
+    assert (first.log_dose == 0).all() == (line == lines.IMAGE)
+    for name in names:
+        same = np.array_equal(first.parameters[name], again.parameters[name])
+        assert same == (line != lines.IMAGE)
+    if line == LENS:
+        expected = lens_or_image.lens(of, networks.spectrum(small, tmp_path))
+        np.testing.assert_array_equal(first.parameters["c"], expected["c"])
+    assert len(lines.kernel(line, first).lengths) == len(names)
+
+
+def test_the_priors_of_further_axes_are_half_of_their_ranges(small, tmp_path):
+    of = lens_or_image.training_conditions()[:3]
+    (known,) = lines.seen(lines.ALL, [of], ["train"], tmp_path)
+    kernel = lines.kernel(lines.ALL, known)
+    found = dict(zip(kernel.names, kernel.lengths, strict=True))
+    assert found["focal_spread_nm"] == pytest.approx(5.75)
+    assert found["aperture_mrad"] == pytest.approx(np.std([c.aperture_mrad for c in of]))
 
 
 def test_the_result_follows_from_shares():
@@ -128,6 +176,6 @@ def test_the_result_follows_from_shares():
 def test_mistakes_are_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr(particles, "KEPT", tmp_path)
     with pytest.raises(SystemExit, match="votes-tried: has no networks of 2 of 2"):
-        main(["known"])
+        run_command(["known"])
     with pytest.raises(SystemExit, match=r"--part x: must be k/n, such as 0/2"):
-        main(["known", "--part", "x"])
+        run_command(["known", "--part", "x"])
