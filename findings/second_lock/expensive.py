@@ -200,10 +200,10 @@ def opened() -> None:
     of[GROUP] = cut(of[GROUP])
     made = {name: by_replica(several) for name, several in of.items()}
     dice = {name: each["dice"] for name, each in made.items()}
-    doses = tuple(
+    of_rows, of_tests = (
         np.array([each.dose_e_per_A2 for each in side]) for side in (training_conditions(), tests())
     )
-    found = result(LOCK.read()[LENS], dice, doses, first_half())
+    found = result(LOCK.read()[LENS], dice, (of_rows, of_tests), first_half())
     for name, each in made.items():
         of_name = found["architectures"][name]
         of_name["home"] = float(np.nanmean(each["home"]))

@@ -106,7 +106,14 @@ class Fields:
     @cached_property
     def truths(self) -> list[dict[str, Truth]]:
         """The true particles of each field."""
-        return [Truth.of(each, self.pixel_nm) for each in self.split.instances]
+        return [Truth.of(each, self.pixel_nm) for each in self.instances]
+
+    @property
+    def instances(self) -> np.ndarray:
+        """The labels of both faces, (structure, 2, height, width)."""
+        labels = self.split.instances
+        assert labels is not None  # the harness loads them
+        return labels
 
     @cached_property
     def acquisition(self) -> Acquisition:
@@ -237,10 +244,11 @@ def _see(arm: Arm, folder: Path, fields: Fields, number: int, decode: Decode) ->
     arrays = fields.seen_by(modules, precision, decode)
     own = replace(fields, tests=(arm.conditions[number],), shared=SharedImages(limit=0))
     arrays["home_particles"] = own.seen_by(modules, precision, decode)["particles"][:, 0]
+    arrays["recipe"] = np.array(_recipe(arm, fields, number))
     path = results_file(arm, folder, number)
     path.parent.mkdir(exist_ok=True)
     with atomic.replacing(path) as beside:
-        np.savez_compressed(beside, **arrays, recipe=np.array(_recipe(arm, fields, number)))
+        np.savez_compressed(beside, allow_pickle=False, **arrays)
 
 
 def read(arm: Arm, folder: Path, fields: Fields, number: int) -> dict[str, np.ndarray] | None:
@@ -258,7 +266,7 @@ def _recipe(arm: Arm, fields: Fields, number: int) -> str:
     return digest(arm.recipe(number), fields.recipe)
 
 
-def results(arm: Arm, folder: Path, fields: Fields, numbers: Sequence[int]) -> xr.Dataset:
+def results(arm: Arm, folder: Path, fields: Fields, numbers: Iterable[int]) -> xr.Dataset:
     """Return what the networks of training conditions found.
 
     Returns:
@@ -269,10 +277,12 @@ def results(arm: Arm, folder: Path, fields: Fields, numbers: Sequence[int]) -> x
     Raises:
         PassbandError: If results are missing.
     """
-    known = [read(arm, folder, fields, number) for number in numbers]
-    if lacking := sum(each is None for each in known):
+    numbers = [*numbers]
+    found = [read(arm, folder, fields, number) for number in numbers]
+    known = [each for each in found if each is not None]
+    if lacking := len(found) - len(known):
         raise PassbandError(
-            f"{folder / arm.name / 'fields'}: has no results of {lacking} of {len(known)} training "
+            f"{folder / arm.name / 'fields'}: has no results of {lacking} of {len(found)} training "
             "conditions; test them first"
         )
     cell = "condition", "replica", "test"

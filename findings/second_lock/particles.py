@@ -12,7 +12,7 @@ particles. A command that was stopped continues.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -75,7 +75,7 @@ def with_head() -> Study:
     return validate(content)
 
 
-def votes(numbers: Sequence[int], name: str = "votes") -> Arm:
+def votes(numbers: Iterable[int], name: str = "votes") -> Arm:
     """Return networks with the head for some of the training conditions."""
     every = lens_or_image.training_conditions()
     return replace(
