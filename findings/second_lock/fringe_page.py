@@ -1,0 +1,159 @@
+"""Writes the tables of fringes.md from what part 2 has written when it was opened.
+
+    python -m findings.second_lock.fringe_page
+
+Run it from the repository's root.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from findings import committed, pages
+from findings.second_lock import bands, draws, fringes
+from findings.second_lock.band_scores import ARMS, CANDIDATES, DIFFERENCES, REFERENCE
+from findings.second_lock.lattices import DOSES, LATTICES
+from passband import PassbandError
+from passband.reports import markdown
+
+PAGE = draws.FOLDER / "fringes.md"
+#: How much of a result may differ, some of which follows from a fit.
+FITTED = 1e-3
+#: The names of lattices for people.
+NAMES = {"ceria": "CeO₂", "gold-balls": "gold", "copper": "Cu"}
+
+
+def tables(of_lattices: Mapping[str, Any], of_bands: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tables by the names of their places, from both results."""
+    found = {
+        "lattices": lattices(of_lattices["lattices"]),
+        "gaps": gaps(of_bands),
+        "differences": differences(of_bands["doses"]),
+        "advice": advice(of_bands["advice"]),
+        "claims": claims({**of_lattices["claims"], **of_bands["claims"]}),
+    }
+    if "spectra" in of_lattices:
+        found["spectra"] = spectra(of_lattices["spectra"])
+    return found
+
+
+def lattices(of: Mapping[str, Any]) -> str:
+    """Return ρ at the place of each fringe, and under tests of each dose at the own."""
+    head = ["specimen", "Dice at home"]
+    head += [f"ρ at {NAMES[each.name]}'s fringe" for each in LATTICES]
+    head += [f"own, {dose:,} e/Å²" for dose in DOSES]
+    rows = []
+    for name, each in of.items():
+        places = [bold(correlation(each[place.name]), place.name == name) for place in LATTICES]
+        by_dose = [f"{each[name]['by dose'][f'{dose}']:z.2f}" for dose in DOSES]
+        rows.append([NAMES[name], f"{each['home']:.3f}", *places, *by_dose])
+    return markdown.table(head, rows)
+
+
+def correlation(of: Mapping[str, float]) -> str:
+    return f"{of['rho']:z.2f} ({of['low']:z.2f} to {of['high']:z.2f})"
+
+
+def bold(text: str, is_bold: bool) -> str:
+    return f"**{text}**" if is_bold else text
+
+
+def spectra(of: Mapping[str, Mapping[str, float]]) -> str:
+    """Return R² and INT of CeO₂'s left-out rows, and the difference of the two spectra."""
+    head = ["CeO₂'s rows left out, predicted by", "R²", "INT"]
+    rows = [
+        [name, f"{each['r2']:z.3f}", f"{each['interaction']:z.3f}"]
+        for name, each in of.items()
+        if name != "difference"
+    ]
+    rows.append(["own − gold's", markdown.NONE, interval(of["difference"])])
+    return markdown.table(head, rows)
+
+
+def interval(of: Mapping[str, float]) -> str:
+    return f"{of['value']:z.3f} ({of['low']:z.3f} to {of['high']:z.3f})"
+
+
+def gaps(of: Mapping[str, Any]) -> str:
+    """Return the gap of each arm under the tests of each dose, and Dice at home."""
+    head = ["arm", *(f"G under {dose:,} e/Å²" for dose in DOSES), "Dice at home"]
+    rows = []
+    for arm in ARMS:
+        of_doses = [interval(of["doses"][f"{dose}"]["gaps"][arm]) for dose in DOSES]
+        rows.append([arm, *of_doses, f"{of['home'][arm]:.3f}"])
+    return markdown.table(head, rows)
+
+
+def differences(of: Mapping[str, Any]) -> str:
+    """Return the differences of gaps that the claim is about."""
+    head = ["difference of G", *(f"under {dose:,} e/Å²" for dose in DOSES)]
+    rows = []
+    for pair in DIFFERENCES:
+        of_doses = [of[f"{dose}"]["differences"][" - ".join(pair)] for dose in DOSES]
+        rows.append([" − ".join(pair), *map(interval, of_doses)])
+    return markdown.table(head, rows)
+
+
+def advice(of: Mapping[str, Any]) -> str:
+    """Return Dice under the tests of the advice, and how far it is above the mixture of doses."""
+    head = ["networks", "Dice", f"minus *{REFERENCE}*", "p (Holm)"]
+    rows = [[REFERENCE, f"{of['dice'][REFERENCE]:.3f}", markdown.NONE, markdown.NONE]]
+    for name in CANDIDATES:
+        apart = of["differences"][name]
+        rows.append([name, f"{of['dice'][name]:.3f}", interval(apart), f"{apart['p_holm']:.2g}"])
+    return markdown.table(head, rows)
+
+
+def claims(of: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the word for each claim, with its numbers."""
+    rows = []
+    for name, each in of.items():
+        numbers = [f"{key} {value:z.2f}" for key, value in each.items() if key != "verdict"]
+        rows.append([name, f"**{each['verdict']}**", ", ".join(numbers) or markdown.NONE])
+    return markdown.table(["claim", "", "numbers"], rows)
+
+
+def filled(text: str, of: Mapping[str, str]) -> str:
+    """Return a page with the tables between their marks.
+
+    Raises:
+        PassbandError: If the page lacks a table's marks.
+    """
+    for name, table in of.items():
+        begin, end = f"<!-- {name} begin -->", f"<!-- {name} end -->"
+        marked = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+        if not marked.search(text):
+            raise PassbandError(f"{PAGE}: lacks {begin} or {end}")
+        made = f"{begin}\n\n{table}\n\n{end}"
+        text = marked.sub(lambda _, made=made: made, text)
+    return text
+
+
+def recompute() -> Iterator[str]:
+    """Yield a line for each result, which follows from its file of Dice, and for each table.
+
+    Raises:
+        PassbandError: If a number differs, or a part was not opened.
+    """
+    again = []
+    for part in (fringes, bands):
+        arrays, _ = part.OPENING.read()
+        again.append(part.scored(arrays))
+        yield committed.document(part.OPENING.result, again[-1], FITTED)
+    for name, text in tables(*again).items():
+        yield pages.compare(PAGE, name, text, within=FITTED)
+
+
+def main() -> None:
+    """Write the tables of the page."""
+    try:
+        results = (part.OPENING.read()[1] for part in (fringes, bands))
+        text = filled(PAGE.read_text(encoding="utf-8"), tables(*results))
+    except PassbandError as error:
+        sys.exit(str(error))
+    PAGE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
