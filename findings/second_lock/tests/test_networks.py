@@ -92,6 +92,21 @@ def test_images_are_formed_as_the_arm_says_and_mixtures_are_trained(kept):
     assert not np.allclose(plain.val_loss, other.val_loss)
 
 
+def test_the_networks_of_an_arm_are_tested_once_more_without_training(kept, monkeypatch):
+    of = arm("first", conditions=(LOW,))
+    run(of, kept)
+    again = replace(of, name="again", networks_of="first")
+    other = replace(again, name="other tests", tests=(LOW,), tests_by=Flipped.from_microscope)
+    monkeypatch.setattr(networks.training, "train", None)
+    for each in (again, other):
+        run(each, kept)
+    first, same, flipped = (results(each, kept) for each in (of, again, other))
+    np.testing.assert_array_equal(same.counts, first.counts)
+    assert not np.array_equal(flipped.home, first.home)
+    with pytest.raises(PassbandError, match="was made of another arm"):
+        run(replace(again, replicas=(1,)), kept)
+
+
 def test_what_is_missing_or_of_another_arm_or_processor_is_one_line(kept, monkeypatch):
     of = arm("bad", conditions=(LOW, HIGH), replicas=(0,))
     with pytest.raises(PassbandError, match=r"--part 2/2: k of k/n must be from 0 to n − 1"):
