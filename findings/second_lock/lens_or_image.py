@@ -3,7 +3,7 @@
     python -m findings.second_lock.lens_or_image again  # five networks of the first lock again
     python -m findings.second_lock.lens_or_image predict  # the predictions and their digest
     python -m findings.second_lock.lens_or_image train --part 0/2  # and 1/2 beside it
-    python -m findings.second_lock.lens_or_image features  # mmd and cka, from the networks
+    python -m findings.second_lock.lens_or_image features --part 0/2  # of networks, and 1/2
     python -m findings.second_lock.lens_or_image open  # the result, once
 
 Run it from the repository's root, and commit what `predict` writes before networks are trained.
@@ -25,6 +25,7 @@ from findings.twelve_thousand.kernels import KERNELS, values
 from findings.twelve_thousand.locked import DICE, DIGESTS, UNIT, drawn, read_arrays
 from findings.twelve_thousand.locked_scores import INSIDE
 from findings.twelve_thousand.pieces import WHOLE
+from passband import PassbandError
 from passband.analysis.profiles import Profiles
 from passband.config import Study, load, study_file, validate
 from passband.grid import Condition
@@ -35,6 +36,8 @@ LOCK = Lock("part1")
 KEPT = draws.RESULTS
 #: Replicas whose Dice is known, and those that judge.
 KNOWN, JUDGED = range(2, 7), (0, 1)
+#: The folder of the distances of features.
+FEATURES = "part1-features"
 #: Conditions that are trained first, to compare their integers.
 AGAIN = 5
 LENS, IMAGE = "A", "B"
@@ -246,33 +249,48 @@ def result(
     }
 
 
+def measure_features(folder: Path = KEPT, part: tuple[int, int] = (0, 1)) -> None:
+    """Write `mmd` and `cka` of a network's own images and of tests, where the folder lacks them.
+
+    Args:
+        part: (k, n): of the training conditions, those whose number modulo n is k.
+    """
+    of = arm()
+    acquire = distances.acquisition(study())
+    with networks.running(FEATURES, folder, len(of.conditions), part) as at:
+        split = distances.seen(study(), folder, "val")
+        seen = features.images(acquire, split, [*old_tests(), *of.tests])
+        for number in at.numbers:
+            path = folder / FEATURES / f"{number}.npz"
+            if path.exists():
+                continue
+            cell = networks.trained(of, folder, number)
+            network = networks.restored(of, cell)[JUDGED[0]].eval()
+            (own,) = features.images(acquire, split, [of.conditions[number]])
+            apart = features.measured(network, own, seen, cell.metadata.precision)
+            with atomic.replacing(path) as beside:
+                np.savez_compressed(beside, allow_pickle=False, **apart)
+            at.made += 1
+
+
 def feature_lines(folder: Path = KEPT) -> dict[str, np.ndarray]:
-    """Return what `mmd` and `cka` predict, from the trained networks, and keep it in the folder.
+    """Return what `mmd` and `cka` predict.
 
     Raises:
-        PassbandError: If networks are missing.
+        PassbandError: If :func:`measure_features` was not run for all networks.
     """
-    of, path = arm(), folder / "part1-features.npz"
-    if path.exists():
-        return read_arrays(path)
-    networks.results(of, folder)  # all networks are there, and of one processor
-    acquire = distances.acquisition(study())
-    split = distances.seen(study(), folder, "val")
-    old, Y = old_tests(), known_dice()
-    seen = features.images(acquire, split, [*old, *of.tests])
-    rows = []
-    for number, condition in enumerate(training_conditions()):
-        cell = networks.trained(of, folder, number)
-        network = networks.restored(of, cell)[JUDGED[0]].eval()
-        (own,) = features.images(acquire, split, [condition])
-        rows.append(features.measured(network, own, seen, cell.metadata.precision))
+    number, Y = len(training_conditions()), known_dice()
+    paths = [folder / FEATURES / f"{k}.npz" for k in range(number)]
+    if lacking := sum(not path.exists() for path in paths):
+        raise PassbandError(
+            f"{folder / FEATURES}: has nothing of {lacking} of {number} training conditions; "
+            "measure features first"
+        )
+    rows = [read_arrays(path) for path in paths]
     found = {}
     for name, rises in features.RISES.items():
-        apart = np.stack([row[name] for row in rows])
-        parts = apart[:, : len(old)], apart[:, len(old) :]
-        found[name] = features.mapped(parts[0], Y, parts[1], rises)
-    with atomic.replacing(path) as beside:
-        np.savez_compressed(beside, allow_pickle=False, **found)
+        known, new = np.split(np.stack([row[name] for row in rows]), [Y.shape[1]], axis=1)
+        found[name] = features.mapped(known, Y, new, rises)
     return found
 
 
@@ -285,16 +303,17 @@ def opened(folder: Path = KEPT) -> dict[str, Any]:
     """
     LOCK.check()
     of = arm()
-    lines = {**LOCK.read(), **feature_lines(folder)}
     measured = networks.results(of, folder)
-    replicas = measured.dice.mean("structure").values
+    # In the units of the files, so that they give the same result.
+    replicas = in_units(measured.dice.mean("structure").values) / UNIT
+    extra = {name: in_units(D) / UNIT for name, D in feature_lines(folder).items()}
+    lines = LOCK.read() | extra
     train, test = (
         np.array([c.dose_e_per_A2 for c in each]) for each in (training_conditions(), of.tests)
     )
     found = result(replicas, lines, (train, test))
     found["seconds"] = measured.seconds.sum("condition").values.round(1).tolist()
     found["processor"] = measured.processor
-    extra = {name: lines[name] for name in features.RISES}
     home = measured.home_dice.mean("structure").values
     LOCK.open({"dice": replicas, "home": home, **extra}, found)
     return found
@@ -334,7 +353,7 @@ COMMANDS: draws.Commands = {
     "again": lambda _: print(json.dumps(again(), indent=2)),
     "predict": lambda _: LOCK.write(predictions()),
     "train": train,
-    "features": lambda _: print(*feature_lines()),
+    "features": lambda part: measure_features(KEPT, part),
     "open": lambda _: print(json.dumps(opened()["primary"], indent=2)),
 }
 

@@ -129,24 +129,49 @@ def run(arm: Arm, folder: Path, part: tuple[int, int] = (0, 1)) -> None:
     Raises:
         PassbandError: If the folder has networks of another arm with this name.
     """
+    shared = SharedImages(SHARED)
+    with running(arm.name, folder, len(arm.conditions), part) as at:
+        for number in at.numbers:
+            if _read(arm, folder, number) is None:
+                cell = trained(arm, folder, number)
+                _test(arm, folder, number, cell, shared)
+                at.made += len(arm.replicas)
+
+
+@dataclass
+class Running:
+    """A run in one thread.
+
+    Attributes:
+        numbers: Of the training conditions that are its part.
+        made: Number of networks that are done.
+    """
+
+    numbers: range
+    made: int = 0
+
+
+@contextmanager
+def running(name: str, folder: Path, number: int, part: tuple[int, int]) -> Iterator[Running]:
+    """Run in one thread, and write a line of costs if anything was made, or the run was cut off.
+
+    Args:
+        number: The number of training conditions, of which a part is run.
+    """
     first, every = part
     if not 0 <= first < every:
         raise PassbandError(f"--part {first}/{every}: k of k/n must be from 0 to n − 1")
     cap_threads(1)
     keep_memory()
-    shared, made, whole = SharedImages(SHARED), 0, False
+    at, whole = Running(range(first, number, every)), False
     started = time.process_time()
     try:
-        for number in range(first, len(arm.conditions), every):
-            if _read(arm, folder, number) is None:
-                cell = trained(arm, folder, number)
-                _test(arm, folder, number, cell, shared)
-                made += len(arm.replicas)
+        yield at
         whole = True
     finally:
-        if made or not whole:
+        if at.made or not whole:
             seconds = round(time.process_time() - started, 1)
-            row = {"arm": arm.name, "part": f"{first}/{every}", "networks": made, "whole": whole}
+            row = {"arm": name, "part": f"{first}/{every}", "networks": at.made, "whole": whole}
             append(folder / COSTS, row | {"seconds": seconds})
 
 

@@ -1,9 +1,12 @@
-"""Images as those that are damaged on purpose, and what lines predict of them."""
+"""A repository with a protocol, images as those that are damaged on purpose, and what lines predict of them."""
+
+import subprocess
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from findings.second_lock import locked
 from findings.second_lock.damage import DOSES
 from findings.second_lock.damaged_lines import ALL_DOSES, DEFOCI
 
@@ -46,3 +49,26 @@ def made():
         "dose": random.random(lens.shape),
     }
     return lines, patches
+
+
+@pytest.fixture
+def commit():
+    """What commits everything in the current folder."""
+
+    def everything(text="a message"):
+        who = ("-c", "user.name=a", "-c", "user.email=a@b.example")
+        for words in (("add", "-A"), ("commit", "-m", text)):
+            subprocess.run(["git", *who, *words], check=True, capture_output=True)
+
+    return everything
+
+
+@pytest.fixture
+def protocol(tmp_path, monkeypatch, commit):
+    """The protocol of a repository with nothing else, in which a test runs."""
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "-b", "main"], check=True, capture_output=True)
+    locked.PROTOCOL.parent.mkdir(parents=True)
+    locked.PROTOCOL.write_text("margins")
+    commit()
+    return locked.PROTOCOL

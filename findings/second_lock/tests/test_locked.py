@@ -1,35 +1,17 @@
 """A lock of a part: predictions are committed first, and opened once."""
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from findings.second_lock import locked
 from findings.second_lock.locked import Lock
 from passband import PassbandError
 
 LOCK = Lock("part9")
 
 
-def commit(text="a message"):
-    who = ("-c", "user.name=a", "-c", "user.email=a@b.example")
-    for words in (("add", "-A"), ("commit", "-m", text)):
-        subprocess.run(["git", *who, *words], check=True, capture_output=True)
-
-
-@pytest.fixture
-def protocol(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    subprocess.run(["git", "init", "-b", "main"], check=True, capture_output=True)
-    locked.PROTOCOL.parent.mkdir(parents=True)
-    locked.PROTOCOL.write_text("margins")
-    commit()
-    return locked.PROTOCOL
-
-
-def test_a_lock_is_opened_once_after_its_commits(protocol):
+def test_a_lock_is_opened_once_after_its_commits(protocol, commit):
     with pytest.raises(PassbandError, match=r"digests\.json: is missing; predict first"):
         LOCK.committed()
     LOCK.write({"A": np.array([[0.5, 1.0]])})
@@ -48,7 +30,7 @@ def test_a_lock_is_opened_once_after_its_commits(protocol):
         LOCK.open({}, {})
 
 
-def test_another_protocol_or_other_predictions_are_one_line(protocol):
+def test_another_protocol_or_other_predictions_are_one_line(protocol, commit):
     LOCK.write({"A": np.array([[0.5]])})
     commit()
     np.savez_compressed(LOCK.predictions, A=np.array([[7]], np.uint16))
@@ -62,7 +44,7 @@ def test_another_protocol_or_other_predictions_are_one_line(protocol):
         LOCK.committed()
 
 
-def test_predictions_that_are_committed_twice_are_refused(protocol):
+def test_predictions_that_are_committed_twice_are_refused(protocol, commit):
     for value in (0.5, 0.6):
         LOCK.write({"A": np.array([[value]])})
         commit()
