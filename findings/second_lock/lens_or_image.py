@@ -266,7 +266,7 @@ def measure_features(folder: Path = KEPT, part: tuple[int, int] = (0, 1)) -> Non
                 continue
             cell = networks.trained(of, folder, number)
             network = networks.restored(of, cell)[JUDGED[0]].eval()
-            (own,) = features.images(acquire, split, [of.conditions[number]])
+            (own,) = features.images(acquire, split, [training_conditions()[number]])
             apart = features.measured(network, own, seen, cell.metadata.precision)
             with atomic.replacing(path) as beside:
                 np.savez_compressed(beside, allow_pickle=False, **apart)

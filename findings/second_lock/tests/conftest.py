@@ -1,4 +1,4 @@
-"""A repository with a protocol, images as those that are damaged on purpose, and what lines predict of them."""
+"""A repository with a protocol; real images, damaged on purpose, and what lines predict of them."""
 
 import subprocess
 
