@@ -9,7 +9,6 @@ from scipy.stats import rankdata
 
 from findings.second_lock import distances, scores
 from findings.second_lock.lattices import CERIA, DOSES, GOLD, LATTICES, microscope
-from passband.analysis.profiles import SAMPLES, profiles
 from passband.analysis.spectra import Curve
 from passband.analysis.views import View
 from passband.grid import Condition
@@ -129,7 +128,7 @@ def left_out(
     """Return the Dice of the rows of each fold, predicted by A from the others."""
     sides = []
     for conditions in (measured.conditions, measured.tests):
-        base = profiles(conditions, microscope(), SAMPLES, power)
+        base = distances.profiles_of(conditions, microscope(), power)
         of_lens = distances.lens(conditions, microscope(), power)
         doses = distances.numbers({"log_dose": np.log10(_doses(conditions))})
         vectors = {"c": of_lens["c"], "bits": of_lens["bits"], **doses}
