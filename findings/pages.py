@@ -1,6 +1,7 @@
-"""Compares what a page says with what was computed again."""
+"""Writes tables into pages, and compares what a page says with what was computed again."""
 
 import re
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -38,6 +39,25 @@ def compare(page: Path, name: str, text: str, *, within: float = 0.0) -> str:
             )
     tolerance = f", within {within:g}" if within else ""
     return f"{page}: {name}: {len(numbers(text))} numbers{tolerance}"
+
+
+def filled(page: Path, tables: Mapping[str, str]) -> str:
+    """Return the text of a page with tables between their marks.
+
+    The marks of a table are ``<!-- NAME begin -->`` and ``<!-- NAME end -->``.
+
+    Raises:
+        PassbandError: If the page lacks a table's marks.
+    """
+    text = page.read_text(encoding="utf-8")
+    for name, table in tables.items():
+        begin, end = f"<!-- {name} begin -->", f"<!-- {name} end -->"
+        marked = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+        if not marked.search(text):
+            raise PassbandError(f"{page}: lacks {begin} or {end}")
+        made = f"{begin}\n\n{table}\n\n{end}"
+        text = marked.sub(lambda _, made=made: made, text)
+    return text
 
 
 def numbers(text: str) -> list[float]:

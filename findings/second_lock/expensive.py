@@ -20,9 +20,9 @@ import numpy as np
 from findings.second_lock import conditions, distances, draws, lens_or_image, lines, networks
 from findings.second_lock.expensive_scores import ceiling, mapped, means_of_tests, of_line, verdict
 from findings.second_lock.lens_or_image import LENS
-from findings.second_lock.locked import Lock
+from findings.second_lock.locked import Lock, in_units
 from findings.second_lock.networks import Arm, results, run
-from findings.twelve_thousand.locked import read_arrays
+from findings.twelve_thousand.locked import UNIT, read_arrays
 from findings.twelve_thousand.pieces import WHOLE
 from passband import PassbandError
 from passband.config import Study, study_file, validate
@@ -193,24 +193,37 @@ def result(
     return {"verdict": verdict(larger), "architectures": found}
 
 
+def scored(truth: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Return what follows from the predictions and the measured Dice.
+
+    Args:
+        truth: Dice (row, 2, test) by architecture; 0 where a row has no second replica.
+    """
+    dice = {name: np.where((D == 0).all(2, keepdims=True), np.nan, D) for name, D in truth.items()}
+    of_rows, of_tests = (
+        np.array([each.dose_e_per_A2 for each in side]) for side in (training_conditions(), tests())
+    )
+    return result(LOCK.read()[LENS], dice, (of_rows, of_tests), first_half())
+
+
 def opened() -> None:
     """Compare the predictions with the truth, and write the result."""
     LOCK.check()
     of = arms()
     of[GROUP] = cut(of[GROUP])
     made = {name: by_replica(several) for name, several in of.items()}
-    dice = {name: each["dice"] for name, each in made.items()}
-    of_rows, of_tests = (
-        np.array([each.dose_e_per_A2 for each in side]) for side in (training_conditions(), tests())
-    )
-    found = result(LOCK.read()[LENS], dice, (of_rows, of_tests), first_half())
-    for name, each in made.items():
-        of_name = found["architectures"][name]
-        of_name["home"] = float(np.nanmean(each["home"]))
-        of_name["abroad"] = float(np.nanmean(each["dice"]))
-        of_name["seconds"] = float(each["seconds"].sum())
-    # A row without a second replica has Dice 0 there.
-    LOCK.open({name: np.nan_to_num(D) for name, D in dice.items()}, found)
+    truth = {name: in_units(np.nan_to_num(each["dice"])) / UNIT for name, each in made.items()}
+    found = scored(truth)
+    found["networks"] = {
+        name: {
+            "networks": int(np.isfinite(each["home"]).sum()),
+            "home": float(np.nanmean(each["home"])),
+            "abroad": float(np.nanmean(each["dice"])),
+            "seconds": float(each["seconds"].sum()),
+        }
+        for name, each in made.items()
+    }
+    LOCK.open(truth, found)
     print(found["verdict"])
 
 

@@ -5,7 +5,6 @@
 Run it from the repository's root.
 """
 
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -114,22 +113,6 @@ def claims(of: Mapping[str, Mapping[str, Any]]) -> str:
     return markdown.table(["claim", "", "numbers"], rows)
 
 
-def filled(text: str, of: Mapping[str, str]) -> str:
-    """Return a page with the tables between their marks.
-
-    Raises:
-        PassbandError: If the page lacks a table's marks.
-    """
-    for name, table in of.items():
-        begin, end = f"<!-- {name} begin -->", f"<!-- {name} end -->"
-        marked = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-        if not marked.search(text):
-            raise PassbandError(f"{PAGE}: lacks {begin} or {end}")
-        made = f"{begin}\n\n{table}\n\n{end}"
-        text = marked.sub(lambda _, made=made: made, text)
-    return text
-
-
 def recompute() -> Iterator[str]:
     """Yield a line for each result, which follows from its file of Dice, and for each table.
 
@@ -149,7 +132,7 @@ def main() -> None:
     """Write the tables of the page."""
     try:
         results = (part.OPENING.read()[1] for part in (fringes, bands))
-        text = filled(PAGE.read_text(encoding="utf-8"), tables(*results))
+        text = pages.filled(PAGE, tables(*results))
     except PassbandError as error:
         sys.exit(str(error))
     PAGE.write_text(text, encoding="utf-8")

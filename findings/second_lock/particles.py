@@ -228,20 +228,33 @@ def result(
     return {"verdict": scores.verdict(found["rule"]), **found}
 
 
+def scored(truth: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Return what follows from the predictions and from the measured shares, see :func:`result`."""
+    _, judged = halves()
+    every = lens_or_image.training_conditions()
+    with_votes, _ = of_votes()
+    of = {"rule": judged, "votes": np.intersect1d(with_votes, judged)}
+    of_tests = np.array([test.dose_e_per_A2 for test in tests()])
+    doses = {
+        group: (np.array([every[number].dose_e_per_A2 for number in numbers]), of_tests)
+        for group, numbers in of.items()
+        if f"{group}: {F1}" in truth
+    }
+    return result(LOCK.read(), truth, doses)
+
+
 def opened() -> None:
     """Compare the predictions with the truth, and write the result."""
     LOCK.check()
     _, judged = halves()
-    truth, doses, home = {}, {}, {}
+    truth, home = {}, {}
     for group, (arm, numbers) in groups(judged).items():
         made = fields.results(arm, KEPT, seen(), numbers)
         for name, each in scores.by_replica(made).items():
             share = SCORES[name].share(each)
             truth[f"{group}: {name}"] = in_units(np.nan_to_num(share, nan=NONE)) / UNIT
         home[group] = float(instance_f1(made.home_particles.values).mean())
-        sides = [arm.conditions[number] for number in numbers], tests()
-        doses[group] = tuple(np.array([c.dose_e_per_A2 for c in side]) for side in sides)
-    found = result(LOCK.read(), truth, doses)
+    found = scored(truth)
     LOCK.open(truth, found | {"F1 at home": home})
     print(found["verdict"])
 

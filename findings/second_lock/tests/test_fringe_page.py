@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from findings.pages import filled
 from findings.second_lock import bands, draws, fringe_page, fringe_scores, fringes, locked
 from findings.second_lock.draws import Opening
-from findings.second_lock.fringe_page import PAGE, filled, recompute, tables
+from findings.second_lock.fringe_page import PAGE, recompute, tables
 from findings.twelve_thousand import history, pieces
 from passband import PassbandError
 
@@ -58,23 +59,25 @@ def test_a_part_is_not_opened_twice(opened):
         bands.opened((0, 1))
 
 
-def test_the_page_has_a_place_for_every_table(opened):
+def test_the_page_has_a_place_for_every_table(opened, tmp_path):
     of = tables(*(result for _, result in opened.values()))
-    text = filled(PAGE.read_text(encoding="utf-8"), of)
+    text = filled(PAGE, of)
     for table in of.values():
         assert table in text
-    assert filled(text, of) == text
+    page = tmp_path / "fringes.md"
+    page.write_text(text)
+    assert filled(page, of) == text
     assert "| CeO₂ |" in of["lattices"]
     assert of["claims"].count("**") == 2 * 5
     with pytest.raises(PassbandError, match="lacks <!-- another begin -->"):
-        filled(text, {"another": ""})
+        filled(page, {"another": ""})
 
 
 def test_the_page_is_compared_with_what_follows_from_the_files(opened, tmp_path, monkeypatch):
     of = tables(*(result for _, result in opened.values()))
     page = tmp_path / "fringes.md"
     monkeypatch.setattr(fringe_page, "PAGE", page)
-    text = filled(PAGE.read_text(encoding="utf-8"), of)
+    text = filled(PAGE, of)
     page.write_text(text)
     for part, (_, result) in opened.items():
         monkeypatch.setattr(part, "scored", lambda arrays, result=result: result)

@@ -1,0 +1,103 @@
+"""Writes the tables of particles.md from what part 4 has written when it was opened.
+
+    python -m findings.second_lock.particle_page
+
+Run it from the repository's root.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from findings import committed, pages
+from findings.second_lock.lines import LINES
+from findings.second_lock.locked import FOLDER
+from findings.second_lock.particle_scores import SCORES
+from findings.second_lock.particles import LOCK, TEST_MEAN, scored
+from findings.twelve_thousand.locked import UNIT, read_arrays
+from passband import PassbandError
+from passband.reports import markdown
+
+PAGE = FOLDER / "particles.md"
+#: How much of a result may differ, which follows from shares as they are stored.
+ROUNDING = 1e-9
+GROUPS = {"rule": "the rule for masks", "votes": "the head `votes`"}
+
+
+def tables(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tables by the names of their places."""
+    claim = "scores of particles follow the lens as Dice does"
+    made = {
+        "claim": markdown.table(["claim", "verdict"], [[claim, f"**{found['verdict']}**"]]),
+    }
+    means = []
+    for group, words in GROUPS.items():
+        if group not in found:
+            made[group] = f"Networks did not learn {words}."
+            continue
+        of = found[group]
+        made[group] = markdown.table(
+            ["score", "predicted by", "R²", "INT", "ceiling", "mean error", "cells without"],
+            [
+                [score.words, line, *_cells(of[name][line])]
+                for name, score in SCORES.items()
+                for line in (*LINES, TEST_MEAN)
+            ],
+        )
+        values = [f"{of[name]['mean']:.3f}" for name in SCORES]
+        means.append([words, f"{found['F1 at home'][group]:.3f}", *values])
+    head = ["particles by", "F1 at home", *(f"{each.words}, abroad" for each in SCORES.values())]
+    made["means"] = markdown.table(head, means)
+    apart = [
+        [name.replace(" - ", " − "), f"{each['value']:z.3f}", _ends(each), f"{each['p']:.2g}"]
+        for name, each in found["rule"]["differences of F1"].items()
+    ]
+    made["differences"] = markdown.table(["F1 of the rule", "D", "95% interval", "p"], apart)
+    return made
+
+
+def _cells(of: Mapping[str, float]) -> list[str]:
+    shares = [f"{of[name]:z.3f}" for name in ("r2", "interaction", "ceiling")]
+    shares = [markdown.NONE if each == "nan" else each for each in shares]
+    return [*shares, f"{of['error']:.3f}", f"{of['unjudged']:,}"]
+
+
+def _ends(of: Mapping[str, float]) -> str:
+    return f"{of['low']:z.3f} to {of['high']:z.3f}"
+
+
+def read() -> dict[str, Any]:
+    """Return the result.
+
+    Raises:
+        PassbandError: If the lock is not open.
+    """
+    if not LOCK.result.exists():
+        raise PassbandError(f"{LOCK.result}: is missing; the lock is not open")
+    return json.loads(LOCK.result.read_text(encoding="utf-8"))
+
+
+def recompute() -> Iterator[str]:
+    """Yield a line for the result, which follows from its files, and for each table of the page.
+
+    Raises:
+        PassbandError: If a number differs.
+    """
+    again = scored({name: D / UNIT for name, D in read_arrays(LOCK.truth).items()})
+    yield committed.document(LOCK.result, again, ROUNDING)
+    for name, text in tables(read()).items():
+        yield pages.compare(PAGE, name, text)
+
+
+def main() -> None:
+    """Write the tables of the page."""
+    try:
+        text = pages.filled(PAGE, tables(read()))
+    except PassbandError as error:
+        sys.exit(str(error))
+    PAGE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
