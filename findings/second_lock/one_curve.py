@@ -29,7 +29,7 @@ from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.analysis.profiles import Profiles
 from passband.prediction import gaussian_process
-from passband.prediction.covariance import Kernel
+from passband.prediction.covariance import PROFILES, Kernel, distances
 from passband.prediction.matrix import interaction
 from passband.seeds import generator
 
@@ -46,25 +46,11 @@ MARGIN = 0.005
 KEYS = ("known", "draw", "cells", "distances")
 
 
-def signed(a: Profiles, b: Profiles) -> np.ndarray:
-    """Return the squared distance of c, (a, b): a mean over the plane, weighted by the power."""
-    weight = np.sqrt(a.power * a.area / (a.power * a.area).sum())
-    of_a, of_b = (np.sign(p.T) * np.sqrt(1 - 4.0**-p.bits) * weight for p in (a, b))
-    square = (of_a**2).sum(1)[:, None] + (of_b**2).sum(1) - 2 * of_a @ of_b.T
-    square[square < 1e-12] = 0  # rounding
-    return square
-
-
-def one(a: Profiles, b: Profiles) -> np.ndarray:
-    """Return the squared distances of c, bits and the dose, (3, a, b)."""
-    return np.stack([signed(a, b), *KERNELS["T(q), bits and dose"].squared(a, b)[2:]])
-
-
-#: The distances, with the same prior.
+#: The distances, with the same prior. The package has c since this table.
 LINES = {
     FOUR: KERNELS["T(q), bits and dose"],
-    ONE: Kernel(("c", "bits", "log_dose"), (0.5, 0.25, 1.0), one),
-    CURVE: Kernel(("c", "log_dose"), (0.5, 1.0), lambda a, b: one(a, b)[[0, 2]]),
+    ONE: PROFILES,
+    CURVE: Kernel(("c", "log_dose"), (0.5, 1.0), lambda a, b: distances(a, b)[[0, 2]]),
 }
 
 

@@ -9,14 +9,13 @@ locked set, it is a rounded number of the same meaning.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from passband.analysis.profiles import Profiles
 from passband.optics import ctf
-from passband.prediction.covariance import PROFILES, Kernel
+from passband.prediction.covariance import Kernel, correlation, distances, mean_square
 
 #: Wavelength at 300 kV [Å].
 WAVELENGTH_A = ctf.wavelength(300e3)
@@ -49,26 +48,39 @@ def _parameters(*names: str) -> Callable[[Profiles, Profiles], np.ndarray]:
     return squared
 
 
+def four(a: Profiles, b: Profiles) -> np.ndarray:
+    """Return the squared distances of the package up to version 0.3.0, (4, a, b).
+
+    They are those of T(q), of the correlation without its sign, of bits, and of the dose.
+    """
+    power = a.power * a.area
+    by_transfer = mean_square(a.T, b.T, power)
+    by_correlation = mean_square(np.abs(correlation(a)), np.abs(correlation(b)), power)
+    return np.stack([by_transfer, by_correlation, *distances(a, b)[1:]])
+
+
 def transfer(a: Profiles, b: Profiles) -> np.ndarray:
-    """Return the squared distances of T(q) and of the dose, (2, a, b), as in the package."""
-    return PROFILES.squared(a, b)[[0, 3]]
+    """Return the squared distances of T(q) and of the dose, (2, a, b)."""
+    return four(a, b)[[0, 3]]
 
 
 def bands(a: Profiles, b: Profiles) -> np.ndarray:
     """Return the squared distances of T(q) and of the correlation in each band, bits and dose.
 
-    The sum over the bands of one curve is the package's squared distance of this curve.
+    The sum over the bands of one curve is the squared distance of this curve in :func:`four`.
     """
     power = a.power * a.area
-    found = []
+    weights = []
     for low, high in pairwise(BANDS):
         here = (a.frequency >= low) & (a.frequency < high)
-        # Outside the band, the weight is 0, and the package divides by the weight of all bands.
-        of_band = [replace(each, power=np.where(here, each.power, 0.0)) for each in (a, b)]
-        share = float(np.where(here, power, 0.0).sum() / power.sum())
-        found.append(PROFILES.squared(*of_band)[:2] * share)
-    by_band = np.stack(found)  # (bands, 2, a, b)
-    return np.concatenate([by_band[:, 0], by_band[:, 1], PROFILES.squared(a, b)[2:]])
+        weights.append(np.where(here, power, 0.0))
+    sides = (a.T, b.T), tuple(np.abs(correlation(each)) for each in (a, b))
+    by_band = [
+        mean_square(*curves, weight) * float(weight.sum() / power.sum())
+        for curves in sides
+        for weight in weights
+    ]
+    return np.stack([*by_band, *distances(a, b)[1:]])
 
 
 _N = len(BANDS) - 1
@@ -83,7 +95,9 @@ KERNELS: Mapping[str, Kernel] = {
     "scaled": Kernel(_SCALED, (12.0, 11.0, 2.1, 0.5), _parameters(*_SCALED)),
     "Scherzer units": Kernel(_SCHERZER, (3.7, 1.0, 2.1, 0.5), _parameters(*_SCHERZER)),
     "T(q)": Kernel(("T", "log_dose"), (0.5, 1.0), transfer),
-    "T(q), bits and dose": PROFILES,
+    "T(q), bits and dose": Kernel(
+        ("T", "correlation", "bits", "log_dose"), (0.5, 0.5, 0.25, 1.0), four
+    ),
     "T(q) in bands": Kernel(
         (
             *(f"T {k}" for k in range(_N)),

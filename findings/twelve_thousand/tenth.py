@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from findings.twelve_thousand.completion import complete_rows, feature_distance
+from findings.twelve_thousand.kernels import KERNELS
 from findings.twelve_thousand.lines import Cells
 from findings.twelve_thousand.pieces import DATA, append
-from passband.prediction.covariance import PROFILES
 from passband.prediction.matrix.level_scores import fit, scaled
 from passband.seeds import generator
 
@@ -43,7 +43,7 @@ def predictions(
     train, test = cells.ends
     seen = train[known], test
     found = {}
-    for name, kernel in ((PROCESS, PROFILES), (SCALED, scaled(*seen))):
+    for name, kernel in ((PROCESS, KERNELS[PROCESS]), (SCALED, scaled(*seen))):
         process = fit(Y[known], seen, kernel)
         found[name], _ = process.predict(train[~known], None)
     found[COMPLETION] = complete_rows(Y, known, distance)[~known]

@@ -14,8 +14,8 @@ STAGES = {
     "aggregate": 4,
     "ood": 5,
     "distances": 1,
-    "prediction": 5,
+    "prediction": 6,
     "figures": 7,
     "report": 4,
-    "explorer": 2,
+    "explorer": 3,
 }

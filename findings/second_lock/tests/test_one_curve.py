@@ -1,4 +1,4 @@
-"""One curve in place of two in the distances of the package, and the table that decides it."""
+"""The table that decides whether one curve replaces two in the distances of the package."""
 
 import numpy as np
 import pandas as pd
@@ -12,18 +12,6 @@ from passband.prediction import gaussian_process
 @pytest.fixture
 def profiles():
     return make_profiles(make_metrics()[0])["gold"]
-
-
-def test_the_curve_is_the_correlation_with_the_sign_of_the_transfer(profiles):
-    s = 4.0**profiles.bits - 1
-    c = np.sign(profiles.T) * np.sqrt(s / (1 + s))
-    assert (c < 0).any()
-    power = profiles.power * profiles.area
-    squared, bits, dose = one_curve.one(profiles, profiles)
-    expected = ((c[:, None] - c) ** 2 * power).sum(-1) / power.sum()
-    np.testing.assert_allclose(squared, expected, atol=1e-12)
-    package = one_curve.LINES[one_curve.FOUR].squared(profiles, profiles)
-    np.testing.assert_array_equal([bits, dose], package[2:])
 
 
 def test_networks_that_are_judged_are_not_known(profiles, monkeypatch):

@@ -24,7 +24,7 @@ import numpy as np
 from passband.analysis.profiles import Profiles
 
 #: Names of the distances between two conditions, see :func:`distances`.
-DISTANCES = "T", "correlation", "bits", "log_dose"
+DISTANCES = "correlation", "bits", "log_dose"
 #: Squared distance from a condition without a profile, beyond which k is 0 for every length.
 _FAR = 1e6
 
@@ -57,12 +57,9 @@ class Kernel:
 def distances(a: Profiles, b: Profiles) -> np.ndarray:
     """Return the squared distances between the profiles of conditions, (DISTANCES, a, b) float64.
 
-    Each squared distance is a mean of the squared difference of two curves over the plane of
-    frequencies:
+    The first two are :func:`mean_square` of two curves:
 
-    - `T`: the transfer T, with the specimen's power as the weight,
-    - `correlation`: √(s/(1 + s)), the correlation of the image with the specimen at a frequency
-      with the signal-to-noise ratio s, with the specimen's power as the weight,
+    - `correlation`: see :func:`correlation`, with the specimen's power as the weight,
     - `bits`: ½log₂(1 + s), with equal weights.
 
     The squared distance `log_dose` is the squared difference of the decimal logarithms of the dose.
@@ -70,21 +67,30 @@ def distances(a: Profiles, b: Profiles) -> np.ndarray:
     Args:
         a, b: Profiles with the same frequencies.
     """
-    power = a.power * a.area
-    weights = {"T": power, "correlation": power, "bits": a.area}
-    result = []
-    for name, weight in weights.items():
-        root = np.sqrt(weight / weight.sum())
-        result.append(_squared(_curves(a, name) * root, _curves(b, name) * root))
-    result.append(_squared(a.log_dose[:, None], b.log_dose[:, None]))
-    return np.stack(result)
+    by_power = mean_square(correlation(a), correlation(b), a.power * a.area)
+    by_area = mean_square(a.bits, b.bits, a.area)
+    of_dose = _squared(a.log_dose[:, None], b.log_dose[:, None])
+    return np.stack([by_power, by_area, of_dose])
 
 
-def _curves(profiles: Profiles, name: str) -> np.ndarray:
-    """Return the curves of a distance for each condition, (condition, frequency) float64."""
-    if name == "correlation":
-        return np.sqrt(1 - 4.0**-profiles.bits)  # since 1 + s is 4 to the power of bits
-    return getattr(profiles, name)
+def correlation(profiles: Profiles) -> np.ndarray:
+    """Return the correlation of the image with the specimen at each frequency, (condition, q).
+
+    It is c = sign(T)·√(s/(1 + s)), with the transfer T and the signal-to-noise ratio s, so that it
+    is negative where the lens reverses contrast.
+    """
+    return np.sign(profiles.T) * np.sqrt(1 - 4.0**-profiles.bits)  # 1 + s is 4 to the power of bits
+
+
+def mean_square(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return mean squared differences of curves over the plane of frequencies, (a, b).
+
+    Args:
+        x, y: Curves (a, frequency) and (b, frequency).
+        weight: (frequency,), of which only the ratios matter.
+    """
+    root = np.sqrt(weight / weight.sum())
+    return _squared(x * root, y * root)
 
 
 def _squared(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -96,7 +102,7 @@ def _squared(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 #: The distances between profiles.
-PROFILES = Kernel(DISTANCES, (0.5, 0.5, 0.25, 1.0), distances)
+PROFILES = Kernel(DISTANCES, (0.5, 0.25, 1.0), distances)
 
 
 @dataclass(frozen=True)

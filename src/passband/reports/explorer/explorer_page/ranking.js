@@ -41,7 +41,10 @@ function prepare(ranking) {
   }
 }
 
-/** Return T, √(s/(1 + s)), the bits and log10 of the dose of a condition, as means over draws. */
+/**
+ * Return the correlation sign(T)·√(s/(1 + s)), the bits and log10 of the dose of a condition. T and
+ * the bits are means over draws.
+ */
 function profileOf(condition, { q, phi, P, blur: ownBlur }) {
   const blur = blurOf(condition, q, ownBlur);
   const dose = condition[3];
@@ -55,22 +58,21 @@ function profileOf(condition, { q, phi, P, blur: ownBlur }) {
       bits[k] += Math.log2(1 + 4 * dose * draw[1] * P[k] * value * value) / 2 / LENS.draws.length;
     }
   }
-  const correlation = bits.map((value) => Math.sqrt(1 - 4 ** -value));
-  return { T, correlation, bits, logDose: Math.log10(dose) };
+  const correlation = bits.map((value, k) => Math.sign(T[k]) * Math.sqrt(1 - 4 ** -value));
+  return { correlation, bits, logDose: Math.log10(dose) };
 }
 
-/** Return the squared distances of two profiles: T, correlation, bits and dose. */
+/** Return the squared distances of two profiles: correlation, bits and dose. */
 function squaredDistances(a, b, { d2q, byPower }) {
-  const totals = [0, 0, 0];
+  const totals = [0, 0];
   let [power, area] = [0, 0];
   for (let k = 0; k < d2q.length; k++) {
-    totals[0] += byPower[k] * (a.T[k] - b.T[k]) ** 2;
-    totals[1] += byPower[k] * (a.correlation[k] - b.correlation[k]) ** 2;
-    totals[2] += d2q[k] * (a.bits[k] - b.bits[k]) ** 2;
+    totals[0] += byPower[k] * (a.correlation[k] - b.correlation[k]) ** 2;
+    totals[1] += d2q[k] * (a.bits[k] - b.bits[k]) ** 2;
     power += byPower[k];
     area += d2q[k];
   }
-  return [totals[0] / power, totals[1] / power, totals[2] / area, (a.logDose - b.logDose) ** 2];
+  return [totals[0] / power, totals[1] / area, (a.logDose - b.logDose) ** 2];
 }
 
 /** Return the Dice, 0 to 1, of a logit. */
