@@ -42,7 +42,7 @@ LINES = {
     "scaled": "scaled parameters",
     "Scherzer units": "Scherzer units",
     "T(q)": "T(q)",
-    "T(q), bits and dose": "T(q), bits (the package)",
+    "T(q), bits and dose": "T(q), bits (the package up to 0.3.0)",
     "T(q) in bands": "T(q) in bands",
     "published scalars": "published scalars",
     "boosted trees": "boosted trees",
