@@ -17,5 +17,5 @@ STAGES = {
     "prediction": 6,
     "figures": 7,
     "report": 4,
-    "explorer": 3,
+    "explorer": 2,
 }
