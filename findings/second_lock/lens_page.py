@@ -1,0 +1,189 @@
+"""Writes the tables of part 1 into README.md, from its result.
+
+    python -m findings.second_lock.lens_page
+
+Run it from the repository's root.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from findings import committed, pages
+from findings.second_lock import features, lens_or_image
+from findings.second_lock.lens_or_image import IMAGE, LENS, LOCK, NOT_TOLD
+from findings.second_lock.locked import FOLDER
+from findings.twelve_thousand.locked import UNIT, read_arrays
+from passband import PassbandError
+from passband.reports import markdown
+
+PAGE = FOLDER / "README.md"
+#: The processor time of all runs.
+COSTS = FOLDER / "costs.csv"
+#: Core-hours of part 1.
+BUDGET = 1.2
+#: How much of the result may differ: it followed from Dice that was not yet rounded.
+ROUNDING = 2e-4
+
+
+def tables(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tables by the names of their places."""
+    return {
+        "differences": differences(found),
+        "claims": claims(found["claims"]),
+        "lines": lines(found),
+    }
+
+
+def differences(found: Mapping[str, Any]) -> str:
+    """Return the primary difference of R², that of each group, and the secondary ones."""
+    primary = found["primary"]
+    name = f"{LENS} - {IMAGE}"
+    rows = [[f"**{_minus(name)}, primary**", interval(primary), f"**{primary['verdict']}**"]]
+    rows += [
+        [f"{_minus(name)}, {group}", interval(of[name]), markdown.NONE]
+        for group, of in found["groups"].items()
+    ]
+    rows += [
+        [_minus(name), interval(of), p_value(of["p_holm"])]
+        for name, of in found["secondary"].items()
+    ]
+    return markdown.table(["difference of R²", "95% interval", "verdict, or p (Holm)"], rows)
+
+
+def claims(of: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the word for each claim, with its numbers."""
+    predicts, worth = of.values()
+    rows = [
+        [
+            "A predicts new axes",
+            "R² ≥ 0.80 and INT ≥ 0.75",
+            "INT is not above raw's by 0.05",
+            f"{predicts['r2']:.3f} and {predicts['interaction']:.3f}; "
+            f"above raw's by {predicts['above_raw']:.3f}",
+            f"**{predicts['verdict']}**",
+        ],
+        [
+            "it is worth telling the axis",
+            "A − A not told is above 0",
+            "it is not",
+            interval(worth),
+            f"**{worth['verdict']}**",
+        ],
+    ]
+    return markdown.table(["claim", "holds if", "refuted if", "came out", "verdict"], rows)
+
+
+def lines(found: Mapping[str, Any]) -> str:
+    """Return R² and INT of each line, over all tests and by group; the best lines first."""
+    order = sorted(found["lines"], key=lambda name: -found["lines"][name]["r2"])
+    rows = []
+    for name in order:
+        several = [found["lines"][name], *(of["lines"][name] for of in found["groups"].values())]
+        rows.append([name, *(f"{of['r2']:z.3f} / {of['interaction']:z.2f}" for of in several)])
+    ceilings = [found, *found["groups"].values()]
+    rows.append(
+        ["ceiling of INT", *(f"{of['lines'][LENS]['ceiling']:.2f}" for of in ceilings)],
+    )
+    return markdown.table(["R² / INT", "all", *found["groups"]], rows)
+
+
+def statements(found: Mapping[str, Any]) -> dict[Path, list[str]]:
+    """Return what pages say of the result in sentences, by the page."""
+    of = found["lines"]
+    r2 = {name: each["r2"] for name, each in of.items()}
+    short = f"{r2[LENS]:.2f} and {r2[IMAGE]:.2f}; imaging parameters {r2['raw']:.2f}"
+    apart, word = interval(found["primary"]), found["primary"]["verdict"]
+    told = interval(found["secondary"][f"{LENS} - {NOT_TOLD}"])
+    rows = {
+        "the mean of each network (simplest)": "mean of each network",
+        "defocus, Cs, aperture, dose": "raw",
+        "power spectra of 16 images": IMAGE,
+        "T(q) with the dose": LENS,
+        "T(q) with the dose, without the new axis": NOT_TOLD,
+    }
+    table = markdown.table(
+        ["predicted from", "new axes"],
+        [[words, f"{r2[name]:.3f}"] for words, name in rows.items()],
+    )
+    expected = f"{of[LENS]['interaction']:.3f}"
+    return {
+        PAGE: [f"It is {word}", f"{r2[LENS]:.3f} for A and {r2[IMAGE]:.3f} for B"],
+        Path("README.md"): [f"(R² {short})", f"Which says more is {word}"],
+        Path("docs/findings.md"): [f"That is {word}", f"differ by {apart}", expected, table],
+        Path("findings/README.md"): [f"includes 0: {apart}", f"includes 0: {told}", expected],
+    }
+
+
+def costs() -> str:
+    """Return what the runs of part 1 took, as a sentence."""
+    frame = pd.read_csv(COSTS)
+    of = frame[frame.arm.str.startswith("part1") | (frame.arm == "again")]
+    hours = of.seconds.sum() / 3600
+    return f"{hours:.2f} of {BUDGET} core-hours"
+
+
+def interval(of: Mapping[str, float]) -> str:
+    return f"{of['value']:+z.3f} ({of['low']:z.3f} to {of['high']:z.3f})".replace("-", "−")
+
+
+def p_value(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
+def _minus(name: str) -> str:
+    return name.replace(" - ", " − ")
+
+
+def read() -> dict[str, Any]:
+    """Return the result.
+
+    Raises:
+        PassbandError: If the lock is not open.
+    """
+    if not LOCK.result.exists():
+        raise PassbandError(f"{LOCK.result}: is missing; the lock is not open")
+    return json.loads(LOCK.result.read_text(encoding="utf-8"))
+
+
+def again() -> dict[str, Any]:
+    """Return the result that follows from the predictions and the truth."""
+    arrays = {name: D / UNIT for name, D in read_arrays(LOCK.truth).items()}
+    predicted = LOCK.read() | {name: arrays[name] for name in features.RISES}
+    sides = lens_or_image.training_conditions(), lens_or_image.tests()
+    doses = tuple(np.array([each.dose_e_per_A2 for each in side]) for side in sides)
+    return lens_or_image.result(arrays["dice"], predicted, doses)
+
+
+def recompute() -> Iterator[str]:
+    """Yield a line for the result, which follows from its files, and for what pages say of it.
+
+    Raises:
+        PassbandError: If a number differs.
+    """
+    yield committed.document(LOCK.result, again(), ROUNDING)
+    found = read()
+    for name, text in tables(found).items():
+        yield pages.compare(PAGE, name, text)
+    yield pages.compare(PAGE, "costs", costs())
+    for page, texts in statements(found).items():
+        for text in texts:
+            yield pages.compare(page, "part 1", text)
+
+
+def main() -> None:
+    """Write the tables of the page."""
+    try:
+        text = pages.filled(PAGE, tables(read()))
+    except PassbandError as error:
+        sys.exit(str(error))
+    PAGE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

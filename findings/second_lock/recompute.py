@@ -1,0 +1,66 @@
+"""Computes the results of the parts again from their files, and compares them with the pages.
+
+Networks are not in git; the files of a part that is opened have their Dice.
+"""
+
+from collections.abc import Iterator
+
+from findings.second_lock import (
+    bands,
+    damaged,
+    damaged_page,
+    draws,
+    expensive,
+    fringe_page,
+    fringes,
+    lens_or_image,
+    lens_page,
+    one_curve,
+    particles,
+)
+from findings.second_lock.locked import FOLDER, WHERE, Lock
+from findings.twelve_thousand import history
+
+#: The parts whose predictions are locked, in the protocol's order, with their pages.
+LOCKS = {
+    1: (lens_or_image.LOCK, lens_page),
+    3: (expensive.LOCK, None),
+    4: (particles.LOCK, None),
+    5: (damaged.LOCK, damaged_page),
+}
+
+
+def recompute() -> Iterator[str]:
+    """Yield a line for each thing that was compared, or was not.
+
+    Raises:
+        PassbandError: If a number differs, or a file is not the one that was committed.
+    """
+    for part in (fringes, bands, damaged):
+        draws.read_draw(part.DRAW, part.drawn)
+        yield f"{part.DRAW}: what the digest of the protocol draws"
+    for number, (lock, page) in LOCKS.items():
+        yield from committed_in_order(number, lock)
+        if page and lock.result.exists():
+            yield from page.recompute()
+    if all(part.OPENING.result.exists() for part in (fringes, bands)):
+        yield from fringe_page.recompute()
+    else:
+        yield "skipped: part 2 is not opened yet"
+    yield (
+        f"skipped: {one_curve.TABLE.name}: 2 minutes, and the merged matrix: "
+        "python -m findings.second_lock.one_curve"
+    )
+
+
+def committed_in_order(number: int, lock: Lock) -> Iterator[str]:
+    """Compare the protocol, the predictions and the result of a part with the history."""
+    if not lock.digests.exists():
+        yield f"skipped: part {number} has no predictions yet"
+        return
+    lock.read()
+    yield f"{lock.digests}: those of the protocol and of the predictions"
+    is_open = lock.result.exists()
+    yield from history.check(FOLDER, lock.phases if is_open else lock.phases[:2], WHERE)
+    if not is_open:
+        yield f"skipped: part {number} is not opened yet"
