@@ -11,21 +11,24 @@ from findings.second_lock import (
     damaged_page,
     draws,
     expensive,
+    expensive_page,
     fringe_page,
     fringes,
     lens_or_image,
     lens_page,
     one_curve,
+    particle_page,
     particles,
 )
 from findings.second_lock.locked import FOLDER, WHERE, Lock
 from findings.twelve_thousand import history
+from passband.words import listed
 
 #: The parts whose predictions are locked, in the protocol's order, with their pages.
 LOCKS = {
     1: (lens_or_image.LOCK, lens_page),
-    3: (expensive.LOCK, None),
-    4: (particles.LOCK, None),
+    3: (expensive.LOCK, expensive_page),
+    4: (particles.LOCK, particle_page),
     5: (damaged.LOCK, damaged_page),
 }
 
@@ -41,12 +44,13 @@ def recompute() -> Iterator[str]:
         yield f"{part.DRAW}: what the digest of the protocol draws"
     for number, (lock, page) in LOCKS.items():
         yield from committed_in_order(number, lock)
-        if page and lock.result.exists():
+        if lock.result.exists():
             yield from page.recompute()
-    if all(part.OPENING.result.exists() for part in (fringes, bands)):
-        yield from fringe_page.recompute()
+    openings = fringes.OPENING, bands.OPENING
+    if lacking := [each.name for each in openings if not each.result.exists()]:
+        yield f"skipped: part 2: {listed(lacking)} not opened yet"
     else:
-        yield "skipped: part 2 is not opened yet"
+        yield from fringe_page.recompute()
     yield (
         f"skipped: {one_curve.TABLE.name}: 2 minutes, and the merged matrix: "
         "python -m findings.second_lock.one_curve"

@@ -5,7 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from findings.second_lock import conditions, distances, features, lens_or_image, networks
+from findings import committed
+from findings.second_lock import (
+    conditions,
+    distances,
+    features,
+    lens_or_image,
+    lens_page,
+    networks,
+)
 from findings.second_lock.locked import Lock, in_units
 from findings.twelve_thousand.locked import UNIT, read_arrays
 from passband import PassbandError
@@ -72,5 +80,6 @@ def test_part_1_is_opened_once_and_its_files_give_its_result(part, tmp_path):
         ["part1-features", "0/2", "3"],
         ["part1-features", "0/1", "3"],
     ]
+    committed.document(part.result, lens_page.again(), 1e-12)
     with pytest.raises(PassbandError, match="was opened before; its result stands"):
         lens_or_image.opened(kept)
