@@ -15,7 +15,6 @@ waves are simulated again. No file in locked/ is changed.
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,21 +34,20 @@ from findings.twelve_thousand.locked import (
 from findings.twelve_thousand.locked_scores import INSIDE, r2
 from findings.twelve_thousand.pieces import DATA, WHOLE
 from passband import PassbandError
+from passband.analysis import image_spectra
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
+from passband.analysis.image_spectra import IMAGES
 from passband.analysis.profiles import SAMPLES, Profiles, profiles
 from passband.config import Study, load
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Split, Structures
 from passband.prediction import gaussian_process
-from passband.prediction.covariance import Kernel
+from passband.prediction.covariance import Kernel, spectrum_kernel
 from passband.prediction.matrix import interaction
 from passband.seeds import generator
 from passband.specimens import exit_waves
 
-#: Images of a condition, and rings from 0 to the Nyquist frequency.
-IMAGES = 16
-RINGS = 32
 #: The splits whose structures are imaged under training conditions, and under test conditions.
 SPLITS = "train", "val"
 SPECTRUM = "power spectrum of 16 images"
@@ -62,22 +60,6 @@ DRAWS = 10_000
 TABLE = DATA / "afterwards.csv"
 
 
-def spectrum(images: np.ndarray) -> np.ndarray:
-    """Return the decimal logarithm of the mean power of images in each ring, (:data:`RINGS`,).
-
-    Args:
-        images: (n, px, px), each with mean 0 and variance 1.
-    """
-    px = images.shape[-1]
-    window = np.hanning(px + 1)[:-1]
-    power = np.abs(np.fft.fft2(images * np.outer(window, window))) ** 2
-    of_axis = np.fft.fftfreq(px)
-    ring = (np.hypot(*np.meshgrid(of_axis, of_axis)) * 2 * RINGS).astype(int)
-    inside = ring < RINGS
-    sums = np.bincount(ring[inside], power.mean(0)[inside], RINGS)
-    return np.log10(sums / np.bincount(ring[inside], minlength=RINGS))
-
-
 def spectra(study: Study, conditions: Iterable[Condition], split: str) -> np.ndarray:
     """Return the spectrum of the images of a split under each condition, (condition, ring)."""
     (name, specimen) = next(iter(study.specimens.items()))
@@ -87,36 +69,7 @@ def spectra(study: Study, conditions: Iterable[Condition], split: str) -> np.nda
     structures = Structures(seed, name, split, study.microscope)
     imaged = Split.from_dataset(waves, structures, device)
     acquisition = Acquisition.from_microscope(study.microscope, "zscore", device)
-    images = (acquisition.images(imaged, each)[:, 0].numpy() for each in conditions)
-    return np.stack([spectrum(each) for each in images])
-
-
-def of_images(conditions: Profiles, values: np.ndarray) -> Profiles:
-    """Return profiles with spectra (condition, ring) as the parameters, and nothing else."""
-    return replace(
-        conditions,
-        parameters={f"ring {k}": of_ring for k, of_ring in enumerate(values.T)},
-        T=np.full_like(conditions.T, np.nan),
-        bits=np.full_like(conditions.bits, np.nan),
-        log_dose=np.zeros(len(values)),
-    )
-
-
-def spectrum_kernel(grid: np.ndarray) -> Kernel:
-    """Return the distance of spectra.
-
-    As for a parameter, the median length of the prior is the standard deviation over the grid.
-
-    Args:
-        grid: (condition, ring), the spectra of the conditions of the grid.
-    """
-
-    def squared(a: Profiles, b: Profiles) -> np.ndarray:
-        of_a, of_b = (np.stack([*of.parameters.values()], -1) for of in (a, b))
-        apart = of_a[:, None] - of_b
-        return (apart**2).mean(-1)[None]
-
-    return Kernel(("spectrum",), (float(np.sqrt(grid.var(0).mean())),), squared)
+    return np.log10(image_spectra.of_split(imaged, acquisition, conditions).mean(1))
 
 
 def predicted(
@@ -178,7 +131,7 @@ def lines(progress: Callable[[str], None] = print) -> dict[str, np.ndarray]:
     ]
     progress("images")
     seen = [
-        [of_images(*each) for each in zip(side, own, strict=True)]
+        [image_spectra.profiles(each.ids, of_each) for each, of_each in zip(side, own, strict=True)]
         for side, own in zip(of, values, strict=True)
     ]
     found[SPECTRUM] = predicted(M, *seen, spectrum_kernel(values[0][0]))

@@ -6,26 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from matrices import profiles_with_parameters
 
 from findings.twelve_thousand import afterwards
-from passband.analysis.profiles import profiles
-from passband.analysis.spectra import flat_spectrum
-from passband.config import Microscope, load
+from passband.analysis import image_spectra
+from passband.config import load
 from passband.grid import Condition
+from passband.prediction.covariance import spectrum_kernel
 
 ROOT = Path(__file__).parents[3]
 TABLE = ROOT / "findings/twelve_thousand/data/afterwards.csv"
-
-
-def test_a_spectrum_has_the_power_of_each_ring():
-    random, px = np.random.default_rng(0), 64
-    white = random.normal(size=(400, px, px))
-    window = np.hanning(px + 1)[:-1]
-    expected = np.log10((window**2).sum() ** 2)  # of white noise with variance 1
-    np.testing.assert_allclose(afterwards.spectrum(white), expected, atol=0.02)
-    wave = np.cos(2 * np.pi * 20.5 / px * np.arange(px)) * np.ones((1, px, 1))
-    assert afterwards.spectrum(wave).argmax() == 20
 
 
 @pytest.mark.slow
@@ -35,7 +24,7 @@ def test_spectra_are_those_of_other_structures_and_have_the_noise_of_the_dose(mo
     conditions = [Condition(10, 1.2, 9, dose) for dose in (50, 1600)]
     of = {split: afterwards.spectra(study, conditions, split) for split in ("train", "val", "test")}
     assert "test" not in afterwards.SPLITS
-    assert of["train"].shape == (2, afterwards.RINGS)
+    assert of["train"].shape == (2, image_spectra.RINGS)
     for one, other in (("train", "val"), ("val", "test")):
         assert np.abs(of[one] - of[other]).max() > 0.05  # other structures, other noise
     for found in of.values():
@@ -43,34 +32,16 @@ def test_spectra_are_those_of_other_structures_and_have_the_noise_of_the_dose(mo
         assert share[0] > share[1] + 0.5
 
 
-def test_the_line_knows_neither_lens_nor_dose():
-    conditions = [Condition(d, 1.2, 10, dose) for d in range(6) for dose in (50, 200, 1600)]
-    microscope = Microscope(field_px=64, pixel_size_A=0.5)
-    known = profiles(conditions, microscope, 32, flat_spectrum(0.005))
-    random = np.random.default_rng(0)
-    values = random.normal(size=(len(conditions), 32))
-    of = afterwards.of_images(known, values)
-    np.testing.assert_array_equal(np.stack([*of.parameters.values()], -1), values)
-    assert np.isnan(of.T).all()
-    assert np.isnan(of.bits).all()
-    assert (of.log_dose == 0).all()
-    kernel = afterwards.spectrum_kernel(values)
-    squared = kernel.squared(of, of)[0]
-    np.testing.assert_allclose(squared[2, 5], ((values[2] - values[5]) ** 2).mean())
-    assert kernel.lengths[0] == pytest.approx(np.sqrt(values.var(0).mean()))
-
-
 def test_a_line_predicts_new_networks_from_alike_spectra():
     random = np.random.default_rng(0)
     hidden = random.uniform(-1, 1, (70, 1))
     values = hidden * np.linspace(1, 2, 32)
-    known = profiles_with_parameters({}, np.zeros(70))
-    of = afterwards.of_images(known, values)
+    of = image_spectra.profiles([f"{k}" for k in range(70)], values)
     M = 0.7 + 0.2 * hidden * hidden[:30].T
     old, new = slice(40), slice(40, 70)
     sides = of[old], of[:30]
     others = of[new], of[30:33]
-    found = afterwards.predicted(M[old], sides, others, afterwards.spectrum_kernel(values[old]))
+    found = afterwards.predicted(M[old], sides, others, spectrum_kernel(values[old]))
     assert found.shape == (30, 33)
     assert np.abs(found[:, :30] - M[new]).max() < 0.02
 

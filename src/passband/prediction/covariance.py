@@ -105,6 +105,22 @@ def _squared(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 PROFILES = Kernel(DISTANCES, (0.5, 0.25, 1.0), distances)
 
 
+def spectrum_kernel(grid: np.ndarray) -> Kernel:
+    """Return the distance of spectra of images, see :mod:`passband.analysis.image_spectra`.
+
+    As for a parameter, the median length of the prior is the standard deviation over the grid.
+
+    Args:
+        grid: (condition, ring), the spectra of the conditions of the grid.
+    """
+
+    def squared(a: Profiles, b: Profiles) -> np.ndarray:
+        of_a, of_b = (np.stack([*of.parameters.values()], -1) for of in (a, b))
+        return _squared(of_a, of_b)[None] / of_a.shape[1]
+
+    return Kernel(("spectrum",), (float(np.sqrt(grid.var(0).mean())),), squared)
+
+
 @dataclass(frozen=True)
 class Factor:
     """A factor of the covariance over the conditions of fitted profiles.

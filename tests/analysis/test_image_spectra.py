@@ -1,0 +1,48 @@
+"""Power spectra of images, and the distances between them."""
+
+import numpy as np
+import pytest
+from synthetic import CPU
+
+from passband.analysis import image_spectra
+from passband.imaging.acquisition import Acquisition
+from passband.prediction.covariance import Factor, spectrum_kernel
+
+
+def test_a_spectrum_has_the_power_of_each_ring():
+    random, px = np.random.default_rng(0), 64
+    white = random.normal(size=(400, px, px))
+    window = np.hanning(px + 1)[:-1]
+    expected = np.log10((window**2).sum() ** 2)  # of white noise with variance 1
+    np.testing.assert_allclose(image_spectra.spectrum(white), expected, atol=0.02)
+    wave = np.cos(2 * np.pi * 20.5 / px * np.arange(px)) * np.ones((1, px, 1))
+    assert image_spectra.spectrum(wave).argmax() == 20
+    np.testing.assert_allclose(
+        image_spectra.powers(white).mean(0), 10 ** image_spectra.spectrum(white)
+    )
+
+
+def test_a_condition_has_the_powers_of_its_images(make_split, microscope, condition):
+    split = make_split(3)
+    acquisition = Acquisition.from_microscope(microscope, "zscore", CPU)
+    found = image_spectra.of_split(split, acquisition, [condition, condition])
+    assert found.shape == (2, 3, 16)  # 32 pixels
+    images = acquisition.images(split, condition)[:, 0].numpy()
+    np.testing.assert_array_equal(found[1], image_spectra.powers(images))
+
+
+def test_the_distance_knows_neither_lens_nor_dose_and_a_mixture_is_far():
+    values = np.random.default_rng(0).normal(size=(9, 32))
+    of = image_spectra.profiles([f"{k}" for k in range(9)], values)
+    np.testing.assert_array_equal(np.stack([*of.parameters.values()], -1), values)
+    assert of.T.size == of.bits.size == 0
+    assert (of.log_dose == 0).all()
+    kernel = spectrum_kernel(values)
+    squared = kernel.squared(of, of)[0]
+    np.testing.assert_allclose(squared[2, 5], ((values[2] - values[5]) ** 2).mean())
+    assert kernel.lengths[0] == pytest.approx(np.sqrt(values.var(0).mean()))
+    values[3] = np.nan
+    cross, _ = Factor.of(image_spectra.profiles(of.ids, values), kernel).covariance(
+        np.log([1.0, 0.3, 0.5])
+    )
+    np.testing.assert_allclose(cross[3, [0, 5]], 0.5)
