@@ -69,7 +69,8 @@ def spectra(study: Study, conditions: Iterable[Condition], split: str) -> np.nda
     structures = Structures(seed, name, split, study.microscope)
     imaged = Split.from_dataset(waves, structures, device)
     acquisition = Acquisition.from_microscope(study.microscope, "zscore", device)
-    return np.log10(image_spectra.of_split(imaged, acquisition, conditions).mean(1))
+    images = (acquisition.images(imaged, each)[:, 0].numpy() for each in conditions)
+    return image_spectra.spectrum(np.stack([image_spectra.powers(each) for each in images]))
 
 
 def predicted(

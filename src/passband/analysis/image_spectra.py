@@ -1,26 +1,27 @@
 """Power spectra of images: what a few images say of a microscope whose lens nobody knows.
 
 The spectrum of a condition is that of images of some structures under it. Each image has mean 0 and
-variance 1, and a Hann window. The power |FFT|² is averaged over the images and over rings from 0 to
-the Nyquist frequency of the pixels. Neither the lens nor the dose is used.
+variance 1, and a Hann window. The power |FFT|² is averaged over rings from 0 to the Nyquist
+frequency, and over the images. Neither the lens nor the dose is used.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
 from passband.analysis.profiles import Profiles
-
-if TYPE_CHECKING:
-    from passband.grid import Condition
-    from passband.imaging.acquisition import Acquisition
-    from passband.imaging.structures import Split
+from passband.seeds import generator
 
 #: Images of a condition, and rings from 0 to the Nyquist frequency; of small images, half as many
 #: rings as pixels along a side.
 IMAGES = 16
 RINGS = 32
+#: The least power of a ring, as a part of the mean over the rings.
+_LEAST = 1e-6
+#: Number of principal components that lenses and doses may change, and how often images of each
+#: microscope are drawn for the limit of what is left. Both were chosen on simulated images of gold
+#: and six other metals and oxides, see findings/second_lock/by_image.py.
+_COMPONENTS, _DRAWS = 8, 4
 
 
 def powers(images: np.ndarray) -> np.ndarray:
@@ -40,34 +41,59 @@ def powers(images: np.ndarray) -> np.ndarray:
     return np.stack([np.bincount(ring[inside], each[inside], rings) for each in power]) / number
 
 
-def spectrum(images: np.ndarray) -> np.ndarray:
-    """Return the decimal logarithm of the mean of :func:`powers` over images, (ring,)."""
-    return np.log10(powers(images).mean(0))
+def spectrum(powers: np.ndarray) -> np.ndarray:
+    """Return the decimal logarithm of the mean over images of powers (…, image, ring).
 
-
-def of_split(
-    split: "Split", acquisition: "Acquisition", conditions: "Iterable[Condition]"
-) -> np.ndarray:
-    """Return the powers of a split's images under conditions, (condition, image, ring).
-
-    Args:
-        acquisition: Its normalisation must be ``zscore``.
+    A ring without power, such as beyond the pixels with which images were stored, has a millionth
+    of the mean power, so that rounding errors are not compared.
     """
-    images = (acquisition.images(split, each)[:, 0].numpy() for each in conditions)
-    return np.stack([powers(each) for each in images])
+    mean = powers.mean(-2)
+    return np.log10(np.maximum(mean, _LEAST * mean.mean(-1, keepdims=True)))
 
 
 def profiles(ids: Sequence[str] | np.ndarray, spectra: np.ndarray) -> Profiles:
     """Return profiles with spectra (condition, ring) as the parameters, and nothing else."""
-    none = np.zeros(0)
+    of_condition, none = np.zeros((len(spectra), 0)), np.zeros(0)
     return Profiles(
         ids=np.asarray(ids),
         parameters={f"ring {k}": of_ring for k, of_ring in enumerate(spectra.T)},
-        T=np.zeros((len(spectra), 0)),
-        bits=np.zeros((len(spectra), 0)),
+        T=of_condition,
+        bits=of_condition,
         log_dose=np.zeros(len(spectra)),
         frequency=none,
         azimuth=none,
         area=none,
         power=none,
     )
+
+
+def unlikeness(own: np.ndarray, simulated: np.ndarray) -> float:
+    """Return how unlike simulated images a few images are; above 1 for another kind of images.
+
+    The principal components of the simulated spectra hold what a lens and a dose change. What is
+    left of a spectrum is divided by its usual size in each ring. The largest ring counts, divided
+    by the largest for as many images of a simulated microscope, each left out in turn.
+
+    Args:
+        own: (n, ring), powers of the images.
+        simulated: (microscope, structure, ring), powers.
+    """
+    spectra, structures = spectrum(simulated), simulated.shape[1]
+    random = generator("image spectra")
+    usual = []
+    for place, powers_here in enumerate(simulated):
+        others = np.delete(spectra, place, axis=0)
+        for _ in range(_DRAWS):
+            chosen = random.permutation(structures)[: len(own)]
+            usual.append(_left(spectrum(powers_here[chosen]), others))
+    scale = np.sqrt(np.square(usual).mean(0))
+    found = np.abs(_left(spectrum(own), spectra)) / scale
+    return float(found.max() / (np.abs(usual) / scale).max())
+
+
+def _left(spectrum: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return what is left of a spectrum beyond the principal components of others."""
+    mean = others.mean(0)
+    components = np.linalg.svd(others - mean, full_matrices=False)[2][:_COMPONENTS]
+    away = spectrum - mean
+    return away - away @ components.T @ components

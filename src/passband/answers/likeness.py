@@ -22,6 +22,7 @@ from passband.imaging.structures import Split
 from passband.learning.network_files import Network
 from passband.learning.network_sizes import bytes_per_pixel
 from passband.micrographs.images.background import take_off
+from passband.micrographs.images.fields import thinned
 from passband.micrographs.trust import likeness
 from passband.micrographs.trust.certainty import (
     evenness,
@@ -238,7 +239,7 @@ class StudyImages:
 
     def _places(self, specimen: str, own: Condition) -> list[tuple[str, str, str]]:
         number = max(4, self._conditions // len(self.study.specimens))
-        conditions = _thinned(self.study.test_conditions, number)
+        conditions = thinned(self.study.test_conditions, number)
         matrix = [(s, c.id, "") for s, c in product(self.study.specimens, conditions)]
         matrix = list(dict.fromkeys([(specimen, own.id, ""), *matrix]))
         return matrix + [(specimen, own.id, name) for name in DISTORTIONS]
@@ -311,14 +312,6 @@ def _predicted(
         found.append(raw)
     scores = {name: np.array([each[name] for each in found]) for name in found[0]}
     return scores, scores.pop("dice")
-
-
-def _thinned(items: Sequence, most: int) -> list:
-    """Return at most `most` items at regular distances."""
-    if len(items) <= most:
-        return list(items)
-    places = np.linspace(0, len(items) - 1, most).round().astype(int)
-    return [items[place] for place in places]
 
 
 def _level(condition: Condition, axis: str) -> str:

@@ -356,14 +356,14 @@ def fit(
     return GaussianProcess(theta, mean, deviation, inflation, block, solution, place, train)
 
 
-def parse_parameters(values: Sequence[float]) -> np.ndarray:
+def parse_parameters(values: Sequence[float], kernel: Kernel = PROFILES) -> np.ndarray:
     """Return the parameters `theta` of an earlier fit, from a list of numbers.
 
     Raises:
-        ValueError, TypeError: If no fit to profiles can have these parameters.
+        ValueError, TypeError: If no fit with the kernel can have these parameters.
     """
     theta = np.array(values, dtype=float)
-    within = bounds(PROFILES, PROFILES)
+    within = bounds(kernel, kernel)
     if theta.shape != within.shape[:1]:
         raise ValueError(f"{theta.size} parameters, not {len(within)}")
     if not ((theta >= within[:, 0]) & (theta <= within[:, 1])).all():
