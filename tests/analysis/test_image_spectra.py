@@ -42,3 +42,19 @@ def test_the_distance_knows_neither_lens_nor_dose_and_a_mixture_is_far():
         np.log([1.0, 0.3, 0.5])
     )
     np.testing.assert_allclose(cross[3, [0, 5]], 0.5)
+
+
+def test_spectra_that_lenses_do_not_change_alike_are_unlike():
+    random = np.random.default_rng(0)
+    rings = np.arange(32)
+
+    def powers(number, lens, bump=0.0):
+        mean = 10 ** (2 + lens * np.cos(rings / 5) + bump * (rings == 12))
+        return mean * random.gamma(20, 1 / 20, (number, 32))
+
+    simulated = np.stack([powers(24, lens) for lens in np.linspace(-1, 1, 30)])
+    for number in (4, 16):
+        assert image_spectra.unlikeness(powers(number, 0.35), simulated) < 1.05
+    assert image_spectra.unlikeness(powers(16, 0.35, 0.7), simulated) > 1.3
+    few = image_spectra.unlikeness(powers(1, 0.35, 0.7), simulated)
+    assert few < image_spectra.unlikeness(powers(16, 0.35, 0.7), simulated)

@@ -34,10 +34,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     add_axes(command, without=_OF_IMAGE)
     command.add_argument(
         "--like",
+        nargs="+",
         type=Path,
         metavar="IMAGE",
         help="measure defocus and, without --cs-um, Cs from the rings of this image "
-        "(docs/ctf.md); aperture and dose are from the file or from the options",
+        "(docs/ctf.md); aperture and dose are from the file or from the options. With --by image, "
+        "rank for the microscope of these images by their power spectrum, without any lens",
     )
     also = "; without --like, a value that the study has exit waves for"
     add_pixel_size(command, also)
@@ -51,10 +53,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     command.add_argument(
         "--by",
-        default="dice",
-        metavar="SCORE",
-        help="rank by instance_f1, count_error or diameter_bias, which networks with a head have, "
-        "in place of dice",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="image: compare conditions by images of --like, in place of lens; or a score that "
+        "ranks in place of dice, instance_f1, count_error or diameter_bias, which networks with a "
+        "head have; both may be given",
     )
     command.add_argument("--json", action="store_true", help="print JSON (docs/recommend.md)")
     command.add_argument(
@@ -75,10 +79,11 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    by_image, score = _by(options)
     if options.check is not None:
-        return _check(options)
-    if not options.like:
-        check_unused(options, "--like")
+        return _check(options, score)
+    if not options.like or by_image:
+        check_unused(options, "--like, without --by image" if by_image else "--like")
     if options.figure is not None:
         check_file("--figure", options.figure, *FIGURES)
     study = Experiment(None, options.study)  # a published folder has priority, as in predict
@@ -90,11 +95,13 @@ def run(options: argparse.Namespace) -> int:
         "specimen": options.specimen,
         "top": options.top,
         "report": report_remark,
-        "by": options.by,
+        "by": score,
     }
-    if options.like:
+    if by_image:
+        found = study.recommend_by_images(options.like, pixel_size_A=options.pixel_size_A, **known)
+    elif options.like:
         found = study.recommend_like(
-            options.like,
+            options.like[0],
             given | {"pixel_size_A": None},
             pixel_size_A=options.pixel_size_A,
             amplitude_contrast=options.amplitude_contrast,
@@ -110,6 +117,27 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _by(options: argparse.Namespace) -> tuple[bool, str]:
+    """Return whether conditions are compared by images, and the score that ranks."""
+    compared = [name for name in options.by if name in ("lens", "image")]
+    scores = [name for name in options.by if name not in compared]
+    if max(len(compared), len(scores)) > 1:
+        raise PassbandError(
+            f"--by = {', '.join(options.by)}: must be lens or image, and one score, each once"
+        )
+    by_image = compared == ["image"]
+    given = [axis.option for name, axis in AXES.items() if getattr(options, name) is not None]
+    given += [f"--{name}" for name in ("figure", "check") if getattr(options, name) is not None]
+    given = [option for option in given if option != AXES["pixel_size_A"].option]
+    if by_image and given:
+        raise PassbandError(f"--by image: cannot be used together with {given[0]}")
+    if by_image and not options.like:
+        raise PassbandError("--by image: needs --like FILES, images of your microscope")
+    if not by_image and len(options.like or []) > 1:
+        raise PassbandError("--like: takes one image, or several together with --by image")
+    return by_image, scores[0] if scores else "dice"
+
+
 def _draw(study: Experiment, found: "Recommendation", file: Path) -> None:
     """Write the figure of a recommendation, if a network is recommended."""
     if not found.networks:
@@ -121,7 +149,7 @@ def _draw(study: Experiment, found: "Recommendation", file: Path) -> None:
     report_remark(f"{file}: expected {found.score} over defocus and dose")
 
 
-def _check(options: argparse.Namespace) -> int:
+def _check(options: argparse.Namespace, score: str) -> int:
     """Print what recommendations of the study are worth."""
     if options.check and options.study != DEFAULT_STUDY:
         raise PassbandError(f"--check = {options.check!r}: takes no value; give one study")
@@ -134,6 +162,6 @@ def _check(options: argparse.Namespace) -> int:
     check_unused(options, "--like")
     study = find_study(locate.path_of(options.check) if options.check else options.study)
     report_many(study)
-    found = study.check_recommendations(options.specimen, report_remark, by=options.by)
+    found = study.check_recommendations(options.specimen, report_remark, by=score)
     print(found.to_json() if options.json else found)
     return 0

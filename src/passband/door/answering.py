@@ -1,6 +1,6 @@
 """What a study's networks are worth, and which of them to use."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from passband.answers.image_recommendation import ImageRecommendation
+    from passband.answers.spectrum_recommendation import SpectrumRecommendation
     from passband.answers.tested_networks import TestedNetworks
     from passband.prediction.recommend.network_ranking import Recommendation
     from passband.prediction.recommend.recommendation_scores import RecommendationCheck
@@ -132,6 +133,47 @@ class Answering(Opened):
         return image_recommendation.ImageRecommendation(
             lens, tuple(replace(each, found=replace(each.found, top=top)) for each in both)
         )
+
+    def recommend_by_images(
+        self,
+        files: str | Path | Iterable[str | Path],
+        specimen: str | None = None,
+        *,
+        pixel_size_A: float | None = None,
+        top: int | None = None,
+        report: Callable[[str], object] = lambda line: None,
+        by: str = "dice",
+    ) -> "SpectrumRecommendation":
+        """Return the networks, ranked for the microscope of images by their power spectrum.
+
+        Args:
+            files: Image files, or folders with image files, of one microscope and specimen.
+            specimen, top, report, by: See :meth:`recommend`.
+            pixel_size_A: For images that do not have it [Å].
+
+        Returns:
+            `networks`, the best first, each with its id and the Dice to expect, and more, see
+            :class:`passband.answers.spectrum_recommendation.SpectrumRecommendation`.
+
+        Raises:
+            PassbandError: If the images cannot be compared with those of the study, see
+                :func:`passband.answers.spectrum_recommendation.recommend`, or as :meth:`recommend`.
+
+        Example:
+            >>> try:
+            ...     id, dice = demo.recommend_by_images("image.tif").networks[0]
+            ... except passband.PassbandError as error:
+            ...     reason = str(error)  # such as an image of another material
+        """
+        from passband.answers import spectrum_recommendation
+        from passband.micrographs.images import pixel_size, readers, suffixes
+
+        _check_top(top)
+        pixel_size.check_option(pixel_size_A)
+        suffixes.use(self.study.known_parts)
+        paths = readers.find([files] if isinstance(files, str | Path) else files, report)
+        tested = self._tested_with(specimen, report, by)
+        return replace(spectrum_recommendation.recommend(tested, paths, pixel_size_A), top=top)
 
     def plot_recommendation(self, found: "Recommendation") -> "Figure":
         """Draw the expected Dice, or what ranks, of the first network over defocus and dose.
