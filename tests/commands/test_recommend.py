@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from carbon_images import film_image
+from imaged_study import STUDY, user_images, write_imaged_study
 from matplotlib.image import imread
 from recommended import add_particles, make_results, make_study
 
@@ -257,6 +258,27 @@ def test_nothing_is_recommended_if_no_network_learned(known, failed, capsys):
         (["known", *LIKE], "film.npy: no such file"),
         (["known", *LIKE, "--energy-kev=200"], "--energy-kev = 200: the networks of the study"),
         (["known", *LIKE, "--check"], "--check: cannot be used together with --"),
+        (["known", "--by=image"], "--by image: needs --like FILES, images of your microscope"),
+        (["known", *LIKE, "--by=image"], "--by image: cannot be used together with --cs-um"),
+        (
+            ["known", "--like=film.npy", "--by=image", "--figure=map.png"],
+            "--by image: cannot be used together with --figure",
+        ),
+        (["known", "--by=image", "--check"], "--by image: cannot be used together with --check"),
+        (
+            ["known", "--like=film.npy", "--by=image", "--underfocus"],
+            "--underfocus: has an effect only together with --by lens",
+        ),
+        (
+            ["known", "--by=image", "--by=lens"],
+            "--by = image, lens: must be lens or image, and one score, each once",
+        ),
+        (
+            ["known", "--by=dice", "--by=count_error"],
+            "--by = dice, count_error: must be lens or image, and one score, each once",
+        ),
+        (["known", "--like", "a.npy", "b.npy"], "--like: takes one image, or several together"),
+        (["known", "--like=film.npy", "--by=image"], "film.npy: no such file"),
         (["unknown", *HERE], "unknown: no study of this name"),
     ],
 )
@@ -265,6 +287,25 @@ def test_a_mistake_is_one_line(known, capsys, arguments, message):
     assert (status, out) == (1, "")
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_networks_are_ranked_for_images_and_by_a_score(tmp_path, monkeypatch, capsys):
+    write_imaged_study(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    condition = STUDY.test_conditions[5]
+    for name in "ab":
+        np.save(f"{name}.npy", user_images(condition))
+    images = ["--like", "a.npy", "b.npy", "--by=image", "--pixel-size-A=0.4"]
+    status, out, err = run(capsys, "tiny", *images, "--by=dice", "--top=2")
+    assert (status, err) == (0, "")
+    assert out.startswith("gold as in 12 fields of a.npy and b.npy, with the networks of the study")
+    assert "\n2 of 16 networks, ranked by expected Dice, from the power spectrum of the im" in out
+    status, out, _ = run(capsys, "tiny", *images, "--json")
+    assert status == 0
+    assert len(json.loads(out)["networks"]) == 16
+    status, out, err = run(capsys, "tiny", *images, "--by=instance_f1")
+    assert (status, out) == (1, "")
+    assert "--by = 'instance_f1': must be one of dice" in err
 
 
 def test_a_study_without_results_is_one_line(tmp_path, monkeypatch, capsys):

@@ -1,8 +1,7 @@
 """Power spectra of images: what a few images say of a microscope whose lens nobody knows.
 
-The spectrum of a condition is that of images of some structures under it. Each image has mean 0 and
-variance 1, and a Hann window. The power |FFT|² is averaged over rings from 0 to the Nyquist
-frequency, and over the images. Neither the lens nor the dose is used.
+Each image has mean 0 and variance 1, and a Hann window. Its power |FFT|² is averaged over rings
+from 0 to the Nyquist frequency. The spectrum is the logarithm of the mean over images.
 """
 
 from collections.abc import Sequence
@@ -12,24 +11,19 @@ import numpy as np
 from passband.analysis.profiles import Profiles
 from passband.seeds import generator
 
-#: Images of a condition, and rings from 0 to the Nyquist frequency; of small images, half as many
-#: rings as pixels along a side.
+#: Images of a condition, and rings; of small images, half as many as pixels along a side.
 IMAGES = 16
 RINGS = 32
 #: The least power of a ring, as a part of the mean over the rings.
 _LEAST = 1e-6
 #: Number of principal components that lenses and doses may change, and how often images of each
 #: microscope are drawn for the limit of what is left. Both were chosen on simulated images of gold
-#: and six other metals and oxides, see findings/second_lock/by_image.py.
+#: and seven other materials, before those of findings/second_lock/by_image.py.
 _COMPONENTS, _DRAWS = 8, 4
 
 
 def powers(images: np.ndarray) -> np.ndarray:
-    """Return the mean power of each image in each ring, (n, ring).
-
-    Args:
-        images: (n, px, px), each with mean 0 and variance 1.
-    """
+    """Return the mean power of each image (n, px, px) in each ring, (n, ring)."""
     px = images.shape[-1]
     window = np.hanning(px + 1)[:-1]
     power = np.abs(np.fft.fft2(images * np.outer(window, window))) ** 2
@@ -78,22 +72,19 @@ def unlikeness(own: np.ndarray, simulated: np.ndarray) -> float:
         own: (n, ring), powers of the images.
         simulated: (microscope, structure, ring), powers.
     """
-    spectra, structures = spectrum(simulated), simulated.shape[1]
-    random = generator("image spectra")
+    spectra, random = spectrum(simulated), generator("image spectra")
     usual = []
-    for place, powers_here in enumerate(simulated):
+    for place, of_microscope in enumerate(simulated):
         others = np.delete(spectra, place, axis=0)
         for _ in range(_DRAWS):
-            chosen = random.permutation(structures)[: len(own)]
-            usual.append(_left(spectrum(powers_here[chosen]), others))
+            chosen = random.permutation(len(of_microscope))[: len(own)]
+            usual.append(np.abs(_left(spectrum(of_microscope[chosen]), others)))
     scale = np.sqrt(np.square(usual).mean(0))
-    found = np.abs(_left(spectrum(own), spectra)) / scale
-    return float(found.max() / (np.abs(usual) / scale).max())
+    return float((np.abs(_left(spectrum(own), spectra)) / scale).max() / (usual / scale).max())
 
 
 def _left(spectrum: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return what is left of a spectrum beyond the principal components of others."""
-    mean = others.mean(0)
-    components = np.linalg.svd(others - mean, full_matrices=False)[2][:_COMPONENTS]
-    away = spectrum - mean
+    away = spectrum - others.mean(0)
+    components = np.linalg.svd(others - others.mean(0), full_matrices=False)[2][:_COMPONENTS]
     return away - away @ components.T @ components

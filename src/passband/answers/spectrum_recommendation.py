@@ -5,10 +5,9 @@ spectra in place of that of profiles. A training condition has the spectrum of t
 under it, a test condition that of validation structures, and the microscope that of its images.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,14 @@ from passband.analysis import image_spectra
 from passband.analysis.image_spectra import IMAGES
 from passband.answers.tested_networks import TestedNetworks
 from passband.axes import AXES
-from passband.config import Microscope
+from passband.config.background import Background
 from passband.errors import PassbandError
 from passband.grid import Condition, is_condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import normalise
 from passband.imaging.structures import Split
-from passband.micrographs.images import background, readers
+from passband.learning.network_files import Network, open_networks
+from passband.micrographs.images import readers
 from passband.micrographs.images.fields import fields, thinned
 from passband.micrographs.images.pixel_size import TOLERANCE
 from passband.network_id import NetworkId
@@ -48,6 +48,7 @@ from passband.words import listed, number_of
 _DRAWN, _MOST = 64, 48
 #: What every second drawn microscope has too, up to these values.
 _UNKNOWN = {"astigmatism_nm": 10.0, "astigmatism_deg": 180.0, "vibration_A": 0.8}
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,9 @@ class SpectrumRecommendation(Outcome):
 
     Attributes:
         images: What was compared, in words.
-        networks: All networks and their expected Dice, the best first.
-        nearest: Id of the test condition whose simulated images have the nearest spectrum.
-        unlearned, remark, top, by: See
+        networks: The networks that have learned and their expected Dice, the best first.
+        nearest: The test condition whose simulated images have the nearest spectrum.
+        remark, top, by: See
             :class:`passband.prediction.recommend.network_ranking.Recommendation`.
     """
 
@@ -67,55 +68,43 @@ class SpectrumRecommendation(Outcome):
     images: str
     networks: tuple[tuple[NetworkId, Dice], ...]
     nearest: Condition
-    unlearned: tuple[NetworkId, ...]
     remark: str = ""
     top: int | None = None
     by: str = "dice"
 
     def __str__(self) -> str:
-        if not self.networks:
-            return self.remark
-        score, top = RATINGS[self.by], TOP if self.top is None else self.top
-        rows = [
-            [f"{rank}", dice.words, str(id)]
-            for rank, (id, dice) in enumerate(self.networks[:top], 1)
+        score = f"expected {RATINGS[self.by]}"
+        shown = self.networks[: TOP if self.top is None else self.top]
+        rows = [[f"{rank}", dice.words, str(id)] for rank, (id, dice) in enumerate(shown, 1)]
+        paragraphs = [
+            f"{self.specimen} as in {self.images}, with the networks of the study {self.study}",
+            columns([["", score, "network"], *rows]),
+            f"{len(shown)} of {number_of(len(self.networks), 'network')}, ranked by {score}, from "
+            "the power spectrum of the images.\nIn parentheses: the interval that contains the "
+            f"measured {RATINGS[self.by]} in {COVERAGE:.0%} of cases.",
+            f"nearest tested condition, by its simulated images: {self.nearest.words}",
         ]
-        notes = [
-            f"Ranked by expected {score}, from the power spectrum of the images. In parentheses: "
-            f"the interval that contains the measured {score} in {COVERAGE:.0%} of cases."
-        ]
-        if (more := len(self.networks) - top) > 0:
-            notes.append(f"{more} more networks: --top {len(self.networks)} prints all.")
-        return "\n\n".join(
-            [
-                f"{self.specimen} as in {self.images}, with the networks of the study {self.study}",
-                columns([["", f"expected {score}", "network"], *rows]),
-                "\n".join([*notes, *filter(None, [self.remark])]),
-                f"nearest tested condition, by its simulated images: {self.nearest.words}",
-            ]
-        )
+        return "\n\n".join([*(paragraphs if shown else []), *filter(None, [self.remark])])
 
     def values(self) -> dict[str, Any]:
         """Return the content for JSON."""
+        ranked = [{"id": id, "dice": vars(dice)} for id, dice in self.networks[: self.top]]
         return {
-            "networks": [
-                {"id": str(id), "dice": vars(dice)} for id, dice in self.networks[: self.top]
-            ],
+            "networks": ranked,
             "ranked_by": f"expected {RATINGS[self.by]}",
             "images": self.images,
             "specimen": self.specimen,
             "nearest_tested": self.nearest.id,
-            "unlearned": list(map(str, self.unlearned)),
         }
 
 
 @dataclass(frozen=True)
 class Simulated(JsonValues):
-    """Spectra of simulated images, which are kept.
+    """What is kept of simulated images.
 
     Attributes:
-        train: (condition, ring) of training conditions, by the specimen.
-        test: (condition, ring) of test conditions.
+        train: The spectrum (ring,) of a specimen under a training condition, by both names.
+        test: (condition, ring), the spectra of the test conditions.
         drawn: (microscope, image, ring), powers of microscopes between the test conditions.
     """
 
@@ -135,187 +124,148 @@ def recommend(
     Raises:
         PassbandError: If the study has no exit waves, or images with pixels of several sizes; if an
             image cannot be compared, see :func:`passband.micrographs.images.fields.fields`; or if
-            the images are like no simulated images of the study, or are not of one microscope.
+            the images have different pixel sizes, or are like no simulated image of the study.
     """
-    train, tests = _conditions(tested)
-    powers = _powers_of(paths, pixel_size_A, tested.study.microscope)
-    simulated = _simulated(tested, train, tests)
+    results = tested.results
+    if results.is_published:
+        raise PassbandError(f"{results}: is published, without exit waves; give its study")
+    if "pixel_size_A" in tested.study.axes.own:
+        raise PassbandError(f"{results}: has images of several pixel sizes, of which one is needed")
+    ids = [id for rows in tested.of_matrices for id in rows.networks]
+    powers = _powers_of(paths, pixel_size_A, open_networks(results, ids[0])[0])
+    simulated = _simulated(tested)
     for path, own in powers.items():
         if (times := image_spectra.unlikeness(own, simulated.drawn)) > 1:
             raise PassbandError(
-                f"{path}: is like no simulated image of the study {tested.study.study.name} "
-                f"({times:.2g} of what they allow): another material, noise, contamination, or a "
+                f"{path}: is like no simulated image of the study {tested.study.study.name}, by "
+                f"{times:.2g} times the limit: another material, noise, contamination, or a "
                 "microscope outside the study"
             )
     every = np.concatenate([*powers.values()])
-    own = image_spectra.spectrum(np.stack(thinned(every, IMAGES)))[None]
-    expected = np.hstack(
-        [
-            np.clip(model.interval(None, image_spectra.profiles(["images"], own)), 0, 1)[..., 0]
-            for model in _models(tested, train, tests, simulated)
-        ]
-    )
-    ids = [id for rows in tested.of_matrices for id in rows.networks]
-    dice = {id: Dice(*map(float, ends)) for id, ends in zip(ids, expected.T, strict=True)}
-    ranked = sorted(dice.items(), key=lambda each: (-each[1].value, str(each[0])))
+    spectrum = image_spectra.spectrum(np.stack(thinned(every, IMAGES)))[None]
+    here = image_spectra.profiles(["images"], spectrum)
+    ends = np.hstack([model.interval(None, here) for model in _models(tested, simulated)])[..., 0]
+    dice = {id: Dice(*map(float, each)) for id, each in zip(ids, ends.T, strict=True)}
+    best_first = sorted(dice.items(), key=lambda each: (-each[1].value, str(each[0])))
     return SpectrumRecommendation(
         study=tested.study.study.name,
         specimen=tested.specimen,
         images=f"{number_of(len(every), 'field')} of {listed([path.name for path in powers])}",
-        networks=tuple(each for each in ranked if each[0] not in tested.unlearned),
-        nearest=tests[((simulated.test - own) ** 2).mean(1).argmin()],
-        unlearned=tuple(id for id in ids if id in tested.unlearned),
+        networks=tuple(each for each in best_first if each[0] not in tested.unlearned),
+        nearest=_tests(tested)[((simulated.test - spectrum) ** 2).mean(1).argmin()],
         remark=tested.remark,
         by=tested.score,
     )
 
 
-def _conditions(tested: TestedNetworks) -> tuple[dict[str, list[Condition]], list[Condition]]:
-    """Return the training conditions by the specimen, and the test conditions."""
-    if tested.results.is_published:
-        raise PassbandError(f"{tested.results}: is published, without exit waves; give its study")
-    train: dict[str, list[Condition]] = {}
-    for rows in tested.of_matrices:
-        ids = {id for id in rows.train if is_condition(id)}
-        known = train.setdefault(rows.matrix.specimen, [])
-        known += tested.study.axes.conditions(ids - {condition.id for condition in known})
-    tests = [*tested.tested, *tested.further]
-    every = [*tests, *chain.from_iterable(train.values())]
-    sizes = sorted({tested.study.microscope.under(c).pixel_size_A for c in every})
-    if len(sizes) > 1:
-        raise PassbandError(
-            f"{tested.results}: has images with pixels of {listed([f'{x:g}' for x in sizes])} Å, "
-            "whose spectra cannot be compared"
-        )
-    return train, tests
-
-
 def _powers_of(
-    paths: Sequence[Path], pixel_size_A: float | None, microscope: Microscope
+    paths: Sequence[Path], pixel_size_A: float | None, network: Network
 ) -> dict[Path, np.ndarray]:
-    """Return the powers of fields of each file, (n, ring)."""
-    powers: dict[Path, np.ndarray] = {}
-    sizes: dict[float, Path] = {}
-    for path in paths:
-        found = readers.read(path, pixel_size_A)
-        size, first = next(iter(sizes.items()), (found.pixel_size_A, path))
-        if abs(found.pixel_size_A / size - 1) > TOLERANCE:
+    """Return the powers (n, ring) of fields of each file."""
+    every = [readers.read(path, pixel_size_A) for path in paths]
+    for found in every:
+        if abs(found.pixel_size_A / every[0].pixel_size_A - 1) > TOLERANCE:
             raise PassbandError(
-                f"{path}: has pixels of {found.pixel_size_A:.4g} Å, and {first} of {size:.4g} Å; "
-                "give images of one microscope"
+                f"{found.path}: has pixels of {found.pixel_size_A:.4g} Å, and {every[0].path} of "
+                f"{every[0].pixel_size_A:.4g} Å; give images of one microscope"
             )
-        sizes.setdefault(found.pixel_size_A, path)
-        powers[path] = _powers(fields(found, microscope, IMAGES))
-    return powers
+    return {found.path: _powers(fields(found, network, IMAGES)) for found in every}
 
 
 def _powers(images: np.ndarray) -> np.ndarray:
-    """Return the powers of images or counts (n, px, px)."""
-    return image_spectra.powers(
-        normalise(torch.as_tensor(images, dtype=torch.float32), "zscore", 1.0).numpy()
-    )
+    """Return the powers (n, ring) of images (n, px, px) in any unit."""
+    return image_spectra.powers(normalise(torch.as_tensor(images), "zscore", 1.0).numpy())
 
 
-def _simulated(
-    tested: TestedNetworks, train: Mapping[str, Sequence[Condition]], tests: Sequence[Condition]
-) -> Simulated:
+def _tests(tested: TestedNetworks) -> list[Condition]:
+    return [*tested.tested, *tested.further]
+
+
+def _simulated(tested: TestedNetworks) -> Simulated:
     """Return the spectra of a study's simulated images, which may be known."""
-    specimen, microscope = tested.specimen, tested.study.microscope
-    drawn = _between(tests, tested.study.study.seed)
-    cpu = torch.device("cpu")
-    acquisition = Acquisition.from_microscope(microscope, "zscore", cpu)
+    study, specimen, tests = tested.study, tested.specimen, _tests(tested)
+    random = generator(study.study.seed, "microscopes of images")
+    drawn = [_between(tests, random, number % 2 > 0) for number in range(_DRAWN)]
+    train = {
+        f"{rows.matrix.specimen}/{id}": (rows.matrix.specimen, study.axes.parse(id))
+        for rows in tested.of_matrices
+        for id in rows.train
+        if is_condition(id)
+    }
+    even = study.microscope.replaced("background", Background())  # it is taken off users' images
+    acquisition = Acquisition.from_microscope(even, "zscore", _CPU)
 
     @cache
-    def split(name: str, waves: str, splits: tuple[str, ...]) -> Split:
-        """Return structures with some exit waves, of the first split that has them."""
-        every = [tested.results.structures(name, each, [waves], first=_MOST) for each in splits]
-        present = (each for each in every if all(Path(file).exists() for file in each.files))
-        return next(present, every[0]).load(cpu).sets[waves]
+    def structures(name: str, split: str, waves: str) -> Split:
+        """Return structures of a split, or of the test split if that has no such exit waves."""
+        if not (study.specimens[name].trained and waves in study.train_waves):
+            split = "test"
+        return tested.results.structures(name, split, [waves], first=_MOST).load(_CPU).sets[waves]
 
-    def powers(name: str, condition: Condition, *splits: str, most: int = IMAGES) -> np.ndarray:
-        """Return the powers of images of a specimen under a condition."""
-        structures = split(name, wave_set(condition), splits).first(most)
-        counts = torch.cat(list(acquisition.counts(structures, condition))).numpy()
-        under = microscope.under(condition)
-        if not under.background.is_even:  # it is taken off, as off a user's images
-            pairs = [background.of_microscope(x, under.pixel_size_A, microscope) for x in counts]
-            counts = np.stack([image for image, _ in pairs])
-        return _powers(counts)
-
-    def spectra(name: str, conditions: Sequence[Condition], *splits: str) -> np.ndarray:
-        return np.stack([image_spectra.spectrum(powers(name, c, *splits)) for c in conditions])
+    def powers(name: str, split: str, condition: Condition, most: int = IMAGES) -> np.ndarray:
+        images = structures(name, split, wave_set(condition)).first(most)
+        return _powers(np.concatenate([*acquisition.counts(images, condition)]))
 
     def make() -> dict[str, Any]:
-        own = "train" if tested.study.specimens[specimen].trained else "test"
-        every = [powers(specimen, each, own, "test", most=_MOST) for each in drawn]
-        same = min(map(len, every))
+        own = {key: powers(name, "train", each) for key, (name, each) in train.items()}
+        every = [powers(specimen, "train", each, _MOST) for each in drawn]
         return Simulated(
-            train={name: spectra(name, of, "train") for name, of in train.items()},
-            test=spectra(specimen, tests, "val", "test"),
-            drawn=np.stack([each[:same] for each in every]),
+            train={key: image_spectra.spectrum(each) for key, each in own.items()},
+            test=np.stack([image_spectra.spectrum(powers(specimen, "val", c)) for c in tests]),
+            drawn=np.stack([each[: min(map(len, every))] for each in every]),
         ).to_values()
 
-    leaves = {
-        "study": tested.study.digest,
-        "train": {name: [c.id for c in of] for name, of in train.items()},
-        "test": [c.id for c in tests],
-        "drawn": [[c.id for c in drawn], _MOST],
-    }
+    leaves = {"study": study.digest, "train": [*train], "most": _MOST}
+    leaves |= {"test": [c.id for c in tests], "drawn": [c.id for c in drawn]}
     file = tested.results.path_to_write(layout.FITTED, name=f"{specimen}-spectra")
     return kept.kept(file, kept.recipe("spectra", leaves), make=make, parse=Simulated.from_values)
 
 
-def _between(tests: Sequence[Condition], seed: int) -> list[Condition]:
-    """Return microscopes between test conditions, with exit waves of one of these.
+def _between(tests: Sequence[Condition], random: np.random.Generator, more: bool) -> Condition:
+    """Return a microscope between test conditions, perhaps with astigmatism and vibration.
 
-    Every second one also has astigmatism and vibration.
+    Its exit waves are those of one of the test conditions.
     """
-    random = generator(seed, "microscopes of images")
-    ends = ranges(tests)
-    found = []
-    for number in range(_DRAWN):
-        of = tests[random.integers(len(tests))]
-        values = of.values()
-        for name in values:
-            if not AXES[name].needs_waves:
-                values[name] = between(name, ends[name], random.random())
-        if number % 2:
-            values |= {name: random.uniform(0, most) for name, most in _UNKNOWN.items()}
-        found.append(of.axes.condition(values))
-    return found
+    one = tests[random.integers(len(tests))]
+    values = one.values()
+    for name, ends in ranges(tests).items():
+        if not AXES[name].needs_waves:
+            values[name] = between(name, ends, random.random())
+    if more:
+        values |= {name: random.uniform(0, most) for name, most in _UNKNOWN.items()}
+    return one.axes.condition(values)
 
 
-def _models(
-    tested: TestedNetworks,
-    train: Mapping[str, Sequence[Condition]],
-    tests: Sequence[Condition],
-    simulated: Simulated,
-) -> list[GaussianProcess]:
+def _models(tested: TestedNetworks, simulated: Simulated) -> list[GaussianProcess]:
     """Return the model of each matrix, fitted or with known parameters."""
-    columns = image_spectra.profiles([c.id for c in tests], simulated.test)
-    kernels = [spectrum_kernel(simulated.train[r.matrix.specimen]) for r in tested.of_matrices]
+    columns = image_spectra.profiles([c.id for c in _tests(tested)], simulated.test)
+    sides = []
+    for rows in tested.of_matrices:
+        ids = [id for id in dict.fromkeys(rows.train) if is_condition(id)]
+        values = np.stack([simulated.train[f"{rows.matrix.specimen}/{id}"] for id in ids])
+        train = image_spectra.profiles(ids, values).of(rows.train)
+        sides.append((rows.dice, train, spectrum_kernel(values)))
 
-    def fitted(theta: Sequence[np.ndarray | None]) -> list[GaussianProcess]:
-        models = []
-        for rows, kernel, known in zip(tested.of_matrices, kernels, theta, strict=True):
-            name = rows.matrix.specimen
-            each = image_spectra.profiles([c.id for c in train[name]], simulated.train[name])
-            each = each.of(rows.train)
-            models.append(gaussian_process.fit(rows.dice, each, columns, known, kernel))
-        return models
+    def fitted(known: Sequence[np.ndarray | None]) -> list[GaussianProcess]:
+        return [
+            gaussian_process.fit(dice, train, columns, theta, kernel)
+            for (dice, train, kernel), theta in zip(sides, known, strict=True)
+        ]
 
     def parse(content: dict[str, Any]) -> list[np.ndarray]:
+        kernels = [kernel for *_, kernel in sides]
         pairs = zip(content["theta"], kernels, strict=True)
         return [gaussian_process.parse_parameters(*each) for each in pairs]
 
-    def make() -> dict[str, Any]:
-        return {"theta": [model.theta.tolist() for model in fitted([None] * len(kernels))]}
-
-    arrays = [rows.dice for rows in tested.of_matrices]
-    arrays += [simulated.test, *simulated.train.values()]
-    leaves = {"rows": [list(map(str, rows.networks)) for rows in tested.of_matrices]}
-    file = tested.results.path_to_write(
-        layout.FITTED, name=f"{tested.specimen}-images-{tested.score}"
+    recipe = kept.recipe(
+        "recommend by image",
+        {"networks": [list(map(str, rows.networks)) for rows in tested.of_matrices]},
+        [*(dice for dice, *_ in sides), simulated.test, *simulated.train.values()],
     )
-    recipe = kept.recipe("recommend by images", leaves, arrays)
+    name = f"{tested.specimen}-image-{tested.score}"
+    file = tested.results.path_to_write(layout.FITTED, name=name)
+
+    def make() -> dict[str, Any]:
+        return {"theta": [model.theta.tolist() for model in fitted([None] * len(sides))]}
+
     return fitted(kept.kept(file, recipe, make=make, parse=parse))

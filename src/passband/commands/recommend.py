@@ -82,8 +82,8 @@ def run(options: argparse.Namespace) -> int:
     by_image, score = _by(options)
     if options.check is not None:
         return _check(options, score)
-    if not options.like or by_image:
-        check_unused(options, "--like, without --by image" if by_image else "--like")
+    if not options.like:
+        check_unused(options, "--like")
     if options.figure is not None:
         check_file("--figure", options.figure, *FIGURES)
     study = Experiment(None, options.study)  # a published folder has priority, as in predict
@@ -122,19 +122,20 @@ def _by(options: argparse.Namespace) -> tuple[bool, str]:
     compared = [name for name in options.by if name in ("lens", "image")]
     scores = [name for name in options.by if name not in compared]
     if max(len(compared), len(scores)) > 1:
-        raise PassbandError(
-            f"--by = {', '.join(options.by)}: must be lens or image, and one score, each once"
-        )
+        words = ", ".join(options.by)
+        raise PassbandError(f"--by = {words}: must be lens or image, and one score, each once")
     by_image = compared == ["image"]
-    given = [axis.option for name, axis in AXES.items() if getattr(options, name) is not None]
-    given += [f"--{name}" for name in ("figure", "check") if getattr(options, name) is not None]
-    given = [option for option in given if option != AXES["pixel_size_A"].option]
-    if by_image and given:
-        raise PassbandError(f"--by image: cannot be used together with {given[0]}")
-    if by_image and not options.like:
-        raise PassbandError("--by image: needs --like FILES, images of your microscope")
     if not by_image and len(options.like or []) > 1:
         raise PassbandError("--like: takes one image, or several together with --by image")
+    if by_image:
+        names = [name for name in AXES if name != "pixel_size_A"]
+        given = [AXES[name].option for name in names if getattr(options, name) is not None]
+        given += [f"--{name}" for name in ("figure", "check") if getattr(options, name) is not None]
+        if given:
+            raise PassbandError(f"--by image: cannot be used together with {given[0]}")
+        if not options.like:
+            raise PassbandError("--by image: needs --like FILES, images of your microscope")
+        check_unused(options, "--by lens")
     return by_image, scores[0] if scores else "dice"
 
 

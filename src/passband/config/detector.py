@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BeforeValidator
 
 from passband.config.base import Block, key, short
-from passband.config.drawn import Ranged, highest, is_range, lowest, middle, ranged
+from passband.config.drawn import Ranged, is_range, lowest, middle, ranged
 
 #: The forms of :class:`DetectorNoise` with a width.
 _KERNELS = "binned", "hann"
@@ -126,14 +126,6 @@ class DetectorNoise(Ranged):
         """Whether an image with white noise lacks a filter that all training images had."""
         is_narrow = is_range(self.width_A) and lowest(self.width_A) == 0
         return not (self.is_white or is_narrow or is_range(self.form))
-
-    def finest_A(self, pixel_size_A: float) -> float:
-        """Return the side of the pixels that show the finest detail that all images have [Å].
-
-        Args:
-            pixel_size_A: Side of the images' pixels [Å].
-        """
-        return max(pixel_size_A, highest(self.stored_pixel_A))
 
     def replaced(self, path: str, value: Any) -> Self:
         """Return a copy with another value of a key, see :meth:`Block.replaced`.

@@ -156,8 +156,8 @@ class Answering(Opened):
             :class:`passband.answers.spectrum_recommendation.SpectrumRecommendation`.
 
         Raises:
-            PassbandError: If the images cannot be compared with those of the study, see
-                :func:`passband.answers.spectrum_recommendation.recommend`, or as :meth:`recommend`.
+            PassbandError: If the images cannot be compared with those of the study, or as
+                :meth:`recommend`.
 
         Example:
             >>> try:

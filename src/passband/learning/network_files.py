@@ -10,6 +10,7 @@ from torch import nn
 
 from passband.config import Microscope, Study, architectures, validate_stored
 from passband.config.architectures import Architecture
+from passband.config.drawn import highest
 from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.groups import may_have
@@ -130,7 +131,7 @@ class Network:
     @property
     def finest_A(self) -> float:
         """Side of the pixels that show the finest detail that all training images have [Å]."""
-        return self.microscope.detector.noise.finest_A(self.pixel_size_A)
+        return max(self.pixel_size_A, highest(self.microscope.detector.noise.stored_pixel_A))
 
     @property
     def normalisation(self) -> str:

@@ -11,7 +11,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from passband.config import Microscope
 from passband.learning.network_files import Network
 from passband.micrographs.images.preparation import bands
 
@@ -91,31 +90,13 @@ def take_off(
     if flat_field is False or any(network.normalisation == "vacuum" for network in networks):
         return image, NONE
     first = networks[0]
-    if min(network.preparation for network in networks) < 2:
-        if _is_wide(image, pixel_size_A, first.microscope, 4):
-            return flatten_field(image), Background("flat field")
-        return image, NONE
-    return of_microscope(image, pixel_size_A, first.microscope)
-
-
-def of_microscope(
-    image: np.ndarray, pixel_size_A: float, microscope: Microscope
-) -> tuple[np.ndarray, Background]:
-    """Return an image without its background, see :func:`take_off`.
-
-    Args:
-        microscope: That of the training images.
-    """
-    if _is_wide(image, pixel_size_A, microscope, FLATTENED):
+    is_old = min(network.preparation for network in networks) < 2
+    wide_A = first.microscope.field_px * first.pixel_size_A * (4 if is_old else FLATTENED)
+    if min(image.shape) * pixel_size_A >= wide_A:
         return flatten_field(image), Background("flat field")
-    finest_A = microscope.detector.noise.finest_A(microscope.pixel_size_A)
-    return subtract(image, max(1, round(finest_A / pixel_size_A)))
-
-
-def _is_wide(image: np.ndarray, pixel_size_A: float, microscope: Microscope, times: float) -> bool:
-    """Return whether an image is so many times as wide and high as those of a microscope."""
-    field_A = microscope.field_px * microscope.pixel_size_A
-    return min(image.shape) * pixel_size_A >= times * field_A
+    if is_old:
+        return image, NONE
+    return subtract(image, max(1, round(first.finest_A / pixel_size_A)))
 
 
 def subtract(image: np.ndarray, step: int = 1) -> tuple[np.ndarray, Background]:
