@@ -156,7 +156,7 @@ def rows(judged: Judged, progress: Callable[[str], None]) -> Iterator[dict[str, 
 
 
 def others(judged: Judged, progress: Callable[[str], None]) -> Iterator[dict[str, Any]]:
-    """Yield what the package says of images that it should refuse, four microscopes of each kind."""
+    """Yield what the package says of images that it should refuse, of four microscopes each."""
     study = judged.tested.study
     pixel_A = study.microscope.pixel_size_A
     inside = [*microscopes(judged.tested.tested, "inside")][::4]

@@ -37,6 +37,7 @@ from passband import PassbandError
 from passband.analysis import image_spectra
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.analysis.image_spectra import IMAGES
+from passband.analysis.image_spectra import RINGS as RINGS
 from passband.analysis.profiles import SAMPLES, Profiles, profiles
 from passband.config import Study, load
 from passband.grid import Condition
@@ -60,6 +61,11 @@ DRAWS = 10_000
 TABLE = DATA / "afterwards.csv"
 
 
+def spectrum(images: np.ndarray) -> np.ndarray:
+    """Return the spectrum (ring,) of images (n, px, px), each with mean 0 and variance 1."""
+    return np.log10(image_spectra.powers(images).mean(0))
+
+
 def spectra(study: Study, conditions: Iterable[Condition], split: str) -> np.ndarray:
     """Return the spectrum of the images of a split under each condition, (condition, ring)."""
     (name, specimen) = next(iter(study.specimens.items()))
@@ -70,7 +76,7 @@ def spectra(study: Study, conditions: Iterable[Condition], split: str) -> np.nda
     imaged = Split.from_dataset(waves, structures, device)
     acquisition = Acquisition.from_microscope(study.microscope, "zscore", device)
     images = (acquisition.images(imaged, each)[:, 0].numpy() for each in conditions)
-    return image_spectra.spectrum(np.stack([image_spectra.powers(each) for each in images]))
+    return np.stack([spectrum(each) for each in images])
 
 
 def predicted(
