@@ -1,6 +1,6 @@
 """What `passband recommend --by image` is worth on simulated images, and what it refuses.
 
-    python -m findings.second_lock.by_image  # writes by_image.csv; the demo's results; 15 minutes
+    python -m findings.second_lock.by_image  # writes by_image.csv; 10 minutes on one core
 
 Each microscope is drawn within the ranges of the demo's tests: as these, with astigmatism besides,
 or with vibration besides. None of them is among the tests. 16 images of structures that neither the
@@ -9,7 +9,7 @@ study are then tested on 16 other structures, which judge the network that is ch
 nearest by the true lens, and what the package recommends for the true lens.
 
 Other images are given too: of other materials, with averaged noise, and with a bar. They should be
-refused.
+refused. It needs the demo's results, which `make demo` makes.
 """
 
 import sys
@@ -45,7 +45,7 @@ from passband.specimens import exit_waves
 TABLE = Path(__file__).parent / "by_image.csv"
 CPU = torch.device("cpu")
 #: Numbers of microscopes of a group, and of images; the first images are given, the others judge.
-MICROSCOPES, IMAGES = 16, 16
+MICROSCOPES, IMAGES = 14, 16
 #: What a group has beside the main axes, between these values.
 GROUPS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "inside": {},

@@ -88,7 +88,7 @@ class SpectrumRecommendation(Outcome):
 
     def values(self) -> dict[str, Any]:
         """Return the content for JSON."""
-        ranked = [{"id": id, "dice": vars(dice)} for id, dice in self.networks[: self.top]]
+        ranked = [{"id": str(id), "dice": vars(dice)} for id, dice in self.networks[: self.top]]
         return {
             "networks": ranked,
             "ranked_by": f"expected {RATINGS[self.by]}",
