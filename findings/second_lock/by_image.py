@@ -194,10 +194,10 @@ def others(judged: Judged, progress: Callable[[str], None]) -> Iterator[dict[str
 def summary(table: pd.DataFrame) -> Iterator[str]:
     """Yield what the table says of each group, a line each."""
     for group, of_group in table.groupby("group", sort=False):
-        refused = of_group.refused.notna()
+        refused = of_group["refused"].notna()
         line = f"{group}: {refused.mean():.0%} of {len(of_group)} refused"
-        answered = of_group[~refused]
-        if answered.empty or answered[IMAGE].isna().all():
+        answered = of_group.loc[~refused]
+        if not answered[IMAGE].notna().any():
             yield line
             continue
         for name in (RANGE, TRANSFER, LENS, "best"):

@@ -141,7 +141,7 @@ def recommend(
                 f"{times:.2g} times the limit: another material, noise, contamination, or a "
                 "microscope outside the study"
             )
-    every = np.concatenate([*powers.values()])
+    every = [field for own in powers.values() for field in own]
     spectrum = image_spectra.spectrum(np.stack(thinned(every, IMAGES)))[None]
     here = image_spectra.profiles(["images"], spectrum)
     ends = np.hstack([model.interval(None, here) for model in _models(tested, simulated)])[..., 0]
@@ -226,7 +226,7 @@ def _between(tests: Sequence[Condition], random: np.random.Generator, more: bool
 
     Its exit waves are those of one of the test conditions.
     """
-    one = tests[random.integers(len(tests))]
+    one = tests[int(random.integers(len(tests)))]
     values = one.values()
     for name, ends in ranges(tests).items():
         if not AXES[name].needs_waves:

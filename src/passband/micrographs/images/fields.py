@@ -32,7 +32,7 @@ def fields(found: Micrograph, network: Network, most: int) -> np.ndarray:
             f"{found.path}: has pixels of {found.pixel_size_A:.4g} Å; must be at most "
             f"{network.finest_A:g} Å, to show all frequencies of the study's images"
         )
-    images = [_prepared(found, image, network) for image in thinned(found.images, most)]
+    images = [_prepared(found, image, network) for image in thinned([*found.images], most)]
     px = network.microscope.field_px
     height, width = images[0].shape
     if min(height, width) < px:
