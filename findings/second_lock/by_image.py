@@ -69,7 +69,7 @@ def microscopes(tests: list[Condition], group: str) -> Iterator[Condition]:
     """Yield the microscopes of a group, between the tests of a study."""
     random = generator("second lock", "by image", group)
     for _ in range(MICROSCOPES):
-        ends = ranges(tests) | GROUPS[group]
+        ends = {**ranges(tests), **GROUPS[group]}
         yield tests[0].axes.condition(
             {name: between(name, end, random.random()) for name, end in ends.items()}
         )
