@@ -126,7 +126,9 @@ def _by(options: argparse.Namespace) -> tuple[bool, str]:
         raise PassbandError(f"--by = {words}: must be lens or image, and one score, each once")
     by_image = compared == ["image"]
     if not by_image and len(options.like or []) > 1:
-        raise PassbandError("--like: takes one image, or several together with --by image")
+        raise PassbandError(
+            "--like: takes one image, or several together with --by image; a study comes before it"
+        )
     if by_image:
         names = [name for name in AXES if name != "pixel_size_A"]
         given = [AXES[name].option for name in names if getattr(options, name) is not None]
