@@ -98,6 +98,14 @@ def tests() -> list[Condition]:
     return [each for group in conditions.tests(study()).values() for each in group]
 
 
+def doses() -> tuple[np.ndarray, np.ndarray]:
+    """Return the doses of the training conditions and of the new tests [e/Å²]."""
+    train, test = (
+        np.array([each.dose_e_per_A2 for each in side]) for side in (training_conditions(), tests())
+    )
+    return train, test
+
+
 def known_dice() -> np.ndarray:
     """Return the known Dice: replicas 2 to 6 of the first lock, over its 32 structures."""
     dice = {name: D / UNIT for name, D in read_arrays(DICE).items()}
@@ -308,10 +316,7 @@ def opened(folder: Path = KEPT) -> dict[str, Any]:
     replicas = in_units(measured.dice.mean("structure").values) / UNIT
     extra = {name: in_units(D) / UNIT for name, D in feature_lines(folder).items()}
     lines = LOCK.read() | extra
-    train, test = (
-        np.array([c.dose_e_per_A2 for c in each]) for each in (training_conditions(), of.tests)
-    )
-    found = result(replicas, lines, (train, test))
+    found = result(replicas, lines, doses())
     found["seconds"] = measured.seconds.sum("condition").values.round(1).tolist()
     found["processor"] = measured.processor
     home = measured.home_dice.mean("structure").values

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from findings import committed, pages
@@ -155,9 +154,7 @@ def again() -> dict[str, Any]:
     """Return the result that follows from the predictions and the truth."""
     arrays = {name: D / UNIT for name, D in read_arrays(LOCK.truth).items()}
     predicted = LOCK.read() | {name: arrays[name] for name in features.RISES}
-    sides = lens_or_image.training_conditions(), lens_or_image.tests()
-    doses = tuple(np.array([each.dose_e_per_A2 for each in side]) for side in sides)
-    return lens_or_image.result(arrays["dice"], predicted, doses)
+    return lens_or_image.result(arrays["dice"], predicted, lens_or_image.doses())
 
 
 def recompute() -> Iterator[str]:
