@@ -97,16 +97,12 @@ def test_its_simplest_method_is_that_of_the_account():
 # ── README.md ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_findings_have_the_numbers_of_the_account(seen, claims, below):
+def test_the_findings_have_the_numbers_of_the_accounts(claims, below):
     findings = words(README.split("## Findings")[1].split("\n## ")[0])
-    r2 = seen.r2.xs("new tests", level="cells")
-    package, scaled, raw = (r2[name] for name in ("T(q), bits and dose", "scaled", "raw"))
-    assert f"(R² {package:.2f}; imaging parameters {scaled:.2f})" in findings
-    assert f"{raw:.2f}" == f"{scaled:.2f}"  # whatever the scale of imaging parameters
-    spectrum = seen.loc[("power spectrum of 16 images", "new tests")]
-    assert spectrum.minus_scaled_low > 0
-    assert spectrum.minus_package_low < 0 < spectrum.minus_package_high
-    assert "power spectrum of 16 of their images (seen afterwards)" in findings
+    locked = json.loads((ROOT / "findings/second_lock/locked/part1/result.json").read_text())
+    lens, images, raw = (locked["lines"][name]["r2"] for name in ("A", "B", "raw"))
+    assert f"(R² {lens:.2f} and {images:.2f}; imaging parameters {raw:.2f})" in findings
+    assert f"Which says more is {locked['primary']['verdict']}" in findings
     line = claims.loc["trough − shoulders"].reset_index()
     series = line[line.networks.str.match(r"compact-w4-d2, \d+ µm")]
     troughs = series[series.high < 0].groupby("tests").size()

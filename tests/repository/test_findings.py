@@ -148,9 +148,9 @@ def test_a_number_that_differs_is_one_line_and_hides_no_other_finding(tree, caps
 
 def test_one_folder_alone(tree, capsys):
     tree("one_alone", "yield 'this'")
-    tree("another", "raise PassbandError('not asked for')")
+    tree("second", "raise PassbandError('not asked for')")
     assert runner.main(["one_alone"]) == 0
-    assert "another" not in capsys.readouterr().out
+    assert "second" not in capsys.readouterr().out
 
 
 def test_what_is_frozen_or_trained_does_not_run(tree, capsys):
