@@ -147,7 +147,7 @@ def test_no_other_condition_leaves_nan():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("archive", ["finished_03", "grouped_03"])
-def test_metrics_of_studies_of_earlier_versions_are_the_same_to_the_last_bit(tmp_path, archive):
+def test_metrics_of_studies_of_earlier_versions_are_the_same(tmp_path, archive):
     with tarfile.open(ROOT / f"tests/data/{archive}.tar.xz") as opened:
         opened.extractall(tmp_path, filter="data")
     (results,) = (tmp_path / "results").iterdir()
@@ -158,7 +158,10 @@ def test_metrics_of_studies_of_earlier_versions_are_the_same_to_the_last_bit(tmp
         assert "particles" not in table
     assert {*found.data_vars} == {*stored.data_vars}
     for name, variable in found.items():
-        xr.testing.assert_identical(variable.variable, stored[name].variable)
+        expected = stored[name].variable
+        assert variable.attrs == expected.attrs
+        # Another kind of processor rounds differently.
+        xr.testing.assert_allclose(variable.variable, expected, rtol=1e-6, atol=1e-9)
 
 
 # Metrics of a study's own

@@ -141,13 +141,12 @@ def test_distances_are_those_of_the_curves():
     weight = a.power * a.area
     for i in range(3):
         for j in range(2):
-            T = (weight * (a.T[i] - b.T[j]) ** 2).sum() / weight.sum()
             bits = (a.area * (a.bits[i] - b.bits[j]) ** 2).sum()
             dose = (a.log_dose[i] - b.log_dose[j]) ** 2
-            # The correlation of image and specimen is √(s/(1 + s)), and bits are ½log₂(1 + s).
-            rho = [np.sqrt(1 - 1 / 4.0 ** x.bits[k]) for x, k in ((a, i), (b, j))]
+            # The correlation is √(s/(1 + s)) with the sign of T, and bits are ½log₂(1 + s).
+            rho = [np.sign(x.T[k]) * np.sqrt(1 - 1 / 4.0 ** x.bits[k]) for x, k in ((a, i), (b, j))]
             correlation = (weight * (rho[0] - rho[1]) ** 2).sum() / weight.sum()
-            expected = [T, correlation, bits / a.area.sum(), dose]
+            expected = [correlation, bits / a.area.sum(), dose]
             np.testing.assert_allclose(found[:, i, j], expected, atol=1e-12)
 
 
