@@ -188,6 +188,9 @@ NOT_RUN = {
     "python3 -m venv .venv && source .venv/bin/activate": "installs; tests/install does it",
     "pip install 'passband @ git+ADDRESS'": "installs; tests/install does it",
     "pip install 'passband[micrographs] @ git+ADDRESS'": "installs; tests/install does it",
+    "passband recommend demo --like my-images/*.tif --by image": (
+        "needs images of a microscope; test_recommend.py runs it"
+    ),
     "podman build --tag passband .": "installs; tests/install takes the same steps",
     'podman run --rm --volume "$PWD:/work" passband new mine': "tests/install does it",
     'podman run --rm --volume "$PWD:/work" passband run mine': "tests/install does it",

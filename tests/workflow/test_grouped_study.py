@@ -202,10 +202,11 @@ def test_recommendations_are_those_of_the_version_that_made_the_study(place, cap
         "df+0005.00_cs+0001.200_ap016.00_ds001000.00_as0004.000_en0200.00/0"
     )
     assert last["id"].endswith("df+0005.00_cs+0001.200_ap016.00_ds000200.00_as0004.000/0")
+    # Those of version 0.3.0, which had other distances; expected Dice stays near.
     expected = {"value": 0.903, "low": 0.875, "high": 0.926}
-    assert first["dice"] == pytest.approx(expected, abs=0.005)
+    assert first["dice"] == pytest.approx(expected, abs=0.01)
     expected = {"value": 0.600, "low": 0.537, "high": 0.660}
-    assert last["dice"] == pytest.approx(expected, abs=0.005)
+    assert last["dice"] == pytest.approx(expected, abs=0.01)
 
 
 def test_networks_segment_images_of_their_condition(place, capsys):
