@@ -83,7 +83,8 @@ def correlations(loss: pd.DataFrame, predictor: np.ndarray, where: np.ndarray) -
         residual = values - means @ np.linalg.lstsq(means, values, rcond=None)[0]
         return residual.round(9) + 0.0  # equal ranks for what differs by rounding only
 
-    x, y = predictor[where], loss.to_numpy()[where]
+    # Pairs that mirror each other are equally far apart, whatever the processor rounds.
+    x, y = predictor[where].round(9), loss.to_numpy()[where]
     return [rank_correlation(x, y), rank_correlation(left(x), left(y))]
 
 
