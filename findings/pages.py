@@ -1,7 +1,8 @@
 """Writes tables into pages, and compares what a page says with what was computed again."""
 
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -58,6 +59,15 @@ def filled(page: Path, tables: Mapping[str, str]) -> str:
         made = f"{begin}\n\n{table}\n\n{end}"
         text = marked.sub(lambda _, made=made: made, text)
     return text
+
+
+def fill(page: Path, made: Callable[[], Mapping[str, str]]) -> None:
+    """Write the tables that are made into a page, see :func:`filled`; a mistake is one line."""
+    try:
+        text = filled(page, made())
+    except PassbandError as error:
+        sys.exit(str(error))
+    page.write_text(text, encoding="utf-8")
 
 
 def numbers(text: str) -> list[float]:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from findings.second_lock import draws, lattices
+from findings.second_lock import draws, lattices, locked
 from findings.second_lock.band_scores import ARMS, REFERENCE, UNCUT, advice_of, result
 from findings.second_lock.networks import Arm, results, run
 from findings.twelve_thousand.locked import INSIDE, UNIT
@@ -38,7 +38,7 @@ LOW_DOSE = 50
 STRUCTURES, OF_ADVICE = range(32, 64), range(64, 96)
 FOLDER = draws.RESULTS / "bands"
 DRAW = draws.FOLDER / "bands-drawn.json"
-OPENING = draws.Opening("bands")
+OPENING = locked.Opening("bands")
 
 
 class Cut(Acquisition):
@@ -178,7 +178,7 @@ def opened(_: tuple[int, int]) -> None:
     arrays: dict[str, np.ndarray] = {}
     for name, each in read.items():
         arrays |= draws.as_arrays(name, each)
-    OPENING.write(arrays, {**scored(arrays), **draws.made(read.values(), FOLDER)})
+    OPENING.open(arrays, {**scored(arrays), **draws.made(read.values(), FOLDER)})
 
 
 def scored(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

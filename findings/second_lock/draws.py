@@ -1,11 +1,9 @@
-"""Draws that are committed, and the one opening of parts that predict nothing."""
+"""Draws that are committed, what networks of drawn conditions did, and the commands of part 2."""
 
 import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ import xarray as xr
 from findings.second_lock import locked, networks
 from findings.second_lock.conditions import points
 from findings.twelve_thousand import history, pieces
-from findings.twelve_thousand.locked import read_arrays
 from passband import PassbandError
 from passband.grid import Axes, Condition
 from passband.seeds import generator
@@ -75,61 +72,7 @@ def read_draw(path: Path, draw: Callable[[str], dict[str, Any]]) -> dict[str, An
     return found
 
 
-# ── The opening ──────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True)
-class Opening:
-    """What networks did and what follows from it, which is written once.
-
-    Attributes:
-        name: The name of its folder.
-    """
-
-    name: str
-
-    @property
-    def dice(self) -> Path:
-        return FOLDER / "locked" / self.name / "dice.npz"
-
-    @property
-    def result(self) -> Path:
-        return self.dice.with_name("result.json")
-
-    def check(self) -> None:
-        """Raise PassbandError if there is a result already, here or in the history."""
-        if reason := history.lacking():
-            raise PassbandError(f"{self.result}: nothing can be said of its commits: {reason}")
-        was_opened = history.git("log", "--all", "--format=%H", "--", self.result).strip()
-        if self.result.exists() or was_opened:
-            raise PassbandError(f"{self.result}: was opened before; its result stands")
-
-    def write(self, arrays: Mapping[str, np.ndarray], result: Mapping[str, Any]) -> None:
-        """Write what the networks did, and the result that follows from it.
-
-        Raises:
-            PassbandError: If it was opened before, or the protocol has changed.
-        """
-        self.check()
-        head = {
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "commit": history.git("rev-parse", "HEAD").strip(),
-            "protocol": locked.digest(),
-        }
-        text = json.dumps(head | dict(result), indent=2)
-        self.dice.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(self.dice, allow_pickle=False, **arrays)
-        self.result.write_text(text + "\n", encoding="utf-8")
-
-    def read(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Return the arrays and the result.
-
-        Raises:
-            PassbandError: If a file is missing or damaged.
-        """
-        if not self.result.exists():
-            raise PassbandError(f"{self.result}: is missing; open it first")
-        return read_arrays(self.dice), json.loads(self.result.read_text(encoding="utf-8"))
+# ── What networks did ────────────────────────────────────────────────────────────────────────────
 
 
 def home_of(arm: str) -> str:

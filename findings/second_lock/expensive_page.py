@@ -5,16 +5,12 @@
 Run it from the repository's root.
 """
 
-import json
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from findings import committed, pages
 from findings.second_lock.expensive import LOCK, scored
 from findings.second_lock.locked import FOLDER
-from findings.twelve_thousand.locked import UNIT, read_arrays
-from passband import PassbandError
 from passband.reports import markdown
 
 PAGE = FOLDER / "expensive.md"
@@ -47,36 +43,21 @@ def tables(found: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def read() -> dict[str, Any]:
-    """Return the result.
-
-    Raises:
-        PassbandError: If the lock is not open.
-    """
-    if not LOCK.result.exists():
-        raise PassbandError(f"{LOCK.result}: is missing; the lock is not open")
-    return json.loads(LOCK.result.read_text(encoding="utf-8"))
-
-
 def recompute() -> Iterator[str]:
     """Yield a line for the result, which follows from its files, and for each table of the page.
 
     Raises:
         PassbandError: If a number differs.
     """
-    again = scored({name: D / UNIT for name, D in read_arrays(LOCK.truth).items()})
+    again = scored(LOCK.dice())
     yield committed.document(LOCK.result, again, ROUNDING)
-    for name, text in tables(read()).items():
+    for name, text in tables(LOCK.found()).items():
         yield pages.compare(PAGE, name, text)
 
 
 def main() -> None:
     """Write the tables of the page."""
-    try:
-        text = pages.filled(PAGE, tables(read()))
-    except PassbandError as error:
-        sys.exit(str(error))
-    PAGE.write_text(text, encoding="utf-8")
+    pages.fill(PAGE, lambda: tables(LOCK.found()))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@
 Run it from the repository's root.
 """
 
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,7 +12,6 @@ from findings import committed, pages
 from findings.second_lock import bands, draws, fringes
 from findings.second_lock.band_scores import ARMS, CANDIDATES, DIFFERENCES, REFERENCE
 from findings.second_lock.lattices import DOSES, LATTICES
-from passband import PassbandError
 from passband.reports import markdown
 
 PAGE = draws.FOLDER / "fringes.md"
@@ -121,8 +119,7 @@ def recompute() -> Iterator[str]:
     """
     again = []
     for part in (fringes, bands):
-        arrays, _ = part.OPENING.read()
-        again.append(part.scored(arrays))
+        again.append(part.scored(part.OPENING.arrays()))
         yield committed.document(part.OPENING.result, again[-1], FITTED)
     for name, text in tables(*again).items():
         yield pages.compare(PAGE, name, text, within=FITTED)
@@ -130,12 +127,7 @@ def recompute() -> Iterator[str]:
 
 def main() -> None:
     """Write the tables of the page."""
-    try:
-        results = (part.OPENING.read()[1] for part in (fringes, bands))
-        text = pages.filled(PAGE, tables(*results))
-    except PassbandError as error:
-        sys.exit(str(error))
-    PAGE.write_text(text, encoding="utf-8")
+    pages.fill(PAGE, lambda: tables(*(part.OPENING.found() for part in (fringes, bands))))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ REPLICAS = 3
 LEARNED = 0.8
 FOLDER = draws.RESULTS / "fringes"
 DRAW = draws.FOLDER / "fringes-drawn.json"
-OPENING = draws.Opening("fringes")
+OPENING = locked.Opening("fringes")
 
 # ── Networks ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -92,7 +92,7 @@ def opened(_: tuple[int, int]) -> None:
     for name, arm in found.items():
         arrays |= draws.as_arrays(name, read[name])
         arrays[f"{name}, power"] = np.stack(spectrum(arm.study, FOLDER))
-    OPENING.write(arrays, {**scored(arrays), **draws.made(read.values(), FOLDER)})
+    OPENING.open(arrays, {**scored(arrays), **draws.made(read.values(), FOLDER)})
 
 
 def scored(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

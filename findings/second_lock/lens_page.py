@@ -5,8 +5,6 @@
 Run it from the repository's root.
 """
 
-import json
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,6 @@ from findings import committed, pages
 from findings.second_lock import features, lens_or_image
 from findings.second_lock.lens_or_image import IMAGE, LENS, LOCK, NOT_TOLD
 from findings.second_lock.locked import FOLDER
-from findings.twelve_thousand.locked import UNIT, read_arrays
-from passband import PassbandError
 from passband.reports import markdown
 
 PAGE = FOLDER / "README.md"
@@ -134,20 +130,9 @@ def _minus(name: str) -> str:
     return name.replace(" - ", " − ")
 
 
-def read() -> dict[str, Any]:
-    """Return the result.
-
-    Raises:
-        PassbandError: If the lock is not open.
-    """
-    if not LOCK.result.exists():
-        raise PassbandError(f"{LOCK.result}: is missing; the lock is not open")
-    return json.loads(LOCK.result.read_text(encoding="utf-8"))
-
-
 def again() -> dict[str, Any]:
     """Return the result that follows from the predictions and the truth."""
-    arrays = {name: D / UNIT for name, D in read_arrays(LOCK.truth).items()}
+    arrays = LOCK.dice()
     predicted = LOCK.read() | {name: arrays[name] for name in features.RISES}
     return lens_or_image.result(arrays["dice"], predicted, lens_or_image.doses())
 
@@ -159,7 +144,7 @@ def recompute() -> Iterator[str]:
         PassbandError: If a number differs.
     """
     yield committed.document(LOCK.result, again(), ROUNDING)
-    found = read()
+    found = LOCK.found()
     for name, text in tables(found).items():
         yield pages.compare(PAGE, name, text)
     yield pages.compare(PAGE, "costs", costs())
@@ -170,11 +155,7 @@ def recompute() -> Iterator[str]:
 
 def main() -> None:
     """Write the tables of the page."""
-    try:
-        text = pages.filled(PAGE, tables(read()))
-    except PassbandError as error:
-        sys.exit(str(error))
-    PAGE.write_text(text, encoding="utf-8")
+    pages.fill(PAGE, lambda: tables(LOCK.found()))
 
 
 if __name__ == "__main__":

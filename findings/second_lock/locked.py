@@ -1,7 +1,8 @@
-"""The locks of the parts: predictions are committed before the truth, which is opened once.
+"""Openings, which happen once, and locks: predictions are committed before their truth is seen.
 
-A part has a folder in `locked`: ``predictions.npz`` and ``digests.json`` are committed before its
-networks are trained; ``truth.npz`` and ``result.json`` are written when it is opened.
+A part has a folder in `locked`. Of a lock, ``predictions.npz`` and ``digests.json`` are committed
+before its networks are trained, and ``truth.npz`` and ``result.json`` are written when it is
+opened. Part 2 predicts nothing: its openings have ``dice.npz`` and ``result.json``.
 """
 
 import json
@@ -34,8 +35,8 @@ def digest() -> str:
 
 
 @dataclass(frozen=True)
-class Lock:
-    """The lock of a part.
+class Opening:
+    """What networks of a part did and what follows from it, which is written once.
 
     Attributes:
         name: The name of its folder, such as ``part1``.
@@ -46,6 +47,64 @@ class Lock:
     @property
     def folder(self) -> Path:
         return FOLDER / "locked" / self.name
+
+    @property
+    def truth(self) -> Path:
+        return self.folder / "dice.npz"
+
+    @property
+    def result(self) -> Path:
+        return self.folder / "result.json"
+
+    def check(self) -> str:
+        """Return the commit, if there is no result yet, here or in the history.
+
+        Raises:
+            PassbandError: If there is one.
+        """
+        if reason := history.lacking():
+            raise PassbandError(f"{self.folder}: nothing can be said of its commits: {reason}")
+        if self.result.exists() or history.versions(relative(self.result), "--all", WHERE):
+            raise PassbandError(f"{self.result}: was opened before; its result stands")
+        return history.git("rev-parse", "HEAD").strip()
+
+    def open(self, truth: Mapping[str, np.ndarray], result: Mapping[str, Any]) -> None:
+        """Write what the networks did, and the result that follows from it, once.
+
+        Args:
+            truth: Dice in units of 1/65535, or what is not Dice.
+
+        Raises:
+            PassbandError: If it was opened before, or the protocol has changed.
+        """
+        commit = self.check()
+        head = {
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "commit": commit,
+            "protocol": digest(),
+        }
+        text = json.dumps(head | dict(result), indent=2)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(self.truth, allow_pickle=False, **truth)
+        self.result.write_text(text + "\n", encoding="utf-8")
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what the networks did, as it is stored."""
+        return read_arrays(self.truth)
+
+    def found(self) -> dict[str, Any]:
+        """Return the result.
+
+        Raises:
+            PassbandError: If there is none.
+        """
+        if not self.result.exists():
+            raise PassbandError(f"{self.result}: is missing; the lock is not open")
+        return json.loads(self.result.read_text(encoding="utf-8"))
+
+
+class Lock(Opening):
+    """The opening of a part whose predictions are committed before its networks are trained."""
 
     @property
     def predictions(self) -> Path:
@@ -60,15 +119,10 @@ class Lock:
         return self.folder / "truth.npz"
 
     @property
-    def result(self) -> Path:
-        return self.folder / "result.json"
-
-    @property
     def phases(self) -> tuple[tuple[str, ...], ...]:
         """The files in the order of their commits, as :func:`history.check` takes them."""
         first, later = (self.predictions, self.digests), (self.truth, self.result)
-        names = (tuple(str(p.relative_to(FOLDER)) for p in of) for of in (first, later))
-        return ((NAME,), *names)
+        return ((NAME,), *(tuple(map(relative, of)) for of in (first, later)))
 
     def write(self, predicted: Mapping[str, np.ndarray]) -> None:
         """Write predictions of Dice, in units of 1/65535, and their digest.
@@ -115,11 +169,9 @@ class Lock:
             PassbandError: If it is not so.
         """
         lines = self.committed()
-        name = self.phases[2][1]
-        if self.result.exists() or history.versions(name, "--all", WHERE):
-            raise PassbandError(f"{self.result}: was opened before; its result stands")
+        commit = super().check()
         print("\n".join(lines))
-        return history.git("rev-parse", "HEAD").strip()
+        return commit
 
     def open(self, truth: Mapping[str, np.ndarray], result: Mapping[str, Any]) -> None:
         """Write the truth and the result that follows from it, once.
@@ -130,13 +182,18 @@ class Lock:
         Raises:
             PassbandError: If the lock was opened before, or its files are not those committed.
         """
-        commit = self.check()
-        arrays = {name: in_units(D) for name, D in truth.items()}
-        np.savez_compressed(self.truth, allow_pickle=False, **arrays)
-        head = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit}
         digests = json.loads(self.digests.read_text(encoding="utf-8"))
-        text = json.dumps(head | digests | dict(result), indent=2)
-        self.result.write_text(text + "\n", encoding="utf-8")
+        arrays = {name: in_units(D) for name, D in truth.items()}
+        super().open(arrays, digests | dict(result))
+
+    def dice(self) -> dict[str, np.ndarray]:
+        """Return the truth, the Dice that was written when the lock was opened."""
+        return {name: D / UNIT for name, D in self.arrays().items()}
+
+
+def relative(path: Path) -> str:
+    """Return a file's path in the folder of this work."""
+    return str(path.relative_to(FOLDER))
 
 
 def in_units(D: np.ndarray) -> np.ndarray:

@@ -5,8 +5,6 @@
 Run it from the repository's root.
 """
 
-import json
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,8 +13,6 @@ from findings.second_lock.lines import LINES
 from findings.second_lock.locked import FOLDER
 from findings.second_lock.particle_scores import SCORES
 from findings.second_lock.particles import LOCK, TEST_MEAN, scored
-from findings.twelve_thousand.locked import UNIT, read_arrays
-from passband import PassbandError
 from passband.reports import markdown
 
 PAGE = FOLDER / "particles.md"
@@ -67,36 +63,21 @@ def _ends(of: Mapping[str, float]) -> str:
     return f"{of['low']:z.3f} to {of['high']:z.3f}"
 
 
-def read() -> dict[str, Any]:
-    """Return the result.
-
-    Raises:
-        PassbandError: If the lock is not open.
-    """
-    if not LOCK.result.exists():
-        raise PassbandError(f"{LOCK.result}: is missing; the lock is not open")
-    return json.loads(LOCK.result.read_text(encoding="utf-8"))
-
-
 def recompute() -> Iterator[str]:
     """Yield a line for the result, which follows from its files, and for each table of the page.
 
     Raises:
         PassbandError: If a number differs.
     """
-    again = scored({name: D / UNIT for name, D in read_arrays(LOCK.truth).items()})
+    again = scored(LOCK.dice())
     yield committed.document(LOCK.result, again, ROUNDING)
-    for name, text in tables(read()).items():
+    for name, text in tables(LOCK.found()).items():
         yield pages.compare(PAGE, name, text)
 
 
 def main() -> None:
     """Write the tables of the page."""
-    try:
-        text = pages.filled(PAGE, tables(read()))
-    except PassbandError as error:
-        sys.exit(str(error))
-    PAGE.write_text(text, encoding="utf-8")
+    pages.fill(PAGE, lambda: tables(LOCK.found()))
 
 
 if __name__ == "__main__":

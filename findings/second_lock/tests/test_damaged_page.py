@@ -9,8 +9,9 @@ from findings.second_lock import damaged_page as page
 from findings.second_lock import locked
 from findings.second_lock.damaged import result
 from findings.second_lock.locked import in_units
-from findings.twelve_thousand.locked import UNIT
 from passband import PassbandError
+
+PLACES = "claims", "lines", "patches"
 
 
 @pytest.fixture
@@ -22,14 +23,15 @@ def opened(made, tmp_path, monkeypatch):
     page.LOCK.write(lines)
     stored = {patch: in_units(D) for patch, D in patches.items()}
     np.savez_compressed(page.LOCK.truth, allow_pickle=False, **stored)
-    found = result(page.LOCK.read(), {patch: D / UNIT for patch, D in stored.items()})
+    found = result(page.LOCK.read(), page.LOCK.dice())
     page.LOCK.result.write_text(json.dumps({"time": "now"} | found))
-    page.PAGE.write_text(f"# Title\n\n{page.MARKS[0]}\nearlier\n{page.MARKS[1]}\n\nText.\n")
+    places = [f"<!-- {name} begin -->\nearlier\n<!-- {name} end -->\n" for name in PLACES]
+    page.PAGE.write_text("\n".join(["# Title\n", *places, "Text.\n"]))
     return page.PAGE
 
 
 def test_tables_are_written_between_the_marks(opened):
-    assert page.main() == 0
+    page.main()
     text = opened.read_text()
     assert text.startswith("# Title\n")
     assert text.endswith("Text.\n")
@@ -58,7 +60,7 @@ def test_a_result_that_does_not_follow_is_named(opened):
         list(page.recompute())
 
 
-def test_a_closed_lock_is_one_line(tmp_path, monkeypatch, capsys):
+def test_a_closed_lock_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(locked, "FOLDER", tmp_path)
-    assert page.main() == 1
-    assert "is not open" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="is not open"):
+        page.main()

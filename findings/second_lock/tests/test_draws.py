@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from findings.second_lock import draws, locked
-from findings.second_lock.draws import Opening
+from findings.second_lock.locked import Opening
 from findings.twelve_thousand import pieces
 from passband import PassbandError
 
@@ -61,19 +61,18 @@ def test_a_draw_from_another_protocol_is_refused(repository):
 def test_a_part_is_opened_once(repository):
     opening, dice = Opening("a part"), np.array([1, 2], np.uint16)
     opening.check()
-    opening.write({"plain": dice}, {"claims": {}})
-    arrays, result = opening.read()
-    np.testing.assert_array_equal(arrays["plain"], dice)
-    assert result["protocol"] == locked.digest()
+    opening.open({"plain": dice}, {"claims": {}})
+    np.testing.assert_array_equal(opening.arrays()["plain"], dice)
+    assert opening.found()["protocol"] == locked.digest()
     with pytest.raises(PassbandError, match="opened before"):
-        opening.write({"plain": dice}, {})
+        opening.open({"plain": dice}, {})
     commit()
     opening.result.unlink()
     commit()
     with pytest.raises(PassbandError, match="opened before"):
         opening.check()
-    with pytest.raises(PassbandError, match="is missing; open it first"):
-        opening.read()
+    with pytest.raises(PassbandError, match="is missing; the lock is not open"):
+        opening.found()
 
 
 def read(processor):

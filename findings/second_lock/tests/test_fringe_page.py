@@ -5,8 +5,7 @@ import pytest
 import xarray as xr
 
 from findings.pages import filled
-from findings.second_lock import bands, draws, fringe_page, fringe_scores, fringes, locked
-from findings.second_lock.draws import Opening
+from findings.second_lock import bands, fringe_page, fringe_scores, fringes, locked
 from findings.second_lock.fringe_page import PAGE, recompute, tables
 from findings.twelve_thousand import history, pieces
 from passband import PassbandError
@@ -29,7 +28,7 @@ def opened(tmp_path_factory):
     """The folders of both openings, after all networks are pretended to be there."""
     folder = tmp_path_factory.mktemp("locked")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(draws, "FOLDER", folder)
+        patch.setattr(locked, "FOLDER", folder)
         patch.setattr(history, "git", lambda *words: "")  # the folder is in no repository
         for part in (fringes, bands):
             patch.setattr(part, "results", pretended)
@@ -40,7 +39,8 @@ def opened(tmp_path_factory):
         pieces.append(folder / "costs.csv", {"arm": "plain", "seconds": 2})
         for part in (fringes, bands):
             part.opened((0, 1))
-        yield {part: Opening(part.OPENING.name).read() for part in (fringes, bands)}
+        openings = {part: part.OPENING for part in (fringes, bands)}
+        yield {part: (each.arrays(), each.found()) for part, each in openings.items()}
 
 
 def test_what_is_opened_follows_from_its_file_again(opened):

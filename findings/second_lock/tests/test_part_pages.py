@@ -40,7 +40,7 @@ def follows(page, made, tmp_path, monkeypatch):
         page.main()
     made()
     page.main()
-    tables = page.tables(page.read())
+    tables = page.tables(page.LOCK.found())
     text = copy.read_text(encoding="utf-8")
     assert all(table in text for table in tables.values())
     assert len(list(page.recompute())) == 1 + len(tables)

@@ -44,7 +44,7 @@ def test_a_changed_number_on_the_page_is_found(old, new, message, tmp_path, monk
     assert old in text
     page = tmp_path / "README.md"
     monkeypatch.setattr(lens_page, "PAGE", page)
-    monkeypatch.setattr(lens_page, "again", lens_page.read)
+    monkeypatch.setattr(lens_page, "again", lens_page.LOCK.found)
     page.write_text(text, encoding="utf-8")
     assert len(list(lens_page.recompute())) > 5
     page.write_text(text.replace(old, new), encoding="utf-8")
@@ -53,7 +53,7 @@ def test_a_changed_number_on_the_page_is_found(old, new, message, tmp_path, monk
 
 
 def test_the_words_of_the_pages_follow_the_verdict():
-    found = lens_page.read()
+    found = lens_page.LOCK.found()
     found["primary"]["verdict"] = "equal"
     assert "**equal**" in lens_page.differences(found)
     assert "It is equal" in lens_page.statements(found)[lens_page.PAGE]
