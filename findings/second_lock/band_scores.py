@@ -11,13 +11,16 @@ from passband.matrices.crossed_intervals import half_width, of_mean
 
 #: Arms that may become advice, and the one that they are compared with.
 UNCUT = "cut in training only"
-CANDIDATES, REFERENCE = ("cut", UNCUT, "noise"), "doses"
+CANDIDATES = ("cut", UNCUT, "noise")
+REFERENCE = "doses"
 #: The arms in the order of tables, and the differences of gaps that claims are about.
 ARMS = ("plain", "cut", "control", *CANDIDATES[1:], REFERENCE)
 DIFFERENCES = ("plain", "cut"), ("control", "cut"), ("plain", "control")
 #: The claims' limits.
-CLOSED, CONTROL_CLOSES = 1 / 2, 1 / 3
-ADVICE, SIGNIFICANT = 0.005, 0.05
+CLOSED = 1 / 2
+CONTROL_CLOSES = 1 / 3
+ADVICE = 0.005
+SIGNIFICANT = 0.05
 #: The dose of the tests of the claim [e/Å²].
 JUDGED = DOSES[0]
 
@@ -95,8 +98,10 @@ def cause(
     gaps: Mapping[str, Mapping[str, float]], differences: Mapping[str, Mapping[str, float]]
 ) -> dict[str, Any]:
     """Return whether the fringe causes the gap, from means over pairs."""
-    plain, closed = gaps["plain"], differences["plain - cut"]
-    of_control, beyond = differences["plain - control"], differences["control - cut"]
+    plain = gaps["plain"]
+    closed = differences["plain - cut"]
+    of_control = differences["plain - control"]
+    beyond = differences["control - cut"]
     shares = {
         "closed": closed["value"] / plain["value"],
         "closed by the control": of_control["value"] / plain["value"],

@@ -27,15 +27,18 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import filtered
 from passband.mixtures import Mixture
 
-PAIRS, REPLICAS = 12, 4
+PAIRS = 12
+REPLICAS = 4
 #: Ranges in which a pair's conditions are equal.
 EQUAL = {"cs_um": (1.2, 500), "aperture_mrad": (10.5, 13), "dose_e_per_A2": (200, 1600)}
 #: The defoci of a pair [nm], and how many with the lowest and the highest ∫T² q dq one is drawn of.
-DEFOCI, THIRD = np.arange(-20, 60.5, 0.5), 53
+DEFOCI = np.arange(-20, 60.5, 0.5)
+THIRD = 53
 #: The dose of half of the images of the arm `noise` [e/Å²].
 LOW_DOSE = 50
 #: Test structures, and those under the tests of the advice.
-STRUCTURES, OF_ADVICE = range(32, 64), range(64, 96)
+STRUCTURES = range(32, 64)
+OF_ADVICE = range(64, 96)
 FOLDER = draws.RESULTS / "bands"
 DRAW = draws.FOLDER / "bands-drawn.json"
 OPENING = locked.Opening("bands")

@@ -45,7 +45,8 @@ from passband.specimens import exit_waves
 TABLE = Path(__file__).parent / "by_image.csv"
 CPU = torch.device("cpu")
 #: Numbers of microscopes of a group, and of images; the first images are given, the others judge.
-MICROSCOPES, IMAGES = 14, 16
+MICROSCOPES = 14
+IMAGES = 16
 #: What a group has beside the main axes, between these values.
 GROUPS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "inside": {},
@@ -57,12 +58,10 @@ MATERIALS = "Ag", "Pt", "Pd", "Cu", "Fe", "CdSe", "CeO2"
 #: Half-width of the kernel of averaged noise [Å].
 KERNEL_A = 1.0
 #: The lines that choose a network.
-IMAGE, RANGE, TRANSFER, LENS = (
-    "chosen by image",
-    "nearest in parameters by range",
-    "nearest in T(q) and dose",
-    "recommended for the true lens",
-)
+IMAGE = "chosen by image"
+RANGE = "nearest in parameters by range"
+TRANSFER = "nearest in T(q) and dose"
+LENS = "recommended for the true lens"
 
 
 def microscopes(tests: list[Condition], group: str) -> Iterator[Condition]:
@@ -78,7 +77,8 @@ def microscopes(tests: list[Condition], group: str) -> Iterator[Condition]:
 def structures(study: Study, first: int, number: int) -> Split:
     """Return test structures of a study's only specimen, which may be beyond those of the study."""
     (name, specimen) = next(iter(study.specimens.items()))
-    seed, microscope = study.study.seed, study.microscope
+    seed = study.study.seed
+    microscope = study.microscope
     which = range(first, first + number)
     waves = exit_waves.simulate(name, specimen, microscope, seed, "test", which)
     return Split.from_dataset(waves, Structures(seed, name, "test", microscope), CPU)

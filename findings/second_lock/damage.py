@@ -21,7 +21,9 @@ from passband.scores import dice_of_masks
 #: Doses of the damaged images, relative to that of the image.
 DOSES = 1.0, 0.5, 0.25, 0.125
 #: Side of a tile in which noise is measured, tiles along each axis, and how many of them count.
-TILE_PX, TILES, QUIET = 32, 4, 4
+TILE_PX = 32
+TILES = 4
+QUIET = 4
 
 
 @dataclass(frozen=True)

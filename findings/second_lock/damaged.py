@@ -56,7 +56,8 @@ DRAW = draws.FOLDER / "damaged-drawn.json"
 #: The name of the Dice of simulated tests among the predictions.
 KNOWN = "known"
 ARCHITECTURE = "compact-w8-d3"
-CONDITIONS, TESTS = 48, 36
+CONDITIONS = 48
+TESTS = 36
 #: Ranges of training conditions, and of tests, whose doses reach an eighth of a dose.
 RANGES = {
     "defocus_nm": (-10, 60),
@@ -66,7 +67,8 @@ RANGES = {
 }
 OF_TESTS = RANGES | {"dose_e_per_A2": (12, 800)}
 #: Structures for training and for validation, and epochs of 8 steps.
-STRUCTURES, EPOCHS = {"train": 64, "val": 16}, 24
+STRUCTURES = {"train": 64, "val": 16}
+EPOCHS = 24
 #: Structures of the tests.
 TESTED = range(16)
 
@@ -174,7 +176,8 @@ def predictions(of: Drawn, folder: Path) -> dict[str, np.ndarray]:
 def seen_by_image(arm: Arm, of: Drawn, folder: Path) -> list[Profiles]:
     """Return what B sees of training conditions, tests and versions of real images."""
     microscope = arm.study.microscope
-    pixel_A, below = microscope.pixel_size_A, limit(arm.name) or process.NYQUIST
+    pixel_A = microscope.pixel_size_A
+    below = limit(arm.name) or process.NYQUIST
     acquisition = arm.tests_by(microscope, arm.study.training.normalisation, networks.CPU)
     found = []
     for side, name in zip(parsed(of), ("train", "val"), strict=True):

@@ -18,7 +18,8 @@ from findings.second_lock.scores import CONFIDENCE, claim
 from passband.matrices.crossed_intervals import half_width, of_mean
 
 #: The lines that know a lens, and the one that knows the image.
-B, LENSES = "B", ("A", "raw", "dose")
+B = "B"
+LENSES = ("A", "raw", "dose")
 #: Simple predictions: each network's own mean over its known tests.
 OWN_MEAN = "own mean"
 #: The defoci [nm] and the doses [e/Å²] of which a pair is fitted.
@@ -104,7 +105,9 @@ def by_patch(true: np.ndarray, predicted: np.ndarray) -> dict[str, np.ndarray]:
         `rho` over all cells of a patch; `rho1`, the mean over its versions of that over networks;
         `error`, the mean absolute error after the mean error of the other patches is taken out.
     """
-    rho, rho1, error = [], [], []
+    rho = []
+    rho1 = []
+    error = []
     for k, of_patch in enumerate(true):
         errors = true - predicted[k]
         level = np.delete(errors, k, 0).mean()
@@ -132,7 +135,8 @@ def constant_error(true: np.ndarray) -> np.ndarray:
 
 
 #: The least mean ρ over cells, and the least mean ρ over networks.
-LEAST_RHO, LEAST_RHO1 = 0.5, 0.3
+LEAST_RHO = 0.5
+LEAST_RHO1 = 0.3
 
 
 def claims(scores: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str, Any]]:

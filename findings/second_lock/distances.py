@@ -28,7 +28,9 @@ from passband.prediction.covariance import Kernel
 Vectors = Mapping[str, np.ndarray]
 
 #: Frequencies, up to this limit [1/Å], and azimuths of the lens.
-BINS, LIMIT, AZIMUTHS = 64, 1.0, 16
+BINS = 64
+LIMIT = 1.0
+AZIMUTHS = 16
 
 
 def lens(conditions: Sequence[Condition], microscope: Microscope, power: Curve) -> Vectors:

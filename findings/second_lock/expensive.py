@@ -30,16 +30,21 @@ from passband.grid import Condition
 
 LOCK = Lock("part3")
 KEPT = Path("results/second-lock/part3")
-PIXEL_A, FIELD_PX = 0.25, 128
-ROWS, TESTS = 12, 72
+PIXEL_A = 0.25
+FIELD_PX = 128
+ROWS = 12
+TESTS = 72
 STRUCTURES = range(32, 40)
 #: The two larger architectures are judged; the first one stands beside them.
 CHEAP, WIDE, GROUP = ARCHITECTURES = ("compact-w4-d2", "compact-w16-d4", "unet-resnet18")
 #: Epochs of the group's network, each of 4 steps, and those of its recipe.
-EPOCHS, OF_RECIPE = 48, 25
+EPOCHS = 48
+OF_RECIPE = 25
 #: Rows of the group's network with a second replica; fewer, if one of its first two networks took
 #: more processor time than this [s].
-SECOND, FEWER, MOST_S = 8, 4, 460
+SECOND = 8
+FEWER = 4
+MOST_S = 460
 
 
 @cache
@@ -88,7 +93,8 @@ def first_half() -> np.ndarray:
 
 def arms() -> dict[str, list[Arm]]:
     """Return the arms of each architecture; the group's second replica is an arm of its own."""
-    of, tested = training_conditions(), tests()
+    of = training_conditions()
+    tested = tests()
     found = {
         name: [Arm(name, study(name), of, (0, 1), tested, name, STRUCTURES)]
         for name in ARCHITECTURES
@@ -132,7 +138,8 @@ def by_replica(several: Sequence[Arm], folder: Path = KEPT) -> dict[str, np.ndar
         row has no second replica. `seconds` (files,), processor time.
     """
     dice = np.full((len(several[0].conditions), 2, len(several[0].tests)), np.nan)
-    home, seconds = dice[..., 0].copy(), []
+    home = dice[..., 0].copy()
+    seconds = []
     for arm in several:
         found = results(arm, folder)
         where = np.ix_(range(len(arm.conditions)), arm.replicas)

@@ -11,10 +11,13 @@ from passband.prediction.matrix import interaction
 
 #: Half of a 95% interval of Fisher's z, in standard deviations.
 Z95 = 1.959963984540054
-HOLDS, REFUTED, OPEN = "holds", "refuted", "open"
+HOLDS = "holds"
+REFUTED = "refuted"
+OPEN = "open"
 #: The least ρ of rows abroad, and the least INT as a share of its ceiling: to hold, and not to be
 #: refuted.
-LEAST_RHO, LEAST_SHARE = 0.8, 0.6
+LEAST_RHO = 0.8
+LEAST_SHARE = 0.6
 REFUTED_BELOW = 0.3
 
 

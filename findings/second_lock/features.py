@@ -33,7 +33,8 @@ def measured(
         `mmd` and `cka`, each (test,).
     """
     home = features(network, own, precision)
-    x, of_home = _pooled(home), _examples(home)
+    x = _pooled(home)
+    of_home = _examples(home)
     width = median_distance(x)
     found: dict[str, list[float]] = {name: [] for name in RISES}
     for each in images:

@@ -219,7 +219,9 @@ def run(
     keep_memory()
     has_head = arm.study.training.architecture(arm.architecture).head is not None
     decode = by_head(arm) if has_head else by_rule
-    seen, whole, started = 0, False, time.process_time()
+    seen = 0
+    whole = False
+    started = time.process_time()
     try:
         for number in numbers:
             if read(arm, folder, fields, number) is None:

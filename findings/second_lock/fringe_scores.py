@@ -17,12 +17,15 @@ from passband.prediction import gaussian_process
 from passband.prediction.matrix import interaction
 
 #: The claims' limits.
-RHO, REFUTED_ABOVE = -0.6, -0.3
-NEARER, TOO_NEAR = 0.3, 0.1
+RHO = -0.6
+REFUTED_ABOVE = -0.3
+NEARER = 0.3
+TOO_NEAR = 0.1
 MORE_INT = 0.05
 FOLDS = 8
 #: The lines of the comparison of spectra.
-OWN, OTHER = "A, own spectrum", "A, spectrum of gold"
+OWN = "A, own spectrum"
+OTHER = "A, spectrum of gold"
 #: The 97.5th percentile of the standard normal distribution, as in the protocol.
 Z95 = 1.96
 
@@ -106,7 +109,8 @@ def own_spectrum(
         other: The spectrum of another specimen.
         random: Draws the folds of the rows.
     """
-    Y, doses = measured.dice.mean(1), measured.doses
+    Y = measured.dice.mean(1)
+    doses = measured.doses
     folds = np.array_split(random.permutation(len(Y)), FOLDS)
     lines = {
         OWN: left_out(measured, Y, folds, measured.power),

@@ -17,8 +17,10 @@ from passband.optics import ctf
 #: Wavelength at 300 kV [Å].
 WAVELENGTH_A = ctf.wavelength(300e3)
 #: Half the width of a band, as a share of 1/d, and how far an aperture is beyond 1/d at least.
-HALF_WIDTH, BEYOND = 0.06, 1.25
-CONDITIONS, PILOT = 64, 6
+HALF_WIDTH = 0.06
+BEYOND = 1.25
+CONDITIONS = 64
+PILOT = 6
 #: The largest correlation of ∫T² q dq at CeO₂'s own and at gold's place.
 CORRELATION = 0.5
 DOSES = 50, 200, 1600

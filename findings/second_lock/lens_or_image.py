@@ -35,13 +35,18 @@ LOCK = Lock("part1")
 #: The folder of the networks and the exit waves.
 KEPT = draws.RESULTS
 #: Replicas whose Dice is known, and those that judge.
-KNOWN, JUDGED = range(2, 7), (0, 1)
+KNOWN = range(2, 7)
+JUDGED = (0, 1)
 #: The folder of the distances of features.
 FEATURES = "part1-features"
 #: Conditions that are trained first, to compare their integers.
 AGAIN = 5
-LENS, IMAGE = "A", "B"
-NOT_TOLD, ONE, FOUR, OTHER = "A not told", "B of 1 image", "B of 4 images", "B of another specimen"
+LENS = "A"
+IMAGE = "B"
+NOT_TOLD = "A not told"
+ONE = "B of 1 image"
+FOUR = "B of 4 images"
+OTHER = "B of another specimen"
 #: The second lines of the secondary differences from A, and from B.
 AGAINST_LENS = (
     "raw",
@@ -124,7 +129,8 @@ def arm() -> networks.Arm:
 def predictions(folder: Path = KEPT) -> dict[str, np.ndarray]:
     """Return what each line without networks predicts, (training condition, test)."""
     sides = [[*training_conditions()], old_tests(), tests()]
-    of, Y = study(), known_dice()
+    of = study()
+    Y = known_dice()
     curve = networks.spectrum(of, folder)
     grid = [condition for side in sides for condition in side]
     base = [distances.profiles_of(side, of.microscope, curve, grid) for side in sides]
@@ -234,7 +240,8 @@ def result(
                 y[:, here], lines[LENS][:, here], lines[IMAGE][:, here]
             ).values(),
         }
-    lens, raw = of_lines[LENS], of_lines["raw"]
+    lens = of_lines[LENS]
+    raw = of_lines["raw"]
     told = secondary[f"{LENS} - {NOT_TOLD}"]
     return {
         "primary": primary.values()
@@ -287,7 +294,8 @@ def feature_lines(folder: Path = KEPT) -> dict[str, np.ndarray]:
     Raises:
         PassbandError: If :func:`measure_features` was not run for all networks.
     """
-    number, Y = len(training_conditions()), known_dice()
+    number = len(training_conditions())
+    Y = known_dice()
     paths = [folder / FEATURES / f"{k}.npz" for k in range(number)]
     if lacking := sum(not path.exists() for path in paths):
         raise PassbandError(
@@ -337,14 +345,17 @@ def again(folder: Path = KEPT, number: int = AGAIN) -> dict[str, float]:
         "again", study(), training_conditions()[:number], JUDGED, tests, structures=range(32)
     )
     networks.run(of, folder)
-    dice, before = networks.results(of, folder).dice.values, read_arrays(DICE)
+    dice = networks.results(of, folder).dice.values
+    before = read_arrays(DICE)
     apart = np.stack(
         [
             in_units(dice[..., where].mean(-1)) - before[name][:number, :2].astype(int)
             for name, where in {"old": slice(0, 8), "new": slice(8, 32)}.items()
         ]
     )
-    same, mean, sd = (apart == 0).mean(), apart.mean() / UNIT, apart.std() / UNIT
+    same = (apart == 0).mean()
+    mean = apart.mean() / UNIT
+    sd = apart.std() / UNIT
     return {"same": float(same), "mean": float(mean), "sd": float(sd)}
 
 

@@ -93,7 +93,8 @@ def statements(found: Mapping[str, Any]) -> dict[Path, list[str]]:
     of = found["lines"]
     r2 = {name: each["r2"] for name, each in of.items()}
     short = f"{r2[LENS]:.2f} and {r2[IMAGE]:.2f}; imaging parameters {r2['raw']:.2f}"
-    apart, word = interval(found["primary"]), found["primary"]["verdict"]
+    apart = interval(found["primary"])
+    word = found["primary"]["verdict"]
     told = interval(found["secondary"][f"{LENS} - {NOT_TOLD}"])
     values = (
         f"{r2[LENS]:.3f} by one curve",

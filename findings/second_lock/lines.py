@@ -10,7 +10,8 @@ from passband.analysis.profiles import Profiles
 from passband.grid import Condition
 from passband.prediction.covariance import Kernel
 
-RAW, ALL = "raw", "all parameters"
+RAW = "raw"
+ALL = "all parameters"
 #: The lines, in the order of tables.
 LINES = LENS, IMAGE, RAW, ALL
 

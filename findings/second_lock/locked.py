@@ -121,7 +121,8 @@ class Lock(Opening):
     @property
     def phases(self) -> tuple[tuple[str, ...], ...]:
         """The files in the order of their commits, as :func:`history.check` takes them."""
-        first, later = (self.predictions, self.digests), (self.truth, self.result)
+        first = (self.predictions, self.digests)
+        later = (self.truth, self.result)
         return ((NAME,), *(tuple(map(relative, of)) for of in (first, later)))
 
     def write(self, predicted: Mapping[str, np.ndarray]) -> None:

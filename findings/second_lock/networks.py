@@ -163,7 +163,8 @@ def running(name: str, folder: Path, number: int, part: tuple[int, int]) -> Iter
         raise PassbandError(f"--part {first}/{every}: k of k/n must be from 0 to n − 1")
     cap_threads(1)
     keep_memory()
-    at, whole = Running(range(first, number, every)), False
+    at = Running(range(first, number, every))
+    whole = False
     started = time.process_time()
     try:
         yield at
@@ -219,7 +220,8 @@ def spectrum(study: Study, folder: Path) -> Curve:
 def _waves(study: Study, folder: Path, name: str, numbers: Sequence[int]) -> dict[str, np.ndarray]:
     """Return what is kept of exit waves, see :func:`passband.specimens.exit_waves.simulate`."""
     ((specimen, of),) = study.specimens.items()
-    microscope, number = study.microscope, study.study.seed
+    microscope = study.microscope
+    number = study.study.seed
     key = digest(number, specimen, repr(of), repr(microscope), name, list(numbers))
     path = folder / "waves" / f"{key}.npz"
     if not path.exists():
@@ -249,7 +251,8 @@ def trained(arm: Arm, folder: Path, number: int) -> CellWeights:
     Raises:
         PassbandError: If the networks in the folder follow from something else.
     """
-    path, condition = weights_file(arm, folder, number), arm.conditions[number]
+    path = weights_file(arm, folder, number)
+    condition = arm.conditions[number]
     if found := read_if_valid(load_cells, path):
         (cell,) = found.values()
         _check(cell.metadata.recipe_digest, arm.recipe(number), path)
@@ -337,7 +340,8 @@ def _test(arm: Arm, folder: Path, number: int, cell: CellWeights, shared: Shared
         ).isel(test_specimen=0)
 
     started = time.process_time()
-    abroad, home = tested(arm.tests, shared), tested([arm.conditions[number]], SharedImages(0))
+    abroad = tested(arm.tests, shared)
+    home = tested([arm.conditions[number]], SharedImages(0))
     seconds = time.process_time() - started
     arrays = {
         "counts": abroad.counts.values,

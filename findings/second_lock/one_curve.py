@@ -34,7 +34,9 @@ from passband.prediction.matrix import interaction
 from passband.seeds import generator
 
 TABLE = Path(__file__).parent / "one_curve.csv"
-FOUR, ONE, CURVE = "T, correlation, bits, dose", "c, bits, dose", "c, dose"
+FOUR = "T, correlation, bits, dose"
+ONE = "c, bits, dose"
+CURVE = "c, dose"
 #: Numbers of locked conditions that are known, those of findings/choosing, and how many sets of
 #: them are drawn. The first set is that of findings/choosing.
 KNOWN = {200: 1, 47: 12, 24: 12}
@@ -98,14 +100,17 @@ def of_few(
         tests: Profiles of the old tests, and of the new ones.
         number: Number of known conditions.
     """
-    M, every = replicas.mean(1), np.arange(len(train))
+    M = replicas.mean(1)
+    every = np.arange(len(train))
     random = generator("few locked", number, *[draw] * (draw > 0))
     known = np.sort(random.choice(len(train), number, replace=False))
     others = np.setdiff1d(every, known)
     groups = [others]
     if not len(others):
-        others, groups = every, [every[k::FOLDS] for k in range(FOLDS)]
-    rows, columns = {}, {}
+        others = every
+        groups = [every[k::FOLDS] for k in range(FOLDS)]
+    rows = {}
+    columns = {}
     for name, kernel in LINES.items():
         rows[name] = np.empty((len(others), M.shape[1]))
         for out in groups:
@@ -171,8 +176,10 @@ def computed(progress: Callable[[str], None] = print) -> pd.DataFrame:
     """
     M, old, new = afterwards.ends()
     dice = {name: D[:INSIDE] / UNIT for name, D in read_arrays(DICE).items()}
-    train, number = new[0][:TRAIN], len(old[1])
-    first, later = dice["old"][..., :number], dice["new"][..., number:]
+    train = new[0][:TRAIN]
+    number = len(old[1])
+    first = dice["old"][..., :number]
+    later = dice["new"][..., number:]
     found = []
     parts = [of_matrix(M, old, (train, new[1]), dice["old"])]
     for known, draws in KNOWN.items():

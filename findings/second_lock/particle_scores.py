@@ -52,7 +52,10 @@ def _relative(half: float) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     return {"share": lambda x: x / (x + half), "back": back}
 
 
-F1, NUMBER, DIAMETER, APART = "f1", "number", "diameter", "apart"
+F1 = "f1"
+NUMBER = "number"
+DIAMETER = "diameter"
+APART = "apart"
 SCORES = {
     F1: Score("F1", _mean("instance_f1"), _same, _same),
     NUMBER: Score("found for each true one", _mean("count_error", 1.0), **_relative(1.0)),
@@ -99,9 +102,13 @@ def of_line(
 
 # ── Claims ───────────────────────────────────────────────────────────────────────────────────────
 
-HOLDS, REFUTED, OPEN = "holds", "refuted", "open"
+HOLDS = "holds"
+REFUTED = "refuted"
+OPEN = "open"
 #: R² and INT of F1, and the mean error of the relative mean diameter.
-LEAST_R2, LEAST_INTERACTION, MOST_ERROR = 0.9, 0.75, 0.03
+LEAST_R2 = 0.9
+LEAST_INTERACTION = 0.75
+MOST_ERROR = 0.03
 #: Below this R² of F1, the claim is refuted.
 REFUTED_R2 = 0.7
 
@@ -112,7 +119,8 @@ def verdict(scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     Args:
         scores: Those of :func:`of_line` by score and line.
     """
-    f1, raw = scores[F1]["A"], scores[F1]["raw"]
+    f1 = scores[F1]["A"]
+    raw = scores[F1]["raw"]
     if f1["r2"] < REFUTED_R2 or not f1["interaction"] > raw["interaction"]:
         return REFUTED
     good = f1["r2"] >= LEAST_R2 and f1["interaction"] >= LEAST_INTERACTION

@@ -39,7 +39,9 @@ KEPT = lens_or_image.KEPT
 STRUCTURES = range(32, 48)
 OF_GROUP = 12
 #: Conditions of the head's networks, those that are tried first, and the least F1 at home of each.
-VOTES, TRIED, LEARNED = 40, 2, 0.5
+VOTES = 40
+TRIED = 2
+LEARNED = 0.5
 HEAD = "compact-w4-d2+votes"
 TEST_MEAN = "mean of the test"
 #: What stands for a score that a network does not have, among shares that are below 1.
@@ -247,7 +249,8 @@ def opened() -> None:
     """Compare the predictions with the truth, and write the result."""
     LOCK.check()
     _, judged = halves()
-    truth, home = {}, {}
+    truth = {}
+    home = {}
     for group, (arm, numbers) in groups(judged).items():
         made = fields.results(arm, KEPT, seen(), numbers)
         for name, each in scores.by_replica(made).items():

@@ -51,7 +51,8 @@ class Difference:
 def mean(cells: np.ndarray) -> Difference:
     """Return the mean of the cells (network, test), for other networks and other tests."""
     shares = [of_mean(cells.mean(1)), of_mean(cells.mean(0))]
-    value, half = float(cells.mean()), float(half_width(CONFIDENCE, *shares))
+    value = float(cells.mean())
+    half = float(half_width(CONFIDENCE, *shares))
     return Difference(value, value - half, value + half, _p(value, shares))
 
 

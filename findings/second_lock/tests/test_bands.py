@@ -83,7 +83,8 @@ def test_the_draw_follows_from_the_protocol(drawn):
 
 
 def test_half_of_the_noisy_images_have_the_low_dose(arms):
-    noise, plain = arms["noise"], arms["plain"]
+    noise = arms["noise"]
+    plain = arms["plain"]
     doses = {noise.conditions[3].draw("an image", number).dose_e_per_A2 for number in range(20)}
     assert doses == {50, plain.conditions[3].dose_e_per_A2}
     (own, half), (low, other) = noise.conditions[3].points
@@ -93,7 +94,8 @@ def test_half_of_the_noisy_images_have_the_low_dose(arms):
 
 
 def test_the_mixture_of_doses_has_the_lens_of_its_pair(arms):
-    mixture, condition = arms["doses"].conditions[5], arms["plain"].conditions[5]
+    mixture = arms["doses"].conditions[5]
+    condition = arms["plain"].conditions[5]
     found = mixture.draw("an image")
     assert replace(found, dose_e_per_A2=condition.dose_e_per_A2) == condition
     assert mixture.ranges[-1] == ("dose_e_per_A2", 50, 1600)

@@ -40,7 +40,8 @@ def test_conditions_are_those_of_real_images(arms):
 
 
 def test_the_study_is_that_of_real_images_with_192_steps():
-    of, real = damaged.study(), load(damaged.REAL)
+    of = damaged.study()
+    real = load(damaged.REAL)
     assert of.microscope == real.microscope
     assert of.specimens == real.specimens
     assert of.training.epochs * of.study.structures.train // of.training.batch_size == 192

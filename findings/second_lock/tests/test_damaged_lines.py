@@ -6,14 +6,16 @@ import pytest
 from findings.second_lock import damaged_lines as lines
 from findings.second_lock.damage import DOSES
 
-PATCHES, SHAPE = 5, (3, 6, 4)
+PATCHES = 5
+SHAPE = (3, 6, 4)
 
 
 @pytest.fixture
 def true():
     """Dice (patch, arm, condition, dose): patches differ in their level and in some noise."""
     random = np.random.default_rng(0)
-    common, own = random.random(SHAPE), random.random((PATCHES, *SHAPE))
+    common = random.random(SHAPE)
+    own = random.random((PATCHES, *SHAPE))
     level = np.linspace(0, 0.4, PATCHES)[:, None, None, None]
     return 0.2 + 0.4 * common + 0.05 * own + level
 

@@ -59,7 +59,8 @@ def test_a_draw_from_another_protocol_is_refused(repository):
 
 
 def test_a_part_is_opened_once(repository):
-    opening, dice = Opening("a part"), np.array([1, 2], np.uint16)
+    opening = Opening("a part")
+    dice = np.array([1, 2], np.uint16)
     opening.check()
     opening.open({"plain": dice}, {"claims": {}})
     np.testing.assert_array_equal(opening.arrays()["plain"], dice)

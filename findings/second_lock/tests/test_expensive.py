@@ -14,7 +14,8 @@ from passband.config import study_file, validate
 from passband.grid import Condition
 from passband.learning import schedules
 
-LOW, HIGH = Condition(10, 1.2, 10, 200), Condition(40, 250, 9, 800)
+LOW = Condition(10, 1.2, 10, 200)
+HIGH = Condition(40, 250, 9, 800)
 
 
 @pytest.fixture(autouse=True)

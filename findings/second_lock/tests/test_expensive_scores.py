@@ -52,7 +52,8 @@ def test_the_ceiling_is_what_the_true_means_reach(single, within):
     """
     rng = np.random.default_rng(1)
     signal = rng.normal(size=(12, 40))
-    found, reached = [], []
+    found = []
+    reached = []
     for _ in range(200):
         replicas = signal[:, None] + rng.normal(size=(12, 2, 40))
         replicas[12 - single :, 1] = np.nan

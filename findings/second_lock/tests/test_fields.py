@@ -17,7 +17,8 @@ from passband.learning.instance_counts import Truth
 from passband.micrographs.images.particles import instances
 from passband.particle_scores import instance_f1
 
-LOW, HIGH = Condition(10, 1.2, 10, 200), Condition(40, 250, 9, 800)
+LOW = Condition(10, 1.2, 10, 200)
+HIGH = Condition(40, 250, 9, 800)
 
 
 @pytest.fixture(scope="module")

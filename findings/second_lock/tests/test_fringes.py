@@ -38,7 +38,8 @@ def test_the_tests_have_as_many_conditions_at_each_dose(drawn):
 
 
 def test_transfer_in_a_band_is_an_integral():
-    blind, passing = Condition(10, 1.2, 7, 400), Condition(10, 1.2, 13, 400)
+    blind = Condition(10, 1.2, 7, 400)
+    passing = Condition(10, 1.2, 13, 400)
     assert lattices.power(blind, COPPER.band) == 0
     low, high = GOLD.band
     assert 0 < lattices.power(passing, GOLD.band) < (high**2 - low**2) / 2

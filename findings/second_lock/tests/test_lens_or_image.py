@@ -39,10 +39,12 @@ def test_tests_are_40_of_each_group_inside_the_ranges(study):
 
 def test_the_distance_of_c_is_the_weighted_mean_over_the_plane(study):
     condition = conditions.tests(study)["astigmatism"][0]
-    told, untold = condition, on_main_axes([condition])[0]
+    told = condition
+    untold = on_main_axes([condition])[0]
     seen = distances.lens([told, untold], study.microscope, POWER)
     q = (np.arange(64) + 0.5) / 64
-    P, expected = np.interp(q, *POWER), 0.0
+    P = np.interp(q, *POWER)
+    expected = 0.0
     for k in range(16):
         c = []
         for each in (told, untold):
@@ -79,7 +81,8 @@ def test_prior_lengths_are_standard_deviations_and_given_medians():
 
 
 def test_the_image_is_seen_by_rings_of_the_first_structures(study):
-    random, side = np.random.default_rng(0), study.microscope.wave_sampling.cropped
+    random = np.random.default_rng(0)
+    side = study.microscope.wave_sampling.cropped
     spectrum = random.normal(size=(3, 1, side, side, 2)).astype(np.float32) / 100
     waves = torch.view_as_complex(torch.from_numpy(spectrum))
     waves[:, :, side // 2, side // 2] = 1
@@ -95,7 +98,8 @@ def test_the_image_is_seen_by_rings_of_the_first_structures(study):
 
 
 def test_an_isotonic_map_rises_or_falls_and_knows_nothing_of_no_distance():
-    known, Y = np.array([0.0, 1.0, 2.0, np.nan]), np.array([0.9, 0.5, 0.6, 0.2])
+    known = np.array([0.0, 1.0, 2.0, np.nan])
+    Y = np.array([0.9, 0.5, 0.6, 0.2])
     found = features.mapped(known, Y, np.array([0.0, 1.5, 9.0, np.nan]), rises=False)
     np.testing.assert_allclose(found, [0.9, 0.55, 0.55, 0.55])
     assert features.mapped(known, 1 - Y, np.array([9.0]), rises=True)[0] == pytest.approx(0.45)
@@ -115,7 +119,8 @@ def test_features_of_the_own_images_are_at_no_distance():
 
 def made_up(noise=0.02):
     random = np.random.default_rng(1)
-    rows, columns = 24, 200
+    rows = 24
+    columns = 200
     y = 0.8 + 0.1 * np.outer(np.sin(np.arange(rows)), np.cos(np.arange(columns)))
     replicas = y[:, None] + noise * random.normal(size=(rows, 2, columns))
     doses = np.geomspace(50, 1600, rows), np.geomspace(50, 1600, columns)

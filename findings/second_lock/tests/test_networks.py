@@ -19,7 +19,8 @@ from passband.results import Results
 from passband.results.network_batches import NetworkBatch
 from passband.store.networks import StoredNetworks
 
-LOW, HIGH = Condition(10, 1.2, 10, 200), Condition(40, 250, 9, 800)
+LOW = Condition(10, 1.2, 10, 200)
+HIGH = Condition(40, 250, 9, 800)
 
 
 @pytest.fixture(scope="module")

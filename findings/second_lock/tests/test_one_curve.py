@@ -28,7 +28,8 @@ def test_networks_that_are_judged_are_not_known(profiles, monkeypatch):
         found = pd.DataFrame(one_curve.of_few(replicas, other, profiles, tests, known))
         return found.set_index(["cells", "distances"])
 
-    every, few = rows(len(profiles)), rows(10)
+    every = rows(len(profiles))
+    few = rows(10)
     assert every.r2["rows left out"].max() < 0.5 < every.r2["new tests"].min()
     assert (every.known == f"{len(profiles)}").all()
     assert few.minus_four[:, one_curve.FOUR].tolist() == [0, 0]

@@ -19,7 +19,9 @@ from findings.twelve_thousand.locked import UNIT, read_arrays
 from passband import PassbandError
 from passband.config import study_file, validate
 
-ROWS, OLD, EACH = 6, 4, 5
+ROWS = 6
+OLD = 4
+EACH = 5
 
 
 @pytest.fixture
@@ -35,7 +37,8 @@ def small():
 @pytest.fixture
 def part(small, protocol, commit, monkeypatch):
     """Part 1 with six training conditions, four old tests and five groups of five tests."""
-    lock, random = Lock("part1"), np.random.default_rng(0)
+    lock = Lock("part1")
+    random = np.random.default_rng(0)
     monkeypatch.setattr(lens_or_image, "study", lambda: small)
     monkeypatch.setattr(distances, "IMAGES", 2)
     monkeypatch.setattr(conditions, "NUMBER", EACH)

@@ -152,7 +152,8 @@ def test_the_priors_of_further_axes_are_half_of_their_ranges(small, tmp_path):
 def test_the_result_follows_from_shares():
     rng = np.random.default_rng(1)
     doses = {"rule": (np.geomspace(50, 1600, 20), rng.permutation(np.geomspace(60, 900, 30)))}
-    truth, given = {}, {}
+    truth = {}
+    given = {}
     for name in SCORES:
         share = rng.uniform(0.3, 0.6, (20, 1, 30)) + rng.normal(scale=1e-3, size=(20, 2, 30))
         for line in LINES:
