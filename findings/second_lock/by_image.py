@@ -8,8 +8,9 @@ networks nor the tests know are given to the package as a user would, in a file.
 study are then tested on 16 other structures, which judge the network that is chosen by image, the
 nearest by the true lens, and what the package recommends for the true lens.
 
-Other images are given too: of other materials, with averaged noise, and with a bar. They should be
-refused. It needs the demo's results, which `make demo` makes.
+Other images are given too: of other materials, with averaged noise, with a bar, and files of two
+materials. They should be refused, and two files of one material should not be. It needs the demo's
+results, which `make demo` makes.
 """
 
 import sys
@@ -162,12 +163,7 @@ def others(judged: Judged, progress: Callable[[str], None]) -> Iterator[dict[str
     inside = [*microscopes(judged.tested.tested, "inside")][::4]
 
     def images(kind: str) -> Iterator[np.ndarray]:
-        given = judged.given
-        if kind in MATERIALS:
-            specimen = {"material": kind, "shape": "sphere"}
-            given = structures(
-                validate(study.model_dump() | {"specimens": {kind: specimen}}), 0, 16
-            )
+        given = of_material(study, kind) if kind in MATERIALS else judged.given
         for condition in inside:
             counts = torch.cat(list(judged.acquisition.counts(given, condition))).numpy()
             if kind == "averaged noise":
@@ -177,18 +173,45 @@ def others(judged: Judged, progress: Callable[[str], None]) -> Iterator[dict[str
                 counts[:, -10:] = counts.max()
             yield counts
 
+    for kind in ("averaged noise", "bar", *MATERIALS):
+        for condition, counts in zip(inside, images(kind), strict=True):
+            yield asked(judged, kind, condition, counts)
+        progress(kind)
+
+
+def pairs(judged: Judged, progress: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    """Yield what the package says of two files: gold with gold, and gold with another material."""
+    inside = [*microscopes(judged.tested.tested, "inside")]
+    for condition in inside:
+        halves = np.split(judged.counts(condition), 2)
+        yield asked(judged, "two files of gold", condition, *halves)
+    for kind in MATERIALS:
+        other = of_material(judged.tested.study, kind)
+        for condition in inside[::4]:
+            counts = torch.cat(list(judged.acquisition.counts(other, condition))).numpy()
+            yield asked(judged, f"gold and {kind}", condition, judged.counts(condition), counts)
+        progress(f"gold and {kind}")
+
+
+def of_material(study: Study, material: str) -> Split:
+    """Return structures of another material, as spheres of the study's sizes."""
+    specimen = {"material": material, "shape": "sphere"}
+    return structures(validate(study.model_dump() | {"specimens": {material: specimen}}), 0, IMAGES)
+
+
+def asked(judged: Judged, group: str, condition: Condition, *images: np.ndarray) -> dict[str, Any]:
+    """Return whether the package refuses files of images, and with which words."""
+    row = {"group": group, "microscope": condition.id}
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "images.npy"
-        for kind in ("averaged noise", "bar", *MATERIALS):
-            for condition, counts in zip(inside, images(kind), strict=True):
-                np.save(file, counts)
-                row = {"group": kind, "microscope": condition.id}
-                try:
-                    spectrum_recommendation.recommend(judged.tested, [file], pixel_A)
-                except PassbandError as error:
-                    row["refused"] = str(error).partition(": ")[2]
-                yield row
-            progress(kind)
+        files = [Path(folder) / f"{number}.npy" for number in range(len(images))]
+        for file, each in zip(files, images, strict=True):
+            np.save(file, each)
+        try:
+            pixel_A = judged.tested.study.microscope.pixel_size_A
+            spectrum_recommendation.recommend(judged.tested, files, pixel_A)
+        except PassbandError as error:
+            row["refused"] = str(error).partition(": ")[2].replace(f"{folder}/", "")
+    return row
 
 
 def summary(table: pd.DataFrame) -> Iterator[str]:
@@ -222,7 +245,8 @@ def write() -> int:
         print(words, file=sys.stderr, flush=True)
 
     judged = Judged(passband.open("demo").tested())
-    table = pd.DataFrame([*rows(judged, progress), *others(judged, progress)])
+    parts = (part(judged, progress) for part in (rows, others, pairs))
+    table = pd.DataFrame([row for part in parts for row in part])
     table.to_csv(TABLE, index=False, float_format="%.4f", lineterminator="\n")
     print(*summary(table), sep="\n")
     return 0

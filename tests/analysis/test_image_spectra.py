@@ -1,5 +1,7 @@
 """Power spectra of images, and the distances between them."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -44,17 +46,36 @@ def test_the_distance_knows_neither_lens_nor_dose_and_a_mixture_is_far():
     np.testing.assert_allclose(cross[3, [0, 5]], 0.5)
 
 
-def test_spectra_that_lenses_do_not_change_alike_are_unlike():
-    random = np.random.default_rng(0)
+def drawn(random, number, lens, bump=0.0):
+    """Powers of images of a microscope; a bump is that of another material."""
     rings = np.arange(32)
+    mean = 10 ** (2 + lens * np.cos(rings / 5) + bump * (rings == 12))
+    return mean * random.gamma(20, 1 / 20, (number, 32))
 
-    def powers(number, lens, bump=0.0):
-        mean = 10 ** (2 + lens * np.cos(rings / 5) + bump * (rings == 12))
-        return mean * random.gamma(20, 1 / 20, (number, 32))
 
+def test_spectra_that_lenses_do_not_change_alike_are_unlike():
+    powers = partial(drawn, np.random.default_rng(0))
     simulated = np.stack([powers(24, lens) for lens in np.linspace(-1, 1, 30)])
     for number in (4, 16):
         assert image_spectra.unlikeness(powers(number, 0.35), simulated) < 1.05
     assert image_spectra.unlikeness(powers(16, 0.35, 0.7), simulated) > 1.3
     few = image_spectra.unlikeness(powers(1, 0.35, 0.7), simulated)
     assert few < image_spectra.unlikeness(powers(16, 0.35, 0.7), simulated)
+
+
+@pytest.mark.parametrize("numbers", [(16, 16), (16, 4), (3, 5)])
+def test_images_of_two_materials_or_two_lenses_are_apart(numbers):
+    powers = partial(drawn, np.random.default_rng(1))
+    simulated = np.stack([powers(48, lens) for lens in np.linspace(-1, 1, 30)])
+    one, other = (powers(number, 0.35) for number in numbers)
+    assert image_spectra.apart(one, other, simulated) < 1.05
+    assert image_spectra.apart(one, powers(numbers[1], 0.35, 0.7), simulated) > 1.3
+    assert image_spectra.apart(one, powers(numbers[1], -0.35), simulated) > 1.3
+
+
+def test_one_in_fifty_pairs_of_a_microscope_is_beyond_the_limit():
+    powers = partial(drawn, np.random.default_rng(2))
+    simulated = np.stack([powers(48, lens) for lens in np.linspace(-1, 1, 60)])
+    pairs = [[powers(8, 0.2), powers(8, 0.2)] for _ in range(300)]
+    beyond = np.mean([image_spectra.apart(*pair, simulated) > 1 for pair in pairs])
+    assert 0.003 < beyond < 0.06

@@ -80,6 +80,19 @@ def test_images_of_another_kind_are_refused(folder, tested):
         spectrum_recommendation.recommend(tested, [good, bad], 0.4)
 
 
+def test_files_of_two_microscopes_are_refused(folder, tested):
+    one, other = (replace(TEST, dose_e_per_A2=dose) for dose in (100, 1000))
+    files = [saved(folder, user_images(c), f"{c.dose_e_per_A2:g}.npy") for c in (one, other)]
+    with pytest.raises(PassbandError, match=r"1000\.npy: differs from .*100\.npy by .* times what"):
+        spectrum_recommendation.recommend(tested, files, 0.4)
+    halves = [
+        saved(folder, half, f"{k}.npy") for k, half in enumerate(np.split(user_images(one), 2))
+    ]
+    assert spectrum_recommendation.recommend(tested, halves, 0.4).images.startswith(
+        "6 fields of 0.npy"
+    )
+
+
 def test_files_of_different_pixels_and_published_networks_are_one_line(folder, tested, monkeypatch):
     small = saved(folder, np.random.default_rng(0).poisson(20, (64, 64)), "small.npy")
     monkeypatch.setattr(

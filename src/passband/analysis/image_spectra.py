@@ -65,23 +65,54 @@ def unlikeness(own: np.ndarray, simulated: np.ndarray) -> float:
     """Return how unlike simulated images a few images are; above 1 for another kind of images.
 
     The principal components of the simulated spectra hold what a lens and a dose change. What is
-    left of a spectrum is divided by its usual size in each ring. The largest ring counts, divided
-    by what 98% of as many images of simulated microscopes have, each left out in turn.
+    left of the images' spectrum is compared with what is left of that of as many images of a
+    simulated microscope, each left out in turn.
 
     Args:
         own: (n, ring), powers of the images.
         simulated: (microscope, structure, ring), powers.
     """
-    spectra, random = spectrum(simulated), generator("image spectra")
+    spectra = spectrum(simulated)
+    random = generator("image spectra")
     usual = []
     for place, of_microscope in enumerate(simulated):
         others = np.delete(spectra, place, axis=0)
         for _ in range(_DRAWS):
             chosen = random.permutation(len(of_microscope))[: len(own)]
-            usual.append(np.abs(_left(spectrum(of_microscope[chosen]), others)))
+            usual.append(_left(spectrum(of_microscope[chosen]), others))
+    return _times(_left(spectrum(own), spectra), np.stack(usual))
+
+
+def apart(one: np.ndarray, other: np.ndarray, simulated: np.ndarray) -> float:
+    """Return how far apart two sets of images are; above 1 for different specimens or lenses.
+
+    Their spectra differ, and so do those of two halves of the images of a simulated microscope, of
+    as many images if there are enough.
+
+    Args:
+        one, other: (n, ring), powers of the images.
+        simulated: (microscope, structure, ring), powers.
+    """
+    random = generator("pairs of image spectra")
+    half = simulated.shape[1] // 2
+    usual = []
+    for of_microscope in simulated:
+        for _ in range(_DRAWS):
+            halves = np.split(random.permutation(of_microscope)[: 2 * half], 2)
+            pair = (spectrum(of[: len(own)]) for of, own in zip(halves, (one, other), strict=True))
+            usual.append(np.subtract(*pair))
+    return _times(spectrum(one) - spectrum(other), np.stack(usual))
+
+
+def _times(difference: np.ndarray, usual: np.ndarray) -> float:
+    """Return a difference (ring,) as a multiple of the limit of usual ones (case, ring).
+
+    The largest ring counts, divided by the usual size there; the limit is what 98% of the usual
+    ones are within.
+    """
     scale = np.sqrt(np.square(usual).mean(0))
-    limit = np.quantile((usual / scale).max(1), _WITHIN)
-    return float((np.abs(_left(spectrum(own), spectra)) / scale).max() / limit)
+    limit = np.quantile((np.abs(usual) / scale).max(1), _WITHIN)
+    return float((np.abs(difference) / scale).max() / limit)
 
 
 def _left(spectrum: np.ndarray, others: np.ndarray) -> np.ndarray:

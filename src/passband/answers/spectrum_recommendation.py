@@ -124,7 +124,8 @@ def recommend(
     Raises:
         PassbandError: If the study has no exit waves, or images with pixels of several sizes; if an
             image cannot be compared, see :func:`passband.micrographs.images.fields.fields`; or if
-            the images have different pixel sizes, or are like no simulated image of the study.
+            the images have different pixel sizes, differ from each other, or are like no simulated
+            image of the study.
     """
     results = tested.results
     if results.is_published:
@@ -140,6 +141,13 @@ def recommend(
                 f"{path}: is like no simulated image of the study {tested.study.study.name}, by "
                 f"{times:.2g} times the limit: another material, noise, contamination, or a "
                 "microscope outside the study"
+            )
+    first, *others = powers
+    for path in others:
+        if (times := image_spectra.apart(powers[first], powers[path], simulated.drawn)) > 1:
+            raise PassbandError(
+                f"{path}: differs from {first} by {times:.2g} times what images of one microscope "
+                "may; give images of one specimen with one defocus and dose"
             )
     every = [field for own in powers.values() for field in own]
     spectrum = image_spectra.spectrum(np.stack(thinned(every, IMAGES)))[None]
