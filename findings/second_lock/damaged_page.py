@@ -6,6 +6,7 @@ Run it from the repository's root.
 """
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from findings import committed, pages
@@ -51,7 +52,7 @@ def tables(found: Mapping[str, Any]) -> dict[str, str]:
         for line in LINES
     ]
     of_patch += [
-        [f"defocus and dose of {line}", *(_pair(of[patch]) for patch in patches)]
+        [f"defocus and dose of {line}", *(_pair(line, *of[patch]) for patch in patches)]
         for line, of in found["pairs"].items()
     ]
     return {
@@ -65,8 +66,23 @@ def _interval(of: Mapping[str, float]) -> str:
     return f"{of['value']:z.3f} ({of['low']:z.3f} to {of['high']:z.3f})"
 
 
-def _pair(of: list[float]) -> str:
-    return f"{of[0]:g} nm, {of[1]:g} e/Å²"
+def _pair(line: str, defocus_nm: float, dose: float) -> str:
+    """Return what was fitted to other patches; the dose alone has no defocus."""
+    defocus = markdown.NONE if line == "dose" else f"{defocus_nm:g} nm"
+    return f"{defocus}, {dose:g} e/Å²"
+
+
+def statements(found: Mapping[str, Any]) -> dict[Path, list[str]]:
+    """Return what pages say of the result in sentences, by the page."""
+    of = found["lines"]
+    rho = {line: each["rho"]["value"] for line, each in of.items()}
+    rho1 = {line: each["rho1"]["value"] for line, each in of.items()}
+    cells = f"A {rho['A']:.2f}, B {rho['B']:.2f}, the dose alone {rho['dose']:.2f}"
+    networks = f"A {rho1['A']:.2f}, B {rho1['B']:.2f}, the dose alone {rho1['dose']:.2f}"
+    return {
+        PAGE: [cells, f"{networks}, raw parameters {rho1['raw']:.2f}"],
+        Path("findings/README.md"): [cells, networks],
+    }
 
 
 def recompute() -> Iterator[str]:
@@ -79,6 +95,9 @@ def recompute() -> Iterator[str]:
     yield committed.document(LOCK.result, again, ROUNDING)
     for name, text in tables(again).items():
         yield pages.compare(PAGE, name, text)
+    for page, texts in statements(again).items():
+        for text in texts:
+            yield pages.compare(page, "part 5", text)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from findings.pages import compare
 from findings.second_lock import damaged_page as page
 from findings.second_lock import locked
 from findings.second_lock.damaged import result
@@ -20,6 +21,7 @@ def opened(made, tmp_path, monkeypatch):
     lines, patches = made
     monkeypatch.setattr(locked, "FOLDER", tmp_path)
     monkeypatch.setattr(page, "PAGE", tmp_path / "damaged.md")
+    monkeypatch.setattr(page, "statements", lambda found: {})
     page.LOCK.write(lines)
     stored = {patch: in_units(D) for patch, D in patches.items()}
     np.savez_compressed(page.LOCK.truth, allow_pickle=False, **stored)
@@ -39,6 +41,7 @@ def test_tables_are_written_between_the_marks(opened):
     assert "| the right network is found | **holds** |" in text
     assert "| Dice, 8 mrad, dose × 0.125 |" in text
     assert "| defocus and dose of A | 20 nm, 200 e/Å² |" in text
+    assert "| defocus and dose of dose | –, " in text
     page.main()
     assert opened.read_text() == text
 
@@ -58,6 +61,17 @@ def test_a_result_that_does_not_follow_is_named(opened):
     page.LOCK.result.write_text(json.dumps(found))
     with pytest.raises(PassbandError, match=r"constant\.value"):
         list(page.recompute())
+
+
+def test_sentences_have_the_numbers_of_the_result():
+    found = page.LOCK.found()
+    for name, texts in page.statements(found).items():
+        for text in texts:
+            compare(name, "part 5", text)
+    found["lines"]["A"]["rho"]["value"] += 0.01
+    (changed, _), _ = page.statements(found).values()
+    with pytest.raises(PassbandError, match="the page has"):
+        compare(page.PAGE, "part 5", changed)
 
 
 def test_a_closed_lock_is_one_line(tmp_path, monkeypatch):
