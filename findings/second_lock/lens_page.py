@@ -16,12 +16,13 @@ from findings.second_lock import features, lens_or_image
 from findings.second_lock.lens_or_image import IMAGE, LENS, LOCK, NOT_TOLD
 from findings.second_lock.locked import FOLDER
 from passband.reports import markdown
+from passband.words import listed
 
 PAGE = FOLDER / "README.md"
 #: The processor time of all runs.
 COSTS = FOLDER / "costs.csv"
-#: Core-hours of part 1.
-BUDGET = 1.2
+#: The core-hours that a part may take.
+SHARES = {1: 1.2, 2: 1.5, 3: 3.5, 4: 1.8, 5: 2}
 #: How much of the result may differ: it followed from Dice that was not yet rounded.
 ROUNDING = 2e-4
 
@@ -112,11 +113,11 @@ def statements(found: Mapping[str, Any]) -> dict[Path, list[str]]:
 
 
 def costs() -> str:
-    """Return what the runs of part 1 took, as a sentence."""
-    frame = pd.read_csv(COSTS)
-    of = frame[frame.arm.str.startswith("part1") | (frame.arm == "again")]
-    hours = of.seconds.sum() / 3600
-    return f"{hours:.2f} of {BUDGET} core-hours"
+    """Return what the runs of each part took, and its share, as a part of a sentence."""
+    hours = pd.read_csv(COSTS).groupby("part").seconds.sum() / 3600
+    return listed(
+        [f"{hours[part]:.2f} of {SHARES[part]:g} for part {part}" for part in hours.index]
+    )
 
 
 def interval(of: Mapping[str, float]) -> str:

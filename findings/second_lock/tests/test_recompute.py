@@ -36,7 +36,7 @@ def test_a_part_says_how_far_it_is_and_its_files_are_those_committed(protocol, c
     [
         ("| **A − B, primary** | −0.0", "| **A − B, primary** | −0.1", "differences"),
         ("for A and 0.891 for B", "for A and 0.892 for B", "part 1"),
-        ("0.42 of 1.2 core-hours", "0.32 of 1.2 core-hours", "costs"),
+        ("0.42 of 1.2 for part 1", "0.32 of 1.2 for part 1", "costs"),
     ],
 )
 def test_a_changed_number_on_the_page_is_found(old, new, message, tmp_path, monkeypatch):
