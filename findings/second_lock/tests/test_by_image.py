@@ -1,9 +1,13 @@
 """What is measured of `recommend --by image`."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
+import pytest
 
 from findings.second_lock import by_image
+from passband import PassbandError
 from passband.config import load
 from passband.prediction.range_of_use import ranges
 
@@ -33,3 +37,22 @@ def test_the_summary_is_that_of_the_answered_microscopes():
     assert "by range +0.1000 (+0.1000 to +0.1000)" in first
     assert first.endswith("cover 75.0% by image, 50.0% by the true lens; error 0.200")
     assert second == "bar: 100% of 1 refused"
+
+
+@pytest.mark.parametrize(
+    ("counts", "refused"), [([9, 9], None), ([9, 1], "differs from 0.npy by 2 times")]
+)
+def test_what_is_asked_of_two_files_names_no_folder(counts, refused, monkeypatch):
+    def recommend(tested, files, pixel_A):
+        first, second = (np.load(file) for file in files)
+        if (first != second).any():
+            raise PassbandError(f"{files[1]}: differs from {files[0]} by 2 times")
+
+    monkeypatch.setattr(by_image.spectrum_recommendation, "recommend", recommend)
+    judged = SimpleNamespace(tested=SimpleNamespace(study=DEMO))
+    images = (np.full((2, 4, 4), count) for count in counts)
+    condition = DEMO.test_conditions[0]
+    row = by_image.asked(judged, "two files", condition, *images)
+    assert row == {"group": "two files", "microscope": condition.id} | (
+        {"refused": refused} if refused else {}
+    )
