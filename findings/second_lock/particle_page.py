@@ -6,12 +6,14 @@ Run it from the repository's root.
 """
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from findings import committed, pages
+from findings.second_lock.lens_or_image import LENS
 from findings.second_lock.lines import LINES
 from findings.second_lock.locked import FOLDER
-from findings.second_lock.particle_scores import SCORES
+from findings.second_lock.particle_scores import DIAMETER, F1, SCORES
 from findings.second_lock.particles import LOCK, TEST_MEAN, scored
 from passband.reports import markdown
 
@@ -63,6 +65,27 @@ def _ends(of: Mapping[str, float]) -> str:
     return f"{of['low']:z.3f} to {of['high']:z.3f}"
 
 
+def statements(found: Mapping[str, Any]) -> dict[Path, list[str]]:
+    """Return what pages say of the result in sentences, by the page."""
+    f1 = found["rule"][F1][LENS]
+    bias = found["rule"][DIAMETER][LENS]["error"]
+    apart = found["rule"]["differences of F1"][f"{LENS} - raw"]
+    above = f"above raw parameters by {apart['value']:.3f} ({_ends(apart)})"
+    return {
+        PAGE: [
+            f"R² {f1['r2']:.3f} (0.90 was asked), INT {f1['interaction']:.3f} (0.75)",
+            f"within {bias:.3f} (0.03)",
+            f"the ceiling is {f1['ceiling']:.3f}",
+            above,
+        ],
+        Path("findings/README.md"): [
+            f"R² is {f1['r2']:.3f} (0.9 expected), the interaction {f1['interaction']:.3f} (0.75; "
+            f"the ceiling is {f1['ceiling']:.3f}), and the diameter's bias predicted within "
+            f"{bias:.3f} (0.03)",
+        ],
+    }
+
+
 def recompute() -> Iterator[str]:
     """Yield a line for the result, which follows from its files, and for each table of the page.
 
@@ -73,6 +96,9 @@ def recompute() -> Iterator[str]:
     yield committed.document(LOCK.result, again, ROUNDING)
     for name, text in tables(LOCK.found()).items():
         yield pages.compare(PAGE, name, text)
+    for page, texts in statements(again).items():
+        for text in texts:
+            yield pages.compare(page, "part 4", text)
 
 
 def main() -> None:

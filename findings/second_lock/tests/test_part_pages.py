@@ -108,6 +108,7 @@ def test_particles(tmp_path, monkeypatch, learned):
         )
 
     monkeypatch.setattr(fields, "results", found)
+    monkeypatch.setattr(particle_page, "statements", lambda found: {})
 
     def made():
         particles.LOCK.write(predictions)
