@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -40,6 +40,13 @@ def compare(page: Path, name: str, text: str, *, within: float = 0.0) -> str:
             )
     tolerance = f", within {within:g}" if within else ""
     return f"{page}: {name}: {len(numbers(text))} numbers{tolerance}"
+
+
+def compare_all(name: str, said: Mapping[Path, Iterable[str]]) -> Iterator[str]:
+    """Yield the line of :func:`compare` for each text that a page has of something."""
+    for page, texts in said.items():
+        for text in texts:
+            yield compare(page, name, text)
 
 
 def filled(page: Path, tables: Mapping[str, str]) -> str:

@@ -95,9 +95,7 @@ def recompute() -> Iterator[str]:
     yield committed.document(LOCK.result, again, ROUNDING)
     for name, text in tables(again).items():
         yield pages.compare(PAGE, name, text)
-    for page, texts in statements(again).items():
-        for text in texts:
-            yield pages.compare(page, "part 5", text)
+    yield from pages.compare_all("part 5", statements(again))
 
 
 def main() -> None:

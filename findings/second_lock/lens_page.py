@@ -150,9 +150,7 @@ def recompute() -> Iterator[str]:
     for name, text in tables(found).items():
         yield pages.compare(PAGE, name, text)
     yield pages.compare(PAGE, "costs", costs())
-    for page, texts in statements(found).items():
-        for text in texts:
-            yield pages.compare(page, "part 1", text)
+    yield from pages.compare_all("part 1", statements(found))
 
 
 def main() -> None:

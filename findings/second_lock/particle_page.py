@@ -96,9 +96,7 @@ def recompute() -> Iterator[str]:
     yield committed.document(LOCK.result, again, ROUNDING)
     for name, text in tables(LOCK.found()).items():
         yield pages.compare(PAGE, name, text)
-    for page, texts in statements(again).items():
-        for text in texts:
-            yield pages.compare(page, "part 4", text)
+    yield from pages.compare_all("part 4", statements(again))
 
 
 def main() -> None:
