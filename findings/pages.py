@@ -3,12 +3,58 @@
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from passband import PassbandError
 
 NUMBER = r"[-−+]?\d+(?:[.,]\d+)*"
+
+
+def _nothing(found: Any) -> dict[Path, list[str]]:
+    """Return no sentences."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page whose tables follow from a result, as do sentences on this page and on others.
+
+    Attributes:
+        name: What the result is, for messages.
+        path: The page, in Markdown.
+        tables: Returns the tables by the names of their marks, see :func:`filled`.
+        statements: Returns parts of sentences, by the page that has them.
+        within: How much numbers of tables may differ, see :func:`compare`.
+    """
+
+    name: str
+    path: Path
+    tables: Callable[[Any], Mapping[str, str]]
+    statements: Callable[[Any], Mapping[Path, Iterable[str]]] = _nothing
+    within: float = 0.0
+
+    def fill(self, result: Callable[[], Any]) -> None:
+        """Write the tables of a result into the page; a mistake is one line."""
+        try:
+            text = filled(self.path, self.tables(result()))
+        except PassbandError as error:
+            sys.exit(str(error))
+        self.path.write_text(text, encoding="utf-8")
+
+    def compared(self, result: Any) -> Iterator[str]:
+        """Yield a line for each table and each sentence that a page has of a result.
+
+        Raises:
+            PassbandError: If a page has other numbers.
+        """
+        for name, text in self.tables(result).items():
+            yield compare(self.path, name, text, within=self.within)
+        for page, texts in self.statements(result).items():
+            for text in texts:
+                yield compare(page, self.name, text)
 
 
 def compare(page: Path, name: str, text: str, *, within: float = 0.0) -> str:
@@ -42,13 +88,6 @@ def compare(page: Path, name: str, text: str, *, within: float = 0.0) -> str:
     return f"{page}: {name}: {len(numbers(text))} numbers{tolerance}"
 
 
-def compare_all(name: str, said: Mapping[Path, Iterable[str]]) -> Iterator[str]:
-    """Yield the line of :func:`compare` for each text that a page has of something."""
-    for page, texts in said.items():
-        for text in texts:
-            yield compare(page, name, text)
-
-
 def filled(page: Path, tables: Mapping[str, str]) -> str:
     """Return the text of a page with tables between their marks.
 
@@ -66,15 +105,6 @@ def filled(page: Path, tables: Mapping[str, str]) -> str:
         made = f"{begin}\n\n{table}\n\n{end}"
         text = marked.sub(lambda _, made=made: made, text)
     return text
-
-
-def fill(page: Path, made: Callable[[], Mapping[str, str]]) -> None:
-    """Write the tables that are made into a page, see :func:`filled`; a mistake is one line."""
-    try:
-        text = filled(page, made())
-    except PassbandError as error:
-        sys.exit(str(error))
-    page.write_text(text, encoding="utf-8")
 
 
 def numbers(text: str) -> list[float]:

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from findings import committed, pages
+from findings import committed
+from findings.pages import Page
 from findings.second_lock.damage import DOSES
 from findings.second_lock.damaged import KINDS, LOCK, result
 from findings.second_lock.locked import FOLDER
 from passband.reports import markdown
 
-PAGE = FOLDER / "damaged.md"
+PATH = FOLDER / "damaged.md"
 #: How much of a result may differ, which follows from Dice as it is stored.
 ROUNDING = 1e-9
 LINES = {
@@ -80,9 +81,12 @@ def statements(found: Mapping[str, Any]) -> dict[Path, list[str]]:
     cells = f"A {rho['A']:.2f}, B {rho['B']:.2f}, the dose alone {rho['dose']:.2f}"
     networks = f"A {rho1['A']:.2f}, B {rho1['B']:.2f}, the dose alone {rho1['dose']:.2f}"
     return {
-        PAGE: [cells, f"{networks}, raw parameters {rho1['raw']:.2f}"],
+        PATH: [cells, f"{networks}, raw parameters {rho1['raw']:.2f}"],
         Path("findings/README.md"): [cells, networks],
     }
+
+
+PAGE = Page("part 5", PATH, tables, statements)
 
 
 def recompute() -> Iterator[str]:
@@ -93,15 +97,8 @@ def recompute() -> Iterator[str]:
     """
     again = result(LOCK.read(), LOCK.dice())
     yield committed.document(LOCK.result, again, ROUNDING)
-    for name, text in tables(again).items():
-        yield pages.compare(PAGE, name, text)
-    yield from pages.compare_all("part 5", statements(again))
-
-
-def main() -> None:
-    """Write the tables of the page."""
-    pages.fill(PAGE, lambda: tables(LOCK.found()))
+    yield from PAGE.compared(again)
 
 
 if __name__ == "__main__":
-    main()
+    PAGE.fill(LOCK.found)

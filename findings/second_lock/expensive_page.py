@@ -8,12 +8,13 @@ Run it from the repository's root.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from findings import committed, pages
+from findings import committed
+from findings.pages import Page
 from findings.second_lock.expensive import LOCK, scored
 from findings.second_lock.locked import FOLDER
 from passband.reports import markdown
 
-PAGE = FOLDER / "expensive.md"
+PATH = FOLDER / "expensive.md"
 #: How much of a result may differ, which follows from Dice as it is stored.
 ROUNDING = 1e-9
 
@@ -43,22 +44,18 @@ def tables(found: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+PAGE = Page("part 3", PATH, tables)
+
+
 def recompute() -> Iterator[str]:
     """Yield a line for the result, which follows from its files, and for each table of the page.
 
     Raises:
         PassbandError: If a number differs.
     """
-    again = scored(LOCK.dice())
-    yield committed.document(LOCK.result, again, ROUNDING)
-    for name, text in tables(LOCK.found()).items():
-        yield pages.compare(PAGE, name, text)
-
-
-def main() -> None:
-    """Write the tables of the page."""
-    pages.fill(PAGE, lambda: tables(LOCK.found()))
+    yield committed.document(LOCK.result, scored(LOCK.dice()), ROUNDING)
+    yield from PAGE.compared(LOCK.found())
 
 
 if __name__ == "__main__":
-    main()
+    PAGE.fill(LOCK.found)

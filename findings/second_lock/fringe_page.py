@@ -5,24 +5,26 @@
 Run it from the repository's root.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from findings import committed, pages
+from findings import committed
+from findings.pages import Page
 from findings.second_lock import bands, draws, fringes
 from findings.second_lock.band_scores import ARMS, CANDIDATES, DIFFERENCES, REFERENCE
 from findings.second_lock.lattices import DOSES, LATTICES
 from passband.reports import markdown
 
-PAGE = draws.FOLDER / "fringes.md"
+PATH = draws.FOLDER / "fringes.md"
 #: How much of a result may differ, some of which follows from a fit.
 FITTED = 1e-3
 #: The names of lattices for people.
 NAMES = {"ceria": "CeO₂", "gold-balls": "gold", "copper": "Cu"}
 
 
-def tables(of_lattices: Mapping[str, Any], of_bands: Mapping[str, Any]) -> dict[str, str]:
+def tables(both: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return the tables by the names of their places, from both results."""
+    of_lattices, of_bands = both
     found = {
         "lattices": lattices(of_lattices["lattices"]),
         "gaps": gaps(of_bands),
@@ -111,6 +113,9 @@ def claims(of: Mapping[str, Mapping[str, Any]]) -> str:
     return markdown.table(["claim", "", "numbers"], rows)
 
 
+PAGE = Page("part 2", PATH, tables, within=FITTED)
+
+
 def recompute() -> Iterator[str]:
     """Yield a line for each result, which follows from its file of Dice, and for each table.
 
@@ -121,14 +126,8 @@ def recompute() -> Iterator[str]:
     for part in (fringes, bands):
         again.append(part.scored(part.OPENING.arrays()))
         yield committed.document(part.OPENING.result, again[-1], FITTED)
-    for name, text in tables(*again).items():
-        yield pages.compare(PAGE, name, text, within=FITTED)
-
-
-def main() -> None:
-    """Write the tables of the page."""
-    pages.fill(PAGE, lambda: tables(*(part.OPENING.found() for part in (fringes, bands))))
+    yield from PAGE.compared(again)
 
 
 if __name__ == "__main__":
-    main()
+    PAGE.fill(lambda: [part.OPENING.found() for part in (fringes, bands)])

@@ -11,14 +11,15 @@ from typing import Any
 
 import pandas as pd
 
-from findings import committed, pages
+from findings import committed
+from findings.pages import Page
 from findings.second_lock import features, lens_or_image
 from findings.second_lock.lens_or_image import IMAGE, LENS, LOCK, NOT_TOLD
 from findings.second_lock.locked import FOLDER
 from passband.reports import markdown
 from passband.words import listed
 
-PAGE = FOLDER / "README.md"
+PATH = FOLDER / "README.md"
 #: The processor time of all runs.
 COSTS = FOLDER / "costs.csv"
 #: The core-hours that a part may take.
@@ -105,7 +106,7 @@ def statements(found: Mapping[str, Any]) -> dict[Path, list[str]]:
     )
     expected = f"{of[LENS]['interaction']:.3f}"
     return {
-        PAGE: [f"It is {word}", f"{r2[LENS]:.3f} for A and {r2[IMAGE]:.3f} for B"],
+        PATH: [costs(), f"It is {word}", f"{r2[LENS]:.3f} for A and {r2[IMAGE]:.3f} for B"],
         Path("README.md"): [f"(R² {short})", f"Which says more is {word}"],
         Path("docs/findings.md"): [f"That is {word}", apart, expected, *values],
         Path("findings/README.md"): [f"includes 0: {apart}", f"includes 0: {told}", expected],
@@ -139,6 +140,9 @@ def again() -> dict[str, Any]:
     return lens_or_image.result(arrays["dice"], predicted, lens_or_image.doses())
 
 
+PAGE = Page("part 1", PATH, tables, statements)
+
+
 def recompute() -> Iterator[str]:
     """Yield a line for the result, which follows from its files, and for what pages say of it.
 
@@ -146,17 +150,8 @@ def recompute() -> Iterator[str]:
         PassbandError: If a number differs.
     """
     yield committed.document(LOCK.result, again(), ROUNDING)
-    found = LOCK.found()
-    for name, text in tables(found).items():
-        yield pages.compare(PAGE, name, text)
-    yield pages.compare(PAGE, "costs", costs())
-    yield from pages.compare_all("part 1", statements(found))
-
-
-def main() -> None:
-    """Write the tables of the page."""
-    pages.fill(PAGE, lambda: tables(LOCK.found()))
+    yield from PAGE.compared(LOCK.found())
 
 
 if __name__ == "__main__":
-    main()
+    PAGE.fill(LOCK.found)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -44,13 +44,16 @@ class Opening:
 
     name: str
 
+    #: The name of the file with what the networks did.
+    TRUTH: ClassVar[str] = "dice.npz"
+
     @property
     def folder(self) -> Path:
         return FOLDER / "locked" / self.name
 
     @property
     def truth(self) -> Path:
-        return self.folder / "dice.npz"
+        return self.folder / self.TRUTH
 
     @property
     def result(self) -> Path:
@@ -106,6 +109,8 @@ class Opening:
 class Lock(Opening):
     """The opening of a part whose predictions are committed before its networks are trained."""
 
+    TRUTH = "truth.npz"
+
     @property
     def predictions(self) -> Path:
         return self.folder / "predictions.npz"
@@ -113,10 +118,6 @@ class Lock(Opening):
     @property
     def digests(self) -> Path:
         return self.folder / "digests.json"
-
-    @property
-    def truth(self) -> Path:
-        return self.folder / "truth.npz"
 
     @property
     def phases(self) -> tuple[tuple[str, ...], ...]:

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from findings import committed, pages
+from findings import committed
+from findings.pages import Page
 from findings.second_lock.lens_or_image import LENS
 from findings.second_lock.lines import LINES
 from findings.second_lock.locked import FOLDER
@@ -17,7 +18,7 @@ from findings.second_lock.particle_scores import DIAMETER, F1, SCORES
 from findings.second_lock.particles import LOCK, TEST_MEAN, scored
 from passband.reports import markdown
 
-PAGE = FOLDER / "particles.md"
+PATH = FOLDER / "particles.md"
 #: How much of a result may differ, which follows from shares as they are stored.
 ROUNDING = 1e-9
 GROUPS = {"rule": "the rule for masks", "votes": "the head `votes`"}
@@ -72,7 +73,7 @@ def statements(found: Mapping[str, Any]) -> dict[Path, list[str]]:
     apart = found["rule"]["differences of F1"][f"{LENS} - raw"]
     above = f"above raw parameters by {apart['value']:.3f} ({_ends(apart)})"
     return {
-        PAGE: [
+        PATH: [
             f"R² {f1['r2']:.3f} (0.90 was asked), INT {f1['interaction']:.3f} (0.75)",
             f"within {bias:.3f} (0.03)",
             f"the ceiling is {f1['ceiling']:.3f}",
@@ -86,23 +87,18 @@ def statements(found: Mapping[str, Any]) -> dict[Path, list[str]]:
     }
 
 
+PAGE = Page("part 4", PATH, tables, statements)
+
+
 def recompute() -> Iterator[str]:
     """Yield a line for the result, which follows from its files, and for each table of the page.
 
     Raises:
         PassbandError: If a number differs.
     """
-    again = scored(LOCK.dice())
-    yield committed.document(LOCK.result, again, ROUNDING)
-    for name, text in tables(LOCK.found()).items():
-        yield pages.compare(PAGE, name, text)
-    yield from pages.compare_all("part 4", statements(again))
-
-
-def main() -> None:
-    """Write the tables of the page."""
-    pages.fill(PAGE, lambda: tables(LOCK.found()))
+    yield committed.document(LOCK.result, scored(LOCK.dice()), ROUNDING)
+    yield from PAGE.compared(LOCK.found())
 
 
 if __name__ == "__main__":
-    main()
+    PAGE.fill(LOCK.found)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from findings.pages import compare
+from findings.pages import Page, compare
 from passband import PassbandError
 
 PAGE = """# A page
@@ -66,3 +66,40 @@ def test_the_nearest_of_several_texts_is_named(page):
 def test_words_that_the_page_lacks_are_named(page):
     with pytest.raises(PassbandError, match=re.escape("name: the page lacks '| trees | 0.9 |'")):
         compare(page, "name", "| trees | 0.9 |")
+
+
+def test_a_page_is_filled_and_compared_with_its_sentences_and_those_of_others(tmp_path):
+    path = tmp_path / "page.md"
+    other = tmp_path / "other.md"
+    path.write_text("# Title\n\n<!-- shares begin -->\nearlier\n<!-- shares end -->\n\nText.\n")
+    other.write_text("A half (0.5) is said here.\n")
+
+    def tables(found):
+        return {"shares": f"| share |\n|---|\n| {found} |"}
+
+    def statements(found):
+        return {other: [f"A half ({found})"]}
+
+    of = Page("part 9", path, tables, statements)
+    of.fill(lambda: 0.5)
+    text = path.read_text()
+    assert text.splitlines()[4:7] == ["| share |", "|---|", "| 0.5 |"]
+    assert text.startswith("# Title\n")
+    assert text.endswith("\n\nText.\n")
+    of.fill(lambda: 0.5)
+    assert path.read_text() == text
+    assert len(list(of.compared(0.5))) == 2
+    with pytest.raises(PassbandError, match=re.escape("shares: the page has '| 0.5 |'")):
+        list(of.compared(0.6))
+    other.write_text("A half (0.4) is said here.\n")
+    with pytest.raises(PassbandError, match=re.escape("part 9: the page has 'A half (0.4)'")):
+        list(of.compared(0.5))
+
+
+def test_a_page_that_cannot_be_filled_is_one_line(tmp_path):
+    path = tmp_path / "page.md"
+    path.write_text("# Title\n")
+    of = Page("part 9", path, lambda found: {"shares": "text"})
+    with pytest.raises(SystemExit, match="lacks <!-- shares begin -->"):
+        of.fill(lambda: 0.5)
+    assert path.read_text() == "# Title\n"

@@ -1,12 +1,14 @@
 """The opening of part 2, and its page, whose tables are those of the results."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
 
 from findings.pages import filled
 from findings.second_lock import bands, fringe_page, fringe_scores, fringes, locked
-from findings.second_lock.fringe_page import PAGE, recompute, tables
+from findings.second_lock.fringe_page import PATH, recompute, tables
 from findings.twelve_thousand import history, pieces
 from passband import PassbandError
 
@@ -60,8 +62,8 @@ def test_a_part_is_not_opened_twice(opened):
 
 
 def test_the_page_has_a_place_for_every_table(opened, tmp_path):
-    of = tables(*(result for _, result in opened.values()))
-    text = filled(PAGE, of)
+    of = tables([result for _, result in opened.values()])
+    text = filled(PATH, of)
     for table in of.values():
         assert table in text
     page = tmp_path / "fringes.md"
@@ -74,10 +76,10 @@ def test_the_page_has_a_place_for_every_table(opened, tmp_path):
 
 
 def test_the_page_is_compared_with_what_follows_from_the_files(opened, tmp_path, monkeypatch):
-    of = tables(*(result for _, result in opened.values()))
+    of = tables([result for _, result in opened.values()])
     page = tmp_path / "fringes.md"
-    monkeypatch.setattr(fringe_page, "PAGE", page)
-    text = filled(PAGE, of)
+    monkeypatch.setattr(fringe_page, "PAGE", replace(fringe_page.PAGE, path=page))
+    text = filled(PATH, of)
     page.write_text(text)
     for part, (_, result) in opened.items():
         monkeypatch.setattr(part, "scored", lambda arrays, result=result: result)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from findings.pages import Page
 from findings.second_lock import (
     conditions,
     expensive,
@@ -33,13 +34,13 @@ def _folder(monkeypatch, tmp_path):
 
 def follows(page, made, tmp_path, monkeypatch):
     """Check that a page is written, and compared with what follows from the files."""
-    copy = tmp_path / page.PAGE.name
-    copy.write_text(page.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
-    monkeypatch.setattr(page, "PAGE", copy)
+    copy = tmp_path / page.PATH.name
+    copy.write_text(page.PATH.read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr(page, "PAGE", Page("part", copy, page.tables))
     with pytest.raises(SystemExit, match=r"result\.json: is missing; the lock is not open"):
-        page.main()
+        page.PAGE.fill(page.LOCK.found)
     made()
-    page.main()
+    page.PAGE.fill(page.LOCK.found)
     tables = page.tables(page.LOCK.found())
     text = copy.read_text(encoding="utf-8")
     assert all(table in text for table in tables.values())
@@ -108,7 +109,6 @@ def test_particles(tmp_path, monkeypatch, learned):
         )
 
     monkeypatch.setattr(fields, "results", found)
-    monkeypatch.setattr(particle_page, "statements", lambda found: {})
 
     def made():
         particles.LOCK.write(predictions)
