@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from passband.analysis import image_spectra
+from passband.errors import PassbandError
 from passband.prediction.covariance import Factor, spectrum_kernel
 
 
@@ -79,3 +80,11 @@ def test_one_in_fifty_pairs_of_a_microscope_is_beyond_the_limit():
     pairs = [[powers(8, 0.2), powers(8, 0.2)] for _ in range(300)]
     beyond = np.mean([image_spectra.apart(*pair, simulated) > 1 for pair in pairs])
     assert 0.003 < beyond < 0.06
+
+
+def test_one_structure_has_no_pairs():
+    random = np.random.default_rng(3)
+    own = drawn(random, 4, 0.2)
+    simulated = np.stack([drawn(random, 1, lens) for lens in np.linspace(-1, 1, 30)])
+    with pytest.raises(PassbandError, match="the study has one structure; give one file"):
+        image_spectra.apart(own, own, simulated)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from passband.analysis.profiles import Profiles
+from passband.errors import PassbandError
 from passband.seeds import generator
 
 #: Images of a condition, and rings; of small images, half as many as pixels along a side.
@@ -92,9 +93,17 @@ def apart(one: np.ndarray, other: np.ndarray, simulated: np.ndarray) -> float:
     Args:
         one, other: (n, ring), powers of the images.
         simulated: (microscope, structure, ring), powers.
+
+    Raises:
+        PassbandError: If there is one structure only.
     """
     random = generator("pairs of image spectra")
     half = simulated.shape[1] // 2
+    if not half:
+        raise PassbandError(
+            "files are compared as pairs of simulated images are, and the study has one structure; "
+            "give one file, or a study with two structures or more"
+        )
     usual = []
     for of_microscope in simulated:
         for _ in range(_DRAWS):

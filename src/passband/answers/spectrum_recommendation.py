@@ -122,7 +122,8 @@ def recommend(
         pixel_size_A: The pixel size, if the files do not have one [Å].
 
     Raises:
-        PassbandError: If the study has no exit waves, or images with pixels of several sizes; if an
+        PassbandError: If the study has no exit waves, or images with pixels of several sizes, or
+            one structure with which several files cannot be compared; if an
             image cannot be compared, see :func:`passband.micrographs.images.fields.fields`; or if
             the images have different pixel sizes, differ from each other, or are like no simulated
             image of the study.
