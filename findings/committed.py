@@ -1,4 +1,4 @@
-"""Compares committed tables and documents with what was computed again."""
+"""Writes tables that are committed, and compares them with what was computed again."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +14,12 @@ from passband import PassbandError
 
 #: What tables that are committed with four digits after the point are compared within.
 DIGITS = 1e-4
+
+
+def write(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table with four digits after the point."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(path, index=False, float_format="%.4f", lineterminator="\n")
 
 
 def table(path: Path, made: pd.DataFrame, keys: Sequence[str], tolerance: float = DIGITS) -> str:

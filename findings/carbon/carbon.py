@@ -35,7 +35,8 @@ import pandas as pd
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from findings.twelve_thousand.studies import finish, write
+from findings import committed
+from findings.twelve_thousand.studies import finish
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.answers.likeness import StudyImages
@@ -217,7 +218,9 @@ def main(words: Sequence[str]) -> int:
     if list(words) == ["run"]:
         try:
             finish(NAME, 1, STUDIES)
-            write(tested(Results(load(STUDIES / f"{NAME}.yaml"), f"results/{NAME}")), path)
+            committed.write(
+                tested(Results(load(STUDIES / f"{NAME}.yaml"), f"results/{NAME}")), path
+            )
         except PassbandError as error:
             print(error, file=sys.stderr)
             return 1
@@ -227,7 +230,7 @@ def main(words: Sequence[str]) -> int:
         published = pd.DataFrame(published_rows(Path(words[0])))
     else:  # those that are there stay
         published = pd.read_csv(TABLE).query(f"networks == '{PUBLISHED}'")
-    write(pd.concat([made, published]), TABLE)
+    committed.write(pd.concat([made, published]), TABLE)
     print(table(pd.read_csv(TABLE)))
     return 0
 

@@ -24,6 +24,7 @@ import pandas as pd
 import torch
 
 import passband
+from findings import committed
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.answers import spectrum_recommendation
@@ -247,7 +248,7 @@ def write() -> int:
     judged = Judged(passband.open("demo").tested())
     parts = (part(judged, progress) for part in (rows, others, pairs))
     table = pd.DataFrame([row for part in parts for row in part])
-    table.to_csv(TABLE, index=False, float_format="%.4f", lineterminator="\n")
+    committed.write(table, TABLE)
     print(*summary(table), sep="\n")
     return 0
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from findings import committed
 from findings.twelve_thousand import afterwards
 from findings.twelve_thousand.kernels import KERNELS
 from findings.twelve_thousand.locked import DICE, TRAIN, UNIT, read_arrays
@@ -195,7 +196,7 @@ def computed(progress: Callable[[str], None] = print) -> pd.DataFrame:
 def write() -> int:
     """Write the table, and say whether the distances of the package become c; return 0."""
     frame = computed(lambda words: print(words, file=sys.stderr))
-    frame.to_csv(TABLE, index=False, float_format="%.4f", lineterminator="\n")
+    committed.write(frame, TABLE)
     groups = frame.groupby([*KEYS[:1], *KEYS[2:]], sort=False)
     print(groups[["r2", "interaction", "minus_four", "chosen"]].mean().to_string())
     print(f"{ONE}: {'holds' if holds(frame) else 'refuted'}")

@@ -59,6 +59,7 @@ import pandas as pd
 import torch
 import yaml
 
+from findings import committed
 from findings.choosing.next import START, Matrix
 from findings.train_this.methods import KEPT, Bench
 from findings.twelve_thousand import packed, pieces
@@ -319,7 +320,7 @@ def old_rows(known: Known) -> list[dict[str, Any]]:
 def write(rows: Sequence[Mapping[str, Any]]) -> None:
     frame = pd.DataFrame(rows)
     frame["home"] = pd.to_numeric(frame["home"], errors="coerce")
-    frame.to_csv(RESULT, index=False, float_format="%.4f", lineterminator="\n")
+    committed.write(frame, RESULT)
     print(table(pd.read_csv(RESULT, keep_default_na=False)), flush=True)
 
 

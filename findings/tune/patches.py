@@ -17,6 +17,7 @@ import pandas as pd
 from scipy import ndimage
 
 from docs.scripts.real import PIXEL_A, read
+from findings import committed
 from findings.tune.choose import FOLDER
 from passband import PassbandError
 from passband.answers import tuning
@@ -105,7 +106,7 @@ def main() -> None:
             for e in found.left_out
         ]
     if options.network == NETWORK:
-        pd.DataFrame(rows).to_csv(TABLE, index=False, float_format="%.4f")
+        committed.write(pd.DataFrame(rows), TABLE)
 
 
 if __name__ == "__main__":

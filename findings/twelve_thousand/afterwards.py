@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from findings import committed
 from findings.twelve_thousand.kernels import KERNELS
 from findings.twelve_thousand.locked import (
     DICE,
@@ -212,11 +213,11 @@ def computed(progress: Callable[[str], None] = print) -> pd.DataFrame:
         progress: Is called with the name of each line that is done.
     """
     found = lines(progress)
-    committed = np.load(PREDICTIONS)
+    predicted = np.load(PREDICTIONS)
     for name in LINES:
-        apart = np.abs(found[name] - committed[name] / UNIT).max()
+        apart = np.abs(found[name] - predicted[name] / UNIT).max()
         progress(f"{name}: at most {apart:.4f} from the committed predictions")
-    found[BANDS] = committed[BANDS] / UNIT
+    found[BANDS] = predicted[BANDS] / UNIT
     replicas = np.load(DICE)["old"][:INSIDE] / UNIT
     train, test = locked_conditions()
     old = [c.dose_e_per_A2 for c in load(WHOLE).test_conditions]
@@ -229,7 +230,7 @@ def computed(progress: Callable[[str], None] = print) -> pd.DataFrame:
 def write() -> int:
     """Write the table and print it; return the exit status 0."""
     frame = computed(lambda words: print(words, file=sys.stderr))
-    frame.to_csv(TABLE, index=False, float_format="%.4f", lineterminator="\n")
+    committed.write(frame, TABLE)
     print(frame.to_string(index=False))
     return 0
 

@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from findings import committed
 from findings.carbon import carbon
 from findings.twelve_thousand import scherzer, steps
 from findings.twelve_thousand.locked import stored_matrix
 from findings.twelve_thousand.pieces import DATA
 from findings.twelve_thousand.results import DOSE, Estimate, Scores, shares_of
-from findings.twelve_thousand.studies import STUDIES, TEST_DOSES, write
+from findings.twelve_thousand.studies import STUDIES, TEST_DOSES
 from passband import PassbandError
 from passband.matrices.crossed_intervals import Share, half_width, jackknife, of_mean
 
@@ -196,7 +197,7 @@ def small() -> list[dict[str, Any]]:
 def main() -> int:
     """Write the table, and return the exit status 0."""
     _, scores, _ = stored_matrix()
-    write(pd.DataFrame([*of_matrix(scores), *small()]), TABLE)
+    committed.write(pd.DataFrame([*of_matrix(scores), *small()]), TABLE)
     print(TABLE)
     return 0
 

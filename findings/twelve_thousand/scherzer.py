@@ -40,8 +40,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from findings import committed
 from findings.twelve_thousand.pieces import DATA
-from findings.twelve_thousand.studies import STUDIES, TEST_DOSES, write
+from findings.twelve_thousand.studies import STUDIES, TEST_DOSES
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.figures.style import OTHER, OWN
 from passband.optics.ctf import wavelength
@@ -221,7 +222,7 @@ def main() -> int:
         return 1
     for rows in found:
         print(verdict(rows))
-    write(pd.DataFrame([*chain(*found)]), TABLE)
+    committed.write(pd.DataFrame([*chain(*found)]), TABLE)
     return 0
 
 

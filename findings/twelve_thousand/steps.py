@@ -24,10 +24,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from findings import committed
 from findings.twelve_thousand.check import stored
 from findings.twelve_thousand.pieces import DATA
 from findings.twelve_thousand.scherzer import ABROAD
-from findings.twelve_thousand.studies import STUDIES, dice_table, old_tests, write
+from findings.twelve_thousand.studies import STUDIES, dice_table, old_tests
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.config import load
 from passband.matrices.of_study import matrices
@@ -111,7 +112,7 @@ def main() -> int:
         print(f"{STUDIES}: run the study steps-768 first", file=sys.stderr)
         return 1
     print(frame.to_string(index=False))
-    write(frame, TABLE)
+    committed.write(frame, TABLE)
     return 0
 
 

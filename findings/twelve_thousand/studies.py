@@ -14,6 +14,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
+from findings import committed
 from findings.twelve_thousand.pieces import FOLDER, append, joined, read, run
 from passband import PassbandError
 from passband.axes import MAIN_AXES
@@ -90,12 +91,6 @@ def old_tests(matrix: Matrix) -> list[str]:
     return ids
 
 
-def write(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table with four digits after the point."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(path, index=False, float_format="%.4f", lineterminator="\n")
-
-
 def finish(name: str, cores: int, studies: Path = STUDIES) -> Matrix:
     """Run a study to its end, add a line about it to costs.csv, and return its only matrix.
 
@@ -128,7 +123,7 @@ def main(arguments: Sequence[str]) -> int:
     except PassbandError as error:
         print(error, file=sys.stderr)
         return 1
-    write(frame, STUDIES / f"{options.study}.csv")
+    committed.write(frame, STUDIES / f"{options.study}.csv")
     return 0
 
 
