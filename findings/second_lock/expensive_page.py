@@ -6,11 +6,13 @@ Run it from the repository's root.
 """
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from findings import committed
 from findings.pages import Page
-from findings.second_lock.expensive import LOCK, scored
+from findings.second_lock.expensive import GROUP, LOCK, WIDE, scored
+from findings.second_lock.lens_or_image import LENS
 from findings.second_lock.locked import FOLDER
 from passband.reports import markdown
 
@@ -44,7 +46,20 @@ def tables(found: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-PAGE = Page("part 3", PATH, tables)
+def statements(found: Mapping[str, Any]) -> dict[Path, list[str]]:
+    """Return what pages say of the result in sentences, by the page."""
+    larger = [found["architectures"][name] for name in (WIDE, GROUP)]
+    lines = [each["lines"][LENS] for each in larger]
+    shares = [
+        line["interaction"] / each["ceiling"] for line, each in zip(lines, larger, strict=True)
+    ]
+    rho = " and ".join(f"{line['rho'][0]:z.2f}" for line in lines)
+    of_ceiling = " and ".join(f"{share:z.2f}" for share in shares)
+    said = [f"ρ is {rho}", f"INT is {of_ceiling} of its ceiling"]
+    return {PATH: said, Path("findings/README.md"): said}
+
+
+PAGE = Page("part 3", PATH, tables, statements)
 
 
 def recompute() -> Iterator[str]:
