@@ -5,20 +5,18 @@
 Run it from the repository's root.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from findings import committed
-from findings.pages import Page
+import numpy as np
+
 from findings.second_lock.damage import DOSES
 from findings.second_lock.damaged import KINDS, LOCK, result
-from findings.second_lock.locked import FOLDER
+from findings.second_lock.locked import FOLDER, LockPage
 from passband.reports import markdown
 
 PATH = FOLDER / "damaged.md"
-#: How much of a result may differ, which follows from Dice as it is stored.
-ROUNDING = 1e-9
 LINES = {
     "B": "B, the patch's own spectrum",
     "A": "A, the lens",
@@ -86,19 +84,13 @@ def statements(found: Mapping[str, Any]) -> dict[Path, list[str]]:
     }
 
 
-PAGE = Page("part 5", PATH, tables, statements)
+def scored(dice: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Return the result that follows from the predictions and the Dice of patches."""
+    return result(LOCK.read(), dice)
 
 
-def recompute() -> Iterator[str]:
-    """Yield a line for the result, which follows from its files, and for each table of the page.
-
-    Raises:
-        PassbandError: If a number differs.
-    """
-    again = result(LOCK.read(), LOCK.dice())
-    yield committed.document(LOCK.result, again, ROUNDING)
-    yield from PAGE.compared(again)
+PAGE = LockPage("part 5", PATH, tables, statements, lock=LOCK, scored=scored)
 
 
 if __name__ == "__main__":
-    PAGE.fill(LOCK.found)
+    PAGE.write()

@@ -5,20 +5,16 @@
 Run it from the repository's root.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from findings import committed
-from findings.pages import Page
 from findings.second_lock.expensive import GROUP, LOCK, WIDE, scored
 from findings.second_lock.lens_or_image import LENS
-from findings.second_lock.locked import FOLDER
+from findings.second_lock.locked import FOLDER, LockPage
 from passband.reports import markdown
 
 PATH = FOLDER / "expensive.md"
-#: How much of a result may differ, which follows from Dice as it is stored.
-ROUNDING = 1e-9
 
 
 def tables(found: Mapping[str, Any]) -> dict[str, str]:
@@ -59,18 +55,8 @@ def statements(found: Mapping[str, Any]) -> dict[Path, list[str]]:
     return {PATH: said, Path("findings/README.md"): said}
 
 
-PAGE = Page("part 3", PATH, tables, statements)
-
-
-def recompute() -> Iterator[str]:
-    """Yield a line for the result, which follows from its files, and for each table of the page.
-
-    Raises:
-        PassbandError: If a number differs.
-    """
-    yield committed.document(LOCK.result, scored(LOCK.dice()), ROUNDING)
-    yield from PAGE.compared(LOCK.found())
+PAGE = LockPage("part 3", PATH, tables, statements, lock=LOCK, scored=scored)
 
 
 if __name__ == "__main__":
-    PAGE.fill(LOCK.found)
+    PAGE.write()

@@ -5,17 +5,16 @@
 Run it from the repository's root.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from findings import committed
-from findings.pages import Page
 from findings.second_lock import features, lens_or_image
 from findings.second_lock.lens_or_image import IMAGE, LENS, LOCK, NOT_TOLD
-from findings.second_lock.locked import FOLDER
+from findings.second_lock.locked import FOLDER, LockPage
 from passband.reports import markdown
 from passband.words import listed
 
@@ -133,25 +132,14 @@ def _minus(name: str) -> str:
     return name.replace(" - ", " − ")
 
 
-def again() -> dict[str, Any]:
-    """Return the result that follows from the predictions and the truth."""
-    arrays = LOCK.dice()
+def scored(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Return the result that follows from the predictions and what was measured."""
     predicted = LOCK.read() | {name: arrays[name] for name in features.RISES}
     return lens_or_image.result(arrays["dice"], predicted, lens_or_image.doses())
 
 
-PAGE = Page("part 1", PATH, tables, statements)
-
-
-def recompute() -> Iterator[str]:
-    """Yield a line for the result, which follows from its files, and for what pages say of it.
-
-    Raises:
-        PassbandError: If a number differs.
-    """
-    yield committed.document(LOCK.result, again(), ROUNDING)
-    yield from PAGE.compared(LOCK.found())
+PAGE = LockPage("part 1", PATH, tables, statements, lock=LOCK, scored=scored, rounding=ROUNDING)
 
 
 if __name__ == "__main__":
-    PAGE.fill(LOCK.found)
+    PAGE.write()

@@ -6,7 +6,7 @@ opened. Part 2 predicts nothing: its openings have ``dice.npz`` and ``result.jso
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from findings import committed
+from findings.pages import Page
 from findings.twelve_thousand import history
 from findings.twelve_thousand.history import PROTOCOL as NAME
 from findings.twelve_thousand.locked import UNIT, array_digest, protocol_digest, read_arrays
@@ -191,6 +193,34 @@ class Lock(Opening):
     def dice(self) -> dict[str, np.ndarray]:
         """Return the truth, the Dice that was written when the lock was opened."""
         return {name: D / UNIT for name, D in self.arrays().items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockPage(Page):
+    """The page of a lock.
+
+    Attributes:
+        scored: Returns the result that follows from :meth:`Lock.dice`.
+        rounding: How much the result may differ. It mostly follows from Dice as it is stored.
+    """
+
+    lock: Lock
+    scored: Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]]
+    rounding: float = 1e-9
+
+    def write(self) -> None:
+        """Write the tables of the lock's result into the page."""
+        self.fill(self.lock.found)
+
+    def recompute(self) -> Iterator[str]:
+        """Yield a line for the result, which follows from its files, and for what pages say of it.
+
+        Raises:
+            PassbandError: If a number differs.
+        """
+        again = self.scored(self.lock.dice())
+        yield committed.document(self.lock.result, again, self.rounding)
+        yield from self.compared(self.lock.found())
 
 
 def relative(path: Path) -> str:

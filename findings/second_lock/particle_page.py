@@ -5,22 +5,18 @@
 Run it from the repository's root.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from findings import committed
-from findings.pages import Page
 from findings.second_lock.lens_or_image import LENS
 from findings.second_lock.lines import LINES
-from findings.second_lock.locked import FOLDER
+from findings.second_lock.locked import FOLDER, LockPage
 from findings.second_lock.particle_scores import DIAMETER, F1, SCORES
 from findings.second_lock.particles import LOCK, TEST_MEAN, scored
 from passband.reports import markdown
 
 PATH = FOLDER / "particles.md"
-#: How much of a result may differ, which follows from shares as they are stored.
-ROUNDING = 1e-9
 GROUPS = {"rule": "the rule for masks", "votes": "the head `votes`"}
 
 
@@ -87,18 +83,8 @@ def statements(found: Mapping[str, Any]) -> dict[Path, list[str]]:
     }
 
 
-PAGE = Page("part 4", PATH, tables, statements)
-
-
-def recompute() -> Iterator[str]:
-    """Yield a line for the result, which follows from its files, and for each table of the page.
-
-    Raises:
-        PassbandError: If a number differs.
-    """
-    yield committed.document(LOCK.result, scored(LOCK.dice()), ROUNDING)
-    yield from PAGE.compared(LOCK.found())
+PAGE = LockPage("part 4", PATH, tables, statements, lock=LOCK, scored=scored)
 
 
 if __name__ == "__main__":
-    PAGE.fill(LOCK.found)
+    PAGE.write()

@@ -10,27 +10,19 @@ from findings.second_lock import (
     damaged,
     damaged_page,
     draws,
-    expensive,
     expensive_page,
     fringe_page,
     fringes,
-    lens_or_image,
     lens_page,
     one_curve,
     particle_page,
-    particles,
 )
 from findings.second_lock.locked import FOLDER, WHERE, Lock
 from findings.twelve_thousand import history
 from passband.words import listed
 
-#: The parts whose predictions are locked, in the protocol's order, with their pages.
-LOCKS = {
-    1: (lens_or_image.LOCK, lens_page),
-    3: (expensive.LOCK, expensive_page),
-    4: (particles.LOCK, particle_page),
-    5: (damaged.LOCK, damaged_page),
-}
+#: The pages of the parts whose predictions are locked, in the protocol's order.
+PAGES = [each.PAGE for each in (lens_page, expensive_page, particle_page, damaged_page)]
 
 
 def recompute() -> Iterator[str]:
@@ -42,9 +34,9 @@ def recompute() -> Iterator[str]:
     for part in (fringes, bands, damaged):
         draws.read_draw(part.DRAW, part.drawn)
         yield f"{part.DRAW}: what the digest of the protocol draws"
-    for number, (lock, page) in LOCKS.items():
-        yield from committed_in_order(number, lock)
-        if lock.result.exists():
+    for page in PAGES:
+        yield from committed_in_order(page.name, page.lock)
+        if page.lock.result.exists():
             yield from page.recompute()
     openings = fringes.OPENING, bands.OPENING
     if lacking := [each.name for each in openings if not each.result.exists()]:
@@ -57,14 +49,14 @@ def recompute() -> Iterator[str]:
     )
 
 
-def committed_in_order(number: int, lock: Lock) -> Iterator[str]:
+def committed_in_order(name: str, lock: Lock) -> Iterator[str]:
     """Compare the protocol, the predictions and the result of a part with the history."""
     if not lock.digests.exists():
-        yield f"skipped: part {number} has no predictions yet"
+        yield f"skipped: {name} has no predictions yet"
         return
     lock.read()
     yield f"{lock.digests}: those of the protocol and of the predictions"
     is_open = lock.result.exists()
     yield from history.check(FOLDER, lock.phases if is_open else lock.phases[:2], WHERE)
     if not is_open:
-        yield f"skipped: part {number} is not opened yet"
+        yield f"skipped: {name} is not opened yet"

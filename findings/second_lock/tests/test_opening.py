@@ -83,6 +83,6 @@ def test_part_1_is_opened_once_and_its_files_give_its_result(part, tmp_path):
         ["part1-features", "0/2", "3"],
         ["part1-features", "0/1", "3"],
     ]
-    committed.document(part.result, lens_page.again(), 1e-12)
+    committed.document(part.result, lens_page.scored(part.dice()), 1e-12)
     with pytest.raises(PassbandError, match="was opened before; its result stands"):
         lens_or_image.opened(kept)

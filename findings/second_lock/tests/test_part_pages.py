@@ -1,10 +1,11 @@
 """Parts 3 and 4 are opened once, and their pages and results follow from committed files."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
 
-from findings.pages import Page
 from findings.second_lock import (
     conditions,
     expensive,
@@ -36,18 +37,18 @@ def follows(page, made, tmp_path, monkeypatch):
     """Check that a page is written, and compared with what follows from the files."""
     copy = tmp_path / page.PATH.name
     copy.write_text(page.PATH.read_text(encoding="utf-8"), encoding="utf-8")
-    monkeypatch.setattr(page, "PAGE", Page("part", copy, page.tables))
+    monkeypatch.setattr(page, "PAGE", replace(page.PAGE, path=copy, statements=lambda found: {}))
     with pytest.raises(SystemExit, match=r"result\.json: is missing; the lock is not open"):
-        page.PAGE.fill(page.LOCK.found)
+        page.PAGE.write()
     made()
-    page.PAGE.fill(page.LOCK.found)
+    page.PAGE.write()
     tables = page.tables(page.LOCK.found())
     text = copy.read_text(encoding="utf-8")
     assert all(table in text for table in tables.values())
-    assert len(list(page.recompute())) == 1 + len(tables)
+    assert len(list(page.PAGE.recompute())) == 1 + len(tables)
     copy.write_text(text.replace("| A | ", "| A | 9", 1), encoding="utf-8")
     with pytest.raises(PassbandError, match=copy.name):
-        list(page.recompute())
+        list(page.PAGE.recompute())
     return text
 
 

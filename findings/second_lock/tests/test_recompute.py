@@ -15,23 +15,23 @@ LOCK = Lock("part9")
 
 
 def test_a_part_says_how_far_it_is_and_its_files_are_those_committed(protocol, commit):
-    assert list(committed_in_order(9, LOCK)) == ["skipped: part 9 has no predictions yet"]
+    assert list(committed_in_order("part 9", LOCK)) == ["skipped: part 9 has no predictions yet"]
     LOCK.write({"A": np.array([[0.5]])})
     commit()
-    *_, order, last = committed_in_order(9, LOCK)
+    *_, order, last = committed_in_order("part 9", LOCK)
     assert order.startswith("committed in this order: protocol.md, then ")
     assert last == "skipped: part 9 is not opened yet"
     LOCK.open({"dice": np.array([0.25])}, {"primary": 1})
     commit()
-    *_, order = committed_in_order(9, LOCK)
+    *_, order = committed_in_order("part 9", LOCK)
     assert order.endswith("truth.npz and locked/part9/result.json")
 
     np.savez_compressed(LOCK.truth, dice=np.array([7], np.uint16))
     with pytest.raises(PassbandError, match=r"truth\.npz: differs from the file of "):
-        list(committed_in_order(9, LOCK))
+        list(committed_in_order("part 9", LOCK))
     commit()
     with pytest.raises(PassbandError, match=r"truth\.npz: was committed in .*, and changed in "):
-        list(committed_in_order(9, LOCK))
+        list(committed_in_order("part 9", LOCK))
 
 
 @pytest.mark.parametrize(
@@ -47,13 +47,13 @@ def test_a_changed_number_on_the_page_is_found(old, new, message, tmp_path, monk
     assert old in text
     page = tmp_path / "README.md"
     monkeypatch.setattr(lens_page, "PATH", page)
-    monkeypatch.setattr(lens_page, "PAGE", replace(lens_page.PAGE, path=page))
-    monkeypatch.setattr(lens_page, "again", lens_page.LOCK.found)
+    found = lens_page.LOCK.found()
+    of = replace(lens_page.PAGE, path=page, scored=lambda arrays: found)
     page.write_text(text, encoding="utf-8")
-    assert len(list(lens_page.recompute())) > 5
+    assert len(list(of.recompute())) > 5
     page.write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(PassbandError, match=f"{message}: the page has"):
-        list(lens_page.recompute())
+        list(of.recompute())
 
 
 def test_the_words_of_the_pages_follow_the_verdict():
