@@ -142,3 +142,20 @@ def test_the_door_reads_files_and_folders(folder, monkeypatch):
     )
     with pytest.raises(PassbandError, match="top = 0"):
         study.recommend_by_images("images", pixel_size_A=0.4, top=0)
+    best = found.networks[0]
+    assert (best.id, best.dice) == best
+    with pytest.raises(PassbandError, match="no image file is given"):
+        study.recommend_by_images([], pixel_size_A=0.4)
+
+
+def test_notes_about_files_are_said_and_at_most_16_fields_are_used(folder, tested, monkeypatch):
+    monkeypatch.setattr(
+        "passband.micrographs.images.pixel_size.choose",
+        lambda *_: (0.4, ("the file states 0.2 Å",)),
+    )
+    images = user_images(TEST)
+    files = [saved(folder, images, f"copy{number}.npy") for number in range(3)]
+    said = []
+    found = spectrum_recommendation.recommend(tested, files, 0.4, said.append)
+    assert said == [f"{file}: the file states 0.2 Å" for file in files]
+    assert found.images.startswith("16 fields of copy0.npy, ")

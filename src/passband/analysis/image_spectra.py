@@ -20,7 +20,9 @@ _LEAST = 1e-6
 #: Number of principal components that lenses and doses may change; how often images of each
 #: microscope are drawn for the limit of what is left; and the share of these within the limit. All
 #: were chosen on simulated images of gold and seven other materials, see docs/recommend.md.
-_COMPONENTS, _DRAWS, _WITHIN = 8, 4, 0.98
+_COMPONENTS = 8
+_DRAWS = 4
+_WITHIN = 0.98
 
 
 def powers(images: np.ndarray) -> np.ndarray:
@@ -66,8 +68,8 @@ def unlikeness(own: np.ndarray, simulated: np.ndarray) -> float:
     """Return how unlike simulated images a few images are; above 1 for another kind of images.
 
     The principal components of the simulated spectra hold what a lens and a dose change. What is
-    left of the images' spectrum is compared with what is left of that of as many images of a
-    simulated microscope, each left out in turn.
+    left of the images' spectrum is compared with what is left of that of as many images, or all if
+    there are fewer, of a simulated microscope, each left out in turn.
 
     Args:
         own: (n, ring), powers of the images.

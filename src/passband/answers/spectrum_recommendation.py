@@ -5,11 +5,11 @@ spectra in place of that of profiles. A training condition has the spectrum of t
 under it, a test condition that of validation structures, and the microscope that of its images.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from passband.learning.network_files import Network, open_networks
 from passband.micrographs.images import readers
 from passband.micrographs.images.fields import fields, thinned
 from passband.micrographs.images.pixel_size import TOLERANCE
+from passband.micrographs.images.readers import Micrograph
 from passband.network_id import NetworkId
 from passband.outcomes import Outcome
 from passband.particle_scores import RATINGS
@@ -45,10 +46,18 @@ from passband.wave_sets import wave_set
 from passband.words import listed, number_of
 
 #: Numbers of drawn microscopes and of structures of each, with which a user's images are compared.
-_DRAWN, _MOST = 64, 48
+_DRAWN = 64
+_MOST = 48
 #: What every second drawn microscope has too, up to these values.
 _UNKNOWN = {"astigmatism_nm": 10.0, "astigmatism_deg": 180.0, "vibration_A": 0.8}
 _CPU = torch.device("cpu")
+
+
+class Ranked(NamedTuple):
+    """A network and the Dice to expect."""
+
+    id: NetworkId
+    dice: Dice
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,7 @@ class SpectrumRecommendation(Outcome):
     study: str
     specimen: str
     images: str
-    networks: tuple[tuple[NetworkId, Dice], ...]
+    networks: tuple[Ranked, ...]
     nearest: Condition
     remark: str = ""
     top: int | None = None
@@ -114,19 +123,22 @@ class Simulated(JsonValues):
 
 
 def recommend(
-    tested: TestedNetworks, paths: Sequence[Path], pixel_size_A: float | None
+    tested: TestedNetworks,
+    paths: Sequence[Path],
+    pixel_size_A: float | None,
+    report: Callable[[str], object] = lambda line: None,
 ) -> SpectrumRecommendation:
     """Return the networks of a study, ranked for the microscope of images.
 
     Args:
         pixel_size_A: The pixel size, if the files do not have one [Å].
+        report: Receives a line about how a file was read.
 
     Raises:
-        PassbandError: If the study has no exit waves, or images with pixels of several sizes, or
-            one structure with which several files cannot be compared; if an
-            image cannot be compared, see :func:`passband.micrographs.images.fields.fields`; or if
-            the images have different pixel sizes, differ from each other, or are like no simulated
-            image of the study.
+        PassbandError: If the study has no exit waves, or images with pixels of several sizes; if an
+            image cannot be compared, see :func:`passband.micrographs.images.fields.fields` and
+            :func:`passband.analysis.image_spectra.apart`; or if the images have different pixel
+            sizes, differ from each other, or are like no simulated image of the study.
     """
     results = tested.results
     if results.is_published:
@@ -134,7 +146,11 @@ def recommend(
     if "pixel_size_A" in tested.study.axes.own:
         raise PassbandError(f"{results}: has images of several pixel sizes, of which one is needed")
     ids = [id for rows in tested.of_matrices for id in rows.networks]
-    powers = _powers_of(paths, pixel_size_A, open_networks(results, ids[0])[0])
+    micrographs = [readers.read(path, pixel_size_A) for path in paths]
+    for found in micrographs:
+        for note in found.notes:
+            report(f"{found.path}: {note}")
+    powers = _powers_of(micrographs, open_networks(results, ids[0])[0])
     simulated = _simulated(tested)
     for path, own in powers.items():
         if (times := image_spectra.unlikeness(own, simulated.drawn)) > 1:
@@ -150,8 +166,8 @@ def recommend(
                 f"{path}: differs from {first} by {times:.2g} times what images of one microscope "
                 "may; give images of one specimen with one defocus and dose"
             )
-    every = [field for own in powers.values() for field in own]
-    spectrum = image_spectra.spectrum(np.stack(thinned(every, IMAGES)))[None]
+    used = thinned([field for own in powers.values() for field in own], IMAGES)
+    spectrum = image_spectra.spectrum(np.stack(used))[None]
     here = image_spectra.profiles(["images"], spectrum)
     ends = np.hstack([model.interval(None, here) for model in _models(tested, simulated)])[..., 0]
     dice = {id: Dice(*map(float, each)) for id, each in zip(ids, ends.T, strict=True)}
@@ -159,19 +175,16 @@ def recommend(
     return SpectrumRecommendation(
         study=tested.study.study.name,
         specimen=tested.specimen,
-        images=f"{number_of(len(every), 'field')} of {listed([path.name for path in powers])}",
-        networks=tuple(each for each in best_first if each[0] not in tested.unlearned),
+        images=f"{number_of(len(used), 'field')} of {listed([path.name for path in powers])}",
+        networks=tuple(Ranked(*each) for each in best_first if each[0] not in tested.unlearned),
         nearest=_tests(tested)[((simulated.test - spectrum) ** 2).mean(1).argmin()],
         remark=tested.remark,
         by=tested.score,
     )
 
 
-def _powers_of(
-    paths: Sequence[Path], pixel_size_A: float | None, network: Network
-) -> dict[Path, np.ndarray]:
+def _powers_of(every: Sequence[Micrograph], network: Network) -> dict[Path, np.ndarray]:
     """Return the powers (n, ring) of fields of each file."""
-    every = [readers.read(path, pixel_size_A) for path in paths]
     for found in every:
         if abs(found.pixel_size_A / every[0].pixel_size_A - 1) > TOLERANCE:
             raise PassbandError(
@@ -192,7 +205,9 @@ def _tests(tested: TestedNetworks) -> list[Condition]:
 
 def _simulated(tested: TestedNetworks) -> Simulated:
     """Return the spectra of a study's simulated images, which may be known."""
-    study, specimen, tests = tested.study, tested.specimen, _tests(tested)
+    study = tested.study
+    specimen = tested.specimen
+    tests = _tests(tested)
     random = generator(study.study.seed, "microscopes of images")
     drawn = [_between(tests, random, number % 2 > 0) for number in range(_DRAWN)]
     train = {
@@ -257,7 +272,7 @@ def _models(tested: TestedNetworks, simulated: Simulated) -> list[GaussianProces
 
     def fitted(known: Sequence[np.ndarray | None]) -> list[GaussianProcess]:
         return [
-            gaussian_process.fit(dice, train, columns, theta, kernel)
+            gaussian_process.fit(dice, train, columns, theta=theta, kernel=kernel)
             for (dice, train, kernel), theta in zip(sides, known, strict=True)
         ]
 

@@ -173,7 +173,8 @@ class Answering(Opened):
         suffixes.use(self.study.known_parts)
         paths = readers.find([files] if isinstance(files, str | Path) else files, report)
         tested = self._tested_with(specimen, report, by)
-        return replace(spectrum_recommendation.recommend(tested, paths, pixel_size_A), top=top)
+        found = spectrum_recommendation.recommend(tested, paths, pixel_size_A, report=report)
+        return replace(found, top=top)
 
     def plot_recommendation(self, found: "Recommendation") -> "Figure":
         """Draw the expected Dice, or what ranks, of the first network over defocus and dose.

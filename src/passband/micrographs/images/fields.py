@@ -55,8 +55,10 @@ def thinned(items: Sequence[T], most: int) -> list[T]:
 
 def _prepared(found: Micrograph, image: np.ndarray, network: Network) -> np.ndarray:
     """Return an image as the network would see it, with the network's pixels."""
-    path, pixel_A = found.path, found.pixel_size_A
-    slope, noise = own_noise.slope(image, pixel_A), network.microscope.detector.noise
+    path = found.path
+    pixel_A = found.pixel_size_A
+    slope = own_noise.slope(image, pixel_A)
+    noise = network.microscope.detector.noise
     if (box := bars.inside(image)).shape != image.shape:
         raise PassbandError(f"{path}: has a bar or a frame; give the image without it, {box}")
     if own_noise.is_repeated(image):

@@ -240,6 +240,8 @@ def find(
         if not inside:
             raise PassbandError(f"{path}: contains no image; formats are {_formats()}")
         found += inside
+    if not found:
+        raise PassbandError("no image file is given")
     own = {path: is_output(path) for path in found}
     images = [path for path, is_own in own.items() if not is_own]
     if left := [path for path, is_own in own.items() if is_own]:
