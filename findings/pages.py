@@ -27,7 +27,7 @@ class Page:
         path: The page, in Markdown.
         tables: Returns the tables by the names of their marks, see :func:`filled`.
         statements: Returns parts of sentences, by the page that has them.
-        within: How much numbers of tables may differ, see :func:`compare`.
+        within: How much numbers may differ, see :func:`compare`.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Page:
     def fill(self, result: Callable[[], Any]) -> None:
         """Write the tables of a result into the page; a mistake is one line."""
         try:
-            text = filled(self.path, self.tables(result()))
+            text = filled(self.path, self.made(result()))
         except PassbandError as error:
             sys.exit(str(error))
         self.path.write_text(text, encoding="utf-8")
@@ -50,11 +50,18 @@ class Page:
         Raises:
             PassbandError: If a page has other numbers.
         """
-        for name, text in self.tables(result).items():
+        for name, text in self.made(result).items():
             yield compare(self.path, name, text, within=self.within)
         for page, texts in self.statements(result).items():
             for text in texts:
-                yield compare(page, self.name, text)
+                yield compare(page, self.name, text, within=self.within)
+
+    def made(self, result: Any) -> dict[str, str]:
+        """Return the tables, with true minus signs."""
+        return {
+            name: re.sub(r"(?<=[ (*])-(?=[ \d])", "−", text)
+            for name, text in self.tables(result).items()
+        }
 
 
 def compare(page: Path, name: str, text: str, *, within: float = 0.0) -> str:
@@ -105,6 +112,17 @@ def filled(page: Path, tables: Mapping[str, str]) -> str:
         made = f"{begin}\n\n{table}\n\n{end}"
         text = marked.sub(lambda _, made=made: made, text)
     return text
+
+
+def interval(of: Mapping[str, float], digits: int = 3, sign: str = "") -> str:
+    """Return a value with its interval, such as ``0.12 (0.10 to 0.14)``.
+
+    Args:
+        of: Has `value`, `low` and `high`.
+        sign: ``+`` shows the sign of a value above 0 too.
+    """
+    value, low, high = (of[name] for name in ("value", "low", "high"))
+    return f"{value:{sign}z.{digits}f} ({low:z.{digits}f} to {high:z.{digits}f})"
 
 
 def numbers(text: str) -> list[float]:

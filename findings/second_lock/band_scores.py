@@ -1,13 +1,14 @@
 """What follows from the Dice of the arms of the intervention, see bands.py."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from findings.second_lock import scores
 from findings.second_lock.lattices import DOSES, OF_DOSE
-from passband.matrices.crossed_intervals import half_width, of_mean
+from findings.second_lock.scores import Mean
 
 #: Arms that may become advice, and the one that they are compared with.
 UNCUT = "cut in training only"
@@ -44,13 +45,6 @@ def gaps(dice: np.ndarray) -> np.ndarray:
     return apart.reshape(len(apart), len(DOSES), OF_DOSE).mean(2).T
 
 
-def over_pairs(values: np.ndarray) -> dict[str, float]:
-    """Return the mean over pairs and its interval by t."""
-    half = float(half_width(scores.CONFIDENCE, of_mean(values)))
-    mean = float(values.mean())
-    return {"value": mean, "low": mean - half, "high": mean + half}
-
-
 def result(dice: Mapping[str, np.ndarray], home: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Return all numbers and the claims.
 
@@ -62,9 +56,9 @@ def result(dice: Mapping[str, np.ndarray], home: Mapping[str, np.ndarray]) -> di
     by_dose = {}
     for place, dose in enumerate(DOSES):
         by_dose[f"{dose}"] = {
-            "gaps": {name: over_pairs(each[place]) for name, each in of_gaps.items()},
+            "gaps": {name: asdict(Mean.of(each[place])) for name, each in of_gaps.items()},
             "differences": {
-                f"{a} - {b}": over_pairs(of_gaps[a][place] - of_gaps[b][place])
+                f"{a} - {b}": asdict(Mean.of(of_gaps[a][place] - of_gaps[b][place]))
                 for a, b in DIFFERENCES
             },
         }

@@ -29,7 +29,6 @@ from findings.second_lock.damaged_lines import (
     LENSES,
     OWN_MEAN,
     B,
-    Mean,
     by_patch,
     claims,
     constant_error,
@@ -39,6 +38,7 @@ from findings.second_lock.damaged_lines import (
 )
 from findings.second_lock.locked import Lock, in_units
 from findings.second_lock.networks import Arm
+from findings.second_lock.scores import Mean
 from findings.twelve_thousand.afterwards import IMAGES
 from findings.twelve_thousand.kernels import WAVELENGTH_A
 from findings.twelve_thousand.locked import UNIT

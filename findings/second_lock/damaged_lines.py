@@ -6,7 +6,6 @@ at a defocus and a dose that explain other images.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -14,8 +13,7 @@ import numpy as np
 from scipy import stats
 
 from findings.second_lock.damage import DOSES
-from findings.second_lock.scores import CONFIDENCE, claim
-from passband.matrices.crossed_intervals import half_width, of_mean
+from findings.second_lock.scores import Mean, claim
 
 #: The lines that know a lens, and the one that knows the image.
 B = "B"
@@ -68,21 +66,6 @@ def fitted(true: np.ndarray, candidates: np.ndarray) -> np.ndarray:
 
 
 # ── Scores ───────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean over patches with its 95% interval, which is Student's."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: np.ndarray) -> "Mean":
-        value = float(values.mean())
-        half = float(half_width(CONFIDENCE, of_mean(values)))
-        return cls(value, value - half, value + half)
 
 
 def rank_correlation(true: np.ndarray, predicted: np.ndarray) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from findings.pages import interval
 from findings.second_lock.damage import DOSES
 from findings.second_lock.damaged import KINDS, LOCK, result
 from findings.second_lock.locked import FOLDER, LockPage
@@ -36,10 +37,10 @@ def tables(found: Mapping[str, Any]) -> dict[str, str]:
     """
     verdicts = [[claim, f"**{each['verdict']}**"] for claim, each in found["claims"].items()]
     rows = [
-        [words, *(_interval(found["lines"][line][score]) for score in SCORES.values())]
+        [words, *(interval(found["lines"][line][score]) for score in SCORES.values())]
         for line, words in LINES.items()
     ]
-    rows.append(["mean Dice of the other patches", "–", "–", _interval(found["constant"])])
+    rows.append(["mean Dice of the other patches", "–", "–", interval(found["constant"])])
     patches = found["patches"]
     of_patch = [
         [f"Dice, {arm}, dose × {dose:g}", *(f"{found['dice'][p][k][i]:.3f}" for p in patches)]
@@ -59,10 +60,6 @@ def tables(found: Mapping[str, Any]) -> dict[str, str]:
         "lines": markdown.table(["line", *SCORES], rows),
         "patches": markdown.table(["", *patches], of_patch),
     }
-
-
-def _interval(of: Mapping[str, float]) -> str:
-    return f"{of['value']:z.3f} ({of['low']:z.3f} to {of['high']:z.3f})"
 
 
 def _pair(line: str, defocus_nm: float, dose: float) -> str:

@@ -122,7 +122,7 @@ def cut(group: Sequence[Arm], folder: Path = KEPT) -> list[Arm]:
 
 def train(part: tuple[int, int]) -> None:
     """Train and test the networks of a part of the conditions, the cheap ones first."""
-    LOCK.read()
+    LOCK.committed()
     of = arms()
     for name in (CHEAP, WIDE):
         run(of[name][0], KEPT, part)

@@ -4,35 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 from scipy.stats import rankdata
 
+from findings.second_lock.scores import claim, isotonic
 from passband.prediction.matrix import interaction
 
 #: Half of a 95% interval of Fisher's z, in standard deviations.
 Z95 = 1.959963984540054
-HOLDS = "holds"
-REFUTED = "refuted"
-OPEN = "open"
 #: The least ρ of rows abroad, and the least INT as a share of its ceiling: to hold, and not to be
 #: refuted.
 LEAST_RHO = 0.8
 LEAST_SHARE = 0.6
 REFUTED_BELOW = 0.3
-
-
-def monotone(known: np.ndarray, true: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Return what an isotonic map makes of new predictions.
-
-    Between known predictions the map is linear, and beyond them it is constant.
-
-    Args:
-        known, true: Predicted and measured Dice of known cells, of the same shape.
-        new: Predicted Dice of others.
-    """
-    x, place, number = np.unique(known, return_inverse=True, return_counts=True)
-    means = np.bincount(place.ravel(), true.ravel()) / number
-    return np.interp(new, x, isotonic_regression(means, weights=number.astype(float)).x)
 
 
 def mapped(predicted: np.ndarray, true: np.ndarray, first: np.ndarray) -> np.ndarray:
@@ -45,7 +28,7 @@ def mapped(predicted: np.ndarray, true: np.ndarray, first: np.ndarray) -> np.nda
     """
     found = np.empty_like(true)
     for known in (first, ~first):
-        found[~known] = monotone(predicted[known], true[known], predicted[~known])
+        found[~known] = isotonic(predicted[known].ravel(), true[known].ravel(), predicted[~known])
     return found
 
 
@@ -100,6 +83,5 @@ def verdict(architectures: Sequence[Mapping[str, Any]]) -> str:
     """Return the verdict, from the scores and the `ceiling` of each larger architecture."""
     rho = [each["rho"][0] for each in architectures]
     share = [each["interaction"] / each["ceiling"] for each in architectures]
-    if min(rho) < REFUTED_BELOW or min(share) < REFUTED_BELOW:
-        return REFUTED
-    return HOLDS if min(rho) >= LEAST_RHO and min(share) >= LEAST_SHARE else OPEN
+    holds = min(rho) >= LEAST_RHO and min(share) >= LEAST_SHARE
+    return claim(holds, min(*rho, *share) < REFUTED_BELOW)["verdict"]

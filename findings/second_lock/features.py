@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
-from scipy.optimize import isotonic_regression
 
 from passband.analysis.distances import cka, features, median_distance, mmd
 from passband.grid import Condition
@@ -49,24 +48,6 @@ def images(
 ) -> list[torch.Tensor]:
     """Return the images of a split under each condition, (n, 1, px, px) each."""
     return [acquisition.images(split, condition) for condition in conditions]
-
-
-def mapped(known: np.ndarray, Y: np.ndarray, new: np.ndarray, rises: bool) -> np.ndarray:
-    """Return the Dice that an isotonic map of distances predicts.
-
-    A distance that is not defined has the mean of the known Dice.
-
-    Args:
-        known, Y: Distances and Dice of the known cells.
-        new: Distances of other cells.
-    """
-    there = np.isfinite(known)
-    x, place = np.unique(known[there], return_inverse=True)
-    number = np.bincount(place)
-    means = np.bincount(place, Y[there]) / number
-    fitted = isotonic_regression(means, weights=number, increasing=rises).x
-    found = np.interp(new, x, fitted)
-    return np.where(np.isfinite(new), found, Y.mean())
 
 
 def _pooled(maps: torch.Tensor) -> np.ndarray:

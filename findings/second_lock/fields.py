@@ -4,7 +4,6 @@ A folder has, for each training condition of an arm, what its networks found,
 ``ARM/fields/<number>.npz``.
 """
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,13 +19,11 @@ from torch import nn
 from findings.second_lock import networks
 from findings.second_lock.networks import CPU, Arm
 from findings.twelve_thousand.locked import read_arrays
-from findings.twelve_thousand.pieces import append
 from passband import PassbandError
 from passband.config import Study, validate
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Split
-from passband.jobs.running import cap_threads, keep_memory
 from passband.learning import backend
 from passband.learning.evaluation import SharedImages
 from passband.learning.heads.found import opened
@@ -198,8 +195,8 @@ def run(
     arm: Arm,
     folder: Path,
     fields: Fields,
-    numbers: Iterable[int],
-    part: str = "",
+    numbers: Sequence[int],
+    part: tuple[int, int] = (0, 1),
     trains: bool = False,
 ) -> None:
     """Let the networks of an arm see the fields, where results are lacking.
@@ -208,34 +205,23 @@ def run(
 
     Args:
         numbers: Those of the training conditions.
-        part: A word for the line.
+        part: (k, n): of these, those whose place modulo n is k.
         trains: Whether networks are trained that are missing.
 
     Raises:
         PassbandError: If networks are missing and must not be trained, or results are those of
             something else.
     """
-    cap_threads(1)
-    keep_memory()
     has_head = arm.study.training.architecture(arm.architecture).head is not None
     decode = by_head(arm) if has_head else by_rule
-    seen = 0
-    whole = False
-    started = time.process_time()
-    try:
-        for number in numbers:
+    with networks.running(f"{arm.name}, fields", folder, len(numbers), part) as at:
+        for number in (int(numbers[place]) for place in at.numbers):
             if read(arm, folder, fields, number) is None:
                 weights = networks.weights_file(arm, folder, number)
                 if not trains and not weights.exists():
                     raise PassbandError(f"{weights}: is missing; train the networks first")
                 _see(arm, folder, fields, number, decode)
-                seen += len(arm.replicas)
-        whole = True
-    finally:
-        if seen or not whole:
-            seconds = round(time.process_time() - started, 1)
-            row = {"arm": f"{arm.name}, fields", "part": part, "networks": seen, "whole": whole}
-            append(folder / networks.COSTS, row | {"seconds": seconds})
+                at.made += len(arm.replicas)
 
 
 def _see(arm: Arm, folder: Path, fields: Fields, number: int, decode: Decode) -> None:

@@ -6,10 +6,11 @@ Run it from the repository's root.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from findings import committed
-from findings.pages import Page
+from findings.pages import Page, interval
 from findings.second_lock import bands, draws, fringes
 from findings.second_lock.band_scores import ARMS, CANDIDATES, DIFFERENCES, REFERENCE
 from findings.second_lock.lattices import DOSES, LATTICES
@@ -51,7 +52,7 @@ def lattices(of: Mapping[str, Any]) -> str:
 
 
 def correlation(of: Mapping[str, float]) -> str:
-    return f"{of['rho']:z.2f} ({of['low']:z.2f} to {of['high']:z.2f})"
+    return interval({"value": of["rho"], **of}, digits=2)
 
 
 def bold(text: str, is_bold: bool) -> str:
@@ -70,10 +71,6 @@ def spectra(of: Mapping[str, Mapping[str, float]]) -> str:
     return markdown.table(head, rows)
 
 
-def interval(of: Mapping[str, float]) -> str:
-    return f"{of['value']:z.3f} ({of['low']:z.3f} to {of['high']:z.3f})"
-
-
 def gaps(of: Mapping[str, Any]) -> str:
     """Return the gap of each arm under the tests of each dose, and Dice at home."""
     head = ["arm", *(f"G under {dose:,} e/Å²" for dose in DOSES), "Dice at home"]
@@ -90,7 +87,7 @@ def differences(of: Mapping[str, Any]) -> str:
     rows = []
     for pair in DIFFERENCES:
         of_doses = [of[f"{dose}"]["differences"][" - ".join(pair)] for dose in DOSES]
-        rows.append([" − ".join(pair), *map(interval, of_doses)])
+        rows.append([" - ".join(pair), *map(interval, of_doses)])
     return markdown.table(head, rows)
 
 
@@ -113,7 +110,31 @@ def claims(of: Mapping[str, Mapping[str, Any]]) -> str:
     return markdown.table(["claim", "", "numbers"], rows)
 
 
-PAGE = Page("part 2", PATH, tables, within=FITTED)
+def statements(both: Sequence[Mapping[str, Any]]) -> dict[Path, list[str]]:
+    """Return what pages say of both results in sentences, by the page."""
+    of_lattices, of_bands = both
+    each = of_lattices["lattices"]
+    ceria, gold, copper = (correlation(each[name][name]) for name in NAMES)
+    nearer = f"{of_lattices['claims']['it is the own fringe']['nearer']:.2f}"
+    causes = of_bands["claims"]["the fringe causes it"]
+    gap = interval(of_bands["doses"]["50"]["gaps"]["plain"])
+    apart = of_bands["advice"]["differences"]
+    cut, in_training = (f"{apart[name]['value']:.3f}" for name in CANDIDATES[:2])
+    noise = interval(apart[CANDIDATES[2]])
+    return {
+        PATH: [f"ρ is nearer to 0 by {nearer}"],
+        Path("docs/findings.md"): [f"a gap between lenses of {gap} at 50 e/Å²"],
+        Path("findings/README.md"): [
+            f"above −0.3: {ceria}, {gold} and {copper}",
+            f"by less than 0.1: by {nearer}",
+            f"than with gold's: by {interval(of_lattices['spectra']['difference'])}",
+            f"{causes['closed']:.0%} and {causes['closed by the control']:.0%} are closed",
+            f"no difference is above 0: {cut}, {in_training} and +{noise}",
+        ],
+    }
+
+
+PAGE = Page("part 2", PATH, tables, statements, within=FITTED)
 
 
 def recompute() -> Iterator[str]:

@@ -306,7 +306,7 @@ def feature_lines(folder: Path = KEPT) -> dict[str, np.ndarray]:
     found = {}
     for name, rises in features.RISES.items():
         known, new = np.split(np.stack([row[name] for row in rows]), [Y.shape[1]], axis=1)
-        found[name] = features.mapped(known, Y, new, rises)
+        found[name] = scores.isotonic(known, Y, new, rises)
     return found
 
 

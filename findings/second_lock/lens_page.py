@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from findings.pages import interval
 from findings.second_lock import features, lens_or_image
 from findings.second_lock.lens_or_image import IMAGE, LENS, LOCK, NOT_TOLD
 from findings.second_lock.locked import FOLDER, LockPage
@@ -40,13 +41,13 @@ def differences(found: Mapping[str, Any]) -> str:
     """Return the primary difference of R², that of each group, and the secondary ones."""
     primary = found["primary"]
     name = f"{LENS} - {IMAGE}"
-    rows = [[f"**{_minus(name)}, primary**", interval(primary), f"**{primary['verdict']}**"]]
+    rows = [[f"**{name}, primary**", interval(primary, sign="+"), f"**{primary['verdict']}**"]]
     rows += [
-        [f"{_minus(name)}, {group}", interval(of[name]), markdown.NONE]
+        [f"{name}, {group}", interval(of[name], sign="+"), markdown.NONE]
         for group, of in found["groups"].items()
     ]
     rows += [
-        [_minus(name), interval(of), p_value(of["p_holm"])]
+        [name, interval(of, sign="+"), p_value(of["p_holm"])]
         for name, of in found["secondary"].items()
     ]
     return markdown.table(["difference of R²", "95% interval", "verdict, or p (Holm)"], rows)
@@ -68,7 +69,7 @@ def claims(of: Mapping[str, Mapping[str, Any]]) -> str:
             "it is worth telling the axis",
             "A − A not told is above 0",
             "it is not",
-            interval(worth),
+            interval(worth, sign="+"),
             f"**{worth['verdict']}**",
         ],
     ]
@@ -94,9 +95,9 @@ def statements(found: Mapping[str, Any]) -> dict[Path, list[str]]:
     of = found["lines"]
     r2 = {name: each["r2"] for name, each in of.items()}
     short = f"{r2[LENS]:.2f} and {r2[IMAGE]:.2f}; imaging parameters {r2['raw']:.2f}"
-    apart = interval(found["primary"])
+    apart = interval(found["primary"], sign="+")
     word = found["primary"]["verdict"]
-    told = interval(found["secondary"][f"{LENS} - {NOT_TOLD}"])
+    told = interval(found["secondary"][f"{LENS} - {NOT_TOLD}"], sign="+")
     values = (
         f"{r2[LENS]:.3f} by one curve",
         f"({r2[NOT_TOLD]:.3f} without the new axis)",
@@ -120,16 +121,8 @@ def costs() -> str:
     )
 
 
-def interval(of: Mapping[str, float]) -> str:
-    return f"{of['value']:+z.3f} ({of['low']:z.3f} to {of['high']:z.3f})".replace("-", "−")
-
-
 def p_value(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else "< 0.001"
-
-
-def _minus(name: str) -> str:
-    return name.replace(" - ", " − ")
 
 
 def scored(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

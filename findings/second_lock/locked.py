@@ -1,8 +1,8 @@
 """Openings, which happen once, and locks: predictions are committed before their truth is seen.
 
 A part has a folder in `locked`. Of a lock, ``predictions.npz`` and ``digests.json`` are committed
-before its networks are trained, and ``truth.npz`` and ``result.json`` are written when it is
-opened. Part 2 predicts nothing: its openings have ``dice.npz`` and ``result.json``.
+before what they are judged by is measured, and ``truth.npz`` and ``result.json`` are written when
+it is opened. Part 2 predicts nothing: its openings have ``dice.npz`` and ``result.json``.
 """
 
 import json
@@ -109,7 +109,7 @@ class Opening:
 
 
 class Lock(Opening):
-    """The opening of a part whose predictions are committed before its networks are trained."""
+    """The opening of a part whose predictions are committed before their truth is measured."""
 
     TRUTH = "truth.npz"
 
@@ -172,10 +172,8 @@ class Lock(Opening):
         Raises:
             PassbandError: If it is not so.
         """
-        lines = self.committed()
-        commit = super().check()
-        print("\n".join(lines))
-        return commit
+        self.committed()
+        return super().check()
 
     def open(self, truth: Mapping[str, np.ndarray], result: Mapping[str, Any]) -> None:
         """Write the truth and the result that follows from it, once.

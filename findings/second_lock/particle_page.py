@@ -45,7 +45,7 @@ def tables(found: Mapping[str, Any]) -> dict[str, str]:
     head = ["particles by", "F1 at home", *(f"{each.words}, abroad" for each in SCORES.values())]
     made["means"] = markdown.table(head, means)
     apart = [
-        [name.replace(" - ", " − "), f"{each['value']:z.3f}", _ends(each), f"{each['p']:.2g}"]
+        [name, f"{each['value']:z.3f}", _ends(each), f"{each['p']:.2g}"]
         for name, each in found["rule"]["differences of F1"].items()
     ]
     made["differences"] = markdown.table(["F1 of the rule", "D", "95% interval", "p"], apart)

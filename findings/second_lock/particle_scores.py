@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from findings.second_lock.scores import claim
 from findings.twelve_thousand.locked_scores import r2
 from passband import particle_scores
 from passband.prediction.matrix import interaction
@@ -102,9 +103,6 @@ def of_line(
 
 # ── Claims ───────────────────────────────────────────────────────────────────────────────────────
 
-HOLDS = "holds"
-REFUTED = "refuted"
-OPEN = "open"
 #: R² and INT of F1, and the mean error of the relative mean diameter.
 LEAST_R2 = 0.9
 LEAST_INTERACTION = 0.75
@@ -121,7 +119,7 @@ def verdict(scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     """
     f1 = scores[F1]["A"]
     raw = scores[F1]["raw"]
-    if f1["r2"] < REFUTED_R2 or not f1["interaction"] > raw["interaction"]:
-        return REFUTED
-    good = f1["r2"] >= LEAST_R2 and f1["interaction"] >= LEAST_INTERACTION
-    return HOLDS if good and scores[DIAMETER]["A"]["error"] <= MOST_ERROR else OPEN
+    is_good = f1["r2"] >= LEAST_R2 and f1["interaction"] >= LEAST_INTERACTION
+    holds = is_good and scores[DIAMETER]["A"]["error"] <= MOST_ERROR
+    refuted = f1["r2"] < REFUTED_R2 or not f1["interaction"] > raw["interaction"]
+    return claim(holds, refuted)["verdict"]

@@ -143,15 +143,13 @@ def see(half: np.ndarray, part: tuple[int, int]) -> None:
     Args:
         part: (k, n): every n-th of the conditions.
     """
-    k, n = part
     for name, (arm, numbers) in groups(half).items():
-        mine = [int(number) for number in numbers[k::n]]
-        fields.run(arm, KEPT, seen(), mine, f"{k}/{n}", trains=name == "votes")
+        fields.run(arm, KEPT, seen(), numbers, part=part, trains=name == "votes")
 
 
 def see_judged(part: tuple[int, int]) -> None:
     """Let the networks of the judged half see the fields, after the predictions."""
-    LOCK.read()
+    LOCK.committed()
     see(halves()[1], part)
 
 

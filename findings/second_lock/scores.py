@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 from scipy.special import stdtr
 
 from findings.twelve_thousand.locked_scores import holm
@@ -89,6 +90,41 @@ def of_line(
     """
     found = interaction.scores(replicas.mean(1), predicted, doses, replicas)
     return {name: float(found[name]) for name in ("r2", "interaction", "ceiling")}
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over pairs of lenses, or over patches, with its 95% interval, which is Student's."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> "Mean":
+        value = float(values.mean())
+        half = float(half_width(CONFIDENCE, of_mean(values)))
+        return cls(value, value - half, value + half)
+
+
+def isotonic(known: np.ndarray, Y: np.ndarray, new: np.ndarray, rises: bool = True) -> np.ndarray:
+    """Return the Dice that an isotonic map predicts from one number of each cell.
+
+    Between known numbers the map is linear, and beyond them it is constant. A number that is not
+    defined has the mean of the known Dice.
+
+    Args:
+        known, Y: (cell,), numbers and Dice of the known cells.
+        new: Numbers of other cells, of any shape.
+        rises: Whether Dice rises with the number.
+    """
+    there = np.isfinite(known)
+    x, place = np.unique(known[there], return_inverse=True)
+    number = np.bincount(place)
+    means = np.bincount(place, Y[there]) / number
+    fitted = isotonic_regression(means, weights=number, increasing=rises).x
+    found = np.interp(new, x, fitted)
+    return np.where(np.isfinite(new), found, Y.mean())
 
 
 def claim(holds: bool, refuted: bool, **numbers: float) -> dict[str, Any]:

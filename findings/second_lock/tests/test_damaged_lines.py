@@ -5,6 +5,7 @@ import pytest
 
 from findings.second_lock import damaged_lines as lines
 from findings.second_lock.damage import DOSES
+from findings.second_lock.scores import Mean
 
 PATCHES = 5
 SHAPE = (3, 6, 4)
@@ -69,7 +70,7 @@ def test_the_error_of_a_constant():
 
 
 def test_an_interval_is_that_of_student():
-    found = lines.Mean.of(np.arange(1.0, 6.0))
+    found = Mean.of(np.arange(1.0, 6.0))
     half = 2.776 * np.sqrt(2.5 / 5)
     assert (found.value, found.low, found.high) == pytest.approx((3, 3 - half, 3 + half), abs=1e-3)
 

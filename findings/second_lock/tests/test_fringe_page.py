@@ -8,7 +8,7 @@ import xarray as xr
 
 from findings.pages import filled
 from findings.second_lock import bands, fringe_page, fringe_scores, fringes, locked
-from findings.second_lock.fringe_page import PATH, recompute, tables
+from findings.second_lock.fringe_page import PATH, recompute
 from findings.twelve_thousand import history, pieces
 from passband import PassbandError
 
@@ -62,7 +62,7 @@ def test_a_part_is_not_opened_twice(opened):
 
 
 def test_the_page_has_a_place_for_every_table(opened, tmp_path):
-    of = tables([result for _, result in opened.values()])
+    of = fringe_page.PAGE.made([result for _, result in opened.values()])
     text = filled(PATH, of)
     for table in of.values():
         assert table in text
@@ -76,9 +76,11 @@ def test_the_page_has_a_place_for_every_table(opened, tmp_path):
 
 
 def test_the_page_is_compared_with_what_follows_from_the_files(opened, tmp_path, monkeypatch):
-    of = tables([result for _, result in opened.values()])
+    of = fringe_page.PAGE.made([result for _, result in opened.values()])
     page = tmp_path / "fringes.md"
-    monkeypatch.setattr(fringe_page, "PAGE", replace(fringe_page.PAGE, path=page))
+    monkeypatch.setattr(
+        fringe_page, "PAGE", replace(fringe_page.PAGE, path=page, statements=lambda found: {})
+    )
     text = filled(PATH, of)
     page.write_text(text)
     for part, (_, result) in opened.items():

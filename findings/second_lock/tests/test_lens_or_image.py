@@ -100,9 +100,9 @@ def test_the_image_is_seen_by_rings_of_the_first_structures(study):
 def test_an_isotonic_map_rises_or_falls_and_knows_nothing_of_no_distance():
     known = np.array([0.0, 1.0, 2.0, np.nan])
     Y = np.array([0.9, 0.5, 0.6, 0.2])
-    found = features.mapped(known, Y, np.array([0.0, 1.5, 9.0, np.nan]), rises=False)
+    found = scores.isotonic(known, Y, np.array([0.0, 1.5, 9.0, np.nan]), rises=False)
     np.testing.assert_allclose(found, [0.9, 0.55, 0.55, 0.55])
-    assert features.mapped(known, 1 - Y, np.array([9.0]), rises=True)[0] == pytest.approx(0.45)
+    assert scores.isotonic(known, 1 - Y, np.array([9.0]), rises=True)[0] == pytest.approx(0.45)
 
 
 def test_features_of_the_own_images_are_at_no_distance():

@@ -42,7 +42,7 @@ def follows(page, made, tmp_path, monkeypatch):
         page.PAGE.write()
     made()
     page.PAGE.write()
-    tables = page.tables(page.LOCK.found())
+    tables = page.PAGE.made(page.LOCK.found())
     text = copy.read_text(encoding="utf-8")
     assert all(table in text for table in tables.values())
     assert len(list(page.PAGE.recompute())) == 1 + len(tables)

@@ -8,10 +8,7 @@ from findings.second_lock.particle_scores import (
     APART,
     DIAMETER,
     F1,
-    HOLDS,
     NUMBER,
-    OPEN,
-    REFUTED,
     SCORES,
     by_replica,
     of_line,
@@ -81,12 +78,12 @@ def test_cells_without_a_score_are_not_judged_and_leave_no_interaction():
 @pytest.mark.parametrize(
     ("r2", "of_a", "of_raw", "error", "expected"),
     [
-        (0.92, 0.80, 0.60, 0.02, HOLDS),
-        (0.92, 0.80, 0.60, 0.04, OPEN),
-        (0.89, 0.80, 0.60, 0.02, OPEN),
-        (0.92, 0.74, 0.60, 0.02, OPEN),
-        (0.69, 0.80, 0.60, 0.02, REFUTED),
-        (0.95, 0.80, 0.80, 0.02, REFUTED),
+        (0.92, 0.80, 0.60, 0.02, "holds"),
+        (0.92, 0.80, 0.60, 0.04, "open"),
+        (0.89, 0.80, 0.60, 0.02, "open"),
+        (0.92, 0.74, 0.60, 0.02, "open"),
+        (0.69, 0.80, 0.60, 0.02, "refuted"),
+        (0.95, 0.80, 0.80, 0.02, "refuted"),
     ],
 )
 def test_the_verdict_follows_the_protocol(r2, of_a, of_raw, error, expected):
