@@ -139,7 +139,12 @@ def arms(of: dict[str, list[str]]) -> dict[str, Arm]:
         tuple(map(Condition.parse, of[name])) for name in ("pairs", "tests", "advice")
     )
     plain = Arm(
-        "plain", load(WHOLE), conditions, tuple(range(REPLICAS)), tests, structures=STRUCTURES
+        "plain",
+        load(WHOLE),
+        conditions=conditions,
+        replicas=tuple(range(REPLICAS)),
+        tests=tests,
+        structures=STRUCTURES,
     )
     found = [plain]
     for name, kind in (("cut", WithoutFringe), ("control", WithoutControl)):

@@ -1,6 +1,6 @@
 """Conditions that are drawn from the protocol's digest."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -65,6 +65,11 @@ def tests(study: Study) -> dict[str, list[Condition]]:
                 drawn.append({**point, **further[0], **further[1]})
         found[group] = [study.axes.condition(point) for point in drawn]
     return found
+
+
+def doses(conditions: Iterable[Condition]) -> np.ndarray:
+    """Return the doses of conditions [e/Å²]."""
+    return np.array([each.dose_e_per_A2 for each in conditions])
 
 
 def on_main_axes(conditions: list[Condition]) -> list[Condition]:

@@ -60,7 +60,7 @@ def versions(folder: Path, pixel_A: float, limit: float | None = None) -> Iterat
     for patch in read(folder):
         if patch.is_empty:
             continue
-        image = scored(patch.image)
+        image = zscored(patch.image)
         random = draws.random(digest, f"damaged noise {patch.name}")
         white = random.normal(size=image.shape)
         noise = coloured(white, noise_power(image))
@@ -69,10 +69,10 @@ def versions(folder: Path, pixel_A: float, limit: float | None = None) -> Iterat
             seen = preparation.resample(noisy.astype(np.float32), PIXEL_A, pixel_A)
             if limit is not None:
                 seen = low_pass(seen, pixel_A, limit)
-            yield Version(patch.name, dose, scored(seen), patch.mask)
+            yield Version(patch.name, dose, zscored(seen), patch.mask)
 
 
-def scored(image: np.ndarray) -> np.ndarray:
+def zscored(image: np.ndarray) -> np.ndarray:
     """Return an image with mean 0 and variance 1, float32."""
     values = np.asarray(image, np.float64)
     return ((values - values.mean()) / values.std(ddof=1)).astype(np.float32)

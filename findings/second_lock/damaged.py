@@ -36,12 +36,11 @@ from findings.second_lock.damaged_lines import (
     of_pairs,
     pairs,
 )
-from findings.second_lock.locked import Lock, in_units
+from findings.second_lock.locked import Lock, as_stored
 from findings.second_lock.networks import Arm
 from findings.second_lock.scores import Mean
 from findings.twelve_thousand.afterwards import IMAGES
 from findings.twelve_thousand.kernels import WAVELENGTH_A
-from findings.twelve_thousand.locked import UNIT
 from passband import PassbandError
 from passband.analysis.profiles import Profiles
 from passband.config import Study, study_file, validate
@@ -137,7 +136,15 @@ def arms(of: Drawn) -> list[Arm]:
     conditions, tests = parsed(of)
     found = []
     for name, kind in KINDS.items():
-        arm = Arm(name, study(), conditions, (0,), tests, ARCHITECTURE, TESTED)
+        arm = Arm(
+            name,
+            study(),
+            conditions=conditions,
+            replicas=(0,),
+            tests=tests,
+            architecture=ARCHITECTURE,
+            structures=TESTED,
+        )
         if kind is not None:
             arm = replace(arm, trains=kind.from_microscope, tests_by=kind.from_microscope)
         found.append(arm)
@@ -272,8 +279,7 @@ def opened(folder: Path) -> None:
     """Compare the predictions with the truth, and write the result."""
     LOCK.check()
     found = measured(draws.read_draw(DRAW, drawn), folder)
-    # As it is stored, so that the result follows from the files.
-    true = {patch: in_units(each) / UNIT for patch, each in found.items()}
+    true = {patch: as_stored(each) for patch, each in found.items()}
     LOCK.open(true, result(LOCK.read(), true))
 
 

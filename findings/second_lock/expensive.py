@@ -20,16 +20,16 @@ import numpy as np
 from findings.second_lock import conditions, distances, draws, lens_or_image, lines, networks
 from findings.second_lock.expensive_scores import ceiling, mapped, means_of_tests, of_line, verdict
 from findings.second_lock.lens_or_image import LENS
-from findings.second_lock.locked import Lock, in_units
+from findings.second_lock.locked import Lock, as_stored
 from findings.second_lock.networks import Arm, results, run
-from findings.twelve_thousand.locked import UNIT, read_arrays
+from findings.twelve_thousand.locked import read_arrays
 from findings.twelve_thousand.pieces import WHOLE
 from passband import PassbandError
 from passband.config import Study, study_file, validate
 from passband.grid import Condition
 
 LOCK = Lock("part3")
-KEPT = Path("results/second-lock/part3")
+KEPT = draws.RESULTS / "part3"
 PIXEL_A = 0.25
 FIELD_PX = 128
 ROWS = 12
@@ -94,9 +94,18 @@ def first_half() -> np.ndarray:
 def arms() -> dict[str, list[Arm]]:
     """Return the arms of each architecture; the group's second replica is an arm of its own."""
     of = training_conditions()
-    tested = tests()
     found = {
-        name: [Arm(name, study(name), of, (0, 1), tested, name, STRUCTURES)]
+        name: [
+            Arm(
+                name,
+                study(name),
+                conditions=of,
+                replicas=(0, 1),
+                tests=tests(),
+                architecture=name,
+                structures=STRUCTURES,
+            )
+        ]
         for name in ARCHITECTURES
     }
     (both,) = found[GROUP]
@@ -155,7 +164,7 @@ def by_replica(several: Sequence[Arm], folder: Path = KEPT) -> dict[str, np.ndar
 def predicted() -> np.ndarray:
     """Return the Dice that A predicts for the small networks of part 1, (row, test)."""
     sides = [lens_or_image.training_conditions(), lens_or_image.old_tests(), tests()]
-    train, old, new = lines.seen(LENS, sides, ("train", "val", "val"), KEPT.parent)
+    train, old, new = lines.seen(LENS, sides, ("train", "val", "val"), draws.RESULTS)
     kernel = lines.kernel(LENS, train)
     return distances.predicted(lens_or_image.known_dice(), (train, old), new, kernel)[rows()]
 
@@ -207,10 +216,8 @@ def scored(truth: Mapping[str, np.ndarray]) -> dict[str, Any]:
         truth: Dice (row, 2, test) by architecture; 0 where a row has no second replica.
     """
     dice = {name: np.where((D == 0).all(2, keepdims=True), np.nan, D) for name, D in truth.items()}
-    of_rows, of_tests = (
-        np.array([each.dose_e_per_A2 for each in side]) for side in (training_conditions(), tests())
-    )
-    return result(LOCK.read()[LENS], dice, (of_rows, of_tests), first_half())
+    of_doses = conditions.doses(training_conditions()), conditions.doses(tests())
+    return result(LOCK.read()[LENS], dice, of_doses, first_half())
 
 
 def opened() -> None:
@@ -219,7 +226,7 @@ def opened() -> None:
     of = arms()
     of[GROUP] = cut(of[GROUP])
     made = {name: by_replica(several) for name, several in of.items()}
-    truth = {name: in_units(np.nan_to_num(each["dice"])) / UNIT for name, each in made.items()}
+    truth = {name: as_stored(np.nan_to_num(each["dice"])) for name, each in made.items()}
     found = scored(truth)
     found["networks"] = {
         name: {

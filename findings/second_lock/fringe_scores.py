@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from findings.second_lock import distances, scores
+from findings.second_lock.conditions import doses as doses_of
 from findings.second_lock.lattices import CERIA, DOSES, GOLD, LATTICES, microscope
 from passband.analysis.spectra import Curve
 from passband.analysis.views import View
@@ -49,11 +50,7 @@ class Measured:
     @property
     def doses(self) -> tuple[np.ndarray, np.ndarray]:
         """The doses of the networks and of the tests [e/Å²]."""
-        return _doses(self.conditions), _doses(self.tests)
-
-
-def _doses(of: Sequence[Condition]) -> np.ndarray:
-    return np.array([each.dose_e_per_A2 for each in of])
+        return doses_of(self.conditions), doses_of(self.tests)
 
 
 # ── Lattices ─────────────────────────────────────────────────────────────────────────────────────
@@ -68,7 +65,7 @@ def information(
     q = low + (np.arange(samples) + 0.5) * step
     lenses = [microscope().optics(each) for each in conditions]
     T = np.stack([ctf.transfer(lens, q, np.zeros_like(q)) for lens in lenses])
-    view = View(T, _doses(conditions), np.interp(q, *power), 2 * np.pi * q * step, q)
+    view = View(T, doses_of(conditions), np.interp(q, *power), 2 * np.pi * q * step, q)
     return view.bits @ view.area
 
 
@@ -134,7 +131,7 @@ def left_out(
     for conditions in (measured.conditions, measured.tests):
         base = distances.profiles_of(conditions, microscope(), power)
         of_lens = distances.lens(conditions, microscope(), power)
-        doses = distances.numbers({"log_dose": np.log10(_doses(conditions))})
+        doses = distances.numbers({"log_dose": np.log10(doses_of(conditions))})
         vectors = {"c": of_lens["c"], "bits": of_lens["bits"], **doses}
         sides.append(distances.as_profiles(base, vectors))
     train, test = sides

@@ -38,13 +38,17 @@ def arms(of: Mapping[str, list[str]]) -> dict[str, Arm]:
         of: See :func:`drawn`.
     """
     conditions = {name: tuple(map(Condition.parse, ids)) for name, ids in of.items()}
-    pilot = Arm("pilot", CERIA.study, conditions["pilot"], (0,), tests=())
+    pilot = Arm("pilot", CERIA.study, conditions=conditions["pilot"], replicas=(0,), tests=())
     found = [pilot]
     for lattice in LATTICES:
-        of_lattice = conditions[lattice.name]
-        replicas = tuple(range(REPLICAS))
         found.append(
-            Arm(lattice.name, lattice.study, of_lattice, replicas, tests=conditions["tests"])
+            Arm(
+                lattice.name,
+                lattice.study,
+                conditions=conditions[lattice.name],
+                replicas=tuple(range(REPLICAS)),
+                tests=conditions["tests"],
+            )
         )
     return {arm.name: arm for arm in found}
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from findings.second_lock import conditions, distances, draws, features, networks, scores
 from findings.second_lock.conditions import FURTHER, on_main_axes
-from findings.second_lock.locked import Lock, in_units
+from findings.second_lock.locked import Lock, as_stored, in_units
 from findings.twelve_thousand.kernels import KERNELS, values
 from findings.twelve_thousand.locked import DICE, DIGESTS, UNIT, drawn, read_arrays
 from findings.twelve_thousand.locked_scores import INSIDE
@@ -105,10 +105,7 @@ def tests() -> list[Condition]:
 
 def doses() -> tuple[np.ndarray, np.ndarray]:
     """Return the doses of the training conditions and of the new tests [e/Å²]."""
-    train, test = (
-        np.array([each.dose_e_per_A2 for each in side]) for side in (training_conditions(), tests())
-    )
-    return train, test
+    return conditions.doses(training_conditions()), conditions.doses(tests())
 
 
 def known_dice() -> np.ndarray:
@@ -120,7 +117,13 @@ def known_dice() -> np.ndarray:
 
 def arm() -> networks.Arm:
     """Return the networks that judge."""
-    return networks.Arm("part1", study(), training_conditions(), JUDGED, tuple(tests()))
+    return networks.Arm(
+        "part1",
+        study(),
+        conditions=training_conditions(),
+        replicas=JUDGED,
+        tests=tuple(tests()),
+    )
 
 
 # ── Predictions ──────────────────────────────────────────────────────────────────────────────────
@@ -320,9 +323,8 @@ def opened(folder: Path = KEPT) -> dict[str, Any]:
     LOCK.check()
     of = arm()
     measured = networks.results(of, folder)
-    # In the units of the files, so that they give the same result.
-    replicas = in_units(measured.dice.mean("structure").values) / UNIT
-    extra = {name: in_units(D) / UNIT for name, D in feature_lines(folder).items()}
+    replicas = as_stored(measured.dice.mean("structure").values)
+    extra = {name: as_stored(D) for name, D in feature_lines(folder).items()}
     lines = LOCK.read() | extra
     found = result(replicas, lines, doses())
     found["seconds"] = measured.seconds.sum("condition").values.round(1).tolist()
@@ -342,7 +344,12 @@ def again(folder: Path = KEPT, number: int = AGAIN) -> dict[str, float]:
     digest = json.loads(DIGESTS.read_text(encoding="utf-8"))["protocol"]
     tests = *load(WHOLE).test_conditions, *drawn(digest)[1]
     of = networks.Arm(
-        "again", study(), training_conditions()[:number], JUDGED, tests, structures=range(32)
+        "again",
+        study(),
+        conditions=training_conditions()[:number],
+        replicas=JUDGED,
+        tests=tests,
+        structures=range(32),
     )
     networks.run(of, folder)
     dice = networks.results(of, folder).dice.values

@@ -229,3 +229,8 @@ def relative(path: Path) -> str:
 def in_units(D: np.ndarray) -> np.ndarray:
     """Return Dice, 0 to 1, in units of 1/65535 as uint16."""
     return np.rint(np.asarray(D) * UNIT).astype(np.uint16)
+
+
+def as_stored(D: np.ndarray) -> np.ndarray:
+    """Return Dice as it is read again, so that a result follows from the files."""
+    return in_units(D) / UNIT

@@ -8,7 +8,7 @@ what they did in the tests, ``ARM/<number>.npz``; ``waves`` has the exit waves t
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from pathlib import Path
 from zipfile import BadZipFile
@@ -70,6 +70,7 @@ class Arm:
 
     name: str
     study: Study
+    _: KW_ONLY
     conditions: tuple[Condition | Mixture, ...]
     replicas: tuple[int, ...]
     tests: tuple[Condition, ...]

@@ -23,11 +23,10 @@ from findings.second_lock import conditions, draws, fields, lens_or_image, lines
 from findings.second_lock import particle_scores as scores
 from findings.second_lock.fields import Fields
 from findings.second_lock.lens_or_image import LENS
-from findings.second_lock.locked import Lock, in_units
+from findings.second_lock.locked import Lock, as_stored
 from findings.second_lock.networks import Arm
 from findings.second_lock.particle_scores import F1, SCORES
 from findings.second_lock.scores import difference
-from findings.twelve_thousand.locked import UNIT
 from passband.config import Study, validate
 from passband.grid import Condition
 from passband.particle_scores import instance_f1
@@ -234,9 +233,9 @@ def scored(truth: Mapping[str, np.ndarray]) -> dict[str, Any]:
     every = lens_or_image.training_conditions()
     with_votes, _ = of_votes()
     of = {"rule": judged, "votes": np.intersect1d(with_votes, judged)}
-    of_tests = np.array([test.dose_e_per_A2 for test in tests()])
+    of_tests = conditions.doses(tests())
     doses = {
-        group: (np.array([every[number].dose_e_per_A2 for number in numbers]), of_tests)
+        group: (conditions.doses([every[number] for number in numbers]), of_tests)
         for group, numbers in of.items()
         if f"{group}: {F1}" in truth
     }
@@ -253,7 +252,7 @@ def opened() -> None:
         made = fields.results(arm, KEPT, seen(), numbers)
         for name, each in scores.by_replica(made).items():
             share = SCORES[name].share(each)
-            truth[f"{group}: {name}"] = in_units(np.nan_to_num(share, nan=NONE)) / UNIT
+            truth[f"{group}: {name}"] = as_stored(np.nan_to_num(share, nan=NONE))
         home[group] = float(instance_f1(made.home_particles.values).mean())
     found = scored(truth)
     LOCK.open(truth, found | {"F1 at home": home})

@@ -79,7 +79,14 @@ def test_a_row_without_a_second_replica_has_none(tmp_path):
     content = study_file.read(Path("studies/twelve-thousand.yaml"))
     content["study"] |= {"structures": {"train": 2, "val": 2, "test": 2}}
     content["training"] |= {"epochs": 2, "batch_size": 2}
-    given = Arm("a", validate(content), (LOW, HIGH), (0,), (HIGH, LOW), structures=range(32, 34))
+    given = Arm(
+        "a",
+        validate(content),
+        conditions=(LOW, HIGH),
+        replicas=(0,),
+        tests=(HIGH, LOW),
+        structures=range(32, 34),
+    )
     second = replace(given, name="b", conditions=(LOW,), replicas=(1,))
     for arm in (given, second):
         networks.run(arm, tmp_path)

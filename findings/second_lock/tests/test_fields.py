@@ -31,7 +31,14 @@ def arm(name="plain", **changes):
     content = study_file.read(Path("studies/twelve-thousand.yaml"))
     content["study"] |= {"structures": {"train": 2, "val": 2, "test": 2}}
     content["training"] |= {"epochs": 2, "batch_size": 2}
-    of = Arm(name, validate(content), (LOW, HIGH), (0, 1), (), structures=range(32, 33))
+    of = Arm(
+        name,
+        validate(content),
+        conditions=(LOW, HIGH),
+        replicas=(0, 1),
+        tests=(),
+        structures=range(32, 33),
+    )
     return replace(of, **changes)
 
 

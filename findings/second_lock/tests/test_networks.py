@@ -67,7 +67,7 @@ def test_two_parts_make_the_networks_of_the_whole_and_nothing_is_made_twice(kept
 def test_the_seeds_are_those_of_the_workflow(tmp_path):
     study = load(Path("studies/twelve-thousand.yaml"))
     condition = study.train_conditions[5]
-    of = Arm("plain", study, (condition,), (0, 6), ())
+    of = Arm("plain", study, conditions=(condition,), replicas=(0, 6), tests=())
     batch = NetworkBatch("gold", of.architecture, condition.id, "r000-006", (0, 6), (condition.id,))
     stored = StoredNetworks(Results(study, tmp_path), batch)
     assert of.seeds(0) == stored.seeds(condition.id, (0, 6))
