@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from findings.second_lock import (
     bands,
+    by_image,
     damaged,
     damaged_page,
     draws,
@@ -46,6 +47,10 @@ def recompute() -> Iterator[str]:
     yield (
         f"skipped: {one_curve.TABLE.name}: 2 minutes, and the merged matrix: "
         "python -m findings.second_lock.one_curve"
+    )
+    yield (
+        f"skipped: {by_image.TABLE.name}: 10 minutes, and the demo's results: "
+        "python -m findings.second_lock.by_image"
     )
 
 
