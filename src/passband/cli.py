@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple, NoReturn
 
-from passband import console, processes, repository
+from passband import console, gone, processes, repository
 from passband.errors import ArgumentError, PassbandError
 from passband.units import in_known_unit
 from passband.version import __version__
@@ -144,6 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif rest and hasattr(options, "words") and not any(word.startswith("-") for word in rest):
         options.words += rest
     elif rest:
+        if said := gone.option(name, rest):
+            options.refuse(said)
         options.refuse(
             f"unrecognized arguments: {' '.join(rest)}{_meant(rest, options.known_options)}"
         )
@@ -217,7 +219,8 @@ def _parser(name: str) -> argparse.ArgumentParser:
         own.set_defaults(refuse=own.error, known_options=known_options, spelled=spelled)
     elif name:
         near = "".join(f"{word}? " for word in difflib.get_close_matches(name, known, 1))
-        say = f"there is no command {name!r}; {near}`passband --help` lists the commands"
+        unknown = f"there is no command {name!r}; {near}`passband --help` lists the commands"
+        say = gone.command(name) or unknown
         parser.exit(2, f"passband: error: {say}\n")
     return parser
 

@@ -1,0 +1,27 @@
+"""Commands and options that Passband had until 0.4.0, and what to do instead of each.
+
+Whoever types one reads it in one line. For a key of the configuration, see
+:mod:`passband.config.removed_keys`.
+"""
+
+#: The commands, and the end of the sentence that says what to do instead.
+COMMANDS: dict[str, str] = {}
+
+#: The options of commands, likewise.
+OPTIONS: dict[tuple[str, str], str] = {}
+
+
+def command(name: str) -> str | None:
+    """Return what to say of a command that is gone, or None if Passband never had it."""
+    if name not in COMMANDS:
+        return None
+    return f"{name} is gone since 0.4.0: {COMMANDS[name]}"
+
+
+def option(command: str, words: list[str]) -> str | None:
+    """Return what to say of the first of a command's options that is gone, or None."""
+    for word in words:
+        name = word.partition("=")[0]
+        if (command, name) in OPTIONS:
+            return f"{name} is gone since 0.4.0: {OPTIONS[command, name]}"
+    return None
