@@ -67,7 +67,6 @@ COMMANDS = {
             "join pieces of a study from several machines",
             "merge a b --into results/whole",
         ),
-        Command("distances", "compute distances between trained networks", "distances demo"),
     ),
     "Use its networks": (
         Command(

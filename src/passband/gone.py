@@ -5,7 +5,9 @@ Whoever types one reads it in one line. For a key of the configuration, see
 """
 
 #: The commands, and the end of the sentence that says what to do instead.
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "distances": "passband table STUDY --csv FILE has the metrics of each pair of conditions",
+}
 
 #: The options of commands, likewise.
 OPTIONS: dict[tuple[str, str], str] = {}

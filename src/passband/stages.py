@@ -13,7 +13,6 @@ STAGES = {
     "information": 3,
     "aggregate": 4,
     "ood": 5,
-    "distances": 1,
     "prediction": 6,
     "figures": 7,
     "report": 4,

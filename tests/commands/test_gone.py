@@ -17,7 +17,7 @@ def test_a_command_that_is_gone_says_what_to_do_instead(name, capsys):
 
 @pytest.mark.parametrize(("command", "option"), gone.OPTIONS)
 def test_an_option_that_is_gone_says_what_to_do_instead(command, option, capsys):
-    words = {"predict": ["general", "image.tif", "--out", "out"], "distances": ["demo"]}
+    words = {"predict": ["general", "image.tif", "--out", "out"]}
     with pytest.raises(SystemExit):
         main([command, *words.get(command, ["demo"]), option, "1"])
     said = capsys.readouterr().err.strip().splitlines()[-1]

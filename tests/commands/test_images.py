@@ -137,17 +137,14 @@ def test_images_are_refused_in_one_line(started, capsys, words, says):
     assert started == []
 
 
-def test_gallery_and_distances_name_their_targets(started, capsys):
-    assert cli.main(["gallery", "study.yaml"]) == 0
-    assert cli.main(["distances", "study.yaml", "--profile", "slurm"]) == 0
-    gallery, distances = started
+def test_the_gallery_names_its_target(started, capsys):
+    assert cli.main(["gallery", "study.yaml", "--profile", "slurm"]) == 0
+    (gallery,) = started
     assert gallery[gallery.index("--") :] == ["--", "gallery"]
-    assert distances[distances.index("--") :] == ["--", "results/tiny/distances.zarr"]
-    assert "--cores" not in distances
+    assert "--cores" not in gallery
     printed = capsys.readouterr().out.splitlines()
     assert "results/tiny/gallery/gold.png" in printed
     assert "results/tiny/gallery/platinum.svg" in printed
-    assert printed[-1] == "results/tiny/distances.zarr"
 
 
 @pytest.mark.parametrize(("snakemakes", "status"), [(0, 0), (1, 1), (2, 2), (7, 1), (130, 130)])

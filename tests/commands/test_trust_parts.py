@@ -63,7 +63,6 @@ COMMANDS = {
     "next": f"next {RESULTS} --budget 1",
     "pack": f"pack {RESULTS} --into packs",
     "merge": f"merge {RESULTS} --into results/whole",
-    "distances": f"distances {RESULTS}",
     "recommend": f"recommend {RESULTS} {ASKED}",
     "predict": f"predict {RESULTS} image.npy --network {NETWORK} --pixel-size-A 0.35",
     "tune": f"tune {RESULTS} . . --network {NETWORK} --out tuned --pixel-size-A 0.35",

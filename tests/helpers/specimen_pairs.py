@@ -13,7 +13,7 @@ DOSE = np.array([Condition.parse(id).dose_e_per_A2 for id in GRID])
 
 
 def study(function, specimens=SPECIMENS, tested=SPECIMENS, train=GRID, noise=0.0):
-    """Return matrices and predictors. Their gap is `function` of specimens and conditions."""
+    """Return matrices and information metrics. The gap is `function` of specimen and condition."""
     shape = len(specimens), 1, len(tested), len(train), len(GRID)
     a, _, b, i, j = np.indices(shape)
     b = np.array([(SPECIMENS + tested).index(name) for name in tested])[b]
@@ -45,14 +45,7 @@ def study(function, specimens=SPECIMENS, tested=SPECIMENS, train=GRID, noise=0.0
         },
         {"weight": weights, **{k: coords[k] for k in ("train", "test")}},
     )
-    distances = xr.Dataset(
-        {
-            "frechet": (DIMS, np.where(a == b, 0.0, 1.0 + a + 4 * b) + 0.01 * i),
-            "cka": (DIMS, np.full(shape, np.nan)),
-        },
-        coords,
-    )
-    return matrices(metrics=ood), information, distances
+    return matrices(metrics=ood), information
 
 
 def of_specimens(a, b, i, j):

@@ -278,8 +278,6 @@ INSTEAD = {
         "passband merge results/smallest --into results/whole"
     ),
     "passband pack piece-a --into pieces": "passband pack smallest --into pieces",
-    "passband distances demo": f"passband distances {FEW}",
-    "passband distances studies/pilot.yaml": f"passband distances {FEW}",
     "passband status --watch studies/paper.yaml": f"passband status --watch {FEW}",
     # The same command with a network of the smallest study, and an image of noise.
     f"passband predict demo results/demo/images/gold/test/{DEMO_CONDITION}.zarr --network "

@@ -108,8 +108,7 @@ def test_a_job_of_several_conditions_names_its_files_after_the_group():
     assert (
         shown_networks.example_cell(study, lambda path: True).condition == study.middle_condition.id
     )
-    files = shown_networks.compared_networks(study, "gold", "compact-w4-d2", [ids[0]])
-    assert files == [every[0].path(layout.WEIGHTS), every[2].path(layout.WEIGHTS)]
+    files = [every[0].path(layout.WEIGHTS), every[2].path(layout.WEIGHTS)]
     by_condition = network_batches.files_by_condition(files, network_batches.groups_of(study))
     assert by_condition == {**dict.fromkeys(ids[:3], files[0]), ids[3]: files[1]}
 
@@ -196,17 +195,6 @@ def test_patterns_match_the_names_of_the_study_alone():
     for wildcard, (own, other) in names.items():
         assert re.fullmatch(patterns[wildcard], own)
         assert not re.fullmatch(patterns[wildcard], other)
-
-
-def test_a_part_of_the_distances_needs_a_specimens_networks_and_those_tested_at_home():
-    given = load(SMALLEST).model_dump()
-    given["specimens"]["silver"] = given["specimens"]["gold"] | {"material": "Ag"}
-    study = validate(given)
-    ids = [condition.id for condition in study.train_conditions]
-    files = shown_networks.compared_networks(study, "gold", "compact-w4-d2", [ids[1]])
-    named = [tuple(file.split("/")[1:4:2]) for file in files]
-    assert named == [*(("gold", id) for id in ids), ("silver", ids[1])]
-    assert {file.split("/")[4] for file in files} == {"r000-001.safetensors"}
 
 
 def test_the_example_is_the_middle_condition_or_the_first_that_is_counted():

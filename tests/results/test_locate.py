@@ -78,8 +78,8 @@ def test_a_folder_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "results" / "demo")
     found = Results.find(".")
     assert found.study.study.name == found.name == "demo"
-    with pytest.raises(PassbandError, match=r"no distances\.zarr yet; run passband distances demo"):
-        assert found.distances
+    with pytest.raises(PassbandError, match=r"no ood\.zarr yet; run the study first"):
+        assert found.ood
 
 
 def test_an_unknown_study_is_one_line_that_lists_the_studies():

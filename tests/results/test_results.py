@@ -84,7 +84,6 @@ def test_structures_have_the_files_of_their_sets(tmp_path):
         ("ood", "has no ood.zarr yet; run the study first"),
         ("information", "has no information.zarr yet; run the study first"),
         ("prediction", "has no prediction.zarr yet; run the study first"),
-        ("distances", "has no distances.zarr yet; run passband distances smallest first"),
     ],
 )
 def test_a_missing_store_is_one_line_with_the_command_that_makes_it(tmp_path, name, says):

@@ -467,7 +467,6 @@ def test_jobs_are_counted_without_a_list_of_them(monkeypatch):
         "network_batches.combinations",
         "network_batches.batches_of",
         "wave_layout.shards",
-        "shown_networks.distance_files",
     ):
         monkeypatch.setattr(f"passband.results.{name}", fail)
     monkeypatch.setattr("passband.runs.study_jobs.jobs", fail)

@@ -596,7 +596,6 @@ def test_what_nothing_needs_any_more_may_be_deleted(results):
 
 
 ASKED_FOR = {
-    "distances": ("distances/gold/compact-w8-d3/00000", "distances", ".zarr.zip"),
     "gallery": ("gallery/gold", "gallery gold", ".png"),
     "images": (f"images/gold/test/{CELLS[0].condition}_draw3", "images gold test", ".zarr"),
     "figures": ("figures/structure", "figure structure", ".png"),
@@ -629,18 +628,17 @@ def test_outputs_on_request_are_listed_and_not_needed(results, stage):
     assert state() == ("done", True)
     for file in (results.folder / path).parent.glob(f"{Path(path).name}*"):
         os.utime(file, (NOW - 8000,) * 2)  # before the networks were trained
-    expected = {"distances": "waiting", "figures": "waiting"}.get(stage, "done")
+    expected = {"figures": "waiting"}.get(stage, "done")
     assert state() == (expected, True)
 
 
-def test_prediction_is_known_and_distances_are_on_request(tmp_path):
+def test_prediction_is_known(tmp_path):
     content = STUDY.model_dump()
     content["grid"]["dose_e_per_A2"] = [100, 200, 400]  # 24 conditions
     study = validate(content)
     results = Folder(tmp_path / "results" / "small")
     found = {stage: len(jobs) for stage, jobs in scan(study, results.folder).stages.items()}
     assert (found["prediction"], found["figures"]) == (1, 6)
-    assert "distances" not in found
     results.put("logs/prediction.log", 10, STARTED)
     seen = scan(study, results.folder)
     assert "running: 1 prediction" in status_page.render(seen)

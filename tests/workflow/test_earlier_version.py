@@ -53,7 +53,6 @@ def test_snakemake_refuses_results_of_0_2_before_it_touches_a_file(place):
         ["run", "smallest", "--dry-run"],
         ["run", "smallest", "--until", "simulate"],
         ["evaluate", "smallest", *CONDITION],
-        ["distances", "smallest"],
         ["gallery", "smallest"],
     ],
 )

@@ -1,7 +1,6 @@
-"""Results that are made only on request: images, the gallery, distances and the preflight."""
+"""Results that are made only on request: images, the gallery and the preflight."""
 
 import os
-import re
 from collections import Counter
 
 import browser
@@ -10,7 +9,7 @@ import pytest
 import torch
 import xarray as xr
 from PIL import Image
-from runs import MIDDLE, SILVER
+from runs import MIDDLE
 from workplace import SMALLEST, Workplace, counted
 
 from passband.config import load
@@ -18,9 +17,7 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Structures
 from passband.results import Results, network_batches
-from passband.runs.counts import count
 from passband.runs.run import Run
-from passband.storage import datasets
 
 pytestmark = pytest.mark.workflow
 
@@ -114,43 +111,6 @@ def test_the_gallery_is_a_sheet_for_each_specimen_and_no_part_of_a_run(copied):
     for format in ("png", "svg"):
         assert (copied.folder / f"results/smallest/gallery/gold.{format}").stat().st_size > 20_000
     assert asked_for(copied) == {"gallery": {"done": 1}}
-
-
-@pytest.mark.slow
-def test_distances_are_of_finished_networks_and_no_part_of_a_run(copied):
-    faint = {"silver": SILVER | {"trained": False}}
-    study = copied.study(specimens=faint)
-    target = "results/smallest/distances.zarr"
-    assert "distances" not in copied.jobs("--forceall", study=study)
-    printed = copied.run(target, study=study)
-    assert counted(printed) == {"simulate": 1, "distances_part": 1, "distances": 1}
-    assert "32 pairs of 4 structures" in printed
-    assert asked_for(copied, study) == {"distances": {"done": 1 + 1}}
-    found = datasets.read(copied.folder / target, datasets.DISTANCES)
-    assert found.attrs["structures"] == 4
-    assert found.attrs["command"] == f"snakemake --cores all {target}"
-    assert found.sizes["test_specimen"] == 2
-    assert np.isfinite(found[["frechet", "mmd", "spectral"]].to_dataarray()).all()
-    own = found.sel(test_specimen="gold").squeeze()
-    np.testing.assert_allclose(np.diag(own.cka), 1, atol=1e-4)
-    assert not found.cka.sel(test_specimen="silver").count()
-
-
-@pytest.mark.slow
-def test_distances_are_no_part_of_a_predicted_study_and_no_input_of_the_prediction(tmp_path):
-    place = Workplace(tmp_path / "w")
-    grid = {"defocus_nm": [5, 10, 15, 20], "cs_um": [1.2, 30, 60]}  # of two doses each: 24
-    study = place.study(grid=grid)
-    jobs = place.jobs(study=study, explorer=True)
-    assert jobs == count(load(place.folder / study)).jobs
-    assert jobs["prediction"] == 1
-    assert "distances" not in jobs
-    distances = place.folder / "results/smallest/distances.zarr"
-    distances.mkdir(parents=True)  # as if the user had requested it
-    printed = place.run("--dry-run", "results/smallest/prediction.zarr", study=study)
-    inputs = re.search(r"rule prediction:\n +input: (.+)", printed)[1]
-    assert "table.zarr" in inputs
-    assert "distances.zarr" not in inputs
 
 
 @pytest.mark.slow

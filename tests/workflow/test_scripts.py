@@ -61,7 +61,7 @@ def test_scripts_are_short_and_run_nothing_when_imported(name):
 
 
 def test_every_script_of_a_rule_is_there():
-    assert len(scripts.NAMES) == 15
+    assert len(scripts.NAMES) == 13
     rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     assert all(f'"../scripts/{name}.py"' in rules for name in scripts.NAMES)
 
@@ -213,39 +213,6 @@ def test_the_table_has_the_records_that_the_layout_names(results, tmp_path):
     before = load_table(results / layout.TABLE)
     np.testing.assert_array_equal(made.counts, before.counts)
     assert f" aggregate: {output}, made by an earlier job, in " in run()
-
-
-def test_distances_need_a_network(results, tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        scripts.run(
-            "distances_part",
-            tmp_path / "logs/distances.log",
-            input={"weights": []},
-            output=[str(tmp_path / "part.zarr.zip")],
-            wildcards={"specimen": "gold", "architecture": BATCH.architecture, "part": "00000"},
-            config=CONFIG,
-        )
-    assert "no network is trained yet" in capsys.readouterr().err
-
-
-def test_distances_of_a_specimens_networks(results, tmp_path):
-    files = shown_networks.first_files(Results(STUDY, results), BATCH.architecture)
-    study_networks = [str(file) for file in files.values()]
-    assert len(study_networks) == 4
-    output = tmp_path / "part.zarr.zip"
-    line = scripts.run(
-        "distances_part",
-        results / "logs/distances.log",
-        input={"weights": study_networks},
-        output=[str(output)],
-        wildcards={"specimen": "gold", "architecture": BATCH.architecture, "part": "00000"},
-        config=CONFIG,
-        params={"test": {"test conditions": [BATCH.condition]}},
-    )
-    assert f": 4 pairs of 4 structures in {output} in " in line
-    made = datasets.read(output, datasets.DISTANCES)
-    assert made.sizes["train"] == 4
-    assert np.isfinite(made.spectral).all()
 
 
 @pytest.mark.parametrize("width", [{}, {"width_cm": 8.5}], ids=["page", "column"])

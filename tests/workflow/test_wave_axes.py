@@ -7,7 +7,6 @@ from workplace import Workplace
 
 from passband.answers.further_tests import read_further
 from passband.config import load
-from passband.grid import Axes
 from passband.results import Results, wave_layout
 from passband.results.stores import load_table
 from passband.runs import counts
@@ -123,16 +122,6 @@ def test_further_results_have_the_energy_that_is_asked(made, tmp_path, passband)
     whole = load_table(copied.folder / "results/waves/table.zarr")
     same = whole.counts.sel(test=counts.test.values)
     np.testing.assert_array_equal(same.transpose(*counts.dims), counts)
-
-
-def test_distances_have_the_axes_of_both_sides(made):
-    made.run("results/waves/distances.zarr", study="waves.yaml")
-    distances = datasets.read(made.folder / "results/waves/distances.zarr", datasets.DISTANCES)
-    whole = load_table(made.folder / "results/waves/table.zarr")
-    assert Axes.of(distances).own == Axes.of(whole).own == {"energy_kev": 300, "astigmatism_nm": 0}
-    for name in ("train_energy_kev", "test_energy_kev", "test_astigmatism_nm"):
-        xr.testing.assert_equal(distances[name], whole[name])
-    assert np.isfinite(distances.spectral).all()
 
 
 def test_images_have_the_energy_of_their_condition(made):

@@ -144,8 +144,6 @@ try:
 except PassbandError as error:
     sys.exit(str(error))
 PREDICTED = figure_list.is_predicted(STUDY, RECORDS)
-# The test conditions of each job `distances_part`: as many as can have their images in memory.
-COMPARED = shown_networks.compared_conditions(STUDY)
 DRAWN = figure_list.figures(STUDY, predicted=PREDICTED, pictured=EXAMPLE is not None)
 
 

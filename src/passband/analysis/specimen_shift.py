@@ -1,4 +1,4 @@
-"""Effect of a shift of specimens, and how well transfer functions and distances explain it.
+"""Effect of a shift of specimens, and how well transfer functions explain it.
 
 A network is trained on specimen a under condition i, and tested on specimen b under condition j.
 The network's gap is M(b→b; j, j) − M(a→b; i, j): the difference of its Dice to the Dice of a
@@ -16,7 +16,7 @@ from passband.analysis.bootstrap import percentile_interval, resample
 from passband.analysis.correlation import centred, correlation
 from passband.errors import PassbandError
 from passband.matrices.matrix import Matrix
-from passband.matrices.stored import MatrixName, by_matrix, group_coordinates, together
+from passband.matrices.stored import MatrixName, group_coordinates, together
 
 #: The shifts: what differs between training and test.
 SHIFTS: dict[str, str] = {
@@ -30,7 +30,7 @@ EDGES = [0.025, 0.975]
 LIKENESSES = frozenset(
     {
         "overlap", "overlap_abs", "coverage", "shared_capacity", "capacity_coverage", "fidelity",
-        "fidelity_abs", "cka",
+        "fidelity_abs",
     }
 )  # fmt: skip
 
@@ -58,21 +58,17 @@ def gaps(matrices: Sequence[Matrix]) -> dict[MatrixName, np.ndarray]:
 def explained(
     matrices: Sequence[Matrix],
     information: xr.Dataset,
-    distances: xr.Dataset,
     draws: int = 500,
 ) -> xr.Dataset:
     """Return each predictor's rank correlation with the gaps, and the sources of the variance.
 
     Only gaps whose training and test conditions have the same dose are used. The predictors of the
-    gaps are all distances between images, and all information metrics of two conditions. The
-    information metrics have the weight of spatial frequencies of the training specimen, or the flat
-    weight if the training specimen has no weight.
+    gaps are all information metrics of two conditions. They have the weight of spatial frequencies
+    of the training specimen, or the flat weight if the training specimen has no weight.
 
     Args:
         matrices: All matrices of a study. Mixtures are left out.
-        information, distances: Results of the same study; see
-            :func:`passband.analysis.information.metrics` and
-            :func:`passband.analysis.distances.gather`.
+        information: Metrics of the same study, see :func:`passband.analysis.information.metrics`.
         draws: Number of bootstrap samples for the intervals.
 
     Returns:
@@ -99,7 +95,7 @@ def explained(
         )
     matrices = [matrix.of_conditions() for matrix in matrices]
     gap = np.stack([*gaps(matrices).values()])  # (matrix, train, test), as all arrays below
-    predictors = _predictors(matrices, information, distances)
+    predictors = _predictors(matrices, information)
     same_specimen = _to_cells([matrix.name.is_home for matrix in matrices])
     same_condition = np.equal.outer(matrices[0].rows, matrices[0].columns)
     doses = ([c.dose_e_per_A2 for c in side] for side in (matrices[0].train, matrices[0].test))
@@ -157,9 +153,7 @@ def _dice_of_equal_conditions(matrices: Sequence[Matrix]) -> xr.DataArray:
     return every.mean(["architecture", "train", "test"]).transpose("specimen", "test_specimen")
 
 
-def _predictors(
-    matrices: Sequence[Matrix], information: xr.Dataset, distances: xr.Dataset
-) -> dict[str, np.ndarray]:
+def _predictors(matrices: Sequence[Matrix], information: xr.Dataset) -> dict[str, np.ndarray]:
     """Return every predictor of the gaps, (matrix, train, test).
 
     The sign of the predictors in :data:`LIKENESSES` is reversed, so that all predictors are larger
@@ -173,10 +167,6 @@ def _predictors(
         if set(metric.dims) == {"weight", "train", "test"}:
             of_weights = metric.sel(weight=weights).transpose("weight", "train", "test")
             predictors[str(name)] = of_weights.values
-    of_matrices = by_matrix(distances.sel(conditions))
-    for name in distances:
-        found = [of_matrices[matrix.name][name].transpose("train", "test") for matrix in matrices]
-        predictors[str(name)] = np.stack([each.values for each in found])
     return {
         name: -values if name in LIKENESSES else values.astype(float)
         for name, values in predictors.items()

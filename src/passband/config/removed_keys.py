@@ -62,10 +62,10 @@ REMOVED: dict[str, Removed] = {
         2048, "the number of frequencies follows from microscope.field_px"
     ),
     "information.draws": Removed(32, "means over the jitter have 32 draws"),
-    "distances.predict": Removed(False, "passband distances STUDY measures distances"),
-    "distances.structures": Removed(16, "passband distances takes the first 16 test structures"),
-    "distances.conditions_per_job": Removed(32, "each job has 32 test conditions"),
-    "distances": Removed({}, "passband distances STUDY measures distances"),
+    "distances.predict": Removed(False, "Passband measures no distances between networks"),
+    "distances.structures": Removed(16, "Passband measures no distances between networks"),
+    "distances.conditions_per_job": Removed(32, "Passband measures no distances between networks"),
+    "distances": Removed({}, "Passband measures no distances between networks"),
     "figures.palette": Removed("viridis", "all figures have the colours of viridis"),
     "evaluation.microscopes": Removed(
         0, "passband evaluate tests networks under any conditions, such as those of a CSV file"

@@ -54,7 +54,7 @@ class Experiment(
 
     :meth:`matrices` returns M(i, j) of each specimen, architecture and test specimen. Stores are
     opened when they are first used: `table` (Dice and counts of every network on every test image),
-    `ood`, `information`, `prediction` and `distances` are xarray Datasets, which docs/metrics.md
+    `ood`, `information` and `prediction` are xarray Datasets, which docs/metrics.md
     describes. `study` is the configuration.
 
     Example:

@@ -81,7 +81,7 @@ class Opened(Results):
 
     def _forget(self) -> None:
         """Read stores and weights again when they are next used, since they may have changed."""
-        for name in ("table", "ood", "information", "prediction", "distances", "networks"):
+        for name in ("table", "ood", "information", "prediction", "networks"):
             vars(self).pop(name, None)
         for name in ("present", "source", "_tested"):
             vars(self).pop(name, None)

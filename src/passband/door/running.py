@@ -161,22 +161,6 @@ class Running(Opened):
         ]
         return self.make(pictures, cores, profile=profile, progress=progress, rule="gallery")
 
-    def compute_distances(
-        self,
-        cores: int | str | None = None,
-        *,
-        profile: str | None = None,
-        progress: Progress | None = None,
-    ) -> "Made":
-        """Compute distances between trained networks, and between images of their conditions.
-
-        `distances` is then the store.
-
-        Args:
-            cores, profile, progress: See :meth:`run`.
-        """
-        return self.make([layout.DISTANCES], cores, profile=profile, progress=progress)
-
     def make(
         self,
         files: Sequence[str],

@@ -70,11 +70,6 @@ class Inputs:
         return self._read("information", datasets.INFORMATION)
 
     @property
-    def distances(self) -> xr.Dataset:
-        """Distances between networks, and between the images of conditions."""
-        return self._read("distances", datasets.DISTANCES)
-
-    @property
     def prediction(self) -> list[PredictedMatrix]:
         """The predictions of each matrix that is large enough."""
         return predicted_matrices(self._read("prediction", datasets.PREDICTION))

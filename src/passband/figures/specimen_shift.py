@@ -22,9 +22,10 @@ _SHIFTS = {
 
 
 @figure(
-    inputs=("ood", "information", "distances"),
+    inputs=("ood", "information"),
     place="results",
     on_request=True,
+    version=2,
     caption=(
         "**Networks on another specimen.** a: mean Dice at equal conditions. b: rank correlation "
         "of the loss against the network trained there with metrics and distances, with 95% "
@@ -35,7 +36,6 @@ _SHIFTS = {
 def structure(
     matrices: Sequence[Matrix],
     information: xr.Dataset,
-    distances: xr.Dataset,
     width_cm: float = style.PAGE_CM,
 ) -> Figure:
     """Return the figure of a specimen shift's effect on Dice, and of predictors of this effect.
@@ -46,7 +46,7 @@ def structure(
     value in all cells. The third panel shows the sources of the variance of the gaps. The values
     and the arguments are explained at :func:`passband.analysis.specimen_shift.explained`.
     """
-    results = explained(matrices, information, distances)
+    results = explained(matrices, information)
     shown = results.sel(predictor=results.rho.notnull().any("shift"))
     rows = shown.sizes["predictor"]
     narrow = style.is_narrow(width_cm)

@@ -64,23 +64,16 @@ MEDIUM = 8.0
 
 #: What M(j, j) − M(i, j) is called, wherever a figure shows it.
 LOSS = "loss against the network trained there"
-#: What the distances of `distances.zarr` are called.
-_DISTANCES = {
-    "frechet": "Fréchet distance",
-    "mmd": "MMD",
-    "cka": "CKA",
-    "spectral": "power spectra",
-}
 
 
 def metric_words(name: str, attrs: Mapping[str, str] | None = None) -> str:
-    """Return what a metric or a distance is called, or else its name.
+    """Return what a metric is called, or else its name.
 
     Args:
         attrs: Those of its variable, which has the label of a metric of the study's own.
     """
     part = PACKAGE.of("metric").get(name) or PACKAGE.of("ood_metric").get(name)
-    label = part.declaration.label if part else _DISTANCES.get(name, "")
+    label = part.declaration.label if part else ""
     return (attrs or {}).get("label", "") or label or name
 
 

@@ -22,7 +22,6 @@ INPUTS: Mapping[str, str] = {
     "ood": "matrices",
     "table": "matrices",
     "information": "information",
-    "distances": "distances",
     "prediction": "predicted",
     "examples": "examples",
     "study": "study",

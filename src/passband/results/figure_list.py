@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from passband.config import FEWEST_PREDICTED, Study
 from passband.parts import Part
-from passband.results.layout import DISTANCES, INFORMATION, OOD, PREDICTION, TABLE
+from passband.results.layout import INFORMATION, OOD, PREDICTION, TABLE
 from passband.results.network_batches import groups_of
 
 #: The stores among the inputs of figures.
@@ -12,7 +12,6 @@ STORES = {
     "ood": OOD,
     "table": TABLE,
     "information": INFORMATION,
-    "distances": DISTANCES,
     "prediction": PREDICTION,
 }
 

@@ -21,8 +21,7 @@ WEIGHTS = f"{NETWORKS}/{BATCH}.safetensors"
 HISTORY = f"{NETWORKS}/{BATCH}.csv"
 RECORD = f"records/{BATCH}.zarr.zip"
 INFORMATION, TABLE, OOD = "information.zarr", "table.zarr", "ood.zarr"
-DISTANCES_PART = "distances/{specimen}/{architecture}/{part}.zarr.zip"
-DISTANCES, PREDICTION = "distances.zarr", "prediction.zarr"
+PREDICTION = "prediction.zarr"
 FIGURE = "figures/{figure}.{format}"
 GALLERY = "gallery/{specimen}.{format}"
 #: A store of images; `IMAGES_OF` is the part of its name that says of what.
@@ -66,8 +65,6 @@ JOB_NAMES = {
     "information": "information",
     "aggregate": "aggregate",
     "ood": "ood",
-    "distances_part": "distances/{specimen}/{architecture}/{part}",
-    "distances": "distances",
     "prediction": "prediction",
     "figure": "figures/{figure}",
     "gallery_sheet": "gallery/{specimen}",
@@ -102,7 +99,7 @@ def stored(path: str) -> str:
 
 #: The folders whose files show the state of jobs.
 FOLDERS = (
-    *(path.split("/")[0] for path in (WAVES, WEIGHTS, RECORD, DISTANCES_PART, FIGURE, GALLERY)),
+    *(path.split("/")[0] for path in (WAVES, WEIGHTS, RECORD, FIGURE, GALLERY)),
     IMAGES.split("/")[0],
     LOGS,
 )
@@ -111,7 +108,7 @@ WRITTEN = (
     *FOLDERS,
     *(path.split("/")[0] for path in (CONFIGURATION, CHECKPOINTS)),
     *(STORE, BENCHMARKS),
-    *(INFORMATION, TABLE, OOD, DISTANCES, PREDICTION),
+    *(INFORMATION, TABLE, OOD, PREDICTION),
     *(PREFLIGHT, STUDY, REPORT, SNAKEMAKE_REPORT, EXPLORER),
 )
 

@@ -71,7 +71,7 @@ def folder_of(noun: Path) -> Path | None:
 
 def _is_of_results(folder: Path) -> bool:
     """Return whether a folder has results or a published network, whatever else is in it."""
-    stores = layout.TABLE, layout.OOD, layout.INFORMATION, layout.PREDICTION, layout.DISTANCES
+    stores = layout.TABLE, layout.OOD, layout.INFORMATION, layout.PREDICTION
     return (
         folder.absolute().parent.name == RESULTS.name
         or any((folder / name).exists() for name in (*stores, published.WEIGHTS))

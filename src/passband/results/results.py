@@ -367,11 +367,6 @@ class Results:
         """The predictions, see :meth:`read`."""
         return self.read(layout.PREDICTION)
 
-    @cached_property
-    def distances(self) -> "xr.Dataset":
-        """The distances between networks and between images, see :meth:`read`."""
-        return self.read(layout.DISTANCES)
-
     def read(self, store: str, variables: Sequence[str] | None = None) -> "xr.Dataset":
         """Return a store in memory.
 
@@ -390,7 +385,6 @@ class Results:
             layout.OOD: datasets.OOD,
             layout.INFORMATION: datasets.INFORMATION,
             layout.PREDICTION: datasets.PREDICTION,
-            layout.DISTANCES: datasets.DISTANCES,
         }
         found = datasets.read(self.path(store), kinds[store], variables)
         if self.is_known:
@@ -405,6 +399,4 @@ class Results:
                     f"{self}: the published folder has no {store}; open the network's study"
                 )
             name = "table of results" if store == layout.TABLE else store
-            distances = f"passband distances {self.name}"
-            first = distances if store == layout.DISTANCES else "the study"
-            raise PassbandError(f"{self}: the study has no {name} yet; run {first} first")
+            raise PassbandError(f"{self}: the study has no {name} yet; run the study first")

@@ -1,46 +1,14 @@
-"""The networks that figures show and that distances compare, which are first replicas."""
+"""The networks that figures show, which are first replicas."""
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import product
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from passband.config import Study
 from passband.grid import batches
-from passband.results.layout import DISTANCES_PART, RECORD, WEIGHTS
+from passband.results.layout import RECORD, WEIGHTS
 from passband.results.network_batches import NetworkBatch, TrainingCell, batches_of
 from passband.results.results import Results
 from passband.wave_sets import wave_set
-
-#: Number of test conditions in a job that measures distances, which has the images under all of
-#: them in memory.
-COMPARED = 32
-
-
-def compared_networks(
-    study: Study, specimen: str, architecture: str, tested: Sequence[str]
-) -> list[str]:
-    """Return the files of networks that a job of distances needs.
-
-    The job needs the networks that were trained on the specimen itself under all conditions, but
-    not those of mixtures, and the networks that were trained on other specimens under the job's
-    test conditions. Each file has the first batch of replicas of a specimen, architecture and
-    training condition.
-
-    Args:
-        specimen, architecture: Specimen and architecture of the job's networks.
-        tested: Ids of the job's test conditions.
-    """
-    ids = set(tested)
-    mixed = {mixture.id for mixture in study.mixtures}
-    return [
-        batch.path(WEIGHTS)
-        for batch in _batches_of_first_replicas(study)
-        if batch.architecture == architecture
-        and (
-            (batch.specimen == specimen and mixed.isdisjoint(batch.conditions))
-            or not ids.isdisjoint(batch.conditions)
-        )
-    ]
 
 
 def _first_batch(study: Study) -> str:
@@ -104,19 +72,3 @@ def example_networks(
         if (batch.specimen, batch.architecture) == kind
     )
     return [batch.path(WEIGHTS) for batch in batches_of_kind if is_counted(batch.path(RECORD))]
-
-
-def compared_conditions(study: Study) -> dict[str, list[str]]:
-    """Return the ids of the test conditions in each job that measures distances, by its name."""
-    ids = [condition.id for condition in study.test_conditions]
-    return {f"{k // COMPARED:05d}": ids[k : k + COMPARED] for k in range(0, len(ids), COMPARED)}
-
-
-def distance_files(study: Study) -> list[str]:
-    """Return the files of distances whose content is gathered into one store."""
-    return [
-        DISTANCES_PART.format(specimen=specimen, architecture=architecture, part=part)
-        for specimen, architecture, part in product(
-            study.trained_specimens, study.training.architectures, compared_conditions(study)
-        )
-    ]

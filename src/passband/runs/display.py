@@ -36,7 +36,7 @@ _SILENT = "(the log ends here: the job was killed, or its node went down)"
 #: at the first finished job after the second time [s].
 _SHARE, _AT_LEAST_S, _AT_MOST_S = 0.1, 5.0, 1800.0
 #: The stages of the display, in the workflow's order. Each other rule is its own stage.
-_ANALYSIS = ("information", "aggregate", "ood", "distances_part", "distances", "prediction")
+_ANALYSIS = ("information", "aggregate", "ood", "prediction")
 _STAGES = {rule: rule for rule in GROWING} | dict.fromkeys(_ANALYSIS, "analysis")
 _STAGES["figure"] = "figures"
 

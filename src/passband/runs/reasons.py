@@ -51,15 +51,13 @@ _KINDS = {
     layout.INFORMATION: "information metrics are",
     layout.TABLE: "the table is",
     layout.OOD: "OOD metrics are",
-    "distances": "distances are",
-    layout.DISTANCES: "distances are",
     layout.PREDICTION: "predictions are",
     "figures": "figures are",
     layout.REPORT: "the report is",
 }
 #: The stages in the workflow's order. Those of a user's own rules come last.
 _STAGES = (
-    *("simulate", "train", "evaluate", "information", "aggregate", "ood", "distances"),
+    *("simulate", "train", "evaluate", "information", "aggregate", "ood"),
     *("prediction", "figures", "report", "explorer"),
 )
 

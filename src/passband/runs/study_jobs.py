@@ -9,7 +9,6 @@ from passband.grid import Condition
 from passband.network_id import NetworkId
 from passband.results.figure_list import figures, is_predicted, on_request, stores_of
 from passband.results.layout import (
-    DISTANCES,
     EXPLORER,
     FIGURE,
     GALLERY,
@@ -27,7 +26,6 @@ from passband.results.layout import (
     log,
 )
 from passband.results.network_batches import NetworkBatch, batches_of
-from passband.results.shown_networks import distance_files
 from passband.results.wave_layout import shards, spectrum_shards, waves_of
 from passband.wave_sets import folder_of
 
@@ -36,7 +34,7 @@ STATES = ("done", "running", "failed", "waiting")
 #: The log of a job that makes a store of images, and the store.
 _IMAGES = log(JOB_NAMES["images"]), IMAGES
 #: The stages of rules that share one.
-_STAGES = {"figure": "figures", "distances_part": "distances", "gallery_sheet": "gallery"}
+_STAGES = {"figure": "figures", "gallery_sheet": "gallery"}
 
 #: The stages whose outputs the workflow's rule `all` asks for.
 _ASKED_FOR = ("aggregate", "ood", "prediction", "figures", "report", "explorer")
@@ -90,7 +88,7 @@ class Job:
 
     @property
     def stage(self) -> str:
-        """The name of the job's rule, or a common name: "figures", "distances" or "gallery"."""
+        """The name of the job's rule, or a common name: "figures" or "gallery"."""
         return _STAGES.get(self.rule, self.rule)
 
     @property
@@ -191,7 +189,6 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
         of_own = [waves[name, "test", id] for name in study.specimens for id in own]
         after = max(tested, newest([batch.path(WEIGHTS)]), *of_own)
         yield training("evaluate", batch, RECORD, after)
-    networks = [batch.path(WEIGHTS) for batch in batches]
     records = [batch.path(RECORD) for batch in batches]
 
     trained = study.trained_specimens
@@ -201,16 +198,6 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
     yield single("ood", OOD, (TABLE, INFORMATION))
 
     predicted = is_predicted(study, (r for r in records if complete or r in times))
-    # Distances compare test structures under the training conditions too.
-    sets = dict.fromkeys([*study.tested_waves, *study.train_waves])
-    compared = [f for name in study.specimens for f in shards(study, name, "test", sets)]
-    files = distance_files(study)
-    after = newest([*compared, *networks])
-    for file in files:  # the log has the same name as the file of distances
-        yield named(
-            "distances_part", file.removesuffix(".zarr.zip"), (file,), after=after, **requested
-        )
-    yield single("distances", DISTANCES, files, **requested)
     if predicted:
         yield single("prediction", PREDICTION, (TABLE, *spectra))
 

@@ -33,7 +33,6 @@ INFORMATION = "information metrics"
 TABLE = "table"
 PACKED = "packed table"
 OOD = "OOD metrics"
-DISTANCES = "distances"
 PREDICTION = "prediction"
 IMAGES = "images"
 
