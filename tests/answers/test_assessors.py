@@ -34,7 +34,7 @@ def test_a_published_network_is_assessed_and_opened_once(published, monkeypatch)
         return whole(networks, *others)
 
     monkeypatch.setattr(trust, "open_trust", open_trust)
-    assessors = Assessors(Settings(), measure=False)
+    assessors = Assessors(Settings())
     first, second = (assessors.of(published) for _ in range(2))
     assert isinstance(first, Assessor)
     assert first is not second
@@ -46,7 +46,6 @@ def test_a_published_network_is_assessed_and_opened_once(published, monkeypatch)
 def test_reasons_for_no_assessment(published, tmp_path):
     assert "--normalise local" in why(Assessors(Settings(normalise="local")).of(published))
     alone = open_networks(save(tmp_path / "a.safetensors"))
-    assert "ask for `likeness`" in why(Assessors(Settings(), measure=False).of(alone))
     assert "is not in the results of a study" in why(Assessors(Settings()).of(alone))
 
 
@@ -68,6 +67,6 @@ def test_adapting_changes_nothing_if_all_networks_normalise_each_image(
     monkeypatch.setattr(Network, "normalises_each_image", property_of)
     known = trust.open_trust(published)
     monkeypatch.setattr(trust, "open_trust", lambda *_: known)
-    found = Assessors(Settings(adapt=True), measure=False).of(networks)
+    found = Assessors(Settings(adapt=True)).of(networks)
     *_, adapted = found.values
     assert adapted is not all(each)

@@ -1,6 +1,5 @@
 """Networks are measured on a study's images, and the Dice of other images is learned."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -139,14 +138,6 @@ def test_calibration_uses_the_disagreement_of_replicas_and_the_transfer_function
     found = calibrate(measured, ctf).calibrations
     assert set(found) == {"plain", "ctf"}
     assert "ctf" in found["ctf"].names
-
-
-def test_content_is_the_same_after_json(measured):
-    again = Measured.from_values(json.loads(json.dumps(measured.to_values())))
-    assert again.places == measured.places
-    assert np.allclose(again.dice, measured.dice, rtol=1e-5)
-    before, after = (calibrate(each).calibrations["plain"] for each in (measured, again))
-    assert np.allclose(before.coefficients, after.coefficients, atol=0.01)
 
 
 def test_missing_exit_waves_are_reported(tmp_path, networks):

@@ -1,6 +1,7 @@
 """What is known about images is opened from a study or a published folder, and kept."""
 
 import json
+import shlex
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
@@ -28,67 +29,33 @@ def results(tmp_path_factory):
     return write_study(tmp_path_factory.mktemp("results") / "tiny")
 
 
-def test_measurements_are_kept_until_the_weights_change(results, monkeypatch):
+def test_a_network_of_a_study_is_measured_only_when_it_is_published(results, monkeypatch):
+    """Predicting with it says in one line how to have it measured, and measures nothing."""
+    monkeypatch.setattr(trust.StudyImages, "measure", lambda *_: pytest.fail("it was measured"))
     networks = open_networks(results, CELL)
-    first = trust.measured(networks)
-    kept = f"{STUDY.train_conditions[0].id}_0-1.json"
-    (file,) = (results / "store/likeness").rglob(kept)
-
-    def refuse(*_):
-        raise AssertionError("measured again")
-
-    monkeypatch.setattr(trust.StudyImages, "measure", refuse)
-    assert trust.measured(networks).places == first.places
-    file.write_text(file.read_text().replace('"recipe_digest": "', '"recipe_digest": "0'))
-    with pytest.raises(AssertionError, match="measured again"):
-        trust.measured(networks)
+    with pytest.raises(PassbandError) as caught:
+        trust.open_trust(networks)
+    said, _, command = str(caught.value).partition(": ")
+    assert said == (
+        "the network has not been compared with its training images; publish it, and predict with "
+        "the folder"
+    )
+    assert shlex.split(command) == [
+        *("passband", "publish", str(results), "--network", f"{CELL}/0"),
+    ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "damage",
-    [
-        pytest.param(lambda values: values["dice"].pop(), id="an image without a Dice"),
-        pytest.param(lambda values: values["raw"].pop("area"), id="no score"),
-        pytest.param(lambda values: values.pop("own"), id="no own"),
-        pytest.param(lambda values: values["raw"].update(area=3), id="another shape"),
-    ],
-)
-def test_measurements_of_another_shape_are_made_again(results, damage):
-    networks = open_networks(results, CELL)
-    first = trust.measured(networks)
-    (file,) = (results / "store/likeness").rglob("*_0-1.json")
-    text = file.read_text()
-    content = checked_json.read(file)
-    damage(content["content"])
-    checked_json.write(file, content)
-    assert trust.measured(networks).to_values() == first.to_values()
-    assert file.read_text() == text
-
-
-@pytest.mark.slow
-def test_a_changed_digit_of_measurements_is_not_believed(results):
-    networks = open_networks(results, CELL)
-    first = trust.measured(networks)
-    (file,) = (results / "store/likeness").rglob("*_0-1.json")
-    text = file.read_text()
-    place = text.index('"variances": [0.') + len('"variances": [0.')
-    file.write_text(f"{text[:place]}{(int(text[place]) + 1) % 10}{text[place + 1 :]}")
-    assert trust.measured(networks).to_values() == first.to_values()
-    assert file.read_text() == text
-
-
-@pytest.mark.slow
-def test_replicas_that_are_used_alone_have_their_own_measurements(results):
-    networks = open_networks(results, replace(CELL, replica=1))
-    found = trust.open_trust(networks)
+def test_a_network_alone_has_no_disagreement(results):
+    (network,) = open_networks(results, replace(CELL, replica=1))
+    found = trust.measured_trust(network, with_ctf=False)
     assert found.networks == (replace(CELL, replica=1),)
     assert "disagreement" not in found.calibrations["plain"].names
 
 
 def test_without_a_table_the_condition_is_not_used(results):
     networks = open_networks(results, replace(CELL, replica=1))
-    assert set(trust.open_trust(networks, with_ctf=True).calibrations) == {"plain"}
+    assert set(trust.measured_trust(networks[0], with_ctf=True).calibrations) == {"plain"}
     with pytest.raises(PassbandError, match="no table of results"):
         trust.expected_dice(networks, STUDY.train_conditions[1])
 
@@ -114,7 +81,7 @@ def test_weights_that_are_not_in_a_study_are_not_assessed(results, tmp_path):
 def test_published_folder_has_everything(tmp_path):
     folder = extract(tmp_path)
     networks = open_networks(folder)
-    found = trust.open_trust(networks, with_ctf=True)
+    found = trust.open_trust(networks)
     assert found.networks == (networks[0].id,)
     assert set(found.calibrations) == {"plain", "ctf"}
 

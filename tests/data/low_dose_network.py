@@ -53,7 +53,7 @@ def main() -> None:
         assert np.array_equal(arrays[material], counts)
     packed = io.BytesIO()
     np.savez(packed, **arrays)
-    known = json.dumps(trust.open_trust([network], with_ctf=True).to_values()).encode()
+    known = json.dumps(trust.measured_trust(network, with_ctf=True).to_values()).encode()
     contents = {
         "weights.safetensors": network.path.read_bytes(),
         "likeness.json": known,

@@ -44,9 +44,7 @@ def contents(folder):
 def test_files_are_segmented_by_the_same_function(place, capsys):
     said = []
     study = passband.open("two.safetensors")
-    found = study.segment(
-        "images", pixel_size_A=0.3, out="python", likeness=True, report=said.append
-    )
+    found = study.segment("images", pixel_size_A=0.3, out="python", report=said.append)
     status = cli.main(["predict", "two.safetensors", "images", *PIXEL, "--out", "terminal"])
     out, err = capsys.readouterr()
     assert status == 1

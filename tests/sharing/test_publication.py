@@ -204,12 +204,14 @@ def test_numbers_are_those_of_the_table(published, study):
 
 def test_folder_has_what_the_expected_dice_of_an_image_needs(published, network):
     from passband.answers import trust
+    from passband.micrographs.trust.trust import Trust
 
     found = open_networks(published)
-    known = trust.open_trust(found, with_ctf=True)
+    known = trust.open_trust(found)
     assert known.networks == (network.id,)
     assert set(known.calibrations) == {"plain", "ctf"}
-    assert known.to_values() == trust.open_trust([network], with_ctf=True).to_values()
+    again = trust.measured_trust(network, with_ctf=True)
+    assert known.to_values() == Trust.from_values(again.to_values()).to_values()
     expected = trust.expected_dice(found, network.condition)[network.id]
     assert expected == trust.expected_dice([network], network.condition)[network.id]
 

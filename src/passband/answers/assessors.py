@@ -1,6 +1,6 @@
 """What assesses the images of networks: opened once for the same networks."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from passband.answers import trust
 from passband.errors import PassbandError
@@ -18,22 +18,11 @@ class Assessors:
     Args:
         condition: The condition of all images, if it is known: the expected Dice then also uses
             what the study's model expects under it.
-        measure: Whether the training images of networks of a study are measured, which may take
-            minutes; otherwise only networks are assessed that have a file of measurements.
-        progress: Wraps the list of test conditions under which networks are measured.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        condition: Condition | None = None,
-        measure: bool = True,
-        progress: Callable[[Iterable], Iterable] = iter,
-    ):
+    def __init__(self, settings: Settings, condition: Condition | None = None):
         self._settings = settings
         self._condition = condition
-        self._measure = measure
-        self._progress = progress
         self._known: dict[tuple, tuple[list[Trust], dict[NetworkId, float]] | str] = {}
         #: What the user should know about the condition.
         self.notes: list[str] = []
@@ -47,9 +36,9 @@ class Assessors:
             ctf: The Dice that the study's model expects under the image's own condition, by the
                 network's id. Without it, the condition is that of all images.
         """
-        key = (ctf is not None, *((network.path, network.replica) for network in networks))
+        key = tuple((network.path, network.replica) for network in networks)
         if key not in self._known:
-            self._known[key] = self._open(networks, ctf is not None)
+            self._known[key] = self._open(networks)
         if isinstance(known := self._known[key], str):
             return Unassessed(known)
         trusts, of_all = known
@@ -58,7 +47,7 @@ class Assessors:
         return Assessor(trusts, networks, ctf, adapted)
 
     def _open(
-        self, networks: Sequence[Network], with_ctf: bool
+        self, networks: Sequence[Network]
     ) -> tuple[list[Trust], dict[NetworkId, float]] | str:
         """Return the Trust of each training condition and the Dice of the condition, or why not."""
         if self._settings.normalise == "local":
@@ -66,12 +55,8 @@ class Assessors:
         if tuned := next((each for each in networks if each.tuned_on), None):
             images = number_of(tuned.tuned_on, "labelled image")
             return f"the network was tuned on {images}, and nothing has been compared with it since"
-        if not self._measure and not trust.trust_file(networks[0]).exists():
-            return "the network has not been compared with its training images; ask for `likeness`"
-        with_ctf = with_ctf or self._condition is not None
         try:
-            groups = trust.by_condition(networks)
-            trusts = [trust.open_trust(group, self._progress, with_ctf) for group in groups]
+            trusts = [trust.open_trust(group) for group in trust.by_condition(networks)]
         except PassbandError as error:
             return str(error)
         if self._condition is None:

@@ -3,11 +3,11 @@
 For a network, or for replicas that are used together, the training images are described, see
 :mod:`passband.micrographs.trust.likeness`, and the network is tried on the study's test images.
 From the scores and the Dice of these test images, :mod:`passband.prediction.recommend.image_dice`
-learns the Dice of an image without ground truth. The results are kept in
-``results/<study>/store/likeness/``.
+learns the Dice of an image without ground truth. This takes minutes, and is done once: when a
+network is published.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -34,7 +34,7 @@ from passband.micrographs.trust.certainty import (
 from passband.micrographs.trust.distortions import DISTORTIONS
 from passband.micrographs.trust.likeness import DESCRIPTIONS, Reference
 from passband.micrographs.trust.trust import WELL, Own, Trust, relative_scores
-from passband.prediction.json_values import Ids, JsonValues, Rounded, require
+from passband.network_id import NetworkId
 from passband.prediction.recommend import image_dice
 from passband.results import Results
 from passband.scores import dice_of_masks
@@ -55,7 +55,7 @@ RAW = ("confidence", "agreement", "symmetry", "area", "evenness", *DESCRIPTIONS)
 
 
 @dataclass(frozen=True)
-class Measured(JsonValues):
+class Measured:
     """Networks of one training condition on images whose Dice is known.
 
     Attributes:
@@ -66,18 +66,12 @@ class Measured(JsonValues):
         dice: (n,).
     """
 
-    networks: Ids
+    networks: tuple[NetworkId, ...]
     reference: Reference
     own: Own
     places: list[tuple[str, str, str]]
-    raw: dict[str, Rounded]
-    dice: Rounded
-
-    def __post_init__(self):
-        require(set(self.raw) == set(RAW), f"scores are not {', '.join(RAW)}")
-        each = self.dice, *self.raw.values()
-        require(all(len(values) == len(self.places) for values in each), "an image lacks a value")
-        require(all(np.isfinite(values).all() for values in each), "a value is not finite")
+    raw: dict[str, np.ndarray]
+    dice: np.ndarray
 
     @property
     def in_matrix(self) -> np.ndarray:
@@ -178,11 +172,7 @@ class StudyImages:
         inputs = self.acquisition.normalised(counts, condition)
         return counts.numpy(), inputs.numpy(), split.masks[:, 0].numpy() > 0.5
 
-    def measure(
-        self,
-        networks: Sequence[Network],
-        progress: Callable[[Iterable], Iterable] = iter,
-    ) -> Measured:
+    def measure(self, networks: Sequence[Network]) -> Measured:
         """Return how networks do on training images, test images and distorted images.
 
         Args:
@@ -205,7 +195,7 @@ class StudyImages:
             area,
         )
         places, parts = [], []
-        for place in progress(self._places(specimen, condition)):
+        for place in self._places(specimen, condition):
             images = self._test_images(networks, *place)
             raw, found = _predicted(networks, *images[1:], self.side)
             described, number = self._described(networks, *images[:2])

@@ -132,7 +132,7 @@ def tasks(
 ) -> list[Task]:
     """Return what is done with each file.
 
-    The networks and their training images are read now, which may take long.
+    The networks, and what is known of their training images, are read now.
 
     Args:
         chosen: The networks of each file, or the line that says why it has none.

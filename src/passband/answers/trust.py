@@ -1,14 +1,12 @@
-"""Opens what is known about images that networks have never seen: from a study, or published.
+"""What is known about images that networks have never seen: measured once, and then opened.
 
-The measurements of a network are kept in ``results/<study>/store/likeness/``. A file there is
-complete or absent, and is made again if it is damaged, or if the weights or the configuration have
-changed. No rule of Snakemake reads or makes it. A published folder has the result in
-``likeness.json``.
+A network is compared with its study's images when it is published. A published folder has the
+result in ``likeness.json``, which `passband predict` reads.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
-from hashlib import blake2b
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +19,8 @@ from passband.micrographs.trust.trust import Trust
 from passband.mixtures import Mixture
 from passband.network_id import NetworkId
 from passband.prediction import gaussian_process
-from passband.results import Results, layout, published
+from passband.results import Results, published
 from passband.storage import StoreError, version_02
-from passband.store import kept
-
-#: Version of the measurements. Increase this number if the code measures something else.
-_VERSION = 3
-
-#: A function that wraps a list, to show the progress.
-Progress = Callable[[Iterable], Iterable]
 
 
 def by_condition(networks: Sequence[Network]) -> list[list[Network]]:
@@ -52,71 +43,72 @@ def trust_file(network: Network) -> Path:
     return path.with_name(name)
 
 
-def measured(networks: Sequence[Network], progress: Progress = iter) -> Measured:
-    """Return the measurements of networks of one training condition.
+def open_trust(networks: Sequence[Network]) -> Trust:
+    """Return what is needed to assess images of networks of one training condition.
+
+    Raises:
+        PassbandError: If the networks were not compared with their training images, or if the file
+            is damaged. The message has one line.
+    """
+    path = trust_file(networks[0])
+    if not path.exists():
+        raise PassbandError(_unmeasured(networks[0]))
+    try:
+        trust = Trust.from_values(version_02.likeness(path))
+    except StoreError:
+        raise
+    except (PassbandError, ValueError, KeyError, TypeError, OSError) as error:
+        raise PassbandError(f"{path}: is damaged: {error}") from None
+    if trust.networks != tuple(network.id for network in networks):
+        raise PassbandError(f"{path}: is of {', '.join(map(str, trust.networks))}")
+    return trust
+
+
+def _unmeasured(network: Network) -> str:
+    """Return why images of a network that is not published are not assessed, and what to do."""
+    if isinstance(network.condition, Mixture):
+        return f"{network.id} is a network of a mixture of conditions"
+    if network.results is None:
+        return f"{network.path} is not in the results of a study"
+    command = ["passband", "publish", str(network.results.folder), "--network", str(network.id)]
+    return (
+        "the network has not been compared with its training images; publish it, and predict with "
+        f"the folder: {shlex.join(command)}"
+    )
+
+
+def measured(networks: Sequence[Network]) -> Measured:
+    """Return the measurements of networks of one training condition, which take minutes.
 
     Args:
         networks: One network, or replicas that are used together, in the results of a study.
-        progress: Wraps the list of test conditions, if the measurements are not known yet.
 
     Raises:
         PassbandError: If the networks are not in the results of a study, or if exit waves are
             missing.
     """
-    if isinstance(networks[0].condition, Mixture):
-        raise PassbandError(f"{networks[0].id} is a network of a mixture of conditions")
-    results = networks[0].results
-    if results is None:
-        raise PassbandError(f"{networks[0].path} is not in the results of a study")
-    first = networks[0].metadata
-    replicas = "-".join(str(network.replica) for network in networks)
-    file = results.path_to_write(
-        layout.LIKENESS,
-        specimen=first.specimen,
-        architecture=first.architecture,
-        condition=first.condition,
-        replicas=replicas,
-    )
-    weights = [blake2b(network.path.read_bytes()).hexdigest() for network in networks]
-    leaves = {"number": _VERSION, "study": results.study.digest, "networks": weights}
-    recipe = kept.recipe("likeness", leaves | {"replicas": replicas})
-
-    def make() -> dict:
-        images = StudyImages(results, first.normalisation, first.architecture)
-        return images.measure(networks, progress).to_values()
-
-    return kept.kept(file, recipe, make=make, parse=Measured.from_values)
+    first = networks[0]
+    if isinstance(first.condition, Mixture) or first.results is None:
+        raise PassbandError(_unmeasured(first))
+    images = StudyImages(first.results, first.normalisation, first.metadata.architecture)
+    return images.measure(networks)
 
 
-def open_trust(
-    networks: Sequence[Network], progress: Progress = iter, with_ctf: bool = False
-) -> Trust:
-    """Return what is needed to assess images of networks of one training condition.
+def measured_trust(network: Network, with_ctf: bool) -> Trust:
+    """Return what is needed to assess images of a network, by measuring its study's images.
 
     Args:
-        networks, progress: See :func:`measured`. The networks may also be those of a published
-            folder.
         with_ctf: Whether the Dice that the study's model expects under a condition will be known.
             Without a table of results, the Dice of :func:`expected_dice` is not used.
 
     Raises:
-        PassbandError: If the training images are not known. The message has one line.
+        PassbandError: See :func:`measured`.
     """
-    path = trust_file(networks[0])
-    if path.exists():
-        try:
-            trust = Trust.from_values(version_02.likeness(path))
-        except StoreError:
-            raise
-        except (PassbandError, ValueError, KeyError, TypeError, OSError) as error:
-            raise PassbandError(f"{path}: is damaged: {error}") from None
-        if trust.networks != tuple(network.id for network in networks):
-            raise PassbandError(f"{path}: is of {', '.join(map(str, trust.networks))}")
-        return trust
-    found, ctf = measured(networks, progress), None
+    found = measured([network])
+    ctf = None
     if with_ctf:
         with contextlib.suppress(PassbandError):  # no table yet, or too few conditions
-            ctf = expected_left_out(found, networks)
+            ctf = expected_left_out(found, [network])
     return calibrate(found, ctf)
 
 

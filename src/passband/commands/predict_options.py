@@ -86,8 +86,8 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
         "--likeness",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="compare each image with the training images, and print the Dice to expect "
-        "(default: yes)",
+        help="compare each image with the training images, if the network is general or published, "
+        "and print the Dice to expect (default: yes)",
     )
     group.add_argument(
         "--verbose",

@@ -94,7 +94,7 @@ class TrainedNetwork:
         self,
         image: "npt.ArrayLike",
         pixel_size_A: float,
-        likeness: bool | None = None,
+        likeness: bool = True,
         **settings: Any,
     ) -> "Segmentation":
         """Find the particles in an image, see :meth:`Experiment.segment`.

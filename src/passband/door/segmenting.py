@@ -9,7 +9,7 @@ from passband.door.opened import check_axes
 from passband.errors import ArgumentError
 from passband.grid import Condition
 from passband.network_id import NetworkId
-from passband.outcomes import Progress, counted
+from passband.outcomes import Progress
 
 if TYPE_CHECKING:
     from passband.answers.segmentation import Choice
@@ -35,7 +35,7 @@ class Segmenting(Answering):
         files: str | Path,
         network: AnyNetworks | None = None,
         pixel_size_A: float | None = None,
-        likeness: bool | None = None,
+        likeness: bool = True,
         *,
         out: None = None,
         **others: Any,
@@ -47,7 +47,7 @@ class Segmenting(Answering):
         files: Sequence[str | Path],
         network: AnyNetworks | None = None,
         pixel_size_A: float | None = None,
-        likeness: bool | None = None,
+        likeness: bool = True,
         *,
         out: None = None,
         **others: Any,
@@ -59,7 +59,7 @@ class Segmenting(Answering):
         files: str | Path | Sequence[str | Path],
         network: AnyNetworks | None = None,
         pixel_size_A: float | None = None,
-        likeness: bool | None = None,
+        likeness: bool = True,
         *,
         out: str | Path,
         **others: Any,
@@ -70,7 +70,7 @@ class Segmenting(Answering):
         files: str | Path | Sequence[str | Path],
         network: AnyNetworks | None = None,
         pixel_size_A: float | None = None,
-        likeness: bool | None = None,
+        likeness: bool = True,
         *,
         out: str | Path | None = None,
         truth: str | Path | None = None,
@@ -97,9 +97,7 @@ class Segmenting(Answering):
                 network that is recommended there is used.
             pixel_size_A: For files that do not have it [Å].
             likeness: Whether images are compared with the training images, for `expected_dice` and
-                `flags`. By default, only if the network has a file of measurements, as those of the
-                package and published ones have; with True, others are measured, which takes
-                minutes.
+                `flags`. The networks of the package and published ones have a file for it.
             out: A folder: masks, overlays and tables are written into it, each file complete or not
                 at all. What is there already is not done again, and a file that fails does not stop
                 the others. Images are not kept in memory.
@@ -175,11 +173,7 @@ class Segmenting(Answering):
         if verbose:
             for line in segmentation.described(chosen, chosen_settings):
                 report(line)
-        assessors = None
-        if likeness is not False:
-            measured = counted(progress, "images of the study")
-            measure = bool(likeness)
-            assessors = Assessors(chosen_settings, of_all, measure=measure, progress=measured)
+        assessors = Assessors(chosen_settings, of_all) if likeness else None
         tasks = segmentation.tasks(
             chosen,
             chosen_settings,
@@ -206,7 +200,7 @@ class Segmenting(Answering):
         micrograph: "Micrograph",
         network: NetworkId,
         settings: Mapping[str, object],
-        likeness: bool | None,
+        likeness: bool,
     ) -> "list[Segmentation]":
         """Find the particles in images that are no file, see :meth:`segment`."""
         from passband.answers import segmentation
@@ -214,7 +208,7 @@ class Segmenting(Answering):
         from passband.micrographs.images.settings import Settings
 
         chosen = Settings.of(settings)
-        assessors = None if likeness is False else Assessors(chosen, measure=bool(likeness))
+        assessors = Assessors(chosen) if likeness else None
         own = segmentation.Choice(self.open_networks(network))
         (task,) = segmentation.tasks({micrograph.path: own}, chosen, assessors)
         return task.segment(micrograph)

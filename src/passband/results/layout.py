@@ -48,10 +48,8 @@ STORE = "store"
 #: lease of the process that makes these files. No rule of Snakemake makes them.
 FURTHER = f"{STORE}/records/{BATCH}.further.zarr.zip"
 FURTHER_LEASE = f"{STORE}/evaluate.lease"
-#: The parameters of fitted models of Dice, see :mod:`passband.store.kept`; and how
-#: networks do on images that they have never seen, see :mod:`passband.answers.trust`.
+#: The parameters of fitted models of Dice, see :mod:`passband.store.kept`.
 FITTED = f"{STORE}/recommend/{{name}}.json"
-LIKENESS = f"{STORE}/likeness/{{specimen}}/{{architecture}}/{{condition}}_{{replicas}}.json"
 #: The saved state from which an interrupted training job continues. The saved state is not an
 #: output of the rule, since Snakemake would delete it.
 CHECKPOINTS = "checkpoints/" + BATCH.replace("/", "_")
