@@ -440,7 +440,7 @@ def test_a_word_that_would_change_the_terminal_is_escaped(words, capsys):
     [
         ("passband st", {"status"}),
         ("passband ", set(NAMES)),
-        ("passband plan --tog", {"--together"}),
+        ("passband plan --sec", {"--seconds"}),
         ("passband status mi", {"mine", "mine.yaml"}),
     ],
 )

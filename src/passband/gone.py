@@ -10,7 +10,12 @@ COMMANDS: dict[str, str] = {
 }
 
 #: The options of commands, likewise.
-OPTIONS: dict[tuple[str, str], str] = {}
+OPTIONS: dict[tuple[str, str], str] = {
+    **dict.fromkeys(
+        [("plan", "--save-rates"), ("plan", "--rates"), ("plan", "--together")],
+        "type passband plan STUDY on the other machine",
+    ),
+}
 
 
 def command(name: str) -> str | None:

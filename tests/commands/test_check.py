@@ -1,7 +1,5 @@
 """``passband check`` and ``plan`` with the option ``--set``."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from passband import cli
@@ -101,9 +99,8 @@ def test_check_counts_the_jobs_of_the_changed_study(file, capsys):
 
 def test_plan_is_of_the_changed_study_which_has_no_results(file, capsys, monkeypatch):
     planned = []
-    measured = SimpleNamespace(speeds=None, sizes=None, memory=None, by_torch=None)
-    monkeypatch.setattr(calibration, "calibrate", lambda *arguments, **others: measured)
-    monkeypatch.setattr(plan, "plan", lambda results, *_, **others: planned.append(results) or "")
+    monkeypatch.setattr(calibration, "calibrate", lambda *arguments: None)
+    monkeypatch.setattr(plan, "plan", lambda results, _: planned.append(results) or "")
     assert cli.main(["plan", file, "--set", "training.epochs=3"]) == 0
     assert planned[0].study.training.epochs == 3
     assert not planned[0].folder.exists()

@@ -26,7 +26,6 @@ from passband.reports.explorer.explorer import Blocks
 from passband.reports.explorer.ranking import predicted, ranking
 from passband.results import Results, layout, network_batches
 from passband.runs import plan, rates
-from passband.runs.calibration import Speeds
 from passband.storage import datasets, weights
 
 ALL = {"mixture": {"name": "all", "over": "grid"}}
@@ -185,7 +184,7 @@ def test_check_counts_conditions_and_mixtures(recommended):
 
 def test_the_time_of_a_mixture_includes_an_image_for_each_replica_and_epoch(recommended):
     zero, gold = {"compact-w8-d3": 0.0}, {"gold": 0.0}
-    speeds = Speeds("cpu", "core", 0, 0, gold, 1.0, 0.0, zero, zero)
+    speeds = rates.Speeds("cpu", "core", 0, 0, gold, 1.0, 0.0, zero, zero)
     without = validate(recommended.model_dump(mode="json") | {"grid": {}})
     more = (
         rates.seconds_by_rule(recommended, speeds)["train"]

@@ -30,7 +30,6 @@ from passband.matrices.of_study import matrices
 from passband.micrographs.images import readers
 from passband.reports import summaries
 from passband.results import layout, published
-from passband.runs import rates
 from passband.scores import OUTCOMES, dice
 from passband.storage import datasets
 
@@ -214,18 +213,12 @@ INSTEAD = {
         f"snakemake --profile slurm --configfile {FEW}"
     ),
     "make demo": f"make -o .venv/.installed-dev demo STUDY={FEW}",
-    "passband plan studies/paper.yaml --save-rates gpu.json": (
-        f"passband plan {FEW} --save-rates mine.json --seconds 1"
-    ),
-    "passband plan studies/paper.yaml --rates gpu.json --together 32": (
-        f"passband plan {FEW} --rates gpu.json --together 32"
-    ),
-    "passband plan config.yaml": f"passband plan {FEW} --rates gpu.json",
-    "passband plan studies/paper.yaml": f"passband plan {FEW} --rates gpu.json",
+    "passband plan config.yaml": f"passband plan {FEW} --seconds 1",
+    "passband plan studies/paper.yaml": f"passband plan {FEW} --seconds 1",
     "passband evaluate config.yaml --defocus-nm=-5,12 --cs-um 5 --aperture-mrad 15 "
     "--dose-e-per-A2 100,400": f"passband evaluate {FEW} --defocus-nm 12 --cs-um 5 "
     "--aperture-mrad 15 --dose-e-per-A2 400",
-    "passband plan mine": f"passband plan {FEW} --rates gpu.json",
+    "passband plan mine": f"passband plan {FEW} --seconds 1",
     "passband run config.yaml": "passband run --dry-run",
     "passband new mine && cd mine && passband run": (
         "bash -c 'passband new own && cd own && passband run --dry-run'"
@@ -368,7 +361,6 @@ def clone(finished, tmp_path_factory):
     film = film_image(defocus=400, cs=2e5, aperture=14)
     np.save(place.folder / "film.npy", film)
     np.save(place.folder / "corrected.npy", np.eye(len(film), dtype=int))  # a particle
-    rates.write(place.folder / "gpu.json", rates.typical())
     return place
 
 

@@ -84,7 +84,9 @@ def test_a_shard_of_more_structures_is_as_large_as_a_part_of_it_says(tmp_path):
     """To within 10%: the particles of structures differ."""
     gold = SMALLEST.specimens["gold"]
     waves = exit_waves.simulate("gold", gold, SMALLEST.microscope, 1, "test", range(8))
-    structure, rest = file_sizes.of_shard(SMALLEST, waves.isel(structure=slice(3)))
+    found = file_sizes.measured(SMALLEST, waves.isel(structure=slice(3)))
+    structure = found.structure["gold"]
+    rest = found.shard
     datasets.write(waves, tmp_path / "a.zarr.zip", datasets.WAVES, {}, {"structure": 1})
     written = (tmp_path / "a.zarr.zip").stat().st_size
     assert 8 * structure + rest == pytest.approx(written, rel=0.1)
@@ -92,9 +94,21 @@ def test_a_shard_of_more_structures_is_as_large_as_a_part_of_it_says(tmp_path):
 
 def test_one_structure_is_a_whole_file():
     waves = xr.Dataset({"mask": (("structure", "x"), np.ones((1, 9)))})
-    structure, rest = file_sizes.of_shard(SMALLEST, waves)
-    assert structure > 1000
-    assert rest == 0
+    waves = waves.assign_attrs(specimen="gold")
+    found = file_sizes.measured(SMALLEST, waves)
+    assert found.structure["gold"] > 1000
+    assert found.shard == 0
+
+
+def test_the_shards_of_other_specimens_are_compressed_by_as_much():
+    frozen = {"thermal": {"temperature_K": 300, "configurations": 2}}
+    study = changed(specimens={"silver": SMALLEST.specimens["gold"].model_dump() | frozen})
+    waves = exit_waves.simulate("gold", study.specimens["gold"], study.microscope, 1, "test", [0])
+    found = file_sizes.measured(study, waves)
+    most = file_sizes.at_most(study)
+    assert found.structure["gold"] < most.structure["gold"]
+    shares = [found.structure[name] / most.structure[name] for name in ("gold", "silver")]
+    assert shares[0] == pytest.approx(shares[1])
 
 
 def test_weights_and_uncompressed_waves_are_those_of_the_study():
@@ -139,9 +153,13 @@ def test_the_total_of_the_demo_is_that_of_its_files():
     if not (folder / "report.html").exists():
         required.refuse("DEMO", "results/demo is not finished; run make demo")
     study = Results.find(folder).study
+    first = next(iter(study.specimens))
+    waves = exit_waves.simulate(
+        first, study.specimens[first], study.microscope, study.study.seed, "test", [0, 1]
+    )
     files = {path.stat().st_ino: path for path in folder.rglob("*") if path.is_file()}
     written = sum(path.stat().st_size for path in files.values())
-    assert file_sizes.measured(study).total(study) == pytest.approx(written, rel=0.2)
+    assert file_sizes.measured(study, waves).total(study) == pytest.approx(written, rel=0.2)
     assert count(study).files == pytest.approx(
         sum(path.is_file() for path in folder.rglob("*")), rel=0.1
     )

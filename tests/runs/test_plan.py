@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from passband import cli, grid
 from passband.config import Study, Training, load, validate
-from passband.learning import devices, memory
+from passband.learning import memory
 from passband.learning.batches import Batches
 from passband.results import Results
 from passband.runs import calibration, counts, plan, rates, study_jobs
@@ -24,7 +24,7 @@ from passband.words import work
 
 ROOT = Path(__file__).parents[2]
 SMALLEST = ROOT / "tests" / "data" / "smallest.yaml"
-SPEEDS = calibration.Speeds(
+SPEEDS = rates.Speeds(
     device="cpu",
     unit="core",
     start=2.0,
@@ -42,7 +42,7 @@ SIZES = FileSizes(
     image=6.0,
     record=2000.0,
 )
-MEASURED = Calibration(SPEEDS, SIZES, memory={"compact-w4-d2": 2.5e9})
+MEASURED = Calibration(SPEEDS, SIZES)
 
 
 def changed(**blocks) -> Study:
@@ -316,30 +316,6 @@ def test_a_plan_lists_the_work_that_is_left(results, capsys):
     assert second.strip() == f"36 steps and {work(seconds, 'core')}"
 
 
-def test_a_plan_of_another_machine_has_its_rates(results, capsys, monkeypatch):
-    monkeypatch.setattr("passband.runs.file_sizes.measured", lambda study: SIZES)
-    monkeypatch.setattr(plan, "duration", lambda seconds: f"{seconds:.6f} s")
-    asked = ["plan", str(SMALLEST)]
-    assert cli.main([*asked, "--save-rates", "node.json"]) == 0
-    here = capsys.readouterr().out.splitlines()
-    monkeypatch.setattr("passband.runs.calibration.calibrate", None)  # nothing is timed
-    ends = {}
-    for number, words in ((1, "1 core"), (4, "4 cores")):
-        assert cli.main([*asked, "--rates", "node.json", "--together", str(number)]) == 0
-        there = capsys.readouterr().out.splitlines()
-        (time,) = [line for line in there if line.startswith("time ")]
-        found = re.fullmatch(rf"time +(.+) on cpu, measured; ([\d.]+) s with {words}", time)
-        assert f"time        {found[1]} on cpu, measured; " in "\n".join(here)
-        ends[number] = float(found[2])
-    assert ends[4] < ends[1] < 4 * ends[4]
-    for rule in ("simulate", "train", "evaluate", "starting"):
-        (mine,), (theirs,) = (
-            [line for line in lines if line.strip().startswith(f"{rule} ")]
-            for lines in (here, there)
-        )
-        assert mine == theirs
-
-
 def test_a_plan_of_a_finished_study_leaves_nothing(results, capsys):
     needed = [job for job in study_jobs.jobs(load(SMALLEST), {}) if job.needed]
     make(results, *(output for job in needed for output in job.outputs))
@@ -354,9 +330,9 @@ def test_a_plan_has_all_its_lines(results, capsys):
     for line in (
         "networks    8 = 1 specimen × 4 conditions × 1 architecture × 2 replicas",
         "steps       48 of 4 images",
-        "images      64 to train, if they fit into memory, with noise drawn 224 times, and 64 "
-        "to test",
-        "memory      2.5 GB in a train job of 2 replicas of compact-w4-d2",
+        "memory      3.0 GB for a job of simulate",
+        "            3.0 GB for a job of train compact-w4-d2",
+        "            3.0 GB for a job of evaluate compact-w4-d2",
     ):
         assert line in printed.splitlines()
     assert re.search(r"^files +about \d+, together [\d.]+ MB$", printed, re.M)
@@ -369,8 +345,8 @@ def test_a_plan_has_all_its_lines(results, capsys):
 @pytest.mark.parametrize("terminal", [True, False])
 def test_a_plan_says_in_a_terminal_what_it_measures(results, monkeypatch, capsys, terminal):
     def measure(study, seconds, say):
-        say("the start of jobs")
         say("structures of gold")
+        say("tests with compact-w4-d2")
         return MEASURED
 
     monkeypatch.setattr("passband.runs.calibration.calibrate", measure)
@@ -388,19 +364,6 @@ def test_a_plan_says_in_a_terminal_what_it_measures(results, monkeypatch, capsys
     [
         (["plan", "none.yaml"], "study file 'none.yaml': No such file"),
         (["plan", str(SMALLEST), "--seconds", "-1"], "--seconds = -1: must be between 0 and 3600"),
-        (
-            ["plan", str(SMALLEST), "--together", "2"],
-            "--together = 2: must be given together with --rates",
-        ),
-        (
-            ["plan", str(SMALLEST), "--rates", "a.json", "--together", "0"],
-            "--together = 0: must be at least",
-        ),
-        (
-            ["plan", str(SMALLEST), "--rates", "a.json", "--save-rates", "b.json"],
-            "--save-rates: must not be given together with --rates",
-        ),
-        (["plan", str(SMALLEST), "--rates", "a.json"], "a.json: No such file or directory"),
     ],
 )
 def test_a_plan_is_refused_in_one_line(arguments, says, capsys):
@@ -410,28 +373,35 @@ def test_a_plan_is_refused_in_one_line(arguments, says, capsys):
     assert err.count("\n") == 1
 
 
-def test_a_plan_says_why_torch_trains_networks_that_compiled_functions_could_train(
-    results, monkeypatch, capsys
-):
-    """The precision, and with it the memory, is torch's."""
+def test_a_plan_says_why_torch_trains_networks_that_compiled_functions_could_train(results):
     known = load(SMALLEST)
     training = known.training.model_copy(update={"schedule": "later"})
-    study = known.model_copy(update={"training": training})
-    monkeypatch.setattr(devices, "precision", lambda name, device: "bfloat16")
     cpu = torch.device("cpu")
-    for of, precision in ((known, "float32"), (study, "bfloat16")):
-        needs = memory.train_bytes(study, "compact-w4-d2", precision)
-        assert calibration.train_memory(of, cpu) == {"compact-w4-d2": needs}
     line = (
         "training    compact-w4-d2 by torch, since compiled functions do not know "
         "training.schedule = 'later'"
     )
     printed = [
-        plan.plan(Results(of, results), SPEEDS, SIZES, by_torch=calibration.by_torch(of, cpu)).text
-        for of in (known, study)
+        plan.plan(
+            Results(study, results), replace(MEASURED, by_torch=calibration.by_torch(study, cpu))
+        ).text
+        for study in (known, known.model_copy(update={"training": training}))
     ]
     assert "by torch" not in printed[0]
     assert line in printed[1].splitlines()
+
+
+def test_the_memory_is_what_the_jobs_request():
+    study = changed(
+        microscope={"field_px": 256}, training={"architectures": ["compact-w4-d2", "unet-resnet18"]}
+    )
+    assert plan.requested(study) == {
+        "simulate": memory.simulate_mb(study),
+        "train compact-w4-d2": memory.train_mb(study, "compact-w4-d2"),
+        "evaluate compact-w4-d2": memory.evaluate_mb(study, "compact-w4-d2"),
+        "train unet-resnet18": memory.train_mb(study, "unet-resnet18"),
+        "evaluate unet-resnet18": memory.evaluate_mb(study, "unet-resnet18"),
+    }
 
 
 @pytest.mark.slow
@@ -445,7 +415,6 @@ def test_calibration_measures_every_part(monkeypatch):
     assert 0 < speeds.noise < speeds.image
     for value in (speeds.image, speeds.structure["gold"], speeds.step["compact-w4-d2"]):
         assert 1e-5 < value < 5
-    assert 1e8 < found.memory["compact-w4-d2"] < 2e9
 
 
 @pytest.mark.parametrize(

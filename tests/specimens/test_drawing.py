@@ -95,7 +95,7 @@ def test_times_follow_from_the_declared_height(tmp_path):
     assert high.specimens["rods"].most_height_nm == 31
     assert Specimen().most_height_nm == pytest.approx(1 + 1 + 2 * 2.4)
     assert memory.simulate_minutes(high) >= memory.simulate_minutes(low)
-    slow, fast = (rates.typical().speeds(each).structure["rods"] for each in (high, low))
+    slow, fast = (rates.typical(each).structure["rods"] for each in (high, low))
     assert slow == pytest.approx(fast * 31 / 6)
 
 

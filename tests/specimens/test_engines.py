@@ -83,8 +83,8 @@ def test_pixels_memory_and_times_follow_from_the_declaration(tmp_path):
     assert study.microscope.multislice == ours.microscope.multislice
     assert memory.simulate_mb(study) > memory.simulate_mb(ours)
     assert memory.simulate_minutes(study) > memory.simulate_minutes(ours)
-    slow = rates.typical().speeds(study).structure["gold"]
-    fast = rates.typical().speeds(ours).structure["gold"]
+    slow = rates.typical(study).structure["gold"]
+    fast = rates.typical(ours).structure["gold"]
     assert slow == pytest.approx(100 * fast)
 
 

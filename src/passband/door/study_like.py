@@ -322,6 +322,6 @@ def _words(study: Study) -> str:
 
 def seconds(study: Study) -> float:
     """Return how long a study takes on typical cores [s]."""
-    speeds = rates.typical().speeds(study)
+    speeds = rates.typical(study)
     took = rates.seconds_by_rule(study, speeds)
     return plan.elapsed(study, took, speeds, together=CORES)

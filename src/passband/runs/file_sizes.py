@@ -65,64 +65,54 @@ class FileSizes:
         return shards + networks + records + pairs * _PAIR + jobs * _JOB + figures + _REST
 
 
-def measured(study: Study) -> FileSizes:
-    """Return the bytes of files, of which a shard of each specimen and a record are written."""
-    from passband.specimens import exit_waves
-
-    numbers = range(min(2, study.study.structures.test))
-    shards = {}
-    for name, specimen in study.specimens.items():
-        waves = exit_waves.simulate(
-            name,
-            specimen,
-            study.microscope,
-            seed=study.study.seed,
-            split="test",
-            indices=numbers,
-        )
-        shards[name] = of_shard(study, waves)
-    return with_shards(study, shards)
-
-
-def of_shard(study: Study, waves: "xr.Dataset") -> tuple[float, float]:
-    """Return the bytes of a structure in a shard, and those of the rest of the shard.
+def measured(study: Study, waves: "xr.Dataset") -> FileSizes:
+    """Return the bytes of files, of which a shard and a record are written.
 
     Args:
-        waves: Exit waves of some structures of a specimen.
+        waves: Exit waves of some structures of one specimen. Those of the others are compressed by
+            as much.
     """
     from passband.storage import datasets
 
-    return _of_each_structure(study, waves, datasets.WAVES, {"structure": 1})
-
-
-def with_shards(study: Study, shards: Mapping[str, tuple[float, float]]) -> FileSizes:
-    """Return the bytes of files, from those of a shard of each specimen, see :func:`of_shard`."""
-    image, record = _of_record(study)
-    return FileSizes(
-        structure={name: structure for name, (structure, _) in shards.items()},
-        shard=max(shard for _, shard in shards.values()),
-        weights=_of_weights(study),
-        image=image,
-        record=record,
-    )
+    structure, shard = _of_each_structure(study, waves, datasets.WAVES, {"structure": 1})
+    share = structure / _uncompressed(study)[waves.attrs["specimen"]]
+    return _with_shards(study, share, shard)
 
 
 def at_most(study: Study) -> FileSizes:
     """Return the bytes of files with uncompressed shards, for which nothing is simulated."""
-    px = study.microscope.field_px
-    cropped = study.microscope.wave_sampling.cropped
+    return _with_shards(study, 1.0)
+
+
+def _with_shards(study: Study, share: float, shard: float | None = None) -> FileSizes:
+    """Return the bytes of files.
+
+    Args:
+        share: What compression leaves of a structure in a shard.
+        shard: Of a shard besides its structures; by default, that of a record, since both have
+            little beside the study's configuration.
+    """
     image, record = _of_record(study)
     return FileSizes(
-        # Waves in complex64; a mask; and the particles' numbers on both faces of the substrate.
-        structure={
-            name: 8.0 * specimen.thermal.configurations * cropped**2 + 3 * px**2
-            for name, specimen in study.specimens.items()
-        },
-        shard=record,  # both have little beside the study's configuration
+        structure={name: share * size for name, size in _uncompressed(study).items()},
+        shard=record if shard is None else shard,
         weights=_of_weights(study),
         image=image,
         record=record,
     )
+
+
+def _uncompressed(study: Study) -> dict[str, float]:
+    """Return the bytes of a structure of each specimen, without compression.
+
+    These are waves in complex64, a mask, and the particles' numbers on both faces of the substrate.
+    """
+    px = study.microscope.field_px
+    cropped = study.microscope.wave_sampling.cropped
+    return {
+        name: 8.0 * specimen.thermal.configurations * cropped**2 + 3 * px**2
+        for name, specimen in study.specimens.items()
+    }
 
 
 def _of_weights(study: Study) -> dict[str, float]:

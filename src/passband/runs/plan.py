@@ -1,9 +1,9 @@
 """The text of `passband plan`: how much work a study is, and how much of this work is left.
 
 Numbers of jobs, images and files follow from the configuration alone, see
-:mod:`passband.runs.counts`. Hours follow from measurements on this machine, see
-:mod:`passband.runs.calibration`, or on another one, see :class:`passband.runs.rates.Rates`; and
-bytes from files that are written to measure them, see :mod:`passband.runs.file_sizes`.
+:mod:`passband.runs.counts`, and the memory is what the jobs request. Hours follow from measurements
+on this machine, see :mod:`passband.runs.calibration`, and bytes from files that are written to
+measure them, see :mod:`passband.runs.file_sizes`.
 """
 
 import os
@@ -13,13 +13,13 @@ from typing import Any
 
 from passband.axes import AXES
 from passband.config import FEWEST_PREDICTED, Study
+from passband.learning import memory
 from passband.outcomes import Outcome
 from passband.results import Results
 from passband.runs import rates
-from passband.runs.calibration import Speeds
+from passband.runs.calibration import Calibration
 from passband.runs.counts import GROWING, count
-from passband.runs.file_sizes import FileSizes
-from passband.runs.rates import OTHERS, seconds_by_rule
+from passband.runs.rates import OTHERS, Speeds, seconds_by_rule
 from passband.runs.run import Run
 from passband.words import duration, in_bytes, number_of, work
 
@@ -70,7 +70,7 @@ class Plan(Outcome):
         text: The plan in lines.
         steps: Number of optimizer steps of all networks.
         files, bytes: Number and size of the study's files.
-        memory: For each architecture, the memory of a `train` job [bytes], if it was measured.
+        memory: What a job of each kind requests at its first attempt [MB].
         seconds: The time of each part of the study [s].
         unit: Of what these are times: "core" or "GPU".
         device: The name of the CPU or GPU.
@@ -81,7 +81,7 @@ class Plan(Outcome):
     steps: int
     files: int
     bytes: float
-    memory: Mapping[str, float]
+    memory: Mapping[str, int]
     seconds: Mapping[str, float]
     unit: str
     device: str
@@ -199,12 +199,13 @@ def elapsed(study: Study, took: Mapping[str, float], speeds: Speeds, together: i
 def _left(results: Results, took: Mapping[str, float], unit: str) -> list[str]:
     """Return lines about the work that is not done yet, or no line if no work is done yet.
 
-    Results that a changed configuration will make again count as done.
+    What a changed configuration will make again is not done.
 
     Args:
         took: The times of :func:`seconds_by_rule`.
     """
-    run, counted = Run(results).read(), count(results.study)
+    run = Run(results).read()
+    counted = count(results.study)
     numbers = {stage: run.networks(stage) for stage in GROWING}
     shares = {stage: (total - done) / total for stage, (done, total) in numbers.items()}
     if min(shares.values()) == 1:
@@ -212,7 +213,7 @@ def _left(results: Results, took: Mapping[str, float], unit: str) -> list[str]:
     if not any(shares.values()):
         return ["nothing: all structures, networks and tests are done"]
     files = round(shares["simulate"] * counted.jobs["simulate"])
-    train, test = (round(shares[stage] * counted.networks) for stage in ("train", "evaluate"))
+    train, test = (numbers[stage][1] - numbers[stage][0] for stage in ("train", "evaluate"))
     jobs = sum(shares[stage] * counted.jobs[stage] for stage in GROWING)
     # All other jobs depend on networks.
     started = (jobs + sum(counted.others.values())) / sum(counted.jobs.values())
@@ -225,43 +226,37 @@ def _left(results: Results, took: Mapping[str, float], unit: str) -> list[str]:
     ]
 
 
-def plan(
-    results: Results,
-    speeds: Speeds,
-    sizes: FileSizes,
-    *,
-    memory: Mapping[str, float] | None = None,
-    by_torch: Sequence[str] = (),
-    together: int | None = None,
-) -> Plan:
+def requested(study: Study) -> dict[str, int]:
+    """Return what a job of each kind requests at its first attempt [MB], by its name."""
+    found = {"simulate": memory.simulate_mb(study)}
+    for name in study.training.architectures:
+        found[f"train {name}"] = memory.train_mb(study, name)
+        found[f"evaluate {name}"] = memory.evaluate_mb(study, name)
+    return found
+
+
+def plan(results: Results, measured: Calibration) -> Plan:
     """Return how much work a study is, with lines about the part that is not done yet.
 
     Args:
         results: The study, of which nothing may exist yet.
-        speeds: The times of the study's stages on a machine.
-        sizes: The bytes of its files.
-        memory, by_torch: See :class:`passband.runs.calibration.Calibration`.
-        together: Number of jobs that run at a time; by default, one on each core of this machine.
+        measured: What its stages take on this machine.
     """
     study = results.study
     counted = count(study)
+    speeds = measured.speeds
+    took = seconds_by_rule(study, speeds)
     steps = counted.networks * counted.steps_per_network
-    size = sizes.total(study)
+    size = measured.sizes.total(study)
+    asked = requested(study)
     at_most = "at most " if study.training.patience else ""
-    trained = counted.trainings * counted.trained_on
-    replicas = min(study.study.replicas, study.study.replicas_per_job)
     rows = {
         "steps": f"{at_most}{steps:,} of {study.training.batch_size} images",
-        "images": f"{trained:,} to train, if they fit into memory, with noise drawn "
-        f"{counted.drawn:,} times, and {counted.formed:,} to test",
-        "memory": [
-            f"{need / 1e9:.1f} GB in a train job of {number_of(replicas, 'replica')} of {name}"
-            for name, need in (memory or {}).items()
-        ],
+        "memory": [f"{need / 1e3:.1f} GB for a job of {name}" for name, need in asked.items()],
         "files": f"about {counted.files:,}, together {in_bytes(size)}",
-        "training": list(by_torch),
-        "time": _times(study, speeds, together),
-        "left": _left(results, seconds_by_rule(study, speeds), speeds.unit),
+        "training": list(measured.by_torch),
+        "time": _times(study, speeds, took),
+        "left": _left(results, took, speeds.unit),
     }
     text = f"{summary(study)}\n{_aligned({name: row for name, row in rows.items() if row})}"
     return Plan(
@@ -270,22 +265,18 @@ def plan(
         steps=steps,
         files=counted.files,
         bytes=size,
-        memory=dict(memory or {}),
-        seconds=seconds_by_rule(study, speeds),
+        memory=asked,
+        seconds=took,
         unit=speeds.unit,
         device=speeds.device,
     )
 
 
-def _times(study: Study, speeds: Speeds, together: int | None) -> list[str]:
+def _times(study: Study, speeds: Speeds, took: Mapping[str, float]) -> list[str]:
     """Return the lines about the time on the machine that was measured."""
-    took = seconds_by_rule(study, speeds)
     total = sum(took.values())
     first = f"{work(total, speeds.unit)} on {speeds.device}, measured"
-    if together is not None:
-        until = duration(elapsed(study, took, speeds, together=together))
-        first += f"; {until} with {number_of(together, speeds.unit)}"
-    elif speeds.unit == "core":
+    if speeds.unit == "core":
         cores = os.cpu_count() or 1
         until = duration(elapsed(study, took, speeds, together=cores))
         first += f"; {until} with all {cores} cores of this machine"

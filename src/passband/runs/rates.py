@@ -1,24 +1,18 @@
-"""Times of a study's jobs, from rates of machines that were measured.
+"""Times of a study's jobs: of stages that were measured, or on a typical core.
 
-Those of a typical core are in the table ``rates.yaml`` of this folder. `passband plan --save-rates`
-writes those of the machine on which it runs, such as a node with a GPU, to a file that
-`passband plan --rates` reads elsewhere.
+The rates of a typical core are in the table ``rates.yaml`` of this folder.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
 
 import yaml
-from pydantic import Field, TypeAdapter
 
 from passband.config import Microscope, Specimen, Study
-from passband.errors import PassbandError
 from passband.learning.network_sizes import bytes_per_pixel
 from passband.parts import PACKAGE
-from passband.runs.calibration import Speeds
 from passband.runs.counts import GROWING, count, structures
 from passband.units import A_PER_NM
 
@@ -28,8 +22,36 @@ FILE = Path(__file__).with_name("rates.yaml")
 OTHERS = "analysis and figures"
 #: The engine with which others are compared.
 _OWN = "passband"
-#: A rate.
-_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Times of a study's stages on a machine.
+
+    Times are seconds of one core, or seconds of a GPU if the machine has one.
+
+    Attributes:
+        device: The name of the CPU or GPU.
+        unit: "core" or "GPU".
+        start, start_light: Time to start a job of `train` or `evaluate`, and of the other rules,
+            which import less [s].
+        structure: For each specimen, the time to simulate a structure [s].
+        image, noise: Time to form an image [s], and the part of this time for noise and
+            normalisation [s]. The time to form an image includes its share of the time to compute a
+            transfer function.
+        step, predict: For each architecture, the time per image of an optimizer step and of a
+            prediction [s].
+    """
+
+    device: str
+    unit: str
+    start: float
+    start_light: float
+    structure: Mapping[str, float]
+    image: float
+    noise: float
+    step: Mapping[str, float]
+    predict: Mapping[str, float]
 
 
 @cache
@@ -51,7 +73,7 @@ def others_s(rule: str) -> float:
 def other_seconds(rule: str, speeds: Speeds) -> float:
     """Return the work of another rule's job [s]: that of a typical core, at this machine's speed.
 
-    How much slower or faster this machine is than a typical core is known from the start of jobs.
+    How much slower or faster this machine is than a typical core, the start of jobs says.
     """
     return others_s(rule) * speeds.start / START_S
 
@@ -84,134 +106,40 @@ def seconds_by_rule(study: Study, speeds: Speeds) -> dict[str, float]:
     }
 
 
-# ── Rates of a machine ───────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Times of a machine from which those of any study follow. They are in seconds.
-
-    Attributes:
-        device, unit: See :class:`passband.runs.calibration.Speeds`.
-        slices_s: For each engine, to simulate a structure, for each pixel of the multislice grid
-            and each Å of the structure's height.
-        image_s: To form an image, for each complex value from which it is formed.
-        noise_s: To draw the noise of an image, for each pixel.
-        step_s: An optimizer step, for each pixel of its images and each byte that the architecture
-            keeps of a pixel.
-        predict: A prediction's share of a step.
-        start_s, start_light_s: To start a job of `train` or `evaluate`, and of another rule.
-    """
-
-    device: str
-    unit: Literal["core", "GPU"]
-    slices_s: Mapping[str, _Seconds]
-    image_s: _Seconds
-    noise_s: _Seconds
-    step_s: _Seconds
-    predict: _Seconds
-    start_s: _Seconds
-    start_light_s: _Seconds
-
-    @classmethod
-    def of(cls, study: Study, speeds: Speeds) -> "Rates":
-        """Return the rates of the machine on which the stages of a study were measured."""
-        microscope = study.microscope
-        px = microscope.field_px**2
-        slices = sum(_slices(study, name) for name in speeds.structure)
-        known = study.training.architecture
-        stored = sum(bytes_per_pixel(known(name)) for name in speeds.step)
-        steps = sum(speeds.step.values())
-        return cls(
-            device=speeds.device,
-            unit=speeds.unit,
-            slices_s={microscope.engine: sum(speeds.structure.values()) / slices},
-            image_s=(speeds.image - speeds.noise) / _wave_values(microscope),
-            noise_s=speeds.noise / px,
-            step_s=steps / (px * stored),
-            predict=sum(speeds.predict.values()) / steps,
-            start_s=speeds.start,
-            start_light_s=speeds.start_light,
-        )
-
-    def speeds(self, study: Study) -> Speeds:
-        """Return the times of a study's stages on the machine.
-
-        Raises:
-            PassbandError: If the study has an engine that was not measured.
-        """
-        microscope = study.microscope
-        px = microscope.field_px**2
-        part = microscope.engine_part
-        slices_s = self.slices_s.get(microscope.engine)
-        if slices_s is None and part.is_own and _OWN in self.slices_s:
-            # Nobody has measured it: its declaration says how slow it is beside Passband's own.
-            ours = PACKAGE.get("engine", _OWN).declaration.seconds_per_pixel
-            slices_s = self.slices_s[_OWN] * part.declaration.seconds_per_pixel / ours
-        if slices_s is None:
-            raise PassbandError(
-                f"microscope.engine = {microscope.engine!r}: the rates of {self.device} are those "
-                f"of {', '.join(self.slices_s)}; measure this study there with --save-rates"
-            )
-        noise = self.noise_s * px
-        step = {
-            name: self.step_s * px * bytes_per_pixel(study.training.architecture(name))
-            for name in study.training.architectures
-        }
-        return Speeds(
-            device=self.device,
-            unit=self.unit,
-            start=self.start_s,
-            start_light=self.start_light_s,
-            structure={name: slices_s * _slices(study, name) for name in study.specimens},
-            image=self.image_s * _wave_values(microscope) + noise,
-            noise=noise,
-            step=step,
-            predict={name: self.predict * value for name, value in step.items()},
-        )
-
-
-def write(path: Path, rates: Rates) -> None:
-    """Write the rates of a machine to a file, completely or not at all.
-
-    Raises:
-        PassbandError: If it cannot be written.
-    """
-    from passband.storage import checked_json  # `passband check` does not need it
-
-    try:
-        checked_json.write(path, asdict(rates))
-    except OSError as error:
-        raise PassbandError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-def read(path: Path) -> Rates:
-    """Return the rates that :func:`write` wrote.
-
-    Raises:
-        PassbandError: If there is no such file, or if it is damaged.
-    """
-    from passband.storage import checked_json
-
-    try:
-        return TypeAdapter(Rates).validate_python(checked_json.read(path))
-    except OSError as error:
-        raise PassbandError(f"{path}: {error.strerror}") from None
-    except ValueError:
-        raise PassbandError(
-            f"{path}: has no rates of a machine, or is damaged; write it there again: "
-            "passband plan STUDY --save-rates FILE"
-        ) from None
-
-
-def typical() -> Rates:
-    """Return the rates of a typical core."""
+def typical(study: Study) -> Speeds:
+    """Return the times of a study's stages on a typical core."""
     core = table()
-    return Rates(
+    microscope = study.microscope
+    noise = core["noise_s"] * microscope.field_px**2
+    slices_s = _slices_s(microscope)
+    step = {
+        name: core["step_s"]
+        * microscope.field_px**2
+        * bytes_per_pixel(study.training.architecture(name))
+        for name in study.training.architectures
+    }
+    return Speeds(
         device="a typical core",
         unit="core",
-        **{name: core[name] for name in Rates.__annotations__ if name in core},
+        start=core["start_s"],
+        start_light=core["start_light_s"],
+        structure={name: slices_s * _slices(study, name) for name in study.specimens},
+        image=core["image_s"] * _wave_values(microscope) + noise,
+        noise=noise,
+        step=step,
+        predict={name: core["predict"] * value for name, value in step.items()},
     )
+
+
+def _slices_s(microscope: Microscope) -> float:
+    """Return the time of an engine, for each pixel of the multislice grid and each Å [s]."""
+    known = table()["slices_s"]
+    part = microscope.engine_part
+    if microscope.engine in known and not part.is_own:
+        return known[microscope.engine]
+    # Nobody has measured it: its declaration says how slow it is beside Passband's own.
+    ours = PACKAGE.get("engine", _OWN).declaration.seconds_per_pixel
+    return known[_OWN] * part.declaration.seconds_per_pixel / ours
 
 
 def seconds(study: Study) -> dict[str, float]:
@@ -220,7 +148,7 @@ def seconds(study: Study) -> dict[str, float]:
     `passband plan` measures for many seconds how long a study's stages take on this machine. A run
     that starts has no time for that, and needs only the ratios of these times.
     """
-    took = seconds_by_rule(study, typical().speeds(study))
+    took = seconds_by_rule(study, typical(study))
     return {
         rule: START_S + (took[rule] / number if rule in GROWING else others_s(rule))
         for rule, number in count(study).jobs.items()
