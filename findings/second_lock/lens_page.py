@@ -94,7 +94,6 @@ def statements(found: Mapping[str, Any]) -> dict[Path, list[str]]:
     """Return what pages say of the result in sentences, by the page."""
     of = found["lines"]
     r2 = {name: each["r2"] for name, each in of.items()}
-    short = f"{r2[LENS]:.2f} and {r2[IMAGE]:.2f}; imaging parameters {r2['raw']:.2f}"
     apart = interval(found["primary"], sign="+")
     word = found["primary"]["verdict"]
     told = interval(found["secondary"][f"{LENS} - {NOT_TOLD}"], sign="+")
@@ -107,7 +106,6 @@ def statements(found: Mapping[str, Any]) -> dict[Path, list[str]]:
     expected = f"{of[LENS]['interaction']:.3f}"
     return {
         PATH: [costs(), f"It is {word}", f"{r2[LENS]:.3f} for A and {r2[IMAGE]:.3f} for B"],
-        Path("README.md"): [f"(R² {short})", f"Which says more is {word}"],
         Path("docs/findings.md"): [f"That is {word}", apart, expected, *values],
         Path("findings/README.md"): [f"includes 0: {apart}", f"includes 0: {told}", expected],
     }

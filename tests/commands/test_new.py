@@ -16,10 +16,11 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("like", ["demo", "pilot", "paper", "real", "smallest"])
-def test_a_new_study_is_a_folder_with_comments_and_its_own_name(like, capsys):
+def test_a_new_study_is_a_folder_with_comments_and_its_own_name(like, capsys, monkeypatch):
     assert cli.main(["new", "mine", "--like", like]) == 0
     printed = capsys.readouterr().out
-    assert re.findall(r"^  passband (\w+) mine$", printed, re.M) == ["check", "plan", "run"]
+    assert printed.splitlines()[-4] == "  cd mine"
+    assert re.findall(r"^  passband (\w+)", printed, re.M) == ["check", "plan", "run"]
     text = Path("mine/config.yaml").read_text()
     schema = re.match(r"# yaml-language-server: \$schema=(.+)\n", text)[1]
     assert Path(schema).is_file()
@@ -35,6 +36,8 @@ def test_a_new_study_is_a_folder_with_comments_and_its_own_name(like, capsys):
     assert own["study"].pop("name") != its["study"].pop("name")
     assert own == its
     assert cli.main(["check", "mine"]) == 0
+    monkeypatch.chdir("mine")
+    assert cli.main(["check"]) == 0
 
 
 @pytest.mark.parametrize("like", ["demo", "pilot", "paper", "real"])
@@ -55,7 +58,7 @@ def test_a_new_study_may_be_like_any_file(capsys):
 
 def test_a_study_in_another_folder_is_named_by_its_folder(capsys):
     assert cli.main(["new", "work/a-1"]) == 0
-    assert "passband run work/a-1" in capsys.readouterr().out
+    assert "  cd work/a-1\n" in capsys.readouterr().out
     assert Results.find("work/a-1").study.study.name == "a-1"
 
 

@@ -228,7 +228,7 @@ def test_by_command_and_by_call_the_study_is_the_same(white, capsys):
     assert out.startswith("mine/config.yaml has the study mine, like general: 1 network.\n")
     assert [f"  {line}" for line in lines] == out.splitlines()[1 : len(lines) + 1]
     assert re.search(r"about \d+ min.* on 2 typical cores", lines[-1])
-    verbs = re.findall(r"^  passband (\w+) mine", out, re.M)
+    verbs = re.findall(r"^  passband (\w+)", out, re.M)
     assert verbs == ["check", "plan", "run", "predict"]
     assert study.check().networks == 1
     assert study.study.trained_specimens.keys() == {"Pt"}

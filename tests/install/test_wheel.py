@@ -189,6 +189,17 @@ def test_passbands_studies_and_profiles_are_found_by_their_names(passband):
     assert "ok" in passband("preflight", "smallest")
 
 
+def test_snakemake_alone_runs_a_new_study_in_its_folder(passband):
+    passband("new", "own", "--like", "smallest")
+    code = (
+        "import os, runpy, sys; os.chdir('own'); os.environ['XDG_CACHE_HOME'] = os.getcwd(); "
+        "sys.argv = ['snakemake', '--profile', 'slurm', '--dry-run', '--nocolor']; "
+        "runpy.run_module('snakemake', run_name='__main__')"
+    )
+    listed = passband("-P", "-c", code, program="python")
+    assert re.search(r"^train +4$", listed, re.M)
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [

@@ -97,12 +97,13 @@ def test_its_simplest_method_is_that_of_the_account():
 # ── README.md ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_findings_have_the_numbers_of_the_accounts(claims, below):
+def test_the_findings_are_those_of_the_accounts(claims):
     findings = words(README.split("## Findings")[1].split("\n## ")[0])
     locked = json.loads((ROOT / "findings/second_lock/locked/part1/result.json").read_text())
     lens, images, raw = (locked["lines"][name]["r2"] for name in ("A", "B", "raw"))
-    assert f"(R² {lens:.2f} and {images:.2f}; imaging parameters {raw:.2f})" in findings
-    assert f"Which says more is {locked['primary']['verdict']}" in findings
+    assert min(lens, images) > raw + 0.05
+    assert "better than imaging parameters do" in findings
+    assert f"which of the two says more is {locked['primary']['verdict']}" in findings
     line = claims.loc["trough − shoulders"].reset_index()
     series = line[line.networks.str.match(r"compact-w4-d2, \d+ µm")]
     troughs = series[series.high < 0].groupby("tests").size()
@@ -111,5 +112,3 @@ def test_the_findings_have_the_numbers_of_the_accounts(claims, below):
     longer = claims.loc["change against 192 steps"]
     assert longer.high[("3072 steps, trained at ≥ 400 e/Å²", "50 e/Å²")] < 0
     assert "Longer training makes high-dose networks worse at low dose" in findings
-    for row in below:
-        assert row in findings

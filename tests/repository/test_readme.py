@@ -57,6 +57,51 @@ def blocks(language, page=README):
     return [text for kind, text in found if kind == language]
 
 
+# The door
+
+
+def test_readme_opens_for_those_who_edit_a_grid_and_submit_it():
+    """The grid, then the commands, then what they make, and only then an image to segment."""
+    assert len(README.split()) <= 700
+    assert "Snakemake" in README.partition(". ")[0]
+    (grid,) = blocks("yaml")
+    assert len(grid.splitlines()) == 6
+    assert grid in (ROOT / "config.yaml").read_text(encoding="utf-8")
+    commands = [line.partition(" #")[0].strip() for line in blocks("")[0].splitlines()]
+    assert [command for command in commands if command] == [
+        "git clone ADDRESS passband && cd passband",
+        "make demo",
+        "make test",
+        "source .venv/bin/activate",
+        "passband check",
+        "snakemake --profile slurm --dry-run",
+        "snakemake --profile slurm",
+    ]
+    places = [
+        README.index(text) for text in (grid, "git clone", "images/matrix.png", "pip install")
+    ]
+    assert places == sorted(places)
+
+
+def test_findings_are_three_sentences_without_decimals():
+    text = README.split("## Findings")[1].split("\n## ")[0]
+    plain = re.sub(r"\]\([^)]*\)", "]", text)
+    assert re.findall(r"\d\.\d", plain) == []
+    said = re.findall(r"^\d\. (.*?)(?=^\d\. |\Z)", plain, re.M | re.S)
+    assert len(said) == 3
+    for each in said:
+        assert len(re.findall(r"\.(?:\*\*)?\s*(?=[A-Z]|$)", each.strip())) == 1
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/install.md"])
+def test_what_makes_the_installation_small_is_where_that_is_promised(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    (block,) = (each for each in blocks("", text) if "1.9 GB" in each)
+    first, second = (line for line in block.splitlines() if line.startswith("pip install"))
+    assert first.startswith("pip install torch torchvision --index-url URL ")
+    assert "passband" in second
+
+
 # The rule graph
 
 
@@ -184,7 +229,9 @@ NOT_RUN = {
     "source .venv/bin/activate": "the tests run in a separate environment",
     "make setup": "installs",
     "make setup EXTRAS=gpu": "installs",
+    "make test": "is what runs this test",
     "python3 -m venv .venv && source .venv/bin/activate": "installs; tests/install does it",
+    "pip install torch torchvision --index-url URL": "installs",
     "pip install 'passband @ git+ADDRESS'": "installs; tests/install does it",
     "pip install 'passband[micrographs] @ git+ADDRESS'": "installs; tests/install does it",
     "passband recommend demo --like my-images/*.tif --by image": (
@@ -220,9 +267,8 @@ INSTEAD = {
     "--aperture-mrad 15 --dose-e-per-A2 400",
     "passband plan mine": f"passband plan {FEW} --seconds 1",
     "passband run config.yaml": "passband run --dry-run",
-    "passband new mine && cd mine && passband run": (
-        "bash -c 'passband new own && cd own && passband run --dry-run'"
-    ),
+    "passband new mine": "bash -c 'passband new own && cd own && passband run --dry-run'",
+    "snakemake --profile slurm": "snakemake --profile slurm --dry-run",
     "passband new mine --like general --energy-kev 200 --material Pt --like-image image.tif": (
         "passband new mine --like general --energy-kev 200 --material Pt --like-image film.npy "
         "--pixel-size-A 0.4"
@@ -243,7 +289,6 @@ INSTEAD = {
     "passband run mine -- results/mine/table.zarr": (
         "passband run mine --dry-run -- results/mine/table.zarr"
     ),
-    "passband run mine --profile slurm": f"passband run {FEW} --profile slurm --dry-run",
     "passband run studies/paper.yaml --profile slurm": (
         f"passband run {FEW} --profile slurm --dry-run"
     ),
@@ -281,7 +326,6 @@ INSTEAD = {
     ),
     "passband explore demo": f"passband explore {FEW}",
     f"passband recommend demo {ASKED} --top 5": f"passband recommend {FEW} {ASKED} --top 5",
-    f"passband recommend mine {ASKED} --top 5": f"passband recommend {FEW} {ASKED} --top 5",
     f"passband recommend demo {ASKED} --astigmatism-nm 5 --top 1": (
         f"passband recommend {FEW} {ASKED} --astigmatism-nm 5 --top 1"
     ),
@@ -575,7 +619,7 @@ def test_the_example_opens_a_study(copied, monkeypatch):
     (example,) = blocks("python")
     monkeypatch.chdir(copied.folder)
     found = {}
-    exec(example.replace('"mine"', '"smallest"'), found)  # the README's own code
+    exec(example.replace('"demo"', '"smallest"'), found)  # the README's own code
     plt.close("all")
     assert found["M"].dims == ("train", "test")
     assert found["images"].attrs["condition"] == "df+0007.50_cs+0001.200_ap010.00_ds001000.00"

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
-VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+#: The version in git, of which all but a tagged commit is a development.
+HERE = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+#: The next one to be released.
+VERSION = Version(HERE).base_version
 PLACES = {
     "pyproject.toml": f'version = "{VERSION}"',
     "CITATION.cff": f"version: {VERSION}",
@@ -34,11 +38,15 @@ def git(folder: Path, *words: str) -> str:
 
 @pytest.fixture
 def clone(tmp_path) -> Path:
-    """A clean clone, which has only the files that a release reads."""
+    """A clean clone with the version set, which has only the files that a release reads."""
     folder = tmp_path / "clone"
     for name in [*PLACES, ".ci/release"]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
+    for name in PLACES:
+        text = (folder / name).read_text(encoding="utf-8")
+        text = text.replace(HERE, VERSION).replace("## Unreleased", f"## {VERSION} – 2027-01-31")
+        (folder / name).write_text(text, encoding="utf-8")
     (folder / "results/demo").mkdir(parents=True)
     for page in PAGES:
         (folder / page).touch()
@@ -124,6 +132,19 @@ def test_every_file_has_the_version(clone, name):
     (clone / name).write_text(changed, encoding="utf-8")
     git(clone, "commit", "--quiet", "--all", "--message", "another version")
     assert refused(clone) == f"{name} has the version '7.8.9'"
+
+
+def test_outputs_of_what_is_not_released_have_a_version_of_their_own():
+    """Their numbers may differ from those of the last release."""
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest, *older = re.findall(r"^## ([^ \n]+)", changes, re.M)
+    if newest == "Unreleased":
+        assert Version(HERE).is_devrelease
+        assert Version(HERE) > Version(older[0])
+    else:
+        assert newest == HERE
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {HERE}\n" in citation
 
 
 @pytest.mark.parametrize("name", ["tests", "wheel"])

@@ -88,12 +88,13 @@ def run(options: argparse.Namespace) -> int:
                 f"{number_of(networks, 'network')}.",
                 *(f"  {escaped(line)}" for line in lines),
                 "Edit it, and then type:",
-                f"  passband check {options.folder}",
-                f"  passband plan {options.folder}",
-                f"  passband run {options.folder}",
+                f"  cd {options.folder}",
+                "  passband check",
+                "  passband plan",
+                "  passband run   # on a SLURM cluster: snakemake --profile slurm",
             ]
         )
     )
     if lines:
-        print(f"  passband predict {options.folder} IMAGES")
+        print(f"  passband predict {made.name} IMAGES")
     return 0

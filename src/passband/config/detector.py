@@ -182,13 +182,13 @@ class Detector(Block):
         0.0,
         "Share of an image's pixels that are too dark for the detector, and have one value: the "
         "lowest of the others.",
-        since="0.3.1",
+        since="0.4.0",
     )
     clip_high: ranged(0, 0.25) = key(
         0.0,
         "Share of an image's pixels that are too bright for the detector, and have one value: the "
         "highest of the others.",
-        since="0.3.1",
+        since="0.4.0",
     )
     noise: DetectorNoise = key(
         DetectorNoise,

@@ -222,10 +222,10 @@ class Microscope(Ranged, WithParts):
         "How counts are drawn from the expected number of electrons in each pixel. `poisson`: "
         "Poisson noise of a detector that counts each electron once, which information metrics "
         "always assume.",
-        since="0.3.1",
+        since="0.4.0",
     )
     detector: Detector = key(Detector, "The detector, which counts electrons.")
-    background: Background = key(Background, "Uneven light.", since="0.3.1")
+    background: Background = key(Background, "Uneven light.", since="0.4.0")
 
     @property
     def engine_part(self) -> Part:

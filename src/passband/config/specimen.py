@@ -45,7 +45,7 @@ class Specimen(WithParts):
         "particles",
         "What structures are: `particles` on amorphous carbon, which the other keys describe, or a "
         "specimen of one's own (docs/add.md), which may use these keys.",
-        since="0.3.1",
+        since="0.4.0",
     )
     material: str = key(
         "Au",
@@ -106,7 +106,7 @@ class Specimen(WithParts):
         "whatever `gap_nm` is. Particles that touch by chance are not meant.",
         ge=0,
         le=1,
-        since="0.3.1",
+        since="0.4.0",
     )
     substrate: Substrate = key(Substrate, "Amorphous carbon under the particles.")
     trained: bool = key(

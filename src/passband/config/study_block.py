@@ -60,7 +60,7 @@ class StudyBlock(Block):
         "Names of parts in installed packages that the study uses, such as losses and metrics: "
         "`module:name`, or the name of an entry point. The parts in the folder `parts` beside the "
         "study's file are found without a name here.",
-        since="0.3.1",
+        since="0.4.0",
         max_length=100,
     )
     allow_incomplete: bool = key(

@@ -90,7 +90,7 @@ class Training(Block):
         "entropy-dice",
         "What training makes small. `entropy-dice` is weighted cross-entropy plus weighted Dice "
         "loss. Others are parts of a study, see `study.parts`.",
-        since="0.3.1",
+        since="0.4.0",
     )
     entropy_weight: float = key(1.0, "Weight of cross-entropy in the loss.", ge=0, le=100)
     focal_gamma: float = key(

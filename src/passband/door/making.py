@@ -15,12 +15,21 @@ from passband.outcomes import Written
 from passband.parts.examples import write_example
 from passband.results.locate import CONFIG, RESULTS, network_path, study_names
 from passband.results.published import shipped
+from passband.runs.workflow import DEFAULT
 
 if TYPE_CHECKING:
     from passband.learning.network_files import Network
 
 #: A line by which editors find the configuration's schema.
 _SCHEMA = "# yaml-language-server: $schema={}"
+
+#: The file by which `snakemake` alone runs a new study in its folder. With `include:`, Snakemake
+#: would make nothing unless a rule is named.
+_SNAKEFILE = """\
+# Passband's workflow with its default rule, for the study in config.yaml: snakemake --profile slurm
+from passband import repository
+workflow.include(f"{repository.folder()}/Snakefile", overwrite_default_target=True)
+"""
 
 
 def new(
@@ -34,6 +43,8 @@ def new(
     report: Callable[[str], object] = lambda line: None,
 ) -> Experiment:
     """Make a folder with a study to edit, and open it.
+
+    In the folder, ``snakemake --profile slurm`` runs the study on a cluster, as in a clone.
 
     Args:
         folder: The new folder, whose name is the study's.
@@ -80,11 +91,27 @@ def new(
     try:
         folder.mkdir(parents=True)
         (folder / CONFIG).write_text(text, encoding="utf-8")
+        _write_workflow(folder)
     except OSError as error:
         raise PassbandError(f"{folder}: cannot be made: {error.strerror}") from None
     for line in lines:
         report(line)
     return Experiment.find(folder)
+
+
+def _write_workflow(folder: Path) -> None:
+    """Write what `snakemake` needs to run a study in its folder: a Snakefile and profiles.
+
+    The profile of all runs stays where it is, since its paths begin there.
+    """
+    (folder / "Snakefile").write_text(_SNAKEFILE, encoding="utf-8")
+    profiles = folder / DEFAULT.parent
+    for profile in (repository.folder() / DEFAULT.parent).glob("*/config.yaml"):
+        if profile.parent.name != DEFAULT.name:
+            copy = profiles / profile.parent.name / profile.name
+            copy.parent.mkdir(parents=True)
+            copy.write_bytes(profile.read_bytes())
+    (folder / "slurm").symlink_to(DEFAULT.with_name("slurm"))  # as in a clone
 
 
 def new_part(kind: str, folder: str | Path = ".") -> Written:

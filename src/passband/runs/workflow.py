@@ -12,7 +12,7 @@ from passband import repository
 from passband.errors import ArgumentError, PassbandError
 
 #: The profile of all runs.
-_DEFAULT = Path("profiles") / "default"
+DEFAULT = Path("profiles") / "default"
 
 
 def command(
@@ -62,7 +62,7 @@ def _default_options(root: Path) -> list[str]:
     It reads the profile nevertheless if somebody has added a key that is a block. The paths in the
     profile begin in `root`, which is not where Snakemake is started.
     """
-    profile = root / _DEFAULT
+    profile = root / DEFAULT
     keys = yaml.safe_load((profile / "config.yaml").read_text(encoding="utf-8"))
     if any(isinstance(value, dict) for value in keys.values()):
         return ["--workflow-profile", str(profile)]
@@ -86,7 +86,7 @@ def _profile(given: str | None, root: Path) -> str | None:
     if os.sep in name and Path(name).exists():
         return os.path.abspath(name)
     option = "profile" if given else variable
-    allowed = ", ".join(n for n in known if n != _DEFAULT.name)
+    allowed = ", ".join(n for n in known if n != DEFAULT.name)
     raise ArgumentError(
         f"{option} = {name!r}: must be one of {allowed}, or the path of another, such as ./mine"
     )
@@ -94,10 +94,10 @@ def _profile(given: str | None, root: Path) -> str | None:
 
 def profiles_left_out(folder: Path) -> list[str]:
     """Return a line for each default profile in a folder that Snakemake alone would load."""
-    own = repository.folder() / _DEFAULT
+    own = repository.folder() / DEFAULT
     return [
         f"{folder}/{place} is not loaded; if it is yours, give --profile {folder}/{place}"
-        for place in (_DEFAULT.name, _DEFAULT)
+        for place in (DEFAULT.name, DEFAULT)
         if (folder / place).exists() and not (folder / place).samefile(own)
     ]
 
