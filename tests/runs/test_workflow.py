@@ -102,6 +102,6 @@ def test_a_default_profile_of_the_users_folder_is_named_as_not_loaded(tmp_path):
 
 
 def test_an_empty_word_for_snakemake_is_refused_before_snakemake_is_imported():
-    with pytest.raises(PassbandError, match="^passband run: '': is an empty word; ") as refused:
+    with pytest.raises(PassbandError, match=r"^passband run: '': is an empty word; ") as refused:
         workflow.check_words(["--keep-going", ""])
     assert refused.value.exit_status == 2

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from passband import processes
 from passband.config import Study
 from passband.runs import file_sizes
 from passband.runs.file_sizes import FileSizes
@@ -268,7 +269,8 @@ def by_torch(study: Study, device: "torch.device") -> list[str]:
 
 def _start(code: str) -> subprocess.Popen:
     """Start a Python process."""
-    return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL)
+    environment = os.environ | processes.of_children()
+    return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL, env=environment)
 
 
 def _processor_seconds(process: subprocess.Popen) -> float:
