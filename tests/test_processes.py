@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from passband import processes
+
 PROTECT = "from passband import processes; processes.ignore_working_directory()\n"
 CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import {}'], check=True)\n"
 
@@ -44,6 +46,70 @@ sys.exit(cli.main())
 """
     run(measure, trapped)
     assert not (trapped / "mark").exists()
+
+
+#: Starts a process from Python, without a command of Passband.
+STARTED = {
+    "command": """
+import sys
+from pathlib import Path
+from passband.runs import child
+child.run([sys.executable, "-c", "import random"], Path())
+""",
+    "plan": """
+from passband.runs import calibration
+calibration._start("import random").wait()
+""",
+}
+
+
+@pytest.mark.parametrize("name", STARTED)
+def test_no_child_of_a_program_runs_it_either(trapped, name):
+    run(STARTED[name], trapped)
+    assert not (trapped / "mark").exists()
+
+
+#: The pools of `segment` and of `evaluate`, with work of their own.
+POOLS = {
+    "segment": """
+from passband.micrographs import batch
+
+class Task:
+    def outcome(self):
+        return "done"
+
+if __name__ == "__main__":
+    assert list(batch.outcomes([Task(), Task()], jobs=2)) == ["done", "done"]
+""",
+    "evaluate": """
+from passband.answers import further_test_work
+
+class Work:
+    def compute(self, cell, progress):
+        return cell
+
+if __name__ == "__main__":
+    with further_test_work.computed(Work(), [1, 2], processes=2) as done:
+        assert list(done) == [1, 2]
+""",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", POOLS)
+def test_no_process_of_a_pool_runs_it(trapped, name):
+    run(POOLS[name], trapped)
+    assert not (trapped / "mark").exists()
+
+
+def test_a_program_keeps_its_environment(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "own")
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    before = dict(os.environ)
+    with processes.starting_children():
+        assert os.environ["PYTHONSAFEPATH"] == "1"
+        assert os.environ["PYTHONPATH"] == os.path.abspath("own")
+    assert dict(os.environ) == before
 
 
 def test_pythonpath_keeps_its_folders_and_loses_the_working_directory(trapped):

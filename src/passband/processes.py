@@ -24,15 +24,45 @@ def ignore_working_directory() -> None:
     """Let this process and all that it starts neither import nor obey files in their folder.
 
     Python would look there first: in a folder of results from somebody else, and for a file
-    ``random.py`` that a user keeps beside ``config.yaml``. The folders in ``PYTHONPATH`` stay. They
-    become absolute, since an empty or relative one would mean the working directory of the process.
+    ``random.py`` that a user keeps beside ``config.yaml``.
     """
-    os.environ["PYTHONSAFEPATH"] = "1"
+    os.environ.update(of_children())
+    obey_only_own_settings()
+
+
+def of_children() -> dict[str, str]:
+    """Return the variables by which a new process ignores its folder as a command does.
+
+    The folders in ``PYTHONPATH`` stay. They become absolute, since an empty or relative one would
+    mean the working directory of the process.
+    """
+    variables = {
+        "PYTHONSAFEPATH": "1",
+        "PASSBAND_OWN_SETTINGS": "1",  # :mod:`passband` reads it in the process
+    }
     if folders := os.environ.get("PYTHONPATH"):
         absolute = (os.path.abspath(folder) for folder in folders.split(os.pathsep) if folder)
-        os.environ["PYTHONPATH"] = os.pathsep.join(absolute)
-    os.environ["PASSBAND_OWN_SETTINGS"] = "1"  # :mod:`passband` reads it in the processes started
-    obey_only_own_settings()
+        variables["PYTHONPATH"] = os.pathsep.join(absolute)
+    return variables
+
+
+@contextmanager
+def starting_children() -> Iterator[None]:
+    """Let the processes that a pool starts meanwhile ignore their folder.
+
+    It starts some with its first lock, and some with its work. A pool has no environment of its
+    own, so that of this process is changed for a moment.
+    """
+    before = os.environ.copy()
+    variables = of_children()
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            os.environ.pop(name, None)
+            if name in before:
+                os.environ[name] = before[name]
 
 
 def obey_only_own_settings() -> None:

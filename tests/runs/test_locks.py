@@ -1,12 +1,14 @@
 """Snakemake's locks after its death. tests/workflow/test_interruptions.py kills a Snakemake."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 
 import pytest
 
+from passband import PassbandError
 from passband.runs import locks
 from passband.storage import StoreError
 from passband.storage.lease import Holder
@@ -50,6 +52,39 @@ def test_a_pipe_that_snakemake_would_read_is_refused(folder, name):
     os.mkfifo(folder / ".snakemake" / name)
     with pytest.raises(StoreError, match=rf"^{folder}/.snakemake/{name}: is a pipe"):
         locks.check(folder)
+
+
+#: What a link is in the place of, in the folder in which Snakemake runs.
+LINKS = (
+    ".snakemake",
+    ".snakemake/locks",
+    ".snakemake/conda-archive",
+    ".snakemake/locks/1.input.lock",
+    ".snakemake/metadata/cmVzdWx0cw",
+    ".snakemake/iocache/latest.pkl",
+)
+
+
+@pytest.mark.parametrize("name", LINKS)
+@pytest.mark.parametrize("to", ["elsewhere", "nowhere"])
+def test_a_link_behind_which_snakemake_would_write_or_remove_files_is_refused(folder, name, to):
+    (folder / "elsewhere").mkdir()
+    if name in (".snakemake", ".snakemake/locks"):
+        shutil.rmtree(folder / name)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).symlink_to(folder / to)
+    with pytest.raises(PassbandError, match=rf"^{folder}/{name}: is a link; "):
+        locks.check(folder)
+
+
+def test_environments_have_links_of_their_own(folder):
+    (folder / ".snakemake/conda/a/bin").mkdir(parents=True)
+    (folder / ".snakemake/conda/a/bin/python").symlink_to("python3")
+    locks.check(folder)
+
+
+def test_a_folder_without_snakemake_passes(tmp_path):
+    locks.check(tmp_path)
 
 
 def test_the_lock_of_a_living_process_stays(folder):

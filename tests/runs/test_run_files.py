@@ -191,3 +191,17 @@ def test_a_lock_that_is_a_pipe_is_refused(commands, capsys):
     assert line.endswith(
         ".snakemake/locks/0.output.lock: is a pipe, a device or a socket; give a regular file"
     )
+
+
+@pytest.mark.parametrize("words", [["run"], ["run", "-n"], ["run", "--unlock"], ["status"]])
+@pytest.mark.parametrize("name", [".snakemake", ".snakemake/locks"])
+def test_a_link_in_place_of_snakemakes_folders_is_refused(commands, capsys, words, name):
+    root = commands.parents[1]
+    (root / "own/locks").mkdir(parents=True)
+    (root / "own/locks/0.output.lock").touch()
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).symlink_to(root / "own")
+    assert cli.main([words[0], "smallest", *words[1:]]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{name}: is a link; only")
+    assert [path.name for path in (root / "own").rglob("*")] == ["locks", "0.output.lock"]

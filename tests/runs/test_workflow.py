@@ -99,3 +99,9 @@ def test_a_default_profile_of_the_users_folder_is_named_as_not_loaded(tmp_path):
     assert workflow.profiles_left_out(tmp_path) == [said]
     # Passband's own profile is loaded, in a clone too.
     assert workflow.profiles_left_out(ROOT) == []
+
+
+def test_an_empty_word_for_snakemake_is_refused_before_snakemake_is_imported():
+    with pytest.raises(PassbandError, match=r"^passband run: '': is an empty word; ") as refused:
+        workflow.check_words(["--keep-going", ""])
+    assert refused.value.exit_status == 2

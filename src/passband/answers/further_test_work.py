@@ -23,6 +23,7 @@ from passband.grid import Condition
 from passband.imaging.structures import LoadedStructures
 from passband.jobs import evaluation, running
 from passband.learning import devices, memory, networks
+from passband.processes import starting_children
 from passband.results import Results
 from passband.results.network_batches import TrainingCell
 from passband.storage import DamagedError, integrity, provenance, records, weights
@@ -198,10 +199,13 @@ def computed(
         return
     # A process that was forked from a process with threads, such as those of torch, can deadlock.
     context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    pool = ProcessPoolExecutor(number, context, _begin, (work, stop))
+    with starting_children():
+        stop = context.Event()
+        pool = ProcessPoolExecutor(number, context, _begin, (work, stop))
     try:
-        yield pool.map(_compute, cells)
+        with starting_children():
+            done = pool.map(_compute, cells)
+        yield done
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)

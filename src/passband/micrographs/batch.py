@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
+from passband import processes
 from passband.console import escaped
 from passband.errors import PassbandError
 from passband.micrographs.images import readers, suffixes
@@ -107,21 +108,23 @@ def outcomes(
 
 def _in_processes(tasks: Sequence[Task], jobs: int) -> Iterator[Prediction | str]:
     jobs = min(jobs, len(tasks))
-    pool = ProcessPoolExecutor(
-        jobs,
-        multiprocessing.get_context("spawn"),  # threads of torch do not survive a fork
-        initializer=_begin,
-        initargs=(tasks, jobs, suffixes.used()),
-    )
+    with processes.starting_children():
+        pool = ProcessPoolExecutor(
+            jobs,
+            multiprocessing.get_context("spawn"),  # threads of torch do not survive a fork
+            initializer=_begin,
+            initargs=(tasks, jobs, suffixes.used()),
+        )
     try:
-        futures = [pool.submit(_outcome, place) for place in range(len(tasks))]
+        with processes.starting_children():
+            futures = [pool.submit(_outcome, place) for place in range(len(tasks))]
         for future in futures:
             yield future.result()
         pool.shutdown()
     except BaseException:
-        processes = list((pool._processes or {}).values())
+        started = list((pool._processes or {}).values())
         pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
+        for process in started:
             process.terminate()
         raise
 

@@ -64,8 +64,14 @@ def changes(folder: Path) -> dict[str, float]:
 def check_way(folder: Path, path: Path) -> None:
     """Raise PassbandError if a folder between a study's folder and a path in it is a link."""
     for above in reversed(path.parents):
-        if folder in above.parents and above.is_symlink():
-            raise _link_error(above)
+        if folder in above.parents:
+            check_no_link(above)
+
+
+def check_no_link(path: Path) -> None:
+    """Raise PassbandError if a path is a link."""
+    if path.is_symlink():
+        raise _link_error(path)
 
 
 def unreadable(path: str | Path, error: OSError) -> PassbandError:

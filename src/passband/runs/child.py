@@ -17,6 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TextIO
 
+from passband import processes
+
 #: Time between two looks at the output of a command that does not write to the terminal [s].
 _LOOK_S = 0.2
 
@@ -115,8 +117,9 @@ def run(
 ) -> Ended:
     """Run a command to its end, in a process group of its own.
 
-    It writes to this process's standard output and standard error; if they were replaced, as in a
-    notebook, its lines are written to what replaces them.
+    Neither it nor its jobs import or obey files of the folder. It writes to this process's standard
+    output and standard error; if they were replaced, as in a notebook, its lines are written to
+    what replaces them.
 
     Args:
         look: Is called now and then while the command runs, whose output is then not shown.
@@ -150,7 +153,7 @@ def run(
                 subprocess.Popen(
                     words,
                     cwd=folder,
-                    env=os.environ | {"PATH": path},
+                    env=os.environ | processes.of_children() | {"PATH": path},
                     process_group=0,
                     stdout=out,
                     stderr=err,

@@ -5,18 +5,20 @@ killed, its locks stay, and no other Snakemake starts. So Passband's workflow ad
 identity of the process. At its end, Snakemake removes the whole folder of the locks.
 """
 
+import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from passband.storage import integrity
+from passband.results import listing
 from passband.storage.lease import Holder
 
 _FOLDER = Path(".snakemake", "locks")
 #: The names of Snakemake's own locks. Other files are not removed with them.
 _LOCK = re.compile(r"\d+\.(input|output)\.lock")
-#: The folders whose files Snakemake reads when it starts.
-_READ = (_FOLDER, _FOLDER.with_name("metadata"), _FOLDER.with_name("incomplete"))
+#: The folders of Snakemake with software, which has links of its own.
+_SOFTWARE = {"conda", "conda-archive", "singularity"}
 
 
 def sign() -> None:
@@ -25,10 +27,25 @@ def sign() -> None:
         (_FOLDER / Holder.this().file(0)).touch()
 
 
-def check(folder: Path) -> None:
-    """Raise StoreError if Snakemake would read a pipe or a device, which might not end."""
-    for place in _READ:
-        integrity.check_regular(folder / place)
+def check(folder: Path, names: Sequence[str] = ()) -> None:
+    """Check the folder `.snakemake`, in which Snakemake writes, reads and removes files.
+
+    Args:
+        folder: The folder in which Snakemake runs.
+        names: What is checked in `.snakemake`; by default, all but the content of environments.
+
+    Raises:
+        PassbandError: If `.snakemake` or something in it is a link, a pipe, a device or a socket.
+    """
+    own = folder / _FOLDER.parent
+    listing.check_no_link(own)
+    if names:
+        listing.check(own, names)
+    elif own.is_dir():
+        found = os.listdir(own)
+        for name in _SOFTWARE.intersection(found):
+            listing.check_no_link(own / name)
+        listing.check(own, {*found} - _SOFTWARE)
 
 
 def clear(folder: Path) -> list[Holder]:

@@ -10,9 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from passband import log_lines
-from passband.results import layout, listing
+from passband.results import layout, listing, locate
+from passband.runs import locks
 from passband.runs.study_jobs import Job
-from passband.storage import integrity, lease
+from passband.storage import lease
 
 #: A job is assumed to have died if its log and its lease have not changed for this time [s]. In
 #: this time a job renews its lease 15 times. The time is so long because clocks differ and network
@@ -84,12 +85,12 @@ def snakemake(results: Path) -> tuple[str, float]:
     """Return the values of :attr:`passband.runs.run.Run.snakemake` and of its `since`.
 
     Raises:
-        StoreError: If a lock is a pipe or a device.
+        PassbandError: If a lock, or a folder of the locks, is a link, a pipe or a device.
     """
     folder = Path(os.path.abspath(results))
     root = folder.parent.parent
+    locks.check(locate.shown(root), ["locks"])
     for lock in (root / ".snakemake" / "locks").glob("*.output.lock"):
-        integrity.check_regular(lock)
         with suppress(OSError), lock.open(encoding="utf-8") as file:
             if file.readline().startswith(f"{folder.relative_to(root)}/"):
                 return ("running" if _processes(root) else "locked"), lock.stat().st_mtime

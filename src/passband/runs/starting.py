@@ -81,6 +81,7 @@ def start(
     """
     folder = results.root
     results.check_trusted()
+    locks.check(folder)
     if "--unlock" not in words:
         earlier.refuse(results.folder, results.noun)
     for path in (folder / ".snakemake", folder / RESULTS):
@@ -99,7 +100,6 @@ def start(
         changed.write(results)
     for line in workflow.profiles_left_out(folder):
         say(line)
-    locks.check(folder)
     lists = "--dry-run" in command
     if not lists:
         for holder in locks.clear(folder):

@@ -106,6 +106,8 @@ def check_words(words: Sequence[str]) -> None:
     """Raise PassbandError if Snakemake, which would print a long help, refuses further words."""
     if not words:
         return
+    if "" in words:  # such as an unset variable, which Snakemake would take for a file
+        raise WordsError("passband run: '': is an empty word; give a file, a rule, or nothing")
     from snakemake.cli import get_argument_parser  # takes seconds to import
 
     def refuse(message: str) -> NoReturn:
