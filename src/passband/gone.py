@@ -8,7 +8,9 @@ Whoever types one reads it in one line. For a key of the configuration, see
 COMMANDS: dict[str, str] = {}
 
 #: The options of commands, likewise.
-OPTIONS: dict[tuple[str, str], str] = {}
+OPTIONS: dict[tuple[str, str], str] = {
+    ("run", "--adopt"): "run what Passband 0.2 made again, or use 0.2",
+}
 
 
 def command(name: str) -> str | None:

@@ -22,7 +22,7 @@ from passband.mixtures import Mixture
 from passband.network_id import NetworkId
 from passband.prediction import gaussian_process
 from passband.results import Results, layout, published
-from passband.storage import StoreError, version_02
+from passband.storage import StoreError, checked_json
 from passband.store import kept
 
 #: Version of the measurements. Increase this number if the code measures something else.
@@ -105,7 +105,7 @@ def open_trust(
     path = trust_file(networks[0])
     if path.exists():
         try:
-            trust = Trust.from_values(version_02.likeness(path))
+            trust = Trust.from_values(checked_json.read(path))
         except StoreError:
             raise
         except (PassbandError, ValueError, KeyError, TypeError, OSError) as error:
