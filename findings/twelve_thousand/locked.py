@@ -2,7 +2,7 @@
 
     python -m findings.twelve_thousand.locked draw  # the study, from the committed protocol
     python -m findings.twelve_thousand.locked predict  # the predictions and their digest
-    passband run findings/twelve_thousand/locked/study.yaml
+    passband run findings/twelve_thousand/locked/study.yaml  # by 0.2, which has all its keys
     python -m findings.twelve_thousand.locked open  # the result, once
 
 Run it from the repository's root. `draw` and `predict` need the merged old matrix, which

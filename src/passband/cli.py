@@ -137,14 +137,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         passed = given[place + 1 :]
         given = given[:place]
     options, rest = parser.parse_known_args(_spelled_out(name, given))
+    if said := gone.option(name, rest):
+        options.refuse(said)
     if hasattr(options, "for_snakemake"):
         options.for_snakemake = [*rest, *passed]
     # argparse reads words that follow an option only as far as the option needs them.
     elif rest and hasattr(options, "words") and not any(word.startswith("-") for word in rest):
         options.words += rest
     elif rest:
-        if said := gone.option(name, rest):
-            options.refuse(said)
         options.refuse(
             f"unrecognized arguments: {' '.join(rest)}{_meant(rest, options.known_options)}"
         )

@@ -15,6 +15,7 @@ OPTIONS: dict[tuple[str, str], str] = {
         [("plan", "--save-rates"), ("plan", "--rates"), ("plan", "--together")],
         "type passband plan STUDY on the other machine",
     ),
+    ("run", "--adopt"): "run what Passband 0.2 made again, or use 0.2",
 }
 
 

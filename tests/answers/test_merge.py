@@ -25,7 +25,7 @@ from passband.results import pieces
 from passband.results.stores import load_table
 from passband.scores import dice
 from passband.seeds import digest
-from passband.storage import datasets, integrity, version_02
+from passband.storage import datasets, integrity
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,7 @@ FEW = ("counts", "dice", "val_loss", "best_epoch", "status")
 def whole(tmp_path_factory):
     """The folder of results of a finished study: its table and its OOD metrics."""
     folder = tmp_path_factory.mktemp("whole")
-    with tarfile.open(ROOT / "tests/data/finished.tar.xz") as archive:
+    with tarfile.open(ROOT / "tests/data/finished_03.tar.xz") as archive:
         wanted = [
             member
             for member in archive.getmembers()
@@ -234,25 +234,6 @@ def test_pieces_with_other_test_conditions(place, whole):
     assert made.test.values.tolist() == loaded(whole).test.values[[1, 3]].tolist()
     known = loaded(whole).isel(test=[1, 3])
     np.testing.assert_array_equal(made.dice, known.dice)
-
-
-def test_results_under_drawn_microscopes_of_0_2_are_not_merged(place, whole, capsys, monkeypatch):
-    """0.2 could test first replicas under drawn microscopes, which its configuration says."""
-    names = halves(whole, (*FAST, ("evaluation.microscopes", 3)))
-    path = "results/a/table.zarr"
-    opened = load_table(path).load().drop_encoding()
-    drawn = [Condition(7 + k, 5, 12, 300).id for k in range(4)]
-    counts = opened.counts.isel(replica=0, test=0, drop=True).expand_dims(microscope=drawn)
-    shutil.rmtree(path)
-    with monkeypatch.context() as before:
-        before.setattr(integrity, "FORMAT", version_02.FORMAT)
-        datasets.write(opened.assign(microscope_counts=counts), path, datasets.TABLE, opened.attrs)
-    assert cli.main(["merge", *names, "--into", "results/ab"]) == 0
-    assert "left out" not in capsys.readouterr().err
-    made = load_table("results/ab/table.zarr")
-    assert "microscope" not in {*made.dims, *made.coords}
-    assert "microscopes" not in json.loads(made.attrs["configuration"])["evaluation"]
-    np.testing.assert_array_equal(made.dice, loaded(whole).dice)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from passband.grid import Condition
 from passband.learning.network_files import open_networks
 from passband.network_id import NetworkId
 from passband.results import Results
-from passband.storage import checked_json, version_02
+from passband.storage import checked_json
 
 CELL = NetworkId("gold", "compact-w4-d2", STUDY.train_conditions[0].id)
 
@@ -128,9 +128,9 @@ def test_numbers_that_cannot_be_are_refused_in_one_line(tmp_path, words):
     """A negative variance made every score, and the expected Dice, not a number."""
     folder = extract(tmp_path)
     path = folder / "likeness.json"
-    content = json.loads(path.read_text())
+    content = checked_json.read(path)
     WRONG[words](content)
-    path.write_text(json.dumps(content))
+    checked_json.write(path, content)
     with pytest.raises(PassbandError) as caught:
         trust.open_trust(open_networks(folder))
     assert str(caught.value).startswith(f"{path}: is damaged: ")
@@ -141,10 +141,10 @@ def test_numbers_that_cannot_be_are_refused_in_one_line(tmp_path, words):
 def test_negative_variances_are_refused(tmp_path):
     folder = extract(tmp_path)
     path = folder / "likeness.json"
-    content = json.loads(path.read_text())
+    content = checked_json.read(path)
     normal = content["reference"]["normals"]["spectrum"]
     normal["variances"] = [-value for value in normal["variances"]]
-    path.write_text(json.dumps(content))
+    checked_json.write(path, content)
     with pytest.raises(PassbandError, match=r"is damaged: .*a variance is not positive$"):
         trust.open_trust(open_networks(folder))
 
@@ -152,7 +152,6 @@ def test_negative_variances_are_refused(tmp_path):
 def test_a_published_file_with_a_checksum_is_compared_with_it(tmp_path):
     folder = extract(tmp_path)
     path = folder / "likeness.json"
-    checked_json.write(path, version_02.likeness(path))
     networks = open_networks(folder)
     known = trust.open_trust(networks)
     text = path.read_text()
@@ -173,8 +172,8 @@ def test_a_published_file_with_a_checksum_is_compared_with_it(tmp_path):
 def test_file_of_another_network_is_refused(tmp_path, network, refusal):
     folder = extract(tmp_path)
     path = folder / "likeness.json"
-    content = json.loads(path.read_text()) | {"networks": [network]}
-    path.write_text(json.dumps(content))
+    content = checked_json.read(path) | {"networks": [network]}
+    checked_json.write(path, content)
     with pytest.raises(PassbandError, match=refusal):
         trust.open_trust(open_networks(folder))
 

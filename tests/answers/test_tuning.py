@@ -125,7 +125,6 @@ def test_a_network_that_gains_is_written_and_predicts(tmp_path, network):
     assert mine.id == network.id
     assert mine.tuned_on == 4
     assert mine.unchecked == ""
-    assert mine.preparation == network.preparation == 2
     assert min(tuning.dice(each, mine) for each in own) > 0.9
     card = (tmp_path / "mine/README.md").read_text()
     assert "0.npy, 1.npy, 2.npy, 3.npy" in card

@@ -26,8 +26,6 @@ from passband.results import Results, layout, locate, published
 ROOT = Path(__file__).parents[2]
 SMALLEST = yaml.safe_load((ROOT / "tests" / "data" / "smallest.yaml").read_text())
 REMOVED = removed_keys.REMOVED
-#: The studies of 0.2, by the names of their files.
-OF_02 = yaml.safe_load((ROOT / "tests" / "data" / "studies_0.2.yaml").read_text())
 DEFAULTS = {
     "training": {"warm_up": 0},
     "specimens": {"gold": {"holes": {"deep": True}}},
@@ -70,29 +68,6 @@ def _joined(block, changes):
         for name, value in changes.items()
     }
     return block | inner
-
-
-def test_the_study_of_02_with_all_its_keys_is_todays_with_one_remark(monkeypatch):
-    monkeypatch.setattr(removed_keys, "REMOVED", REMOVED)
-    study, now = validate(OF_02["config.yaml"]), load(ROOT / "config.yaml")
-    assert study.model_dump() == now.model_dump()
-    (remark,) = study.remarks
-    assert remark.startswith("specimens.*.substrate.minimum_distance_A, training.")
-    assert "distances" in remark
-    assert now.remarks == []
-
-
-def test_what_a_study_of_02_has_set_is_refused_line_by_line(monkeypatch):
-    monkeypatch.setattr(removed_keys, "REMOVED", REMOVED)
-    with pytest.raises(ConfigError) as raised:
-        validate(OF_02["everything.yaml"], "everything.yaml")
-    lines = str(raised.value).splitlines()
-    assert all(": this key was removed; " in line for line in lines)
-    for path in ("training.compile = 'never'", "information.draws = 4", "figures.palette = 'mako'"):
-        assert sum(line.startswith(f"everything.yaml: {path}: ") for line in lines) == 1
-    stored = validate_stored(OF_02["everything.yaml"])
-    assert stored.remarks == []
-    assert stored.model_dump() == load(ROOT / "studies" / "everything.yaml").model_dump()
 
 
 def test_keys_at_their_defaults_are_dropped_with_one_remark():

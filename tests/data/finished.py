@@ -4,8 +4,6 @@ Run `python tests/data/finished.py` at a clean commit. Later versions of Passban
 in these results until the number of a stage in `passband.STAGES` is raised. The archive is then
 made again. `python tests/data/finished.py --update` makes only the results of this stage and of the
 stages after it again; all other results stay those of an earlier version. See `tests/workflow`.
-
-finished.tar.xz and grouped.tar.xz are those of Passband 0.2, which are only read.
 """
 
 import base64

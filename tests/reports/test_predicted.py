@@ -1,19 +1,12 @@
-"""What rows and sentences say of prediction.zarr, of this version and of an earlier one."""
-
-from pathlib import Path
+"""What rows and sentences say of prediction.zarr."""
 
 import numpy as np
-import pytest
 import xarray as xr
 
 from passband.prediction.matrix.predicted_matrix import predicted_matrices
 from passband.reports import predicted, summaries
-from passband.reports.page import data, tables
-from passband.storage import datasets
+from passband.reports.page import tables
 
-#: Made by the stage `prediction` 4, at 9274248, of a synthetic study of 24 conditions, with fewer
-#: folds. Levels of the defocus are left out.
-OLD = Path(__file__).parents[1] / "data/prediction_4.zarr.zip"
 GROUP = {"specimen": ["gold"], "architecture": ["compact"], "test_specimen": ["gold"]}
 LEVELS = ["dose_e_per_A2/train/100", "dose_e_per_A2/train/all", "lens/train/all", "lens/test/all"]
 
@@ -124,42 +117,3 @@ def test_the_page_says_where_the_prediction_fails():
     assert first.endswith("predicted best if levels of dose are left out of training (R² 0.85).")
     assert second == "It fails if levels of Cs are left out of tests (R² −0.12)."
     assert rest == list(predicted.sentences(predicted_matrices(low)))
-
-
-@pytest.fixture(scope="module")
-def old():
-    return datasets.read(OLD, datasets.PREDICTION)
-
-
-def test_an_earlier_store_is_shown_without_what_is_removed(old):
-    assert {"stack", "design", "completion", "step"} <= {*old.data_vars}
-    assert "smoothness" not in old
-    rows = predicted.level_rows(predicted_matrices(old))
-    assert [(row.axis, row.end) for row in rows] == [
-        ("defocus_nm", "train"),
-        ("defocus_nm", "test"),
-    ]
-    of = old.squeeze().sel(level="defocus_nm/test/all")
-    best, scaled, ceiling = rows[1].r2
-    assert best == float(of.level_r2.sel(distances="T(q)"))
-    assert scaled == float(of.level_r2.sel(distances="scaled"))
-    assert np.isnan(ceiling)
-    text = summaries.prediction(predicted_matrices(old))
-    assert f"| compact, gold | defocus_nm | test | {best:.2f} | {scaled:.2f} | – |" in text
-    assert "nan" not in text
-    assert len(tables.prediction_table(predicted_matrices(old)).rows) == 2
-    assert [each.name for each in data.prediction(predicted_matrices(old))] == [
-        "prediction.csv",
-        "predicted.csv",
-    ]
-
-
-def test_a_store_without_levels_left_out_has_no_table(old):
-    """Versions 0.1.0 and before."""
-    first = old.drop_vars([name for name in old.variables if str(name).startswith("level")])
-    assert predicted.level_rows(predicted_matrices(first)) == []
-    assert summaries.prediction(predicted_matrices(first)) == ""
-    assert tables.prediction_table(predicted_matrices(first)) is None
-    assert tables.prediction_sentences(predicted_matrices(first)) == []
-    (pairs,) = data.prediction(predicted_matrices(first))
-    assert pairs.rows == 24 * 24

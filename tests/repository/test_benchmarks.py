@@ -224,7 +224,7 @@ def test_the_table_of_encoders_is_what_its_script_counts():
 @pytest.mark.long
 def test_plan_is_compared_with_the_jobs_of_a_finished_study(tmp_path):
     """Predictions of this machine can differ from the jobs, which another machine has run."""
-    archive = ROOT / "tests/data/finished.tar.xz"
+    archive = ROOT / "tests/data/finished_03.tar.xz"
     subprocess.run(["tar", "xf", archive, "results/smallest"], cwd=tmp_path, check=True)
     results = tmp_path / "results/smallest"
     found = cells("plan.py", "--finished", str(results), "--seconds", "0.5")

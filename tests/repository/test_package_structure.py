@@ -12,7 +12,7 @@ ROOMS = sorted(
 )
 #: Files of tests about several modules of their room.
 SEVERAL = {
-    "": {"made_by_02", "public_names"},
+    "": {"public_names"},
     "analysis": {"own"},
     "answers": {"recommendation_by"},
     "commands": {"mixtures", "trust_parts"},

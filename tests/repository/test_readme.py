@@ -181,7 +181,7 @@ def test_one_command_makes_every_picture(tmp_path):
     """
     browser.require()
     # The results of the smallest study are in place of those of the demo, which take minutes.
-    archive = ROOT / "tests/data/finished.tar.xz"
+    archive = ROOT / "tests/data/finished_03.tar.xz"
     subprocess.run(["tar", "xf", archive, "results/smallest"], cwd=tmp_path, check=True)
     demo = (tmp_path / "results/smallest").rename(tmp_path / "results/demo")
     shutil.rmtree(demo / "figures")
@@ -243,9 +243,6 @@ NOT_RUN = {
     "podman save --format oci-archive --output passband.tar passband": "needs podman's image",
     "apptainer build passband.sif oci-archive:passband.tar": "needs podman's image",
     "pre-commit install": "changes the repository's hooks",
-    "passband run demo --adopt": "needs results of 0.2; tests/workflow takes some over",
-    "passband run demo --adopt --dry-run": "needs results of 0.2; tests/workflow does it",
-    "passband table results/demo/0.2": "needs results of 0.2; tests/workflow does it",
     "passband recommend demo --check": "needs networks that learned; see OUTPUTS",
     "tmux": "waits for input",
     "make preflight STUDY=studies/paper.yaml PROFILE=slurm": "needs a SLURM; tests/slurm does it",

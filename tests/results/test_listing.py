@@ -2,10 +2,14 @@
 
 import os
 
+import numpy as np
 import pytest
+from bare_stores import write_bare
+from safetensors.numpy import save_file
 
 from passband import PassbandError
 from passband.results import layout, listing
+from passband.storage import integrity
 
 
 @pytest.fixture
@@ -93,3 +97,52 @@ def test_a_file_is_not_written_behind_a_link(folder):
     with pytest.raises(PassbandError, match=rf"^{folder}/store/recommend: is a link"):
         listing.check_way(folder, folder / "store/recommend/gold.json")
     listing.check_way(folder, folder / "store/likeness/gold.json")
+
+
+# What Passband 0.2 made
+
+OF_02 = (
+    *(layout.TABLE, layout.INFORMATION, layout.OOD),
+    "waves/gold/train/00000.zarr.zip",
+    "networks/gold/compact-w4-d2/c/r000-001.safetensors",
+)
+
+
+def write_of_02(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".safetensors":
+        save_file({"0/bias": np.zeros(1)}, path, {"format": f"{integrity.OF_02}"})
+    else:
+        write_bare(path, format=integrity.OF_02)
+
+
+@pytest.mark.parametrize("name", OF_02)
+def test_results_of_0_2_are_recognised_by_whatever_is_left_of_them(tmp_path, name):
+    folder = tmp_path / "results/mine"
+    listing.refuse_02(folder)
+    write_of_02(folder / name)
+    with pytest.raises(PassbandError) as refused:
+        listing.refuse_02(folder)
+    assert str(refused.value) == f"{folder}: made by Passband 0.2: run it again, or use 0.2"
+    # A damaged store does not hide the others.
+    (folder / layout.TABLE).mkdir(exist_ok=True)
+    (folder / layout.TABLE / "zarr.json").write_text("{")
+    assert listing.is_of_02(folder) == (name != layout.TABLE)
+
+
+def test_a_folder_cache_in_todays_results_is_no_sign_of_0_2(tmp_path):
+    folder = tmp_path / "results/mine"
+    (folder / "cache/waves").mkdir(parents=True)
+    assert not listing.is_of_02(folder)
+    (folder / "waves/gold/train").mkdir(parents=True)  # Snakemake makes it before the first job
+    (folder / "networks").mkdir()
+    assert not listing.is_of_02(folder)
+    write_bare(folder / layout.TABLE)
+    write_of_02(folder / OF_02[-1])  # left of an earlier run in the same folder
+    assert not listing.is_of_02(folder)
+
+
+def test_results_whose_store_this_version_began_are_not_those_of_0_2(tmp_path):
+    (tmp_path / layout.STORE / "waves").mkdir(parents=True)
+    write_of_02(tmp_path / OF_02[-1])
+    assert not listing.is_of_02(tmp_path)

@@ -257,10 +257,10 @@ def test_results_without_a_file_cannot_be_run():
 
 def test_what_is_wrong_with_the_file_in_the_results_is_said():
     Path("results/lost").mkdir()
-    keys = "study: {name: lost}\ntraining: {compile: never}\n"  # of 0.2
+    keys = "study: {name: lost}\ntraining: {epochs: never}\n"
     Path("results/lost/study.yaml").write_text(keys)
     for asked in (pair, place):
-        with pytest.raises(ConfigError, match=r"^results/lost/study.yaml: training.compile = "):
+        with pytest.raises(ConfigError, match=r"^results/lost/study.yaml: training.epochs = "):
             asked("lost")
 
 

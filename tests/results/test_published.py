@@ -7,29 +7,6 @@ from passband.results import published
 from passband.storage import integrity
 
 
-@pytest.mark.parametrize(
-    ("text", "version"),
-    [
-        ("name: a network\nconfig: {passband: {condition: a, preparation: 2}}\n", 2),
-        ("name: a network\nconfig: {passband: {condition: a}}\n", 1),
-        ("name: [", 1),
-        (None, 1),
-    ],
-)
-def test_the_card_says_how_images_are_prepared(tmp_path, text, version):
-    if text is not None:
-        (tmp_path / published.DESCRIPTION).write_text(text)
-    assert published.preparation(tmp_path) == version
-
-
-def test_a_card_of_megabytes_is_not_read(tmp_path):
-    card = "config: {passband: {preparation: 2}}\n"
-    (tmp_path / published.DESCRIPTION).write_text(card + "#" * 1_000_000)
-    assert published.preparation(tmp_path) == 2
-    (tmp_path / published.DESCRIPTION).write_text(card + "#" * 1_100_000)
-    assert published.preparation(tmp_path) == 1
-
-
 def test_a_file_of_gigabytes_is_refused_before_it_is_read(tmp_path):
     for name in (published.WEIGHTS, "other"):
         (tmp_path / name).touch()

@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
-from passband.config import Study, load, validate_stored
+from passband.config import Study, load
 from passband.results import network_batches, wave_layout
 from passband.results.layout import RECORD
 from passband.seeds import digest
@@ -14,8 +13,6 @@ from passband.seeds import digest
 ROOT = Path(__file__).parents[2]
 #: For each study, the number and the digest of each list of :func:`lists`.
 KNOWN = ROOT / "tests/data/studies.json"
-#: The contents of studies of 0.2.
-OF_02 = yaml.safe_load((ROOT / "tests/data/studies_0.2.yaml").read_text())
 
 
 def lists(study: Study) -> dict[str, list]:
@@ -65,8 +62,3 @@ if __name__ == "__main__":
     content = {file.name: summary(load(file)) for file in all_studies()}
     lines = (f"  {json.dumps(name)}: {json.dumps(found)}" for name, found in content.items())
     KNOWN.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-
-
-@pytest.mark.parametrize("name", OF_02)
-def test_a_study_that_02_has_stored_has_the_same_names(name):
-    assert summary(validate_stored(OF_02[name])) == json.loads(KNOWN.read_text())[name]

@@ -8,13 +8,10 @@ import numpy as np
 import pytest
 import yaml
 
-import passband
 from passband import PassbandError, cli
 from passband.config import Study, validate
-from passband.reports.page import page
 from passband.results import Results
 from passband.runs import report_page
-from passband.storage import datasets, integrity, version_02
 
 pytestmark = pytest.mark.slow
 
@@ -80,34 +77,6 @@ def test_the_numbers_of_an_incomplete_study_are_those_of_its_records(place, caps
     assert "&lt;script&gt;alert(1)&lt;/script&gt;: cannot be read" in text
     found = report_page.collect(Results(study, results)).numbers
     assert found.pairs < whole.pairs
-
-
-def test_predictions_of_02_are_shown_without_what_is_removed(
-    place, capsys, all_learned, monkeypatch
-):
-    """`table`, `report`, `explore` and the door open them."""
-    old = datasets.read(ROOT / "tests/data/prediction_4.zarr.zip", datasets.PREDICTION)
-    results = place / "results/smallest"
-    old = old.assign_coords(architecture=study_of(place).training.architectures)
-    with monkeypatch.context() as patch:
-        patch.setattr(integrity, "FORMAT", version_02.FORMAT)
-        before = old.drop_vars("level_r2_ceiling")
-        datasets.write(before, results / "prediction.zarr", datasets.PREDICTION, old.attrs)
-    for name in ("smoothness", "prediction"):
-        (results / f"figures/{name}.png").write_bytes((results / "figures/decay.png").read_bytes())
-    assert cli.main(["table", "study.yaml"]) == 0
-    assert ", gold | defocus_nm | train |" in capsys.readouterr().out
-    text = page.render(report_page.collect(Results(study_of(place), results)))
-    assert "levels of defocus, training" in text
-    assert "smoothness" not in text
-    caption = "Dice of levels left out."
-    assert caption not in text  # it is not the one of the earlier figure
-    new = old.assign(smoothness=np.nan * old.true.mean(["train", "test"]))
-    datasets.write(new, results / "prediction.zarr", datasets.PREDICTION, old.attrs)
-    assert caption in page.render(report_page.collect(Results(study_of(place), results)))
-    opened = passband.open("study.yaml").prediction
-    assert {"stack", "design", "level_r2"} <= {*opened.data_vars}
-    assert cli.main(["explore", "study.yaml"]) == 0
 
 
 def test_a_study_without_any_network_has_a_page(place):

@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-import of_0_2
 import pytest
+from bare_stores import write_bare
 
 from passband import PassbandError, cli, commands, log_lines
 from passband.config import load, validate
@@ -23,7 +23,7 @@ from passband.runs import run_files, status_page
 from passband.runs.display import clock
 from passband.runs.run import Run
 from passband.runs.study_jobs import STATES
-from passband.storage import lease
+from passband.storage import integrity, lease
 
 NOW = 1_800_000_000.0
 STUDY = validate(
@@ -804,9 +804,7 @@ def test_a_time_of_another_day_has_its_date():
 
 
 def test_a_folder_of_0_2_is_told_from_one_that_goes_on(tmp_path):
-    folder = of_0_2.unpack(tmp_path)
     study = load(Path(__file__).parents[1] / "data/smallest.yaml")
-    (folder / layout.TABLE).rename(tmp_path / "elsewhere")
-    run = Run(Results(study, folder)).read()
-    said = "made by Passband 0.2; `passband run smallest --adopt` continues"
-    assert status_page.at_work(run) == said
+    write_bare(tmp_path / layout.OOD, format=integrity.OF_02)
+    run = Run(Results(study, tmp_path)).read()
+    assert status_page.at_work(run) == "made by Passband 0.2: run it again, or use 0.2"

@@ -34,7 +34,7 @@ from passband.storage import StoreError, datasets, integrity, weights
 
 pytestmark = pytest.mark.slow
 
-FINISHED = Path(__file__).parents[1] / "data" / "finished.tar.xz"
+FINISHED = Path(__file__).parents[1] / "data" / "finished_03.tar.xz"
 CONDITION = "df+0005.00_cs+0001.200_ap016.00_ds001000.00"
 CELL = NetworkId("gold", "compact-w4-d2", CONDITION)
 FILE = f"results/smallest/networks/{CELL}/r000-001.safetensors"

@@ -395,7 +395,7 @@ def test_a_foreign_store_is_refused(tmp_path):
         (folder, datasets.read),
         (folder, datasets.open_folder),
     ):
-        says = "it has no format: Passband 0.2 and later versions did not write it"
+        says = "it has no format: Passband did not write it"
         assert says in refusal(path, read=read)
 
 
@@ -496,7 +496,7 @@ def test_a_chunk_that_is_gone_from_a_zip_is_missed(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("files", r"\d+ of None files"), ("format", "it has no format: Passband 0.2 and later")],
+    [("files", r"\d+ of None files"), ("format", "it has no format: Passband did not write it")],
 )
 def test_a_zip_without_its_number_of_files_or_its_format_is_refused(tmp_path, name, says):
     path = tmp_path / "waves.zarr.zip"
@@ -564,6 +564,20 @@ def test_a_newer_format_is_refused_and_kept(tmp_path, form, monkeypatch):
         with pytest.raises(NewerError):
             read(path, KIND)
     assert path.exists()
+
+
+@form
+def test_what_0_2_wrote_is_named_in_one_line(tmp_path, form, monkeypatch):
+    path = tmp_path / form
+    with monkeypatch.context() as patch:
+        patch.setattr(integrity, "FORMAT", integrity.OF_02)
+        datasets.write(dataset(), path, KIND, {})
+    for read in (
+        datasets.read,
+        datasets.read_metadata if path.suffix == ".zip" else datasets.open_folder,
+    ):
+        said = refusal(path, read=read)
+        assert said == f"{path}: made by Passband 0.2: run it again, or use 0.2"
 
 
 @form

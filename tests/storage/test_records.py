@@ -63,10 +63,3 @@ def test_records_without_own_conditions_stay_as_they_are(tmp_path):
     path = tmp_path / "record.zarr.zip"
     records.write(given, path, ATTRS)
     assert all(record.test.values.tolist() == TEST for record in records.read_all(path).values())
-
-
-def test_a_record_of_earlier_versions_can_be_read(tmp_path):
-    """Passband 0.2 wrote records of one condition without the dimension `train`."""
-    path = tmp_path / "record.zarr.zip"
-    datasets.write(made("c", 0), path, datasets.RECORD, {"condition": "c"})
-    xr.testing.assert_equal(records.read(path, "c"), made("c", 0))

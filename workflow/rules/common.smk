@@ -8,7 +8,6 @@ from passband import console, stages
 from passband.errors import PassbandError
 from passband.results import (
     Results,
-    earlier,
     figure_list,
     layout,
     listing,
@@ -38,10 +37,9 @@ try:
     STUDY = validate(config, config[SOURCE]) if workflow.is_main_process else validate_job(config)
     STUDY.known_parts.trust()
     RESULTS = Results(STUDY, f"results/{STUDY.study.name}")
-    # Jobs ask too, since they may have been submitted by the earlier version.
-    if "--unlock" not in sys.argv:
-        earlier.refuse(RESULTS.folder, config[SOURCE])
     if workflow.is_main_process:
+        if "--unlock" not in sys.argv:
+            listing.refuse_02(RESULTS.folder)
         RESULTS.check_new(config[SOURCE])
         listing.check(RESULTS.folder)
     # Jobs do not repeat this check, because it takes seconds.

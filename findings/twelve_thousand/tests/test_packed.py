@@ -2,10 +2,10 @@
 
 import pytest
 
-from findings.twelve_thousand import packed
+from findings.twelve_thousand import locked, packed
 from findings.twelve_thousand.pieces import DATA, WHOLE
 from passband import PassbandError
-from passband.config import load, load_stored, validate_stored
+from passband.config import load, study_file, validate, validate_stored
 from passband.results import locate
 
 
@@ -27,9 +27,13 @@ def test_the_study_in_the_attributes_of_each_pack_is_read():
         assert [condition.id for condition in study.test_conditions] == ids
 
 
-def test_the_locked_study_is_read():
-    study = load_stored(DATA.parent / "locked" / "study.yaml")
-    assert load(DATA.parent / "locked" / "study.yaml").digest == study.digest
+def test_the_locked_study_is_one_without_the_key_that_only_0_2_had():
+    content = study_file.read(locked.STUDY)
+    assert content["evaluation"].pop("microscopes") == 0
+    study = validate(content)
+    train, test = locked.drawn(locked.check_digests()["protocol"])
+    assert {*study.train_conditions} == {*train}
+    assert {*study.test_conditions} > {*test}
 
 
 def test_a_folder_without_pieces_is_one_line(tmp_path):

@@ -28,7 +28,6 @@ from passband.scores import OUTCOMES, dice
 from passband.storage import lease, records, weights
 from passband.storage.partial_record import PartialRecord
 from passband.store.results import ResultRecipes, further
-from passband.store.version_02 import extra
 
 
 @dataclass(frozen=True)
@@ -170,17 +169,14 @@ def read_further(
         raise ValueError(f"{min(unknown)}: must be counts, dice or particles")
     identities = cache(weights.identities)  # a job's file has the networks of many conditions
     recipes = cache(partial(ResultRecipes, results, results.study.test_waves))
-    has_before = results.has(extra.FOLDER)
 
     def found(cell: TrainingCell) -> PartialRecord:
         path = results.weights(cell.batch)
-        before = extra.stored(results, cell) if has_before else ()
         return further(
             results,
             cell,
             lambda: identities(path).get(cell.condition, {}),
             recipes=recipes(cell.id.architecture),
-            before=before,
         )
 
     with ThreadPoolExecutor(4) as pool:

@@ -20,7 +20,7 @@ from passband.mixtures import Mixture
 from passband.network_id import NetworkId
 from passband.prediction import gaussian_process
 from passband.results import Results, published
-from passband.storage import StoreError, version_02
+from passband.storage import StoreError, checked_json
 
 
 def by_condition(networks: Sequence[Network]) -> list[list[Network]]:
@@ -54,7 +54,7 @@ def open_trust(networks: Sequence[Network]) -> Trust:
     if not path.exists():
         raise PassbandError(_unmeasured(networks[0]))
     try:
-        trust = Trust.from_values(version_02.likeness(path))
+        trust = Trust.from_values(checked_json.read(path))
     except StoreError:
         raise
     except (PassbandError, ValueError, KeyError, TypeError, OSError) as error:

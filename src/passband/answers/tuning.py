@@ -307,7 +307,6 @@ def write(
         "rate": schedule.rate,
         "seed": seed,
         "tested": found.tested,
-        "preparation": network.preparation,
     }
     made = provenance.attributes(
         str(metadata.provenance.get("study", "")),

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from passband.commands.arguments import add_set, add_study, find_study
 from passband.commands.machine import add_machine
-from passband.commands.progress_bar import bar
 from passband.commands.text import draw
 from passband.results.locate import RESULTS
 from passband.runs.child import signals_passed_on
@@ -37,12 +36,6 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     command.add_argument(
         "--why", action="store_true", help="with --dry-run: say also why each job would run"
-    )
-    command.add_argument(
-        "--adopt",
-        action="store_true",
-        help="first take over exit waves, networks and their results of a study that Passband 0.2 "
-        "has made, and move all that it made to results/<study>/0.2",
     )
     command.add_argument(
         "--no-explorer", action="store_true", help="do not make the explorer, which is made last"
@@ -98,11 +91,6 @@ def run(options: argparse.Namespace) -> int:
         "dry_run": options.dry_run,
     }
     with signals_passed_on():
-        if options.adopt:
-            with bar() as progress:
-                print(study.adopt(**where, progress=progress), flush=True)
-            if options.dry_run:
-                return 0
         ran = study.run(**where, explorer=not options.no_explorer, why=options.why)
     if ran.complete:
         print()

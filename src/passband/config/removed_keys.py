@@ -34,43 +34,7 @@ class Removed:
 
 #: The removed keys by their paths, where ``*`` is any name, as in ``specimens.*.gap_nm``. The
 #: blocks of a list, such as those of `grid`, have the paths that a single block would have.
-REMOVED: dict[str, Removed] = {
-    **dict.fromkeys(
-        ("grid.design", "test_grid.design"),
-        Removed(
-            None,
-            "write its points to a CSV file, as docs/grid.md shows, and give points: FILE.csv",
-        ),
-    ),
-    "specimens.*.substrate.minimum_distance_A": Removed(
-        1.4, "carbon atoms are at least 1.4 Å apart"
-    ),
-    "training.replicas_together": Removed(
-        "auto",
-        "a job trains its replicas together where this takes less time; with "
-        "study.replicas_per_job: 1, each is trained alone",
-    ),
-    "training.compile": Removed("auto", "torch compiles networks on a GPU if training is long"),
-    "training.save_every_s": Removed(
-        120, "the environment variable PASSBAND_SAVE_EVERY_S has the time between saves"
-    ),
-    "information.weights": Removed(
-        ["flat", "specimen"], "metrics have the weight flat, and that of each trained specimen"
-    ),
-    "information.flat_power_A2": Removed(0.005, "the weight flat is 0.005 Å²"),
-    "information.samples": Removed(
-        2048, "the number of frequencies follows from microscope.field_px"
-    ),
-    "information.draws": Removed(32, "means over the jitter have 32 draws"),
-    "distances.predict": Removed(False, "Passband measures no distances between networks"),
-    "distances.structures": Removed(16, "Passband measures no distances between networks"),
-    "distances.conditions_per_job": Removed(32, "Passband measures no distances between networks"),
-    "distances": Removed({}, "Passband measures no distances between networks"),
-    "figures.palette": Removed("viridis", "all figures have the colours of viridis"),
-    "evaluation.microscopes": Removed(
-        0, "passband evaluate tests networks under any conditions, such as those of a CSV file"
-    ),
-}
+REMOVED: dict[str, Removed] = {}
 
 
 @dataclass(frozen=True)

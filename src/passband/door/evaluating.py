@@ -8,7 +8,7 @@ from passband.door.answering import Answering
 from passband.door.opened import Conditions
 from passband.errors import ArgumentError
 from passband.outcomes import Progress, counted
-from passband.results import earlier
+from passband.results import listing
 
 if TYPE_CHECKING:
     from passband.answers.further_tests import Evaluated
@@ -57,7 +57,7 @@ class Evaluating(Answering):
         if processes is not None and not 1 <= processes <= 1024:
             raise ArgumentError(f"processes = {processes}: must be between 1 and 1024")
         self.refuse_published()
-        earlier.refuse(self.folder, self.noun)
+        listing.refuse_02(self.folder)
         found = further_tests.evaluate_further(
             self,
             given_conditions.conditions(self.study, given),

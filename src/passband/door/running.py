@@ -13,7 +13,6 @@ from passband.outcomes import Progress
 from passband.results import Results, changed, layout, locate
 
 if TYPE_CHECKING:
-    from passband.runs.adopting import Adopted
     from passband.runs.ended import Made, Ran
     from passband.runs.status import Status
 
@@ -100,44 +99,6 @@ class Running(Opened):
         listed = self._start(cores, profile, words=words, progress=progress)
         self._forget()
         return Ran(self, listed if dry_run else None)
-
-    def adopt(
-        self,
-        cores: int | str | None = None,
-        *,
-        profile: str | None = None,
-        dry_run: bool = False,
-        snakemake: Sequence[str] = (),
-        progress: Progress | None = None,
-    ) -> "Adopted":
-        """Take over exit waves, networks and results that Passband 0.2 has made of the study.
-
-        All that 0.2 made is moved to the folder ``0.2`` in the folder of results. :meth:`run`
-        then makes the rest. If exit waves are missing, they are made first.
-
-        Args:
-            cores, profile, snakemake: See :meth:`run`.
-            dry_run: Only say what would be taken over.
-            progress: Is called with the number of files that were read.
-
-        Raises:
-            PassbandError: As :meth:`run`; if the results were not made by Passband 0.2.
-        """
-        from passband.runs import adopting, workflow
-        from passband.runs.starting import Machine
-
-        if not self.file.exists():
-            raise ArgumentError(
-                "adopt: must be given without changes, since a new study has no results",
-                "adopt",
-                "changes",
-            )
-        workflow.check_words(snakemake)
-        self._check_runs()
-        machine = Machine(cores, profile)
-        found = adopting.adopt(self, machine, dry_run=dry_run, words=snakemake, progress=progress)
-        self._forget()
-        return found
 
     def gallery(
         self,

@@ -103,14 +103,6 @@ class Network:
         """See :func:`passband.results.published.unchecked`; empty if it is not published."""
         return published.unchecked(self.path.parent) if self.is_published else ""
 
-    @cached_property
-    def preparation(self) -> int:
-        """The version of the preparation of images, see `published.PREPARATION`."""
-        if isinstance(stated := self._tuned.get("preparation"), int):
-            return stated
-        own = published.preparation(self.path.parent) if self.is_published else None
-        return published.PREPARATION if own is None else own
-
     @property
     def tuned_on(self) -> int:
         """The number of labelled images on which the network was tuned; 0 if it was not."""

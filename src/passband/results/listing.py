@@ -7,18 +7,24 @@ not end, so these are refused, too.
 """
 
 import os
+import zipfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from passband.errors import PassbandError
 from passband.results import layout
-from passband.storage import integrity
+from passband.storage import integrity, metadata
 
 #: Suffixes of the names of stores and of leases. The content of such folders is not listed.
 _WHOLE = (".zarr", layout.LEASE)
+#: The errors of a store that is missing or damaged.
+_UNREADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError),
+    *(zipfile.BadZipFile, integrity.StoreError),
+)
 
 
 def walk(folder: Path, names: Iterable[str] = layout.WRITTEN) -> Iterator[list[os.DirEntry[str]]]:
@@ -44,6 +50,32 @@ def check(folder: Path, names: Iterable[str] = layout.WRITTEN) -> None:
     """Raise PassbandError as :func:`walk` does; by default, for everything that Passband writes."""
     for _ in walk(folder, names):
         pass
+
+
+def refuse_02(folder: Path) -> None:
+    """Raise PassbandError if Passband 0.2 made a study's results, which Snakemake would delete."""
+    if is_of_02(folder):
+        raise PassbandError(f"{folder}: {integrity.MADE_BY_02}")
+
+
+def is_of_02(folder: Path) -> bool:
+    """Return whether Passband 0.2 made a study's results: the first readable one has its format."""
+    if any((folder / layout.STORE / name).exists() for name in ("waves", layout.NETWORKS)):
+        return False  # which 0.2 did not make
+    waves = (folder / "waves").rglob("*.zarr.zip")
+    stores = (folder / name for name in (layout.TABLE, layout.INFORMATION, layout.OOD))
+    for path in (*stores, *islice(waves, 1)):
+        try:
+            metadata.read_attributes(path)
+        except integrity.EarlierError:
+            return True
+        except _UNREADABLE:
+            continue
+        return False
+    from passband.storage import weights  # only a folder without the others needs it
+
+    networks = (folder / layout.NETWORKS).rglob("*.safetensors")
+    return any(weights.format_of(path) == integrity.OF_02 for path in islice(networks, 1))
 
 
 def changes(folder: Path) -> dict[str, float]:

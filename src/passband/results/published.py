@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import yaml
-
 from passband.errors import PassbandError
 from passband.parts import FOLDER
-from passband.storage import StoreError, integrity, version_02
+from passband.storage import integrity
 
 #: The weights. Every published folder has this file.
 WEIGHTS = "weights.safetensors"
@@ -18,12 +16,8 @@ MOST_BYTES = 4_000_000_000
 LIKENESS = "likeness.json"
 #: The description in the format of BioImage.IO.
 DESCRIPTION = "rdf.yaml"
-#: Version of the preparation of images that a folder's card describes. Version 1 takes no plane and
-#: no polynomial of degree 2 off, and divides only an image that is four times as wide as a training
-#: image by its background.
+#: Version of the preparation of images that a folder's card describes.
 PREPARATION = 2
-#: The largest size of the description [bytes].
-_MOST_DESCRIPTION = 2**20
 #: The networks that are part of the package, as weights files.
 SHIPPED = Path(__file__).parents[1] / "learning/shipped"
 #: A simulated image, with which they can be tried.
@@ -33,19 +27,6 @@ SAMPLE = SHIPPED / "sample.ome.tif"
 def shipped() -> dict[str, Path]:
     """Return the weights files of the networks that are part of the package, by name."""
     return {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"), reverse=True)}
-
-
-def preparation(folder: Path) -> int:
-    """Return the version of the preparation that a published folder's card describes."""
-    path = folder / DESCRIPTION
-    try:
-        integrity.check_regular(path)
-        if path.stat().st_size > _MOST_DESCRIPTION:
-            return version_02.PREPARATION
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return int(found["config"]["passband"]["preparation"])
-    except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError, StoreError):
-        return version_02.PREPARATION
 
 
 def check(folder: Path) -> None:

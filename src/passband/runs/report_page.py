@@ -61,7 +61,6 @@ def collect(results: Results) -> "Content":
     from passband.reports.page.numbers import numbers as numbers_of
     from passband.runs.run import Run
     from passband.runs.run_files import tail
-    from passband.storage import version_02
 
     study = results.study
     run = Run(results).read()
@@ -78,8 +77,6 @@ def collect(results: Results) -> "Content":
     lacking = list(found.damaged)
     if "parts" not in attrs:  # the jobs of a merged study ran in the folders of its pieces
         lacking = [*_missing(run), *lacking]
-    if found.prediction is not None and version_02.draws_otherwise(found.prediction):
-        figures.pop("prediction", None)
     cells = network_batches.cells_of(study)
     return page.Content(
         study=study,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from passband.console import escaped
 from passband.errors import ArgumentError, PassbandError
 from passband.outcomes import Progress
-from passband.results import Results, changed, earlier
+from passband.results import Results, changed, listing
 from passband.results.locate import RESULTS
 from passband.runs import child, locks, workflow
 from passband.runs.run import Run
@@ -83,7 +83,7 @@ def start(
     results.check_trusted()
     locks.check(folder)
     if "--unlock" not in words:
-        earlier.refuse(results.folder, results.noun)
+        listing.refuse_02(results.folder)
     for path in (folder / ".snakemake", folder / RESULTS):
         written = path if path.exists() else folder
         if not os.access(written, os.W_OK):

@@ -13,10 +13,11 @@ from rich.text import Text
 from passband.axes import AXES, MAIN_AXES
 from passband.console import clean
 from passband.network_id import NetworkId
-from passband.results import earlier
+from passband.results import listing
 from passband.runs.display import bar, clock, dice, last_lines
 from passband.runs.run import Run
 from passband.runs.study_jobs import STATES
+from passband.storage import integrity
 from passband.words import duration
 
 _SYMBOLS = {"done": "█", "partly": "▒", "running": ">", "failed": "x", "waiting": "·"}
@@ -123,8 +124,8 @@ def at_work(run: Run) -> str:
         )
     if run.failures:
         return "no job runs; correct the failures, and run Snakemake's command again to continue"
-    if earlier.is_earlier(run.results.folder):
-        return f"made by Passband 0.2; `passband run {run.name} --adopt` continues"
+    if listing.is_of_02(run.results.folder):
+        return integrity.MADE_BY_02
     return "no job runs; `passband run` or Snakemake's command continues"
 
 

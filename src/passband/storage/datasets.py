@@ -19,7 +19,7 @@ import zarr
 from zarr.buffer import default_buffer_prototype
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
-from passband.storage import integrity, metadata, version_02
+from passband.storage import integrity, metadata
 from passband.storage.atomic import remove, replacing, wait_for_writes
 from passband.storage.integrity import DamagedError, StoreError, UnreachableError
 
@@ -218,8 +218,8 @@ def _open(
             dataset = xr.open_zarr(path, chunks=chunks, consolidated=True)
             if number != expected:
                 raise ValueError(f"{number} of {expected} files")
-        dataset.attrs.pop("files", None)  # describes the store and not the data
-        dataset = version_02.store(dataset)
+        for name in ("files", "format"):  # which describe the store and not the data
+            dataset.attrs.pop(name, None)
         if (actual := dataset.attrs.get("kind")) != kind:
             raise DamagedError(path, f"expected a store of {kind}, found {actual}")
         _check_names(dataset)

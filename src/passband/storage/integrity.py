@@ -13,9 +13,11 @@ from passband.errors import PassbandError
 T = TypeVar("T")
 
 #: Version of the layout of stores and of weights files. Increase it when older code would read the
-#: files of newer code wrongly. A file with this version or an earlier one can be read, see
-#: :mod:`passband.storage.version_02`.
+#: files of newer code wrongly.
 FORMAT = 2
+#: The version that Passband 0.2 wrote, and what is said of its files and folders.
+OF_02 = 1
+MADE_BY_02 = "made by Passband 0.2: run it again, or use 0.2"
 
 #: The file with the SHA-256 digests of other files in its folder, in the format of ``sha256sum``.
 CHECKSUMS = "SHA256SUMS"
@@ -57,6 +59,13 @@ class UnreachableError(StoreError):
 
 class NewerError(StoreError):
     """A store has a newer format than this code can read. The store is not damaged: keep it."""
+
+
+class EarlierError(StoreError):
+    """Passband 0.2 wrote a store, which this code does not read."""
+
+    def __init__(self, path: str | Path):
+        super().__init__(f"{path}: {MADE_BY_02}")
 
 
 class FullError(PassbandError):
@@ -122,12 +131,15 @@ def check_format(path: str | Path, format: object) -> None:
 
     Raises:
         NewerError: If the version of the store's format is above :data:`FORMAT`.
+        EarlierError: If it is that of Passband 0.2.
         ValueError: If the version of the store's format is not an integer of 1 or more.
     """
     if format is None:
-        raise ValueError("it has no format: Passband 0.2 and later versions did not write it")
+        raise ValueError("it has no format: Passband did not write it")
     if isinstance(format, bool) or not isinstance(format, int) or format < 1:
         raise ValueError(f"its format is {format!r}")
+    if format == OF_02:
+        raise EarlierError(path)
     if format > FORMAT:
         raise NewerError(
             f"{path}: its format is {format}, and this Passband reads up to {FORMAT}: update "

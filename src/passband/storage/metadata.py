@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from passband.storage import json_text, version_02
+from passband.storage import json_text
 from passband.storage.integrity import DEEPEST, check_checksums, check_format, check_regular
 
 #: The largest numbers of entries of a zip file and of chunks of an array.
@@ -58,7 +58,7 @@ def read_attributes(path: Path) -> dict[str, Any]:
         root = json_text.read(path / "zarr.json")
     attributes = dict(root.get("attributes", {}))
     check_format(path, attributes.get("format"))
-    if path.suffix != ".zip" and not version_02.is_unlisted(path, attributes["format"]):
+    if path.suffix != ".zip":
         check_checksums(path, most_bytes=json_text.MOST_BYTES)
     return attributes
 

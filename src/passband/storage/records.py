@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from passband.storage import datasets, json_text, version_02
+from passband.storage import datasets, json_text
 from passband.storage.integrity import DamagedError
 
 #: The name of each training condition along `test`. No condition has this id.
@@ -126,7 +126,7 @@ def read_all(path: str | Path, variables: Sequence[str] | None = None) -> dict[s
     Raises:
         StoreError: If the record is missing or damaged.
     """
-    record = version_02.record(datasets.read(path, datasets.RECORD, variables))
+    record = datasets.read(path, datasets.RECORD, variables)
     return {
         id: _with_own_id(record.isel(train=place, drop=True), id).assign_attrs(condition=id)
         for place, id in enumerate(record["train"].values.tolist())

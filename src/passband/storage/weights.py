@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 
 from passband.groups import has_several
 from passband.seeds import digest
-from passband.storage import json_text, version_02
+from passband.storage import json_text
 from passband.storage.atomic import replacing
 from passband.storage.integrity import (
     FORMAT,
@@ -35,7 +35,6 @@ from passband.storage.integrity import (
     check_format,
     check_regular,
     is_unreachable,
-    read_if_valid,
 )
 
 if TYPE_CHECKING:
@@ -221,17 +220,13 @@ def identities(path: str | Path) -> dict[str, dict[int, str]]:
     See :class:`CellWeights`.
 
     They are in the head of the file, so this function takes little time and finds no damage. None
-    are returned if the file is missing, or if it was written by Passband 0.2 and is damaged.
-
-    Raises:
-        UnreachableError: If the file cannot be read now.
+    are returned if there is no readable file.
     """
     try:
         found = json_text.parse(_head(path)[_IDENTITIES], _MOST_HEAD)
         return {id: {int(r): each for r, each in of_id.items()} for id, of_id in found.items()}
     except (KeyError, ValueError, TypeError, AttributeError):
-        cells = read_if_valid(load_cells, path) or {}
-        return {id: cell.identities for id, cell in cells.items()}
+        return {}
 
 
 def format_of(path: str | Path) -> int | None:
@@ -421,7 +416,8 @@ def read(
         checksum = texts.pop("checksum", None)
         if checksum != digest(texts, fingerprint({0: tensors})):
             raise ValueError("its checksum does not match its content")
-        return tensors, version_02.weights(values)
+        del values["format"]
+        return tensors, values
     except (SafetensorError, ValueError, TypeError, AttributeError, OSError) as error:
         if is_unreachable(error):
             raise UnreachableError(path, error) from None

@@ -18,7 +18,6 @@ from passband.groups import may_have
 from passband.results import layout
 from passband.storage import UnreachableError, datasets
 from passband.storage.integrity import read_if_valid
-from passband.store.version_02 import adopted
 
 #: The attribute of a file of the store with the digest of its recipe.
 DIGEST = "recipe_digest"
@@ -35,12 +34,7 @@ def has_digest(path: str | Path, kind: str, digest: str) -> bool:
     """
     opened = datasets.read_metadata if Path(path).suffix == ".zip" else datasets.open_folder
     found = read_if_valid(opened, path, kind, newer=True)
-    return found is not None and digest_in(path, found.attrs) == digest
-
-
-def digest_in(path: str | Path, attrs: Mapping) -> str | None:
-    """Return the digest of the recipe of a store from its attributes."""
-    return adopted.current(Path(path), attrs.get(DIGEST))
+    return found is not None and found.attrs.get(DIGEST) == digest
 
 
 def listed(folder: Path) -> list[Path]:

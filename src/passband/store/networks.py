@@ -15,7 +15,6 @@ from passband.storage.weights import CellWeights, load_cells, save_cells
 from passband.store import files
 from passband.store.checkpoints import clear
 from passband.store.recipe import Recipe, Recipes
-from passband.store.version_02 import adopted
 
 #: Networks by training condition.
 Cells = dict[str, CellWeights]
@@ -102,16 +101,9 @@ class StoredNetworks:
     def _read(self, path: Path, newer: bool = False) -> Cells:
         """Return the networks in a file of the store; none if it is damaged.
 
-        See :func:`passband.storage.integrity.read_if_valid` about `newer`. Networks that were taken
-        over from 0.2 have the digest of the recipe that they are valid for.
+        See :func:`passband.storage.integrity.read_if_valid` about `newer`.
         """
-        cells = read_if_valid(load_cells, path, newer=newer) or {}
-        for id in cells.keys() & self.recipes.keys():
-            metadata = cells[id].metadata
-            if metadata.recipe_digest != self.recipes[id].digest:
-                digest = adopted.current(path, metadata.recipe_digest)
-                cells[id] = cells[id]._replace(metadata=replace(metadata, recipe_digest=digest))
-        return cells
+        return read_if_valid(load_cells, path, newer=newer) or {}
 
     def complete(self, found: Mapping[str, Sequence[CellWeights]]) -> Cells | None:
         """Return the networks of all conditions, if none lacks in what was found."""

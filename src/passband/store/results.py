@@ -240,14 +240,12 @@ def further(
     networks: Callable[[], Mapping[int, str]],
     recipes: ResultRecipes,
     read: Read = records.read_all,
-    before: Iterable[xr.Dataset] = (),
 ) -> PartialRecord:
     """Return the results of a condition's networks under all conditions of `passband evaluate`.
 
     Args:
         networks: Returns the identity of each network by replica. It is called if there are files.
         read: Reads the records in a file; none to ignore the file.
-        before: Records of Passband 0.2, which count if no others are there.
     """
     file = results.further(cell)
     paths = [
@@ -257,7 +255,6 @@ def further(
         and not set(cell.batch.replicas).isdisjoint(layout.replicas_of(path))
     ]
     stored = [of for path in paths if (of := read(path).get(cell.condition)) is not None]
-    stored += before
     valid = [recipes.valid(record, networks()) for record in stored]
     tests: set[str] = set()
     for record, which in zip(stored, valid, strict=True):

@@ -15,7 +15,6 @@ from passband.learning.network_files import open_networks
 from passband.micrographs.images import own_noise
 from passband.micrographs.images.segmentation import segment
 from passband.micrographs.images.settings import Settings
-from passband.results import published
 
 RAW = Settings(hot_pixels=False, flat_field=False, smallest_nm=0)
 DISCS = (30, 40, 12), (70, 90, 9)
@@ -229,23 +228,6 @@ def test_counts_for_vacuum_have_no_background(network):
     for part in (image, image[:63]):
         assert kind(part, own, dose_e_per_A2=140) == "none"
     assert kind(image[:63], network) == "plane"
-
-
-def test_an_older_published_folder_is_used_by_its_own_card(network, tmp_path):
-    """Its card has no plane, and divides only an image of four times the width."""
-    slope = np.linspace(0, 400, 150, dtype=np.float32)
-    image = image_of(mask_of_discs((128, 150), (30, 30, 10))) + slope
-    folder = tmp_path / "published"
-    folder.mkdir()
-    old = replace(network, path=folder / published.WEIGHTS)
-    assert kind(image[:60], network) == "plane"
-    assert kind(image[:60], old) == kind(image[:127], old) == "none"
-    assert kind(image, old) == "flat field"
-    for text, version in (("config: {passband: {preparation: 2}}", 2), ("[", 1), ("config: 3", 1)):
-        (folder / published.DESCRIPTION).write_text(text)
-        assert replace(old).preparation == version
-    (folder / published.DESCRIPTION).write_text("config: {passband: {preparation: 2}}")
-    assert kind(image[:60], replace(old)) == "plane"
 
 
 def test_a_slope_is_repaired_and_said(network):

@@ -15,7 +15,7 @@ from passband.micrographs.trust import trust
 from passband.micrographs.trust.likeness import DESCRIPTIONS
 from passband.micrographs.trust.trust import Assessment, Assessor, Own, Trust
 from passband.prediction.recommend.network_dice import Dice
-from passband.storage import version_02
+from passband.storage import checked_json
 
 PIXEL_A = 0.3
 
@@ -24,7 +24,7 @@ PIXEL_A = 0.3
 def trained(tmp_path_factory):
     """The networks of a published folder, and what is known about their images."""
     folder = extract(tmp_path_factory.mktemp("published"))
-    known = Trust.from_values(version_02.likeness(folder / "likeness.json"))
+    known = Trust.from_values(checked_json.read(folder / "likeness.json"))
     return open_networks(folder), known
 
 

@@ -81,8 +81,7 @@ def take_off(
     Dice of an image is learned from distorted images that go through this function.
 
     Args:
-        networks: The networks that will see the image. If one is of an older published folder, the
-            image is treated as its card says.
+        networks: The networks that will see the image.
         flat_field: Whether the image is divided; with False, nothing is taken off.
     """
     if flat_field:
@@ -90,12 +89,9 @@ def take_off(
     if flat_field is False or any(network.normalisation == "vacuum" for network in networks):
         return image, NONE
     first = networks[0]
-    is_old = min(network.preparation for network in networks) < 2
-    wide_A = first.microscope.field_px * first.pixel_size_A * (4 if is_old else FLATTENED)
+    wide_A = first.microscope.field_px * first.pixel_size_A * FLATTENED
     if min(image.shape) * pixel_size_A >= wide_A:
         return flatten_field(image), Background("flat field")
-    if is_old:
-        return image, NONE
     return subtract(image, max(1, round(first.finest_A / pixel_size_A)))
 
 
