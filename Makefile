@@ -42,8 +42,8 @@ images: demo ## Make the pictures in docs/images; most of them show the demo
 	cp build/sample/sample_overlay.png docs/images/overlay.png
 
 general: $(INSTALLED) ## Train the network general, and put it into the package
-	snakemake --cores $(CORES) --configfile studies/general.yaml
-	python docs/scripts/ship.py results/general
+	snakemake --cores $(CORES) --configfile studies/real-general.yaml
+	python docs/scripts/ship.py results/real-general
 
 real: $(INSTALLED) ## Train networks for real images, and segment the images in DATA=folder
 	@[ -d "$(DATA)/images" ] || \

@@ -1,4 +1,4 @@
-"""Segment real images with the networks of the package and of studies/real.yaml: docs/real.
+"""Segment real images with the network of the package and those of studies/real.yaml: docs/real.
 
     python docs/scripts/real.py FOLDER               # FOLDER has the folders images and masks
     python docs/scripts/real.py FOLDER --out results/real-images --demo results/demo
@@ -45,9 +45,8 @@ SOURCE = {
     "au5nm_2": 0.891,
     "au10nm_1": 0.976,
 }
-#: The networks of the package, which are used at the threshold ½ with the default preparation. The
-#: last one is in the picture.
-GENERAL = "general-2026", "general"
+#: The network of the package, which is used at the threshold ½ with the default preparation.
+GENERAL = "general"
 #: Colours of the outlines of true masks and of predicted masks.
 COLOURS = style.TRUTH, style.FEATURES
 #: Number of images in a row of the picture, and its resolution.
@@ -223,11 +222,11 @@ def rows(patches: list[Patch], options: argparse.Namespace) -> Iterator[tuple[st
         yield f"mean of the {len(ids)} networks of `{label}`", middle, turned
         best = max(plain, key=lambda id: mean(plain[id], patches))
         yield f"best of them on these patches, `{best.condition}`", plain[best], adapted[best]
-    for name in options.general:
-        networks = open_networks(name)
-        scores = measure(networks, patches, False)
-        options.measured[name] = scores
-        yield f"**`{name}`**", scores, measure(networks, patches, True)
+    name = options.general
+    networks = open_networks(name)
+    scores = measure(networks, patches, False)
+    options.measured[name] = scores
+    yield f"**`{name}`**", scores, measure(networks, patches, True)
     if set(SOURCE) == {patch.name for patch in patches if not patch.is_empty}:
         yield "the source's network, trained on real images (as printed)", SOURCE, {}
 
@@ -260,18 +259,18 @@ def main() -> None:
     )
     parser.add_argument("--demo", type=Path, default=Path("results/demo"))
     parser.add_argument("--grid", type=Path, default=Path("results/real"))
-    parser.add_argument("--general", nargs="+", default=GENERAL, help="networks of one condition")
+    parser.add_argument("--general", default=GENERAL, help="networks of one condition")
     options = parser.parse_args()
     options.measured = {}
     try:
         patches = read(options.data)
-        *_, last = (open_networks(name) for name in options.general)
+        general = open_networks(options.general)
         text = table(patches, options)
     except PassbandError as error:
         parser.exit(1, f"{error}\n")
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "scores.json").write_text(json.dumps(options.measured, indent=1) + "\n")
-    picture(patches, last, options.out / "masks.png")
+    picture(patches, general, options.out / "masks.png")
     page = options.out / "README.md"
     if page.exists() and all(mark in (old := page.read_text()) for mark in MARKS):
         begin, end = (old.index(mark) for mark in MARKS)

@@ -1,19 +1,19 @@
-"""Put the network of studies/general.yaml into the package: run it from the root.
+"""Put the network of studies/real-general.yaml into the package: run it from the root.
 
-    python docs/scripts/ship.py results/general
-    python docs/scripts/ship.py results/general --likeness
+    python docs/scripts/ship.py results/real-general
+    python docs/scripts/ship.py results/real-general --likeness
     python docs/scripts/ship.py --sample
 
 The network's training images are measured for the expected Dice of an image, which takes minutes.
 With `--likeness`, this is all that is done, with the weights that the package has. Then the study's
-exit waves are enough: `snakemake --configfile studies/general.yaml --until simulate`. The line
-about where the network holds is in `general.txt` beside the network, and is written by hand.
+exit waves are enough: `snakemake --configfile studies/real-general.yaml --until simulate`. The line
+about where the network holds is in `general-2026.txt` beside the network, and is written by hand.
 
 With `--sample`, the package's sample is made again: a simulated image under the training condition
-of `general-2026`, of the first test structure of its study with at least five whole particles,
-which do not touch the edge of the field. Structures follow from the study's seed, so nobody chooses
-it, and no mask is looked at. None of the study's 24 test structures has so many: the draw goes on
-with the next numbers. No network was trained on it.
+of the network, of the first test structure of its study with at least five whole particles, which
+do not touch the edge of the field. Structures follow from the study's seed, so nobody chooses it,
+and no mask is looked at. None of the study's 24 test structures has so many: the draw goes on with
+the next numbers. No network was trained on it.
 """
 
 import argparse
@@ -48,9 +48,9 @@ from passband.units import A_PER_NM
 
 #: The largest size of the network's file [bytes].
 MOST = 2_100_000
-#: The network that is put into the package, and the one whose study the sample is from.
-NAME = "general"
-OF_SAMPLE = "general-2026"
+#: The network that is put into the package, whose study the sample is from, and the study's name.
+NAME = "general-2026"
+STUDY = "real-general"
 #: Pixels along a side of the sample, and its smallest number of whole particles.
 SAMPLE_PX = 128
 WHOLE = 5
@@ -192,12 +192,12 @@ def by_defocus_and_dose(study: Study, score: xr.DataArray) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("results", nargs="?", type=Path, default=Path("results", NAME))
+    parser.add_argument("results", nargs="?", type=Path, default=Path("results", STUDY))
     parser.add_argument("--likeness", action="store_true", help="measure the training images alone")
     parser.add_argument("--sample", action="store_true", help="make the sample alone")
     options = parser.parse_args()
     if options.sample:
-        write_sample(*network_files.open_networks(OF_SAMPLE))
+        write_sample(*network_files.open_networks(NAME))
     elif options.likeness:
         write_likeness(Results.find(options.results), *network_files.open_networks(NAME))
     else:

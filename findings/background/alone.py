@@ -3,11 +3,12 @@
     python -m findings.background.alone                     # fields on the seed of the report
     python -m findings.background.alone --hrtem FOLDER      # five real patches
     python -m findings.background.alone --preparation       # what preparation adds: tuning fields
-    python -m findings.background.alone --network FILE      # another network in place of `general`
+    python -m findings.background.alone --network FILE      # another network
 
-Alone means `--no-flat-field`, `--no-filter-noise`, and no bar cut off. Beside it are the network
-before, `general-2026`, and a blur with Otsu's threshold: the blur and the sign that are best on
-undisturbed images of other seeds, or for FOLDER on its own patches. Disturbances are those of
+The network is `general-2026b`, which was the package's `general` until commit `260902b1`. Alone
+means `--no-flat-field`, `--no-filter-noise`, and no bar cut off. Beside it are the network before,
+`general-2026`, and a blur with Otsu's threshold: the blur and the sign that are best on undisturbed
+images of other seeds, or for FOLDER on its own patches. Disturbances are those of
 :mod:`findings.background.disturbances`. A wrong filter is `--filter-noise` on images that are
 averaged already. The loss is the mean over images, each with the mean over directions and centres,
 with its 90% interval (Student's t over images).
@@ -64,6 +65,8 @@ HARD = "particles over more than half", "carbon from 1 to 8 nm"
 #: Side of a pixel of the fields [Å].
 FIELD_A = 0.5
 OLD = "general-2026"
+#: The network that was trained over uneven light, and its name on the page.
+NEW = Path(__file__).with_name("general-2026b.safetensors")
 #: Standard deviations of the blurs that are tried before the threshold [pixels].
 BLURS = 1, 2, 3, 4, 6, 8, 10
 #: The most that a preparation may lose of undisturbed images.
@@ -83,7 +86,7 @@ class Disturbance:
 
     Attributes:
         variants: Functions of an image with its mask, of :mod:`findings.background.disturbances`.
-        aim: The most that it should cost `general`; None if there is no aim.
+        aim: The most that it should cost `general-2026b`; None if there is no aim.
     """
 
     name: str
@@ -336,7 +339,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--network", default="general", metavar="FILE")
+    parser.add_argument("--network", type=Path, default=NEW, metavar="FILE")
     parser.add_argument("--hrtem", type=Path, metavar="FOLDER")
     parser.add_argument("--preparation", action="store_true")
     parser.add_argument("--tuning", action="store_true", help="the losses of tuning fields")
@@ -355,7 +358,7 @@ def main() -> None:
             of = chosen if options.tuning else fields(waves(REPORT, options.fields))
     except PassbandError as error:
         parser.exit(1, f"{error}\n")
-    print(table_of_losses({options.network: network, OLD: old}, of, chosen))
+    print(table_of_losses({options.network.stem: network, OLD: old}, of, chosen))
 
 
 if __name__ == "__main__":

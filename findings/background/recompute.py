@@ -26,7 +26,7 @@ def recompute(patches: Path = PATCHES) -> Iterator[str]:
         PassbandError: If a number differs.
     """
     yield compare(PAGE, "trained networks", trained.of_table(pd.read_csv(trained.TABLE)))
-    networks = {name: open_networks(name)[0] for name in ("general", alone.OLD)}
+    networks = {Path(name).stem: open_networks(name)[0] for name in (alone.NEW, alone.OLD)}
     chosen = alone.fields(alone.waves(alone.TUNING, alone.FIELDS))
     of = alone.fields(alone.waves(alone.REPORT, alone.FIELDS))
     text = alone.table_of_losses(networks, of, chosen)

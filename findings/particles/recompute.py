@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from findings.background import alone
 from findings.pages import compare
 from findings.particles import choice
 from findings.particles.sets import COLUMNS, rows
@@ -27,7 +28,7 @@ def recompute() -> Iterator[str]:
     yield compare(PAGE, "choices by F1 and by Dice", text, within=0.002)
     found = [*rows("tuning")]
     yield compare(PAGE, "sets of touching particles", markdown.table(COLUMNS, found), within=WITHIN)
-    own = [row for row in rows("report", "general", "B") if row[1].startswith("`general`")]
+    own = [row for row in rows("report", alone.NEW, "B") if row[1].startswith("`general-2026b`")]
     with_head = [row for row in own if not row[1].endswith("its head alone")]
     text = markdown.table(COLUMNS, with_head)
     yield compare(PAGE, "a network with a head", text, within=WITHIN)

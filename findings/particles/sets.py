@@ -164,8 +164,7 @@ class Score:
         self, labels: np.ndarray, particles: Sequence[Particle], truths: dict[str, Truth], mask
     ) -> None:
         """Add a field whose particles were measured."""
-        stated = [each.amodal_diameter_nm or each.diameter_nm for each in particles]
-        self.add(labels, truths, mask, np.array(stated))
+        self.add(labels, truths, mask, np.array([each.diameter_nm for each in particles]))
         for each, right in zip(particles, is_right(truths["faces"], labels), strict=True):
             if not each.touches_edge:
                 value = each.mean_probability if each.certainty is None else each.certainty
@@ -258,11 +257,11 @@ def nearer_centre(instances: np.ndarray) -> np.ndarray:
 
 def score(made: Fields, networks: Sequence[Network], name: str) -> dict[str, Score]:
     """Return the scores of networks, of the bounds, and of the simplest method."""
-    part = SETTINGS.head(networks)
+    part = networks[0].architecture.head
     head = None if part is None else opened(part)
     ways = {name: SETTINGS}
     if head is not None:
-        ways[f"{name}, its mask alone"] = replace(SETTINGS, particles="mask")
+        ways = {name: replace(SETTINGS, particles="head"), f"{name}, its mask alone": SETTINGS}
     scores: dict[str, Score] = defaultdict(lambda: Score(made.pixel_nm))
     simple = {(sigma, sign): Score(made.pixel_nm) for sigma in BLURS_PX for sign in (1, -1)}
     for image, instances in zip(made.images, made.instances, strict=True):

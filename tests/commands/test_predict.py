@@ -13,6 +13,7 @@ import xarray as xr
 from carbon_images import film_image
 from low_dose import extract, images
 from perfect_votes import save_votes
+from PIL import Image
 from recommended import make_results, make_study
 from thresholds import CELL, image_of, mask_of_discs, save
 
@@ -70,7 +71,9 @@ def test_folder_of_images_is_segmented(place, capsys):
     assert out[-1].startswith("mean Dice 1.000 over")
     assert out[-1].endswith(" over 3 images")
     assert len(list((place / "predictions").glob("*.*"))) == 19  # with the records
-    assert out[-3].startswith("sizes: mean 0.68 nm (")
+    assert out[-3].startswith(
+        "sizes: mean 0.68 nm, SD 0.03 nm; weighted 0.68 nm; 6 whole particles"
+    )
     assert out[-3].endswith("; 6 whole particles in 3 images")
     with tifffile.TiffFile(place / "predictions/1_mask.ome.tif") as file:
         assert np.mean((file.asarray() > 0) != MASK) < 0.002
@@ -266,7 +269,7 @@ def test_tables_of_a_user_are_not_replaced(place, capsys):
 
 
 @pytest.mark.slow
-def test_a_run_that_is_stopped_leaves_no_summary(place, capsys, monkeypatch):
+def test_a_run_that_is_stopped_leaves_the_rows_of_what_is_done(place, capsys, monkeypatch):
     from passband.micrographs import predictions
 
     command = "two.safetensors", "images", *PIXEL
@@ -279,8 +282,8 @@ def test_a_run_that_is_stopped_leaves_no_summary(place, capsys, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(predictions, "segment", stop)
         assert run(capsys, *command)[0] == 130
-    assert not (place / "predictions/summary.csv").exists()
-    assert not (place / "predictions/particles.csv").exists()
+    assert {row["file"] for row in table("summary")} == {"0.npy", "1.npy", "2.npy"}
+    assert len(table("particles")) == 6
     status, out, _ = run(capsys, *command)
     assert status == 0
     assert "2 of 3 files had been done before" in out
@@ -331,18 +334,20 @@ def test_table_of_particles_has_their_confidence(place, capsys, words, found_in)
 
 def test_a_head_adds_columns_to_the_table_of_particles(place, capsys):
     save_votes(place / "votes.safetensors", 24)
-    _, out, _ = run(capsys, "votes.safetensors", "images", *PIXEL, "--verbose")
+    words = "--particles", "head", "--verbose"
+    _, out, _ = run(capsys, "votes.safetensors", "images", *PIXEL, *words)
     assert out[2] == "particles: those of the head votes"
     line = next(line for line in out if line.startswith("0.npy"))
-    assert line.startswith("0.npy: 2 particles, mean diameter 0.72 nm of 2 whole, confidence 0.9")
+    # Pixels that vote for themselves make no particle of which the head is certain.
+    assert line.startswith("0.npy: 0 particles, 2 uncertain left out, confidence 0.9")
     rows = table("particles")
     assert len(rows) == 6
-    assert list(rows[0])[-4:] == ["neck_ratio", "amodal_diameter_nm", "certainty", "overlapped"]
+    assert list(rows[0])[-3:] == ["neck_ratio", "certainty", "overlapped"]
     for row in rows:
-        assert (row["amodal_diameter_nm"], row["overlapped"]) == ("0.72", "no")
-        assert 0 <= float(row["certainty"]) < 0.5  # pixels that vote for themselves are unlikely
-    assert {row["mean_diameter_nm"] for row in table("summary")} == {"0.72"}
-    run(capsys, "votes.safetensors", "images", *PIXEL, "--particles", "mask")
+        assert (row["diameter_nm"], row["overlapped"]) == ("0.72", "no")
+        assert 0 <= float(row["certainty"]) < 0.5
+    assert {row["mean_diameter_nm"] for row in table("summary")} == {""}
+    run(capsys, "votes.safetensors", "images", *PIXEL)
     assert list(table("particles")[0])[-1] == "neck_ratio"
 
 
@@ -404,7 +409,7 @@ HERE = "--defocus-nm", "5", "--cs-um", "1", "--aperture-mrad", "9", "--dose-e-pe
         ),
         (
             ["two.safetensors", "images", "--particles", "head"],
-            f"--particles = 'head': {CELL}/0 has no head; allowed: 'auto', 'mask'",
+            f"--particles = 'head': {CELL}/0 has no head; allowed: 'mask'",
         ),
         (["images", "--network", "none"], "none: there is no such file or folder"),
         (
@@ -515,19 +520,42 @@ def test_the_verdict_follows_each_image_and_is_in_the_summary(trained, capsys):
     )
     found = re.fullmatch(pattern, out[gold + 1])
     assert found
-    assert out[noise + 1].startswith("  unlike the training images, because of ")
-    assert "; expected Dice 0.0" in out[noise + 1]
-    assert out[-3] == "1 of 2 images are unlike the training images: do not trust these masks"
-    command = "passband new mine --like general --like-image noise.npy --pixel-size-A"
-    assert out[-2] == f"to train a network for such images: {command} {PIXEL[-1]}"
-    assert cli.main(shlex.split(out[-2].partition("passband ")[2])) == 0
-    assert "slope" in capsys.readouterr().out
+    assert out[noise] == "noise.npy: no particle"
+    reason = "because of the lack of particles"
+    assert out[noise + 1] == f"  unlike the training images, {reason}: do not trust the mask"
+    # There is no network for images of nothing.
+    assert out[-2] == "1 of 2 images are unlike the training images: do not trust these masks"
     assert out[-1].startswith("expected Dice compares preparations of one image")
     first, second = table("summary")
     assert f"{float(first['expected_dice']):.2f}" == found[1]
     assert float(first["expected_dice_low"]) < float(first["expected_dice"])
     assert [row["flagged"] for row in (first, second)] == ["no", "yes"]
     assert second["flags"] == "the lack of particles"
+
+
+def test_a_flagged_image_with_particles_has_a_command_for_a_network_of_its_own(trained, capsys):
+    image = np.load("gold.npy")
+    image = image - 3 * image.std() * np.cos(np.arange(image.shape[1]) / 5)
+    np.save("waves.npy", image.astype(np.float32))
+    _, out, _ = run(capsys, "network", "waves.npy", *PIXEL)
+    assert out[0] == "waves.npy: particles that are not to be trusted"
+    (line,) = (line for line in out if line.startswith("to train a network for such images: "))
+    command = "passband new mine --like general --like-image waves.npy --pixel-size-A"
+    assert line.endswith(f"{command} {PIXEL[-1]}")
+    assert cli.main(shlex.split(line.partition("passband ")[2])) == 0
+    assert "slope" in capsys.readouterr().out
+
+
+def test_a_folder_has_photographs_and_an_empty_word_names_no_network(trained, capsys):
+    (trained / "images").mkdir()
+    image = np.load("gold.npy")
+    grey = 255 * (image - image.min()) / np.ptp(image)
+    Image.fromarray(grey.astype(np.uint8)).save("images/a.JPG", quality=95)
+    status, out, _ = run(capsys, "network", "images", *PIXEL)
+    assert (status, out[0].partition(":")[0]) == (0, "a.JPG")
+    status, out, err = run(capsys, "network", "", *PIXEL)
+    assert (status, out) == (1, [])
+    assert err == ["'': names no file or folder; give the name of an image"]
 
 
 def test_condition_changes_the_expected_dice_only_with_a_table(trained, capsys):
@@ -640,13 +668,14 @@ def test_labels_that_a_person_has_corrected_are_measured_without_a_network(place
     assert (status, err) == (0, [])
     assert out == [
         "1.npy: 1 particle, mean diameter 0.711 nm of 1 whole",
-        "sizes: mean 0.71 nm; 1 whole particle in 1 image",
+        "sizes: mean 0.71 nm; weighted 0.71 nm; 1 whole particle in 1 image",
         "3 files in predictions: sizes.png, particles.csv, summary.csv",
     ]
-    (row,) = table("summary")
+    *kept, row = table("summary")
+    assert [each["file"] for each in kept] == ["0.npy", "2.npy"]
     assert (row["particles"], row["networks"], row["confidence"]) == ("1", "", "")
     assert row["done"] == "particles of corrected.tif"
-    assert len(table("particles")) == 1
+    assert len(table("particles")) == 5
     # All images, by the labels of the network.
     status, out, _ = run(capsys, "images", *PIXEL, "--labels", "predictions")
     assert status == 0

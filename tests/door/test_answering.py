@@ -32,6 +32,24 @@ def test_a_recommendation_is_what_the_command_prints(study, capsys):
     assert isinstance(study.plot_recommendation(found), Figure)
 
 
+def test_values_are_given_as_a_mapping_or_as_keywords(study):
+    """As `Matrix.sel` takes them."""
+    ranged = HERE | {"defocus_nm": "5:15"}
+    same = HERE | {"defocus_nm": slice(5, 15)}
+    assert str(study.recommend(**same)) == str(study.recommend(ranged))
+    found = study.next(1, {"defocus_nm": "5:15"}, between=1)
+    assert str(study.next(1, defocus_nm=slice(5, 15), between=1)) == str(found)
+    for values, message in (
+        ({"defocus": 5}, "'defocus': is no axis; axes are defocus_nm, "),
+        ({"defocus_nm": 5}, "defocus_nm = 5: is given twice"),
+        ({"astigmatism_nm": slice(None, 5)}, "must have two ends, and no step"),
+    ):
+        with pytest.raises(PassbandError, match=message):
+            study.recommend(HERE, **values)
+    with pytest.raises(PassbandError, match="cs_um is missing: give "):
+        study.recommend(defocus_nm=5)
+
+
 @pytest.mark.slow
 def test_a_check_is_what_the_command_prints(study, capsys):
     found = study.check_recommendations()

@@ -384,6 +384,45 @@ def test_a_folder_or_a_stack_gives_a_list_for_each_file(tmp_path):
     assert list(general.segment(tmp_path, **size)) == [tmp_path / "one.npy"]
 
 
+def test_an_array_is_an_image_that_does_not_state_its_pixels(tmp_path):
+    general = passband.open("general")
+    micrograph = readers.read(SAMPLE)
+    (image,) = micrograph.images
+    found = general.segment(image, pixel_size_A=micrograph.pixel_size_A)
+    assert np.array_equal(found.labels, general.segment("sample").labels)
+    assert found.verdict.startswith("looks like the training images")
+    for given, message in (
+        ({}, "pixel_size_A is missing: an array does not state it; give it in Å"),
+        ({"pixel_size_A": 0.5, "out": tmp_path}, "needs image files; an array has no name"),
+        ({"pixel_size_A": 0.5, "network": "auto"}, "network = 'auto': needs image files"),
+    ):
+        with pytest.raises(PassbandError, match=message):
+            general.segment(image, **given)
+
+
+def test_what_is_opened_has_a_face_in_a_notebook(grouped, tmp_path):
+    face = passband.open("general")._repr_html_()
+    (id,) = passband.open("general").networks
+    assert face.startswith("<pre>general-2026: for HRTEM of gold particles of 1.4 to 7 nm")
+    assert face.endswith(f"{id}</pre>")
+    lines = grouped._repr_html_().splitlines()
+    assert lines[0].startswith("<pre>study grouped in ")
+    number = len(grouped.networks)
+    assert lines[2] == f"{number} of {number} networks trained"
+    assert "table.zarr, ood.zarr" in lines[-1]
+    file = tmp_path / "new.yaml"
+    text = (ROOT / "tests/data/smallest.yaml").read_text()
+    file.write_text(text.replace("name: smallest", "name: new"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        face = passband.open(file)._repr_html_()
+        assert "\n0 of " in face
+        assert face.endswith("results: none yet</pre>")
+        (tmp_path / "results/lost").mkdir(parents=True)
+        # A notebook that shows an error in place of a face would hide what was opened.
+        assert "lost: neither config.yaml nor" in passband.open("results/lost")._repr_html_()
+
+
 def test_an_image_unlike_the_training_images_is_flagged():
     (network,) = passband.open("general").networks.values()
     noise = np.random.default_rng(0).poisson(9.0, (128, 128))

@@ -178,7 +178,7 @@ def test_a_recommendation(mine, passband):
 
 
 def test_an_image_is_segmented(passband):
-    assert "7 particles" in passband("predict", "general", "sample", "--out", "found")
+    assert "5 particles" in passband("predict", "general", "sample", "--out", "found")
     assert (passband.folder / "found/sample_overlay.png").is_file()
 
 

@@ -133,11 +133,11 @@ def test_an_own_head_finds_the_particles_of_images_only_if_it_may_run(study, tmp
     )
     image = np.random.default_rng(0).poisson(30, (64, 64)).astype(np.float32)
     if trusted:
-        assert segment(image, 0.5, [network]).head == "blobs"
+        assert segment(image, 0.5, [network], Settings(particles="head")).head == "blobs"
         return
     with pytest.raises(PartError, match=r"head 'blobs' of parts/blobs.py.*--trust-parts"):
-        segment(image, 0.5, [network])
-    assert segment(image, 0.5, [network], Settings(particles="mask")).head == ""
+        segment(image, 0.5, [network], Settings(particles="head"))
+    assert segment(image, 0.5, [network]).head == ""
 
 
 # What a loss is given

@@ -54,7 +54,28 @@ def test_weights_of_two_particles():
     found = sizes.measure([[1.0, 4.0]], [(5.0, 10.0)])
     large = 36 / (36 + 6)
     assert found.mean_nm == pytest.approx(1 * (1 - large) + 4 * large)
+    assert found.plain_nm == 2.5
     assert (found.band, found.mean_band_nm) == (None, None)
+
+
+def test_there_is_no_interval_below_five_images():
+    """Two images with 19 particles of 4.02 ± 1.16 nm had an interval of 0.08 nm."""
+    rng = np.random.default_rng(5)
+    images = [rng.normal(4, 1.2, 10) for _ in range(5)]
+    fields = [(50.0, 50.0)] * 5
+    few = sizes.measure(images[:4], fields[:4])
+    assert (few.band, few.mean_band_nm) == (None, None)
+    assert "(" not in few.values
+    low, high = sizes.measure(images, fields).mean_band_nm
+    assert low < np.mean(images) < high
+
+
+def test_the_interval_knows_that_an_image_has_few_particles():
+    """All images have the same mean, which single particles still make uncertain."""
+    pair = np.array([2.0, 6.0])
+    low, high = sizes.measure([pair] * 8, [(1e3, 1e3)] * 8).mean_band_nm
+    # The standard deviation of the mean of 16 particles is 2 nm / 4.
+    assert high - low == pytest.approx(2 * 1.645 * 0.5, rel=0.15)
 
 
 @pytest.mark.slow
@@ -107,19 +128,21 @@ def test_flagged_images_and_failed_files_and_cut_particles_are_left_out():
     assert found.numbers == (
         "3 whole particles in 3 images; left out: 3 particles at edges, 1 flagged image"
     )
-    assert found.values.startswith("mean 2.5")
+    assert found.values.startswith("mean 2.50 nm, SD 0.50 nm; weighted 2.5")
     assert sizes.of_frames(frames[3:]) is None
     assert sizes.of_frames([frame(cut=2)]) is None
     (one,) = [sizes.of_frames([frame(2.0)])]
-    assert (one.values, one.numbers) == ("mean 2.00 nm", "1 whole particle in 1 image")
+    assert one.values == "mean 2.00 nm; weighted 2.00 nm"
+    assert one.numbers == "1 whole particle in 1 image"
 
 
-def test_overlapped_particles_have_the_size_that_a_head_says_or_are_left_out():
-    one, two = frame(2.0, 3.0).particles
-    pair = replace(one, amodal_diameter_nm=2.5, overlapped=True), replace(two, overlapped=True)
+def test_particles_of_which_a_head_is_not_certain_are_left_out():
+    one, two = frame(2.5, 0.58).particles
+    pair = replace(one, certainty=0.5), replace(two, certainty=0.09)
     found = sizes.of_frames([replace(frame(), particles=pair)])
-    assert found.values == "mean 2.50 nm"
-    assert found.numbers == "1 whole particle in 1 image; left out: 1 overlapped particle"
-    cut = frame(cut=2)
-    found = sizes.of_frames([replace(cut, particles=(*cut.particles, *pair))])
-    assert found.numbers.endswith("left out: 2 particles at edges, 1 overlapped particle")
+    assert found.values.startswith("mean 2.50 nm;")
+    assert found.numbers == "1 whole particle in 1 image; left out: 1 uncertain particle"
+    cut = [replace(each, certainty=0.9) for each in frame(cut=2).particles]
+    cut += [replace(cut[0], certainty=0.1)]
+    found = sizes.of_frames([replace(frame(), particles=(*cut, *pair))])
+    assert found.numbers.endswith("left out: 2 particles at edges, 2 uncertain particles")

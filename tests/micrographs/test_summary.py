@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from math import nan
 
 import pytest
@@ -41,11 +42,9 @@ OF_HEAD = Frame(
     file="f.tif",
     frame=0,
     particles=(
-        Particle(
-            1, 1.0, 4.0, 1.0, 1.0, False, amodal_diameter_nm=5.0, certainty=0.75, overlapped=True
-        ),
+        Particle(1, 1.0, 5.0, 1.0, 1.0, False, certainty=0.75, overlapped=True),
         Particle(2, 1.0, 3.0, 1.0, 1.0, False, certainty=0.0, overlapped=True),
-        Particle(3, 1.0, 3.0, 1.0, 1.0, True, amodal_diameter_nm=6.0, certainty=0.5),
+        Particle(3, 1.0, 6.0, 1.0, 1.0, True, certainty=0.5),
     ),
     confidence=0.9,
     head="votes",
@@ -107,7 +106,7 @@ def test_each_particle_has_a_row_with_its_image(tmp_path):
         "flagged": "yes",
         "particle": "1",
         "area_nm2": "12.5",
-        "equivalent_diameter_nm": "4",
+        "diameter_nm": "4",
         "x_nm": "1.5",
         "y_nm": "2.5",
         "touches_edge": "no",
@@ -125,34 +124,36 @@ def test_each_particle_has_a_row_with_its_image(tmp_path):
 def test_without_a_head_the_table_of_particles_has_no_further_column(tmp_path):
     summary.write([FULL], tmp_path)
     assert (tmp_path / "particles.csv").read_bytes().split(b"\r\n")[:2] == [
-        b"file,frame,flagged,particle,area_nm2,equivalent_diameter_nm,x_nm,y_nm,touches_edge,"
+        b"file,frame,flagged,particle,area_nm2,diameter_nm,x_nm,y_nm,touches_edge,"
         b"mean_probability,found_in,solidity,feret_diameter_nm,neck_ratio",
         b'"a,b.tif",1,yes,1,12.5,4,1.5,2.5,no,0.93,1,0.97,4.5,0.875',
     ]
 
 
 def test_a_head_adds_what_it_says_of_particles(tmp_path):
-    """Sizes are of whole particles, and of two that meet, one has no known size."""
+    """A particle with a certainty below ½ is in the table, and counts nowhere."""
     summary.write([FULL, OF_HEAD, EMPTY], tmp_path)
     *plain, large, missed, cut = rows(tmp_path / "particles.csv")
-    assert [*large.values()][-3:] == ["5", "0.75", "yes"]
-    assert [*missed.values()][-3:] == ["", "0", "yes"]
-    assert [*cut.values()][-3:] == ["6", "0.5", "no"]
-    assert {(*row.values(),)[-3:] for row in plain} == {("", "", "no")}
+    assert [*large.values()][-2:] == ["0.75", "yes"]
+    assert [*missed.values()][-2:] == ["0", "yes"]
+    assert [*cut.values()][-2:] == ["0.5", "no"]
+    assert {(*row.values(),)[-2:] for row in plain} == {("", "no")}
+    assert [row["diameter_nm"] for row in (large, missed, cut)] == ["5", "3", "6"]
     assert OF_HEAD.line == (
-        "f.tif: 3 particles, mean diameter 5 nm of 1 whole, 1 overlapped left out, confidence 0.900"
+        "f.tif: 2 particles, mean diameter 5 nm of 1 whole, 1 uncertain left out, confidence 0.900"
     )
-    assert (OF_HEAD.whole, OF_HEAD.overlapped) == ([5.0], 1)
+    assert (OF_HEAD.whole, OF_HEAD.uncertain) == ([5.0], 1)
     row = rows(tmp_path / "summary.csv")[1]
-    assert (row["particles"], row["whole_particles"], row["mean_diameter_nm"]) == ("3", "1", "5")
+    assert (row["particles"], row["whole_particles"], row["mean_diameter_nm"]) == ("2", "1", "5")
     assert str(Frame.from_values(json.loads(json.dumps(OF_HEAD.to_values())))) == str(OF_HEAD)
 
 
 def test_line_says_of_how_many_whole_particles_the_mean_is():
-    assert FULL.line == (
+    assert replace(FULL, flags=()).line == (
         "a,b.tif frame 1: 3 particles, mean diameter 3.5 nm of 2 whole, confidence 0.988, "
         "disagreement 0.012; Dice 0.667, precision 1.000, recall 0.500"
     )
+    assert FULL.line.startswith("a,b.tif frame 1: particles that are not to be trusted; Dice 0.667")
     cut = Frame(file="e.tif", frame=0, particles=PARTICLES[1:2], confidence=0.5)
     assert cut.line == "e.tif: 1 particle, none whole, confidence 0.500"
     assert EMPTY.line == "b.tif: 0 particles, confidence 1.000"
@@ -161,7 +162,10 @@ def test_line_says_of_how_many_whole_particles_the_mean_is():
 def test_verdict_is_one_of_three_sentences():
     like = Frame(file="d.tif", expected_dice=Dice(0.866, 0.734, 1))
     assert like.verdict == "looks like the training images; expected Dice 0.87 (0.73 to 1.00)"
-    assert FULL.verdict.startswith("unlike the training images, because of its spectrum and its s")
+    assert FULL.verdict == (
+        "unlike the training images, because of its spectrum and its small field: do not trust the "
+        "mask"
+    )
     assert EMPTY.verdict == "not assessed, because no likeness"
 
 
@@ -178,17 +182,36 @@ def test_the_summary_is_whole_or_absent(tmp_path, monkeypatch):
     monkeypatch.setitem(summary.IMAGE_COLUMNS, "error", fail)
     with pytest.raises(OSError, match="no space"):
         summary.write([FULL], tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["particles.csv"]
-
-
-def test_only_tables_of_a_run_are_removed(tmp_path):
-    summary.write([FULL], tmp_path)
-    summary.clear(tmp_path)
     assert not list(tmp_path.iterdir())
-    summary.clear(tmp_path)
+
+
+def test_only_tables_of_a_run_are_replaced(tmp_path):
+    summary.check(tmp_path)
     summary.write([FULL], tmp_path)
+    summary.check(tmp_path)
     (tmp_path / "summary.csv").write_text("sample,remark\n")
     with pytest.raises(PassbandError, match=r"summary\.csv: was not written by `predict`"):
-        summary.clear(tmp_path)
-    assert (tmp_path / "summary.csv").read_text() == "sample,remark\n"
-    assert (tmp_path / "particles.csv").exists()
+        summary.check(tmp_path)
+
+
+def test_rows_of_an_earlier_run_stay_unless_their_file_is_done_again(tmp_path):
+    """Those of networks with a head have more columns, which are empty for the others."""
+    summary.write([FULL, EMPTY], tmp_path)
+    summary.write([FAILED, OF_HEAD], tmp_path)
+    summary.write([replace(EMPTY, confidence=0.75)], tmp_path)
+    images = rows(tmp_path / "summary.csv")
+    assert [row["file"] for row in images] == ["a,b.tif", "c.tif", "f.tif", "b.tif"]
+    assert images[-1]["confidence"] == "0.75"
+    particles = rows(tmp_path / "particles.csv")
+    assert [row["certainty"] for row in particles] == ["", "", "", "0.75", "0", "0.5"]
+
+
+@pytest.mark.parametrize("change", [(__version__, "0.0.1"), ("file,frame,", "file,frame,more,")])
+def test_rows_of_another_version_or_with_other_columns_do_not_stay(tmp_path, change):
+    summary.write([FULL], tmp_path)
+    for name in ("summary.csv", "particles.csv"):
+        path = tmp_path / name
+        path.write_bytes(path.read_bytes().replace(*(each.encode() for each in change)))
+    summary.write([EMPTY], tmp_path)
+    assert [row["file"] for row in rows(tmp_path / "summary.csv")] == ["b.tif"]
+    assert not rows(tmp_path / "particles.csv")

@@ -1,7 +1,6 @@
 """How a study is found by its file, its folder of results, or its name."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -239,14 +238,6 @@ def test_a_network_of_the_package_has_its_name_unless_something_else_has_it():
     Path("studies/new.yaml").unlink()
     Path("general").mkdir()
     assert network_path("general") is None
-
-
-def test_passbands_study_of_a_network_does_not_take_its_name():
-    shutil.copy(repository.studies()["general"], "studies/any.yaml")
-    assert study_names() == ["demo", "general", "gold"]
-    assert network_path("general") == shipped()["general"]
-    assert place("general") == (Path("studies/any.yaml"), Path())
-    assert network_path("studies/any.yaml") is None
 
 
 def test_results_without_a_file_cannot_be_run():

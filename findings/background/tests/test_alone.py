@@ -5,6 +5,7 @@ import pytest
 
 from findings.background import alone
 from findings.background.alone import PATCH_A, Disturbance
+from passband.config import load
 from passband.learning.network_files import open_networks
 
 RANDOM = np.random.default_rng(0)
@@ -88,3 +89,10 @@ def test_a_network_is_told_apart_from_its_preparation():
         for filters in (True, False)
     }
     assert dice[True] > dice[False] + 0.05
+
+
+def test_the_network_that_left_the_package_has_its_study_beside_it():
+    """So it can be trained again."""
+    (network,) = open_networks(alone.NEW)
+    assert network.study == load(alone.NEW.parent / "studies/general-2026b.yaml")
+    assert network.architecture.head.name == "votes"

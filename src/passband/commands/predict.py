@@ -27,8 +27,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         "       passband predict STUDY FILES... --network ID|auto [options]\n"
         "       passband predict --network PATH|general FILES... [options]",
         description="Segment images with a trained network. general is the network that is part of "
-        "the package, and general-2026 the one before it; NETWORK is a weights file of a study or "
-        "a published folder. docs/predict.md describes the formats and the output files.",
+        "the package; NETWORK is a weights file of a study or a published folder. docs/predict.md "
+        "describes the formats and the output files.",
     )
     predict_options.add(command)
     add_trust(command)

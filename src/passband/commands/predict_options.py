@@ -148,10 +148,10 @@ def _add_particles(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--particles",
-        choices=("auto", "head", "mask"),
-        default="auto",
-        help="what finds single particles: the networks' head, or the shape of the mask; auto: the "
-        "head if all networks have one (default: auto)",
+        choices=("mask", "head"),
+        default="mask",
+        help="what finds single particles: the shape of the mask, or the networks' head "
+        "(default: mask)",
     )
     group.add_argument(
         "--mirror",

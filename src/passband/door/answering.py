@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband.axes import AXES
-from passband.door.opened import Opened, check_axes, check_names_of
+from passband.door.opened import Opened, Wanted, check_axes, check_names_of, with_values
 from passband.errors import ArgumentError, PassbandError
 from passband.grid import Condition
 from passband.results import layout, published
@@ -27,12 +27,13 @@ class Answering(Opened):
 
     def recommend(
         self,
-        condition: Condition | str | Mapping[str, float | str | None],
+        condition: Condition | str | Mapping[str, Wanted] | None = None,
         specimen: str | None = None,
         top: int | None = None,
         report: Callable[[str], object] = lambda line: None,
         *,
         by: str = "dice",
+        **values: Wanted,
     ) -> "Recommendation":
         """Return the networks, ranked by the Dice that is expected under the condition.
 
@@ -43,6 +44,7 @@ class Answering(Opened):
             report: Receives a line about results that are not used, or not checked.
             by: What takes the place of Dice, for networks with a head: ``instance_f1``,
                 ``count_error`` or ``diameter_bias``, see docs/recommend.md.
+            values: The condition by the names of axes, as keywords. A slice is a range.
 
         Returns:
             `networks`, the best first, each with its `id` and the `dice` to expect, and more, see
@@ -55,6 +57,9 @@ class Answering(Opened):
             >>> here = {"defocus_nm": "5:15", "cs_um": 5, "aperture_mrad": 15, "dose_e_per_A2": 400}
             >>> for network in demo.recommend(here).networks:
             ...     expected = network.id, network.dice.value
+            >>> same = demo.recommend(
+            ...     defocus_nm=slice(5, 15), cs_um=5, aperture_mrad=15, dose_e_per_A2=400
+            ... )
         """
         from passband.answers import recommendation
 
@@ -62,6 +67,7 @@ class Answering(Opened):
             condition = self.condition(condition)
         if isinstance(condition, Condition):
             condition = condition.values()
+        condition = with_values(condition, values)
         check_names_of(condition)
         _check_top(top)
         asked = recommendation.asked_of(self.study, condition)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband.door.answering import Answering, of_axes
+from passband.door.opened import Wanted, with_values
 from passband.door.running import Running
 from passband.errors import ArgumentError
 from passband.outcomes import Progress
@@ -21,12 +22,13 @@ class Choosing(Answering, Running):
     def next(
         self,
         budget: int,
-        use: Mapping[str, float | str | None] | None = None,
+        use: Mapping[str, Wanted] | None = None,
         specimen: str | None = None,
         *,
         between: int | None = None,
         append: bool = False,
         report: Callable[[str], object] = lambda line: None,
+        **values: Wanted,
     ) -> "Next":
         """Return the training conditions whose networks would teach most about the matrix.
 
@@ -39,6 +41,7 @@ class Choosing(Answering, Running):
                 while conditions of the study have no networks, then 1.
             append: Whether the conditions are added to the study's file of points.
             report: Receives a line about this file.
+            values: The range that counts, as keywords. A slice is a range.
 
         Returns:
             `conditions`, in the order in which they were chosen, `errors`, and more, see
@@ -49,14 +52,14 @@ class Choosing(Answering, Running):
                 candidate is left.
 
         Example:
-            >>> found = demo.next(1, {"defocus_nm": "5:15"}, between=1)
+            >>> found = demo.next(1, defocus_nm=slice(5, 15), between=1)
             >>> (condition,), (now, afterwards) = found.conditions, found.errors
         """
         from passband.answers import next_conditions
 
         next_conditions.check(budget, between)
         self.refuse_published()
-        asked = of_axes(use)
+        asked = of_axes(with_values(use, values))
         file = self.points_file if append else None
         tested = self.tested(specimen).without_mixtures()
         candidates = next_conditions.candidate_conditions(tested, between)

@@ -3,9 +3,11 @@
 `passband.open` returns an :class:`Experiment`.
 """
 
+import html
 from functools import cached_property
 from pathlib import Path
 
+from passband.console import escaped
 from passband.door.checking import Checking
 from passband.door.choosing import Choosing
 from passband.door.evaluating import Evaluating
@@ -16,7 +18,9 @@ from passband.door.publishing import Publishing
 from passband.door.segmenting import Segmenting
 from passband.door.showing import Showing
 from passband.door.tuning import Tuning
-from passband.results import locate
+from passband.errors import PassbandError
+from passband.results import layout, locate, network_batches
+from passband.words import number_of
 
 
 def open(noun: str | Path, *, trust_parts: bool = False) -> "Experiment":
@@ -63,6 +67,33 @@ class Experiment(
         >>> len(demo.study.test_conditions)
         16
     """
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self._face)}</pre>"
+
+    @property
+    def _face(self) -> str:
+        """What this is, and what is there of it, in a few lines."""
+        name = escaped(str(self.noun))
+        try:
+            ids = [*self.networks]
+            if self.is_alone:
+                (first, *_) = self.open_networks(ids[0])
+                return "\n".join([first.limits or f"network {name}", *map(str, ids)])
+            study = self.study
+            batches = network_batches.batches_of(study)
+            number = sum(len(batch.cells) * len(batch.replicas) for batch in batches)
+            lines = [
+                f"study {study.study.name} in {escaped(str(self))}",
+                f"specimens: {', '.join(study.specimens)}",
+                f"{len(ids)} of {number_of(number, 'network')} trained",
+                number_of(study.test_number, "test condition"),
+            ]
+            stores = layout.TABLE, layout.OOD, layout.INFORMATION, layout.PREDICTION
+            there = [store for store in stores if self.path(store).exists()]
+            return "\n".join([*lines, f"results: {', '.join(there) or 'none yet'}"])
+        except PassbandError as error:
+            return f"{name}: {error}"
 
     @cached_property
     def networks(self) -> Networks:

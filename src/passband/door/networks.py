@@ -107,10 +107,8 @@ class TrainedNetwork:
             PassbandError: If the image is no such array, if it does not fit the network, or if a
                 setting is wrong.
         """
-        from passband.micrographs.images import readers
+        import numpy as np
 
-        micrograph = readers.of_array(image, pixel_size_A)
-        (found,) = self.experiment.segment_micrograph(
-            micrograph, self.id, settings=settings, likeness=likeness
+        return self.experiment.segment(
+            np.asarray(image), self.id, pixel_size_A, likeness, **settings
         )
-        return found

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: What names a condition: itself, its id, or the values of axes by name.
 AnyCondition = Condition | str | Mapping[str, float]
+#: What is asked for on an axis: a value, or a range as text or as a slice.
+Wanted = float | str | slice | None
 #: What names conditions: one, several, or a CSV file.
 Conditions = AnyCondition | Sequence[AnyCondition] | Path
 
@@ -143,6 +145,28 @@ class Opened(Results):
         wanted = [NetworkId.parse(id) if isinstance(id, str) else id for id in ids]
         found = [each for id in wanted or [None] for each in open_networks(source, id)]
         return list({(each.path, each.id): each for each in found}.values())
+
+
+def with_values(
+    given: Mapping[str, Wanted] | None, values: Mapping[str, Wanted]
+) -> dict[str, float | str | None]:
+    """Return values of axes that are given as a mapping, as keywords, or both.
+
+    A slice is a range, as for :meth:`passband.matrices.Matrix.sel`.
+
+    Raises:
+        ArgumentError: If a value is given twice, or an end of a slice is missing.
+    """
+    found: dict[str, float | str | None] = {}
+    for name, value in (*(given or {}).items(), *values.items()):
+        if name in found:
+            raise ArgumentError(f"{name} = {value!r}: is given twice")
+        if isinstance(value, slice):
+            if value.start is None or value.stop is None or value.step is not None:
+                raise ArgumentError(f"{name} = {value!r}: must have two ends, and no step")
+            value = f"{value.start}:{value.stop}"
+        found[name] = value
+    return found
 
 
 def check_names_of(given: Mapping[str, object]) -> None:

@@ -12,9 +12,11 @@ from passband.network_id import NetworkId
 from passband.outcomes import Progress
 
 if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
+
     from passband.answers.segmentation import Choice
     from passband.learning.network_files import Network
-    from passband.micrographs.images.readers import Micrograph
     from passband.micrographs.images.segmentation import Segmentation
     from passband.micrographs.segmented_files import SegmentedFiles
 
@@ -28,6 +30,16 @@ AUTO = "auto"
 
 class Segmenting(Answering):
     """The verbs that use a study's networks."""
+
+    @overload
+    def segment(
+        self,
+        files: "np.ndarray | xr.DataArray",
+        network: AnyNetworks | None = None,
+        pixel_size_A: float | None = None,
+        likeness: bool | None = None,
+        **others: Any,
+    ) -> "Segmentation": ...
 
     @overload
     def segment(
@@ -67,7 +79,7 @@ class Segmenting(Answering):
 
     def segment(
         self,
-        files: str | Path | Sequence[str | Path],
+        files: "str | Path | Sequence[str | Path] | np.ndarray | xr.DataArray",
         network: AnyNetworks | None = None,
         pixel_size_A: float | None = None,
         likeness: bool = True,
@@ -90,12 +102,13 @@ class Segmenting(Answering):
 
         Args:
             files: Image files, or folders with image files; docs/predict.md lists the formats.
-                ``"sample"`` is the simulated image of the package.
+                ``"sample"`` is the simulated image of the package. Or one image as an array,
+                (height, width).
             network: Its id; all replicas are used together if the id has none. Several ids are used
                 together, too. A published folder and a weights file with one training condition
                 need no id. With ``"auto"``, the condition of each image is measured, and the
                 network that is recommended there is used.
-            pixel_size_A: For files that do not have it [Å].
+            pixel_size_A: For files that do not have it, and for an array [Å].
             likeness: Whether images are compared with the training images, for `expected_dice` and
                 `flags`. The networks of the package and published ones have a file for it.
             out: A folder: masks, overlays and tables are written into it, each file complete or not
@@ -116,8 +129,8 @@ class Segmenting(Answering):
             settings: See :class:`passband.micrographs.images.settings.Settings`.
 
         Returns:
-            For one file with one image, its segmentation with `mask`, `probability`, `labels`,
-            `particles`, `expected_dice`, `flags` and more, see
+            For an array, or one file with one image, its segmentation with `mask`, `probability`,
+            `labels`, `particles`, `expected_dice`, `flags` and more, see
             :class:`passband.micrographs.images.segmentation.Segmentation`. For several files, a
             folder or a stack, a list of those of its frames for each file. With `out`, what the
             tables have of each image, with its `verdict`, and why files failed, see
@@ -131,6 +144,7 @@ class Segmenting(Answering):
             >>> first, *others = demo.networks
             >>> found = demo.segment("image.tif", network=first.cell, smallest_nm=1)
             >>> verdict = found.expected_dice, found.flags
+            >>> labels = demo.segment(found.probability, network=first, pixel_size_A=0.5).labels
             >>> found = demo.segment(["image.tif"], network=first, out="masks")
             >>> [image.verdict[:13] for image in found.images]
             ['not assessed,']
@@ -159,7 +173,13 @@ class Segmenting(Answering):
             of_all = segmentation.condition_of(given)
             own = segmentation.of_replicas(self.open_networks(network), replicas)
             chosen_settings.check(own)
-        paths = readers.find([files] if isinstance(files, str | Path) else files, report)
+        micrograph = None
+        if hasattr(files, "__array__"):
+            _check_array(network, pixel_size_A, out)
+            micrograph = readers.of_array(files, pixel_size_A)
+            paths = [micrograph.path]
+        else:
+            paths = readers.find([files] if isinstance(files, str | Path) else files, report)
         folder = None if out is None else Path(out)
         if folder is not None:
             segmented_files.check_folder(folder, paths)
@@ -183,6 +203,8 @@ class Segmenting(Answering):
             masks=None if truth is None else Path(truth),
         )
         if folder is None:
+            if micrograph is not None:
+                return tasks[0].segment(micrograph)[0]
             found = {task.path: task.segment() for task in tasks}
             return _only(found, files) or found
         return segmented_files.segment(
@@ -194,24 +216,6 @@ class Segmenting(Answering):
             report=report,
             progress=progress,
         )
-
-    def segment_micrograph(
-        self,
-        micrograph: "Micrograph",
-        network: NetworkId,
-        settings: Mapping[str, object],
-        likeness: bool,
-    ) -> "list[Segmentation]":
-        """Find the particles in images that are no file, see :meth:`segment`."""
-        from passband.answers import segmentation
-        from passband.answers.assessors import Assessors
-        from passband.micrographs.images.settings import Settings
-
-        chosen = Settings.of(settings)
-        assessors = Assessors(chosen) if likeness else None
-        own = segmentation.Choice(self.open_networks(network))
-        (task,) = segmentation.tasks({micrograph.path: own}, chosen, assessors)
-        return task.segment(micrograph)
 
     @property
     def _is_known_study(self) -> bool:
@@ -258,6 +262,18 @@ def _check_files(out: str | Path | None, truth: str | Path | None, jobs: int) ->
         raise ArgumentError(f"truth = {str(truth)!r}: has an effect only together with out")
     if truth is not None and not Path(truth).is_dir():
         raise ArgumentError(f"truth = {str(truth)!r}: there is no such folder")
+
+
+def _check_array(
+    network: AnyNetworks | None, pixel_size_A: float | None, out: str | Path | None
+) -> None:
+    """Raise ArgumentError if what is given does not go together with an array."""
+    if pixel_size_A is None:
+        raise ArgumentError("pixel_size_A is missing: an array does not state it; give it in Å")
+    if out is not None:
+        raise ArgumentError(f"out = {str(out)!r}: needs image files; an array has no name")
+    if network == AUTO:
+        raise ArgumentError("network = 'auto': needs image files, from which conditions are read")
 
 
 def _check_auto(given: Mapping[str, float], replicas: Sequence[int] | None) -> None:

@@ -70,7 +70,7 @@ def segment(
     """Segment files and write the results; a file that fails does not stop the others.
 
     Only what the tables have of an image stays in memory. What an earlier run has done is not done
-    again.
+    again, and its rows stay in the tables.
 
     Args:
         jobs: Number of processes.
@@ -94,17 +94,21 @@ def segment(
             yield tile
 
     outcomes = batch.outcomes(tasks, jobs, tiles)
-    for files, (task, outcome) in enumerate(zip(tasks, outcomes, strict=True), 1):
-        if progress is not None:
-            progress(files, len(tasks), "files")
-        images += task.frames(outcome)
-        if isinstance(outcome, str):
-            failures.append(outcome)
-            continue
-        done.append(outcome)
-        for line in outcome.lines(verbose):
-            lines.append(line)
-            report(line)
+    try:
+        for files, (task, outcome) in enumerate(zip(tasks, outcomes, strict=True), 1):
+            if progress is not None:
+                progress(files, len(tasks), "files")
+            images += task.frames(outcome)
+            if isinstance(outcome, str):
+                failures.append(outcome)
+                continue
+            done.append(outcome)
+            for line in outcome.lines(verbose):
+                lines.append(line)
+                report(line)
+    except BaseException:  # such as Ctrl-C: what is done stays in the tables
+        summary.write(images, folder)
+        raise
     tables, sizes = _tables(images, folder)
     written = [file for each in done for file in each.written] + tables
     closing = [sizes] if len(images) > 1 else []
@@ -213,15 +217,15 @@ def check_folder(folder: Path, files: Sequence[Path]) -> None:
 
 
 def _begin(folder: Path) -> None:
-    """Check that results can be written, and remove the tables of an earlier run."""
+    """Check that results can be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise ArgumentError(f"out = {str(folder)!r}: cannot be written: {error.strerror}") from None
     records.clear(folder)
-    size_figure.clear(folder)
-    summary.clear(folder)
+    size_figure.check(folder)
+    summary.check(folder)
 
 
 def _tables(images: Sequence[Frame], folder: Path) -> tuple[list[Path], str]:
@@ -254,7 +258,7 @@ def _new_studies(tasks: Sequence[Task], done: Sequence[Prediction]) -> list[str]
     sizes = {task.path: getattr(task.predictor, "pixel_size_A", None) for task in tasks}
     words = []
     for each in done:
-        flags = {flag for image in each.frames for flag in image.flags}
+        flags = {flag for image in each.frames if image.particles for flag in image.flags}
         size = "" if sizes[each.path] is None else f" --pixel-size-A {sizes[each.path]:g}"
         if command := new_study(flags, f"{shlex.quote(str(each.path))}{size}"):
             words.append(command)

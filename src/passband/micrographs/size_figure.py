@@ -17,8 +17,8 @@ DPI = 200
 ASPECT = 0.75
 
 
-def clear(folder: Path) -> None:
-    """Remove the picture of an earlier run from a folder.
+def check(folder: Path) -> None:
+    """Check that the picture can be written to a folder.
 
     Raises:
         PassbandError: If a file has its name, and is no such picture.
@@ -28,17 +28,18 @@ def clear(folder: Path) -> None:
         integrity.check_regular(path)
         if not own_outputs.is_output(path):
             raise PassbandError(f"{path}: was not written by `predict`; give another --out")
-        path.unlink()
 
 
 def write(frames: Sequence[Frame], folder: Path) -> tuple[list[Path], str]:
     """Write the histogram of the sizes in a run's images, and return the file and a line about it.
 
-    Without whole particles in images that are not flagged, there is no file.
+    Without whole particles in images that are not flagged, there is no file, also not an earlier
+    run's.
     """
     found = of_frames(frames)
     path = folder / SIZES
     if found is None:
+        path.unlink(missing_ok=True)
         return [], f"no {SIZES}: no image that is not flagged has a whole particle"
     import matplotlib.pyplot as plt
 
@@ -63,7 +64,7 @@ def draw(sizes: Sizes):
     ax.stairs(100 * sizes.shares, sizes.edges, color=style.OWN)
     if sizes.band is not None:
         low, high = 100 * sizes.band
-        name = f"{PROBABILITY:.0%} of resampled images"
+        name = f"{PROBABILITY:.0%} of resamplings"
         ax.stairs(
             high, sizes.edges, baseline=low, fill=True, color="0", alpha=0.2, lw=0, label=name
         )
@@ -71,6 +72,6 @@ def draw(sizes: Sizes):
     ax.set_xlabel("equivalent diameter [nm]")
     ax.set_ylabel("share of particles [%]")
     ax.set_ylim(0, 1.25 * ax.dataLim.y1)  # there is room for the legend
-    lines = [sizes.values, *sizes.numbers.split("; ")]
+    lines = [*sizes.values.split("; "), *sizes.numbers.split("; ")]
     ax.set_title("\n".join(lines), loc="left", fontsize=style.SMALL)
     return figure

@@ -19,6 +19,8 @@ from passband.words import number_of
 #: The band and the interval have this probability, and come from so many resamplings.
 PROBABILITY = 0.9
 DRAWS = 1000
+#: Fewer images have neither: they do not show how images differ.
+LEAST_IMAGES = 5
 #: The largest number of bins of the histogram.
 MOST_BINS = 40
 #: A field is at least this part wider than any particle: long particles of a thin image may be as
@@ -34,20 +36,23 @@ class Sizes:
         edges: (bins + 1,), the edges of the bins [nm].
         shares: (bins,), the share of the particles in each bin.
         band: (2, bins), the limits of each share if other images of the specimen had been taken.
-            None with one image.
-        mean_nm, sd_nm: The weighted mean and standard deviation [nm]. The latter is None for one
-            particle.
+            None with fewer than five images.
+        plain_nm, plain_sd_nm: Mean and standard deviation of the whole particles, as in the other
+            tables [nm]. The latter is None for one particle.
+        mean_nm, sd_nm: The same, weighted [nm].
         mean_band_nm: The interval of the mean, as `band` [nm].
         particles, images: Numbers of whole particles, and of images, also of those without
             particles.
         cut: Number of particles that are left out, since they touch the edge.
         flagged: Number of images that are left out, since they are unlike the training images.
-        overlapped: Number of particles that are left out, since a part of them may be covered.
+        uncertain: Number of particles that are left out, since a head is not certain of them.
     """
 
     edges: np.ndarray
     shares: np.ndarray
     band: np.ndarray | None
+    plain_nm: float
+    plain_sd_nm: float | None
     mean_nm: float
     sd_nm: float | None
     mean_band_nm: tuple[float, float] | None
@@ -55,23 +60,26 @@ class Sizes:
     images: int
     cut: int = 0
     flagged: int = 0
-    overlapped: int = 0
+    uncertain: int = 0
 
     @property
     def values(self) -> str:
-        """Mean and standard deviation in words."""
-        words = f"mean {self.mean_nm:.2f} nm"
+        """Mean and standard deviation in words, and the weighted mean."""
+        plain = f"mean {self.plain_nm:.2f} nm"
+        weighted = f"weighted {self.mean_nm:.2f} nm"
         if self.mean_band_nm is not None:
             low, high = self.mean_band_nm
-            words += f" ({low:.2f} to {high:.2f})"
-        return words if self.sd_nm is None else f"{words}, SD {self.sd_nm:.2f} nm"
+            weighted += f" ({low:.2f} to {high:.2f})"
+        if self.plain_sd_nm is not None:
+            plain += f", SD {self.plain_sd_nm:.2f} nm"
+        return f"{plain}; {weighted}"
 
     @property
     def numbers(self) -> str:
         """Of how many particles and images it is, in words."""
         used = f"{number_of(self.particles, 'whole particle')} in {number_of(self.images, 'image')}"
         left = [f"{number_of(self.cut, 'particle')} at edges"] * bool(self.cut)
-        left += [number_of(self.overlapped, "overlapped particle")] * bool(self.overlapped)
+        left += [number_of(self.uncertain, "uncertain particle")] * bool(self.uncertain)
         left += [number_of(self.flagged, "flagged image")] * bool(self.flagged)
         return f"{used}; left out: {', '.join(left)}" if left else used
 
@@ -85,8 +93,8 @@ def of_frames(frames: Sequence[Frame]) -> Sizes | None:
     return measure(
         [frame.whole for frame in used],
         [frame.field_nm for frame in used],
-        cut=sum(each.touches_edge for frame in used for each in frame.particles),
-        overlapped=sum(frame.overlapped for frame in used),
+        cut=sum(each.touches_edge and each.counts for frame in used for each in frame.particles),
+        uncertain=sum(frame.uncertain for frame in used),
         flagged=len(images) - len(used),
     )
 
@@ -96,7 +104,7 @@ def measure(
     fields: Sequence[tuple[float, float]],
     cut: int = 0,
     flagged: int = 0,
-    overlapped: int = 0,
+    uncertain: int = 0,
 ) -> Sizes:
     """Return the distribution of sizes.
 
@@ -106,7 +114,7 @@ def measure(
     Args:
         diameters: Those of the whole particles of each image, at least one in all [nm].
         fields: Height and width of each image [nm].
-        cut, flagged, overlapped: See :class:`Sizes`.
+        cut, flagged, uncertain: See :class:`Sizes`.
     """
     values = np.concatenate([np.asarray(each, float) for each in diameters])
     image = np.repeat(np.arange(len(fields)), [len(each) for each in diameters])
@@ -118,22 +126,24 @@ def measure(
     edges = bins(values)
     place = np.clip(np.searchsorted(edges, values, "right") - 1, 0, len(edges) - 2)
 
-    def counted(times: np.ndarray) -> tuple[np.ndarray, float, float]:
-        """Return shares, mean and variance if each image is there so many times."""
-        weights = times[image] / (np.bincount(kind, times, len(distinct)) @ areas)
+    def counted(times: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, float, float]:
+        """Return shares, mean and variance if images and particles are there so many times."""
+        weights = drawn / (np.bincount(kind, times, len(distinct)) @ areas)
         weights /= weights.sum()
         mean = weights @ values
         return np.bincount(place, weights, len(edges) - 1), mean, weights @ (values - mean) ** 2
 
-    shares, mean, variance = counted(np.ones(len(fields)))
+    shares, mean, variance = counted(np.ones(len(fields)), np.ones(len(values)))
     number = len(values)
     band = mean_band = None
-    if len(fields) > 1:
+    if len(fields) >= LEAST_IMAGES:
         band, mean_band = _bands(counted, image, len(fields))
     return Sizes(
         edges=edges,
         shares=shares,
         band=band,
+        plain_nm=float(values.mean()),
+        plain_sd_nm=float(values.std(ddof=1)) if number > 1 else None,
         mean_nm=float(mean),
         sd_nm=float(np.sqrt(variance * number / (number - 1))) if number > 1 else None,
         mean_band_nm=mean_band,
@@ -141,18 +151,28 @@ def measure(
         images=len(fields),
         cut=cut,
         flagged=flagged,
-        overlapped=overlapped,
+        uncertain=uncertain,
     )
 
 
 def _bands(counted, image: np.ndarray, number: int) -> tuple[np.ndarray, tuple[float, float]]:
-    """Return the band of the shares and the interval of the mean, by resampling images."""
+    """Return the band of the shares and the interval of the mean, by resampling.
+
+    Images are drawn, and then particles in each: those of one image are alike, and an image has but
+    a few of those that are around it.
+    """
     rng = np.random.default_rng(0)
+    sizes = np.bincount(image, minlength=number)
+    first = np.cumsum(sizes) - sizes
     drawn = []
     while len(drawn) < DRAWS:
-        times = np.bincount(rng.integers(0, number, number), minlength=number).astype(float)
-        if times[image].any():  # otherwise no image with a particle was drawn
-            drawn.append(counted(times)[:2])
+        images = rng.integers(0, number, number)
+        of = np.repeat(images, sizes[images])
+        if not len(of):  # no image with a particle was drawn
+            continue
+        particles = first[of] + (rng.random(len(of)) * sizes[of]).astype(int)
+        times = np.bincount(images, minlength=number).astype(float)
+        drawn.append(counted(times, np.bincount(particles, minlength=len(image)))[:2])
     tails = (1 - PROBABILITY) / 2, (1 + PROBABILITY) / 2
     low, high = np.quantile([mean for _, mean in drawn], tails)
     return np.quantile([shares for shares, _ in drawn], tails, axis=0), (float(low), float(high))

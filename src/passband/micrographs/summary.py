@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from passband.errors import PassbandError
-from passband.micrographs.images.particles import Particle, number_overlapped, sizes
+from passband.micrographs.images.particles import Particle, number_uncertain, sizes
 from passband.micrographs.images.segmentation import Segmentation, in_words, verdict
 from passband.micrographs.truth import Score
 from passband.prediction.json_values import Ids, JsonValues
@@ -96,7 +96,7 @@ class Frame(JsonValues):
     @property
     def line(self) -> str:
         """The result in one line."""
-        words = in_words(self.particles, self.confidence, self.disagreement)
+        words = in_words(self.particles, self.confidence, self.disagreement, self.flags)
         scored = "" if self.score is None else f"; {self.score}"
         return f"{self.name}: {words}{scored}"
 
@@ -114,17 +114,13 @@ class Frame(JsonValues):
 
     @property
     def whole(self) -> list[float]:
-        """The diameters of the particles that do not touch the edge of the image [nm].
-
-        Those of which a part may be covered, and a head does not say how large they are, are left
-        out.
-        """
+        """The diameters of the particles that count and do not touch the edge of the image [nm]."""
         return sizes(self.particles)
 
     @property
-    def overlapped(self) -> int:
-        """The number of particles that `whole` leaves out because a part may be covered."""
-        return number_overlapped(self.particles)
+    def uncertain(self) -> int:
+        """The number of particles that do not count."""
+        return number_uncertain(self.particles)
 
     @property
     def flagged(self) -> str:
@@ -146,7 +142,7 @@ IMAGE_COLUMNS: dict[str, Callable[[Frame], object]] = {
     "pixel_size_A": lambda each: number(each.pixel_size_A),
     "dose_e_per_A2": lambda each: number(each.dose_e_per_A2),
     "done": lambda each: " | ".join(each.done),
-    "particles": lambda each: "" if each.error else len(each.particles),
+    "particles": lambda each: "" if each.error else len(each.particles) - each.uncertain,
     "whole_particles": lambda each: "" if each.error else len(each.whole),
     "mean_diameter_nm": lambda each: number(fmean(each.whole) if each.whole else None),
     "sd_diameter_nm": lambda each: number(stdev(each.whole) if len(each.whole) > 1 else None),
@@ -168,7 +164,7 @@ IMAGE_COLUMNS: dict[str, Callable[[Frame], object]] = {
 PARTICLE_COLUMNS: dict[str, Callable[[Particle], object]] = {
     "particle": lambda each: each.label,
     "area_nm2": lambda each: number(each.area_nm2),
-    "equivalent_diameter_nm": lambda each: number(each.diameter_nm),
+    "diameter_nm": lambda each: number(each.diameter_nm),
     "x_nm": lambda each: number(each.x_nm),
     "y_nm": lambda each: number(each.y_nm),
     "touches_edge": lambda each: "yes" if each.touches_edge else "no",
@@ -181,7 +177,6 @@ PARTICLE_COLUMNS: dict[str, Callable[[Particle], object]] = {
 
 #: The further columns if a head has found the particles of an image.
 HEAD_COLUMNS: dict[str, Callable[[Particle], object]] = {
-    "amodal_diameter_nm": lambda each: number(each.amodal_diameter_nm),
     "certainty": lambda each: number(each.certainty),
     "overlapped": lambda each: "yes" if each.overlapped else "no",
 }
@@ -191,8 +186,8 @@ _OF_IMAGE = "file", "frame", "flagged"
 _HEAD = b"file,frame,"
 
 
-def clear(folder: Path) -> None:
-    """Remove the tables of an earlier run from a folder.
+def check(folder: Path) -> None:
+    """Check that tables can be written to a folder.
 
     Raises:
         PassbandError: If a file has the name of a table, and is not one.
@@ -205,12 +200,12 @@ def clear(folder: Path) -> None:
         with path.open("rb") as file:
             if not file.read(len(_HEAD)) == _HEAD:
                 raise PassbandError(f"{path}: was not written by `predict`; give another --out")
-    for name in (SUMMARY, PARTICLES):
-        (folder / name).unlink(missing_ok=True)
 
 
 def write(frames: Sequence[Frame], folder: Path) -> list[Path]:
     """Write the tables of a run, each whole or not at all, and the summary last.
+
+    Rows of other files, which an earlier run of this version has written, stay and come first.
 
     Args:
         frames: All images of the run, in their order, also those that failed.
@@ -218,23 +213,47 @@ def write(frames: Sequence[Frame], folder: Path) -> list[Path]:
     Returns:
         The files.
     """
-    columns = PARTICLE_COLUMNS | (HEAD_COLUMNS if any(each.head for each in frames) else {})
-    of_particles = (
-        [*(IMAGE_COLUMNS[name](image) for name in _OF_IMAGE), *_cells(columns, particle)]
-        for image in frames
-        for particle in image.particles
-    )
-    _write(folder / PARTICLES, [*_OF_IMAGE, *columns], of_particles)
-    _write(folder / SUMMARY, [*IMAGE_COLUMNS], (_cells(IMAGE_COLUMNS, each) for each in frames))
+    own = {each.file for each in frames}
+    images = [
+        row
+        for row in _rows(folder / SUMMARY, [*IMAGE_COLUMNS])
+        if row["version"] == __version__ and row["file"] not in own
+    ]
+    files = {row["file"] for row in images}
+    every = PARTICLE_COLUMNS | HEAD_COLUMNS
+    particles = [
+        row
+        for row in _rows(folder / PARTICLES, [*_OF_IMAGE, *PARTICLE_COLUMNS], [*HEAD_COLUMNS])
+        if row["file"] in files
+    ]
+    has_head = any(each.head for each in frames) or any("certainty" in row for row in particles)
+    columns = every if has_head else PARTICLE_COLUMNS
+    for image in frames:
+        images.append({name: cell(image) for name, cell in IMAGE_COLUMNS.items()})
+        of_image = {name: IMAGE_COLUMNS[name](image) for name in _OF_IMAGE}
+        for particle in image.particles:
+            cells = {name: cell(particle) for name, cell in columns.items()}
+            particles.append(of_image | cells)
+    _write(folder / PARTICLES, [*_OF_IMAGE, *columns], particles)
+    _write(folder / SUMMARY, [*IMAGE_COLUMNS], images)
     return [folder / PARTICLES, folder / SUMMARY]
 
 
-def _cells(columns, each) -> list[object]:
-    return [cell(each) for cell in columns.values()]
+def _rows(path: Path, columns: list[str], further: Sequence[str] = ()) -> list[dict[str, object]]:
+    """Return the rows of an earlier run; none of a table with other columns, or a damaged one."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            found = list(csv.reader(file, strict=True))
+    except (OSError, ValueError, csv.Error):
+        return []
+    head = found[0] if found else []
+    if head not in (columns, [*columns, *further]):
+        return []
+    return [dict(zip(head, cells, strict=True)) for cells in found[1:] if len(cells) == len(head)]
 
 
-def _write(path: Path, head, rows) -> None:
+def _write(path: Path, head: list[str], rows: Sequence[dict[str, object]]) -> None:
     with replacing(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(head)
+        table = csv.DictWriter(file, head)
+        table.writeheader()
         table.writerows(rows)

@@ -111,11 +111,11 @@ def _names_here(known: Sequence[str]) -> list[str]:
 def network_path(noun: str | Path) -> Path | None:
     """Return the weights file or the published folder that a user names; None if it is a study.
 
-    A network of the package has its name, unless a file, a folder or a study of one's own has this
-    name. Passband's study of the network has the same name, and is given by its file.
+    A network of the package has its name, unless a file, a folder or a study in the working
+    directory has this name.
     """
     path = Path(noun)
-    if str(noun) in published.shipped() and not path.exists() and not _is_ones_own(str(noun)):
+    if str(noun) in published.shipped() and not path.exists() and str(noun) not in study_names():
         return published.shipped()[str(noun)]
     is_weights = path.suffix == ".safetensors" or (
         path.is_file() and path.suffix not in (".yaml", ".yml")
@@ -152,13 +152,6 @@ def _own_study(name: str) -> Path | None:
     with suppress(PassbandError):  # a package without its studies can still open results
         return repository.studies().get(name)
     return None
-
-
-def _is_ones_own(name: str) -> bool:
-    """Return whether a study in the working directory has a name, and is not Passband's."""
-    own = _own_study(name)
-    known = load(own) if own else None
-    return any(load(file) != known for file, its in _names(Path()) if its == name)
 
 
 def study_names() -> list[str]:

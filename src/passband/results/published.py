@@ -25,8 +25,12 @@ SAMPLE = SHIPPED / "sample.ome.tif"
 
 
 def shipped() -> dict[str, Path]:
-    """Return the weights files of the networks that are part of the package, by name."""
-    return {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"), reverse=True)}
+    """Return the weights files of the networks that are part of the package, by name.
+
+    Pages and findings call a network by its year, and ``general`` is the one to use today.
+    """
+    found = {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
+    return {"general": found["general-2026"]} | found
 
 
 def check(folder: Path) -> None:

@@ -18,7 +18,7 @@ from passband.micrographs.images.particles import measure
 from passband.micrographs.images.segmentation import segment
 from passband.micrographs.images.settings import Settings
 
-RAW = Settings(hot_pixels=False, flat_field=False)
+RAW = Settings(hot_pixels=False, flat_field=False, particles="head")
 SHAPE = 128, 160
 #: Two particles that overlap by half of the smaller one's diameter, and one that is alone: row,
 #: column and radius [pixels].
@@ -45,7 +45,7 @@ def network(tmp_path, labels, image):
 
 
 def sizes(result):
-    return sorted((each.amodal_diameter_nm for each in result.particles), reverse=True)
+    return sorted((each.diameter_nm for each in result.particles), reverse=True)
 
 
 def test_overlapping_particles_are_two_with_the_diameters_of_whole_ones(network, image, labels):
@@ -57,14 +57,16 @@ def test_overlapping_particles_are_two_with_the_diameters_of_whole_ones(network,
     assert [each.diameter_nm for each in alone] == pytest.approx([1.4], rel=0.02)
     assert result.mean_diameter_nm == pytest.approx(np.mean(SIZES_NM), rel=0.02)
     # The pixels of overlapping ones are fewer than they have.
-    assert sum(each.diameter_nm for each in result.particles) < 0.97 * sum(SIZES_NM)
+    pixels = [2 * np.sqrt(each.area_nm2 / np.pi) for each in result.particles]
+    assert sum(pixels) < 0.97 * sum(SIZES_NM)
 
 
 def test_the_mask_alone_has_no_statement_of_a_head(network, image):
-    result = segment(image, PIXEL_A, [network], replace(RAW, particles="mask"))
-    assert {(each.amodal_diameter_nm, each.certainty) for each in result.particles} == {(None,) * 2}
-    same = segment(image, PIXEL_A, [network], replace(RAW, particles="head"))
-    assert same.particles == segment(image, PIXEL_A, [network], RAW).particles
+    """It is the default: on real images, no head has been as good yet."""
+    result = segment(image, PIXEL_A, [network], replace(RAW, particles=Settings().particles))
+    assert {each.certainty for each in result.particles} == {None}
+    same = segment(image, PIXEL_A, [network], RAW)
+    assert all(each.certainty > 0.5 for each in same.particles)
     np.testing.assert_array_equal(same.probability, result.probability)
 
 
@@ -160,11 +162,12 @@ def test_a_region_in_which_the_head_finds_nothing_is_divided_like_a_mask():
     assert found.certainty.tolist() == [0.9, 0, 0]
     assert np.isnan(found.diameters_nm).tolist() == [False, True, True]
     single, *others = measure(found.labels, 0.05, stated=found)
-    assert (single.amodal_diameter_nm, single.overlapped) == (2, False)
-    assert [each.amodal_diameter_nm for each in others] == [None, None]
+    assert (single.diameter_nm, single.overlapped) == (2, False)
+    own = [2 * np.sqrt(each.area_nm2 / np.pi) for each in others]
+    assert [each.diameter_nm for each in others] == pytest.approx(own)
     # Whether another one covers a part of them is not known.
     assert [each.overlapped for each in others] == [True, True]
-    assert [each.size_nm for each in others] == [None, None]
+    assert [each.counts for each in (single, *others)] == [True, False, False]
 
 
 def test_small_particles_are_left_out(network, image):
@@ -182,7 +185,7 @@ def test_an_image_without_particles_has_none(tmp_path):
     assert not result.labels.any()
 
 
-def test_networks_without_a_common_head_find_particles_in_the_mask(tmp_path, network, image):
+def test_networks_without_a_common_head_are_refused(tmp_path, network, image):
     (plain,) = open_networks(save(tmp_path / "plain.safetensors", pixel_size_A=0.5))
     (other,) = open_perfect(tmp_path / "b.safetensors", network.module.labels, image, 0.4)
     for both, reason in (
@@ -191,15 +194,13 @@ def test_networks_without_a_common_head_find_particles_in_the_mask(tmp_path, net
     ):
         with pytest.raises(PassbandError) as error:
             Settings(particles="head").check(both)
-        assert str(error.value) == f"particles = 'head': {reason}; allowed: 'auto', 'mask'"
-        assert Settings().head(both) is None
-    assert Settings().head([network]).name == "votes"
-    found = segment(image, PIXEL_A, [network, plain], RAW).particles
-    assert {each.certainty for each in found} == {None}
+        assert str(error.value) == f"particles = 'head': {reason}; allowed: 'mask'"
+    assert Settings().head([network]) is None
+    assert Settings(particles="head").head([network]).name == "votes"
 
 
 def test_only_known_ways_to_find_particles_are_allowed():
-    with pytest.raises(PassbandError, match=r"particles = 'heads': must be .*auto.*head.*mask"):
+    with pytest.raises(PassbandError, match=r"particles = 'heads': must be 'mask' or 'head'"):
         Settings.of({"particles": "heads"})
 
 

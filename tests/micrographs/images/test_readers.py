@@ -364,8 +364,8 @@ def test_images_that_no_network_can_use(tmp_path, data, message):
 
 def test_paths_that_are_no_images(tmp_path):
     assert refused(tmp_path / "a.png") == "a.png: no such file"
-    (tmp_path / "a.jpg").touch()
-    assert refused(tmp_path / "a.jpg").startswith("a.jpg: unknown format '.jpg'; formats are .dm3")
+    (tmp_path / "a.bmp").touch()
+    assert refused(tmp_path / "a.bmp").startswith("a.bmp: unknown format '.bmp'; formats are .dm3")
     (tmp_path / "b.png").mkdir()
     assert refused(tmp_path / "b.png") == "b.png: a folder, expected a file"
 
@@ -374,6 +374,7 @@ def samples(folder: Path) -> list[Path]:
     """Return a whole file of each format, real ones where they are here."""
     np.save(folder / "a.npy", IMAGE)
     Image.fromarray(IMAGE).save(folder / "a.png")
+    Image.fromarray(IMAGE.astype(np.uint8)).save(folder / "a.jpg")
     Image.fromarray(IMAGE).save(folder / "lzw.tif", compression="tiff_lzw")
     tifffile.imwrite(folder / "a.tif", IMAGE)
     tifffile.imwrite(folder / "zip.tif", IMAGE, compression="zlib")

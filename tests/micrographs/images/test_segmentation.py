@@ -179,8 +179,18 @@ def test_a_flagged_image_names_the_command_for_a_network_of_its_own(network):
     assert "passband new" not in str(result)
     line = "to train a network for such images: passband new mine --like general --like-image FILE"
     assert str(replace(result, flags=("its spectrum",))).splitlines()[-1] == line
-    # Repeated pixels make no study.
-    assert "passband new" not in str(replace(result, flags=(own_noise.REPEATED,)))
+    # Repeated or blank pixels make no study, nor does an image without particles.
+    for flag in (own_noise.REPEATED, own_noise.BLANK):
+        assert "passband new" not in str(replace(result, flags=(flag,)))
+    assert "passband new" not in str(replace(result, flags=("its spectrum",), particles=[]))
+
+
+def test_an_image_whose_pixels_mostly_have_one_value_is_flagged(network):
+    image = image_of(mask_of_discs((64, 64), (30, 30, 12)))
+    drawn = np.random.default_rng(0).random(image.shape)
+    for share, flags in ((0.4, ()), (0.6, (own_noise.BLANK,))):
+        some = np.where(drawn < share, np.float32(7), image)
+        assert segment(some, 0.3, [network], RAW).flags == flags
 
 
 # Preparation

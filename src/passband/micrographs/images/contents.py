@@ -54,7 +54,7 @@ def in_colour(images: np.ndarray) -> Content:
 
 
 def pillow(path: Path, kind: str) -> Content:
-    """Return the frames of a PNG or TIFF file, read with Pillow."""
+    """Return the frames of a PNG, JPEG or TIFF file, read with Pillow."""
     from PIL import Image, ImageSequence
 
     limit = Image.MAX_IMAGE_PIXELS

@@ -45,8 +45,9 @@ _WIDTHS_A = tuple(step / 20 for step in range(8, 33))
 _TRIED_PX = 256
 #: So far from the kernel that was found, simulated images have kernels too [Å].
 _UNSURE_A = 0.15
-#: Why the mask of such an image cannot be trusted.
+#: Why the masks of such images cannot be trusted.
 REPEATED = "its repeated pixels"
+BLANK = "its blank pixels"
 _FILTERED = "noise filtered as in the training"
 
 
@@ -62,6 +63,12 @@ def is_repeated(image: np.ndarray) -> bool:
         if (steps < _REPEATED_RATIO * usual).mean() < _REPEATED_PART:
             return False
     return True
+
+
+def is_blank(image: np.ndarray) -> bool:
+    """Return whether most pixels have one value, such as those of an image that was not exposed."""
+    usual = np.median(image)
+    return bool(np.mean(image == usual) > 0.5)
 
 
 def slope(image: np.ndarray, pixel_size_A: float) -> float | None:

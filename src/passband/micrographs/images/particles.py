@@ -24,6 +24,8 @@ _CERTAIN = 1e-6
 #: Two particles that meet overlap if their centroids are nearer than this share of the sum of their
 #: radii, as a head states them. Of pairs on both faces, it finds two thirds, with few false ones.
 NEAR = 0.9
+#: Particles of which a head is less certain are not counted, and have no part in sizes.
+CERTAIN = 0.5
 #: A region whose bounding box has more pixels is not split, to limit memory and time.
 LARGEST_BOX = 2**24
 
@@ -36,7 +38,8 @@ class Particle:
         label: The particle's value in the label image.
         area_nm2: The area of the particle's pixels [nm²].
         diameter_nm: The equivalent diameter, which is the diameter of the disc of the same area
-            [nm].
+            [nm]. If a head has found the particle, it is that of the whole one, also of what
+            another one covers.
         x_nm, y_nm: The centroid [nm]. x is along a row of pixels and y along a column. The centre
             of the first pixel is at 0.
         touches_edge: Whether a pixel of the particle is at the edge of the image, so that the
@@ -49,10 +52,8 @@ class Particle:
         neck_ratio: The width of its neck, relative to the smaller of the two parts that the neck
             joins; 1 without a neck. Below 0.75, it may be two particles. See
             :func:`passband.micrographs.images.shapes.neck_ratio`.
-        amodal_diameter_nm: The equivalent diameter of the whole particle, also of what another one
-            covers [nm]. None if no head has found the particle.
-        certainty: By the head, from 0 to 1: higher for particles that are more often right. None
-            without a head.
+        certainty: By the head, from 0 to 1: higher for particles that are more often right; 0 if it
+            has not found the particle. None without a head.
         overlapped: Whether another particle lies over or under it, as far as a head can tell.
     """
 
@@ -67,21 +68,13 @@ class Particle:
     solidity: float = nan
     feret_diameter_nm: float = nan
     neck_ratio: float = nan
-    amodal_diameter_nm: float | None = None
     certainty: float | None = None
     overlapped: bool = False
 
     @property
-    def size_nm(self) -> float | None:
-        """Its diameter with what other particles cover [nm]; None if that is not known.
-
-        The size of a particle that touches the edge is never known.
-        """
-        if self.touches_edge:
-            return None
-        if self.amodal_diameter_nm is not None:
-            return self.amodal_diameter_nm
-        return None if self.overlapped else self.diameter_nm
+    def counts(self) -> bool:
+        """Whether it is counted: a head is at least as sure of it as not."""
+        return self.certainty is None or self.certainty >= CERTAIN
 
     def moved(self, x_nm: float, y_nm: float) -> "Particle":
         """Return the particle of a cut image where it is in the whole one."""
@@ -258,7 +251,7 @@ def _with_statements(
     """Return particles with what a head says of them, and whether they overlap.
 
     Args:
-        meeting: The labels of those that meet. If the size of one is not known, the other may lie
+        meeting: The labels of those that meet. If the size of one is not stated, the other may lie
             over it.
     """
     found = {}
@@ -266,15 +259,15 @@ def _with_statements(
         whole_nm = float(stated.diameters_nm[each.label - 1])
         found[each.label] = replace(
             each,
-            amodal_diameter_nm=None if isnan(whole_nm) else whole_nm,
+            diameter_nm=each.diameter_nm if isnan(whole_nm) else whole_nm,
             certainty=float(stated.certainty[each.label - 1]),
         )
     for pair in meeting:
         one, other = (found[label] for label in pair)
         away = hypot(one.x_nm - other.x_nm, one.y_nm - other.y_nm)
-        radii = [(each.amodal_diameter_nm or each.diameter_nm) / 2 for each in (one, other)]
+        is_near = away < NEAR * (one.diameter_nm + other.diameter_nm) / 2
         for each in (one, other):
-            if away < NEAR * sum(radii) or each.amodal_diameter_nm is None:
+            if is_near or isnan(stated.diameters_nm[each.label - 1]):
                 found[each.label] = replace(found[each.label], overlapped=True)
     return list(found.values())
 
@@ -292,24 +285,23 @@ def _meeting(labels: np.ndarray) -> set[tuple[int, int]]:
 
 
 def mean_diameter(particles: Sequence[Particle]) -> float:
-    """Return the mean diameter of the particles whose size is known [nm], see :func:`sizes`.
+    """Return the mean diameter of whole particles [nm], see :func:`sizes`.
 
-    If all particles touch the edge, the mean is over the pixels of all particles. Without
-    particles, the result is NaN.
+    If all particles touch the edge, the mean is over all that count. Without particles, the result
+    is NaN.
     """
-    known = sizes(particles) or [each.diameter_nm for each in particles]
+    known = sizes(particles) or [each.diameter_nm for each in particles if each.counts]
     return float(np.mean(known)) if known else float("nan")
 
 
 def sizes(particles: Iterable[Particle]) -> list[float]:
-    """Return the diameters of particles whose size is known [nm], see `Particle.size_nm`."""
-    found = (each.size_nm for each in particles)
-    return [size for size in found if size is not None]
+    """Return the diameters of particles that count and do not touch the edge [nm]."""
+    return [each.diameter_nm for each in particles if each.counts and not each.touches_edge]
 
 
-def number_overlapped(particles: Iterable[Particle]) -> int:
-    """Return how many particles have no known size, although they do not touch the edge."""
-    return sum(each.size_nm is None and not each.touches_edge for each in particles)
+def number_uncertain(particles: Iterable[Particle]) -> int:
+    """Return how many particles are not counted, since a head is not certain of them."""
+    return sum(not each.counts for each in particles)
 
 
 def outlines(labels: np.ndarray) -> np.ndarray:

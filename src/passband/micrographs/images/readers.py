@@ -1,8 +1,9 @@
-"""Read images of microscopes from files: DM3, DM4, EMD, MRC, SER, EMI, TIFF, PNG, NPY and Zarr.
+"""Read images of microscopes from files of many formats.
 
-PNG, TIFF, NPY and Zarr need only Passband. The other formats are read with RosettaSciIO, which is
-installed by ``pip install 'passband[micrographs]'``. DM4 files were not tried, since none was at
-hand. The lens is not read: files may state a Cs of 0, and a network needs only the pixel size.
+PNG, JPEG, TIFF, NPY and Zarr need only Passband. The other formats, DM3, DM4, EMD, MRC, SER and
+EMI, are read with RosettaSciIO, which is installed by ``pip install 'passband[micrographs]'``. DM4
+files were not tried, since none was at hand. The lens is not read: files may state a Cs of 0, and a
+network needs only the pixel size.
 """
 
 import contextlib
@@ -224,7 +225,10 @@ def find(
         PassbandError: If a path does not exist, or if no image is left.
     """
     found: list[Path] = []
-    for path in map(Path, paths):
+    for word in paths:
+        if not str(word):  # such as an unset variable: as a path, it would be the working directory
+            raise PassbandError("'': names no file or folder; give the name of an image")
+        path = Path(word)
         if not path.exists():
             if str(path) != "sample":
                 raise PassbandError(f"{path}: no such file or folder")

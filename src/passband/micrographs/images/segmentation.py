@@ -89,8 +89,8 @@ class Segmentation(Outcome):
 
     def __str__(self) -> str:
         spread = None if self.disagreement is None else float(self.disagreement.mean(dtype="f8"))
-        lines = [in_words(self.particles, self.confidence, spread), self.verdict]
-        if command := new_study(self.flags):
+        lines = [in_words(self.particles, self.confidence, spread, self.flags), self.verdict]
+        if self.particles and (command := new_study(self.flags)):
             lines.append(f"to train a network for such images: {command}")
         return "\n".join(lines)
 
@@ -133,21 +133,28 @@ class Segmentation(Outcome):
 
 
 def in_words(
-    particles: Sequence[Particle], confidence: float | None, disagreement: float | None
+    particles: Sequence[Particle],
+    confidence: float | None,
+    disagreement: float | None,
+    flags: Collection[str] = (),
 ) -> str:
-    """Return in one line what was found in an image.
+    """Return in one line what was found in an image; no numbers if it is flagged.
 
     Args:
         confidence: None if a person has labelled the particles.
         disagreement: The mean over the image; None with one network.
     """
-    words = [number_of(len(particles), "particle")]
+    if flags:
+        return "particles that are not to be trusted" if particles else "no particle"
+    uncertain = measured.number_uncertain(particles)
+    certain = len(particles) - uncertain
+    words = [number_of(certain, "particle")]
     if known := measured.sizes(particles):
         words.append(f"mean diameter {fmean(known):.3g} nm of {len(known)} whole")
-    elif particles:
+    elif certain:
         words.append("none whole")
-    if hidden := measured.number_overlapped(particles):
-        words.append(f"{hidden} overlapped left out")
+    if uncertain:
+        words.append(f"{uncertain} uncertain left out")
     if confidence is not None:
         words.append(f"confidence {confidence:.3f}")
     if disagreement is not None:
@@ -157,14 +164,11 @@ def in_words(
 
 def verdict(expected: "Dice | None", flags: Sequence[str], unassessed: str = "") -> str:
     """Return in one sentence whether to trust a mask, see :class:`Segmentation`."""
-    dice = "" if expected is None else f"; expected Dice {expected.short_words}"
     if flags:
-        return (
-            f"unlike the training images, because of {listed(flags)}: do not trust the mask{dice}"
-        )
+        return f"unlike the training images, because of {listed(flags)}: do not trust the mask"
     if expected is None:
         return f"not assessed, because {unassessed}"
-    return f"looks like the training images{dice}"
+    return f"looks like the training images; expected Dice {expected.short_words}"
 
 
 def new_study(flags: Collection[str], image: str = "FILE") -> str:
@@ -172,7 +176,7 @@ def new_study(flags: Collection[str], image: str = "FILE") -> str:
 
     It is empty for an image without a flag, and for one that it cannot take.
     """
-    takes = flags and own_noise.REPEATED not in flags
+    takes = flags and not {own_noise.REPEATED, own_noise.BLANK} & set(flags)
     return f"passband new mine --like general --like-image {image}" if takes else ""
 
 
@@ -209,6 +213,7 @@ def segment(
     shape = image.shape
     notes: list[str] = []
     flags = (own_noise.REPEATED,) if own_noise.is_repeated(image) else ()
+    flags += (own_noise.BLANK,) if own_noise.is_blank(image) else ()
     slope = None
     noises = [network.microscope.detector.noise for network in networks]
     if settings.filter_noise is None and not all(noise.is_white for noise in noises):

@@ -38,9 +38,9 @@ class Settings:
         precision: See :func:`passband.learning.devices.precision`.
         mirror: Whether each network also segments three mirror images, only to tell in what share
             of them each particle is found.
-        particles: ``head``: the head of the networks finds the particles. ``mask``: particles are
-            regions of the mask, which are split at necks. By default, ``auto``, the head does if
-            all networks have it.
+        particles: ``mask``: particles are regions of the mask, which are split at necks.
+            ``head``: the head of the networks finds them. It is not the default, since no head has
+            been as good as the mask on real images yet.
         crop: The part ``x0:x1,y0:y1`` of the image that is used [pixels]. Outside, nothing is
             found. By default, bars and frames are cut off, see
             :func:`passband.micrographs.images.bars.inside`.
@@ -56,7 +56,7 @@ class Settings:
     smallest_nm: float = 0.5
     precision: Literal["float32", "auto", "bfloat16", "float16"] = "float32"
     mirror: bool = False
-    particles: Literal["auto", "head", "mask"] = "auto"
+    particles: Literal["mask", "head"] = "mask"
     crop: str | None = None
 
     @classmethod
@@ -140,11 +140,9 @@ class Settings:
         """
         if self.particles == "mask" or not networks:
             return None
-        if not (reason := _no_common_head(networks)):
-            return networks[0].architecture.head
-        if self.particles == "head":
-            raise ArgumentError(f"particles = 'head': {reason}; allowed: 'auto', 'mask'")
-        return None
+        if reason := _no_common_head(networks):
+            raise ArgumentError(f"particles = 'head': {reason}; allowed: 'mask'")
+        return networks[0].architecture.head
 
 
 def _no_common_head(networks: Sequence[Network]) -> str:
