@@ -5,7 +5,10 @@ Whoever types one reads it in one line. For a key of the configuration, see
 """
 
 #: The commands, and the end of the sentence that says what to do instead.
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "tune": "examples/tune.py of the repository goes on training a network with labelled images, "
+    "in Python",
+}
 
 #: The options of commands, likewise.
 OPTIONS: dict[tuple[str, str], str] = {}

@@ -15,7 +15,6 @@ from passband.door.networks import Networks
 from passband.door.publishing import Publishing
 from passband.door.segmenting import Segmenting
 from passband.door.showing import Showing
-from passband.door.tuning import Tuning
 from passband.results import locate
 
 
@@ -48,7 +47,7 @@ def open(noun: str | Path, *, trust_parts: bool = False) -> "Experiment":
 
 
 class Experiment(
-    Checking, Showing, Choosing, Imaging, Evaluating, Segmenting, Tuning, Publishing, KnowsParts
+    Checking, Showing, Choosing, Imaging, Evaluating, Segmenting, Publishing, KnowsParts
 ):
     """A study with its results, its networks and its images.
 

@@ -106,22 +106,8 @@ class Network:
     @cached_property
     def preparation(self) -> int:
         """The version of the preparation of images, see `published.PREPARATION`."""
-        if isinstance(stated := self._tuned.get("preparation"), int):
-            return stated
         own = published.preparation(self.path.parent) if self.is_published else None
         return published.PREPARATION if own is None else own
-
-    @property
-    def tuned_on(self) -> int:
-        """The number of labelled images on which the network was tuned; 0 if it was not."""
-        images = self._tuned.get("images")
-        return images if isinstance(images, int) else 0
-
-    @property
-    def _tuned(self) -> dict:
-        """What its metadata say about tuning, see :func:`passband.answers.tuning.write`."""
-        found = self.metadata.provenance.get("tuned")
-        return found if isinstance(found, dict) else {}
 
     @property
     def pixel_size_A(self) -> float:
