@@ -1,4 +1,4 @@
-"""How long, and how fast, `passband tune` goes on training: chosen on simulated microscopes.
+"""How long, and how fast, `examples/tune.py` trains: chosen on simulated microscopes.
 
     python -m findings.tune.choose FOLDER     # goes on where it was stopped; FOLDER keeps images
 
@@ -20,13 +20,12 @@ import pandas as pd
 import torch
 from torch import nn
 
-from passband.answers import tuning
+from examples import tune
+from examples.tune import Labelled
 from passband.config import load, validate
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Split, Structures
 from passband.learning.network_files import Network, open_networks
-from passband.learning.tuning import Schedule, tuned
-from passband.micrographs.labelled_images import LabelledImage
 from passband.specimens import exit_waves
 
 GENERAL = Path("studies/real-general.yaml")
@@ -54,7 +53,7 @@ KEYS = ["microscope", "steps", "rate", "share"]
 SETTING = KEYS[1:]
 
 
-def images(name: str, folder: Path) -> list[LabelledImage]:
+def images(name: str, folder: Path) -> list[Labelled]:
     """Return the images of a microscope, which are kept in a folder."""
     study = microscope(name)
     file = folder / f"{name}.npz"
@@ -66,7 +65,7 @@ def images(name: str, folder: Path) -> list[LabelledImage]:
         masks = kept["masks"][: LABELLED + OTHERS]
     size = study.microscope.pixel_size_A
     return [
-        LabelledImage(Path(f"{name} {k}"), image, mask.astype(np.int64), size)
+        Labelled(f"{name} {k}", image, mask.astype(np.int64), size)
         for k, (image, mask) in enumerate(zip(counts, masks, strict=True))
     ]
 
@@ -98,18 +97,18 @@ def simulated(study) -> tuple[np.ndarray, np.ndarray]:
 
 
 def rows(
-    name: str, own: list[LabelledImage], network: Network, steps: int, rate: float
+    name: str, own: list[Labelled], network: Network, steps: int, rate: float
 ) -> Iterator[dict]:
     """Yield a row of Dice for each share."""
     start = time.process_time()
-    examples = [tuning.prepare(each, network).example for each in own[:LABELLED]]
+    examples = [tune.prepared(each, network) for each in own[:LABELLED]]
     others = own[LABELLED:]
-    new = tuned(network, examples, Schedule(steps, rate), (SEED,))
+    new = tune.tuned(network, examples, (SEED,), steps, rate)
     spent = time.process_time() - start
-    before = np.array([tuning.dice(each, network) for each in others])
+    before = np.array([tune.dice(each, network) for each in others])
     for share in SHARES:
         module = part_of_way(network.module, new, share)
-        after = [tuning.dice(each, replace(network, module=module)) for each in others]
+        after = [tune.dice(each, replace(network, module=module)) for each in others]
         gains = after - before
         yield {
             "microscope": name,
@@ -119,7 +118,7 @@ def rows(
             "before": before.mean(),
             "gain": gains.mean(),
             "least": gains.min(),
-            "lost": int((gains < -tuning.MOST_LOST).sum()),
+            "lost": int((gains < -tune.MOST_LOST).sum()),
             "cpu_s": spent,
         }
 

@@ -1,4 +1,4 @@
-"""What `passband tune` gains on five real patches, and with one label in ten wrong.
+"""What `examples/tune.py` gains on five real patches, and with one label in ten wrong.
 
     python -m findings.tune.patches FOLDER
 
@@ -8,23 +8,21 @@ With `--network general`, it prints what another network gains, and leaves the t
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from docs.scripts.real import PIXEL_A, read
+from examples import tune
+from examples.tune import Labelled
 from findings import committed
 from findings.tune.choose import FOLDER
 from passband import PassbandError
-from passband.answers import tuning
-from passband.answers.tuning import LeftOut, Tuned
 from passband.learning.network_files import Network, open_networks
-from passband.learning.tuning import Schedule, tuned
-from passband.micrographs.labelled_images import LabelledImage
 
 TABLE = FOLDER / "patches.csv"
 #: The network of the table.
@@ -35,16 +33,16 @@ WRONG = 0.1
 MOVED_PX = 3
 
 
-def labelled(folder: Path) -> list[LabelledImage]:
+def labelled(folder: Path) -> list[Labelled]:
     """Return the patches whose masks are not empty."""
     return [
-        LabelledImage(Path(f"{p.name}.png"), p.image, ndimage.label(p.mask)[0], PIXEL_A)
+        Labelled(p.name, p.image, ndimage.label(p.mask)[0], PIXEL_A)
         for p in read(folder)
         if not p.is_empty
     ]
 
 
-def with_mistakes(images: Sequence[LabelledImage], seed: int = SEED) -> list[LabelledImage]:
+def with_mistakes(images: Sequence[Labelled], seed: int = SEED) -> list[Labelled]:
     """Return images with wrong labels: of every three, one is missing, one too large, one added.
 
     An added one is a copy of another particle, at a random place of the same image.
@@ -67,18 +65,25 @@ def with_mistakes(images: Sequence[LabelledImage], seed: int = SEED) -> list[Lab
 
 
 def left_out(
-    network: Network, images: Sequence[LabelledImage], given: Sequence[LabelledImage]
-) -> Tuned:
-    """Return the Dice of each image, by its own labels, after tuning with given labels."""
-    prepared = [tuning.prepare(each, network) for each in images]
-    examples = [tuning.prepare(each, network).example for each in given]
-    found = []
-    for k, each in enumerate(prepared):
-        others = [example for place, example in enumerate(examples) if place != k]
-        module = tuned(network, others, Schedule(), (0, str(k)))
-        after = tuning.dice(each.source, replace(network, module=module))
-        found.append(LeftOut(each.source.path.stem, each.before, after))
-    return Tuned(str(network.id), Path("mine"), len(images), tuple(found))
+    network: Network, images: Sequence[Labelled], given: Sequence[Labelled]
+) -> Iterator[dict[str, str | float]]:
+    """Yield the Dice of each patch, by its own labels, before and after tuning on others'."""
+    examples = [tune.prepared(each, network) for each in given]
+    for k, each in enumerate(images):
+        module = tune.tuned(network, examples[:k] + examples[k + 1 :], (0, str(k)))
+        after = tune.dice(each, replace(network, module=module))
+        yield {"patch": each.name, "before": tune.dice(each, network), "after": after}
+
+
+def gain(own: pd.DataFrame) -> str:
+    """Return the mean gain of left-out patches, with its interval by Student's t."""
+    gains = own.after - own.before
+    half = stats.t.ppf(0.975, len(gains) - 1) * stats.sem(gains)
+    middle = gains.mean()
+    return (
+        f"mean gain in Dice {middle:+.3f} (95% interval {middle - half:+.3f} to "
+        f"{middle + half:+.3f}) over {len(own)} images, each left out of tuning once"
+    )
 
 
 def main() -> None:
@@ -91,22 +96,19 @@ def main() -> None:
         images = labelled(options.folder)
     except PassbandError as error:
         parser.exit(1, f"{error}\n")
-    rows = []
+    tables = []
     for name, given in {
         "drawn by a person": images,
         "with mistakes": with_mistakes(images),
     }.items():
         start = time.process_time()
-        found = left_out(network, images, given)
-        print(
-            name, found, f"{time.process_time() - start:.0f} s of processor", sep="\n", flush=True
-        )
-        rows += [
-            {"labels": name, "patch": e.name, "before": e.before, "after": e.after}
-            for e in found.left_out
-        ]
+        table = pd.DataFrame(left_out(network, images, given))
+        table.insert(0, "labels", name)
+        tables.append(table)
+        print(table.round(3).to_string(index=False), gain(table), sep="\n")
+        print(f"{time.process_time() - start:.0f} s of processor", flush=True)
     if options.network == NETWORK:
-        committed.write(pd.DataFrame(rows), TABLE)
+        committed.write(pd.concat(tables), TABLE)
 
 
 if __name__ == "__main__":

@@ -1,33 +1,31 @@
 """Compares the page with the tables of Dice on simulated microscopes and on real patches."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pandas as pd
 
+from examples import tune
 from findings.pages import compare
 from findings.tune import choose, patches
 from passband import PassbandError
-from passband.answers.tuning import LeftOut, Tuned
-from passband.learning.tuning import Schedule
 from passband.reports import markdown
 
 PAGE = choose.FOLDER / "README.md"
-#: What `passband tune` does.
-USED = {**vars(Schedule()), "share": 1.0}
+#: What `examples/tune.py` does.
+USED = {"steps": tune.STEPS, "rate": tune.RATE, "share": 1.0}
 
 
 def recompute() -> Iterator[str]:
     """Yield a line for each thing that was compared.
 
     Raises:
-        PassbandError: If a number differs, or if `passband tune` has other settings than the rule
-            chooses.
+        PassbandError: If a number differs, or if `examples/tune.py` has other settings than the
+            rule chooses.
     """
     summary = choose.summary(pd.read_csv(choose.TABLE))
     if choose.chosen(summary) != USED:
         raise PassbandError(f"{choose.TABLE}: the rule chooses {choose.chosen(summary)}")
-    yield f"{choose.TABLE}: the rule chooses what `passband tune` does"
+    yield f"{choose.TABLE}: the rule chooses what `examples/tune.py` does"
     yield compare(PAGE, "simulated microscopes", of_settings(summary))
     yield compare(PAGE, "each microscope", of_microscopes(pd.read_csv(choose.TABLE)))
     if not patches.TABLE.exists():
@@ -36,7 +34,7 @@ def recompute() -> Iterator[str]:
     table = pd.read_csv(patches.TABLE)
     yield compare(PAGE, "patches", of_patches(table))
     for labels, own in table.groupby("labels", sort=False):
-        yield compare(PAGE, f"labels {labels}", words(own))
+        yield compare(PAGE, f"labels {labels}", patches.gain(own))
 
 
 def of_settings(summary: pd.DataFrame) -> str:
@@ -73,10 +71,3 @@ def of_patches(table: pd.DataFrame) -> str:
         for name in before.index
     ]
     return markdown.table(("patch", "Dice before", *names), rows)
-
-
-def words(own: pd.DataFrame) -> str:
-    """Return what `passband tune` says of the gain on the patches, and whether it is written."""
-    left_out = [LeftOut(r.patch, r.before, r.after) for r in own.itertuples()]
-    found = Tuned("general", Path("mine"), len(own), tuple(left_out))
-    return found.tested

@@ -84,11 +84,6 @@ COMMANDS = {
             "segment images of a microscope",
             "predict general images/ --out masks/",
         ),
-        Command(
-            "tune",
-            "adapt a network to images that you have labelled",
-            "tune general images/ labels/ --out mine",
-        ),
         Command("publish", "write a network for others to use", "publish demo --network ID"),
     ),
     "Other": (

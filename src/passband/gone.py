@@ -7,6 +7,8 @@ Whoever types one reads it in one line. For a key of the configuration, see
 #: The commands, and the end of the sentence that says what to do instead.
 COMMANDS: dict[str, str] = {
     "distances": "passband table STUDY --csv FILE has the metrics of each pair of conditions",
+    "tune": "examples/tune.py of the repository goes on training a network with labelled images, "
+    "in Python",
 }
 
 #: The options of commands, likewise.

@@ -1,6 +1,5 @@
 """What is known about images is opened from a study or a published folder, and kept."""
 
-import json
 import shlex
 import shutil
 from dataclasses import replace

@@ -65,12 +65,11 @@ COMMANDS = {
     "merge": f"merge {RESULTS} --into results/whole",
     "recommend": f"recommend {RESULTS} {ASKED}",
     "predict": f"predict {RESULTS} image.npy --network {NETWORK} --pixel-size-A 0.35",
-    "tune": f"tune {RESULTS} . . --network {NETWORK} --out tuned --pixel-size-A 0.35",
     "publish": f"publish {RESULTS} --network {NETWORK}",
     "export": f"export {RESULTS} gold test 0 gold.extxyz",
 }
 #: Commands that use a study's networks, also without the study's file.
-WITH_NETWORKS = "evaluate", "explore", "predict", "publish", "report", "tune"
+WITH_NETWORKS = "evaluate", "explore", "predict", "publish", "report"
 #: Commands that are given no study.
 WITHOUT = {"new", "ctf", "docs"}
 

@@ -329,16 +329,6 @@ INSTEAD = {
     f"passband recommend demo {ASKED} --figure docs/images/recommend.png": (
         f"passband recommend {FEW} {ASKED} --figure recommend.png"
     ),
-    # A network of the smallest study, and two images of noise in which a square is labelled.
-    "passband tune general images/ labels/ --out mine": (
-        "mkdir images labels && python -c '"
-        "import numpy as np; random = np.random.default_rng(0); "
-        'labels = np.pad(np.ones((20, 20), np.uint8), 22); np.save("labels/a.npy", labels); '
-        'np.save("labels/b.npy", labels); np.save("images/a.npy", random.poisson(30, (64, 64))); '
-        'np.save("images/b.npy", random.poisson(30, (64, 64)))\' && '
-        "passband tune smallest images labels --out tuned --pixel-size-A 0.35 "
-        "--network gold/compact-w4-d2/df+0005.00_cs+0001.200_ap016.00_ds001000.00/0"
-    ),
     "passband publish results/demo --network gold/compact-w8-d3/"
     "df+0005.00_cs+0001.200_ap010.00_ds000100.00/0": (
         "passband publish results/smallest --network gold/compact-w4-d2/"

@@ -1,14 +1,12 @@
 """The rule that chooses the steps of tuning, and wrong labels."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from examples.tune import Labelled
 from findings.tune import choose, patches
-from passband.micrographs.labelled_images import LabelledImage
 
 
 def table(*settings):
@@ -56,7 +54,7 @@ def test_one_label_in_ten_is_wrong():
     for k in range(10):
         for row in range(3):
             labels[30 * row + 5 : 30 * row + 10, 10 * k + 3 : 10 * k + 7] = 10 * row + k + 1
-    image = LabelledImage(Path("a"), np.zeros((100, 100), np.float32), labels, 0.5)
+    image = Labelled("a", np.zeros((100, 100), np.float32), labels, 0.5)
     (wrong,) = patches.with_mistakes([image])
     assert wrong.labels.max() == 31  # one is added
     sizes, before = (

@@ -9,7 +9,6 @@ from passband.learning.network_files import Network
 from passband.micrographs.images.settings import Settings
 from passband.micrographs.trust.trust import Assessor, Trust, Unassessed
 from passband.network_id import NetworkId
-from passband.words import number_of
 
 
 class Assessors:
@@ -52,9 +51,6 @@ class Assessors:
         """Return the Trust of each training condition and the Dice of the condition, or why not."""
         if self._settings.normalise == "local":
             return "images are not compared with --normalise local"
-        if tuned := next((each for each in networks if each.tuned_on), None):
-            images = number_of(tuned.tuned_on, "labelled image")
-            return f"the network was tuned on {images}, and nothing has been compared with it since"
         try:
             trusts = [trust.open_trust(group) for group in trust.by_condition(networks)]
         except PassbandError as error:

@@ -17,7 +17,6 @@ from passband.door.networks import Networks
 from passband.door.publishing import Publishing
 from passband.door.segmenting import Segmenting
 from passband.door.showing import Showing
-from passband.door.tuning import Tuning
 from passband.errors import PassbandError
 from passband.results import layout, locate, network_batches
 from passband.words import number_of
@@ -52,7 +51,7 @@ def open(noun: str | Path, *, trust_parts: bool = False) -> "Experiment":
 
 
 class Experiment(
-    Checking, Showing, Choosing, Imaging, Evaluating, Segmenting, Tuning, Publishing, KnowsParts
+    Checking, Showing, Choosing, Imaging, Evaluating, Segmenting, Publishing, KnowsParts
 ):
     """A study with its results, its networks and its images.
 

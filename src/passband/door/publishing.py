@@ -99,9 +99,4 @@ class Publishing(Opened):
                 f"{found.id}: is a network of a mixture; only networks of one training condition "
                 "can be published"
             )
-        if found.tuned_on:
-            raise PassbandError(
-                f"{found.path}: is a tuned network, which cannot be published; its folder can be "
-                "shared as it is"
-            )
         return found

@@ -104,18 +104,6 @@ class Network:
         return published.unchecked(self.path.parent) if self.is_published else ""
 
     @property
-    def tuned_on(self) -> int:
-        """The number of labelled images on which the network was tuned; 0 if it was not."""
-        images = self._tuned.get("images")
-        return images if isinstance(images, int) else 0
-
-    @property
-    def _tuned(self) -> dict:
-        """What its metadata say about tuning, see :func:`passband.answers.tuning.write`."""
-        found = self.metadata.provenance.get("tuned")
-        return found if isinstance(found, dict) else {}
-
-    @property
     def pixel_size_A(self) -> float:
         """Side of a pixel of the training images [Å]."""
         return self.microscope.pixel_size_A
