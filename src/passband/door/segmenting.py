@@ -173,13 +173,14 @@ class Segmenting(Answering):
             of_all = segmentation.condition_of(given)
             own = segmentation.of_replicas(self.open_networks(network), replicas)
             chosen_settings.check(own)
+        named: Any = files
         micrograph = None
         if hasattr(files, "__array__"):
             _check_array(network, pixel_size_A, out)
-            micrograph = readers.of_array(files, pixel_size_A)
+            micrograph = readers.of_array(named, pixel_size_A or 0)
             paths = [micrograph.path]
         else:
-            paths = readers.find([files] if isinstance(files, str | Path) else files, report)
+            paths = readers.find([files] if isinstance(files, str | Path) else named, report)
         folder = None if out is None else Path(out)
         if folder is not None:
             segmented_files.check_folder(folder, paths)
@@ -206,7 +207,7 @@ class Segmenting(Answering):
             if micrograph is not None:
                 return tasks[0].segment(micrograph)[0]
             found = {task.path: task.segment() for task in tasks}
-            return _only(found, files) or found
+            return _only(found, named) or found
         return segmented_files.segment(
             tasks,
             folder,
