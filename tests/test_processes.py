@@ -1,6 +1,7 @@
 """What processes import, which settings they obey, where caches are; see also `test_strangers`."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -69,9 +70,10 @@ def test_no_child_of_a_program_runs_it_either(trapped, name):
     assert not (trapped / "mark").exists()
 
 
-#: The pools of `segment` and of `evaluate`, with work of their own.
+#: The pools of `segment` and of `evaluate`, with work of their own, as in a notebook.
 POOLS = {
     "segment": """
+import random, sys
 from passband.micrographs import batch
 
 class Task:
@@ -79,9 +81,11 @@ class Task:
         return "done"
 
 if __name__ == "__main__":
+    sys.path.insert(0, "")
     assert list(batch.outcomes([Task(), Task()], jobs=2)) == ["done", "done"]
 """,
     "evaluate": """
+import random, sys
 from passband.answers import further_test_work
 
 class Work:
@@ -89,6 +93,7 @@ class Work:
         return cell
 
 if __name__ == "__main__":
+    sys.path.insert(0, "")
     with further_test_work.computed(Work(), [1, 2], processes=2) as done:
         assert list(done) == [1, 2]
 """,
@@ -98,6 +103,7 @@ if __name__ == "__main__":
 @pytest.mark.slow
 @pytest.mark.parametrize("name", POOLS)
 def test_no_process_of_a_pool_runs_it(trapped, name):
+    shutil.copy(trapped / "random.py", trapped / "socket.py")  # a pool imports it first
     run(POOLS[name], trapped)
     assert not (trapped / "mark").exists()
 
@@ -105,10 +111,13 @@ def test_no_process_of_a_pool_runs_it(trapped, name):
 def test_a_program_keeps_its_environment(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "own")
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
     before = dict(os.environ)
     with processes.starting_children():
         assert os.environ["PYTHONSAFEPATH"] == "1"
         assert os.environ["PYTHONPATH"] == os.path.abspath("own")
+        assert "" not in sys.path
+    assert sys.path[0] == ""
     assert dict(os.environ) == before
 
 

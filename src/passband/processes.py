@@ -50,15 +50,19 @@ def of_children() -> dict[str, str]:
 def starting_children() -> Iterator[None]:
     """Let the processes that a pool starts meanwhile ignore their folder.
 
-    It starts some with its first lock, and some with its work. A pool has no environment of its
-    own, so that of this process is changed for a moment.
+    It starts some with its first lock, and some with its work. They have the environment of this
+    process, and its places of modules, of which a notebook's first is its folder. So both are
+    changed for a moment.
     """
     before = os.environ.copy()
+    places = sys.path
     variables = of_children()
     os.environ.update(variables)
+    sys.path = [place for place in places if place]
     try:
         yield
     finally:
+        sys.path = places
         for name in variables:
             os.environ.pop(name, None)
             if name in before:
