@@ -32,7 +32,7 @@ from passband import PassbandError
 from passband.analysis import spectra
 from passband.analysis.profiles import SAMPLES, Profiles, profiles
 from passband.axes import MAIN_AXES
-from passband.config import Study, load, study_file
+from passband.config import Study, load, study_file, validate
 from passband.grid import Condition
 from passband.matrices.of_study import matrices
 from passband.prediction import gaussian_process
@@ -125,6 +125,13 @@ def draw() -> None:
     head = f"# Drawn by docs/twelve_locked.py from the SHA-256 of ../protocol.md:\n# {digest}\n"
     text = yaml.safe_dump(study_content(WHOLE, *drawn(digest)), sort_keys=False)
     STUDY.write_text(head + text, encoding="utf-8")
+
+
+def new_study() -> Study:
+    """Return the study of the locked set, without the key that only Passband 0.2 had."""
+    content = study_file.read(STUDY)
+    del content["evaluation"]["microscopes"]
+    return validate(content, str(STUDY))
 
 
 # ── Predictions ──────────────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,7 @@ import xarray as xr
 import yaml
 
 from passband import PassbandError, cli
-from passband.analysis import information, table_union
+from passband.analysis import table_union
 from passband.answers import merge, opened_pieces, packing
 from passband.config import validate_stored
 from passband.grid import Axes, Condition
@@ -103,8 +103,7 @@ def halves(whole, changes=FAST):
     return [piece(whole, "a", slice(0, 2), changes), piece(whole, "b", slice(2, 4), changes)]
 
 
-def test_two_halves_are_the_whole_table_and_its_metrics(place, whole, monkeypatch):
-    monkeypatch.setattr(information, "radial_samples", lambda _: 128)  # as its study of 0.2 had
+def test_two_halves_are_the_whole_table_and_its_metrics(place, whole):
     for name in halves(whole, ()):
         shutil.copytree(whole / "waves", f"results/{name}/waves")
     found = merge.merge(["b", "a"], Path("results/smallest"))

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from findings.train_this import methods, recompute, train_this
+from findings.twelve_thousand import locked
 from passband import PassbandError
-from passband.config import load, study_file, validate
+from passband.config import study_file, validate
 from passband.grid import Condition
 from passband.imaging import mixture_images
 from passband.imaging.acquisition import Acquisition
@@ -195,7 +196,7 @@ def test_the_studies_have_the_mixtures_of_the_144_tests():
     assert len(tests) == 144
     new = {test.id for test in train_this.new_tests()}
     assert len(new) == 150
-    assert new < {test.id for test in load(train_this.LOCKED).test_conditions}
+    assert new < {test.id for test in locked.new_study().test_conditions}
     assert not new & {test.id for test in tests}
     for steps in (192, 768, 3072):
         of = train_this.study_of(steps)
