@@ -75,3 +75,46 @@ def test_how_far_a_job_is_follows_from_its_conditions_and_epochs():
     assert log_lines.share(f"{BEGUN}{epochs}{BEGUN}") is None  # of an attempt before
     ended = log_lines.stopped(2, 8, "SIGTERM", "its state is saved")
     assert log_lines.share(f"{BEGUN}{epochs}{TIME}{ended}\n") == 6 / 8
+
+
+# ── What a result depends on ─────────────────────────────────────────────────────────────────────
+
+DEPENDENCE = log_lines.Dependence.of(
+    [{"specimens.gold.material": "Œ'\n"}, [0.5, 1], "stage 3"], ["b", "a"]
+)
+DEPENDS = f"{TIME}{log_lines.depends(DEPENDENCE)}\n"
+DONE = f"{TIME}{log_lines.finished('train a', 'it', 1)}\n"
+
+
+def test_what_a_result_depends_on_is_in_the_last_line_but_one():
+    assert log_lines.dependence(f"{BEGUN}{DEPENDS}{DONE}") == DEPENDENCE
+    assert log_lines.dependence(f"{DEPENDS}{DONE}") == DEPENDENCE
+    assert DEPENDS.count("\n") == 1
+    assert log_lines.ended(f"{BEGUN}{DEPENDS}{DONE}", "train") == "done"
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        "",
+        DONE,
+        BEGUN + DONE,
+        DEPENDS,
+        DEPENDS + BEGUN,
+        DEPENDS + DONE + BEGUN,
+        DEPENDS + DONE + BEGUN + DONE,
+        f"{DEPENDS}{TIME}{log_lines.failed('train a', 'no')}\n",
+        f"{TIME}depends on: []\n{DONE}",
+        f"{TIME}depends on: {{\n{DONE}",
+        f'{TIME}depends on: {{"params": []}}\n{DONE}',
+        DEPENDS[40:] + DONE,
+    ],
+)
+def test_another_log_does_not_say_what_a_result_depends_on(log):
+    assert log_lines.dependence(log) is None
+
+
+def test_inputs_in_another_order_are_the_same():
+    same = log_lines.Dependence.of(["stage 3", [0.5, 1]], ["a", "b"])
+    assert same == log_lines.Dependence.of([[0.5, 1], "stage 3"], ["b", "a"])
+    assert same != log_lines.Dependence.of([[0.5, 1], "stage 3"], ["b"])

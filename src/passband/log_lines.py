@@ -1,9 +1,14 @@
 """Writes and reads the lines of a job's log that other code needs.
 
-`passband status` finds from these lines how a job ended.
+`passband status` finds from these lines how a job ended, and Snakemake what its result depends on.
 """
 
+import json
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from passband.seeds import digest
 
 #: The reason in the log of a job that stops at its time limit.
 TIME_LIMIT = "time limit"
@@ -17,11 +22,35 @@ _FAILED = re.compile(r"error: |.+: failed after \d+\.\d s\n")
 _CONDITION = re.compile(r"\d condition (\d+) of (\d+): ")
 _EPOCH = re.compile(r"\d epoch (\d+) of (\d+)$", re.M)
 _INTERRUPTED = re.compile(r": stopped (?:in .* )?by SIGINT;")
+_DEPENDS = "depends on: "
 
 
 def started(host: str, process: int) -> str:
     """Return the first log line of an attempt to run a job."""
     return f"started on {host}, process {process}"
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """What the result of a job depends on.
+
+    Attributes:
+        params: The values of its rule's params, as Python writes them.
+        inputs: A digest of the names of its inputs.
+    """
+
+    params: tuple[str, ...]
+    inputs: str
+
+    @classmethod
+    def of(cls, params: Iterable[object], inputs: Iterable[str]) -> "Dependence":
+        """Return that of a job with these params and inputs."""
+        return cls(tuple(sorted(map(repr, params))), digest(sorted(inputs)))
+
+
+def depends(on: Dependence) -> str:
+    """Return the log line of a job that succeeded before the last one."""
+    return _DEPENDS + json.dumps({"params": on.params, "inputs": on.inputs}, ensure_ascii=False)
 
 
 def finished(name: str, result: str, seconds: float) -> str:
@@ -87,6 +116,23 @@ def ended(log: str, name: str) -> str | None:
     if _FAILED.match(last):
         return "interrupted" if _INTERRUPTED.search(last) else "failed"
     return "done" if re.fullmatch(rf"{name}\b.*: .+ in \d+\.\d s", last) else None
+
+
+def dependence(log: str) -> Dependence | None:
+    """Return what the result of a job depends on, from the log's last two entries.
+
+    Returns:
+        Nothing if the last attempt did not succeed, or if an earlier version of Passband wrote the
+        log.
+    """
+    line = _TIME.split(log)[-2:][0].rstrip()
+    if not line.startswith(_DEPENDS) or ended(log, r"\S+") != "done":
+        return None
+    try:
+        found = json.loads(line.removeprefix(_DEPENDS))
+        return Dependence(tuple(found["params"]), found["inputs"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def took(log: str) -> float | None:

@@ -18,7 +18,7 @@ import pytest
 import torch
 import xarray as xr
 
-from passband import PassbandError
+from passband import PassbandError, log_lines
 from passband.config import validate
 from passband.jobs import reuse, running
 from passband.storage import DamagedError, StoreError, atomic, datasets, integrity, lease
@@ -366,6 +366,8 @@ def test_a_job_of_a_rule_has_its_wildcards_its_threads_and_its_time_limit(tmp_pa
         wildcards=["gold", "", "energy/"],
         log=[str(tmp_path / "job.log")],
         config=CONFIG,
+        params=[{"study.seed": 1}],
+        input=["b.zarr.zip", "a.zarr.zip"],
         threads=3,
         resources=SimpleNamespace(runtime=60),
     )
@@ -375,6 +377,43 @@ def test_a_job_of_a_rule_has_its_wildcards_its_threads_and_its_time_limit(tmp_pa
     with running.of_rule(snakemake, "ood", threads=1):
         pass
     assert threads == [3, 1]
+
+
+def dependence(log) -> log_lines.Dependence | None:
+    """Return what a log says about its job's result."""
+    return log_lines.dependence(log.read_text())
+
+
+DEPENDS = log_lines.Dependence.of([{"study.seed": 1}, "stage 3"], ["b.zarr.zip", "a.zarr.zip"])
+
+
+def test_the_log_of_a_job_that_succeeds_says_what_its_result_depends_on(log, capsys):
+    with running.job("train", log, CONFIG, depends=DEPENDS) as job:
+        job.result = "it"
+    assert dependence(log) == DEPENDS
+    with running.job("train", log, CONFIG, depends=DEPENDS) as job:
+        job.finish_early("it")
+    assert dependence(log) == DEPENDS
+    assert log.read_text().count("depends on: ") == 2
+    assert "depends on" not in capsys.readouterr().err
+
+
+def test_the_log_of_a_job_that_fails_does_not(log):
+    with running.job("train", log, CONFIG, depends=DEPENDS):
+        pass
+    with pytest.raises(SystemExit), running.job("train", log, CONFIG, depends=DEPENDS):
+        raise PassbandError("no")
+    assert dependence(log) is None
+
+
+def test_the_log_of_a_job_whose_study_changed_while_it_waited_does_not(log, monkeypatch):
+    """It has not looked at the output, which may be that of the changed study."""
+    changed = iter(["", "the study was changed"])
+    monkeypatch.setattr(running, "_changed", lambda results: next(changed))
+    with pytest.raises(SystemExit), running.job("train", log, CONFIG, depends=DEPENDS):
+        pytest.fail("the job began")
+    assert "train: nothing, since the study was changed, in " in log.read_text()
+    assert dependence(log) is None
 
 
 def test_sigterm_ends_a_job_with_a_line_and_no_incomplete_file(log, tmp_path, capsys):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from runs import MIDDLE, counts
-from workplace import Workplace
+from workplace import Workplace, counted
 
 from passband.analysis import table
 from passband.results.stores import load_table
@@ -71,9 +71,9 @@ def test_damaged_stores_are_set_aside_and_made_again(copied):
     records[0].write_bytes(records[0].read_bytes()[:-100])
     next((results / "information.zarr/overlap").glob("c*")).unlink()
     printed, calls = until_done(copied, *targets, study=study)
-    assert calls == 3
-    for job, name in (("aggregate", "records/"), ("ood", "information.zarr")):
-        assert re.search(rf"error: {job}: .*/{name}.*: not a whole store .*; set aside", printed)
+    assert calls == 2
+    assert re.search(r"error: aggregate: .*/records/.*: not a whole store .*; set aside", printed)
+    assert counted(printed)["information"] == 1  # Snakemake opens this store when it starts
     xr.testing.assert_identical(load_table(results / "table.zarr").counts.load(), whole)
 
 

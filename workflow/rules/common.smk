@@ -17,7 +17,7 @@ from passband.results import (
     wave_layout,
     wildcard_patterns,
 )
-from passband.runs import interrupt, locks, slurm_patches
+from passband.runs import interrupt, locks, slurm_patches, validity
 from passband.config import PARTS, SOURCE, validate, validate_job
 from passband.config.base import UNQUOTED
 from passband.store.recipe import Recipes
@@ -59,6 +59,7 @@ except PassbandError as error:
 
 if workflow.is_main_process:
     interrupt.watch()
+    validity.apply()
     print(*STUDY.remarks, sep="\n", end="\n" if STUDY.remarks else "", file=sys.stderr)
 
 # The number of a rule's stage is a param of the rule. The name of the stage is added, since

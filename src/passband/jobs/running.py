@@ -129,6 +129,7 @@ def of_rule(
         snakemake.config,
         threads=snakemake.threads if threads is None else threads,
         runtime=snakemake.resources.runtime,
+        depends=log_lines.Dependence.of(snakemake.params, snakemake.input),
     )
 
 
@@ -140,6 +141,7 @@ def job(
     *,
     threads: int = 1,
     runtime: float | None = None,
+    depends: log_lines.Dependence | None = None,
 ) -> Iterator[Running]:
     """Run a job: write its log, limit its threads, and end with a line about its result.
 
@@ -157,17 +159,15 @@ def job(
         name: The job's name in its log and its progress bar.
         logfile: The file of the job's log. The job's lease is in the same folder.
         runtime: Minutes after which SLURM ends the job, see :func:`budget`.
+        depends: What the job's result depends on. Its log says so if it succeeds, for Snakemake in
+            a copy of the results, see :mod:`passband.runs.validity`.
     """
     console.prepare()
     started = time.monotonic()
     logfile = Path(logfile)
     begun = False
     with _logging(logfile), _heeding_sigterm():
-        now = time.strftime(log_lines.TIME)
-        line = log_lines.started(socket.gethostname(), os.getpid())
-        # This line is in the log only, not on the screen. If the disk is full, it is not written.
-        with contextlib.suppress(OSError), logfile.open("a", encoding="utf-8") as file:
-            print(now, line, file=file)
+        _note(logfile, log_lines.started(socket.gethostname(), os.getpid()))
         try:
             cap_threads(threads)
             keep_memory()
@@ -178,6 +178,7 @@ def job(
                 # While this job waited, another job may have made what the changed study needs.
                 # Snakemake would delete that output if this job failed.
                 if changed := _changed(running.results):
+                    depends = None
                     raise _Done(f"nothing, since {changed},")
                 begun = True
                 yield running
@@ -199,9 +200,17 @@ def job(
                 _fail(name, FullError(full.filename or logfile, full))
             logger.exception(log_lines.crashed(name, time.monotonic() - started))
             raise
+        if depends is not None:
+            _note(logfile, log_lines.depends(depends))
         logger.info(log_lines.finished(name, running.result, time.monotonic() - started))
         if not begun:
             sys.exit()
+
+
+def _note(logfile: Path, line: str) -> None:
+    """Write a line to the log only, not to the screen. If the disk is full, it is not written."""
+    with contextlib.suppress(OSError), logfile.open("a", encoding="utf-8") as file:
+        print(time.strftime(log_lines.TIME), line, file=file)
 
 
 def _begin_again(deadline: float | None) -> NoReturn:

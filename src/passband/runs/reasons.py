@@ -20,6 +20,7 @@ from passband.runs.counts import GROWING
 from passband.runs.run import TARGETS
 from passband.runs.run_files import tail
 from passband.runs.study_jobs import Job
+from passband.runs.validity import DAMAGED, UNKNOWN
 from passband.store.recipe import differences
 from passband.words import number_of
 
@@ -170,6 +171,8 @@ def _missing(job: Job, file: str) -> tuple[str, str]:
 def _changes(text: str) -> list[str]:
     """Return which values of a job's params have changed, each with its value before and now."""
     before, now = _values(text)
+    if said := [value for value in before if value in (DAMAGED, UNKNOWN)]:
+        return said
     settings = [
         {name: x for value in side if isinstance(value, dict) for name, x in value.items()}
         for side in (before, now)

@@ -268,6 +268,17 @@ def read(path: str | Path, kind: str, variables: Sequence[str] | None = None) ->
         return (dataset if variables is None else dataset[list(variables)]).load()
 
 
+def check(path: str | Path, kind: str, most_bytes: float) -> None:
+    """Check a store for damage; of one that has more bytes in memory, only its metadata.
+
+    Raises:
+        StoreError: As :func:`read`.
+    """
+    with _open(path, kind) as dataset:
+        if dataset.nbytes <= most_bytes:
+            dataset.load()
+
+
 def open_folder(path: str | Path, kind: str) -> xr.Dataset:
     """Open a store in a folder. Each variable is read from the folder when it is used.
 
