@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from passband.door.opened import Opened
+from passband.door.opened import Opened, makes
 from passband.errors import ArgumentError
 from passband.outcomes import Progress
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 class Checking(Opened):
     """The verbs that a study is asked before it runs."""
 
+    @makes
     def check(self) -> "Checked":
         """Return what the study has, and how many jobs it needs.
 
@@ -30,6 +31,7 @@ class Checking(Opened):
         self.try_parts()
         return Checked(self.study)
 
+    @makes
     def plan(
         self,
         seconds: float = 12.0,
@@ -90,6 +92,7 @@ class Checking(Opened):
             self, found.speeds, found.sizes, memory=found.memory, by_torch=found.by_torch
         )
 
+    @makes
     def preflight(self) -> "Preflight":
         """Check whether this machine can run the study's jobs.
 

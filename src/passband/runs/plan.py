@@ -199,7 +199,7 @@ def elapsed(study: Study, took: Mapping[str, float], speeds: Speeds, together: i
 def _left(results: Results, took: Mapping[str, float], unit: str) -> list[str]:
     """Return lines about the work that is not done yet, or no line if no work is done yet.
 
-    Results that a changed configuration will make again count as done.
+    What a changed configuration will make again is not done.
 
     Args:
         took: The times of :func:`seconds_by_rule`.

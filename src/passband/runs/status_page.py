@@ -17,7 +17,7 @@ from passband.results import earlier
 from passband.runs.display import bar, clock, dice, last_lines
 from passband.runs.run import Run
 from passband.runs.study_jobs import STATES
-from passband.words import duration
+from passband.words import duration, number_of
 
 _SYMBOLS = {"done": "█", "partly": "▒", "running": ">", "failed": "x", "waiting": "·"}
 _STYLES = {
@@ -125,7 +125,8 @@ def at_work(run: Run) -> str:
         return "no job runs; correct the failures, and run Snakemake's command again to continue"
     if earlier.is_earlier(run.results.folder):
         return f"made by Passband 0.2; `passband run {run.name} --adopt` continues"
-    return "no job runs; `passband run` or Snakemake's command continues"
+    left = number_of(run.left, "job")
+    return f"no job runs; {left} to run: `passband run` or Snakemake's command continues"
 
 
 def _conditions(run: Run, width: int) -> Iterator[list[Text]]:
@@ -213,6 +214,7 @@ def values(run: Run) -> dict[str, Any]:
         "time": run.now,
         "complete": run.complete,
         "over": run.over,
+        "left": run.left,
         "snakemake": run.snakemake or "not running",
         "jobs": {
             stage: {s: sum(job.state == s for job in of_stage) for s in STATES}
