@@ -42,6 +42,11 @@ def escaped(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
+def remark(line: str) -> None:
+    """Write a line to standard error, so that the output has only results."""
+    print(escaped(line), file=sys.stderr)
+
+
 def clean(text: str) -> str:
     """Return a text without control characters, with which a log could change the terminal."""
     return "".join(c if c.isprintable() else " " for c in text.replace("\t", "    "))

@@ -16,17 +16,7 @@ rule aggregate:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         version=STAGES["aggregate"],
-        # The test specimens are not among these: if they change, the records are made again.
-        settings=STUDY.condition_settings("train", "test")
-        | {"trained specimens": TRAINED}
-        | RECIPES.settings(
-            "study.replicas",
-            "study.replicas_per_job",
-            "study.conditions_per_job",
-            "study.allow_incomplete",
-            "training.architectures",
-            "evaluation.test_own",
-        ),
+        settings=RECIPES.table,
     script:
         "../scripts/aggregate.py"
 
@@ -50,9 +40,6 @@ rule ood:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         version=STAGES["ood"],
-        settings=RECIPES.settings("evaluation.confidence")
-        # Only whether there are intervals matters here.
-        | {"evaluation.bootstrap": "above 0" if STUDY.evaluation.bootstrap else 0}
-        | RECIPES.code("ood_metric"),
+        settings=RECIPES.ood,
     script:
         "../scripts/ood.py"

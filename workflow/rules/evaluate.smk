@@ -23,9 +23,7 @@ rule evaluate:
         mem_mb=lambda wildcards, attempt: EVALUATE_MB[wildcards.architecture] * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        settings=STUDY.condition_settings("test")
-        | RECIPES.settings("evaluation.test_own")
-        | RECIPES.testing.params,
+        settings=RECIPES.tests,
         recipes=lambda wildcards: result_recipes(evaluated_waves(wildcards), wildcards.architecture),
     script:
         "../scripts/evaluate.py"

@@ -19,14 +19,6 @@ rule information:
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         version=STAGES["information"],
-        settings=STUDY.condition_settings("train", "test")
-        | RECIPES.settings(
-            "study.seed",
-            "information.bands_per_A",
-            microscope=STUDY.microscope.transfer_params(),
-        )
-        # If a metric is new, or the code of one of the study's own is changed, this rule runs again.
-        | {"metrics": sorted(STUDY.known_parts.of("metric"))}
-        | RECIPES.code("metric"),
+        settings=RECIPES.information,
     script:
         "../scripts/information.py"

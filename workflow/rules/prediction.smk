@@ -19,14 +19,6 @@ rule prediction:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         version=STAGES["prediction"],
-        settings=STUDY.condition_settings("train", "test")
-        | {"trained specimens": TRAINED}
-        | RECIPES.settings(
-            "study.seed",
-            "evaluation.bootstrap",
-            "evaluation.confidence",
-            # The profiles of the conditions, see the rule `information`.
-            microscope=STUDY.microscope.transfer_params(),
-        ),
+        settings=RECIPES.prediction,
     script:
         "../scripts/prediction.py"

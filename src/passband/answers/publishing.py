@@ -16,6 +16,7 @@ from passband.sharing import publication
 from passband.sharing.labels import Labels
 from passband.sharing.publication import Published
 from passband.storage import StoreError
+from passband.store import made
 
 
 def publish(
@@ -33,6 +34,8 @@ def publish(
         results: The study that tested the network; by default that of its weights file.
     """
     tested_by = network.results if results is None else Results(network.study, results.folder)
+    if tested_by is not None:
+        made.check_tested(tested_by, network.path)
     expected = _expected(network, tested_by)
 
     def known() -> Trust | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from passband.axes import AXES, BEHIND_WAVE, FURTHER_AXES, Axis
-from passband.console import escaped
+from passband.console import remark as report_remark
 from passband.door import Experiment
 from passband.door.arguments import check_file as check_file
 from passband.results import Results, layout, locate
@@ -117,11 +117,6 @@ def join_negative(arguments: Sequence[str]) -> list[str]:
         else:
             joined.append(argument)
     return joined
-
-
-def report_remark(line: str) -> None:
-    """Print a remark on a study to standard error, so that the output has only results."""
-    print(escaped(line), file=sys.stderr)
 
 
 def report_failures(lines: Sequence[str], number: int) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband.axes import AXES
-from passband.door.opened import Opened, Wanted, check_axes, check_names_of, with_values
+from passband.door.opened import Opened, Wanted, check_axes, check_names_of, shows, with_values
 from passband.errors import ArgumentError, PassbandError
 from passband.grid import Condition
 from passband.results import layout, published
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 class Answering(Opened):
     """The verbs that ask a finished study."""
 
+    @shows
     def recommend(
         self,
         condition: Condition | str | Mapping[str, Wanted] | None = None,
@@ -74,6 +75,7 @@ class Answering(Opened):
         found = recommendation.recommend_from(self._tested_with(specimen, report, by), asked)
         return replace(found, top=top)
 
+    @shows
     def recommend_like(
         self,
         image: str | Path,
@@ -140,6 +142,7 @@ class Answering(Opened):
             lens, tuple(replace(each, found=replace(each.found, top=top)) for each in both)
         )
 
+    @shows
     def recommend_by_images(
         self,
         files: str | Path | Iterable[str | Path],
@@ -182,6 +185,7 @@ class Answering(Opened):
         found = spectrum_recommendation.recommend(tested, paths, pixel_size_A, report=report)
         return replace(found, top=top)
 
+    @shows
     def plot_recommendation(self, found: "Recommendation") -> "Figure":
         """Draw the expected Dice, or what ranks, of the first network over defocus and dose.
 
@@ -205,6 +209,7 @@ class Answering(Opened):
             score=found.score,
         )
 
+    @shows
     def check_recommendations(
         self,
         specimen: str | None = None,
@@ -237,6 +242,7 @@ class Answering(Opened):
         self.refuse_published()
         return recommendation_check.check(self._tested_with(specimen, report, by))
 
+    @shows
     def tested(self, specimen: str | None = None, by: str = "dice") -> "TestedNetworks":
         """Return the networks with the models of their Dice, see :meth:`recommend`.
 

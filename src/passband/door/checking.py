@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from passband.door.opened import Opened
+from passband.door.opened import Opened, makes
 from passband.errors import ArgumentError
 from passband.outcomes import Progress
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 class Checking(Opened):
     """The verbs that a study is asked before it runs."""
 
+    @makes
     def check(self) -> "Checked":
         """Return what the study has, and how many jobs it needs.
 
@@ -29,6 +30,7 @@ class Checking(Opened):
         self.try_parts()
         return Checked(self.study)
 
+    @makes
     def plan(self, seconds: float = 12.0, *, progress: Progress | None = None) -> "Plan":
         """Measure how long the study will take on this machine, and what memory and files it needs.
 
@@ -56,6 +58,7 @@ class Checking(Opened):
 
         return plan.plan(self, calibration.calibrate(self.study, seconds, say))
 
+    @makes
     def preflight(self) -> "Preflight":
         """Check whether this machine can run the study's jobs.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband.door.answering import Answering, of_axes
-from passband.door.opened import Wanted, with_values
+from passband.door.opened import Wanted, makes, shows, with_values
 from passband.door.running import Running
 from passband.errors import ArgumentError
 from passband.outcomes import Progress
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class Choosing(Answering, Running):
     """The verbs that choose training conditions."""
 
+    @shows
     def next(
         self,
         budget: int,
@@ -72,6 +73,7 @@ class Choosing(Answering, Running):
             )
         return found
 
+    @makes
     def train_next(
         self,
         budget: int,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from passband.config import given_conditions
 from passband.door.answering import Answering
-from passband.door.opened import Conditions
+from passband.door.opened import Conditions, makes
 from passband.errors import ArgumentError
 from passband.outcomes import Progress, counted
 from passband.results import listing
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 class Evaluating(Answering):
     """The verb that tests networks."""
 
+    @makes
     def evaluate(
         self,
         conditions: Conditions,
@@ -41,7 +42,8 @@ class Evaluating(Answering):
 
         Raises:
             PassbandError: If images cannot be formed under a condition, if no network is finished,
-                or if a file is missing or damaged.
+                if a file is missing or damaged, or if the study's file asks for other networks or
+                exit waves than are there.
 
         Example:
             >>> here = {"defocus_nm": 7, "cs_um": 1.2, "aperture_mrad": 16, "dose_e_per_A2": 200}
@@ -50,6 +52,7 @@ class Evaluating(Answering):
             True
         """
         from passband.answers import further_tests
+        from passband.store import made
 
         given = self.given_conditions(conditions)
         if not given:
@@ -58,6 +61,8 @@ class Evaluating(Answering):
             raise ArgumentError(f"processes = {processes}: must be between 1 and 1024")
         self.refuse_published()
         listing.refuse_02(self.folder)
+        self.refuse_mixed(*made.OF_NETWORKS)
+        made.check_belong(self)
         found = further_tests.evaluate_further(
             self,
             given_conditions.conditions(self.study, given),

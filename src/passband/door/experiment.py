@@ -47,7 +47,8 @@ def open(noun: str | Path, *, trust_parts: bool = False) -> "Experiment":
         found = Experiment(None, path) if path.is_dir() else Experiment.of_weights(path)
     if trust_parts:
         found.trusts_stored = True
-    return found
+    # Results that are named by their folder are those of the study that made them.
+    return found if found.is_alone or found.names_file else found.made
 
 
 class Experiment(
@@ -97,4 +98,4 @@ class Experiment(
     @cached_property
     def networks(self) -> Networks:
         """The trained networks, by :class:`NetworkId` or its text."""
-        return Networks(self)
+        return Networks(self.made)

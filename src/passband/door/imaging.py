@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband.config import given_conditions, study_checks
-from passband.door.opened import AnyCondition, Conditions
+from passband.door.opened import AnyCondition, Conditions, makes, shows
 from passband.door.running import Running
 from passband.errors import PassbandError
 from passband.grid import Condition
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class Imaging(Running):
     """The verbs that form images of a study's structures."""
 
+    @shows
     def exit_waves(
         self,
         specimen: str | None = None,
@@ -50,6 +51,7 @@ class Imaging(Running):
         (structures,) = self._structures(specimen, split, under).sets.values()
         return structures.read()
 
+    @shows
     def images(
         self,
         condition: AnyCondition,
@@ -91,6 +93,7 @@ class Imaging(Running):
         loaded = structures.load(device, instances=True)
         return export.images(camera, loaded.under(under), under, draw=draw, replica=replica)
 
+    @makes
     def write_images(
         self,
         conditions: Conditions,
@@ -115,12 +118,16 @@ class Imaging(Running):
             `files`, the stores.
 
         Raises:
-            PassbandError: If a condition is in neither grid, or as :meth:`run`.
+            PassbandError: If a condition is in neither grid, as :meth:`run`, or if the study's file
+                asks for other exit waves or images than those of its results.
 
         Example:
             >>> demo.write_images(demo.study.test_conditions[0])  # doctest: +SKIP
         """
+        from passband.store import made
+
         specimen = study_checks.check_split(self.study, specimen, split)
+        self.refuse_mixed(made.WAVES, made.IMAGES)
         given = self.given_conditions(conditions)
         found = given_conditions.conditions(self.study, given, split)
         given_conditions.check_in_grids(self.study, found, given)
@@ -162,14 +169,20 @@ class Imaging(Running):
         self, specimen: str | None, split: str, under: Condition | None
     ) -> "Structures":
         """Return the structures of a split, with the exit waves of a condition."""
+        from passband.store import made
+        from passband.store.recipe import Recipes
+
         specimen = study_checks.check_split(self.study, specimen, split)
         if under is not None:
             try:
                 study_checks.check_condition(self.study, under, split)
             except ValueError as error:
                 raise PassbandError(str(error)) from None
-        structures = self.structures(specimen, split, [wave_set(under) if under else ""])
-        for file in structures.files:
-            if not Path(file).exists():
+        waves = wave_set(under) if under else ""
+        structures = self.structures(specimen, split, [waves])
+        recipe = Recipes(self.study).waves(specimen, split, waves)
+        for file in map(Path, structures.files):
+            if not file.exists():
                 raise PassbandError(f"{self}: there is no {file}; run the study first")
+            made.check_waves(self, file, recipe)
         return structures

@@ -1,12 +1,14 @@
 """What was opened, and conditions of its axes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
 from passband.axes import AXES, MAIN_AXES
 from passband.config import Study, given_conditions
 from passband.config.given_conditions import Given
+from passband.console import remark
 from passband.errors import ArgumentError, PassbandError
 from passband.grid import Condition
 from passband.network_id import NetworkId
@@ -14,6 +16,12 @@ from passband.results import Results
 
 if TYPE_CHECKING:
     from passband.learning.network_files import Network
+    from passband.matrices.matrix import Matrix
+    from passband.store.made import Made
+
+AnyOpened = TypeVar("AnyOpened", bound="Opened")
+Arguments = ParamSpec("Arguments")
+Found = TypeVar("Found")
 
 #: What names a condition: itself, its id, or the values of axes by name.
 AnyCondition = Condition | str | Mapping[str, float]
@@ -21,6 +29,33 @@ AnyCondition = Condition | str | Mapping[str, float]
 Wanted = float | str | slice | None
 #: What names conditions: one, several, or a CSV file.
 Conditions = AnyCondition | Sequence[AnyCondition] | Path
+
+
+def shows(
+    verb: Callable[Concatenate[AnyOpened, Arguments], Found],
+) -> Callable[Concatenate[AnyOpened, Arguments], Found]:
+    """Let a verb show results under the configuration that made them, see :attr:`Opened.made`."""
+
+    @wraps(verb)
+    def show(self: AnyOpened, *args: Arguments.args, **named: Arguments.kwargs) -> Found:
+        return verb(self.made, *args, **named)
+
+    return show
+
+
+def makes(
+    verb: Callable[Concatenate[AnyOpened, Arguments], Found],
+) -> Callable[Concatenate[AnyOpened, Arguments], Found]:
+    """Let a verb make what the study's file asks for, see :attr:`Opened.asked`."""
+
+    @wraps(verb)
+    def make(self: AnyOpened, *args: Arguments.args, **named: Arguments.kwargs) -> Found:
+        found = verb(self.asked, *args, **named)
+        if self is not self.asked:
+            self._forget()
+        return found
+
+    return make
 
 
 class Opened(Results):
@@ -49,6 +84,67 @@ class Opened(Results):
 
     def _read(self) -> Study:
         return self._weights[0].study if self._weights else super()._read()
+
+    # ── What made the results, and what is asked for ─────────────────────────────────────────────
+
+    @cached_property
+    def asked(self) -> Self:
+        """The same results with the study of today's file."""
+        return self
+
+    @property
+    def made(self) -> Self:
+        """The same results with the study that made them.
+
+        If today's file asks for others, a line on standard error says so once.
+        """
+        return self.asked._made
+
+    @cached_property
+    def _differs(self) -> "Made | None":
+        """What made the results, if today's file asks for others."""
+        from passband.store import made  # xarray takes a second to import
+
+        if self.is_alone:
+            return None
+        if self._weights:  # whose study is the one that made them
+            return made.of_network(self.study, self)
+        return made.of(self)
+
+    @cached_property
+    def _made(self) -> Self:
+        found = self._differs
+        if found is None:
+            return self
+        remark(found.line())
+        if self._weights:
+            return self
+        same = type(self)(found.before, self.folder, self._file, self.noun)
+        same.trusts_stored = self.trusts_stored
+        if self.trusts_stored:
+            found.before.known_parts.trust()
+        # The code of stored parts must not run because the user has named today's file.
+        vars(same).update(study=found.before, asked=self)
+        return same
+
+    def refuse_mixed(self, *kinds: str) -> None:
+        """Raise PassbandError if what today's file asks for would be mixed with results.
+
+        Args:
+            kinds: What would be mixed, of :data:`passband.store.made.KINDS`.
+        """
+        found = self.asked._differs
+        if found is not None and (line := found.line(*kinds)):
+            raise PassbandError(line)
+
+    @shows
+    def matrices(self) -> "list[Matrix]":
+        """Return M(i, j) of each specimen, architecture and test specimen.
+
+        Raises:
+            PassbandError: If there is no table of results, or if it is damaged.
+        """
+        return super().matrices()
 
     @property
     def is_alone(self) -> bool:
@@ -85,7 +181,7 @@ class Opened(Results):
         """Read stores and weights again when they are next used, since they may have changed."""
         for name in ("table", "ood", "information", "prediction", "networks"):
             vars(self).pop(name, None)
-        for name in ("present", "source", "_tested"):
+        for name in ("present", "source", "_tested", "_made", "_differs"):
             vars(self).pop(name, None)
 
     def condition(self, given: AnyCondition) -> Condition:

@@ -52,7 +52,8 @@ class Publishing(Opened):
 
         Raises:
             PassbandError: If there is no such network, if the folder exists, if a name or the
-                license is not allowed, or if the network is one of a mixture.
+                license is not allowed, if the network is one of a mixture, or if the study's file
+                asks for another network.
 
         Example:
             >>> first = next(iter(demo.networks.values()))
@@ -66,7 +67,9 @@ class Publishing(Opened):
         extras.check()
         labels.check(name, license, authors)
         from passband.answers import publishing
+        from passband.store import made
 
+        self.refuse_mixed(*made.OF_NETWORKS)
         results = None
         if study is not None:
             results = Results.find(study).existing()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from passband.config import load
-from passband.door.opened import Opened
+from passband.door.opened import Opened, makes
 from passband.errors import ArgumentError, PassbandError
 from passband.outcomes import Progress
 from passband.results import Results, changed, layout, locate
@@ -24,6 +24,7 @@ class Running(Opened):
     and working directory of this process stay as they are.
     """
 
+    @makes
     def changed(self, changes: Mapping[str, object] | Sequence[str], name: str = "") -> Self:
         """Return the study with other values of some keys, and without results.
 
@@ -43,6 +44,7 @@ class Running(Opened):
         self.refuse_published()
         return changed.change(self, changes, name)
 
+    @makes
     def run(
         self,
         cores: int | str | None = None,
@@ -100,6 +102,7 @@ class Running(Opened):
         self._forget()
         return Ran(self, listed if dry_run else None)
 
+    @makes
     def gallery(
         self,
         cores: int | str | None = None,
@@ -114,7 +117,14 @@ class Running(Opened):
 
         Returns:
             `files`, the pictures, which a notebook shows.
+
+        Raises:
+            PassbandError: As :meth:`run`, or if the study's file asks for other exit waves or
+                images than those of its results.
         """
+        from passband.store import made
+
+        self.refuse_mixed(made.WAVES, made.IMAGES)
         pictures = [
             layout.GALLERY.format(specimen=specimen, format=form)
             for specimen in self.study.specimens
@@ -122,6 +132,7 @@ class Running(Opened):
         ]
         return self.make(pictures, cores, profile=profile, progress=progress, rule="gallery")
 
+    @makes
     def make(
         self,
         files: Sequence[str],
@@ -147,6 +158,7 @@ class Running(Opened):
         self._forget()
         return Made(tuple(self.folder / file for file in files))
 
+    @makes
     def status(self) -> "Status":
         """Return which jobs are done, run, have failed or wait.
 
@@ -159,6 +171,7 @@ class Running(Opened):
         self.refuse_published()
         return Status.read(self)
 
+    @makes
     def watch(self, seconds: float = 10.0) -> "Iterator[Status]":
         """Yield the status, again and again, until no job will run any more.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from passband.door.answering import Answering
-from passband.door.opened import check_axes
+from passband.door.opened import check_axes, shows
 from passband.errors import ArgumentError
 from passband.grid import Condition
 from passband.network_id import NetworkId
@@ -77,6 +77,7 @@ class Segmenting(Answering):
         **others: Any,
     ) -> "SegmentedFiles": ...
 
+    @shows
     def segment(
         self,
         files: "str | Path | Sequence[str | Path] | np.ndarray | xr.DataArray",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from passband.config import SPLITS
 from passband.door.arguments import check_file
 from passband.door.merging import pack
-from passband.door.opened import Opened
+from passband.door.opened import Opened, shows
 from passband.errors import ArgumentError
 from passband.outcomes import Outcome, Progress, Written, counted
 from passband.results import layout, listing
@@ -41,6 +41,7 @@ class Page(Outcome):
 class Showing(Opened):
     """The verbs that show what a study has found."""
 
+    @shows
     def summary(self) -> "Summary":
         """Return means of the OOD metrics, and the scores of the predictions.
 
@@ -58,6 +59,7 @@ class Showing(Opened):
 
         return Summary(self.existing())
 
+    @shows
     def report(self, output: str | Path | None = None) -> Page:
         """Make the page that presents the study, finished or not. docs/report.md describes it.
 
@@ -79,6 +81,7 @@ class Showing(Opened):
             check_file("output", target)
         return Page(target, tuple(report_page.write(self, target)))
 
+    @shows
     def explore(self, *, images: bool = True, progress: Progress | None = None) -> Page:
         """Write the page that shows every cell of the matrices. docs/explore.md describes it.
 
@@ -99,6 +102,7 @@ class Showing(Opened):
         explorer_page.write(self, images, counted(progress, "example images"))
         return Page(self.path(layout.EXPLORER))
 
+    @shows
     def pack(self, into: str | Path) -> Written:
         """Write the results to small files that :func:`passband.merge` reads.
 

@@ -88,7 +88,7 @@ class Results:
             PassbandError: If no study has this name, or if several files have one.
         """
         study = self._read()
-        if study.known_parts.own and (self.trusts_stored or self._names_file):
+        if study.known_parts.own and (self.trusts_stored or self.names_file):
             study.known_parts.trust()
         return study
 
@@ -121,7 +121,7 @@ class Results:
             )
 
     @property
-    def _names_file(self) -> bool:
+    def names_file(self) -> bool:
         """Whether the user named the study's file: by its path, its folder, or the study's name.
 
         A path of results names no file, not even one that is found in them or for them.

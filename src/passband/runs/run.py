@@ -15,10 +15,17 @@ from passband import log_lines
 from passband.network_id import NetworkId
 from passband.results import Results, layout, listing
 from passband.runs import rates, run_files
+from passband.runs.outdated import Outdated
 from passband.runs.study_jobs import Job, jobs, others
 
 #: Rules that only list other rules' files. Their jobs do nothing and are not counted.
 TARGETS = ("all", "gallery")
+#: The rules whose jobs use the outputs of others, the last ones first.
+_USERS = {
+    "evaluate": ("aggregate",),
+    "train": ("evaluate",),
+    "simulate": ("train", "evaluate", "information"),
+}
 #: Seconds of a job whose rule has no estimate.
 _OTHER_S = 10.0
 #: The time of a rule's jobs is the mean of this number of jobs, the newest.
@@ -91,6 +98,10 @@ class Run:
         """
         return rates.seconds(self.results.study)
 
+    @cached_property
+    def _outdated(self) -> Outdated:
+        return Outdated(self.results)
+
     # ── Reading ──────────────────────────────────────────────────────────────────────────────────
 
     def begin(self, jobs: Mapping[str, int], started: float) -> None:
@@ -126,7 +137,7 @@ class Run:
         self.snakemake, self.since = run_files.snakemake(folder)
         self.now = time.time() if now is None else now
         times = listing.changes(folder)
-        known = list(jobs(self.results.study, times))
+        known = list(jobs(self.results.study, times, self._outdated.at(times)))
         known += others(times, known)
         self.jobs = tuple(job for job in known if self._judge(job, times))
         self.stages = _by("stage", self.jobs)
@@ -223,6 +234,20 @@ class Run:
             for job in self.jobs
             if job.needed
         )
+
+    @property
+    def left(self) -> int:
+        """The number of jobs that a run would run now, with that of the explorer.
+
+        Files that somebody has deleted are made again only for jobs that need them.
+        """
+        counted = [job for job in self.jobs if job.needed or job.rule == "explorer"]
+        counted = [job for job in counted if job.state != "done"]
+        left = Counter(job.rule for job in counted if job.is_asked_for or not job.deleted)
+        for rule, users in _USERS.items():
+            if any(left[user] for user in users):
+                left[rule] += sum(job.deleted for job in counted if job.rule == rule)
+        return left.total()
 
     @property
     def over(self) -> bool:

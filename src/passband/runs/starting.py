@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from passband.console import escaped
+from passband.console import remark
 from passband.errors import ArgumentError, PassbandError
 from passband.outcomes import Progress
 from passband.results import Results, changed, listing
@@ -44,11 +44,6 @@ class Machine:
         cores = self.cores
         if cores not in (None, "all") and not (str(cores).isdecimal() and int(cores) > 0):
             raise ArgumentError(f"cores = {cores!r}: must be a number above 0, or all")
-
-
-def remark(line: str) -> None:
-    """Write a line to standard error."""
-    print(escaped(line), file=sys.stderr)
 
 
 def start(

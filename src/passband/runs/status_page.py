@@ -18,7 +18,7 @@ from passband.runs.display import bar, clock, dice, last_lines
 from passband.runs.run import Run
 from passband.runs.study_jobs import STATES
 from passband.storage import integrity
-from passband.words import duration
+from passband.words import duration, number_of
 
 _SYMBOLS = {"done": "█", "partly": "▒", "running": ">", "failed": "x", "waiting": "·"}
 _STYLES = {
@@ -126,7 +126,8 @@ def at_work(run: Run) -> str:
         return "no job runs; correct the failures, and run Snakemake's command again to continue"
     if listing.is_of_02(run.results.folder):
         return integrity.MADE_BY_02
-    return "no job runs; `passband run` or Snakemake's command continues"
+    left = number_of(run.left, "job")
+    return f"no job runs; {left} to run: `passband run` or Snakemake's command continues"
 
 
 def _conditions(run: Run, width: int) -> Iterator[list[Text]]:
@@ -214,6 +215,7 @@ def values(run: Run) -> dict[str, Any]:
         "time": run.now,
         "complete": run.complete,
         "over": run.over,
+        "left": run.left,
         "snakemake": run.snakemake or "not running",
         "jobs": {
             stage: {s: sum(job.state == s for job in of_stage) for s in STATES}

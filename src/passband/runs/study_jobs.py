@@ -1,6 +1,7 @@
 """Every job of a study, whether or not it has run."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from passband.axes import AXES, MAIN_AXES
@@ -52,7 +53,8 @@ class Job:
             empty for jobs of other rules.
         networks: The number of networks that the job trains or tests.
         after: When the job's inputs last changed. An output that is older is not valid. This time
-            and the other times are in seconds since the epoch, and 0 if unknown.
+            and the other times are in seconds since the epoch, and 0 if unknown. It is infinite if
+            the outputs were made for another study, or if inputs will be made again.
         needed: Whether a complete study needs the job's outputs.
         on_request: Whether the job runs only if the user names its output.
         state: One of :data:`STATES`.
@@ -129,7 +131,11 @@ def named(rule: str, name: str, outputs: Sequence[str] = (), **options) -> Job:
     return Job(rule, log(name), dict(enumerate(name.split("/")[1:])), outputs, **options)
 
 
-def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job]:
+def jobs(
+    study: Study,
+    times: Mapping[str, float] | None = None,
+    is_outdated: Callable[[Job], bool] = lambda job: False,
+) -> Iterator[Job]:
     """Yield the jobs of a study in the workflow's order, including jobs on request.
 
     Paths are relative to the study's folder of results.
@@ -137,9 +143,23 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
     Args:
         times: When each existing file last changed [s since the epoch], by the file's path. Without
             `times`, all networks of the study are assumed to be trained.
+        is_outdated: Returns whether a job's outputs, which exist, were made for another study, see
+            :mod:`passband.runs.outdated`.
     """
     complete = times is None or not study.study.allow_incomplete
-    times = times or {}
+    changed = dict(times or {})
+    for job in _jobs(study, changed, complete):
+        made = [changed.get(output, 0.0) for output in job.outputs]
+        if any(made) and is_outdated(job):
+            job.after = math.inf
+        if min(made) < job.after and (any(made) or job.is_asked_for):
+            # It will run again, and so will those that follow, which are yielded after it.
+            changed |= dict.fromkeys(job.outputs, math.inf)
+        yield job
+
+
+def _jobs(study: Study, times: Mapping[str, float], complete: bool) -> Iterator[Job]:
+    """Yield the jobs, each after those that its inputs are from, whose times may change before."""
     requested = {"needed": False, "on_request": True}
 
     def newest(files: Iterable[str]) -> float:
@@ -163,18 +183,21 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
     def drawings(template: str, **wildcards: str) -> tuple[str, ...]:
         return tuple(template.format(format=name, **wildcards) for name in study.figures.formats)
 
-    # When the exit waves of each specimen, split and set last changed.
-    waves: dict[tuple[str, str, str], float] = {}
     for specimen, block in study.specimens.items():
         sets = [(split, id) for split in block.splits for id in study.waves(specimen, split)]
         for split, id in sets:
-            files = shards(study, specimen, split, [id])
-            waves[specimen, split, id] = newest(files)
-            for shard, file in enumerate(files):
+            for shard, file in enumerate(shards(study, specimen, split, [id])):
                 name = JOB_NAMES["simulate"].format(
                     specimen=specimen, waves=folder_of(id), split=split, shard=f"{shard:05d}"
                 )
                 yield named("simulate", name, (file,))
+    # When the exit waves of each specimen, split and set last changed.
+    waves = {
+        (specimen, split, id): newest(shards(study, specimen, split, [id]))
+        for specimen, block in study.specimens.items()
+        for split in block.splits
+        for id in study.waves(specimen, split)
+    }
     tested = max(
         waves[specimen, "test", id] for specimen in study.specimens for id in study.tested_waves
     )
@@ -217,7 +240,7 @@ def jobs(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Job
     stores = [OOD, PREDICTION] if predicted else [OOD]
     yield single("report", REPORT, (*stores, *shown))
     # A study is complete without its explorer, which `passband run --no-explorer` leaves out.
-    yield single("explorer", EXPLORER, (REPORT,), needed=False)
+    yield single("explorer", EXPLORER, (TABLE, OOD, INFORMATION), needed=False)
 
     for specimen in study.specimens:
         name = JOB_NAMES["gallery_sheet"].format(specimen=specimen)

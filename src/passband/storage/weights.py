@@ -250,6 +250,31 @@ def conditions_in(path: str | Path, group: str) -> list[str]:
         return []
 
 
+def values(path: str | Path) -> dict[str, object]:
+    """Return the values of a file without its networks; none if there is no readable file.
+
+    They are in the head of the file, so this function takes little time and finds no damage.
+    """
+    head = _head(path)
+    try:
+        return {n: json_text.parse(t, _MOST_HEAD) for n, t in head.items() if n != "checksum"}
+    except (ValueError, TypeError):
+        return {}
+
+
+def recipe_digests(path: str | Path) -> dict[str, str]:
+    """Return the digests of the recipes of the networks in a file by training condition.
+
+    They are in the head of the file, see :func:`values`.
+    """
+    found = values(path)
+    cells = found.get("parts", {str(found.get("condition", "")): found})
+    if not isinstance(cells, dict):
+        return {}
+    of_cells = {id: cell for id, cell in cells.items() if isinstance(cell, dict)}
+    return {id: str(cell.get("recipe_digest", "")) for id, cell in of_cells.items()}
+
+
 def _head(path: str | Path) -> dict[str, str]:
     """Return the texts in the head of a weights file; none if there is no readable file."""
     try:

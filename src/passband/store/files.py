@@ -18,9 +18,8 @@ from passband.groups import may_have
 from passband.results import layout
 from passband.storage import UnreachableError, datasets
 from passband.storage.integrity import read_if_valid
+from passband.store.recipe import DIGEST
 
-#: The attribute of a file of the store with the digest of its recipe.
-DIGEST = "recipe_digest"
 #: How often the file of a single condition is written, see :func:`write_single`.
 _TRIALS = 100
 

@@ -20,11 +20,13 @@ from passband.stages import STAGES
 from passband.wave_sets import WaveSet, wave_set_of
 from passband.words import number_of
 
+#: The attribute of a file of the store with the digest of its recipe.
+DIGEST = "recipe_digest"
 #: A value of more characters is cut, and the values of a longer list are counted.
 _LONGEST = 60
 
 #: How the name of a leaf begins that is the digest of a file's content.
-_CONTENT = "content of "
+CONTENT = "content of "
 
 #: What the images of networks depend on that a figure shows.
 _EXAMPLES = "study.seed", "study.conditions_per_job", "figures.examples", "images"
@@ -84,15 +86,16 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[s
     for name in dict.fromkeys([*before, *now]):
         if name in before and name in now and before[name] == now[name]:
             continue
-        if name.startswith(_CONTENT):  # the values are digests
+        if name.startswith(CONTENT):  # the values are digests
             yield f"the {name} has changed"
         else:
-            sides = [_short(side[name]) if name in side else "none" for side in (before, now)]
+            sides = [short(side[name]) if name in side else "none" for side in (before, now)]
             others = ", others" * (sides[0] == sides[1])
             yield f"{name} = {' → '.join(sides)}{others}"
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """Return a value as a line shows it."""
     text = str(value).lower() if isinstance(value, bool) else str(_plain(value))
     if len(text) <= _LONGEST:
         return text
@@ -198,14 +201,14 @@ class Recipes:
         if part.declaration.version > 1:
             found[f"version of the figure {part.name}"] = part.declaration.version
         if part.identity is not None:  # the code of a part of one's own has no number
-            found[f"{_CONTENT}the figure {part.name}"] = part.identity["digest"]
+            found[f"{CONTENT}the figure {part.name}"] = part.identity["digest"]
         return found
 
     def shown_figures(self, parts: Mapping[str, Part]) -> dict[str, Any]:
         """Return what the page depends on of figures, as a param of its rule."""
         found: dict[str, Any] = {}
         for name, part in parts.items():
-            found[f"{_CONTENT}the caption of the figure {name}"] = digest(part.declaration.caption)
+            found[f"{CONTENT}the caption of the figure {name}"] = digest(part.declaration.caption)
             found[f"place of the figure {name}"] = part.declaration.place
         return found
 
@@ -238,6 +241,72 @@ class Recipes:
             found |= _code(f"the {kind} {part.name}", part)
         return found
 
+    # What the jobs depend on that make the stores, as params of their rules.
+
+    @cached_property
+    def tests(self) -> dict[str, Any]:
+        """What a record depends on besides its networks and exit waves."""
+        own = self.settings("evaluation.test_own")
+        return self._study.condition_settings("test") | own | self.testing.params
+
+    @cached_property
+    def information(self) -> dict[str, Any]:
+        """What the information metrics depend on besides exit waves."""
+        study = self._study
+        found = study.condition_settings("train", "test") | self.settings(
+            "study.seed",
+            "information.bands_per_A",
+            microscope=study.microscope.transfer_params(),
+        )
+        # If a metric is new, or the code of one of the study's own is changed, the job runs again.
+        return found | {"metrics": sorted(study.known_parts.of("metric"))} | self.code("metric")
+
+    @cached_property
+    def table(self) -> dict[str, Any]:
+        """What the table depends on besides records.
+
+        The test specimens are not among these: if they change, the records are made again.
+        """
+        study = self._study
+        trained = {"trained specimens": list(study.trained_specimens)}
+        return (
+            study.condition_settings("train", "test")
+            | trained
+            | self.settings(
+                "study.replicas",
+                "study.replicas_per_job",
+                "study.conditions_per_job",
+                "study.allow_incomplete",
+                "training.architectures",
+                "evaluation.test_own",
+            )
+        )
+
+    @cached_property
+    def ood(self) -> dict[str, Any]:
+        """What the OOD metrics depend on besides table and information metrics."""
+        # Only whether there are intervals matters here.
+        intervals = "above 0" if self._study.evaluation.bootstrap else 0
+        found = self.settings("evaluation.confidence") | {"evaluation.bootstrap": intervals}
+        return found | self.code("ood_metric")
+
+    @cached_property
+    def prediction(self) -> dict[str, Any]:
+        """What the predictions depend on besides the table and exit waves."""
+        study = self._study
+        trained = {"trained specimens": list(study.trained_specimens)}
+        return (
+            study.condition_settings("train", "test")
+            | trained
+            | self.settings(
+                "study.seed",
+                "evaluation.bootstrap",
+                "evaluation.confidence",
+                # The profiles of the conditions, as in the information metrics.
+                microscope=study.microscope.transfer_params(),
+            )
+        )
+
     @cached_property
     def training(self) -> Recipe:
         """What all networks of the study depend on, apart from exit waves."""
@@ -265,7 +334,7 @@ def _code(what: str, part: Part) -> dict[str, str]:
     if not part.identity:
         return {}
     # The name of its file is not in it: jobs read a copy in another folder.
-    return {f"{_CONTENT}{what}": digest(part.identity["version"], part.identity["digest"])}
+    return {f"{CONTENT}{what}": digest(part.identity["version"], part.identity["digest"])}
 
 
 def _of_waves(study: Study, specimen: str, split: str, waves: str) -> Recipe:
@@ -283,7 +352,7 @@ def _of_waves(study: Study, specimen: str, split: str, waves: str) -> Recipe:
     leaves |= _code(f"{place}.shape", own.shape_part)
     leaves |= _code(f"{place}.kind", own.kind_part)
     if own.content:
-        leaves[f"{_CONTENT}{place}.material"] = own.content
+        leaves[f"{CONTENT}{place}.material"] = own.content
     if waves:  # structures keep the particles of the study's own specimen
         kept = {"microscope.pixel_size_A": study.microscope.pixel_size_A}
         kept |= _flat(place, own.params())
