@@ -56,3 +56,12 @@ def listed(words: Sequence[str], last: str = "and") -> str:
 def span(low: float, high: float) -> str:
     """Return a range of numbers, such as ``5 to 20``, or the number if both are equal."""
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def columns(rows: list[list[str]]) -> str:
+    """Return rows of text in aligned columns, without spaces at the ends of lines."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )

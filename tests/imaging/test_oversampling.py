@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from passband.config import Microscope, Specimen
-from passband.config.specimen import Diameter, Particles
+from passband.config.specimen_blocks import Diameter, Particles
 from passband.grid import Condition
 from passband.imaging.imager import Imager
 from passband.optics.ctf import Optics

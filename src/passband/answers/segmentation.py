@@ -16,7 +16,7 @@ from passband.micrographs.images.settings import Settings
 from passband.micrographs.predictions import UNASSESSED, Predictor, output_names
 from passband.micrographs.rings.lens import Known
 from passband.network_id import NetworkId
-from passband.prediction.recommend import recommendation_text
+from passband.prediction.recommend import network_ranking
 
 #: A function that receives what is said while files are prepared, line by line.
 Report = Callable[[str], object]
@@ -115,7 +115,7 @@ def recommended(
             found[path] = failure(path, error)
             continue
         lines.append(f"  recommended: {id}, expected Dice {expected:.3f}")
-        lines += [f"  {line}" for line in recommendation_text.beyond_doses(ranked[0].found)]
+        lines += [f"  {line}" for line in network_ranking.beyond_doses(ranked[0].found)]
         for line in lines:
             report(line)
     return found

@@ -38,12 +38,12 @@ from passband.prediction.gaussian_process import COVERAGE, GaussianProcess
 from passband.prediction.json_values import JsonValues, Rounded
 from passband.prediction.range_of_use import between, ranges
 from passband.prediction.recommend.network_dice import Dice
-from passband.prediction.recommend.recommendation_text import TOP, columns
+from passband.prediction.recommend.network_ranking import TOP
 from passband.results import layout
 from passband.seeds import generator
 from passband.store import kept
 from passband.wave_sets import wave_set
-from passband.words import listed, number_of
+from passband.words import columns, listed, number_of
 
 #: Numbers of drawn microscopes and of structures of each, with which a user's images are compared.
 _DRAWN = 64

@@ -1,13 +1,10 @@
 """Checks of a specimen: which material, shape and other keys fit together."""
 
 import re
-from typing import TYPE_CHECKING
 
 from passband.config.base import short
+from passband.config.specimen_keys import SpecimenKeys
 from passband.words import listed
-
-if TYPE_CHECKING:
-    from passband.config.specimen import Specimen
 
 #: The shapes of which complete shells are known, see `passband.specimens.shells`.
 _OF_SHELLS = ("wulff", "decahedron", "icosahedron")
@@ -30,7 +27,7 @@ def miller(text: str) -> tuple[int, int, int]:
     return tuple(map(int, match.groups()))
 
 
-def check_shape(specimen: "Specimen") -> None:
+def check_shape(specimen: SpecimenKeys) -> None:
     """Raise ValueError for an impossible combination of shape, material and other keys."""
     shape = specimen.shape_part.declaration
     if shape is None or specimen.is_unknown:  # of a stored study whose own parts are not here
@@ -72,7 +69,7 @@ def check_shape(specimen: "Specimen") -> None:
         )
 
 
-def _check_energies(specimen: "Specimen", which: str) -> None:
+def _check_energies(specimen: SpecimenKeys, which: str) -> None:
     takes = specimen.shape_part.declaration.surface_energies
     for indices, energy in specimen.surface_energies.items():
         try:
@@ -95,7 +92,7 @@ def _check_energies(specimen: "Specimen", which: str) -> None:
         )
 
 
-def check_thermal(specimen: "Specimen") -> None:
+def check_thermal(specimen: SpecimenKeys) -> None:
     """Raise ValueError for an element without a mean square displacement, or one that is absent."""
     thermal = specimen.thermal
     material = specimen.known

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from torch import nn
 
-    from passband.door.experiment import Experiment
+    from passband.door.segmenting import Segmenting
     from passband.micrographs.images.segmentation import Segmentation
 
 
@@ -30,7 +30,7 @@ class Networks(Mapping[NetworkId, "TrainedNetwork"]):
         True
     """
 
-    def __init__(self, experiment: "Experiment"):
+    def __init__(self, experiment: "Segmenting"):
         self._experiment = experiment
 
     @cached_property
@@ -69,7 +69,7 @@ class TrainedNetwork:
         >>> weights = sum(each.numel() for each in network.load().parameters())
     """
 
-    experiment: "Experiment"
+    experiment: "Segmenting"
     id: NetworkId
 
     @property

@@ -2,13 +2,29 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from passband.learning.architectures.compact import FURTHER_CHANNELS, Compact
 
-#: Layers that normalise features, of a number of channels, by the name in :class:`Compact`.
+class Numbers(Protocol):
+    """What a network is made from, see :class:`passband.learning.architectures.compact.Compact`."""
+
+    norm: ClassVar[str]
+    further_channels: ClassVar[int]
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def depth(self) -> int: ...
+
+    @property
+    def outputs(self) -> int: ...
+
+
+#: Layers that normalise features, of a number of channels, by the name in :class:`Numbers`.
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     "batch": nn.BatchNorm2d,
     "instance": partial(nn.InstanceNorm2d, affine=True),
@@ -25,7 +41,7 @@ class CompactUNet(nn.Module):
     number of channels doubles each time.
     """
 
-    def __init__(self, architecture: Compact):
+    def __init__(self, architecture: Numbers):
         super().__init__()
         self.architecture = architecture
         width = architecture.width
@@ -42,7 +58,8 @@ class CompactUNet(nn.Module):
         self.head = nn.Conv2d(width, 1, 1)
         # Made last, so that the other weights begin as those of a network without it.
         further = architecture.outputs - 1
-        self.further = Further(channels[:0:-1], further, norm) if further else None
+        inner = architecture.further_channels
+        self.further = Further(channels[:0:-1], inner, further, norm) if further else None
 
     def encoder(self, x: Tensor) -> list[Tensor]:
         """Return the feature maps at every resolution; those of the coarsest resolution are last.
@@ -76,15 +93,18 @@ class Further(nn.Module):
 
     Args:
         channels: Numbers of channels, those of the coarsest resolution first.
+        inner: Number of channels from which the outputs are computed.
     """
 
-    def __init__(self, channels: Sequence[int], outputs: int, norm: Callable[[int], nn.Module]):
+    def __init__(
+        self, channels: Sequence[int], inner: int, outputs: int, norm: Callable[[int], nn.Module]
+    ):
         super().__init__()
-        self.levels = nn.ModuleList(nn.Conv2d(each, FURTHER_CHANNELS, 1) for each in channels)
+        self.levels = nn.ModuleList(nn.Conv2d(each, inner, 1) for each in channels)
         self.last = nn.Sequential(
-            norm(FURTHER_CHANNELS),
+            norm(inner),
             nn.ReLU(inplace=True),
-            nn.Conv2d(FURTHER_CHANNELS, outputs, 1),
+            nn.Conv2d(inner, outputs, 1),
         )
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:

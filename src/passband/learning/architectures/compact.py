@@ -9,10 +9,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-#: Number of channels from which further outputs are computed.
-FURTHER_CHANNELS = 16
-
-
 @architecture(name="compact-w<width>-d<depth>", example="compact-w8-d3")
 @dataclass(frozen=True)
 class Compact:
@@ -27,6 +23,8 @@ class Compact:
 
     #: How layers normalise their features: over a batch of images, or over each image by itself.
     norm: ClassVar[str] = "batch"
+    #: Number of channels from which further outputs are computed.
+    further_channels: ClassVar[int] = 16
 
     width: int
     depth: int
@@ -61,7 +59,7 @@ class Compact:
     @property
     def _further_weights(self) -> int:
         """Number of weights of the layers for further outputs."""
-        inner = FURTHER_CHANNELS
+        inner = self.further_channels
         levels = sum(inner * (self.width * 2**level + 1) for level in range(1, self.depth + 1))
         return levels + 2 * inner + (inner + 1) * (self.outputs - 1)
 
@@ -84,7 +82,7 @@ class Compact:
         validation = 4.5 * width + 2
         step = (kept + (2 if self.norm == "batch" else 3.5)) * width + 3
         if self.outputs > 1:
-            outputs = (2 - 0.5**self.depth) * width + FURTHER_CHANNELS
+            outputs = (2 - 0.5**self.depth) * width + self.further_channels
             validation = max(validation + (0.5 - 0.5**self.depth) * width, outputs)
             step += width + 3
         return 4 * max(4 * validation, step)

@@ -7,7 +7,7 @@ calls :func:`recommend`.
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any
@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from passband.analysis.profiles import Profiles
+from passband.axes import AXES, BEHIND_COUNTS
 from passband.grid import Condition
 from passband.network_id import NetworkId
 from passband.outcomes import Outcome
 from passband.particle_scores import RATINGS
-from passband.prediction.gaussian_process import Z90
+from passband.prediction.gaussian_process import COVERAGE, Z90
 from passband.prediction.range_of_use import Asked, Excess, TestedDoses, ranges
-from passband.prediction.recommend import recommendation_text
 from passband.prediction.recommend.network_dice import (
     Dice,
     FittedNetworks,
@@ -30,7 +30,10 @@ from passband.prediction.recommend.network_dice import (
     expected_dice,
     predicted,
 )
+from passband.words import columns, listed
 
+#: Number of networks that are printed by default.
+TOP = 10
 #: The largest number of combinations of values among which :func:`train_next` chooses.
 MOST_CANDIDATES = 1_000
 #: How an expected Dice was obtained.
@@ -140,7 +143,7 @@ class Recommendation(Outcome):
         return self.doses.low if asked < self.doses.low else None
 
     def __str__(self) -> str:
-        return recommendation_text.recommendation(self)
+        return in_words(self)
 
     def values(self) -> dict[str, Any]:
         """Return the content for JSON."""
@@ -350,3 +353,96 @@ def train_next(
             )
         )
     return max(found, key=lambda one: one.gain, default=None)
+
+
+def in_words(found: Recommendation) -> str:
+    """Return the ranked networks, where the asked condition lies, and what to train next.
+
+    If no network is ranked, the remark is alone.
+    """
+    return "\n\n".join(_paragraphs(found) if found.networks else [found.remark])
+
+
+def _paragraphs(found: Recommendation) -> Iterator[str]:
+    ranged = bool(found.asked.ranged)
+    axes = found.asked.axes
+    top = TOP if found.top is None else found.top
+    yield f"{found.specimen} at {found.asked.words}, with the networks of the study {found.study}"
+    if found.outside:
+        lines = [
+            f"outside this study: expected {found.score} is extrapolated, and less certain than "
+            "inside",
+            *(f"  {excess.words}" for excess in found.outside),
+            *(f"  {line}" for line in beyond_doses(found)),
+        ]
+        yield "\n".join(lines)
+    else:
+        yield "inside this study: within the range of its test conditions on every axis"
+    head = ["", f"expected {found.score}", *["worst in the range"] * ranged, "how", "network"]
+    rows = [
+        [
+            f"{rank}",
+            network.dice.words,
+            *([network.worst.words] if ranged else []),
+            network.how,
+            str(network.id),
+        ]
+        for rank, network in enumerate(found.networks[:top], 1)
+    ]
+    yield columns([head, *rows])
+    notes = [f"Ranked by {found.ranked_by}."]
+    if (more := len(found.networks) - top) > 0:
+        notes.append(f"{more} more networks: --top {len(found.networks)} prints all.")
+    if found.outside:
+        notes.append(
+            "In parentheses: the model's interval. Far outside the study, the interval and the "
+            f"expected {found.score} can be wrong."
+        )
+    else:
+        notes.append(
+            f"In parentheses: the interval that contains the measured {found.score} in "
+            f"{COVERAGE:.0%} of cases."
+        )
+    if ranged:
+        worst = found.networks[0].worst_condition
+        notes.append(
+            f"Expected {found.score} is the mean over the range. The first network is worst at "
+            f"{axes.parse(worst).words}."
+        )
+    if unseen := _unseen(found):
+        notes.append(f"Expected {found.score} does not depend on {listed(unseen)}.")
+    yield "\n".join([*notes, found.remark] if found.remark else notes)
+    lines = [f"nearest tested condition: {axes.parse(found.nearest).words}"]
+    if following := found.train_next:
+        lines.append(
+            f"train next: {following.id.specimen}, {following.id.architecture}, "
+            f"{axes.parse(following.id.condition).words}; "
+            f"expected {found.score} {following.dice.words}, "
+            f"expected gain in {found.score} {following.gain:.3f}"
+        )
+    yield "\n".join(lines)
+
+
+def _unseen(found: Recommendation) -> list[str]:
+    """Return the labels of the study's and the asked axes that a model of Dice does not see."""
+    if found.ranked_by.startswith("measured"):
+        return []
+    asked = found.asked.low
+    given = asked.axes.own.keys() | asked.axes.ranged | dict(asked.further).keys()
+    return [AXES[name].label for name in BEHIND_COUNTS if name in given]
+
+
+def beyond_doses(found: Recommendation) -> list[str]:
+    """Return what is said about Dice beyond the tested doses, a line for each end."""
+    dose = AXES["dose_e_per_A2"]
+    lines = []
+    if found.as_at_dose is not None:
+        highest = dose.words(f"{found.as_at_dose:,.10g}")
+        lines.append(f"expected {found.score} is as at {highest}, the highest tested dose")
+    if found.below_dose is not None:
+        lowest = dose.words(f"{found.below_dose:,.10g}")
+        lines.append(
+            f"below {lowest}, the lowest tested dose, expected {found.score} is at most that at "
+            f"{lowest}, and intervals reach further down"
+        )
+    return lines

@@ -6,7 +6,7 @@ chosen for its luck. The best network is the best one on the half that judges. I
 luckiest, so that no choice reaches it, not even that of a test under the condition itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,10 +21,13 @@ from passband.analysis.bootstrap import (
 )
 from passband.outcomes import Outcome
 from passband.particle_scores import RATINGS
-from passband.prediction.recommend import recommendation_text
+from passband.prediction.gaussian_process import COVERAGE
 from passband.prediction.recommend.left_out_tests import LeftOut
 from passband.prediction.recommend.nearest_network import nearest
+from passband.words import columns, number_of
 
+#: Text in place of a value that does not exist.
+_NONE = "–"
 #: Confidence of the bootstrap intervals, and number of bootstrap samples of the test conditions.
 CONFIDENCE = 0.95
 DRAWS = 2000
@@ -103,7 +106,7 @@ class RecommendationCheck(Outcome):
         return RATINGS[self.by]
 
     def __str__(self) -> str:
-        return recommendation_text.check(self)
+        return in_words(self)
 
 
 def estimate(values: np.ndarray, *names: str | int) -> Estimate:
@@ -164,3 +167,79 @@ def losses(
         coverage=estimate(covered(D, expected)[chosen], "coverage"),
         optimism=float((expected.mean - D)[chosen].mean()),
     )
+
+
+def in_words(found: RecommendationCheck) -> str:
+    """Return what recommendations are worth, for people; the verdict comes first."""
+    lost = (
+        f"recommended networks lose {_value(found.every.recommended)} of {found.score} against "
+        f"the best, the nearest in parameters by range {_value(found.every.nearest)}"
+    )
+    if new := found.new:
+        lost += (
+            f"; without the networks that were trained there, {_value(new.recommended)} and "
+            f"{_value(new.nearest)}"
+        )
+    true = (
+        f"{COVERAGE:.0%} intervals contain {_value(found.coverage, '.1%')} of the measured "
+        f"{found.score} of all networks, and {_value(found.every.coverage, '.1%')} of that of "
+        "recommended ones"
+    )
+    conditions = number_of(len(found.conditions), "test condition")
+    said = (
+        f"study {found.study}, {found.specimen}: each of {conditions} was left out in turn, and "
+        f"{number_of(found.networks, 'network')} ranked for it from the others"
+    )
+    rows = [_losses("all networks", found.every)]
+    if found.new is not None:
+        rows.append(_losses("all but those trained there", found.new))
+    head = ["chosen from", "recommended loses", "nearest", "tested there", "nearest − recommended"]
+    return "\n\n".join([f"{lost}\n{true}", said, columns([head, *rows]), "\n".join(_notes(found))])
+
+
+def _losses(chosen_from: str, losses: Losses) -> list[str]:
+    every = losses.recommended, losses.nearest, losses.tested, losses.difference
+    return [chosen_from, *map(_estimate, every)]
+
+
+def _notes(found: RecommendationCheck) -> Iterator[str]:
+    if found.new is not None:
+        of = f"{found.trained_there} of {len(found.conditions)}"
+        yield (
+            f"Networks were trained under {of} conditions. A microscope between the study's "
+            "conditions is further from a network than with them, and nearer than without."
+        )
+    if found.structures > 1:
+        yield (
+            "One half of the test structures chooses networks, and the other half judges them, "
+            "both ways. The best on the half that judges is partly the luckiest: “tested there” is "
+            "chosen by a test under the left-out condition itself."
+        )
+    else:
+        yield "The only test structure chooses networks and judges them, so losses are too small."
+    if found.refitted:
+        yield "The model's parameters were found without the left-out condition."
+    else:
+        yield (
+            "The model's parameters are those found with all conditions, since to find them each "
+            f"time would take long; its expected {found.score} does not know the left-out results."
+        )
+    if found.outside:
+        outside = number_of(found.outside, "condition")
+        yield f"{outside} outside the range of the others: {found.score} is extrapolated there."
+    if found.skipped:
+        skipped = number_of(len(found.skipped), "condition")
+        yield f"{skipped} not judged, since nothing is recommended for so low a dose."
+    yield f"In parentheses: {found.confidence:.0%} bootstrap intervals over the conditions."
+    if found.remark:
+        yield found.remark
+
+
+def _value(estimate: Estimate, form: str = "z.3f") -> str:
+    return format(estimate.value, form) if estimate else _NONE
+
+
+def _estimate(estimate: Estimate) -> str:
+    if not estimate:
+        return _NONE
+    return f"{estimate.value:z.3f} ({estimate.low:z.3f} to {estimate.high:z.3f})"

@@ -24,8 +24,8 @@ from passband.grid import Condition, ordered
 from passband.outcomes import Outcome
 from passband.prediction import gaussian_process
 from passband.prediction.range_of_use import Asked, scaled, unscaled
-from passband.prediction.recommend import recommendation_text
 from passband.seeds import generator
+from passband.words import columns
 
 #: Largest number of candidates that are compared, and of the eigenvectors over test conditions.
 #: With so many, the covariances have 400 MB. The eigenvectors that are left out have the smallest
@@ -84,7 +84,7 @@ class Next(Outcome):
     checked: float
 
     def __str__(self) -> str:
-        return recommendation_text.next_conditions(self)
+        return in_words(self)
 
     def values(self) -> dict[str, Any]:
         """Return the content for JSON."""
@@ -273,3 +273,33 @@ def thinned(conditions: Sequence[Condition], seed: int) -> list[Condition]:
         len(conditions), MOST_CANDIDATES, replace=False, shuffle=False
     )
     return [conditions[place] for place in np.sort(drawn)]
+
+
+def in_words(found: Next) -> str:
+    """Return the chosen conditions and the expected errors, for people."""
+    use = "under the test conditions of the study"
+    if found.asked is not None:
+        use = f"in the range {found.asked.words}"
+    yet = f"{found.trained} training conditions have networks, {found.candidates} are candidates"
+    lines = [f"{found.specimen}, study {found.study}, {use}: {yet}", ""]
+    rows = [
+        [f"{number}", *(f"{x:.12g}" for x in condition.values().values()), f"{error:.3f}"]
+        for number, (condition, error) in enumerate(
+            zip(found.conditions, found.errors[1:], strict=True), 1
+        )
+    ]
+    if rows:
+        axes = [AXES[name] for name in found.conditions[0].axes.names]
+        head = ["", *(f"{axis.label} [{axis.unit}]" for axis in axes), "error afterwards"]
+        lines += [columns([head, *rows]), ""]
+    lines.append(
+        f"expected error of the candidates' Dice (root mean square): {found.errors[0]:.3f}"
+    )
+    if rows:
+        lines[-1] += f" now, {found.errors[-1]:.3f} after these"
+    if np.isfinite(found.checked):
+        lines.append(
+            f"cross-validation over the trained conditions: {found.checked:.3f}, each from 80% or "
+            "less of the others"
+        )
+    return "\n".join(lines)
