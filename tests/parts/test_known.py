@@ -3,6 +3,7 @@
 import importlib.util
 import marshal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,16 @@ def test_many_studies_with_one_folder_of_large_parts_parse_each_once(folder, mon
         assert len(locate.study_names()) == 20
         assert load("studies/small00.yaml").known_parts.digest
     assert len(parsed) == 2  # for its declarations, and for the files that it imports
+
+
+def test_a_part_knows_its_file_and_those_that_it_imports(folder):
+    file = write(folder, "mine")
+    file.write_text(f"from .share import x\n{file.read_text()}")
+    (folder / "share.py").touch()
+    own = Parts.read(folder).get("loss", "mine")
+    assert own.files == [file, folder / "share.py"]
+    assert PACKAGE.get("loss", "entropy-dice").files == []
+    assert replace(own, module="installed").files == []
 
 
 def test_parts_are_found_in_the_folder_of_a_study(folder):
