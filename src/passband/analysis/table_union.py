@@ -307,7 +307,7 @@ def _rows(
                 # The stored form of a missing count is the largest number of 32 bits.
                 at_place = dims[3:-1].index("structure")
                 missing = np.isnan(own).any(-1)
-                in_part = missing.any(at_place) & ~missing.all(at_place)
+                in_part = np.any(missing, at_place) & ~np.all(missing, at_place)
                 largest = NO_COUNT if in_part.any() else np.nanmax(counted, initial=0)
                 if largest > pixels:
                     raise PassbandError(
