@@ -279,6 +279,13 @@ def _spectrum(text):
     return lambda table: table.assign_attrs(spectrum=text)
 
 
+def _too_many(variable):
+    """Return sums of pixels, which are integers along no structures, as the largest number."""
+    if variable.name not in ("tp", "fp"):
+        return variable
+    return variable.astype("uint32") * 0 + np.uint32(2**32 - 1)
+
+
 OTHER = Condition(7, 1.2, 16, 1000).id
 
 
@@ -308,6 +315,14 @@ OTHER = Condition(7, 1.2, 16, 1000).id
         (
             lambda t: t.assign(counts=t.counts + xr.DataArray([64.0**2, 0, 0], dims="outcome")),
             r"counts of train = df\S+ has an image of \d+ pixels, must be at most 4096;",
+        ),
+        (
+            lambda t: t.assign(counts=t.counts.where(t.counts.structure != 0)),
+            r"counts of train = df\S+ has an image of 4294967295 pixels, must be at most 4096;",
+        ),
+        (
+            lambda t: packed(t).assign_attrs(t.attrs).map(_too_many, keep_attrs=True),
+            r"tp \+ fp = 8,589,934,590 pixels, must be at most [\d,]+, those of its \d+ images;",
         ),
         (lambda t: t.assign_attrs(configuration="{study"), "its configuration is no JSON object;"),
     ],

@@ -49,6 +49,23 @@ def test_check_lists_the_parts_of_the_study(study, capsys):
     assert "parts       metric mine, parts/agree.py" in capsys.readouterr().out.splitlines()
 
 
+@pytest.mark.parametrize("words", [["check"], ["plan", "--seconds", "0"], ["run", "-n"]])
+def test_parts_are_named_before_they_run(study, capsys, words):
+    text = PART.replace("import no_such_module", "from .share import x")
+    Path("mine/parts/agree.py").write_text(text)
+    Path("mine/parts/share.py").write_text("raise SystemExit('runs')\n")
+    assert cli.main([words[0], "mine", *words[1:]]) == 1
+    said, fails = capsys.readouterr().err.splitlines()
+    assert said == "runs the study's own parts: metric mine; in parts/agree.py and parts/share.py"
+    assert fails.endswith("its import fails: SystemExit: runs")
+
+
+def test_parts_are_listed_and_not_run(study, capsys):
+    Path("mine/parts/agree.py").write_text(f"raise SystemExit('runs')\n{PART}")
+    assert cli.main(["parts", "mine", "--kind", "metric"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_without_a_study_those_of_the_package_are_listed(study, capsys):
     assert cli.main(["parts", "--kind", "reader"]) == 0
     printed = capsys.readouterr().out

@@ -7,7 +7,7 @@ import pytest
 import passband
 from passband import cli
 from passband.parts import KINDS, Parts, reading
-from passband.parts.examples import examples
+from passband.parts.examples import examples, write_example
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "examples/parts").glob("*.py"))
@@ -43,6 +43,13 @@ def test_a_new_part_is_known_to_its_study(kind, tmp_path, monkeypatch, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line == f"{file}: exists already; rename it, or delete it"
     assert Path(file).read_text() == before
+
+
+def test_a_second_part_is_written_beside_the_first(tmp_path):
+    first, second = (write_example(kind, tmp_path) for kind in ("metric", "figure"))
+    assert first.parent == second.parent == tmp_path / "parts"
+    assert first.exists()
+    assert second.exists()
 
 
 def test_a_part_needs_a_folder(tmp_path, monkeypatch, capsys):

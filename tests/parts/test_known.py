@@ -3,12 +3,15 @@
 import importlib.util
 import marshal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from passband import PassbandError
-from passband.parts import PACKAGE, Parts
+from passband.config import load
+from passband.parts import PACKAGE, Parts, reading, source
+from passband.results import locate
 
 LOSS = """from passband.parts import loss
 
@@ -28,6 +31,48 @@ def write(folder, name, value=0, file=None):
     path = folder / f"{file or name}.py"
     path.write_text(LOSS.format(name=name, value=value))
     return path
+
+
+def test_files_that_are_too_large_together_are_refused_unread(folder, monkeypatch):
+    for number in range(3):
+        (folder / f"_{number}.py").write_text("#" * 190_000)
+    monkeypatch.setattr(Path, "open", None)
+    said = r"^parts/: its files have 570,000 bytes; must have at most 500,000$"
+    with pytest.raises(PassbandError, match=said):
+        Parts.read(folder)
+
+
+def test_many_studies_with_one_folder_of_large_parts_parse_each_once(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    parsed = []
+    real = source.parsed
+
+    def watched(text, shown):
+        parsed.append(shown)
+        return real(text, shown)
+
+    for module in (source, reading):
+        monkeypatch.setattr(module, "parsed", watched)
+    (folder.parent / "studies").mkdir()
+    folder.rename(folder.parent / "studies/parts")
+    write(folder.parent / "studies/parts", "mine")
+    for number in range(20):
+        file = folder.parent / f"studies/small{number:02}.yaml"
+        file.write_text(f"study: {{name: small{number}}}\n")
+    for _ in range(2):
+        assert len(locate.study_names()) == 20
+        assert load("studies/small00.yaml").known_parts.digest
+    assert len(parsed) == 2  # for its declarations, and for the files that it imports
+
+
+def test_a_part_knows_its_file_and_those_that_it_imports(folder):
+    file = write(folder, "mine")
+    file.write_text(f"from .share import x\n{file.read_text()}")
+    (folder / "share.py").touch()
+    own = Parts.read(folder).get("loss", "mine")
+    assert own.files == [file, folder / "share.py"]
+    assert PACKAGE.get("loss", "entropy-dice").files == []
+    assert replace(own, module="installed").files == []
 
 
 def test_parts_are_found_in_the_folder_of_a_study(folder):

@@ -1,7 +1,9 @@
 """Declarations of parts, read from files without running them."""
 
+import ast
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -163,7 +165,7 @@ def test_a_wrong_declaration_is_one_line_with_file_and_line(tmp_path, text, said
 
 def test_a_file_of_parts_that_is_too_large_or_no_text_is_refused(tmp_path):
     file = written(tmp_path, "x = 1\n" * 200_000)
-    with pytest.raises(PassbandError, match=r"parts/mine.py: is larger than 1,000,000 bytes"):
+    with pytest.raises(PassbandError, match=r"parts/mine.py: is larger than 200,000 bytes"):
         reading.read(file)
     file.write_bytes(b"\0\xff")
     with pytest.raises(PassbandError, match=r"parts/mine.py.*: is no Python"):
@@ -182,3 +184,30 @@ def test_a_pipe_is_no_file_of_parts(tmp_path):
     os.mkfifo(tmp_path / "mine.py")
     with pytest.raises(PassbandError, match=r"^parts/mine.py: is no regular file$"):
         reading.read(tmp_path / "mine.py")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/uptime"), reason="needs files of the system")
+def test_a_link_to_a_file_of_the_system_is_no_file_of_parts(tmp_path):
+    (tmp_path / "mine.py").symlink_to("/proc/uptime")
+    with pytest.raises(PassbandError, match=r"^parts/mine.py: is no regular file$"):
+        reading.read(tmp_path / "mine.py")
+
+
+@pytest.mark.parametrize(
+    "text", [f"{HEAD}x = 1\n", f"{HEAD}@metric('both')\ndef mine(pair): ...\n"]
+)
+def test_a_content_is_parsed_once_and_an_edit_again(tmp_path, text, monkeypatch):
+    parsed = []
+
+    def parse(text, **given):
+        parsed.append(text)
+        return compile(text, "mine.py", "exec", ast.PyCF_ONLY_AST)
+
+    file = written(tmp_path, text)
+    monkeypatch.setattr(ast, "parse", parse)
+    for edit in (text, f"{text}# edited\n"):
+        file.write_text(edit)
+        for _ in range(2):
+            with suppress(PassbandError):
+                reading.read(file)
+    assert parsed == [text.encode(), f"{text}# edited\n".encode()]

@@ -97,6 +97,24 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     assert names(tmp_path) == []
 
 
+def test_a_copy_of_parts_is_kept_and_anything_else_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text("study: {name: mine}\n")
+    Path("parts").mkdir()
+    text = "from passband.parts import metric, PAIR\n\n@metric(PAIR)\ndef mine(pair): ...\n"
+    Path("parts/mine.py").write_text(text)
+    results = Results(config.load("config.yaml"), "results/mine")
+    snapshot.write(results, "config.yaml", alone=True)
+    copy = results.path(layout.PARTS, digest=results.study.digest)
+    first = copy.stat().st_ino
+    snapshot.write(results, "config.yaml", alone=True)
+    assert copy.stat().st_ino == first
+    for name in ("mine.py", "more.py"):  # another content, and another file
+        (copy / name).write_text("# a stranger's")
+        snapshot.write(results, "config.yaml", alone=True)
+        assert [file.read_text() for file in copy.iterdir()] == [text]
+
+
 # Jobs
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from passband import STAGES, PassbandError
 from passband.config import Study, load, validate
+from passband.config.specimen import Specimen
 from passband.parts import PACKAGE
 from passband.results import network_batches
-from passband.store.recipe import Recipe, Recipes, differences
+from passband.store.recipe import CONTENT, Recipe, Recipes, differences
 
 STUDY = load(Path(__file__).parents[1] / "data" / "smallest.yaml")
 CONDITION = STUDY.train_conditions[0].id
@@ -127,6 +128,13 @@ def test_other_exit_waves_do_not_depend_on_the_studys_own_value_of_their_axis():
     rough = Recipes(edited("specimens.gold.roughness", 0.1)).waves("gold", "val", "rg0.200")
     smooth = Recipes(STUDY).waves("gold", "val", "rg0.200")
     assert smooth.differs(rough) == ["own specimens.gold.roughness = 0 → 0.1"]
+
+
+def test_exit_waves_depend_on_the_content_of_a_crystal_file_and_on_nothing_without_one(monkeypatch):
+    name = f"{CONTENT}specimens.gold.material"
+    assert name not in Recipes(STUDY).waves("gold", "train").leaves
+    monkeypatch.setattr(Specimen, "content", "0123456789abcdef")
+    assert Recipes(STUDY).waves("gold", "train").leaves[name] == "0123456789abcdef"
 
 
 def test_long_values_are_cut():

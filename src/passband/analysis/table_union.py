@@ -302,13 +302,19 @@ def _rows(
             s, a, t, _ = places[0][1]
             at = {"specimen": s, "architecture": a, "train": t}
             own = pieces[number].table[name].isel(at).transpose(*dims[3:]).values
-            if "outcome" in dims and np.nanmax(counted := own.sum(-1), initial=0) > pixels:
-                raise PassbandError(
-                    f"{pieces[number].name}: {name} of train = "
-                    f"{pieces[number].table.train.values[t]} has an image of "
-                    f"{np.nanmax(counted):g} pixels, must be at most {pixels}; "
-                    "make this piece again"
-                )
+            if "outcome" in dims:
+                counted = own.sum(-1)
+                # The stored form of a missing count is the largest number of 32 bits.
+                at_place = dims[3:-1].index("structure")
+                missing = np.isnan(own).any(-1)
+                in_part = np.any(missing, at_place) & ~np.all(missing, at_place)
+                largest = NO_COUNT if in_part.any() else np.nanmax(counted, initial=0)
+                if largest > pixels:
+                    raise PassbandError(
+                        f"{pieces[number].name}: {name} of train = "
+                        f"{pieces[number].table.train.values[t]} has an image of "
+                        f"{largest:.0f} pixels, must be at most {pixels}; make this piece again"
+                    )
             values[k, [r for r, _ in places]] = own[[place[3] for _, place in places]]
     if "outcome" in dims:
         return np.where(np.isnan(values), NO_COUNT, values).astype(np.uint32)

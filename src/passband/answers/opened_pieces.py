@@ -45,6 +45,8 @@ _OPTIONAL = {
     "best_epoch": ("iuf", NETWORK),
     "val_loss": ("f", NETWORK),
     f"{OWN}{IMAGE_DICE}": ("u", (*_CELL[:-1], "structure")),
+    f"{OWN}tp": ("u", _CELL[:-1]),
+    f"{OWN}fp": ("u", _CELL[:-1]),
 }
 
 
@@ -109,7 +111,8 @@ def _check_variables(found: Found, opened: xr.Dataset) -> None:
 def _check_values(found: Found, opened: xr.Dataset) -> None:
     """Check that a piece has the ids of its study, each of them once, and no negative epoch.
 
-    Counts and Dice are checked when they are read, see :mod:`passband.analysis.table_union`.
+    Sums of pixels of a packed table must not exceed those of its images. Counts and Dice are
+    checked when they are read, see :mod:`passband.analysis.table_union`.
     """
     study = found.study
     known = {
@@ -125,6 +128,16 @@ def _check_values(found: Found, opened: xr.Dataset) -> None:
         raise PassbandError(
             f"{found.name}: has best_epoch = {lowest:g}, must be 0 or more; make this piece again"
         )
+    most = study.microscope.field_px**2 * opened.sizes["structure"]
+    for before in ("", OWN):
+        if f"{before}tp" in opened and f"{before}fp" in opened:
+            pixels = opened[f"{before}tp"].astype("u8") + opened[f"{before}fp"].astype("u8")
+            if (largest := int(pixels.max())) > most:
+                raise PassbandError(
+                    f"{found.name}: {before}tp + {before}fp = {largest:,} pixels, must be at most "
+                    f"{most:,}, those of its {opened.sizes['structure']} images; make this piece "
+                    "again"
+                )
 
 
 def spectra(pieces: Sequence[Found]) -> dict[str, Spectrum]:

@@ -12,8 +12,10 @@ from passband.axes import AXES, BEHIND_WAVE, FURTHER_AXES, Axis
 from passband.console import remark as report_remark
 from passband.door import Experiment
 from passband.door.arguments import check_file as check_file
+from passband.parts import FOLDER
 from passband.results import Results, layout, locate
 from passband.results.locate import RESULTS
+from passband.words import listed
 
 #: The further axes that act behind the exit wave.
 FURTHER_BEHIND = {name: axis for name, axis in BEHIND_WAVE.items() if name in FURTHER_AXES}
@@ -117,6 +119,16 @@ def join_negative(arguments: Sequence[str]) -> list[str]:
         else:
             joined.append(argument)
     return joined
+
+
+def report_parts(results: Results) -> None:
+    """Say which parts of a study, in which files, a command is going to run."""
+    known = results.study.known_parts
+    if known.own and known.is_trusted:
+        names = ", ".join(f"{part.kind} {part.name}" for part in known.own)
+        shown = [part.shown_file for part in known.own]
+        shown += [f"{FOLDER}/{file.name}" for part in known.own for file in part.files]
+        report_remark(f"runs the study's own parts: {names}; in {listed([*dict.fromkeys(shown)])}")
 
 
 def report_failures(lines: Sequence[str], number: int) -> int:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from passband.commands.arguments import add_set, add_study, find_study
+from passband.commands.arguments import add_set, add_study, find_study, report_parts
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -13,5 +13,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    print(find_study(options.study, changes=options.changes).check())
+    study = find_study(options.study, changes=options.changes)
+    report_parts(study)
+    print(study.check())
     return 0

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from passband.commands.arguments import add_set, add_study, find_study
+from passband.commands.arguments import add_set, add_study, find_study, report_parts
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -18,6 +18,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     study = find_study(options.study, changes=options.changes)
+    report_parts(study)
     plan = study.plan(options.seconds, progress=lambda done, total, what: _say(what))
     _say("")
     print(plan)

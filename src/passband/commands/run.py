@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from passband.commands.arguments import add_set, add_study, find_study
+from passband.commands.arguments import add_set, add_study, find_study, report_parts
 from passband.commands.machine import add_machine
 from passband.commands.text import draw
 from passband.results.locate import RESULTS
@@ -84,6 +84,7 @@ def run(options: argparse.Namespace) -> int:
         changes=options.changes,
         name=options.name or "",
     )
+    report_parts(study)
     where = {
         "cores": options.cores,
         "profile": options.profile,

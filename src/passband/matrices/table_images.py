@@ -197,7 +197,8 @@ class CountedImages(Images):
 
     @reading()
     def sums(self, row: int) -> dict[str, np.ndarray]:
-        counts = self._cells.isel(train=row).transpose(*_ORDER, "outcome").values.sum(-2)
+        cells = self._cells.isel(train=row).transpose(*_ORDER, "outcome")
+        counts = cells.sum("structure", skipna=False).values
         return {name: counts[..., k] for k, name in enumerate(OUTCOMES)}
 
     @reading()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from passband.parts.part import Part
 from passband.parts.reading import read, read_package
-from passband.parts.source import FOLDER, PartError, digest, imported_beside
+from passband.parts.source import FOLDER, PartError, check_size, digest, imported_beside
 from passband.words import listed
 
 #: The group of entry points by which an installed package offers parts.
@@ -70,8 +70,9 @@ class Parts:
                 it, if an installed part is missing, or if two parts have one name, or a metric and
                 an OOD metric, which are variables on the same pages.
         """
-        found = folder.glob("*.py") if folder else ()
-        files = sorted(file for file in found if not file.name.startswith("_"))
+        found = sorted(folder.glob("*.py")) if folder else []
+        check_size(found)
+        files = [file for file in found if not file.name.startswith("_")]
         declared = {file: read(file) for file in files}
         _check_each_has_a_part(declared)
         own = [part for parts in declared.values() for part in parts]

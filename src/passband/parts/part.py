@@ -16,7 +16,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from passband.errors import PassbandError
-from passband.parts.source import FOLDER, PartError, digest, imported_beside
+from passband.parts.source import FOLDER, PartError, content, digest, imported_beside
 
 #: With what the names begin under which folders of parts are imported.
 _PACKAGE = "passband_study_parts_"
@@ -158,10 +158,10 @@ def _package_of(folder: Path) -> str:
 
     Two studies have different names, and so has the same folder after an edit.
     """
-    content = hashlib.sha256(str(folder.absolute()).encode())
+    digits = hashlib.sha256(str(folder.absolute()).encode())
     for file in sorted(file for file in folder.glob("*.py") if file.is_file()):
-        content.update(file.name.encode() + b"\0" + file.read_bytes())
-    name = f"{_PACKAGE}{content.hexdigest()[:16]}"
+        digits.update(file.name.encode() + b"\0" + content(file, file.name))
+    name = f"{_PACKAGE}{digits.hexdigest()[:16]}"
     if not any(isinstance(finder, _OnlySource) for finder in sys.meta_path):
         sys.meta_path.insert(0, _OnlySource())
     if name not in sys.modules:

@@ -6,13 +6,13 @@ import difflib
 import re
 import sys
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from passband.parts.kinds import CONSTANTS, KINDS, Kind
 from passband.parts.part import Part
-from passband.parts.source import FOLDER, PartError, parsed
+from passband.parts.source import FOLDER, PartError, content, parsed
 from passband.words import listed
 
 _THIS = "passband.parts"
@@ -33,14 +33,25 @@ def read(file: Path, module: str = "") -> list[Part]:
         PartError: If the file is no Python, or if a declaration is wrong; its line says where.
     """
     shown = module or f"{FOLDER}/{file.name}"
+    found = _read(content(file, shown), file, module, shown)
+    if isinstance(found, str):
+        raise PartError(found)
+    return list(found)
+
+
+@lru_cache(maxsize=64)  # several studies have one folder of parts
+def _read(text: bytes, file: Path, module: str, shown: str) -> tuple[Part, ...] | str:
+    """Return the parts that a file's content declares, or the line that says what is wrong."""
     try:
-        return _read(file, module, shown)
+        return _declared_in(text, file, module, shown)
+    except PartError as error:
+        return str(error)
     except (RecursionError, MemoryError):
-        raise PartError(f"{shown}: has expressions that are nested too deeply") from None
+        return f"{shown}: has expressions that are nested too deeply"
 
 
-def _read(file: Path, module: str, shown: str) -> list[Part]:
-    tree = parsed(file, shown)
+def _declared_in(text: bytes, file: Path, module: str, shown: str) -> tuple[Part, ...]:
+    tree = parsed(text, shown)
     names = _names(tree, shown)
     if not module:
         _check_places(tree, names, shown)
@@ -74,7 +85,7 @@ def _read(file: Path, module: str, shown: str) -> list[Part]:
             )
             if isinstance(node, _Function):
                 _check_parameters(found[-1], node)
-    return found
+    return tuple(found)
 
 
 @cache
@@ -124,9 +135,10 @@ def _names(tree: ast.Module, shown: str) -> dict[str, str]:
 
 def _check_places(tree: ast.Module, names: dict[str, str], shown: str) -> None:
     """Raise PartError if a decorator is inside something else, where it would declare no part."""
+    top = set(tree.body)
     for node in ast.walk(tree):
         if isinstance(node, (*get_args(_Function), ast.AsyncFunctionDef)):
-            is_wrong = node not in tree.body or isinstance(node, ast.AsyncFunctionDef)
+            is_wrong = node not in top or isinstance(node, ast.AsyncFunctionDef)
             for decorator in node.decorator_list if is_wrong else ():
                 called = decorator.func if isinstance(decorator, ast.Call) else decorator
                 if (kind := names.get(ast.unparse(called), "")) in KINDS:
