@@ -162,7 +162,7 @@ class LogHandler(LogHandlerBase):
         if getattr(self.settings, "why", False):
             from passband.runs.reasons import Reasons
 
-            self._reasons = Reasons()
+            self._reasons = Reasons(self._run and self._run.results)
 
     def _explain(self) -> None:
         """Print why the jobs of a dry run would run."""

@@ -1,7 +1,11 @@
 """Why jobs would run, from the lines that Snakemake 9.27 writes."""
 
 import pytest
+from regrouped import regrouped
 
+from passband.config import Study
+from passband.results import Results, layout
+from passband.results.network_batches import batches_of
 from passband.runs.reasons import Reasons
 from passband.runs.study_jobs import Job
 
@@ -21,17 +25,17 @@ def train(condition: str, folder) -> Job:
     return Job("train", str(folder / f"{condition}.log"), wildcards, outputs)
 
 
-def lines(*said: tuple[Job, str]) -> list[str]:
-    reasons = Reasons()
+def lines(*said: tuple[Job, str], results: Results | None = None) -> list[str]:
+    reasons = Reasons(results)
     for job, line in said:
         reasons.add(job, line)
     return list(reasons.lines())
 
 
-def changed(before: str, now: str) -> str:
+def changed(before: str, now: str, rule: str = "ood", **wildcards: str) -> str:
     """Return the words about changed params."""
-    (line,) = lines((Job("ood"), PARAMS.format(before, now)))
-    return line.removeprefix("ood: 1 job: ")
+    (line,) = lines((Job(rule, wildcards=wildcards), PARAMS.format(before, now)))
+    return line.partition(": 1 job")[2].partition(": ")[2]
 
 
 def test_jobs_with_one_reason_are_one_line_in_the_workflows_order(tmp_path):
@@ -108,12 +112,39 @@ def test_inputs_are_made_for_the_first_time_or_again(tmp_path):
         ("{'a': 2.0}", "{'a': 2.5}", "a = 2 → 2.5"),
         ("{'content of a.b': '0f'}", "{'content of a.b': 'f0'}", "the content of a.b has changed"),
         ("['0123456789abcdef']", "['fedcba9876543210']", "what it depends on has changed"),
+        ("['0f', 'f0']", "['f0']", "it depends on less than before"),
+        ("['0f']", "['f0', '0f']", "it depends on more than before"),
+        ("'its file is damaged'", "'ood 5',{'a': 1}", "its file is damaged"),
+        (
+            "'its log does not say what it depends on'",
+            "<nothing exclusive>",
+            "its log does not say what it depends on",
+        ),
+        ("{'a': {'b': 1, 'c': 2}}", "{'a': {'b': 1, 'c': 3}}", "a of c = 2 → 3"),
         ("range(0, 3)", "range(0, 4)", "what it depends on has changed"),
         ("<nothing exclusive>", "'a'", "what it depends on has changed"),
     ],
 )
 def test_changed_values_have_the_names_of_their_keys(before, now, words):
     assert changed(before, now) == words
+
+
+SHARD = "{{'study.structures_per_shard': {}}}"
+LAST = "{{'study.structures_per_shard': {}, 'study.structures.train': {}}}"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "words"),
+    [
+        (LAST.format(8, 12), SHARD.format(5), "study.structures_per_shard = 8 → 5"),
+        (SHARD.format(8), LAST.format(20, 12), "study.structures_per_shard = 8 → 20"),
+        (LAST.format(8, 12), SHARD.format(8), "study.structures.train = 12 → 16 or more"),
+        (SHARD.format(8), LAST.format(8, 12), "study.structures.train = 16 or more → 12"),
+        (LAST.format(8, 12), LAST.format(8, 13), "study.structures.train = 12 → 13"),
+    ],
+)
+def test_the_number_of_structures_is_known_of_the_last_shard_alone(before, now, words):
+    assert changed(before, now, rule="simulate", shard="00001") == words
 
 
 def test_a_long_list_is_counted():
@@ -130,6 +161,10 @@ def test_a_long_list_is_counted():
     [
         ("Forced execution", "an option forces it"),
         ("Set of input files has changed since last execution", "it has other inputs than before"),
+        (
+            "Set of input files has changed since last execution; Updated input files: a.txt",
+            "a.txt is newer than what it made",
+        ),
         (
             "Updated input files: results/s/records/a.zarr.zip",
             "records are newer than what it made",
@@ -159,3 +194,101 @@ def test_a_job_that_was_killed_is_not_forced_by_an_option(tmp_path):
 
 def test_what_only_lists_other_files_is_left_out():
     assert lines((Job("all"), MADE.format("a"))) == []
+
+
+def test_a_report_with_other_figures_names_what_may_be_the_cause():
+    inputs = "Set of input files has changed since last execution"
+    assert lines((Job("report"), inputs)) == [
+        "report: 1 job: figures.formats, or which figures are drawn, has changed"
+    ]
+
+
+def test_a_figure_without_one_of_its_formats_is_not_called_deleted(tmp_path):
+    log = tmp_path / "ctf.log"
+    log.write_text("08:00:00 figure ctf: a in 1.5 s\n")
+    figures = tmp_path / "figures"
+    figures.mkdir()
+    outputs = [str(figures / f"ctf.{suffix}") for suffix in ("png", "svg")]
+    job = Job("figure", str(log), {"figure": "ctf"}, outputs)
+    (figures / "ctf.png").touch()
+    said = job, MISSING.format(outputs[1])
+    assert lines(said) == ["figures: 1 job: figures.formats has svg, of which there is no file"]
+    (figures / "ctf.png").unlink()
+    said = job, MISSING.format(", ".join(outputs))
+    assert lines(said) == [f"figures: 1 job: its file was deleted: {outputs[0]}"]
+
+
+# ── What the store has ───────────────────────────────────────────────────────────────────────────
+
+
+def growing(study: Study, rule: str, template: str) -> list[Job]:
+    """Return the jobs of a rule, without logs."""
+    if rule == "simulate":
+        of = {"specimen": "gold", "waves": "", "split": "train"}
+        every = [{**of, "shard": f"{shard:05d}"} for shard in range(3)]
+    else:
+        every = [batch.wildcards for batch in batches_of(study)]
+    path = f"results/smallest/{template}"
+    return [Job(rule, "", of, [path.format_map(of)]) for of in every]
+
+
+def test_networks_and_results_in_other_groups_are_called_regrouped(archived):
+    study = regrouped(1, 1)
+    train = growing(study, "train", layout.WEIGHTS)
+    evaluate = growing(study, "evaluate", layout.RECORD)
+    records = [job.outputs[0] for job in evaluate]
+    said = [(job, MISSING.format(*job.outputs)) for job in (*train, *evaluate)]
+    said.append((Job("aggregate"), MADE.format(", ".join(records))))
+    results = Results(study, archived / "results/smallest")
+    assert lines(*said, results=results) == [
+        "train: 8 jobs: its networks are only regrouped",
+        "evaluate: 8 jobs: its networks are only regrouped",
+        "aggregate: 1 job: records are regrouped",
+    ]
+    more = Results(regrouped(1, 1, training={"epochs": 3}), results.folder)
+    assert lines(*said, results=more) == [
+        "train: 8 jobs: never made",
+        "evaluate: 8 jobs: never made",
+        "aggregate: 1 job: records are made for the first time",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("per_shard", "number", "words"),
+    [
+        (5, 12, "taken from the store"),
+        (5, 15, "taken from the store, some made for the first time"),
+        (8, 24, "taken from the store, some made for the first time"),
+    ],
+)
+def test_exit_waves_in_the_store_and_their_networks_are_taken_from_there(
+    archived, per_shard, number, words
+):
+    numbers = {"structures_per_shard": per_shard}
+    numbers |= {"structures": {"train": number, "val": 4, "test": 4}}
+    study = regrouped(1, study=numbers)
+    simulate = growing(study, "simulate", layout.WAVES)
+    made = MADE.format(", ".join(job.outputs[0] for job in simulate))
+    train = growing(study, "train", layout.WEIGHTS)
+    evaluate = growing(study, "evaluate", layout.RECORD)
+    said = [(job, MISSING.format(*job.outputs)) for job in simulate]
+    said += [(job, made) for job in train]
+    said += [(job, MADE.format(train[0].outputs[0])) for job in evaluate]
+    # Snakemake may name a job after those that need its outputs.
+    found = lines(*reversed(said), results=Results(study, archived / "results/smallest"))
+    assert f"train: 4 jobs: exit waves are {words}" in found
+    again = "taken from the store" if number == 12 else "made again"
+    assert found[-1] == f"evaluate: 4 jobs: networks are {again}"
+
+
+def test_a_new_specimen_is_named(archived):
+    silver = {"material": "Ag", "diameter_nm": {"mean": 1.3, "max": 1.6}}
+    study = regrouped(1, specimens={"silver": silver})
+    of = {"specimen": "silver", "waves": "", "split": "test", "shard": "00000"}
+    waves = [f"results/smallest/{layout.WAVES.format_map(of | {'split': x})}" for x in ("a", "b")]
+    said = [(Job("simulate", "", of, [path]), MISSING.format(path)) for path in waves]
+    more = PARAMS.format("['0f']", "['0f', 'f0']")
+    said.append((Job("evaluate", wildcards=of), f"{MADE.format(', '.join(waves))}; {more}"))
+    found = lines(*said, results=Results(study, archived / "results/smallest"))
+    assert found[0] == "simulate: 2 jobs (silver): never made"
+    assert found[1].endswith("): exit waves of silver are made for the first time")

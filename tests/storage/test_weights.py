@@ -328,6 +328,23 @@ def test_the_group_of_a_file_says_whether_it_is_opened(path, tmp_path):
     assert conditions_in(tmp_path / "missing", "a") == ["a"]
 
 
+def test_the_head_has_the_recipes_of_one_cell_and_of_several(path, tmp_path, weights):
+    assert files.recipes_in(path) == {"a": "recipe of a", "b": "recipe of b"}
+    alone = tmp_path / "alone.safetensors"
+    metadata = weights_metadata((0, 3), recipe_digest="x")
+    files.save(weights, alone, metadata)
+    assert files.recipes_in(alone) == {metadata.condition: "x"}
+    alone.write_bytes(b"torn")
+    assert files.recipes_in(alone) == files.recipes_in(tmp_path / "missing") == {}
+
+
+@pytest.mark.parametrize("given", [3, [], ["a"], {"a": 3}])
+def test_a_head_of_another_kind_has_no_recipes(tmp_path, given):
+    path = tmp_path / "net.safetensors"
+    files.write({"w": np.zeros(1)}, path, weights_metadata().to_values() | {"parts": given})
+    assert files.recipes_in(path) == {}
+
+
 def test_a_flipped_bit_in_one_of_several_cells_is_refused(path):
     content, bits = path.read_bytes(), np.float64(VALUES["b"] + 7).tobytes()
     assert content.count(bits) == 3

@@ -1,7 +1,7 @@
 """Why jobs would run again, word for word, after edits of a finished study."""
 
 import pytest
-from runs import reasons
+from runs import SILVER, reasons
 from workplace import Workplace
 
 from passband import STAGES
@@ -16,6 +16,7 @@ OF_TABLE = [
     *REPORT,
 ]
 MORE = "dose_e_per_A2 of training conditions = [200, 1000] → [200, 500, 1000]"
+SPACINGS = "[2.358475849639621, 2.0425, 1.4442656005735233]"
 OF_RECORDS = ["aggregate: 1 job: records are made again", *OF_TABLE]
 
 
@@ -97,6 +98,44 @@ def test_nothing_is_explained_if_there_is_nothing_to_do(finished):
             {"figures": {"dpi": 90}},
             ["figures: 5 jobs: figures.dpi = 80 → 90", *REPORT],
         ),
+        (
+            {"study": {"structures_per_shard": 5}},
+            [
+                "simulate: 1 job (gold train 00002): its exit waves are only regrouped",
+                "simulate: 4 jobs: study.structures_per_shard = 8 → 5",
+                "train: 4 jobs: exit waves are taken from the store",
+                "evaluate: 4 jobs: networks are taken from the store",
+                "information: 1 job: exit waves are taken from the store",
+                *OF_RECORDS,
+            ],
+        ),
+        (
+            {"study": {"replicas_per_job": 1}},
+            [
+                "train: 8 jobs: its networks are only regrouped",
+                "evaluate: 8 jobs: its networks are only regrouped",
+                "aggregate: 1 job: study.replicas_per_job = 2 → 1; records are regrouped",
+                *OF_TABLE,
+            ],
+        ),
+        (
+            {"specimens": {"silver": SILVER}},
+            [
+                "simulate: 4 jobs (silver): never made",
+                "train: 4 jobs (silver): never made",
+                "evaluate: 4 jobs: exit waves of silver are made for the first time",
+                "evaluate: 4 jobs (silver): never made",
+                "information: 1 job: exit waves of silver are made for the first time",
+                "aggregate: 1 job: records are made again, some for the first time",
+                *OF_TABLE[:2],
+                f"figures: 1 job: lattice spacings of silver = none → {SPACINGS}",
+                *REPORT,
+            ],
+        ),
+        (
+            {"figures": {"formats": ["png"]}},
+            ["report: 1 job: figures.formats, or which figures are drawn, has changed"],
+        ),
         # Two edits at once: a condition more, and a figure's width.
         (
             {
@@ -150,5 +189,15 @@ def test_a_deleted_file_is_named(copied):
     assert after(copied, test_grid={"defocus_nm": [5, 10, 20]})[:3] == [
         f"train: 1 job ({cell}): its file was deleted: {deleted.relative_to(copied.folder)}",
         f"evaluate: 3 jobs: {changed}",
-        f"evaluate: 1 job ({cell}): {changed}; networks are made again",
+        f"evaluate: 1 job ({cell}): {changed}; networks are taken from the store",
+    ]
+
+
+def test_a_format_that_figures_get_is_named(copied):
+    """It is not called deleted, although the logs of the figures say that they were drawn."""
+    for file in (copied.folder / "results/smallest/figures").glob("*.svg"):
+        file.unlink()
+    assert after(copied) == [
+        "figures: 5 jobs: figures.formats has svg, of which there is no file",
+        *REPORT,
     ]

@@ -229,6 +229,21 @@ def identities(path: str | Path) -> dict[str, dict[int, str]]:
         return {}
 
 
+def recipes_in(path: str | Path) -> dict[str, str]:
+    """Return the digest of the recipe of the networks in a file, by training condition.
+
+    They are in the head of the file, so no damage is found. None are returned if it has no head.
+    """
+    head = _head(path)
+    try:
+        if "parts" in head:
+            parts = json_text.parse(head["parts"], _MOST_HEAD)
+            return {id: part["recipe_digest"] for id, part in parts.items()}
+        return {json_text.parse(head["condition"]): json_text.parse(head["recipe_digest"])}
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}
+
+
 def format_of(path: str | Path) -> int | None:
     """Return the format of a weights file, or None if there is no readable file."""
     number = _head(path).get("format", "")

@@ -50,7 +50,7 @@ class StoredWaves:
         missing = set(structures)
         found = []
         for path in files.listed(self.folder):
-            if missing.isdisjoint(_structures_of(path)):
+            if missing.isdisjoint(structures_of(path)):
                 continue
             waves = read_if_valid(datasets.read, path, datasets.WAVES)
             if waves is None or waves.attrs.get(files.DIGEST) != self.recipe.digest:
@@ -117,7 +117,7 @@ class StoredShard:
         return f"{number} exit waves of {particles:.1f} particles in {self.output}"
 
 
-def _structures_of(path: Path) -> range:
+def structures_of(path: Path) -> range:
     """Return the structures in a file from its name; none if it is no file of exit waves."""
     first, dash, last = path.name.removesuffix(".zarr.zip").partition("-")
     if not (dash and first.isdecimal() and last.isdecimal()):
