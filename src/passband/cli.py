@@ -61,7 +61,6 @@ COMMANDS = {
         ),
         Command("gallery", "draw example structures of each specimen", "gallery demo"),
         Command("next", "choose which conditions to train next", "next demo --budget 4"),
-        Command("pack", "write the results of a piece to small files", "pack a --into pieces"),
         Command(
             "merge",
             "join pieces of a study from several machines",
