@@ -77,7 +77,8 @@ def test_a_name_in_a_message_keeps_the_message_in_its_line(name, shown, tmp_path
     (tmp_path / "results").mkdir()
     into = str(tmp_path / "results/new")
     assert cli.main(["merge", f"{name}.zarr", "other.zarr", "--into", into]) == 1
-    assert capsys.readouterr().err == f"{shown}.zarr: there is no such file or folder\n"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{shown}.zarr" in line
 
 
 SMALLEST = Path(__file__).parent / "data" / "smallest.yaml"

@@ -130,9 +130,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place = given.index("--")
         passed = given[place + 1 :]
         given = given[:place]
+    if said := gone.option(name, given):
+        parser.exit(2, f"passband {name}: error: {said}\n")
     options, rest = parser.parse_known_args(_spelled_out(name, given))
-    if said := gone.option(name, rest):
-        options.refuse(said)
     if hasattr(options, "for_snakemake"):
         options.for_snakemake = [*rest, *passed]
     # argparse reads words that follow an option only as far as the option needs them.
