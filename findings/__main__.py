@@ -27,7 +27,6 @@ from passband.words import duration, listed, number_of
 
 LIST = Path("findings/README.md")
 DATA = Path("../shared/data")
-MATRIX = Path("results/twelve-thousand")
 #: What the processor must be able to do for the same networks and parameters, to the last digit.
 CAPABILITY = "AVX512"
 #: The four words that say how a finding is checked.
@@ -96,8 +95,6 @@ def lacking() -> Iterator[str]:
     """Yield a line for each thing that findings need and this machine does not have."""
     if not DATA.is_dir():
         yield f"no data of others: {DATA} is missing; the pages say where they come from"
-    if not (MATRIX / "table.zarr").exists():
-        yield f"no merged matrix: {MATRIX} is made from the packed pieces, where it is needed"
     if not any(Path("results").glob("*/networks")):
         yield "no networks: no study in results/ has any; *needs training* says how long they take"
     import torch  # takes a second

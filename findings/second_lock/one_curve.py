@@ -9,8 +9,6 @@ in findings/twelve_thousand/afterwards.py, or some of the 200 locked conditions 
 as a small study would; few of them are drawn several times. The package has c if its R² under the
 old and under the new tests, from the twelve thousand, is at most 0.005 below that of the four
 distances.
-
-It needs the merged old matrix, which `python -m findings.twelve_thousand merge` makes.
 """
 
 import sys

@@ -1,7 +1,6 @@
 """Train the twelve thousand networks of studies/twelve-thousand.yaml, and write their page.
 
     python -m findings.twelve_thousand piece 1  # runs the first of twelve pieces, and packs it
-    python -m findings.twelve_thousand merge  # joins the packed pieces
     python -m findings.twelve_thousand check  # trains some networks again, and compares them
     python -m findings.twelve_thousand baselines  # tests the simplest methods
     python -m findings.twelve_thousand doses  # writes data/doses.csv
@@ -16,33 +15,9 @@ Run it from the repository's root. An interrupted piece or check continues.
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from findings.twelve_thousand import baselines, check, doses, lines, matrix, page, pieces, tenth
-from passband import PassbandError, cli
-from passband.storage import datasets
-
-#: The folder of the merged results.
-RESULTS = Path("results/twelve-thousand")
-
-
-def merge(results: Path = RESULTS, folder: Path = pieces.DATA, whole: Path = pieces.WHOLE) -> int:
-    """Merge the packed pieces, and write the small file of OOD metrics beside them, if missing.
-
-    The file is in the repository, so an existing one is left as it is.
-
-    Raises:
-        PassbandError: If networks of the whole study are missing, or the folder of results exists.
-    """
-    if results.exists():
-        raise PassbandError(f"{results}: exists; delete this folder to merge the pieces again")
-    packed = sorted((folder / "parts").glob("*.zarr.zip"))
-    opened = (datasets.read(path, datasets.PACKED) for path in packed)
-    pieces.check_pieces((str(id) for of in opened for id in of.train.values), folder, whole)
-    results.parent.mkdir(exist_ok=True)
-    small = folder / "ood.zarr.zip"
-    option = [] if small.exists() else ["--ood", str(small)]
-    return cli.main(["merge", *map(str, packed), "--into", str(results), *option])
+from passband import PassbandError
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -55,17 +30,16 @@ def main(arguments: Sequence[str]) -> int:
     piece.add_argument("number", type=int, help="the number of the piece, from 1 to 12")
     piece.set_defaults(run=lambda o: pieces.piece(o.number, o.cores))
     others = {
-        "merge": (lambda _: merge(), "join the packed pieces"),
         "check": (
             lambda o: check.check(o.cores),
             "train some networks again, and compare them with the packed pieces",
         ),
         "baselines": (lambda _: baselines.write(), "test the simplest methods"),
-        "doses": (lambda _: doses.write(RESULTS), "write the scores by pair of doses"),
-        "lines": (lambda _: lines.write(RESULTS), "compare what predicts levels that are left out"),
-        "tenth": (lambda _: tenth.write(RESULTS), "predict hidden networks from few"),
+        "doses": (lambda _: doses.write(), "write the scores by pair of doses"),
+        "lines": (lambda _: lines.write(), "compare what predicts levels that are left out"),
+        "tenth": (lambda _: tenth.write(), "predict hidden networks from few"),
         "matrix": (
-            lambda _: matrix.write(RESULTS),
+            lambda _: matrix.write(),
             "write the means and the variance of the matrix",
         ),
         "page": (lambda _: page.write(), "write the page and its figure"),

@@ -8,8 +8,7 @@ the lens nor the dose. Only the distances differ. A network's spectrum is that o
 structures under its training condition; a test's is that of images of validation structures under
 the test condition. So all have other structures and other noise than the images that judge.
 
-It needs the merged old matrix, which `python -m findings.twelve_thousand merge` makes. Exit
-waves are simulated again. No file in locked/ is changed.
+Exit waves are simulated again. No file in locked/ is changed.
 """
 
 import json

@@ -9,13 +9,13 @@ import numpy as np
 import xarray as xr
 import yaml
 
+from findings.twelve_thousand.packed import KIND, LARGEST, packed
 from findings.twelve_thousand.pieces import DATA, WHOLE, run
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.axes import MAIN_AXES
 from passband.config import load, study_file
 from passband.grid import Condition
-from passband.matrices.packed import LARGEST, packed
 from passband.results import layout
 from passband.results.stores import load_table
 from passband.seeds import generator
@@ -37,7 +37,7 @@ def stored(folder: Path, ids: Iterable[str]) -> xr.Dataset:
     """
     wanted, found = list(ids), []
     for path in sorted((folder / "parts").glob("*.zarr.zip")):
-        piece = datasets.read(path, datasets.PACKED)
+        piece = datasets.read(path, KIND)
         if kept := [id for id in piece.train.values if id in wanted]:
             found.append(piece[list(INTEGERS)].sel(train=kept).load())
     there = {str(id) for piece in found for id in piece.train.values}

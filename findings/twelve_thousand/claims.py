@@ -1,6 +1,6 @@
 """Writes data/claims.csv: the account's claims, with intervals as `ood` has them.
 
-    python -m findings.twelve_thousand.claims  # needs the merged old matrix; a minute on one core
+    python -m findings.twelve_thousand.claims  # a minute on one core
 
 `ood`'s intervals are for the mean over other networks and other images: crossed components and
 Student's t, see docs/ood.md. Here they have no moderated variances, since each claim is a contrast
@@ -190,7 +190,7 @@ def of_carbon() -> Iterator[dict[str, Any]]:
 
 
 def small() -> list[dict[str, Any]]:
-    """Return the rows that need no merged matrix."""
+    """Return the rows that need no matrix."""
     return [*of_scherzer(), *of_steps(), *of_carbon()]
 
 

@@ -5,22 +5,19 @@ Its interval is a 95% percentile interval of the bootstrap over the lenses: the 
 same few for all numbers, and other images may have other scores.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from findings.twelve_thousand.pieces import DATA
+from findings.twelve_thousand.packed import joined, matrices
+from findings.twelve_thousand.pieces import DATA, WHOLE
 from findings.twelve_thousand.results import CONFIDENCE, DOSE, DRAWS, LENS, Conditions, Estimate
 from passband import scores
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
-from passband.config import validate_stored
+from passband.config import load
 from passband.matrices.matrix import Matrix
-from passband.matrices.of_study import matrices
 from passband.reports import markdown
-from passband.results import layout
-from passband.results.stores import load_table
 
 #: Names of the scores for people. The loss of a score is above 0 if the networks are worse than
 #: those that were trained at the tested dose: a lower score or, of pixels, a larger share of wrong
@@ -114,21 +111,15 @@ def asymmetry(rows: pd.DataFrame, of_dice: str | None = None) -> str:
     return markdown.table(["trained → tested [e/Å²]", *SCORES.values()], lines)
 
 
-def computed(results: Path) -> pd.DataFrame:
-    """Return the rows of merged results.
-
-    Args:
-        results: The folder of the merged results.
-    """
-    table = load_table(results / layout.TABLE)
-    study = validate_stored(json.loads(table.attrs["configuration"]), str(results))
-    (matrix,) = matrices(table)
-    return by_dose(matrix, study.microscope.field_px**2)
+def computed(folder: Path = DATA, whole: Path = WHOLE) -> pd.DataFrame:
+    """Return the rows of the packed pieces in a folder."""
+    (matrix,) = matrices(joined(folder, whole))
+    return by_dose(matrix, load(whole).microscope.field_px ** 2)
 
 
-def write(results: Path, folder: Path = DATA) -> int:
+def write(folder: Path = DATA, whole: Path = WHOLE) -> int:
     """Write the file ``doses.csv``, print a table of both directions, and return 0."""
-    rows = computed(results)
+    rows = computed(folder, whole)
     rows.round(5).to_csv(folder / "doses.csv", index=False)
     print(
         f"{asymmetry(rows)}\n\nIn parentheses: the loss against networks that were trained there."

@@ -14,21 +14,18 @@ from pathlib import Path
 
 import numpy as np
 
-from findings.twelve_thousand import kernels, rivals
-from findings.twelve_thousand.pieces import DATA, append
+from findings.twelve_thousand import kernels, packed, rivals
+from findings.twelve_thousand.pieces import DATA, WHOLE, append
 from findings.twelve_thousand.results import LENS
 from findings.twelve_thousand.rivals import Features, transfer_features, weights_of
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.analysis.profiles import SAMPLES, Profiles, profiles
 from passband.analysis.spectra import SPECTRUM, from_json
 from passband.axes import MAIN_AXES
-from passband.config import validate_stored
-from passband.matrices.of_study import matrices
+from passband.config import load
 from passband.prediction.matrix import interaction
 from passband.prediction.matrix.level_scores import ENDS, ROWS, left_out
-from passband.results import layout
 from passband.seeds import generator
-from passband.storage import datasets
 
 #: The distances of each line, except those that were chosen with this matrix.
 KERNELS = {k: v for k, v in kernels.KERNELS.items() if k != "T(q) in bands"}
@@ -54,14 +51,13 @@ class Cells:
     features: Features
 
     @classmethod
-    def of(cls, results: Path) -> "Cells":
-        """Return the cells of a merged study with one specimen and one architecture."""
-        with datasets.open_checked(results / layout.TABLE, datasets.TABLE) as table:
-            (matrix,) = matrices(table)
-            dice = matrix.by_network
-            study = validate_stored(json.loads(table.attrs["configuration"]), str(results))
-            spectrum = from_json(json.loads(table.attrs[SPECTRUM])[matrix.specimen])
-        information = datasets.read(results / layout.INFORMATION, datasets.INFORMATION)
+    def of_pieces(cls) -> "Cells":
+        """Return the cells of the packed pieces."""
+        (matrix,) = packed.matrices(packed.joined())
+        dice = matrix.by_network
+        study = load(WHOLE)
+        spectrum = from_json(json.loads(packed.joined().attrs[SPECTRUM])[matrix.specimen])
+        information = packed.information()
         information = information.sel(train=dice.train.values, test=dice.test.values)
         every = weights_of(information, matrix.specimen)
         return cls(
@@ -213,9 +209,9 @@ def lens(of_lens: Mapping[str, list[dict]]) -> Iterator[dict]:
         yield named(line, "lens", "train", "all", found)
 
 
-def write(results: Path, folder: Path = DATA) -> int:
+def write(folder: Path = DATA) -> int:
     """Write the table ``lines.csv`` beside the page, and return the exit status 0."""
-    path, cells = folder / "lines.csv", Cells.of(results)
+    path, cells = folder / "lines.csv", Cells.of_pieces()
     columns = [*named("", "", "", "", {}), "cells", *interaction.SCORES, "square"]
     columns += ["low", "high", "minus_scaled", "minus_scaled_low", "minus_scaled_high"]
     path.unlink(missing_ok=True)

@@ -5,8 +5,7 @@
     passband run findings/twelve_thousand/locked/study.yaml  # by 0.2, which has all its keys
     python -m findings.twelve_thousand.locked open  # the result, once
 
-Run it from the repository's root. `draw` and `predict` need the merged old matrix, which
-`python -m findings.twelve_thousand merge` makes.
+Run it from the repository's root.
 """
 
 import hashlib
@@ -26,6 +25,7 @@ import yaml
 from findings.twelve_thousand import history
 from findings.twelve_thousand.kernels import KERNELS, values
 from findings.twelve_thousand.locked_scores import result
+from findings.twelve_thousand.packed import joined
 from findings.twelve_thousand.pieces import FOLDER, WHOLE
 from findings.twelve_thousand.results import Scores
 from passband import PassbandError
@@ -47,7 +47,7 @@ STUDY, DIGESTS = LOCKED / "study.yaml", LOCKED / "digests.json"
 PREDICTIONS, DICE, RESULT = (
     LOCKED / name for name in ("predictions.npz", "dice.npz", "result.json")
 )
-OLD, NEW = Path("results/twelve-thousand"), Path("results/locked")
+NEW = Path("results/locked")
 
 #: Ranges of the grid, and the ranges beyond them with their numbers of conditions.
 INSIDE = {
@@ -203,13 +203,13 @@ def array_digest(arrays: Mapping[str, np.ndarray]) -> str:
 @cache
 def stored_matrix() -> tuple[Study, Scores, tuple[np.ndarray, np.ndarray]]:
     """Return the old study, its Dice, and the spectrum of its specimen."""
-    table, study = load_table(OLD / layout.TABLE), load(WHOLE)
+    table, study = joined(), load(WHOLE)
     (curve,) = json.loads(table.attrs[spectra.SPECTRUM]).values()
     return study, Scores.from_table(table), tuple(np.array(each) for each in curve)
 
 
 def predicted(digest: str) -> dict[str, np.ndarray]:
-    """Return the predictions in units of Dice of 1/65535, from the merged old matrix.
+    """Return the predictions in units of Dice of 1/65535, from the old matrix.
 
     Args:
         digest: That of the protocol.

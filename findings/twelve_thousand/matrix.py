@@ -6,14 +6,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
-from findings.twelve_thousand.pieces import DATA, WHOLE, check_pieces
+from findings.twelve_thousand.packed import joined
+from findings.twelve_thousand.pieces import DATA, WHOLE
 from findings.twelve_thousand.results import DOSE, SOURCES, Estimate, Scores, noise_of_one, variance
-from passband import PassbandError
-from passband.analysis import table_union
-from passband.results import layout, pieces
-from passband.results.stores import load_table
 
 
 def found(scores: Scores, simple: pd.DataFrame) -> dict[str, Any]:
@@ -63,34 +59,18 @@ def simplest(scores: Scores, simple: pd.DataFrame) -> dict[str, dict[str, float]
     return result
 
 
-def write(results: Path, folder: Path = DATA, whole: Path = WHOLE) -> int:
+def write(folder: Path = DATA, whole: Path = WHOLE) -> int:
     """Write the file and return the exit status 0.
 
     Args:
-        results: The folder of the merged results.
         folder: The folder with ``baselines.csv`` and the packed pieces.
 
     Raises:
-        PassbandError: If networks are missing, or the merged results are older than a piece.
+        PassbandError: If networks are missing.
     """
-    stored = load_table(results / layout.TABLE)
-    check_pieces(map(str, stored.train.values), results, whole)
-    check_age(stored, results, folder)
+    stored = joined(folder, whole)
     simple = pd.read_csv(folder / "baselines.csv").set_index("test")
     text = json.dumps(found(Scores.from_table(stored), simple), indent=2)
     (folder / "matrix.json").write_text(f"{text}\n", encoding="utf-8")
     print(text)
     return 0
-
-
-def check_age(stored: xr.Dataset, results: Path, folder: Path) -> None:
-    """Check that a merged table was made from the packed pieces that are in the folder now.
-
-    Raises:
-        PassbandError: If a packed piece is not the one that was merged.
-    """
-    then = json.loads(stored.attrs.get(table_union.PIECES, "[]"))
-    of_then = {(piece["part"], piece.get("created")) for piece in then}
-    for path in sorted((folder / "parts").glob("*.zarr.zip")):
-        if (path.name, pieces.find(path).attrs.get("created")) not in of_then:
-            raise PassbandError(f"{results}: is older than {path}; delete this folder, and merge")

@@ -1,7 +1,4 @@
-"""Computes the tables of the account again, and compares them and the page.
-
-The packed pieces are merged first, if `results/twelve-thousand` is missing.
-"""
+"""Computes the tables of the account again, and compares them and the page."""
 
 from collections.abc import Iterator
 from itertools import chain, zip_longest
@@ -30,14 +27,11 @@ from findings.twelve_thousand import (
     steps,
     tenth,
 )
-from findings.twelve_thousand.__main__ import RESULTS, merge
 from findings.twelve_thousand.pieces import DATA, FOLDER, WHOLE
 from findings.twelve_thousand.results import LENS, Scores
 from passband import PassbandError
 from passband.axes import MAIN_AXES
 from passband.config import load
-from passband.results import layout
-from passband.results.stores import load_table
 from passband.seeds import generator
 from passband.storage import datasets
 
@@ -61,11 +55,9 @@ def recompute() -> Iterator[str]:
     """
     yield from lock()
     yield from small_studies()
-    if not RESULTS.exists() and merge():
-        raise PassbandError(f"{RESULTS}: the packed pieces could not be merged")
     yield from of_matrix()
     yield from of_predictions()
-    cells = lines.Cells.of(RESULTS)
+    cells = lines.Cells.of_pieces()
     yield from of_levels(cells)
     of_tenth = pd.DataFrame(tenth.rows(cells))
     yield committed.table(DATA / "tenth.csv", of_tenth, ("known", "draw", "predictor"), FITTED)
@@ -96,8 +88,7 @@ def small_studies() -> Iterator[str]:
 
 
 def of_matrix() -> Iterator[str]:
-    """Compare what is summed over the merged matrix."""
-    matrix.check_age(load_table(RESULTS / layout.TABLE), RESULTS, DATA)
+    """Compare what is summed over the matrix."""
     _, scores, _ = locked.stored_matrix()
     yield same_dice(scores)
     simple = pd.read_csv(DATA / "baselines.csv").set_index("test")
@@ -105,17 +96,17 @@ def of_matrix() -> Iterator[str]:
     found = pd.DataFrame([*claims.of_matrix(scores), *claims.small()])
     yield committed.table(claims.TABLE, found, claims.KEYS)
     of_doses = ("score", "train_dose_e_per_A2", "test_dose_e_per_A2")
-    yield committed.table(DATA / "doses.csv", doses.computed(RESULTS), of_doses, SUMS)
+    yield committed.table(DATA / "doses.csv", doses.computed(), of_doses, SUMS)
 
 
 def same_dice(scores: Scores) -> str:
-    """Compare the Dice of the file of OOD metrics with that of the merged matrix."""
+    """Compare the Dice of the file of OOD metrics with that of the packed pieces."""
     path = DATA / "ood.zarr.zip"
     ends = {"train": list(scores.train.ids), "test": list(scores.test.ids)}
     D = datasets.read(path, datasets.OOD).dice.sel(ends).squeeze().values
     apart = float(np.abs(D - scores.mean).max())
     if apart > committed.DIGITS:
-        raise PassbandError(f"{path}: Dice is up to {apart:.6f} from that of {RESULTS}")
+        raise PassbandError(f"{path}: Dice is up to {apart:.6f} from that of the packed pieces")
     return f"{path}: {D.size:,} numbers within {committed.DIGITS:g}"
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
+from findings.twelve_thousand.packed import matrices
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.axes import MAIN_AXES
-from passband.matrices.of_study import matrices
 
 DRAWS, CONFIDENCE = 200, 0.95
 DOSE = "dose_e_per_A2"

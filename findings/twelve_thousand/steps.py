@@ -26,12 +26,12 @@ import pandas as pd
 
 from findings import committed
 from findings.twelve_thousand.check import stored
+from findings.twelve_thousand.packed import matrices
 from findings.twelve_thousand.pieces import DATA
 from findings.twelve_thousand.scherzer import ABROAD
 from findings.twelve_thousand.studies import STUDIES, dice_table, old_tests
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.config import load
-from passband.matrices.of_study import matrices
 
 TABLE = DATA / "steps.csv"
 #: The studies by their number of steps. The networks of 192 steps are in the packed pieces.

@@ -68,10 +68,10 @@ def rows(cells: Cells, numbers: Sequence[int] = KNOWN, draws: int = DRAWS) -> It
             yield row | {"rmse": round(float(np.sqrt(square)), 4)}
 
 
-def write(results: Path, folder: Path = DATA) -> int:
+def write(folder: Path = DATA) -> int:
     """Write the table ``tenth.csv``, and return the exit status 0."""
     path = folder / "tenth.csv"
-    cells = Cells.of(results)
+    cells = Cells.of_pieces()
     path.unlink(missing_ok=True)
     for row in rows(cells):
         append(path, row | {"rmse": f"{row['rmse']:.4f}"})

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from passband.config import Study
     from passband.door import Experiment, Networks, TrainedNetwork, open
     from passband.door.making import new, new_part
-    from passband.door.merging import merge, pack
+    from passband.door.merging import merge
     from passband.door.reference import docs
     from passband.grid import Condition
     from passband.matrices.matrix import Matrix
@@ -74,7 +74,6 @@ __all__ = [
     "new",
     "new_part",
     "open",
-    "pack",
 ]
 
 #: The modules of the other public names. A module is imported when its name is first used.
@@ -91,7 +90,6 @@ _MODULES = {
     "merge": "passband.door.merging",
     "new": "passband.door.making",
     "new_part": "passband.door.making",
-    "pack": "passband.door.merging",
     "ctf": "passband.micrographs.rings.lenses",
     "measure_labels": "passband.micrographs.segmented_files",
 }

@@ -61,7 +61,6 @@ COMMANDS = {
         ),
         Command("gallery", "draw example structures of each specimen", "gallery demo"),
         Command("next", "choose which conditions to train next", "next demo --budget 4"),
-        Command("pack", "write the results of a piece to small files", "pack a --into pieces"),
         Command(
             "merge",
             "join pieces of a study from several machines",
@@ -131,9 +130,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place = given.index("--")
         passed = given[place + 1 :]
         given = given[:place]
+    if said := gone.option(name, given):
+        parser.exit(2, f"passband {name}: error: {said}\n")
     options, rest = parser.parse_known_args(_spelled_out(name, given))
-    if said := gone.option(name, rest):
-        options.refuse(said)
     if hasattr(options, "for_snakemake"):
         options.for_snakemake = [*rest, *passed]
     # argparse reads words that follow an option only as far as the option needs them.

@@ -7,12 +7,14 @@ Whoever types one reads it in one line. For a key of the configuration, see
 #: The commands, and the end of the sentence that says what to do instead.
 COMMANDS: dict[str, str] = {
     "distances": "passband table STUDY --csv FILE has the metrics of each pair of conditions",
+    "pack": "copy a piece's folder of results; passband merge links what is in it",
     "tune": "examples/tune.py of the repository goes on training a network with labelled images, "
     "in Python",
 }
 
 #: The options of commands, likewise.
 OPTIONS: dict[tuple[str, str], str] = {
+    ("merge", "--ood"): "the merged study is run, and makes its own OOD metrics",
     **dict.fromkeys(
         [("plan", "--save-rates"), ("plan", "--rates"), ("plan", "--together")],
         "type passband plan STUDY on the other machine",

@@ -61,7 +61,6 @@ COMMANDS = {
     "images": f"images {RESULTS} {ASKED.replace('12', '5', 1)}",
     "gallery": f"gallery {RESULTS}",
     "next": f"next {RESULTS} --budget 1",
-    "pack": f"pack {RESULTS} --into packs",
     "merge": f"merge {RESULTS} --into results/whole",
     "recommend": f"recommend {RESULTS} {ASKED}",
     "predict": f"predict {RESULTS} image.npy --network {NETWORK} --pixel-size-A 0.35",

@@ -9,7 +9,7 @@ import xarray as xr
 from passband.analysis import ood
 from passband.config import Study, validate
 from passband.grid import Axes, Condition
-from passband.matrices import packed, table_images
+from passband.matrices import table_images
 from passband.matrices.of_study import StudyMatrices, matrices
 from passband.matrices.stored import NETWORK
 from passband.mixtures import MIXTURES
@@ -111,9 +111,9 @@ def test_the_interval_is_the_one_of_the_oods_metric_id(draws):
 
 def test_only_networks_in_doubt_are_read(study, monkeypatch):
     read = []
-    of = table_images.CountedImages.scores
+    of = table_images.Images.scores
     monkeypatch.setattr(
-        table_images.CountedImages,
+        table_images.Images,
         "scores",
         lambda of_matrix, row, *given: read.append(IDS[row]) or of(of_matrix, row, *given),
     )
@@ -171,26 +171,6 @@ def test_a_mixture_is_judged_by_the_expectation_over_it(study):
     assert found.sel(train="all-1c9d04aa").values.ravel().tolist() == [False, True]
     assert not found.sel(train=IDS).any()
     assert not unlearned(make(of_network, ids), study).any()  # its conditions are not known
-
-
-def test_a_packed_table_gives_the_same_networks(study):
-    bad = {(IDS[0], 0): ALL, (IDS[1], 1): NOTHING}
-    table = make(at_home(GOOD, bad))
-    small = packed.packed(table)
-    small["dice"] = packed.packed_mean(small)
-    found = unlearned(small, study)
-    np.testing.assert_array_equal(found, unlearned(table, study))
-    assert found.attrs["learned"] == 6
-
-
-def test_dice_that_is_rounded_up_in_a_packed_table_is_not_learned(monkeypatch):
-    pixels = np.arange(900, 1500)
-    eighths = packed.LARGEST * 2 * pixels / (pixels + PIXELS)
-    monkeypatch.setitem(globals(), "TRUE", pixels[eighths % 1 > 0.6][:5])
-    small = packed.packed(make(lambda *_: predicting(1, 1)))
-    small["dice"] = packed.packed_mean(small)
-    # Without intervals over images, only the rounding of Dice leaves a doubt.
-    assert unlearned(small, configuration(64, bootstrap=0)).all()
 
 
 def test_a_table_of_larger_images_judges_nothing(study):

@@ -10,7 +10,6 @@ from passband import PassbandError
 from passband.config import Study
 from passband.grid import Axes, Condition
 from passband.matrices.of_study import StudyMatrices, matrices
-from passband.matrices.packed import packed, packed_mean
 from passband.matrices.stored import GROUP, MatrixName, by_matrix, together
 from passband.mixtures import MIXTURES
 from passband.network_id import NetworkId
@@ -199,24 +198,6 @@ def test_home_is_the_own_column_the_own_test_or_the_expectation(table, matrix):
     np.testing.assert_allclose(own.home_mean(3), own.home(3).mean(-1), rtol=1e-6)
 
 
-def test_a_packed_table_has_the_same_face(table, matrix):
-    (_, _, small, _) = matrices(packed(table).assign_attrs(table.attrs))
-    assert small.name == matrix.name
-    assert small.rows == matrix.rows
-    for row in range(5):
-        np.testing.assert_allclose(small.images(row), matrix.images(row), atol=0.5 / 254)
-        np.testing.assert_allclose(small.home(row), matrix.home(row), atol=0.5 / 254)
-    np.testing.assert_allclose(small.dice, matrix.dice, atol=0.5 / 254)
-    both = small.sums(1), matrix.sums(1)
-    np.testing.assert_array_equal(both[0]["fp"], both[1]["fp"])
-    np.testing.assert_array_equal(
-        small.by_network,
-        packed_mean(packed(table)).values[1, 0, :, :, 0],
-    )
-    with pytest.raises(PassbandError, match=r"^score = 'iou': a packed table has the dice"):
-        small.images(0, score="iou")
-
-
 def test_a_selection_is_a_matrix_of_its_conditions(matrix):
     few = matrix.sel(dose_e_per_A2=400)
     assert few.rows == few.columns == (IDS[1], IDS[3])
@@ -324,15 +305,6 @@ def test_a_damaged_table_is_one_clear_line_when_it_is_read(tmp_path, monkeypatch
     (matrix, *_) = matrices(load_table(tmp_path / "table.zarr"))
     with pytest.raises(StoreError, match=rf"table\.zarr: its {variable} is damaged: .*run again$"):
         read(matrix)
-
-
-def test_a_packed_matrix_is_in_memory_after_it_is_loaded_and_no_other_is_read_twice(table, matrix):
-    assert matrix.loaded() is matrix
-    (_, _, small, _) = matrices(packed(table).chunk())
-    few = small.loaded().take([0, 3])
-    assert few.training.chunks == {}
-    assert few._images.table.chunks == {}
-    np.testing.assert_array_equal(few.images(1), small.images(3))
 
 
 def test_some_replicas_are_a_matrix_too(table, matrix):

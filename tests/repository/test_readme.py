@@ -312,7 +312,7 @@ INSTEAD = {
     "passband merge results/piece-a results/piece-b --into results/whole": (
         "passband merge results/smallest --into results/whole"
     ),
-    "passband pack piece-a --into pieces": "passband pack smallest --into pieces",
+    "passband run whole": f"passband status {FEW}",
     "passband status --watch studies/paper.yaml": f"passband status --watch {FEW}",
     # The same command with a network of the smallest study, and an image of noise.
     f"passband predict demo results/demo/images/gold/test/{DEMO_CONDITION}.zarr --network "

@@ -9,7 +9,6 @@ import pytest
 
 from passband import PassbandError
 from passband.config import given_conditions
-from passband.results import pieces
 from passband.storage import StoreError, datasets, integrity, weights
 from passband.storage.weights import conditions_in, load_cells
 
@@ -49,8 +48,6 @@ def test_other_kinds_are_refused_alone_and_in_a_folder(tmp_path, monkeypatch, ki
         lambda path: datasets.read_metadata(path / "a.zarr.zip", datasets.RECORD),
         lambda path: datasets.read(path / "b.zarr", datasets.TABLE),
         lambda path: datasets.open_folder(path / "b.zarr", datasets.TABLE),
-        lambda path: pieces.find(path / "a.zarr.zip"),
-        lambda path: pieces.find(path / "b.zarr"),
         lambda path: load_cells(path / "a.safetensors"),
         lambda path: [*given_conditions.read(path / "a.csv")],
     ],

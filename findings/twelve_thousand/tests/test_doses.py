@@ -6,10 +6,9 @@ import pytest
 import xarray as xr
 
 from findings.twelve_thousand import doses
+from findings.twelve_thousand.packed import matrices, packed
 from passband import scores
 from passband.grid import Axes, Condition
-from passband.matrices.of_study import matrices
-from passband.matrices.packed import packed
 from passband.storage import datasets
 
 DOSES, LENSES = (50.0, 200.0, 1600.0), ((0.0, 1.2), (10.0, 1.2), (20.0, 100.0))

@@ -1,7 +1,5 @@
 """The lines of lines.py: what they see, and the table of their scores."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -84,10 +82,10 @@ def test_the_weight_of_a_mean_is_that_of_the_better_line(cells):
 
 def test_the_table_has_each_slice_and_the_whole_matrix(cells, monkeypatch, tmp_path):
     monkeypatch.setattr(lines, "MAIN_AXES", {name: MAIN_AXES[name] for name in ("defocus_nm",)})
-    monkeypatch.setattr(lines.Cells, "of", lambda results: cells)
+    monkeypatch.setattr(lines.Cells, "of_pieces", lambda: cells)
     few = {name: lines.KERNELS[name] for name in ("scaled", "T(q)", lines.PROFILES_LINE)}
     monkeypatch.setattr(lines, "KERNELS", few)
-    assert lines.write(Path("results"), tmp_path) == 0
+    assert lines.write(tmp_path) == 0
     rows = pieces.read(tmp_path / "lines.csv")
     slices = [*(f"{value:g}" for value in GRID["defocus_nm"]), "all"]
     names = list(dict.fromkeys(row["line"] for row in rows))

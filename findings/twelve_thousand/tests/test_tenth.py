@@ -1,7 +1,6 @@
 """Hidden networks, predicted from few: what predictors see, and the table of their errors."""
 
 import functools
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,8 +49,8 @@ def test_no_predictor_sees_hidden_networks(cells):
 def test_the_table_has_each_predictor_for_each_draw(cells, monkeypatch, tmp_path):
     few = functools.partial(tenth.rows, numbers=(8, 16))
     monkeypatch.setattr(tenth, "rows", few)
-    monkeypatch.setattr(lines.Cells, "of", lambda results: cells)
-    assert tenth.write(Path("results"), tmp_path) == 0
+    monkeypatch.setattr(lines.Cells, "of_pieces", lambda: cells)
+    assert tenth.write(tmp_path) == 0
     rows = pieces.read(tmp_path / "tenth.csv")
     assert len(rows) == 2 * tenth.DRAWS * 5
     errors = {}

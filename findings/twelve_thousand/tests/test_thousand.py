@@ -1,7 +1,6 @@
 """The pieces, the checks, the statistics and the page, on small studies."""
 
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -13,12 +12,10 @@ import pytest
 import xarray as xr
 import yaml
 
-from findings.twelve_thousand import __main__ as main
-from findings.twelve_thousand import baselines, check, doses, matrix, pieces, results
+from findings.twelve_thousand import baselines, check, doses, matrix, packed, pieces, results
 from passband import PassbandError
 from passband.config import load, validate
 from passband.grid import Axes, Condition
-from passband.storage import datasets
 
 ROOT = Path(__file__).parents[3]
 WHOLE = ROOT / "studies" / "twelve-thousand.yaml"
@@ -107,16 +104,6 @@ def test_each_piece_has_one_line_in_the_table():
         pieces.check_lines(rows + rows[-1:], where, WHOLE)
 
 
-def test_a_merge_without_all_pieces_or_over_an_old_one_is_one_line(tmp_path):
-    made = tmp_path / "results"
-    with pytest.raises(PassbandError, match=r"networks of piece 1, 2, .*, 12 are missing"):
-        main.merge(made, tmp_path, WHOLE)
-    assert not made.exists()
-    made.mkdir()
-    with pytest.raises(PassbandError, match=r"results: exists; delete this folder to merge"):
-        main.merge(made, tmp_path, WHOLE)
-
-
 def test_processes_belong_to_the_stage_whose_script_they_run():
     stage_of = pieces.stage_of
     assert stage_of(["python", "/tmp/scripts/tmp0qf3.train.py"]) == "train"
@@ -154,19 +141,6 @@ def test_runs_of_an_interrupted_piece_are_added():
         "train_cpu_s": "9.0",
         "peak_memory_MB": "900.0",
     }
-
-
-def test_results_that_are_older_than_a_piece_are_one_line(tmp_path):
-    packed = sorted((ROOT / "findings/twelve_thousand/data/parts").glob("*.zarr.zip"))[0]
-    (tmp_path / "parts").mkdir()
-    shutil.copy(packed, tmp_path / "parts")
-    created = datasets.read(packed, datasets.PACKED).attrs["created"]
-    of = [{"part": packed.name, "created": created}]
-    matrix.check_age(xr.Dataset(attrs={"parts": json.dumps(of)}), Path("results"), tmp_path)
-    of[0]["created"] = "2026-01-01T00:00:00+00:00"
-    for attrs in ({"parts": json.dumps(of)}, {}):
-        with pytest.raises(PassbandError, match=r"^results: is older than .*; delete this folder"):
-            matrix.check_age(xr.Dataset(attrs=attrs), Path("results"), tmp_path)
 
 
 def test_files_with_two_names_have_their_bytes_once(tmp_path):
@@ -305,17 +279,10 @@ def test_two_pieces_become_a_page(tmp_path, monkeypatch):
             assert 0 < float(row[f"{stage}_cpu_s"]) < 600
         assert float(row["wall_s"]) > 1
         assert int(row["files"]) > 20
-    made = Path("results/mini")
-    assert main.merge(made, folder, whole) == 0
-    with pytest.raises(PassbandError, match="delete this folder to merge the pieces again"):
-        main.merge(made, folder, whole)
-    tracked = (folder / "ood.zarr.zip").read_bytes()
-    shutil.rmtree(made)
-    assert main.merge(made, folder, whole) == 0
-    assert (folder / "ood.zarr.zip").read_bytes() == tracked
-    small = datasets.read(folder / "ood.zarr.zip", datasets.OOD)
-    assert dict(small.sizes)["train"] == 4
-    assert small.attrs["replicas"] == 2
+    joined = packed.joined(folder, whole)
+    assert dict(joined.sizes)["train"] == 4
+    (of_pieces,) = packed.matrices(joined)
+    home = np.stack([of_pieces.home(row) for row in of_pieces.rows]).mean((1, 2))
 
     again = check.check_again(whole, folder, 2, 2)
     assert (again["drawn"], again["equal"], again["all"], again["all_equal"]) == (2, 2, 4, 4)
@@ -325,7 +292,7 @@ def test_two_pieces_become_a_page(tmp_path, monkeypatch):
     alone = check.check_alone(whole, folder, 2, 2)
     assert alone["low"] <= 0 <= alone["high"]
     # A changed number is seen.
-    stored = check.stored(folder, [small.train.values[0]])
+    stored = check.stored(folder, [str(joined.train.values[0])])
     for name in check.INTEGERS:
         other = stored.copy(deep=True)
         other[name].values[..., 0] ^= 1
@@ -334,19 +301,19 @@ def test_two_pieces_become_a_page(tmp_path, monkeypatch):
     content = {"git_revision": "4f729f9", "again": again, "alone": alone}
     (folder / "check.json").write_text(json.dumps(content))
 
-    assert doses.write(made, folder) == 0
+    assert doses.write(folder, whole) == 0
     rows = pd.read_csv(folder / "doses.csv").set_index("score").loc["dice"]
     assert list(zip(rows.iloc[:, 0], rows.iloc[:, 1], strict=True)) == [
         (a, b) for a in (100, 1000) for b in (100, 1000)
     ]
-    of_dose = [small.train_dose_e_per_A2 == dose for dose in (100, 1000)]
-    own = [float(small.id.where(at).mean()) for at in of_dose]
+    of_dose = [joined.train_dose_e_per_A2.values == dose for dose in (100, 1000)]
+    own = [home[at].mean() for at in of_dose]
     np.testing.assert_allclose(rows["mean"].iloc[[0, 3]], own, atol=0.004)  # Dice in eight bits
 
     baselines.write(whole, folder)
-    assert matrix.write(made, folder, whole) == 0
+    assert matrix.write(folder, whole) == 0
     found = json.loads((folder / "matrix.json").read_text(encoding="utf-8"))
     assert (found["networks"], found["cells"]) == (8, 32)
-    assert found["home"][0] == pytest.approx(float(small.id.mean()), abs=0.004)
+    assert found["home"][0] == pytest.approx(home.mean())
     assert sum(ends[0] for ends in found["shares"].values()) == pytest.approx(1)
     assert set(found["simple"]) == {"100", "1000", "all"}

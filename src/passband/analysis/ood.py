@@ -201,16 +201,6 @@ def _named(
     return [*known, *(name for name in stored if name not in {*package, *further})]
 
 
-def small(metrics: xr.Dataset) -> xr.Dataset:
-    """Return OOD metrics without the intervals of single pairs of conditions, in few bytes.
-
-    The values are float32, rounded to multiples of 2⁻¹⁴ (0.00006), which zstd compresses well.
-    """
-    pairs = {"train", "test", "bound"}
-    few = metrics.drop_vars(name for name, v in metrics.items() if pairs <= {*v.dims})
-    return few.map(lambda v: np.round(v * 2.0**14).astype("float32") / 2**14, keep_attrs=True)
-
-
 def _metrics_of_matrix(
     matrix: Matrix,
     apart: np.ndarray,

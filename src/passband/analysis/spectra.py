@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from passband.config import Microscope
     from passband.imaging.structures import Structures
 
-#: Attribute of a packed or published table of results: the spectra of specimens, as JSON.
+#: Attribute of a published table of results: the spectra of specimens, as JSON.
 SPECTRUM = "spectrum"
 #: Power spectral density of the weight `flat` [Å²]: close to the mean density for 2 nm of gold on
 #: 1 nm of carbon. It matters to metrics that depend on the dose.

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from passband.config import SPLITS
 from passband.door.arguments import check_file
-from passband.door.merging import pack
 from passband.door.opened import Opened, shows
 from passband.errors import ArgumentError
 from passband.outcomes import Outcome, Progress, Written, counted
@@ -101,18 +100,6 @@ class Showing(Opened):
             self.check_has(needed)
         explorer_page.write(self, images, counted(progress, "example images"))
         return Page(self.path(layout.EXPLORER))
-
-    @shows
-    def pack(self, into: str | Path) -> Written:
-        """Write the results to small files that :func:`passband.merge` reads.
-
-        Args:
-            into: The folder for the files.
-
-        Raises:
-            PassbandError: See :func:`passband.pack`.
-        """
-        return pack(self, into)
 
     def export(self, specimen: str, split: str, index: int, file: str | Path) -> Written:
         """Write the atoms of a structure to a file.

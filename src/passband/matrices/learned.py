@@ -64,7 +64,6 @@ def _of_matrix(matrix: Matrix, every: Images, pixels: int, confidence: float | N
         return found
     least = _of_all_pixels(matrix, every, pixels)
     reach = 0.0 if confidence is None else _reach(every.table.sizes["structure"], confidence)
-    matrix = matrix.loaded()
     for row, of_all in enumerate(least):
         home = matrix.home_mean(row)
         if home is None:

@@ -139,7 +139,7 @@ class Matrix(Conditions):
         Args:
             name: ``dice``, ``iou``, ``precision`` or ``recall``; for networks with a head also
                 ``instance_f1``, ``instance_f1_visible``, ``count_error`` or ``diameter_bias``, see
-                docs/metrics.md. A packed table has Dice alone.
+                docs/metrics.md.
 
         Raises:
             PassbandError: If the results do not have the score.
@@ -211,7 +211,7 @@ class Matrix(Conditions):
     def sums(self, row: Place) -> dict[str, np.ndarray]:
         """Return the pixels of each outcome, summed over images, each (replica, test).
 
-        They are `tp`, `fp` and `fn`; of a packed table, `tp` and `fp`.
+        They are `tp`, `fp` and `fn`.
         """
         return self._tests.sums(self.row(row))
 
@@ -313,13 +313,6 @@ class Matrix(Conditions):
             place = {each: k for k, each in enumerate(own)}
             chosen.append([place[each] for each in wanted])
         return self.take(*chosen)
-
-    def loaded(self) -> "Matrix":
-        """Return the same matrix, for reading the images of all rows in turn."""
-        images = self._tests.loaded()
-        if images is self._images:
-            return self
-        return Matrix(self.name, self.source, images.table, images, self._whole)
 
     def sel(self, **values: Wanted) -> "Matrix":
         """Return the matrix of the conditions with some values of axes.

@@ -10,7 +10,7 @@ from passband.errors import PassbandError
 from passband.matrices.learned import unlearned
 from passband.matrices.matrix import Matrix
 from passband.matrices.stored import MatrixName, by_matrix
-from passband.matrices.table_images import images_of
+from passband.matrices.table_images import Images
 
 if TYPE_CHECKING:
     from passband.config import Study
@@ -20,7 +20,7 @@ class StudyMatrices:
     """The results that the matrices of a study come from.
 
     Args:
-        table: The table of results, packed or not.
+        table: The table of results.
         metrics: The OOD metrics, or a function that reads them.
         study: The configuration, which :attr:`Matrix.learned` needs.
     """
@@ -31,7 +31,7 @@ class StudyMatrices:
         metrics: xr.Dataset | Callable[[], xr.Dataset] | None = None,
         study: "Study | None" = None,
     ):
-        self.images = None if table is None else images_of(table)
+        self.images = None if table is None else Images(table)
         self._metrics = metrics
         self._study = study
 

@@ -1,12 +1,9 @@
-"""The images of a table of results, whichever of the two formats it has.
+"""The images of a table of results, which has the counts of pixels of every image.
 
-A table has the counts of pixels of every image, or it is packed, see
-:mod:`passband.matrices.packed`. Only :func:`images_of` tells them apart. Nothing is converted, and
-images are read when they are asked for.
+Nothing is converted, and images are read when they are asked for.
 """
 
 import contextlib
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
@@ -15,12 +12,11 @@ import xarray as xr
 
 from passband import particle_scores
 from passband.errors import PassbandError
-from passband.matrices.packed import IMAGE_DICE, LARGEST, OWN, packed_mean, unpacked
 from passband.matrices.stored import NETWORK
 from passband.scores import OUTCOMES, dice, iou, precision, recall
 
 _Score = Callable[[np.ndarray], np.ndarray]
-#: Scores of an image that counts of pixels give. A packed table has the first one alone.
+#: Scores of an image that counts of pixels give.
 _OF_PIXELS: Mapping[str, _Score] = {
     "dice": dice,
     "iou": iou,
@@ -29,6 +25,8 @@ _OF_PIXELS: Mapping[str, _Score] = {
 }
 #: The variable with numbers of particles, which only networks with a head have.
 PARTICLES = "particles"
+#: The beginning of the names of variables under each network's own training condition.
+OWN = "own_"
 _ORDER = ("replica", "test", "structure")
 
 
@@ -48,7 +46,7 @@ def reading() -> Iterator[None]:
         raise
 
 
-class Images(ABC):
+class Images:
     """The images of a table, or of one matrix of it. Missing values are NaN.
 
     Attributes:
@@ -56,8 +54,8 @@ class Images(ABC):
         rounding: The largest error that rounding causes in the Dice of an image.
     """
 
-    rounding: float
-    _variable: str
+    rounding = 1e-9
+    _variable = "counts"
 
     def __init__(self, table: xr.Dataset):
         self.table = table
@@ -146,7 +144,7 @@ class Images(ABC):
     @property
     def score_names(self) -> tuple[str, ...]:
         """The scores of images that the table gives."""
-        return ("dice",)
+        return (*_OF_PIXELS, *(particle_scores.SCORES if PARTICLES in self.table else ()))
 
     def _check(self, name: str) -> None:
         """Raise PassbandError if the table does not give a score."""
@@ -155,21 +153,19 @@ class Images(ABC):
 
     def _of_score(self, name: str) -> xr.DataArray:
         """Return the variable that a score is computed from."""
-        return self._cells
+        return self._cells if name in _OF_PIXELS else self.table[PARTICLES]
 
     def of(self, table: xr.Dataset) -> "Images":
         """Return the images of some cells of the table, which are given as a table."""
         return type(self)(table)
 
-    @abstractmethod
-    def loaded(self) -> "Images":
-        """Return the same images, for reading all rows in turn; they may be in memory."""
-
-    @abstractmethod
+    @reading()
     def sums(self, row: int) -> dict[str, np.ndarray]:
-        """Return the pixels of each outcome that is known, summed over images, (replica, test)."""
+        """Return the pixels of each outcome, summed over images, (replica, test)."""
+        counts = self._cells.isel(train=row).transpose(*_ORDER, "outcome").values.sum(-2)
+        return {name: counts[..., k] for k, name in enumerate(OUTCOMES)}
 
-    @abstractmethod
+    @reading()
     def particle_pixels(self, test_specimen: int, own: bool = False) -> np.ndarray:
         """Return the particle pixels of images that all networks have in common, float64.
 
@@ -178,31 +174,8 @@ class Images(ABC):
             own: Whether images are under the networks' own conditions.
 
         Returns:
-            (test, structure), or (train, structure) under own conditions. A packed table has their
-            mean over images alone, as if there were one structure.
+            (test, structure), or (train, structure) under own conditions.
         """
-
-    @abstractmethod
-    def _scores(self, cells: xr.DataArray, order: tuple[str, ...], name: str) -> np.ndarray: ...
-
-
-class CountedImages(Images):
-    """The images of a table with counts of pixels."""
-
-    rounding = 1e-9
-    _variable = "counts"
-
-    def loaded(self) -> Images:
-        return self
-
-    @reading()
-    def sums(self, row: int) -> dict[str, np.ndarray]:
-        cells = self._cells.isel(train=row).transpose(*_ORDER, "outcome")
-        counts = cells.sum("structure", skipna=False).values
-        return {name: counts[..., k] for k, name in enumerate(OUTCOMES)}
-
-    @reading()
-    def particle_pixels(self, test_specimen: int, own: bool = False) -> np.ndarray:
         kept = "train" if own else "test"
         counts = (self._own if own else self._cells).isel(test_specimen=test_specimen)
         if not own:  # any network, since all have the same images
@@ -214,57 +187,8 @@ class CountedImages(Images):
         true = true.max([name for name in true.dims if name not in (kept, "structure")])
         return true.transpose(kept, "structure").values
 
-    @property
-    def score_names(self) -> tuple[str, ...]:
-        return (*_OF_PIXELS, *(particle_scores.SCORES if PARTICLES in self.table else ()))
-
-    def _of_score(self, name: str) -> xr.DataArray:
-        return self._cells if name in _OF_PIXELS else self.table[PARTICLES]
-
     def _scores(self, cells: xr.DataArray, order: tuple[str, ...], name: str) -> np.ndarray:
         if name in _OF_PIXELS:
             return _OF_PIXELS[name](cells.transpose(*order, "outcome").values)
         numbers = cells.transpose(*order, "truth", "number").values
         return particle_scores.SCORES[name](numbers)
-
-
-class PackedImages(Images):
-    """The images of a packed table: their Dice in eight bits, and sums of pixels of each cell."""
-
-    rounding = 0.5 / LARGEST
-    _variable = IMAGE_DICE
-
-    @reading()
-    def loaded(self) -> Images:
-        # A chunk on disk has many rows, and an image is one byte.
-        return PackedImages(self.table.compute())
-
-    @reading()
-    def mean_scores(self, name: str = "dice") -> xr.DataArray:
-        self._check(name)
-        return self.table.dice if "dice" in self.table else packed_mean(self.table)
-
-    @reading()
-    def sums(self, row: int) -> dict[str, np.ndarray]:
-        cells = self.table[["tp", "fp"]].isel(train=row)
-        return {name: cells[name].transpose(*_ORDER[:2]).values for name in cells}
-
-    @reading()
-    def particle_pixels(self, test_specimen: int, own: bool = False) -> np.ndarray:
-        # The network with most true positives has found the particle pixels of all images.
-        kept = "train" if own else "test"
-        found = self.table[f"{OWN if own else ''}tp"].isel(test_specimen=test_specimen)
-        most = found.max([name for name in found.dims if name != kept])
-        return most.values[:, None] / self.table.sizes["structure"]
-
-    def _scores(self, cells: xr.DataArray, order: tuple[str, ...], name: str) -> np.ndarray:
-        return unpacked(cells.transpose(*order).values)
-
-    def _check(self, name: str) -> None:
-        if name != "dice":
-            raise PassbandError(f"score = {name!r}: a packed table has the dice of images alone")
-
-
-def images_of(table: xr.Dataset) -> Images:
-    """Return the images of a table of results, which is packed or has counts of pixels."""
-    return PackedImages(table) if IMAGE_DICE in table else CountedImages(table)

@@ -75,7 +75,7 @@ def collect(results: Results) -> "Content":
         predicted = found.predicted
     attrs = next((store.attrs for store in stores if store is not None), {})
     lacking = list(found.damaged)
-    if "parts" not in attrs:  # the jobs of a merged study ran in the folders of its pieces
+    if "parts" not in attrs:  # which 0.3 merged; its jobs ran in the folders of pieces
         lacking = [*_missing(run), *lacking]
     cells = network_batches.cells_of(study)
     return page.Content(

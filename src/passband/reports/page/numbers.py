@@ -93,7 +93,6 @@ def numbers(matrices: Sequence[Matrix], confidence: float | None) -> Numbers:
         if not matrix.name.is_home:
             continue
         names = matrix.specimen, matrix.architecture
-        matrix = matrix.loaded()
         every[names], learned[names] = sums.add(matrix, samples)
         if matrix.has_own_tests:
             home_rows[names] = sums.add_home(matrix, samples)
