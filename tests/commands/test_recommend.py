@@ -10,14 +10,13 @@ import xarray as xr
 from carbon_images import film_image
 from imaged_study import STUDY, user_images, write_imaged_study
 from matplotlib.image import imread
-from recommended import add_particles, make_results, make_study
+from recommended import make_results, make_study
 
 import passband
 from passband import PassbandError, cli
 from passband.answers import image_recommendation
 from passband.answers.tested_networks import TestedNetworks
 from passband.config import validate
-from passband.figures import dice_map
 from passband.matrices import of_study
 from passband.results.layout import FURTHER_LEASE
 from passband.storage import datasets, lease
@@ -109,76 +108,14 @@ def test_the_figure_is_written(known, capsys):
     assert np.ptp(imread(known / "map.png")[..., :3]) > 0.5
 
 
-@pytest.fixture
-def by_particles(known):
-    """The folder of a study whose networks find the more particles the lower their Dice is."""
-    add_particles(make_study(), known / "results/known")
-    return known
-
-
-def expected(printed):
-    return {each["id"]: each["dice"]["value"] for each in json.loads(printed)["networks"]}
-
-
-@pytest.mark.slow
-def test_networks_are_ranked_by_particles(by_particles, capsys):
-    tested = ["--defocus-nm=5", "--cs-um=1.2", "--aperture-mrad=10", "--dose-e-per-A2=100"]
-    _, by_dice, _ = run(capsys, "known", *tested, "--json")
-    status, by_f1, err = run(capsys, "known", *tested, "--by=instance_f1", "--json")
-    assert (status, err) == (0, "")
-    by_dice = {id: pytest.approx(1 - dice, abs=1e-4) for id, dice in expected(by_dice).items()}
-    assert expected(by_f1) == by_dice
-    f1 = [*expected(by_f1).values()]
-    assert f1 == sorted(f1, reverse=True)
-    assert f1[0] - f1[-1] > 0.1
-    assert json.loads(by_f1)["ranked_by"] == "measured F1 of particles"
-    status, out, _ = run(capsys, "known", *HERE, "--by=count_error")
-    assert status == 0
-    assert "Ranked by expected 1 − |error of the number of particles|." in out
-    status, out, _ = run(capsys, "--check", "known", "--by=instance_f1")
-    assert status == 0
-    assert "of F1 of particles against the best" in out
-
-
-@pytest.mark.slow
-def test_the_figure_is_that_of_what_ranks(by_particles, capsys, monkeypatch):
-    drawn = []
-    draw = dice_map.recommendation
-
-    def recommendation(asked, network, **given):
-        drawn.append((network, given["expected"]([asked.middle]).mean, given["score"]))
-        return draw(asked, network, **given)
-
-    monkeypatch.setattr(dice_map, "recommendation", recommendation)
-    figure = "--figure", "map.png"
-    status, out, err = run(capsys, "known", *HERE, "--by=instance_f1", "--json", *figure)
-    assert (status, err) == (0, "map.png: expected F1 of particles over defocus and dose\n")
-    ((network, mean, words),) = drawn
-    first = json.loads(out)["networks"][0]
-    assert (str(network), words) == (first["id"], "F1 of particles")
-    assert mean.item() == pytest.approx(first["dice"]["value"], abs=1e-6)
-    assert np.ptp(imread(by_particles / "map.png")[..., :3]) > 0.5
-
-
-@pytest.mark.slow
-def test_networks_are_ranked_by_particles_for_an_image(by_particles, capsys):
-    np.save("film.npy", film_image(defocus=400, cs=2e5, aperture=14))
-    given = "known", *LIKE, "--underfocus", *HERE[3:], "--by=instance_f1", "--json"
-    status, out, err = run(capsys, *given)
-    assert (status, err) == (0, "")
-    (found,) = json.loads(out)["recommendations"]
-    assert found["ranked_by"] == "expected F1 of particles"
-
-
 @pytest.mark.parametrize("asks", [HERE, ["--check"]])
-def test_a_score_that_the_table_lacks_is_one_line(known, capsys, asks):
-    for score in ("instance_f1", "f2"):
-        status, out, err = run(capsys, "known", *asks, f"--by={score}")
-        assert (status, out, err) == (1, "", f"--by = {score!r}: must be one of dice\n")
-    add_particles(make_study(), known / "results/known")
-    status, _, err = run(capsys, "known", *asks, "--by=f2")
-    allowed = "dice, instance_f1, count_error, diameter_bias"
-    assert (status, err) == (1, f"--by = 'f2': must be one of {allowed}\n")
+@pytest.mark.parametrize("value", ["instance_f1", "count_error", "diameter_bias", "dice"])
+def test_a_score_no_longer_ranks(known, capsys, asks, value):
+    status, out, err = run(capsys, "known", *asks, f"--by={value}")
+    assert (status, out) == (1, "")
+    assert err == (
+        f"--by {value} is gone since 0.4.0: leave it out: a choice by Dice loses less, also of F1\n"
+    )
 
 
 @pytest.fixture
@@ -269,14 +206,7 @@ def test_nothing_is_recommended_if_no_network_learned(known, failed, capsys):
             ["known", "--like=film.npy", "--by=image", "--underfocus"],
             "--underfocus: has an effect only together with --by lens",
         ),
-        (
-            ["known", "--by=image", "--by=lens"],
-            "--by = image, lens: must be lens or image, and one score, each once",
-        ),
-        (
-            ["known", "--by=dice", "--by=count_error"],
-            "--by = dice, count_error: must be lens or image, and one score, each once",
-        ),
+        (["known", *HERE, "--by=f2"], "--by = 'f2': must be lens or image"),
         (["known", "--like", "a.npy", "b.npy"], "--like: takes one image, or several together"),
         (["known", "--like=film.npy", "--by=image"], "film.npy: no such file"),
         (["unknown", *HERE], "unknown: no study of this name"),
@@ -289,23 +219,20 @@ def test_a_mistake_is_one_line(known, capsys, arguments, message):
     assert err.count("\n") == 1
 
 
-def test_networks_are_ranked_for_images_and_by_a_score(tmp_path, monkeypatch, capsys):
+def test_networks_are_ranked_for_images(tmp_path, monkeypatch, capsys):
     write_imaged_study(tmp_path)
     monkeypatch.chdir(tmp_path)
     condition = STUDY.test_conditions[5]
     for name in "ab":
         np.save(f"{name}.npy", user_images(condition))
     images = ["--like", "a.npy", "b.npy", "--by=image", "--pixel-size-A=0.4"]
-    status, out, err = run(capsys, "tiny", *images, "--by=dice", "--top=2")
+    status, out, err = run(capsys, "tiny", *images, "--top=2")
     assert (status, err) == (0, "")
     assert out.startswith("gold as in 12 fields of a.npy and b.npy, with the networks of the study")
     assert "\n2 of 16 networks, ranked by expected Dice, from the power spectrum of the im" in out
     status, out, _ = run(capsys, "tiny", *images, "--json")
     assert status == 0
     assert len(json.loads(out)["networks"]) == 16
-    status, out, err = run(capsys, "tiny", *images, "--by=instance_f1")
-    assert (status, out) == (1, "")
-    assert "--by = 'instance_f1': must be one of dice" in err
 
 
 def test_a_study_without_results_is_one_line(tmp_path, monkeypatch, capsys):

@@ -123,19 +123,6 @@ def _add_preparation(group: argparse._ArgumentGroup) -> None:
         help="filter the image as the counts of the network's training images were filtered "
         "(default: only an image whose own noise is white; docs/predict.md)",
     )
-    group.add_argument(
-        "--normalise",
-        choices=("image", "local"),
-        default="image",
-        help="the network's own normalisation over the whole image, or local: mean 0 and variance "
-        "1 in the surroundings of each pixel (default: image)",
-    )
-    group.add_argument(
-        "--adapt",
-        action="store_true",
-        help="use the image's own statistics in batch normalisation: better for images that are "
-        "unlike the training images, worse for images that are like the training images",
-    )
 
 
 def _add_particles(group: argparse._ArgumentGroup) -> None:
@@ -152,12 +139,6 @@ def _add_particles(group: argparse._ArgumentGroup) -> None:
         default="mask",
         help="what finds single particles: the shape of the mask, or the networks' head "
         "(default: mask)",
-    )
-    group.add_argument(
-        "--mirror",
-        action="store_true",
-        help="segment three mirror images too, for the column found_in of the table of particles; "
-        "this takes up to four times as long",
     )
 
 

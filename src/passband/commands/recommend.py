@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from passband import gone
 from passband.axes import AXES
 from passband.commands.arguments import (
     DEFAULT_STUDY,
@@ -53,12 +54,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     command.add_argument(
         "--by",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="image: compare conditions by images of --like, in place of lens; or a score that "
-        "ranks in place of dice, instance_f1, count_error or diameter_bias, which networks with a "
-        "head have; both may be given",
+        default="lens",
+        metavar="lens|image",
+        help="compare conditions by their transfer, or by images of --like (default: lens)",
     )
     command.add_argument("--json", action="store_true", help="print JSON (docs/recommend.md)")
     command.add_argument(
@@ -79,9 +77,9 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    by_image, score = _by(options)
+    by_image = _by_image(options)
     if options.check is not None:
-        return _check(options, score)
+        return _check(options)
     if not options.like:
         check_unused(options, "--like")
     if options.figure is not None:
@@ -95,7 +93,6 @@ def run(options: argparse.Namespace) -> int:
         "specimen": options.specimen,
         "top": options.top,
         "report": report_remark,
-        "by": score,
     }
     if by_image:
         found = study.recommend_by_images(options.like, pixel_size_A=options.pixel_size_A, **known)
@@ -117,14 +114,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _by(options: argparse.Namespace) -> tuple[bool, str]:
-    """Return whether conditions are compared by images, and the score that ranks."""
-    compared = [name for name in options.by if name in ("lens", "image")]
-    scores = [name for name in options.by if name not in compared]
-    if max(len(compared), len(scores)) > 1:
-        words = ", ".join(options.by)
-        raise PassbandError(f"--by = {words}: must be lens or image, and one score, each once")
-    by_image = compared == ["image"]
+def _by_image(options: argparse.Namespace) -> bool:
+    """Return whether conditions are compared by images."""
+    if said := gone.value("recommend", "--by", options.by):
+        raise PassbandError(said)
+    if options.by not in ("lens", "image"):
+        raise PassbandError(f"--by = {options.by!r}: must be lens or image")
+    by_image = options.by == "image"
     if not by_image and len(options.like or []) > 1:
         raise PassbandError(
             "--like: takes one image, or several together with --by image; a study comes before it"
@@ -138,7 +134,7 @@ def _by(options: argparse.Namespace) -> tuple[bool, str]:
         if not options.like:
             raise PassbandError("--by image: needs --like FILES, images of your microscope")
         check_unused(options, "--by lens")
-    return by_image, scores[0] if scores else "dice"
+    return by_image
 
 
 def _draw(study: Experiment, found: "Recommendation", file: Path) -> None:
@@ -149,10 +145,10 @@ def _draw(study: Experiment, found: "Recommendation", file: Path) -> None:
     from passband.figures import style
 
     style.save(study.plot_recommendation(found), [file], study.study.figures.dpi)
-    report_remark(f"{file}: expected {found.score} over defocus and dose")
+    report_remark(f"{file}: expected Dice over defocus and dose")
 
 
-def _check(options: argparse.Namespace, score: str) -> int:
+def _check(options: argparse.Namespace) -> int:
     """Print what recommendations of the study are worth."""
     if options.check and options.study != DEFAULT_STUDY:
         raise PassbandError(f"--check = {options.check!r}: takes no value; give one study")
@@ -165,6 +161,6 @@ def _check(options: argparse.Namespace, score: str) -> int:
     check_unused(options, "--like")
     study = find_study(locate.path_of(options.check) if options.check else options.study)
     report_many(study)
-    found = study.check_recommendations(options.specimen, report_remark, by=score)
+    found = study.check_recommendations(options.specimen, report_remark)
     print(found.to_json() if options.json else found)
     return 0

@@ -18,7 +18,6 @@ from passband.analysis.profiles import Profiles
 from passband.grid import Condition
 from passband.network_id import NetworkId
 from passband.outcomes import Outcome
-from passband.particle_scores import RATINGS
 from passband.prediction.gaussian_process import Z90
 from passband.prediction.range_of_use import Asked, Excess, TestedDoses, ranges
 from passband.prediction.recommend import recommendation_text
@@ -95,7 +94,6 @@ class Recommendation(Outcome):
         study: The study's name.
         remark: A sentence on the networks that did not learn, or "".
         top: Number of networks in the text and in JSON. With None, the text has ten, and JSON all.
-        by: What takes the place of Dice, one of :data:`passband.particle_scores.RATINGS`.
     """
 
     asked: Asked
@@ -109,12 +107,6 @@ class Recommendation(Outcome):
     study: str = ""
     remark: str = ""
     top: int | None = None
-    by: str = "dice"
-
-    @property
-    def score(self) -> str:
-        """What ranks the networks, in words."""
-        return RATINGS[self.by]
 
     @property
     def inside(self) -> bool:
@@ -125,7 +117,7 @@ class Recommendation(Outcome):
     def ranked_by(self) -> str:
         """What ranks the networks."""
         measured = all(network.how == MEASURED for network in self.networks)
-        return f"{'measured' if measured else 'expected'} {self.score}"
+        return f"{'measured' if measured else 'expected'} Dice"
 
     @property
     def as_at_dose(self) -> float | None:

@@ -20,7 +20,6 @@ from passband.analysis.bootstrap import (
     resample,
 )
 from passband.outcomes import Outcome
-from passband.particle_scores import RATINGS
 from passband.prediction.recommend import recommendation_text
 from passband.prediction.recommend.left_out_tests import LeftOut
 from passband.prediction.recommend.nearest_network import nearest
@@ -74,7 +73,6 @@ class RecommendationCheck(Outcome):
         structures: Number of test structures. With one, the same chooses and judges.
         refitted: Whether the parameters of the process were found without the left-out condition.
         remark: A sentence on the networks that did not learn, or "".
-        by: What takes the place of Dice, one of :data:`passband.particle_scores.RATINGS`.
         confidence: That of the bootstrap intervals.
     """
 
@@ -95,12 +93,6 @@ class RecommendationCheck(Outcome):
     structures: int
     refitted: bool
     remark: str = ""
-    by: str = "dice"
-
-    @property
-    def score(self) -> str:
-        """What ranks the networks, in words."""
-        return RATINGS[self.by]
 
     def __str__(self) -> str:
         return recommendation_text.check(self)

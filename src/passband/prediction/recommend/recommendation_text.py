@@ -36,15 +36,14 @@ def _paragraphs(found: "Recommendation") -> Iterator[str]:
     yield f"{found.specimen} at {found.asked.words}, with the networks of the study {found.study}"
     if found.outside:
         lines = [
-            f"outside this study: expected {found.score} is extrapolated, and less certain than "
-            "inside",
+            "outside this study: expected Dice is extrapolated, and less certain than inside",
             *(f"  {excess.words}" for excess in found.outside),
             *(f"  {line}" for line in beyond_doses(found)),
         ]
         yield "\n".join(lines)
     else:
         yield "inside this study: within the range of its test conditions on every axis"
-    head = ["", f"expected {found.score}", *["worst in the range"] * ranged, "how", "network"]
+    head = ["", "expected Dice", *["worst in the range"] * ranged, "how", "network"]
     rows = [
         [
             f"{rank}",
@@ -62,29 +61,29 @@ def _paragraphs(found: "Recommendation") -> Iterator[str]:
     if found.outside:
         notes.append(
             "In parentheses: the model's interval. Far outside the study, the interval and the "
-            f"expected {found.score} can be wrong."
+            "expected Dice can be wrong."
         )
     else:
         notes.append(
-            f"In parentheses: the interval that contains the measured {found.score} in "
+            f"In parentheses: the interval that contains the measured Dice in "
             f"{COVERAGE:.0%} of cases."
         )
     if ranged:
         worst = found.networks[0].worst_condition
         notes.append(
-            f"Expected {found.score} is the mean over the range. The first network is worst at "
+            f"Expected Dice is the mean over the range. The first network is worst at "
             f"{axes.parse(worst).words}."
         )
     if unseen := _unseen(found):
-        notes.append(f"Expected {found.score} does not depend on {listed(unseen)}.")
+        notes.append(f"Expected Dice does not depend on {listed(unseen)}.")
     yield "\n".join([*notes, found.remark] if found.remark else notes)
     lines = [f"nearest tested condition: {axes.parse(found.nearest).words}"]
     if following := found.train_next:
         lines.append(
             f"train next: {following.id.specimen}, {following.id.architecture}, "
             f"{axes.parse(following.id.condition).words}; "
-            f"expected {found.score} {following.dice.words}, "
-            f"expected gain in {found.score} {following.gain:.3f}"
+            f"expected Dice {following.dice.words}, "
+            f"expected gain in Dice {following.gain:.3f}"
         )
     yield "\n".join(lines)
 
@@ -104,11 +103,11 @@ def beyond_doses(found: "Recommendation") -> list[str]:
     lines = []
     if found.as_at_dose is not None:
         highest = dose.words(f"{found.as_at_dose:,.10g}")
-        lines.append(f"expected {found.score} is as at {highest}, the highest tested dose")
+        lines.append(f"expected Dice is as at {highest}, the highest tested dose")
     if found.below_dose is not None:
         lowest = dose.words(f"{found.below_dose:,.10g}")
         lines.append(
-            f"below {lowest}, the lowest tested dose, expected {found.score} is at most that at "
+            f"below {lowest}, the lowest tested dose, expected Dice is at most that at "
             f"{lowest}, and intervals reach further down"
         )
     return lines
@@ -126,7 +125,7 @@ def columns(rows: list[list[str]]) -> str:
 def check(found: "RecommendationCheck") -> str:
     """Return what recommendations are worth, for people; the verdict comes first."""
     lost = (
-        f"recommended networks lose {_value(found.every.recommended)} of {found.score} against "
+        f"recommended networks lose {_value(found.every.recommended)} of Dice against "
         f"the best, the nearest in parameters by range {_value(found.every.nearest)}"
     )
     if new := found.new:
@@ -136,7 +135,7 @@ def check(found: "RecommendationCheck") -> str:
         )
     true = (
         f"{COVERAGE:.0%} intervals contain {_value(found.coverage, '.1%')} of the measured "
-        f"{found.score} of all networks, and {_value(found.every.coverage, '.1%')} of that of "
+        f"Dice of all networks, and {_value(found.every.coverage, '.1%')} of that of "
         "recommended ones"
     )
     conditions = number_of(len(found.conditions), "test condition")
@@ -176,11 +175,11 @@ def _notes(found: "RecommendationCheck") -> Iterator[str]:
     else:
         yield (
             "The model's parameters are those found with all conditions, since to find them each "
-            f"time would take long; its expected {found.score} does not know the left-out results."
+            "time would take long; its expected Dice does not know the left-out results."
         )
     if found.outside:
         outside = number_of(found.outside, "condition")
-        yield f"{outside} outside the range of the others: {found.score} is extrapolated there."
+        yield f"{outside} outside the range of the others: Dice is extrapolated there."
     if found.skipped:
         skipped = number_of(len(found.skipped), "condition")
         yield f"{skipped} not judged, since nothing is recommended for so low a dose."
