@@ -622,10 +622,10 @@ def test_one_sentence_says_why_likeness_is_not_assessed(place, capsys):
             ["--defocus-nm", "nan", "--cs-um", "1", "--aperture-mrad", "9", "--dose-e-per-A2", "9"],
             "--defocus-nm = nan: must be between",
         ),
-        (["--coma-nm", "5"], "--coma-nm = 5: has an effect only together with --defocus-nm or"),
+        (["--axis=coma_nm=5"], "coma_nm = 5: has an effect only together with --defocus-nm or"),
         (
-            [*HERE, "--vibration-A", "99"],
-            "--vibration-A = 99: must be between 0.0 and 10.0 Å",
+            [*HERE, "--axis", "vibration_A=99"],
+            "vibration_A = 99: must be between 0.0 and 10.0 Å",
         ),
     ],
 )

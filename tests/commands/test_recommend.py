@@ -184,7 +184,10 @@ def test_nothing_is_recommended_if_no_network_learned(known, failed, capsys):
             "energy_kev = 80: needs exit waves that the study's test images do not have; they have",
         ),
         (["known", *HERE, "--pixel-size-A=2"], "pixel_size_A = 2: needs exit waves that the study"),
-        (["known", *HERE, "--roughness=0:0.1"], "--roughness = '0:0.1': must be a number, since"),
+        (
+            ["known", *HERE, "--axis=roughness=0:0.1"],
+            "--axis roughness = '0:0.1': must be a number",
+        ),
         (
             ["known", *HERE[:3], "--aperture-mrad=10:54", HERE[4]],
             "aperture_mrad = 54: must not exceed 21.87 mrad, the band limit of pixels of 0.3 Å",
@@ -334,7 +337,7 @@ def further(results_of_further, monkeypatch):
 
 @pytest.mark.slow
 def test_further_axes_have_options_and_are_printed(further, capsys):
-    astigmatism = "--astigmatism-nm", "4"
+    astigmatism = "--axis", "astigmatism_nm=4"
     status, out, err = run(capsys, "known", *HERE, *astigmatism, "--figure=map.png", "--top=1")
     assert (status, err) == (0, "map.png: expected Dice over defocus and dose\n")
     first, inside, *_, last = out.split("\n\n")
@@ -344,7 +347,8 @@ def test_further_axes_have_options_and_are_printed(further, capsys):
     for words in (nearest, following):
         assert re.search(r"astigmatism [045] nm · vibration (0|0.5) Å", words)
     assert imread("map.png").shape[2] == 4
-    status, out, _ = run(capsys, "known", *HERE, "--vibration-A=0.25:0.75", "--json", "--top=1")
+    vibration = "--axis=vibration_A=0.25:0.75"
+    status, out, _ = run(capsys, "known", *HERE, vibration, "--json", "--top=1")
     content = json.loads(out)
     assert content["asked"]["astigmatism_nm"] == [0, 0]
     assert content["asked"]["vibration_A"] == [0.25, 0.75]
@@ -354,22 +358,25 @@ def test_further_axes_have_options_and_are_printed(further, capsys):
 
 @pytest.mark.slow
 def test_an_axis_that_the_study_lacks_is_outside_and_named(further, capsys):
-    status, out, _ = run(capsys, "known", *HERE, "--coma-nm=300", "--top=1")
+    status, out, _ = run(capsys, "known", *HERE, "--axis=coma_nm=300", "--top=1")
     assert status == 0
     assert "outside this study" in out
     assert "  coma: 300 nm above the only value, 0 nm" in out
     assert "astigmatism 0 nm · coma 300 nm · vibration 0 Å, with the networks" in out
-    own = run(capsys, "known", *HERE, "--coma-nm=0", "--top=1")
+    own = run(capsys, "known", *HERE, "--axis=coma_nm=0", "--top=1")
     assert own == run(capsys, "known", *HERE, "--top=1")
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--astigmatism-nm=5nm"], "--astigmatism-nm = '5nm': must be a number in nm"),
-        (["--astigmatism-nm=6:2"], "--astigmatism-nm = '6:2': the range is reversed; write 2:6"),
-        (["--mtf-nyquist=2"], "--mtf-nyquist = '2': must be between 0.001 and 1.0\n"),
-        (["--check", "--coma-nm=3"], "--check: cannot be used together with --defocus-nm"),
+        (["--axis=astigmatism_nm=5nm"], "--axis astigmatism_nm = '5nm': must be a number in nm"),
+        (
+            ["--axis=astigmatism_nm=6:2"],
+            "--axis astigmatism_nm = '6:2': the range is reversed",
+        ),
+        (["--axis=mtf_nyquist=2"], "--axis mtf_nyquist = '2': must be between 0.001 and 1.0\n"),
+        (["--check", "--axis=coma_nm=3"], "--check: cannot be used together with --defocus-nm"),
     ],
 )
 def test_a_wrong_further_value_is_one_line(further, capsys, words, message):

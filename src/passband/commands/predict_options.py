@@ -4,11 +4,8 @@ import argparse
 from pathlib import Path
 
 from passband.axes import MAIN_AXES
-from passband.commands.arguments import FURTHER_BEHIND, add_axis
+from passband.commands.arguments import FURTHER_BEHIND, add_axis, add_further
 from passband.commands.ctf import add_lens, add_pixel_size, add_readers
-
-#: The options of the condition of the images.
-CONDITION = (*MAIN_AXES, *FURTHER_BEHIND, "energy_kev")
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -32,11 +29,6 @@ def add(command: argparse.ArgumentParser) -> None:
             "dose are given, and for --network auto",
         )
     )
-    further = command.add_argument_group(
-        "further axes of the condition", "a value (default: the study's own value)"
-    )
-    for axis in FURTHER_BEHIND.values():
-        add_axis(further, axis, kind=float)
     _add_computation(command.add_argument_group("computation"))
 
 
@@ -150,6 +142,7 @@ def _add_condition(group: argparse._ArgumentGroup) -> None:
         ("aperture_mrad", ", also for --network auto, if files do not have it"),
     ):
         add_axis(group, MAIN_AXES[name], said, kind=float)
+    add_further(group, FURTHER_BEHIND)
     group.add_argument("--specimen", help="specimen of the images, for --network auto")
     add_lens(group)
 

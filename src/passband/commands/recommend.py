@@ -11,6 +11,7 @@ from passband.commands.arguments import (
     FIGURES,
     add_axes,
     add_study,
+    axes_given,
     check_file,
     find_study,
     report_many,
@@ -28,11 +29,30 @@ if TYPE_CHECKING:
 _OF_IMAGE = "energy_kev", "pixel_size_A"
 
 
+def _given(options: argparse.Namespace) -> dict[str, str | float | None]:
+    """Return what is given for each axis, with None where nothing is."""
+    given = axes_given(options)
+    for name in _OF_IMAGE:
+        if given[name] is None:
+            given[name] = getattr(options, name)
+        elif options.like:
+            raise PassbandError(
+                f"{AXES[name].on_command_line(str(given[name]))}: has no effect together with "
+                f"--like; give --{name.replace('_', '-')} of the image"
+            )
+    return given
+
+
+def _option(name: str, options: argparse.Namespace) -> str:
+    """Return the option that gave the value of an axis."""
+    of_image = name in _OF_IMAGE and getattr(options, name) is not None
+    return f"--{name.replace('_', '-')}" if of_image else AXES[name].option
+
+
 def add(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("recommend")
     add_study(command)
-    # The options about an image have the same names as the axes, see below.
-    add_axes(command, without=_OF_IMAGE)
+    add_axes(command)
     command.add_argument(
         "--like",
         nargs="+",
@@ -88,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
     if not study.is_published:
         study = find_study(options.study)
         report_many(study)
-    given = {name: getattr(options, name) for name in AXES}
+    given = _given(options)
     known = {
         "specimen": options.specimen,
         "top": options.top,
@@ -126,8 +146,8 @@ def _by_image(options: argparse.Namespace) -> bool:
             "--like: takes one image, or several together with --by image; a study comes before it"
         )
     if by_image:
-        names = [name for name in AXES if name != "pixel_size_A"]
-        given = [AXES[name].option for name in names if getattr(options, name) is not None]
+        axes = _given(options) | {"pixel_size_A": None}
+        given = [_option(name, options) for name, value in axes.items() if value is not None]
         given += [f"--{name}" for name in ("figure", "check") if getattr(options, name) is not None]
         if given:
             raise PassbandError(f"--by image: cannot be used together with {given[0]}")
@@ -152,8 +172,8 @@ def _check(options: argparse.Namespace) -> int:
     """Print what recommendations of the study are worth."""
     if options.check and options.study != DEFAULT_STUDY:
         raise PassbandError(f"--check = {options.check!r}: takes no value; give one study")
-    asked = ((getattr(options, name), axis.option) for name, axis in AXES.items())
-    given = [word for value, word in asked if value is not None]
+    axes = _given(options).items()
+    given = [_option(name, options) for name, value in axes if value is not None]
     for name in ("top", "figure", "like"):
         given += [f"--{name}"] if getattr(options, name) is not None else []
     if given:
