@@ -17,9 +17,9 @@ from passband.prediction.recommend.network_dice import Dice
 
 CONDITION = "df+0005.00_cs+0001.200_ap010.00_ds000100.00"
 PARTICLES = (
-    Particle(1, 12.5, 4.0, 1.5, 2.5, False, 0.93, 1.0, 0.97, 4.5, 0.875),
-    Particle(2, 3.25, 2.0, 0.1, 9.0, True, 0.81, 0.5),
-    Particle(3, 3.25, 3.0, 5.0, 6.0, False, nan, None),
+    Particle(1, 12.5, 4.0, 1.5, 2.5, False, 0.93, 0.97, 4.5, 0.875),
+    Particle(2, 3.25, 2.0, 0.1, 9.0, True, 0.81),
+    Particle(3, 3.25, 3.0, 5.0, 6.0, False, nan),
 )
 FULL = Frame(
     file="a,b.tif",
