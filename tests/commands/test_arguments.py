@@ -65,7 +65,17 @@ def test_a_former_option_says_how_to_write_it(command, words, capsys):
 
 @pytest.mark.parametrize("name", ["out", "network", "axes", "jobs"])
 def test_an_axis_may_have_the_name_of_an_option(name, monkeypatch):
-    own = Axis(name, name, "1", "ow", 2, 2, 0.0, 9.0, key=f"microscope.{name}")
+    own = Axis(
+        name=name,
+        label=name,
+        unit="1",
+        token="ow",
+        digits=2,
+        decimals=2,
+        minimum=0.0,
+        maximum=9.0,
+        key=f"microscope.{name}",
+    )
     for table in (axes.AXES, axes.FURTHER_AXES, axes.BEHIND_WAVE, arguments.FURTHER_BEHIND):
         monkeypatch.setitem(table, name, own)
     options = parsed("predict", "general", "image.tif", f"--axis={name}=3", "--defocus-nm=5")
