@@ -6,8 +6,8 @@ Then `passband predict mine.safetensors FILES` uses it. `labels` has files with 
 images: 0 in the background, and the number of the particle in particles, or 1 in all of them.
 
 Do not expect a gain where the network is at home. Over five real patches, each left out once, the
-mean gain in Dice is -0.019 for `general-2026` (95% interval -0.084 to +0.046) and -0.024 for
-`general` (-0.172 to +0.123), and the worst patch loses 0.236. On simulated microscopes it is +0.148
+mean gain in Dice is -0.019 for `general` (95% interval -0.084 to +0.046) and -0.024 for a network
+with a head (-0.172 to +0.123); the worst patch loses 0.236. On simulated microscopes it is +0.148
 where Dice was 0.791, and about 0 where it was as good as at home: findings/tune. So the network is
 written only if the mean gain is above 0 and no image loses more than 0.05.
 """

@@ -6,14 +6,12 @@ import pytest
 from passband.particle_scores import (
     NO_NUMBER,
     NUMBERS,
-    RATINGS,
     SCORES,
     TRUTHS,
     count_error,
     diameter_bias,
     instance_f1,
     instance_f1_visible,
-    rating,
 )
 
 
@@ -81,12 +79,3 @@ def test_the_diameter_bias_has_no_spread_if_each_image_has_the_same():
 def test_missing_numbers_have_no_score(name):
     values = np.full((3, len(TRUTHS), len(NUMBERS)), NO_NUMBER, np.uint32)
     assert np.isnan(SCORES[name](values)).all()
-
-
-def test_ratings_are_from_0_to_1_and_high_for_good_networks():
-    assert set(RATINGS) - {"dice"} <= set(SCORES)
-    means = np.array([-2.0, -0.25, 0.0, 0.25])
-    for name in ("count_error", "diameter_bias"):
-        assert rating(name, means).tolist() == [0, 0.75, 1, 0.75]
-    for name in ("dice", "instance_f1"):
-        assert rating(name, means[2:]).tolist() == [0, 0.25]

@@ -132,12 +132,10 @@ def mean(scores: dict[str, float], patches: list[Patch]) -> float:
     return float(np.mean([scores[patch.name] for patch in patches if not patch.is_empty]))
 
 
-def measure(networks: list[Network], patches: list[Patch], adapt: bool) -> dict[str, float]:
+def measure(networks: list[Network], patches: list[Patch]) -> dict[str, float]:
     """Return the score of each patch; several networks predict together."""
-    settings = Settings(adapt=adapt)
     return {
-        patch.name: value(segment(patch.image, PIXEL_A, networks, settings).mask, patch)
-        for patch in patches
+        patch.name: value(segment(patch.image, PIXEL_A, networks).mask, patch) for patch in patches
     }
 
 
@@ -205,30 +203,28 @@ def picture(patches: list[Patch], networks: list[Network], path: Path) -> None:
 # ── Tables ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def rows(patches: list[Patch], options: argparse.Namespace) -> Iterator[tuple[str, dict, dict]]:
-    """Yield a name, the scores, and the scores with `--adapt`, of each method."""
-    yield "everything particle", everything(patches), {}
+def rows(patches: list[Patch], options: argparse.Namespace) -> Iterator[tuple[str, dict]]:
+    """Yield the name and the scores of each method."""
+    yield "everything particle", everything(patches)
     name, scores = best_classical(patches)
-    yield f"best of 32 classical settings ({name})", scores, {}
+    yield f"best of 32 classical settings ({name})", scores
     for label, study in (("demo", options.demo), ("real", options.grid)):
         ids = of_study(Results(None, study))
-        plain = {id: measure(found, patches, False) for id, found in ids.items()}
-        adapted = {id: measure(found, patches, True) for id, found in ids.items()}
+        plain = {id: measure(found, patches) for id, found in ids.items()}
         options.measured[label] = {str(id): scores for id, scores in plain.items()}
         if not ids:
             continue
         middle = {p.name: float(np.mean([s[p.name] for s in plain.values()])) for p in patches}
-        turned = {p.name: float(np.mean([s[p.name] for s in adapted.values()])) for p in patches}
-        yield f"mean of the {len(ids)} networks of `{label}`", middle, turned
+        yield f"mean of the {len(ids)} networks of `{label}`", middle
         best = max(plain, key=lambda id: mean(plain[id], patches))
-        yield f"best of them on these patches, `{best.condition}`", plain[best], adapted[best]
+        yield f"best of them on these patches, `{best.condition}`", plain[best]
     name = options.general
     networks = open_networks(name)
-    scores = measure(networks, patches, False)
+    scores = measure(networks, patches)
     options.measured[name] = scores
-    yield f"**`{name}`**", scores, measure(networks, patches, True)
+    yield f"**`{name}`**", scores
     if set(SOURCE) == {patch.name for patch in patches if not patch.is_empty}:
-        yield "the source's network, trained on real images (as printed)", SOURCE, {}
+        yield "the source's network, trained on real images (as printed)", SOURCE
 
 
 def everything(patches: list[Patch]) -> dict[str, float]:
@@ -239,12 +235,11 @@ def table(patches: list[Patch], options: argparse.Namespace) -> str:
     """Return the table of all methods as Markdown."""
     full = [patch for patch in patches if not patch.is_empty]
     empty = [patch for patch in patches if patch.is_empty]
-    head = ["method", *(p.name for p in full), "mean", "mean with `--adapt`"]
+    head = ["method", *(p.name for p in full), "mean"]
     head += [f"wrong in {p.name}" for p in empty]
     lines = []
-    for name, scores, adapted in rows(patches, options):
+    for name, scores in rows(patches, options):
         cells = [name, *(f"{scores[p.name]:.2f}" for p in full), f"**{mean(scores, full):.3f}**"]
-        cells.append(f"{mean(adapted, full):.3f}" if adapted else "")
         cells += [f"{100 * scores[p.name]:.1f}%" if p.name in scores else "" for p in empty]
         lines.append(cells)
         print(" | ".join(cells), flush=True)

@@ -132,7 +132,7 @@ def scores(row: Row, patches: list[Patch]) -> list[dict[str, float]]:
     """Return the scores of each network of a row, by patch."""
     results = Results(row.study, row.results)
     (id,) = finished_networks(results)
-    return [measure([network], patches, adapt=False) for network in open_networks(results, id)]
+    return [measure([network], patches) for network in open_networks(results, id)]
 
 
 def cells(name: str, found: list[dict[str, float]], patches: list[Patch]) -> Iterator[str]:

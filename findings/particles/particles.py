@@ -39,8 +39,6 @@ DOSE_E_PER_A2 = 400
 VARIANTS = {
     "default": Settings(),
     "flattened field": Settings(flat_field=True),
-    "local normalisation": Settings(normalise="local"),
-    "adapted": Settings(adapt=True),
 }
 
 

@@ -21,7 +21,7 @@ parentheses are 90% intervals of a bootstrap over structures, each with all its 
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -49,10 +49,13 @@ from passband.units import A_PER_NM
 SMALLEST_NM = 0.5
 GENERAL, STRUCTURES = Path("studies/real-general.yaml"), 48
 DRAWS = 300
+SETTINGS = Settings(filter_noise=False)
+#: The axes along which an image is reversed: its three mirror images.
+MIRRORS = (0,), (1,), (0, 1)
 COLUMNS = "structure", "is true", "error", "area", "mean probability", "found in"
 
 
-def of_general(settings: Settings) -> Iterator[np.ndarray]:
+def of_general(mirror: bool = True) -> Iterator[np.ndarray]:
     """Yield the particles that `general-2026` finds, with :data:`COLUMNS`."""
     study, device = config.load(GENERAL), devices.device()
     networks = open_networks("general-2026")
@@ -62,10 +65,10 @@ def of_general(settings: Settings) -> Iterator[np.ndarray]:
     )
     structures = Structures(seed, "gold", "test", study.microscope)
     split = Split.from_dataset(waves, structures, device)
-    yield from measured(networks, split, study, study.test_conditions, settings)
+    yield from measured(networks, split, study, study.test_conditions, mirror)
 
 
-def of_study(results: Results, settings: Settings) -> Iterator[np.ndarray]:
+def of_study(results: Results, mirror: bool) -> Iterator[np.ndarray]:
     """Yield the particles that the replicas of each training condition find together."""
     study = results.study
     lowest = min(each.dose_e_per_A2 for each in study.test_conditions)
@@ -77,7 +80,7 @@ def of_study(results: Results, settings: Settings) -> Iterator[np.ndarray]:
         stored = results.structures(specimen, "test")
         split = stored.load(devices.device(), instances=True).sets[""]
         networks = open_networks(results, id)
-        yield from measured(networks, split, study, conditions, settings)
+        yield from measured(networks, split, study, conditions, mirror)
 
 
 def measured(
@@ -85,7 +88,7 @@ def measured(
     split: Split,
     study: config.Study,
     conditions: list[Condition],
-    settings: Settings,
+    mirror: bool,
 ) -> Iterator[np.ndarray]:
     """Yield the particles of all test images under each condition, with :data:`COLUMNS`."""
     size = study.microscope.pixel_size_A
@@ -98,14 +101,35 @@ def measured(
     for condition in conditions:
         images = np.concatenate([part.cpu().numpy() for part in camera.counts(split, condition)])
         for k, image in enumerate(images):
-            result = segment(image, size, networks, settings)
+            result = segment(image, size, networks, SETTINGS)
+            in_others = shares_found(result.labels, others(image, size, networks, mirror))
             found = particles.matches(result.labels, true[k])
             for each in result.particles:
                 is_true = each.label in found
                 right = areas[k][found[each.label]] if is_true else np.nan
                 error = abs(each.area_nm2 / right - 1)
-                scores = each.area_nm2, each.mean_probability, each.found_in
+                scores = each.area_nm2, each.mean_probability, in_others[each.label]
                 yield np.array([k, is_true, error, *scores], float)
+
+
+def others(
+    image: np.ndarray, size: float, networks: list[Network], mirror: bool
+) -> Iterator[np.ndarray]:
+    """Yield the labels that each network finds in the image, or in its three mirror images.
+
+    Until 0.4.0, `predict --mirror` did it for the column `found_in`.
+    """
+    for network in networks:
+        for axes in MIRRORS if mirror else ((),):
+            found = segment(np.flip(image, axes).copy(), size, [network], SETTINGS)
+            yield np.flip(found.labels, axes)
+
+
+def shares_found(labels: np.ndarray, others: Iterable[np.ndarray]) -> dict[int, float]:
+    """Return, by label, the share of other label images that have the particle."""
+    found = [particles.matches(labels, other) for other in others]
+    every = range(1, labels.max(initial=0) + 1)
+    return {label: sum(label in each for each in found) / len(found) for label in every}
 
 
 def truth(instances: np.ndarray, pixel_nm: float) -> np.ndarray:
@@ -185,12 +209,12 @@ def main() -> None:
     parser.add_argument("study", nargs="?", help="a study with networks (default: `general-2026`)")
     parser.add_argument("--replicas", action="store_true", help="replicas, without mirror images")
     options = parser.parse_args()
-    settings = Settings(mirror=not options.replicas, filter_noise=False)
+    mirror = not options.replicas
     try:
         if options.study:
-            found = [*of_study(Results.find(options.study).existing(), settings)]
+            found = [*of_study(Results.find(options.study).existing(), mirror)]
         else:
-            found = [*of_general(settings)]
+            found = [*of_general(mirror)]
     except PassbandError as error:
         parser.exit(1, f"{error}\n")
     report(with_both(np.stack(found)))

@@ -7,7 +7,6 @@ import numpy as np
 
 from findings.pages import compare
 from findings.trust import particle_confidence
-from passband.micrographs.images.settings import Settings
 
 PAGE = Path("findings/trust/README.md")
 TRUST = Path("docs/trust.md")
@@ -27,8 +26,7 @@ def recompute() -> Iterator[str]:
     Raises:
         PassbandError: If a number differs.
     """
-    settings = Settings(mirror=True, filter_noise=False)
-    found = np.stack([*particle_confidence.of_general(settings)])
+    found = np.stack([*particle_confidence.of_general()])
     values = particle_confidence.with_both(found)
     false = np.count_nonzero(values[:, 1] == 0)
     rows, difference = particle_confidence.table(values)

@@ -107,8 +107,15 @@ class Axis:
 
     @property
     def option(self) -> str:
-        """The option of a command for the axis, such as ``--defocus-nm``."""
-        return f"--{self.name.replace('_', '-')}"
+        """How a command names the axis: ``--defocus-nm``, or ``--axis coma_nm`` for a further one.
+
+        A further axis has no option of its own: it may have any name, also that of another option.
+        """
+        return f"--axis {self.name}" if self.key else f"--{self.name.replace('_', '-')}"
+
+    def on_command_line(self, value: str = "") -> str:
+        """Return the words with a value: ``--defocus-nm 5``, or ``--axis coma_nm=5``."""
+        return f"{self.option}{'=' if self.key else ' '}{value}"
 
     @property
     def example(self) -> str:

@@ -139,6 +139,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif rest and hasattr(options, "words") and not any(word.startswith("-") for word in rest):
         options.words += rest
     elif rest:
+        if "--axis" in options.known_options:
+            from passband.commands.arguments import former_option
+
+            if said := former_option(given, rest):
+                options.refuse(said)
         options.refuse(
             f"unrecognized arguments: {' '.join(rest)}{_meant(rest, options.known_options)}"
         )

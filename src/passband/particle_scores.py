@@ -72,26 +72,10 @@ def diameter_bias(numbers: np.ndarray) -> np.ndarray:
     return ratio - 1 + ratio * (of_found - of_true)
 
 
-#: The scores by name, see :func:`rating`.
+#: The scores by name.
 SCORES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     each.__name__: each for each in (instance_f1, instance_f1_visible, count_error, diameter_bias)
 }
-
-
-#: What a network can be recommended by, in words: the rating of a score.
-RATINGS = {
-    "dice": "Dice",
-    "instance_f1": "F1 of particles",
-    "count_error": "1 − |error of the number of particles|",
-    "diameter_bias": "1 − |error of the mean diameter|",
-}
-
-
-def rating(score: str, means: np.ndarray) -> np.ndarray:
-    """Return means of a score as numbers from 0, the worst, to 1, see :data:`RATINGS`."""
-    if score in ("count_error", "diameter_bias"):
-        return 1 - np.minimum(np.abs(means), 1)
-    return means
 
 
 def _f1(values: tuple[np.ndarray, ...]) -> np.ndarray:

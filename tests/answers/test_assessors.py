@@ -1,7 +1,5 @@
 """What assesses the images of networks, and why images are not assessed."""
 
-from dataclasses import replace
-
 import pytest
 from low_dose import extract
 from thresholds import save
@@ -9,7 +7,7 @@ from thresholds import save
 from passband.answers import trust
 from passband.answers.assessors import Assessors
 from passband.grid import Condition
-from passband.learning.network_files import Network, open_networks
+from passband.learning.network_files import open_networks
 from passband.micrographs.images.settings import Settings
 from passband.micrographs.trust.trust import Assessor, Unassessed
 
@@ -43,8 +41,7 @@ def test_a_published_network_is_assessed_and_opened_once(published, monkeypatch)
     assert other.values != first.values == second.values
 
 
-def test_reasons_for_no_assessment(published, tmp_path):
-    assert "--normalise local" in why(Assessors(Settings(normalise="local")).of(published))
+def test_reasons_for_no_assessment(tmp_path):
     alone = open_networks(save(tmp_path / "a.safetensors"))
     assert "is not in the results of a study" in why(Assessors(Settings()).of(alone))
 
@@ -54,19 +51,3 @@ def test_a_condition_without_a_table_is_a_note(published):
     assert isinstance(assessors.of(published), Assessor)
     (note,) = assessors.notes
     assert note.startswith("the condition is not used for the expected Dice, since ")
-
-
-@pytest.mark.parametrize("each", [[False], [True], [False, True]], ids=str)
-def test_adapting_changes_nothing_if_all_networks_normalise_each_image(
-    published, monkeypatch, each
-):
-    """The expected Dice was not learned with adapted networks, but with those as they are."""
-    given = dict(zip(range(len(each)), each, strict=True))
-    networks = [replace(published[0], replica=k) for k in given]
-    property_of = property(lambda network: given[network.replica])
-    monkeypatch.setattr(Network, "normalises_each_image", property_of)
-    known = trust.open_trust(published)
-    monkeypatch.setattr(trust, "open_trust", lambda *_: known)
-    found = Assessors(Settings(adapt=True)).of(networks)
-    *_, adapted = found.values
-    assert adapted is not all(each)

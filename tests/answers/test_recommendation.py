@@ -387,7 +387,10 @@ def test_the_exit_waves_of_a_condition_may_be_any_of_the_study(tmp_path):
         measured = tested.results.table.dice.sel(test=known.id)
         assert best.dice.value == pytest.approx(float(measured.max()), abs=1e-6)
     for value, message in (
-        ("200:300", "--energy-kev = '200:300': must be a number, since the study has exit waves"),
+        (
+            "200:300",
+            "--axis energy_kev = '200:300': must be a number, since the study has",
+        ),
         ("250", "energy_kev = 250: needs exit waves that the study's test images do not have"),
     ):
         with pytest.raises(PassbandError, match=f"^{message}"):

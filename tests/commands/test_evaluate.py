@@ -145,7 +145,7 @@ def test_a_study_that_has_not_run_is_refused_in_one_line(finished, tmp_path, mon
 def test_further_axes_are_options_and_columns(run, finished, tmp_path):
     own = small_study().microscope.vibration_A
     assert own == 0
-    assert run(*GOOD, "--vibration-A", f"{own},0.5", "--astigmatism-nm=4")[0] == 0
+    assert run(*GOOD, "--axis", f"vibration_A={own},0.5", "--axis=astigmatism_nm=4")[0] == 0
     file = tmp_path / "conditions.csv"
     file.write_text(f"{HEAD},coma_nm\n12,5,15,400,0\n12,5,15,400,150\n")
     assert run("--conditions", file)[0] == 0
@@ -160,10 +160,13 @@ def test_further_axes_are_options_and_columns(run, finished, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--vibration-A=1"], "--defocus-nm is missing; give all of"),
-        ([*GOOD, "--vibration-A=1 Å"], "--vibration-A = '1 Å': must be between 0.0 and"),
-        ([*GOOD, "--mtf-nyquist=2"], "--mtf-nyquist = '2': must be between 0.001 and 1.0\n"),
-        ([*GOOD, "--focal-spread-nm=99"], "microscope.focal_members = "),
+        (["--axis=vibration_A=1"], "--defocus-nm is missing; give all of"),
+        ([*GOOD, "--axis=vibration_A=1 Å"], "--axis vibration_A = '1 Å': must be between 0.0 and"),
+        (
+            [*GOOD, "--axis=mtf_nyquist=2"],
+            "--axis mtf_nyquist = '2': must be between 0.001 and",
+        ),
+        ([*GOOD, "--axis=focal_spread_nm=99"], "microscope.focal_members = "),
     ],
 )
 def test_wrong_further_values_are_refused_in_one_line(run, options, message):

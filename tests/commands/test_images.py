@@ -70,8 +70,8 @@ def test_a_condition_may_be_given_with_the_study_s_own_value_of_an_axis(started,
     (tmp_path / "study.yaml").write_text(
         STUDY.replace("grid: {", "grid: {astigmatism_nm: [0, 5], ")
     )
-    given = ["--defocus-nm", "5", *LENS, "--dose-e-per-A2", "200", "--coma-nm", "0"]
-    assert cli.main(["images", "study.yaml", *given, "--astigmatism-nm", "0,5"]) == 0
+    given = ["--defocus-nm", "5", *LENS, "--dose-e-per-A2", "200", "--axis", "coma_nm=0"]
+    assert cli.main(["images", "study.yaml", *given, "--axis", "astigmatism_nm=0,5"]) == 0
     (command,) = started
     id = "df+0005.00_cs+0001.200_ap016.00_ds000200.00"
     assert command[command.index("--") + 1 :] == [
@@ -86,7 +86,7 @@ def test_exit_waves_must_be_those_of_the_split(started, tmp_path, capsys):
             "test_grid: {", "test_grid: {energy_kev: [300], "
         )
     )
-    given = ["--defocus-nm", "5", *LENS, "--dose-e-per-A2", "200", "--energy-kev", "200"]
+    given = ["--defocus-nm", "5", *LENS, "--dose-e-per-A2", "200", "--axis", "energy_kev=200"]
     assert cli.main(["images", "study.yaml", *given, "--split", "train"]) == 0
     ((*_, target),) = started
     assert target.endswith("gold/train/df+0005.00_cs+0001.200_ap016.00_ds000200.00_en0200.00.zarr")
@@ -122,7 +122,7 @@ def test_exit_waves_must_be_those_of_the_split(started, tmp_path, capsys):
             "--split = 'train': must be one of test",
         ),
         (
-            ["--defocus-nm", "5", *LENS, "--dose-e-per-A2", "200", "--coma-nm", "5"],
+            ["--defocus-nm", "5", *LENS, "--dose-e-per-A2", "200", "--axis", "coma_nm=5"],
             "coma_nm = 5: must be 0\n",
         ),
         (["--defocus-nm", "x", *LENS, "--dose-e-per-A2", "200"], "--defocus-nm = 'x': must be"),

@@ -150,7 +150,7 @@ def test_points_that_the_study_does_not_list_are_named_before_a_run(trained, cap
 
 
 def test_a_range_of_use_that_the_study_does_not_have_is_refused_before_a_run(trained, capsys):
-    status, _, err = run(capsys, "known", "--budget=5", "--until=0.1", "--energy-kev=80")
+    status, _, err = run(capsys, "known", "--budget=5", "--until=0.1", "--axis=energy_kev=80")
     assert (status, trained) == (1, [])
     assert err.startswith("energy_kev = 80: needs exit waves that the study's test images do not")
 

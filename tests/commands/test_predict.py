@@ -307,28 +307,22 @@ def test_help_begins_with_the_network_of_the_package(capsys):
 
 
 def test_options_reach_the_segmentation(place, capsys):
-    words = "--no-hot-pixels", "--flat-field", "--adapt", "--tile", "32", "--smallest-nm", "0.7"
+    words = "--no-hot-pixels", "--flat-field", "--tile", "32", "--smallest-nm", "0.7"
     words = *words, "--verbose"
     status, out, _ = run(capsys, "two.safetensors", "images/0.npy", *PIXEL, *words)
     assert status == 0
     assert out[2] == (
         "preparation: hot pixels kept, divided by the smooth background, zscore over the whole "
-        "image, batch statistics of the image, particles of 0.7 nm or more, float32"
+        "image, particles of 0.7 nm or more, float32"
     )
     assert any(line.startswith("0.npy: 1 particle, mean diameter 0.7") for line in out)
-    words = "--normalise", "local", "--verbose"
-    status, out, _ = run(capsys, "two.safetensors", "images/0.npy", *PIXEL, *words)
-    assert "local zscore" in out[2]
 
 
-@pytest.mark.parametrize(
-    ("words", "found_in"), [((), "1"), (("--replicas", "1"), ""), (("--mirror",), "1")]
-)
-def test_table_of_particles_has_their_confidence(place, capsys, words, found_in):
-    status, _, _ = run(capsys, "two.safetensors", "images/0.npy", *PIXEL, *words)
+def test_table_of_particles_has_their_confidence(place, capsys):
+    status, _, _ = run(capsys, "two.safetensors", "images/0.npy", *PIXEL)
     assert status == 0
     rows = table("particles")
-    assert [row["found_in"] for row in rows] == [found_in] * 2
+    assert len(rows) == 2
     assert all(0.9 < float(row["mean_probability"]) <= 1 for row in rows)
 
 
@@ -445,7 +439,7 @@ def test_network_with_vacuum_normalisation_needs_the_dose(place, capsys):
 
 
 def test_options_may_stand_before_the_files(place, capsys):
-    status, out, _ = run(capsys, "published", *PIXEL, "--adapt", "images/0.npy", "images/1.npy")
+    status, out, _ = run(capsys, "published", *PIXEL, "--verbose", "images/0.npy", "images/1.npy")
     assert status == 0
     assert out[-1] == "11 files in predictions; first open predictions/0_overlay.png"
     with pytest.raises(SystemExit):
@@ -594,27 +588,13 @@ def test_condition_that_is_measured_from_an_image_changes_its_expected_dice(
     assert expected["far.npy"] < expected["gold.npy"] - 0.02
 
 
-@pytest.mark.parametrize(
-    ("image", "words", "why"),
-    [
-        ("gold.npy", ["--no-likeness"], "this was not asked for"),
-        ("gold.npy", ["--adapt"], "it is not known with --adapt"),
-        ("gold.npy", ["--normalise", "local"], "images are not compared with --normalise local"),
-    ],
-)
-def test_likeness_can_be_left_out(trained, capsys, image, words, why):
-    _, out, _ = run(capsys, "network", image, *PIXEL, *words)
+def test_likeness_can_be_left_out(trained, capsys):
+    why = "this was not asked for"
+    _, out, _ = run(capsys, "network", "gold.npy", *PIXEL, "--no-likeness")
     assert out[1] == f"  not assessed, because {why}"
     assert not any("expected Dice" in line for line in out)
     (row,) = table("summary")
     assert (row["not_assessed"], row["expected_dice"], row["flagged"]) == (why, "", "")
-
-
-def test_an_image_is_flagged_with_the_statistics_of_the_image_too(trained, capsys):
-    np.save("slope.npy", np.outer(np.ones(200), np.arange(200)) + np.eye(200))
-    _, out, _ = run(capsys, "network", "slope.npy", *PIXEL, "--adapt")
-    assert out[1].startswith("  unlike the training images, because of ")
-    assert "expected Dice" not in out[1]
 
 
 def test_one_sentence_says_why_likeness_is_not_assessed(place, capsys):
@@ -642,10 +622,10 @@ def test_one_sentence_says_why_likeness_is_not_assessed(place, capsys):
             ["--defocus-nm", "nan", "--cs-um", "1", "--aperture-mrad", "9", "--dose-e-per-A2", "9"],
             "--defocus-nm = nan: must be between",
         ),
-        (["--coma-nm", "5"], "--coma-nm = 5: has an effect only together with --defocus-nm or"),
+        (["--axis=coma_nm=5"], "coma_nm = 5: has an effect only together with --defocus-nm or"),
         (
-            [*HERE, "--vibration-A", "99"],
-            "--vibration-A = 99: must be between 0.0 and 10.0 Å",
+            [*HERE, "--axis", "vibration_A=99"],
+            "vibration_A = 99: must be between 0.0 and 10.0 Å",
         ),
     ],
 )

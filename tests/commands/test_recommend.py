@@ -10,14 +10,13 @@ import xarray as xr
 from carbon_images import film_image
 from imaged_study import STUDY, user_images, write_imaged_study
 from matplotlib.image import imread
-from recommended import add_particles, make_results, make_study
+from recommended import make_results, make_study
 
 import passband
 from passband import PassbandError, cli
 from passband.answers import image_recommendation
 from passband.answers.tested_networks import TestedNetworks
 from passband.config import validate
-from passband.figures import dice_map
 from passband.matrices import of_study
 from passband.results.layout import FURTHER_LEASE
 from passband.storage import datasets, lease
@@ -109,76 +108,14 @@ def test_the_figure_is_written(known, capsys):
     assert np.ptp(imread(known / "map.png")[..., :3]) > 0.5
 
 
-@pytest.fixture
-def by_particles(known):
-    """The folder of a study whose networks find the more particles the lower their Dice is."""
-    add_particles(make_study(), known / "results/known")
-    return known
-
-
-def expected(printed):
-    return {each["id"]: each["dice"]["value"] for each in json.loads(printed)["networks"]}
-
-
-@pytest.mark.slow
-def test_networks_are_ranked_by_particles(by_particles, capsys):
-    tested = ["--defocus-nm=5", "--cs-um=1.2", "--aperture-mrad=10", "--dose-e-per-A2=100"]
-    _, by_dice, _ = run(capsys, "known", *tested, "--json")
-    status, by_f1, err = run(capsys, "known", *tested, "--by=instance_f1", "--json")
-    assert (status, err) == (0, "")
-    by_dice = {id: pytest.approx(1 - dice, abs=1e-4) for id, dice in expected(by_dice).items()}
-    assert expected(by_f1) == by_dice
-    f1 = [*expected(by_f1).values()]
-    assert f1 == sorted(f1, reverse=True)
-    assert f1[0] - f1[-1] > 0.1
-    assert json.loads(by_f1)["ranked_by"] == "measured F1 of particles"
-    status, out, _ = run(capsys, "known", *HERE, "--by=count_error")
-    assert status == 0
-    assert "Ranked by expected 1 − |error of the number of particles|." in out
-    status, out, _ = run(capsys, "--check", "known", "--by=instance_f1")
-    assert status == 0
-    assert "of F1 of particles against the best" in out
-
-
-@pytest.mark.slow
-def test_the_figure_is_that_of_what_ranks(by_particles, capsys, monkeypatch):
-    drawn = []
-    draw = dice_map.recommendation
-
-    def recommendation(asked, network, **given):
-        drawn.append((network, given["expected"]([asked.middle]).mean, given["score"]))
-        return draw(asked, network, **given)
-
-    monkeypatch.setattr(dice_map, "recommendation", recommendation)
-    figure = "--figure", "map.png"
-    status, out, err = run(capsys, "known", *HERE, "--by=instance_f1", "--json", *figure)
-    assert (status, err) == (0, "map.png: expected F1 of particles over defocus and dose\n")
-    ((network, mean, words),) = drawn
-    first = json.loads(out)["networks"][0]
-    assert (str(network), words) == (first["id"], "F1 of particles")
-    assert mean.item() == pytest.approx(first["dice"]["value"], abs=1e-6)
-    assert np.ptp(imread(by_particles / "map.png")[..., :3]) > 0.5
-
-
-@pytest.mark.slow
-def test_networks_are_ranked_by_particles_for_an_image(by_particles, capsys):
-    np.save("film.npy", film_image(defocus=400, cs=2e5, aperture=14))
-    given = "known", *LIKE, "--underfocus", *HERE[3:], "--by=instance_f1", "--json"
-    status, out, err = run(capsys, *given)
-    assert (status, err) == (0, "")
-    (found,) = json.loads(out)["recommendations"]
-    assert found["ranked_by"] == "expected F1 of particles"
-
-
 @pytest.mark.parametrize("asks", [HERE, ["--check"]])
-def test_a_score_that_the_table_lacks_is_one_line(known, capsys, asks):
-    for score in ("instance_f1", "f2"):
-        status, out, err = run(capsys, "known", *asks, f"--by={score}")
-        assert (status, out, err) == (1, "", f"--by = {score!r}: must be one of dice\n")
-    add_particles(make_study(), known / "results/known")
-    status, _, err = run(capsys, "known", *asks, "--by=f2")
-    allowed = "dice, instance_f1, count_error, diameter_bias"
-    assert (status, err) == (1, f"--by = 'f2': must be one of {allowed}\n")
+@pytest.mark.parametrize("value", ["instance_f1", "count_error", "diameter_bias", "dice"])
+def test_a_score_no_longer_ranks(known, capsys, asks, value):
+    status, out, err = run(capsys, "known", *asks, f"--by={value}")
+    assert (status, out) == (1, "")
+    assert err == (
+        f"--by {value} is gone since 0.4.0: leave it out: a choice by Dice loses less, also of F1\n"
+    )
 
 
 @pytest.fixture
@@ -247,7 +184,10 @@ def test_nothing_is_recommended_if_no_network_learned(known, failed, capsys):
             "energy_kev = 80: needs exit waves that the study's test images do not have; they have",
         ),
         (["known", *HERE, "--pixel-size-A=2"], "pixel_size_A = 2: needs exit waves that the study"),
-        (["known", *HERE, "--roughness=0:0.1"], "--roughness = '0:0.1': must be a number, since"),
+        (
+            ["known", *HERE, "--axis=roughness=0:0.1"],
+            "--axis roughness = '0:0.1': must be a number",
+        ),
         (
             ["known", *HERE[:3], "--aperture-mrad=10:54", HERE[4]],
             "aperture_mrad = 54: must not exceed 21.87 mrad, the band limit of pixels of 0.3 Å",
@@ -269,14 +209,7 @@ def test_nothing_is_recommended_if_no_network_learned(known, failed, capsys):
             ["known", "--like=film.npy", "--by=image", "--underfocus"],
             "--underfocus: has an effect only together with --by lens",
         ),
-        (
-            ["known", "--by=image", "--by=lens"],
-            "--by = image, lens: must be lens or image, and one score, each once",
-        ),
-        (
-            ["known", "--by=dice", "--by=count_error"],
-            "--by = dice, count_error: must be lens or image, and one score, each once",
-        ),
+        (["known", *HERE, "--by=f2"], "--by = 'f2': must be lens or image"),
         (["known", "--like", "a.npy", "b.npy"], "--like: takes one image, or several together"),
         (["known", "--like=film.npy", "--by=image"], "film.npy: no such file"),
         (["unknown", *HERE], "unknown: no study of this name"),
@@ -289,23 +222,20 @@ def test_a_mistake_is_one_line(known, capsys, arguments, message):
     assert err.count("\n") == 1
 
 
-def test_networks_are_ranked_for_images_and_by_a_score(tmp_path, monkeypatch, capsys):
+def test_networks_are_ranked_for_images(tmp_path, monkeypatch, capsys):
     write_imaged_study(tmp_path)
     monkeypatch.chdir(tmp_path)
     condition = STUDY.test_conditions[5]
     for name in "ab":
         np.save(f"{name}.npy", user_images(condition))
     images = ["--like", "a.npy", "b.npy", "--by=image", "--pixel-size-A=0.4"]
-    status, out, err = run(capsys, "tiny", *images, "--by=dice", "--top=2")
+    status, out, err = run(capsys, "tiny", *images, "--top=2")
     assert (status, err) == (0, "")
     assert out.startswith("gold as in 12 fields of a.npy and b.npy, with the networks of the study")
     assert "\n2 of 16 networks, ranked by expected Dice, from the power spectrum of the im" in out
     status, out, _ = run(capsys, "tiny", *images, "--json")
     assert status == 0
     assert len(json.loads(out)["networks"]) == 16
-    status, out, err = run(capsys, "tiny", *images, "--by=instance_f1")
-    assert (status, out) == (1, "")
-    assert "--by = 'instance_f1': must be one of dice" in err
 
 
 def test_a_study_without_results_is_one_line(tmp_path, monkeypatch, capsys):
@@ -407,7 +337,7 @@ def further(results_of_further, monkeypatch):
 
 @pytest.mark.slow
 def test_further_axes_have_options_and_are_printed(further, capsys):
-    astigmatism = "--astigmatism-nm", "4"
+    astigmatism = "--axis", "astigmatism_nm=4"
     status, out, err = run(capsys, "known", *HERE, *astigmatism, "--figure=map.png", "--top=1")
     assert (status, err) == (0, "map.png: expected Dice over defocus and dose\n")
     first, inside, *_, last = out.split("\n\n")
@@ -417,7 +347,8 @@ def test_further_axes_have_options_and_are_printed(further, capsys):
     for words in (nearest, following):
         assert re.search(r"astigmatism [045] nm · vibration (0|0.5) Å", words)
     assert imread("map.png").shape[2] == 4
-    status, out, _ = run(capsys, "known", *HERE, "--vibration-A=0.25:0.75", "--json", "--top=1")
+    vibration = "--axis=vibration_A=0.25:0.75"
+    status, out, _ = run(capsys, "known", *HERE, vibration, "--json", "--top=1")
     content = json.loads(out)
     assert content["asked"]["astigmatism_nm"] == [0, 0]
     assert content["asked"]["vibration_A"] == [0.25, 0.75]
@@ -427,22 +358,25 @@ def test_further_axes_have_options_and_are_printed(further, capsys):
 
 @pytest.mark.slow
 def test_an_axis_that_the_study_lacks_is_outside_and_named(further, capsys):
-    status, out, _ = run(capsys, "known", *HERE, "--coma-nm=300", "--top=1")
+    status, out, _ = run(capsys, "known", *HERE, "--axis=coma_nm=300", "--top=1")
     assert status == 0
     assert "outside this study" in out
     assert "  coma: 300 nm above the only value, 0 nm" in out
     assert "astigmatism 0 nm · coma 300 nm · vibration 0 Å, with the networks" in out
-    own = run(capsys, "known", *HERE, "--coma-nm=0", "--top=1")
+    own = run(capsys, "known", *HERE, "--axis=coma_nm=0", "--top=1")
     assert own == run(capsys, "known", *HERE, "--top=1")
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--astigmatism-nm=5nm"], "--astigmatism-nm = '5nm': must be a number in nm"),
-        (["--astigmatism-nm=6:2"], "--astigmatism-nm = '6:2': the range is reversed; write 2:6"),
-        (["--mtf-nyquist=2"], "--mtf-nyquist = '2': must be between 0.001 and 1.0\n"),
-        (["--check", "--coma-nm=3"], "--check: cannot be used together with --defocus-nm"),
+        (["--axis=astigmatism_nm=5nm"], "--axis astigmatism_nm = '5nm': must be a number in nm"),
+        (
+            ["--axis=astigmatism_nm=6:2"],
+            "--axis astigmatism_nm = '6:2': the range is reversed",
+        ),
+        (["--axis=mtf_nyquist=2"], "--axis mtf_nyquist = '2': must be between 0.001 and 1.0\n"),
+        (["--check", "--axis=coma_nm=3"], "--check: cannot be used together with --defocus-nm"),
     ],
 )
 def test_a_wrong_further_value_is_one_line(further, capsys, words, message):

@@ -31,9 +31,7 @@ def test_every_pair_has_a_separate_name():
     ["", "unet", "unet-", "-resnet18", "unet_resnet18", "unet-resnet18 ", "compact", "a/b-c"],
 )
 def test_other_names_are_refused_saying_what_is_allowed(name):
-    allowed = (
-        "compact-w<width>-d<depth> such as compact-w8-d3, compact-in-w<width>-d<depth> such as "
-    )
+    allowed = "compact-w<width>-d<depth> such as compact-w8-d3, "
     with pytest.raises(ValueError, match=f"^unknown architecture; allowed: {allowed}"):
         parse(name)
 
@@ -51,6 +49,7 @@ def test_other_names_are_refused_saying_what_is_allowed(name):
         ("compact-w8-d9", "depth = 9: must be an integer between 1 and 8"),
         ("compact-wide-d3", "width = ide: must be an integer between 1 and 9,999"),
         ("compact-w8-d3\n", "unknown architecture; allowed"),
+        ("compact-in-w8-d3", "gone since 0.4.0: use compact-w<width>-d<depth>"),
     ],
 )
 def test_a_family_says_why_it_has_no_such_architecture(name, why):

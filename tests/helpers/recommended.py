@@ -5,9 +5,7 @@ import xarray as xr
 from toy_networks import true_dice
 
 from passband.config import validate
-from passband.particle_scores import NUMBERS, TRUTHS
-from passband.results import Results
-from passband.scores import OUTCOMES, dice
+from passband.scores import OUTCOMES
 from passband.storage import datasets
 
 STRUCTURES = 6
@@ -69,19 +67,3 @@ def make_results(study, folder, noise=0.01, without=0):
     datasets.write(table, results / "table.zarr", datasets.TABLE, {})
     (folder / "config.yaml").write_text(study.model_dump_json(), encoding="utf-8")
     return results
-
-
-def add_particles(study, results):
-    """Give the table of :func:`make_results` particles: F1 is 1 − Dice, the count error −Dice/2."""
-    table = Results(study, results).table.load()
-    scores = dice(table.counts.transpose(..., "outcome").values)
-    numbers = np.zeros((*scores.shape, len(TRUTHS), len(NUMBERS)), np.uint32)
-    true = np.full_like(scores, 1e7)
-    found = true * (1 - scores / 2)
-    matched = (true + found) * (1 - scores) / 2
-    for name, values in {"true": true, "found": found, "matched": matched}.items():
-        numbers[..., NUMBERS.index(name)] = np.round(values)[..., None]
-    dims = [name for name in table.counts.dims if name != "outcome"]
-    table = table.assign(particles=((*dims, "truth", "number"), numbers))
-    table = table.assign_coords(truth=list(TRUTHS), number=list(NUMBERS)).drop_encoding()
-    datasets.write(table, results / "table.zarr", datasets.TABLE, {})

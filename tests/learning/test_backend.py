@@ -143,17 +143,6 @@ def test_torch_computes_networks_with_a_head():
     assert backend.predictor([network], "float32", CPU) is None
 
 
-def test_torch_computes_networks_with_instance_normalisation():
-    training = Training(precision="float32")
-    name = "compact-in-w4-d2"
-    assert not backend.compiles(training, name, CPU)
-    line = f"{name} by torch, since compiled functions do not know the architecture CompactIN"
-    assert backend.hindrance(training, name, CPU) == line
-    network = networks.build(name)
-    assert backend.predictor([network], "float32", CPU) is None
-    assert backend.fused(network, "bfloat16") == []
-
-
 @pytest.mark.skipif(not backend.FAST, reason="torch is faster without fused instructions")
 def test_layers_of_a_network_with_a_head_are_fused_and_compute_the_same():
     network = networks.build("compact-w8-d2+votes")

@@ -147,7 +147,7 @@ def ratio():
 
 @pytest.mark.parametrize(
     "name",
-    ["compact-w1-d1", "compact-w5-d2", "compact-w8-d4", "compact-w5-d3+votes", "compact-in-w5-d2"],
+    ["compact-w1-d1", "compact-w5-d2", "compact-w8-d4", "compact-w5-d3+votes"],
 )
 def test_weights_of_compact_networks(name):
     found = sum(p.numel() for p in networks.build(name).parameters())
@@ -161,7 +161,6 @@ def test_weights_of_compact_networks(name):
         *("compact-w8-d1", "compact-w8-d3", "compact-w16-d4", "compact-w8-d6"),
         # Where outputs are computed, in validation, and in a step.
         *("compact-w4-d2+votes", "compact-w8-d3+votes", "compact-w8-d6+votes"),
-        *("compact-in-w8-d1", "compact-in-w8-d3", "compact-in-w16-d4", "compact-in-w8-d4+votes"),
     ],
 )
 def test_compact_networks_are_estimated_as_they_are_counted(ratio, name):

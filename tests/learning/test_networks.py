@@ -59,18 +59,6 @@ def test_a_network_with_a_head_has_its_outputs_and_begins_with_the_same_mask(wid
     }
 
 
-def test_instance_normalisation_makes_brightness_and_contrast_of_each_image_its_own_matter():
-    """Each image is segmented as if it were alone, in training and after it."""
-    network = networks.build("compact-in-w4-d2+votes")
-    images = torch.randn(2, 1, 16, 32)
-    logits = network(images)
-    assert logits.shape == (2, 4, 16, 32)
-    changed = torch.stack([images[0], 3 * images[1] + 2])
-    torch.testing.assert_close(network(changed)[0], logits[0])
-    torch.testing.assert_close(network.eval()(images[1:])[0], logits[1], rtol=1e-4, atol=1e-4)
-    assert all("running" not in key for key in network.state_dict())
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["unet-resnet18", "fpn-resnet18", "segformer-mit_b0"])
 def test_networks_of_segmentation_models_pytorch_can_have_a_head(name):

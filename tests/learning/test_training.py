@@ -84,8 +84,6 @@ def alike(one, other):
     [
         ("compact-w8-d2", "float32"),
         pytest.param("compact-w8-d2", "bfloat16", marks=pytest.mark.slow),
-        ("compact-in-w8-d2", "float32"),
-        pytest.param("compact-in-w8-d2", "bfloat16", marks=pytest.mark.slow),
     ],
 )
 def test_short_training_learns(make_split, camera, condition, name, precision):

@@ -17,9 +17,9 @@ from passband.prediction.recommend.network_dice import Dice
 
 CONDITION = "df+0005.00_cs+0001.200_ap010.00_ds000100.00"
 PARTICLES = (
-    Particle(1, 12.5, 4.0, 1.5, 2.5, False, 0.93, 1.0, 0.97, 4.5, 0.875),
-    Particle(2, 3.25, 2.0, 0.1, 9.0, True, 0.81, 0.5),
-    Particle(3, 3.25, 3.0, 5.0, 6.0, False, nan, None),
+    Particle(1, 12.5, 4.0, 1.5, 2.5, False, 0.93, 0.97, 4.5, 0.875),
+    Particle(2, 3.25, 2.0, 0.1, 9.0, True, 0.81),
+    Particle(3, 3.25, 3.0, 5.0, 6.0, False, nan),
 )
 FULL = Frame(
     file="a,b.tif",
@@ -111,13 +111,12 @@ def test_each_particle_has_a_row_with_its_image(tmp_path):
         "y_nm": "2.5",
         "touches_edge": "no",
         "mean_probability": "0.93",
-        "found_in": "1",
         "solidity": "0.97",
         "feret_diameter_nm": "4.5",
         "neck_ratio": "0.875",
     }
-    assert (second["touches_edge"], second["found_in"]) == ("yes", "0.5")
-    assert (third["mean_probability"], third["found_in"], third["neck_ratio"]) == ("", "", "")
+    assert second["touches_edge"] == "yes"
+    assert (third["mean_probability"], third["neck_ratio"]) == ("", "")
     assert (other["file"], other["flagged"]) == ("d.tif", "no")
 
 
@@ -125,8 +124,8 @@ def test_without_a_head_the_table_of_particles_has_no_further_column(tmp_path):
     summary.write([FULL], tmp_path)
     assert (tmp_path / "particles.csv").read_bytes().split(b"\r\n")[:2] == [
         b"file,frame,flagged,particle,area_nm2,diameter_nm,x_nm,y_nm,touches_edge,"
-        b"mean_probability,found_in,solidity,feret_diameter_nm,neck_ratio",
-        b'"a,b.tif",1,yes,1,12.5,4,1.5,2.5,no,0.93,1,0.97,4.5,0.875',
+        b"mean_probability,solidity,feret_diameter_nm,neck_ratio",
+        b'"a,b.tif",1,yes,1,12.5,4,1.5,2.5,no,0.93,0.97,4.5,0.875',
     ]
 
 

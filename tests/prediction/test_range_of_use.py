@@ -146,10 +146,10 @@ def test_further_values_outside_of_the_range_are_named():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ({"astigmatism_nm": "5nm"}, "--astigmatism-nm = '5nm': must be a number in nm"),
-        ({"vibration_A": "11"}, "--vibration-A = '11': must be between 0.0 and 10.0 Å"),
-        ({"mtf_nyquist": "x"}, "--mtf-nyquist = 'x': must be a number, such as 0.5"),
-        ({"mtf_nyquist": "0"}, "--mtf-nyquist = '0': must be between 0.001 and 1.0"),
+        ({"astigmatism_nm": "5nm"}, "--axis astigmatism_nm = '5nm': must be a number in nm"),
+        ({"vibration_A": "11"}, "--axis vibration_A = '11': must be between 0.0 and 10.0 Å"),
+        ({"mtf_nyquist": "x"}, "--axis mtf_nyquist = 'x': must be a number, such as 0.5"),
+        ({"mtf_nyquist": "0"}, "--axis mtf_nyquist = '0': must be between 0.001 and 1.0"),
         ({"coma_deg": "1.234"}, "is finer than the axis's resolution of 0.01 °"),
     ],
 )

@@ -323,8 +323,8 @@ INSTEAD = {
     ),
     "passband explore demo": f"passband explore {FEW}",
     f"passband recommend demo {ASKED} --top 5": f"passband recommend {FEW} {ASKED} --top 5",
-    f"passband recommend demo {ASKED} --astigmatism-nm 5 --top 1": (
-        f"passband recommend {FEW} {ASKED} --astigmatism-nm 5 --top 1"
+    f"passband recommend demo {ASKED} --axis astigmatism_nm=5 --top 1": (
+        f"passband recommend {FEW} {ASKED} --axis astigmatism_nm=5 --top 1"
     ),
     f"passband recommend demo {ASKED} --figure docs/images/recommend.png": (
         f"passband recommend {FEW} {ASKED} --figure recommend.png"

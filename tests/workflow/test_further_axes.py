@@ -48,5 +48,5 @@ def test_a_study_of_five_axes_is_in_all_results(tmp_path, passband):
     assert f"{label} {high:g} {unit}" in said.partition("\n")[0]
     nearest = said.partition("nearest tested condition: ")[2].splitlines()[0]
     assert f"{label} " in nearest
-    assert "outside this study" in passband(place, "recommend", study, *ASKED, "--coma-nm=100")
+    assert "outside this study" in passband(place, "recommend", study, *ASKED, "--axis=coma_nm=100")
     assert not place.jobs(study=study)

@@ -171,7 +171,9 @@ def test_further_results_are_found(place, capsys):
     assert not np.isnan(found.dice).any()
     times = {path: path.stat().st_mtime_ns for path in RESULTS.rglob("*.further.zarr.zip")}
     options = ["--defocus-nm=12", "--cs-um=1.2", "--aperture-mrad=16", "--dose-e-per-A2=400"]
-    printed(capsys, "evaluate", "study.yaml", *options, "--energy-kev=200,300", "--processes=1")
+    printed(
+        capsys, "evaluate", "study.yaml", *options, "--axis=energy_kev=200,300", "--processes=1"
+    )
     after = {path: path.stat().st_mtime_ns for path in RESULTS.rglob("*.further.zarr.zip")}
     assert after == times
     regrouped = load(changed(study={"conditions_per_job": 3}))

@@ -108,7 +108,7 @@ def test_further_results_have_the_energy_that_is_asked(made, tmp_path, passband)
     copied = Workplace(tmp_path / "copy")
     copied.take(made.folder)
     copied.study("waves.yaml", **BOTH)
-    lens = ["--defocus-nm=8", "--cs-um=1.2", "--aperture-mrad=16", "--energy-kev=200,300"]
+    lens = ["--defocus-nm=8", "--cs-um=1.2", "--aperture-mrad=16", "--axis=energy_kev=200,300"]
     passband(copied, "evaluate", "waves.yaml", *lens, "--dose-e-per-A2=1000")
     study = load(copied.folder / "waves.yaml")
     counts = read_further(Results(study, copied.folder / "results/waves")).counts

@@ -33,7 +33,7 @@ def test_the_pages_are_compared_with_the_particles(monkeypatch):
     values[:120, 1] = np.arange(120) < 25
     values[120:342, 1] = np.arange(222) < 168
     values[342:, 1] = np.arange(1996) < 1924
-    monkeypatch.setattr(particle_confidence, "of_general", lambda _: iter(values))
+    monkeypatch.setattr(particle_confidence, "of_general", lambda: iter(values))
     monkeypatch.setattr(particle_confidence, "with_both", lambda found: found)
     table = cells, "0.009 (-0.034 to 0.054)"
     monkeypatch.setattr(particle_confidence, "table", lambda _: table)

@@ -42,15 +42,12 @@ class Assessors:
             return Unassessed(known)
         trusts, of_all = known
         ctf = of_all if ctf is None else ctf
-        adapted = self._settings.adapt and not all(each.normalises_each_image for each in networks)
-        return Assessor(trusts, networks, ctf, adapted)
+        return Assessor(trusts, networks, ctf)
 
     def _open(
         self, networks: Sequence[Network]
     ) -> tuple[list[Trust], dict[NetworkId, float]] | str:
         """Return the Trust of each training condition and the Dice of the condition, or why not."""
-        if self._settings.normalise == "local":
-            return "images are not compared with --normalise local"
         try:
             trusts = [trust.open_trust(group) for group in trust.by_condition(networks)]
         except PassbandError as error:

@@ -58,7 +58,6 @@ def recommend_from(tested: TestedNetworks, asked: Asked) -> Recommendation:
         found,
         study=tested.study.study.name,
         remark=tested.remark,
-        by=tested.score,
     )
     if tested.ranked is None:
         return found

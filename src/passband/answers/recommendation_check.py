@@ -70,7 +70,6 @@ def check(tested: TestedNetworks) -> RecommendationCheck:
         structures=structures,
         refitted=expected.refitted,
         remark=tested.remark,
-        by=tested.score,
     )
 
 

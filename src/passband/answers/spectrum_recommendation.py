@@ -31,7 +31,6 @@ from passband.micrographs.images.pixel_size import TOLERANCE
 from passband.micrographs.images.readers import Micrograph
 from passband.network_id import NetworkId
 from passband.outcomes import Outcome
-from passband.particle_scores import RATINGS
 from passband.prediction import gaussian_process
 from passband.prediction.covariance import spectrum_kernel
 from passband.prediction.gaussian_process import COVERAGE, GaussianProcess
@@ -68,7 +67,7 @@ class SpectrumRecommendation(Outcome):
         images: What was compared, in words.
         networks: The networks that have learned and their expected Dice, the best first.
         nearest: The test condition whose simulated images have the nearest spectrum.
-        remark, top, by: See
+        remark, top: See
             :class:`passband.prediction.recommend.network_ranking.Recommendation`.
     """
 
@@ -79,18 +78,16 @@ class SpectrumRecommendation(Outcome):
     nearest: Condition
     remark: str = ""
     top: int | None = None
-    by: str = "dice"
 
     def __str__(self) -> str:
-        score = f"expected {RATINGS[self.by]}"
         shown = self.networks[: TOP if self.top is None else self.top]
         rows = [[f"{rank}", dice.words, str(id)] for rank, (id, dice) in enumerate(shown, 1)]
         paragraphs = [
             f"{self.specimen} as in {self.images}, with the networks of the study {self.study}",
-            columns([["", score, "network"], *rows]),
-            f"{len(shown)} of {number_of(len(self.networks), 'network')}, ranked by {score}, from "
-            "the power spectrum of the images.\nIn parentheses: the interval that contains the "
-            f"measured {RATINGS[self.by]} in {COVERAGE:.0%} of cases.",
+            columns([["", "expected Dice", "network"], *rows]),
+            f"{len(shown)} of {number_of(len(self.networks), 'network')}, ranked by expected Dice, "
+            "from the power spectrum of the images.\nIn parentheses: the interval that contains "
+            f"the measured Dice in {COVERAGE:.0%} of cases.",
             f"nearest tested condition, by its simulated images: {self.nearest.words}",
         ]
         return "\n\n".join([*(paragraphs if shown else []), *filter(None, [self.remark])])
@@ -100,7 +97,7 @@ class SpectrumRecommendation(Outcome):
         ranked = [{"id": str(id), "dice": vars(dice)} for id, dice in self.networks[: self.top]]
         return {
             "networks": ranked,
-            "ranked_by": f"expected {RATINGS[self.by]}",
+            "ranked_by": "expected Dice",
             "images": self.images,
             "specimen": self.specimen,
             "nearest_tested": self.nearest.id,
@@ -179,7 +176,6 @@ def recommend(
         networks=tuple(Ranked(*each) for each in best_first if each[0] not in tested.unlearned),
         nearest=_tests(tested)[((simulated.test - spectrum) ** 2).mean(1).argmin()],
         remark=tested.remark,
-        by=tested.score,
     )
 
 
@@ -286,7 +282,7 @@ def _models(tested: TestedNetworks, simulated: Simulated) -> list[GaussianProces
         {"networks": [list(map(str, rows.networks)) for rows in tested.of_matrices]},
         [*(dice for dice, *_ in sides), simulated.test, *simulated.train.values()],
     )
-    name = f"{tested.specimen}-image-{tested.score}"
+    name = f"{tested.specimen}-image-dice"
     file = tested.results.path_to_write(layout.FITTED, name=name)
 
     def make() -> dict[str, Any]:

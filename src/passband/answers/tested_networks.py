@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from passband import particle_scores
 from passband.analysis.profiles import SAMPLES, Profiles, profiles
 from passband.analysis.spectra import (
     Spectrum,
@@ -26,9 +25,7 @@ from passband.imaging.structures import Structures
 from passband.matrices.matrix import Matrix
 from passband.matrices.of_study import matrices
 from passband.matrices.stored import NETWORK
-from passband.matrices.table_images import PARTICLES
 from passband.network_id import NetworkId
-from passband.particle_scores import RATINGS
 from passband.prediction import covariance, gaussian_process
 from passband.prediction.range_of_use import TestedDoses
 from passband.prediction.recommend import network_dice
@@ -57,8 +54,6 @@ class TestedNetworks:
         places: Indices of the test structures whose mean the Dice is; () for all.
         structures: A name for these structures, see :meth:`of_structures`; "" for all.
         also: Conditions whose lens the profiles must represent too, see :meth:`covering`.
-        score: What networks are recommended by, one of :data:`passband.particle_scores.RATINGS`,
-            which takes the place of Dice.
     """
 
     __test__ = False  # pytest must not collect this class
@@ -72,7 +67,6 @@ class TestedNetworks:
     places: tuple[int, ...] = ()
     structures: str = ""
     also: tuple[Condition, ...] = ()
-    score: str = "dice"
 
     @property
     def study(self) -> Study:
@@ -85,7 +79,6 @@ class TestedNetworks:
         results: Results,
         specimen: str | None = None,
         with_further: bool = True,
-        score: str = "dice",
     ) -> "TestedNetworks":
         """Open the results of a study, or a published folder.
 
@@ -95,12 +88,10 @@ class TestedNetworks:
         Args:
             specimen: The test specimen, which is needed if the study has several.
             with_further: Whether to read results under further conditions.
-            score: See :attr:`score`.
 
         Raises:
             PassbandError: If there is no table of results, if its names are not those of the study,
-                if the specimen is missing or unknown, if the table does not have the score, or if
-                there are too few conditions.
+                if the specimen is missing or unknown, or if there are too few conditions.
         """
         results.check_names()
         every = results.matrices()
@@ -111,19 +102,15 @@ class TestedNetworks:
             raise ArgumentError(f"specimen = {specimen!r}: must be one of {', '.join(names)}")
         specimen = names[0] if specimen is None else specimen
         matrices = tuple(matrix for matrix in every if matrix.test_specimen == specimen)
-        known = [name for name in RATINGS if name in matrices[0].score_names]
-        if score not in known:
-            raise ArgumentError(f"by = {score!r}: must be one of {', '.join(known)}")
         if results.is_published:
             from passband.learning.network_files import open_networks  # torch takes seconds
 
             ranked = tuple(network.id for network in open_networks(results))
-            tested = cls(results, specimen, matrices, ranked=ranked, score=score)
+            tested = cls(results, specimen, matrices, ranked=ranked)
             tested = tested.without_mixtures()
         else:
-            variable = "dice" if score == "dice" else PARTICLES
-            further = _read_further(results, specimen, variable) if with_further else None
-            tested = cls(results, specimen, matrices, further, score=score)
+            further = _read_further(results, specimen, "dice") if with_further else None
+            tested = cls(results, specimen, matrices, further)
         trained = [len(set(rows.train) - {*rows.matrix.mixtures}) for rows in tested.of_matrices]
         number = {"training": max(trained, default=0), "test": len(tested.tested)}
         for which, count in number.items():
@@ -263,12 +250,6 @@ class TestedNetworks:
 
     def _dice(self, matrix: Matrix) -> np.ndarray:
         """Return the mean Dice of a matrix's networks, (row, replica, test) float64."""
-        if self.score != "dice":
-            images = matrix.images(score=self.score, structures=self.places or slice(None))
-            found = images.mean(-1)
-            if self.means:
-                found = found.mean(1, keepdims=True)
-            return particle_scores.rating(self.score, found)
         if self.places:
             return matrix.images(structures=self.places).mean(-1)
         found = matrix.by_network
@@ -311,7 +292,6 @@ class TestedNetworks:
                 "networks": [list(map(str, rows.networks)) for rows in self.of_matrices],
                 "model": [SAMPLES, *covariance.DISTANCES],
                 "weighted": bool(self._weighting),  # without exit waves, the spectrum is flat
-                **({} if self.score == "dice" else {"score": self.score}),
             },
             [rows.dice for rows in self.of_matrices],
         )
@@ -337,7 +317,6 @@ class TestedNetworks:
         # Models that know only the table, as in a check, and models of means have their own files.
         name = self.specimen + "-table" * (self.further_matrices is None) + "-means" * self.means
         name += f"-{self.structures}" * bool(self.structures)
-        name += f"-{self.score}" * (self.score != "dice")
         name += "-mixtures" * any(matrix.mixtures for matrix in self.matrices)
         file = self.results.path_to_write(layout.FITTED, name=name)
         return *kept.kept(file, recipe, make=make, parse=parse), models
@@ -366,8 +345,7 @@ class TestedNetworks:
     @cached_property
     def _further_images(self) -> tuple[Matrix, ...] | None:
         """The results of each image under further conditions, which are read when needed."""
-        has_images = self.score != "dice"  # these scores are always those of images
-        has_images |= bool(self.further_matrices) and self.further_matrices[0].has_images
+        has_images = bool(self.further_matrices) and self.further_matrices[0].has_images
         if self.further_matrices is None or has_images:
             return self.further_matrices
         found = {each.name: each for each in _read_further(self.results, self.specimen, "counts")}
@@ -398,7 +376,7 @@ class TestedNetworks:
                 if here is further:
                     matrix = self._further_images[self.matrices.index(matrix)]
                 tests = [ids[k] for k in here]
-                images = matrix.images(tests=tests, score=self.score)[rows.is_tested]
+                images = matrix.images(tests=tests)[rows.is_tested]
                 half = half_widths(images)
                 mean = rows.dice[:, [every.index(ids[k]) for k in here]]
                 found[:, :, here] = mean, mean - half, mean + half

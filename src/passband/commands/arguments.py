@@ -1,6 +1,7 @@
 """Arguments that several commands have, and checks of arguments."""
 
 import argparse
+import difflib
 import glob
 import os
 import re
@@ -8,13 +9,15 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from passband.axes import AXES, BEHIND_WAVE, FURTHER_AXES, Axis
+from passband.axes import AXES, BEHIND_WAVE, FURTHER_AXES, MAIN_AXES, Axis
 from passband.console import remark as report_remark
 from passband.door import Experiment
 from passband.door.arguments import check_file as check_file
+from passband.errors import PassbandError
 from passband.parts import FOLDER
 from passband.results import Results, layout, locate
 from passband.results.locate import RESULTS
+from passband.units import in_known_unit
 from passband.words import listed
 
 #: The further axes that act behind the exit wave.
@@ -74,27 +77,16 @@ def complete_study(prefix: str, **_) -> list[str]:
 
 
 def add_axes(
-    command: argparse.ArgumentParser,
-    values: str = "a value, or a range such as {}",
-    without: Collection[str] = (),
+    command: argparse.ArgumentParser, values: str = "a value, or a range such as {}"
 ) -> None:
-    """Add an option for each axis, except for the axes in `without`.
-
-    The help lists further axes in two groups, each with one explanation.
+    """Add an option for each axis of every study, and `--axis` for the further axes.
 
     Args:
         values: What an option takes, for the help, with ``{}`` for an example of a range.
     """
-    own = "(default: the study's own value)"
-    further = command.add_argument_group("further axes", f"{values.format('1:5')} {own}")
-    waves = command.add_argument_group(
-        "further axes of exit waves", f"a value that the study has exit waves for {own}"
-    )
-    for name, axis in AXES.items():
-        if name not in without:
-            group = waves if axis.needs_waves else further if name in FURTHER_AXES else command
-            said = f": {values.format(axis.example)}" if group is command else ""
-            add_axis(group, axis, said)
+    for axis in MAIN_AXES.values():
+        add_axis(command, axis, f": {values.format(axis.example)}")
+    add_further(command, FURTHER_AXES, values.format("1:5"))
 
 
 def add_axis(
@@ -106,12 +98,83 @@ def add_axis(
     group.add_argument(axis.option, dest=axis.name, type=kind, metavar="X", help=text)
 
 
+def add_further(
+    group: argparse._ActionsContainer, axes: Collection[str], values: str = "a value"
+) -> None:
+    """Add the option `--axis` for further axes. `values` says for the help what it takes."""
+    behind = [name for name in axes if name in BEHIND_WAVE]
+    waves = [name for name in axes if name not in BEHIND_WAVE]
+    single = f"; with a value that the study has exit waves for: {', '.join(waves)}"
+    group.add_argument(
+        "--axis",
+        dest="axes",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"a further axis with {values} (default: the study's own value); may be given several "
+        f"times: {', '.join(behind)}{single if waves else ''}",
+    )
+
+
+def axes_given(
+    options: argparse.Namespace, further: Collection[str] = FURTHER_AXES
+) -> dict[str, str | float | None]:
+    """Return what is given for each axis, with None where nothing is.
+
+    Args:
+        further: The further axes that the command knows.
+
+    Raises:
+        PassbandError: If a word of `--axis` has no name, no value, or another name, or if an axis
+            is given twice.
+    """
+    found = {name: getattr(options, name) for name in MAIN_AXES} | dict.fromkeys(further)
+    for word in options.axes:
+        name, is_given, value = word.partition("=")
+        if name in MAIN_AXES:
+            raise PassbandError(f"--axis {word}: write {MAIN_AXES[name].on_command_line(value)}")
+        if name not in further:
+            own = f"--{name.replace('_', '-')}"
+            meant = "".join(f"did you mean {near}? " for near in _near(name, further))
+            if name in AXES and own in options.known_options:
+                meant = f"write {own} {value}; "
+            raise PassbandError(f"--axis {word}: {meant}further axes are {', '.join(further)}")
+        if not is_given or not value:
+            raise PassbandError(f"--axis {word}: has no value; write --axis {name}=VALUE")
+        if found[name] is not None:
+            raise PassbandError(f"--axis {word}: the axis is given twice")
+        found[name] = value
+    return found
+
+
+def _near(name: str, further: Collection[str]) -> list[str]:
+    """Return the axis that was meant, also in another unit; none if there is no such axis."""
+    same = in_known_unit(name, further)
+    return [same] if same else difflib.get_close_matches(name, further, 1)
+
+
+def former_option(words: Sequence[str], rest: Sequence[str]) -> str | None:
+    """Return how to write the first further axis that is spelled as an option, or None.
+
+    Args:
+        words: All words of a command.
+        rest: Those that it does not know.
+    """
+    spelled = {f"--{name.replace('_', '-')}": axis for name, axis in FURTHER_AXES.items()}
+    for place, word in enumerate(words):
+        option, is_joined, value = word.partition("=")
+        if option in spelled and word in rest:
+            value = value if is_joined else "".join(words[place + 1 : place + 2])
+            return f"{option}: write {spelled[option].on_command_line(value)}"
+    return None
+
+
 def join_negative(arguments: Sequence[str]) -> list[str]:
     """Return the arguments, with an option of an axis joined to a value that begins with a minus.
 
     Without this, argparse would regard a value such as ``-10:25`` as an option.
     """
-    options = {axis.option for axis in AXES.values()}
+    options = {f"--{name.replace('_', '-')}" for name in AXES}
     joined: list[str] = []
     for argument in arguments:
         if joined and joined[-1] in options and re.match(r"-[\d.]", argument):

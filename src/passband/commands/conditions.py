@@ -7,13 +7,13 @@ from itertools import product
 from pathlib import Path
 
 from passband.axes import AXES, MAIN_AXES, Axis
-from passband.commands.arguments import add_axes
+from passband.commands.arguments import add_axes, axes_given
 from passband.config.given_conditions import MOST
 from passband.errors import PassbandError
 
 
 def add_conditions(command: argparse.ArgumentParser) -> None:
-    """Add an option for each axis and the option `--conditions` to a command."""
+    """Add the options of axes and the option `--conditions` to a command."""
     add_axes(command, "a value, or several values with commas between them")
     command.add_argument(
         "--conditions",
@@ -32,7 +32,7 @@ def given_conditions(options: argparse.Namespace) -> Path | list[Mapping[str, fl
     Raises:
         PassbandError: If there is none, or if a value is missing or wrong.
     """
-    texts = {name: getattr(options, name) for name in AXES}
+    texts = axes_given(options)
     named = [name for name, text in texts.items() if text is not None]
     every = ", ".join(axis.option for axis in MAIN_AXES.values())
     if options.conditions is not None:

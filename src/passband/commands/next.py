@@ -2,8 +2,7 @@
 
 import argparse
 
-from passband.axes import AXES
-from passband.commands.arguments import add_axes, add_study, find_study, report_remark
+from passband.commands.arguments import add_axes, add_study, axes_given, find_study, report_remark
 from passband.commands.machine import add_machine
 from passband.door import Experiment
 from passband.runs.child import signals_passed_on
@@ -49,7 +48,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    given = {name: getattr(options, name) for name in AXES}
+    given = axes_given(options)
     if options.until is not None:
         study = Experiment.find(options.study)  # whose remarks Snakemake prints
         with signals_passed_on():

@@ -6,7 +6,13 @@ from dataclasses import fields
 from pathlib import Path
 
 from passband.commands import predict_options
-from passband.commands.arguments import add_trust, find_study, report_failures
+from passband.commands.arguments import (
+    FURTHER_BEHIND,
+    add_trust,
+    axes_given,
+    find_study,
+    report_failures,
+)
 from passband.commands.ctf import check_unused
 from passband.console import escaped
 from passband.door import Experiment
@@ -47,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     if options.network != [AUTO]:
         check_unused(options, "--network auto")
     study, network, files = _named(options)
-    conditions = {name: getattr(options, name) for name in predict_options.CONDITION}
+    conditions = axes_given(options, FURTHER_BEHIND) | {"energy_kev": options.energy_kev}
     with bar() as progress:
         found = study.segment(
             files,

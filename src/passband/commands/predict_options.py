@@ -4,11 +4,8 @@ import argparse
 from pathlib import Path
 
 from passband.axes import MAIN_AXES
-from passband.commands.arguments import FURTHER_BEHIND, add_axis
+from passband.commands.arguments import FURTHER_BEHIND, add_axis, add_further
 from passband.commands.ctf import add_lens, add_pixel_size, add_readers
-
-#: The options of the condition of the images.
-CONDITION = (*MAIN_AXES, *FURTHER_BEHIND, "energy_kev")
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -32,11 +29,6 @@ def add(command: argparse.ArgumentParser) -> None:
             "dose are given, and for --network auto",
         )
     )
-    further = command.add_argument_group(
-        "further axes of the condition", "a value (default: the study's own value)"
-    )
-    for axis in FURTHER_BEHIND.values():
-        add_axis(further, axis, kind=float)
     _add_computation(command.add_argument_group("computation"))
 
 
@@ -123,19 +115,6 @@ def _add_preparation(group: argparse._ArgumentGroup) -> None:
         help="filter the image as the counts of the network's training images were filtered "
         "(default: only an image whose own noise is white; docs/predict.md)",
     )
-    group.add_argument(
-        "--normalise",
-        choices=("image", "local"),
-        default="image",
-        help="the network's own normalisation over the whole image, or local: mean 0 and variance "
-        "1 in the surroundings of each pixel (default: image)",
-    )
-    group.add_argument(
-        "--adapt",
-        action="store_true",
-        help="use the image's own statistics in batch normalisation: better for images that are "
-        "unlike the training images, worse for images that are like the training images",
-    )
 
 
 def _add_particles(group: argparse._ArgumentGroup) -> None:
@@ -153,12 +132,6 @@ def _add_particles(group: argparse._ArgumentGroup) -> None:
         help="what finds single particles: the shape of the mask, or the networks' head "
         "(default: mask)",
     )
-    group.add_argument(
-        "--mirror",
-        action="store_true",
-        help="segment three mirror images too, for the column found_in of the table of particles; "
-        "this takes up to four times as long",
-    )
 
 
 def _add_condition(group: argparse._ArgumentGroup) -> None:
@@ -169,6 +142,7 @@ def _add_condition(group: argparse._ArgumentGroup) -> None:
         ("aperture_mrad", ", also for --network auto, if files do not have it"),
     ):
         add_axis(group, MAIN_AXES[name], said, kind=float)
+    add_further(group, FURTHER_BEHIND)
     group.add_argument("--specimen", help="specimen of the images, for --network auto")
     add_lens(group)
 

@@ -4,12 +4,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from passband import gone
 from passband.axes import AXES
 from passband.commands.arguments import (
     DEFAULT_STUDY,
     FIGURES,
     add_axes,
     add_study,
+    axes_given,
     check_file,
     find_study,
     report_many,
@@ -27,11 +29,30 @@ if TYPE_CHECKING:
 _OF_IMAGE = "energy_kev", "pixel_size_A"
 
 
+def _given(options: argparse.Namespace) -> dict[str, str | float | None]:
+    """Return what is given for each axis, with None where nothing is."""
+    given = axes_given(options)
+    for name in _OF_IMAGE:
+        if given[name] is None:
+            given[name] = getattr(options, name)
+        elif options.like:
+            raise PassbandError(
+                f"{AXES[name].on_command_line(str(given[name]))}: has no effect together with "
+                f"--like; give --{name.replace('_', '-')} of the image"
+            )
+    return given
+
+
+def _option(name: str, options: argparse.Namespace) -> str:
+    """Return the option that gave the value of an axis."""
+    of_image = name in _OF_IMAGE and getattr(options, name) is not None
+    return f"--{name.replace('_', '-')}" if of_image else AXES[name].option
+
+
 def add(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("recommend")
     add_study(command)
-    # The options about an image have the same names as the axes, see below.
-    add_axes(command, without=_OF_IMAGE)
+    add_axes(command)
     command.add_argument(
         "--like",
         nargs="+",
@@ -53,12 +74,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     command.add_argument(
         "--by",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="image: compare conditions by images of --like, in place of lens; or a score that "
-        "ranks in place of dice, instance_f1, count_error or diameter_bias, which networks with a "
-        "head have; both may be given",
+        default="lens",
+        metavar="lens|image",
+        help="compare conditions by their transfer, or by images of --like (default: lens)",
     )
     command.add_argument("--json", action="store_true", help="print JSON (docs/recommend.md)")
     command.add_argument(
@@ -79,9 +97,9 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    by_image, score = _by(options)
+    by_image = _by_image(options)
     if options.check is not None:
-        return _check(options, score)
+        return _check(options)
     if not options.like:
         check_unused(options, "--like")
     if options.figure is not None:
@@ -90,12 +108,11 @@ def run(options: argparse.Namespace) -> int:
     if not study.is_published:
         study = find_study(options.study)
         report_many(study)
-    given = {name: getattr(options, name) for name in AXES}
+    given = _given(options)
     known = {
         "specimen": options.specimen,
         "top": options.top,
         "report": report_remark,
-        "by": score,
     }
     if by_image:
         found = study.recommend_by_images(options.like, pixel_size_A=options.pixel_size_A, **known)
@@ -117,28 +134,27 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _by(options: argparse.Namespace) -> tuple[bool, str]:
-    """Return whether conditions are compared by images, and the score that ranks."""
-    compared = [name for name in options.by if name in ("lens", "image")]
-    scores = [name for name in options.by if name not in compared]
-    if max(len(compared), len(scores)) > 1:
-        words = ", ".join(options.by)
-        raise PassbandError(f"--by = {words}: must be lens or image, and one score, each once")
-    by_image = compared == ["image"]
+def _by_image(options: argparse.Namespace) -> bool:
+    """Return whether conditions are compared by images."""
+    if said := gone.value("recommend", "--by", options.by):
+        raise PassbandError(said)
+    if options.by not in ("lens", "image"):
+        raise PassbandError(f"--by = {options.by!r}: must be lens or image")
+    by_image = options.by == "image"
     if not by_image and len(options.like or []) > 1:
         raise PassbandError(
             "--like: takes one image, or several together with --by image; a study comes before it"
         )
     if by_image:
-        names = [name for name in AXES if name != "pixel_size_A"]
-        given = [AXES[name].option for name in names if getattr(options, name) is not None]
+        axes = _given(options) | {"pixel_size_A": None}
+        given = [_option(name, options) for name, value in axes.items() if value is not None]
         given += [f"--{name}" for name in ("figure", "check") if getattr(options, name) is not None]
         if given:
             raise PassbandError(f"--by image: cannot be used together with {given[0]}")
         if not options.like:
             raise PassbandError("--by image: needs --like FILES, images of your microscope")
         check_unused(options, "--by lens")
-    return by_image, scores[0] if scores else "dice"
+    return by_image
 
 
 def _draw(study: Experiment, found: "Recommendation", file: Path) -> None:
@@ -149,15 +165,15 @@ def _draw(study: Experiment, found: "Recommendation", file: Path) -> None:
     from passband.figures import style
 
     style.save(study.plot_recommendation(found), [file], study.study.figures.dpi)
-    report_remark(f"{file}: expected {found.score} over defocus and dose")
+    report_remark(f"{file}: expected Dice over defocus and dose")
 
 
-def _check(options: argparse.Namespace, score: str) -> int:
+def _check(options: argparse.Namespace) -> int:
     """Print what recommendations of the study are worth."""
     if options.check and options.study != DEFAULT_STUDY:
         raise PassbandError(f"--check = {options.check!r}: takes no value; give one study")
-    asked = ((getattr(options, name), axis.option) for name, axis in AXES.items())
-    given = [word for value, word in asked if value is not None]
+    axes = _given(options).items()
+    given = [_option(name, options) for name, value in axes if value is not None]
     for name in ("top", "figure", "like"):
         given += [f"--{name}"] if getattr(options, name) is not None else []
     if given:
@@ -165,6 +181,6 @@ def _check(options: argparse.Namespace, score: str) -> int:
     check_unused(options, "--like")
     study = find_study(locate.path_of(options.check) if options.check else options.study)
     report_many(study)
-    found = study.check_recommendations(options.specimen, report_remark, by=score)
+    found = study.check_recommendations(options.specimen, report_remark)
     print(found.to_json() if options.json else found)
     return 0

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
+from passband import gone
 from passband.parts import PACKAGE, Part, PartError, Parts
 from passband.words import number_of
 
@@ -157,6 +158,8 @@ def _parsed(name: str, parts: Parts, head: Part | None) -> Architecture:
                 raise PartError(f"{part}: {family.name} is a family with this name, too")
         return _architecture(name, part, head)
     reason = "unknown architecture; allowed: " + ", ".join(map(_shown, known.values()))
+    if said := gone.architecture(name):
+        raise ValueError(said)
     for part in _families(parts):
         if values := _values(part.name, name):
             found = _architecture(name, part, head, values=values)

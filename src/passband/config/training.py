@@ -44,8 +44,7 @@ class Training(Block):
 
     architectures: list[str] = key(
         lambda: ["compact-w8-d3"],
-        "Names of network architectures. `compact-w<width>-d<depth>` is Passband's own U-Net, "
-        "and `compact-in-w<width>-d<depth>` the same with instance normalisation. "
+        "Names of network architectures. `compact-w<width>-d<depth>` is Passband's own U-Net. "
         "`<decoder>-<encoder>`, such as `unet-resnet18`, is a network of "
         "segmentation_models_pytorch. Others are parts of a study, see `study.parts`. With a `+` "
         "and the name of a head behind it, a network also tells single particles apart.",

@@ -32,8 +32,6 @@ class Answering(Opened):
         specimen: str | None = None,
         top: int | None = None,
         report: Callable[[str], object] = lambda line: None,
-        *,
-        by: str = "dice",
         **values: Wanted,
     ) -> "Recommendation":
         """Return the networks, ranked by the Dice that is expected under the condition.
@@ -43,8 +41,6 @@ class Answering(Opened):
             specimen: The test specimen, which is needed if the study has several.
             top: Number of networks in the text and in JSON.
             report: Receives a line about results that are not used, or not checked.
-            by: What takes the place of Dice, for networks with a head: ``instance_f1``,
-                ``count_error`` or ``diameter_bias``, see docs/recommend.md.
             values: The condition by the names of axes, as keywords. A slice is a range.
 
         Returns:
@@ -72,7 +68,7 @@ class Answering(Opened):
         check_names_of(condition)
         _check_top(top)
         asked = recommendation.asked_of(self.study, condition)
-        found = recommendation.recommend_from(self._tested_with(specimen, report, by), asked)
+        found = recommendation.recommend_from(self._tested_with(specimen, report), asked)
         return replace(found, top=top)
 
     @shows
@@ -87,7 +83,6 @@ class Answering(Opened):
         sign: int = 0,
         top: int | None = None,
         report: Callable[[str], object] = lambda line: None,
-        by: str = "dice",
     ) -> "ImageRecommendation":
         """Return the networks, ranked for the condition of an image, which is measured.
 
@@ -95,7 +90,7 @@ class Answering(Opened):
             image: A file; of a stack, the first image is measured.
             condition: What is known: values by the names of axes. Aperture and dose are needed if
                 the file does not state them; the defocus is measured.
-            specimen, top, report, by: See :meth:`recommend`.
+            specimen, top, report: See :meth:`recommend`.
             pixel_size_A, amplitude_contrast, sign: See :func:`passband.ctf`.
 
         Returns:
@@ -132,7 +127,7 @@ class Answering(Opened):
         )
         if Path(image).is_dir() and Path(image).suffix != ".zarr":
             raise PassbandError(f"{image}: is a folder; give one image")
-        tested = self._tested_with(specimen, report, by)
+        tested = self._tested_with(specimen, report)
         suffixes.use(self.study.known_parts)
         lens = image_recommendation.measure(
             Path(image), pixel_size_A, known=known, study=self.study
@@ -151,13 +146,12 @@ class Answering(Opened):
         pixel_size_A: float | None = None,
         top: int | None = None,
         report: Callable[[str], object] = lambda line: None,
-        by: str = "dice",
     ) -> "SpectrumRecommendation":
         """Return the networks, ranked for the microscope of images by their power spectrum.
 
         Args:
             files: Image files, or folders with image files, of one microscope and specimen.
-            specimen, top, report, by: See :meth:`recommend`.
+            specimen, top, report: See :meth:`recommend`.
             pixel_size_A: For images that do not have it [Å].
 
         Returns:
@@ -181,13 +175,13 @@ class Answering(Opened):
         pixel_size.check_option(pixel_size_A)
         suffixes.use(self.study.known_parts)
         paths = readers.find([files] if isinstance(files, str | Path) else files, report)
-        tested = self._tested_with(specimen, report, by)
+        tested = self._tested_with(specimen, report)
         found = spectrum_recommendation.recommend(tested, paths, pixel_size_A, report=report)
         return replace(found, top=top)
 
     @shows
     def plot_recommendation(self, found: "Recommendation") -> "Figure":
-        """Draw the expected Dice, or what ranks, of the first network over defocus and dose.
+        """Draw the expected Dice of the first network over defocus and dose.
 
         Args:
             found: What :meth:`recommend` has returned, with at least one network.
@@ -198,7 +192,7 @@ class Answering(Opened):
         """
         from passband.figures import dice_map
 
-        tested = self.tested(found.specimen, found.by)
+        tested = self.tested(found.specimen)
         network = found.networks[0].id
         return dice_map.recommendation(
             found.asked,
@@ -206,7 +200,6 @@ class Answering(Opened):
             tested=tested.tested,
             expected=lambda conditions: tested.expected(conditions).of(network),
             doses=tested.doses,
-            score=found.score,
         )
 
     @shows
@@ -214,15 +207,12 @@ class Answering(Opened):
         self,
         specimen: str | None = None,
         report: Callable[[str], object] = lambda line: None,
-        *,
-        by: str = "dice",
     ) -> "RecommendationCheck":
         """Return what recommendations are worth, with each test condition left out in turn.
 
         Args:
             specimen: The test specimen, which is needed if the study has several.
             report: Receives a line about results that are not used.
-            by: See :meth:`recommend`.
 
         Returns:
             `every` and `new`, what recommended networks lose against the best if every network can
@@ -240,26 +230,25 @@ class Answering(Opened):
         from passband.answers import recommendation_check
 
         self.refuse_published()
-        return recommendation_check.check(self._tested_with(specimen, report, by))
+        return recommendation_check.check(self._tested_with(specimen, report))
 
     @shows
-    def tested(self, specimen: str | None = None, by: str = "dice") -> "TestedNetworks":
+    def tested(self, specimen: str | None = None) -> "TestedNetworks":
         """Return the networks with the models of their Dice, see :meth:`recommend`.
 
         They are read once, as the stores are: open the study again after new results.
         """
         from passband.answers.tested_networks import TestedNetworks
 
-        key = specimen, by
-        if key not in self._tested:
-            self._tested[key] = TestedNetworks.open(self, specimen, score=by)
-        return self._tested[key]
+        if specimen not in self._tested:
+            self._tested[specimen] = TestedNetworks.open(self, specimen)
+        return self._tested[specimen]
 
     def _tested_with(
-        self, specimen: str | None, report: Callable[[str], object], by: str = "dice"
+        self, specimen: str | None, report: Callable[[str], object]
     ) -> "TestedNetworks":
         """Return the tested networks, and report which results are not used or not checked."""
-        tested = self.tested(specimen, by)
+        tested = self.tested(specimen)
         if self.is_published and (remark := published.unchecked(self.folder)):
             report(remark)
         if number := tested.left_out:
@@ -277,7 +266,7 @@ class Answering(Opened):
         )
 
     @cached_property
-    def _tested(self) -> "dict[tuple[str | None, str], TestedNetworks]":
+    def _tested(self) -> "dict[str | None, TestedNetworks]":
         return {}
 
 

@@ -56,7 +56,6 @@ def recommendation(
     tested: Sequence[Condition],
     expected: Callable[[Sequence[Condition]], NetworkDice],
     doses: TestedDoses,
-    score: str = "Dice",
 ) -> Figure:
     """Return maps of a network's expected Dice over defocus and dose, and of its interval's width.
 
@@ -67,7 +66,6 @@ def recommendation(
     Args:
         expected: The function that returns the network's Dice under conditions.
         doses: The doses of the tests that this Dice is expected from.
-        score: What takes the place of Dice, in words.
     """
     middle = asked.middle
     x, y = plane(asked, tested, doses)
@@ -81,7 +79,7 @@ def recommendation(
     inside = np.ix_((y0 <= y) & (y <= y1), (x0 <= x) & (x <= x1))
     figure, ((left, right),) = style.panels(1, 2, style.PAGE_CM, 9.0, sharey=True)
     for ax, values, colours, words in (
-        (left, dice, style.PALETTE, f"expected {score}"),
+        (left, dice, style.PALETTE, "expected Dice"),
         (right, width, "Greys", f"width of its {COVERAGE:.0%} interval"),
     ):
         _map(ax, (x, y, values), inside, colours, words)

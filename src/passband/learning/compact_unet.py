@@ -1,7 +1,6 @@
 """Passband's own U-Net, as a module of torch."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 import torch
@@ -11,7 +10,6 @@ from torch import Tensor, nn
 class Numbers(Protocol):
     """What a network is made from, see :class:`passband.learning.architectures.compact.Compact`."""
 
-    norm: ClassVar[str]
     further_channels: ClassVar[int]
 
     @property
@@ -24,15 +22,8 @@ class Numbers(Protocol):
     def outputs(self) -> int: ...
 
 
-#: Layers that normalise features, of a number of channels, by the name in :class:`Numbers`.
-NORMS: dict[str, Callable[[int], nn.Module]] = {
-    "batch": nn.BatchNorm2d,
-    "instance": partial(nn.InstanceNorm2d, affine=True),
-}
-
-
 class CompactUNet(nn.Module):
-    """A U-Net (Ronneberger et al. 2015) with normalisation and nearest-neighbour upsampling.
+    """A U-Net (Ronneberger et al. 2015) with batch normalisation and nearest-neighbour upsampling.
 
     The network maps (N, 1, H, W) images to (N, outputs, H, W) logits. H and W must be multiples of
     2**depth.
@@ -46,12 +37,11 @@ class CompactUNet(nn.Module):
         self.architecture = architecture
         width = architecture.width
         depth = architecture.depth
-        norm = NORMS[architecture.norm]
         channels = [width * 2**level for level in range(depth + 1)]
         inputs = [1, *channels[:-1]]
-        self.down = nn.ModuleList(_block(i, o, norm) for i, o in zip(inputs, channels, strict=True))
+        self.down = nn.ModuleList(_block(i, o) for i, o in zip(inputs, channels, strict=True))
         self.up = nn.ModuleList(
-            _block(channels[level] + channels[level + 1], channels[level], norm)
+            _block(channels[level] + channels[level + 1], channels[level])
             for level in reversed(range(depth))
         )
         self.halve = Halving()
@@ -59,7 +49,7 @@ class CompactUNet(nn.Module):
         # Made last, so that the other weights begin as those of a network without it.
         further = architecture.outputs - 1
         inner = architecture.further_channels
-        self.further = Further(channels[:0:-1], inner, further, norm) if further else None
+        self.further = Further(channels[:0:-1], inner, further) if further else None
 
     def encoder(self, x: Tensor) -> list[Tensor]:
         """Return the feature maps at every resolution; those of the coarsest resolution are last.
@@ -96,13 +86,11 @@ class Further(nn.Module):
         inner: Number of channels from which the outputs are computed.
     """
 
-    def __init__(
-        self, channels: Sequence[int], inner: int, outputs: int, norm: Callable[[int], nn.Module]
-    ):
+    def __init__(self, channels: Sequence[int], inner: int, outputs: int):
         super().__init__()
         self.levels = nn.ModuleList(nn.Conv2d(each, inner, 1) for each in channels)
         self.last = nn.Sequential(
-            norm(inner),
+            nn.BatchNorm2d(inner),
             nn.ReLU(inplace=True),
             nn.Conv2d(inner, outputs, 1),
         )
@@ -151,12 +139,12 @@ def _joined(layer: nn.Conv2d, skip: Tensor, x: Tensor) -> Tensor:
     return nn.functional.conv2d(skip, own, padding=1) + doubled
 
 
-def _block(inputs: int, outputs: int, norm: Callable[[int], nn.Module]) -> nn.Sequential:
+def _block(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-        norm(outputs),
+        nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
         nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-        norm(outputs),
+        nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
     )

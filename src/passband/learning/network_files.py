@@ -55,11 +55,6 @@ class Network:
         of = self.metadata
         return NetworkId(of.specimen, of.architecture, of.condition, self.replica)
 
-    @cached_property
-    def normalises_each_image(self) -> bool:
-        """See :func:`passband.learning.networks.normalises_each_image`."""
-        return networks.normalises_each_image(self.module)
-
     @property
     def is_published(self) -> bool:
         """Whether the weights file is in a published folder."""

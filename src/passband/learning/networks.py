@@ -50,21 +50,6 @@ def restore(architecture: Architecture | str, weights: dict[str, Tensor]) -> nn.
     return network.eval()
 
 
-def instance_norms(network: nn.Module) -> list[str]:
-    """Return the names of the layers that normalise each image by its own mean and variance."""
-    return [
-        name
-        for name, layer in network.named_modules()
-        if isinstance(layer, nn.InstanceNorm2d) and not layer.track_running_stats
-    ]
-
-
-def normalises_each_image(network: nn.Module) -> bool:
-    """Return whether a network has instance normalisation, and no statistics of other images."""
-    batch = (isinstance(each, nn.modules.batchnorm._BatchNorm) for each in network.modules())
-    return bool(instance_norms(network)) and not any(batch)
-
-
 def encoded(network: nn.Module, images: Tensor) -> list[Tensor]:
     """Return the feature maps of a network's encoder, the coarsest last, each (N, C, h, w).
 

@@ -117,11 +117,6 @@ def _normalise(layer: nn.BatchNorm2d, x: Tensor) -> Tensor:
     return _BatchNorm.apply(x, *statistics, layer.weight, layer.bias, *how)
 
 
-def _normalise_alone(layer: nn.InstanceNorm2d, x: Tensor) -> Tensor:
-    """Normalise each image by itself, as autocast does: sums and weights are float32."""
-    return nn.InstanceNorm2d.forward(layer, x.to(layer.weight.dtype)).to(x.dtype)
-
-
 def _as_weight(layer: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(x.to(layer.weight.dtype) for x in arguments)
 
@@ -147,8 +142,6 @@ class VectorizedNetworks:
         for name, layer in self._skeleton.named_modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.forward = functools.partial(_normalise, layer)
-            elif isinstance(layer, nn.InstanceNorm2d) and layer.affine:
-                layer.forward = functools.partial(_normalise_alone, layer)
             elif isinstance(getattr(layer, "weight", None), Tensor):
                 layer.register_forward_pre_hook(_as_weight)
             if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):

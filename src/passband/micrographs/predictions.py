@@ -25,12 +25,9 @@ from passband.seeds import digest
 from passband.storage import atomic
 from passband.version import __version__
 
-#: From this ratio of the pixel sizes of image and network on, a note recommends `--adapt`.
+#: From this ratio of the pixel sizes of image and network on, a note says so.
 LARGER_PIXEL = 1.2
-_ADAPT = (
-    "the image lacks the finest detail of the training images, since its pixels are larger; "
-    "compare with --adapt"
-)
+_LARGER = "the image lacks the finest detail of the training images, since its pixels are larger"
 #: Stands for an assessor.
 UNASSESSED = Unassessed("this was not asked for")
 #: Most bytes of a file's name on Linux, and the longest end of an output file's name.
@@ -129,7 +126,7 @@ class Predictor:
                 f"{path}: {_sides(number, shape)}, but its mask in {self.masks} has "
                 f"{_sides(len(true), true.shape[1:])}"
             )
-        notes += [_ADAPT] * self._lacks_detail(size)
+        notes += [_LARGER] * self._lacks_detail(size)
         shown = [outputs.reduced(image) for image in images]
         results = segment_frames(
             path,
@@ -161,8 +158,7 @@ class Predictor:
     def _lacks_detail(self, pixel_size_A: float) -> bool:
         """Whether the pixels of an image are larger than those of the training images."""
         first = self.networks[0]
-        adapts = self.settings.adapt or first.normalises_each_image
-        return pixel_size_A > LARGER_PIXEL * first.finest_A and not adapts
+        return pixel_size_A > LARGER_PIXEL * first.finest_A
 
     @property
     def ids(self) -> tuple[NetworkId, ...]:

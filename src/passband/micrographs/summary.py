@@ -169,7 +169,6 @@ PARTICLE_COLUMNS: dict[str, Callable[[Particle], object]] = {
     "y_nm": lambda each: number(each.y_nm),
     "touches_edge": lambda each: "yes" if each.touches_edge else "no",
     "mean_probability": lambda each: number(each.mean_probability),
-    "found_in": lambda each: number(each.found_in),
     "solidity": lambda each: number(each.solidity),
     "feret_diameter_nm": lambda each: number(each.feret_diameter_nm),
     "neck_ratio": lambda each: number(each.neck_ratio),

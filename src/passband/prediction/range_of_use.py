@@ -103,7 +103,7 @@ class TestedDoses:
         if darkest.dose_e_per_A2 < self.lowest:
             dose = AXES["dose_e_per_A2"]
             values = darkest.values().items()
-            there = " ".join(f"{AXES[name].option} {value:.12g}" for name, value in values)
+            there = " ".join(AXES[name].on_command_line(f"{value:.12g}") for name, value in values)
             raise PassbandError(
                 f"{dose.option} = {darkest.dose_e_per_A2:g}: must be "
                 f"{dose.words(f'{self.lowest:,.10g}')} or more, half of the lowest tested dose; "

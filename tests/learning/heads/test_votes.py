@@ -191,14 +191,6 @@ def test_particles_of_a_turned_image_are_turned(how):
         assert again.diameters_nm[other - 1] == pytest.approx(diameter, rel=1e-3)
 
 
-@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
-def test_outputs_of_a_mirrored_image_are_mirrored_back(axes):
-    labels = instances()
-    of_mirrored = targets(labels.flip([1 + axis for axis in axes]))[0].numpy()
-    expected = targets(labels)[0].numpy()
-    np.testing.assert_allclose(votes().turned(of_mirrored, axes), expected, atol=1e-5)
-
-
 def test_diameters_are_in_nanometres():
     labels = instances([(40.3, 40.2, 18)], [])
     for pixel_nm in (0.03, 0.05):

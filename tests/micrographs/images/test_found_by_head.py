@@ -4,16 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from perfect_votes import image_of, labels_of, open_perfect
 from thresholds import mask_of_discs, save
 
 from passband import PassbandError
-from passband.learning import networks
 from passband.learning.heads.found import Found
-from passband.learning.heads.votes import votes
 from passband.learning.network_files import open_networks
-from passband.micrographs.images import found_by_head, tiles
+from passband.micrographs.images import found_by_head
 from passband.micrographs.images.particles import measure
 from passband.micrographs.images.segmentation import segment
 from passband.micrographs.images.settings import Settings
@@ -84,19 +81,6 @@ def test_labels_are_on_the_pixels_of_the_image(tmp_path, labels, image, pixel):
     centre = (np.array([110, 90]) + 0.5) * PIXEL_A / 10 - pixel / 20
     assert (alone.x_nm, alone.y_nm) == pytest.approx(centre, abs=0.03)
     assert alone.diameter_nm == pytest.approx(1.4, rel=0.03)
-
-
-def test_mirror_images_find_the_same_particles(network, image):
-    result = segment(image, PIXEL_A, [network], replace(RAW, mirror=True))
-    assert [each.found_in for each in result.particles] == [1, 1, 1]
-
-
-def test_outputs_without_a_direction_are_mirrored_alone():
-    seen = np.arange(24.0).reshape(4, 2, 3)
-    back = found_by_head.turned(object(), seen[:, ::-1], (0,))
-    np.testing.assert_array_equal(back, seen)
-    votes_back = found_by_head.turned(votes(), seen[:, ::-1], (0,))
-    np.testing.assert_array_equal(votes_back, seen * np.array([1, -1, 1, 1])[:, None, None])
 
 
 def test_several_networks_find_the_particles_of_their_mean_outputs(tmp_path, labels, image):
@@ -202,15 +186,3 @@ def test_networks_without_a_common_head_are_refused(tmp_path, network, image):
 def test_only_known_ways_to_find_particles_are_allowed():
     with pytest.raises(PassbandError, match=r"particles = 'heads': must be 'mask' or 'head'"):
         Settings.of({"particles": "heads"})
-
-
-def test_adaptation_reaches_the_further_outputs(tmp_path, labels, image):
-    (network,) = open_perfect(tmp_path / "a.safetensors", labels, image)
-    module = networks.build(network.architecture).eval()
-    outputs = []
-    for mean in (0.0, 50.0):
-        module.further.last[0].running_mean[:] = mean
-        changed = tiles.adapted(module, image, network.architecture, np.asarray)
-        with torch.inference_mode():
-            outputs.append(changed(torch.from_numpy(image)[None, None])[0, 1:])
-    torch.testing.assert_close(*outputs)

@@ -71,42 +71,20 @@ def test_empty_mask_has_no_particles():
 # Confidence
 
 
-def test_confidence_of_a_particle_that_half_of_the_mirror_images_find():
-    """One particle is in all four masks. In two, the other is missing, or is half as wide."""
-    first, second = discs((60, 90), (30, 20, 14)), discs((60, 90), (30, 65, 12))
-    probability = np.where(first, 0.75, np.where(second, 0.6, 0.1)).astype(np.float32)
-    probability[30, 20] = 0.875
-    labels = particles.instances(probability, PIXEL_NM)
-    half = second & (np.arange(90) > 65)
-    masks = first | second, first, first | half, discs((60, 90), (30, 21, 14), (31, 65, 12))
-    shares = particles.shares(
-        labels, (particles.instances(certain(mask), PIXEL_NM) for mask in masks)
-    )
-    rows = particles.measure(labels, PIXEL_NM, probability, shares)
-    assert [row.found_in for row in rows] == [1, 0.5]
-    expected = 0.75 + 0.125 / first.sum(), 0.6
-    assert [row.mean_probability for row in rows] == pytest.approx(expected)
-
-
 def test_confidence_of_a_particle_at_the_edge_and_beside_pixels_without_a_value():
     mask = discs((60, 60), (0, 59, 15), (40, 20, 9))
     probability = np.where(mask, 0.9, 0.2)
     probability[40, 30:33] = np.nan
     labels = particles.instances(probability, PIXEL_NM)
-    shares = particles.shares(labels, [particles.instances(certain(mask[::-1]), PIXEL_NM), labels])
-    rows = particles.measure(labels, PIXEL_NM, probability, shares)
-    assert [(row.touches_edge, row.found_in) for row in rows] == [(True, 0.5), (False, 0.5)]
+    rows = particles.measure(labels, PIXEL_NM, probability)
+    assert [row.touches_edge for row in rows] == [True, False]
     assert [row.mean_probability for row in rows] == pytest.approx([0.9, 0.9])
 
 
-def test_without_other_masks_no_share_is_known():
+def test_without_a_probability_none_is_known():
     labels, (row,) = found(discs((40, 40), (20, 20, 9)))
-    assert particles.shares(labels, []) == {}
-    assert row.found_in is None
     assert np.isnan(row.mean_probability)
-    none = np.zeros_like(labels)
-    assert particles.shares(labels, [none, labels, none, none])[1] == 0.25
-    assert particles.measure(none, PIXEL_NM, labels, particles.shares(none, [labels])) == []
+    assert particles.measure(np.zeros_like(labels), PIXEL_NM, labels) == []
 
 
 def test_particles_are_matched_above_half_their_union():
@@ -134,9 +112,6 @@ def test_matches_are_pairs_and_no_image_changes_them(seed):
     found = particles.matches(one, other)
     assert particles.matches(other, one) == {b: a for a, b in found.items()}
     assert particles.matches(one[::-1, ::-1], other[::-1, ::-1]) == found
-    shares = particles.shares(one, [one, other, 0 * one])
-    for label in np.unique(one[one > 0]):
-        assert shares[label] == pytest.approx((1 + (label in found)) / 3)
 
 
 # Splitting

@@ -5,7 +5,6 @@ import pytest
 
 from passband.micrographs.images import preparation
 from passband.micrographs.images.preparation import (
-    normalise_local,
     remove_hot_pixels,
     resample,
 )
@@ -69,14 +68,14 @@ def test_dead_pixels_are_replaced():
 def test_bands_do_not_change_the_result(monkeypatch):
     image = poisson(5, (150, 90))
     image[::26, ::17] += 200
-    expected = remove_hot_pixels(image), normalise_local(image, 20), resample(image, 0.3, 0.4)
+    expected = remove_hot_pixels(image), resample(image, 0.3, 0.4)
 
     monkeypatch.setattr(
         preparation,
         "bands",
         lambda shape, rows=1: [slice(k, k + 50) for k in (0, 50, 100)][: -(-shape[0] // 50)],
     )
-    found = remove_hot_pixels(image), normalise_local(image, 20), resample(image, 0.3, 0.4)
+    found = remove_hot_pixels(image), resample(image, 0.3, 0.4)
     assert (expected[0] != image).any()
     for one, other in zip(expected, found, strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-5, atol=2e-5)
@@ -146,32 +145,3 @@ def test_the_same_pixel_size_and_bad_ones():
     for pixel in (0, -1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="must be positive"):
             resample(image, 0.25, pixel)
-
-
-# Local normalisation
-
-
-def test_local_normalisation_gives_mean_0_and_variance_1_everywhere():
-    y, x = grid(300, 360, 1)
-    image = poisson(20 + x / 20 + 0 * y) + 5000
-    result = normalise_local(image, 65)
-    for rows in np.array_split(np.arange(300), 4):
-        for columns in np.array_split(np.arange(360), 4):
-            part = result[np.ix_(rows, columns)]
-            assert abs(part.mean()) < 0.15
-            assert part.std() == pytest.approx(1, abs=0.05)
-    row, column = 150, 200
-    window = image[row - 32 : row + 33, column - 32 : column + 33].astype(float)
-    expected = (image[row, column] - window.mean()) / window.std()
-    assert result[row, column] == pytest.approx(expected, rel=1e-3)
-
-
-def test_local_normalisation_of_a_window_with_one_value():
-    image = poisson(20, (100, 100))
-    image[:50] = 20
-    result = normalise_local(image, 21)
-    assert np.isfinite(result).all()
-    assert np.abs(result[:35]).max() < 1e-2
-    np.testing.assert_allclose(
-        normalise_local(image, 1000).mean(), 0, atol=0.2
-    )  # the square is cut to the image

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import expit
-from thresholds import image_of, mask_of_discs, save, save_states
+from thresholds import image_of, mask_of_discs, save
 
 from passband import PassbandError
 from passband.imaging.noise import normalise
-from passband.learning import networks
 from passband.learning.network_files import open_networks
 from passband.micrographs.images import own_noise
 from passband.micrographs.images.segmentation import segment
@@ -97,43 +96,6 @@ def test_several_networks_give_their_mean_and_their_disagreement(tmp_path):
     np.testing.assert_allclose(result.disagreement, np.std(single, 0, ddof=1), atol=1e-3)
 
 
-def test_share_of_networks_that_find_a_particle(tmp_path):
-    """The dim disc, at about 2.4 after normalisation, is below one of three thresholds."""
-    networks = open_networks(save(tmp_path / "a.safetensors", {0: 0.3, 1: 0.6, 4: 3.5}))
-    bright, dim = (mask_of_discs((100, 131), disc) for disc in DISCS)
-    result = segment(image_of(bright | dim) - 5 * dim, 0.3, networks, RAW)
-    assert [each.found_in for each in result.particles] == pytest.approx([1, 2 / 3])
-    for each in result.particles:
-        own = result.probability[result.labels == each.label]
-        assert each.mean_probability == pytest.approx(own.mean())
-    alone = segment(image_of(bright), 0.3, networks[1:2], RAW)
-    assert [each.found_in for each in alone.particles] == [None]
-
-
-def test_share_of_mirror_images_in_which_a_particle_is_found(network):
-    """A network that moves everything by a pixel along rows loses a narrow bar in two of three."""
-    kernel = network.module.down[0][0].weight
-    with torch.no_grad():
-        kernel[0, 0, 1] = torch.tensor([1.0, 0.0, 0.0])
-    mask = mask_of_discs((100, 131), (30, 40, 12))
-    mask[60:90, 90:93] = True
-    plain = segment(image_of(mask), 0.3, [network], RAW)
-    result = segment(image_of(mask), 0.3, [network], replace(RAW, mirror=True))
-    np.testing.assert_array_equal(result.mask, np.roll(mask, 1, 1))
-    np.testing.assert_array_equal(result.probability, plain.probability)
-    assert [each.found_in for each in result.particles] == pytest.approx([1, 1 / 3])
-    assert [replace(each, found_in=None) for each in result.particles] == plain.particles
-
-
-@pytest.mark.parametrize("pixel", [0.3, 0.45])
-def test_every_mirror_image_finds_what_a_network_sees_without_direction(network, pixel):
-    settings = replace(RAW, mirror=True, tile=34)
-    mask = mask_of_discs((97, 131), (0, 130, 14), *DISCS)
-    result = segment(image_of(mask), pixel, [network], settings)
-    assert [each.found_in for each in result.particles] == [1, 1, 1]
-    assert segment(image_of(mask & False), pixel, [network], replace(settings, smallest_nm=1))
-
-
 def test_networks_of_different_pixel_sizes_work_together(tmp_path):
     networks = [
         *open_networks(save(tmp_path / "a.safetensors", {0: 0.5}, 0.3)),
@@ -143,35 +105,6 @@ def test_networks_of_different_pixel_sizes_work_together(tmp_path):
     result = segment(image_of(mask), 0.3, networks, RAW)
     assert np.count_nonzero(result.mask != mask) < 0.1 * mask.sum()
     assert result.disagreement.max() > 0.1
-
-
-def test_adaptation_undoes_a_change_of_the_features(tmp_path):
-    """With statistics of other images, the network finds nothing; with its own, the discs."""
-    state_path = save(tmp_path / "a.safetensors", {0: 0.5})
-    (network,) = open_networks(state_path)
-    with torch.no_grad():
-        network.module.down[0][1].running_mean[0] = 50.0
-    mask = mask_of_discs((64, 70), (30, 30, 15))
-    image = image_of(mask)
-    assert not segment(image, 0.3, [network], RAW).mask.any()
-    adapted = Settings(hot_pixels=False, flat_field=False, adapt=True)
-    assert np.mean(segment(image, 0.3, [network], adapted).mask == mask) > 0.98
-
-
-def test_a_network_that_normalises_each_image_sees_the_whole_image_in_tiles_too(tmp_path):
-    name = "compact-in-w2-d2"
-    state = networks.build(name, seed=3).state_dict()
-    (network,) = open_networks(save_states({0: state}, tmp_path / "a.safetensors", name))
-    assert network.normalises_each_image
-    image = image_of(mask_of_discs((128, 128), *DISCS)) + 20 * np.arange(128, dtype=np.float32)
-    expected = network.module(normalise(torch.from_numpy(image)[None], "zscore", 0)[:, None])
-    for settings in (RAW, replace(RAW, tile=72), replace(RAW, tile=72, adapt=True)):
-        result = segment(image, 0.3, [network], settings)
-        np.testing.assert_allclose(
-            result.probability, expit(expected[0, 0].detach().numpy()), atol=1e-5
-        )
-        line = (f"--adapt: is always so with this network, {name}",)
-        assert result.notes == (line if settings.adapt else ())
 
 
 def test_a_flagged_image_names_the_command_for_a_network_of_its_own(network):
@@ -306,18 +239,6 @@ def test_a_wide_image_is_divided_by_its_background(network):
     assert np.count_nonzero(steep != mask) > 1000
 
 
-def test_local_normalisation_follows_the_background(network):
-    mask = mask_of_discs((200, 200), (60, 60, 6), (150, 120, 6))
-    image = image_of(mask) + 40 * np.linspace(0, 1, 200, dtype=np.float32)
-    local = Settings(flat_field=False, normalise="local", smallest_nm=0.2)
-    whole = Settings(flat_field=False, smallest_nm=0.2)
-    found = segment(image, 0.3, [network], local).mask
-    assert found[mask].all()
-    assert np.count_nonzero(found) < 0.3 * np.count_nonzero(
-        segment(image, 0.3, [network], whole).mask
-    )
-
-
 # Wrong images and settings
 
 
@@ -342,7 +263,6 @@ def test_images_that_do_not_fit_the_network_are_refused(network, shape, pixel, l
         (Settings(), "vacuum", "needs the dose: give dose_e_per_A2"),
         (Settings(dose_e_per_A2=0), "vacuum", "dose_e_per_A2 = 0: must be above 0"),
         (Settings(dose_e_per_A2=float("nan")), "vacuum", "dose_e_per_A2 = nan: must be above 0"),
-        (Settings(normalise="local"), "minmax", "local normalisation is for 'zscore'"),
         (Settings(tile=0), "zscore", "tile = 0: must be at least 1"),
         (Settings(smallest_nm=-1), "zscore", "smallest_nm = -1: must be at least 0"),
     ],

@@ -151,16 +151,6 @@ def test_features_have_a_mean_for_each_channel_of_each_network():
     assert np.allclose(both[:, -8:], last.mean((2, 3)).numpy(), atol=1e-5)
 
 
-def test_features_of_a_network_that_normalises_each_image_are_those_of_each_window():
-    network = networks.build("compact-in-w2-d2", 0).eval()
-    inputs = noise(3)
-    found = likeness.features([network], inputs)
-    brighter = 5 * inputs + 2
-    for number, window in enumerate(brighter):
-        (alone,) = likeness.features([network], window[None])
-        np.testing.assert_allclose(found[number], alone, atol=1e-3)
-
-
 def test_one_window_of_four_decides_for_a_wide_image():
     assert likeness.of_windows([0.1, 5, 5, 5, 0.1]) == pytest.approx(0.1)
     assert likeness.of_windows([5, 6, 7, 8]) > 5

@@ -146,16 +146,6 @@ def test_condition_where_the_network_fails_lowers_the_expected_dice(trained):
     assert abs(same - plain) < 0.1
 
 
-def test_with_adapt_the_dice_is_not_known_and_images_are_compared(trained):
-    found, _ = assess(trained, images("Au")[0][0], adapted=True)
-    assert found.dice is None
-    assert (found.reasons, found.unassessed) == ((), "it is not known with --adapt")
-    gradient = np.outer(np.ones(200), np.arange(200))
-    found, _ = assess(trained, gradient + np.eye(200), adapted=True)
-    assert found.dice is None
-    assert found.is_flagged
-
-
 def test_content_is_the_same_after_json(trained):
     again = Trust.from_values(json.loads(json.dumps(trained[1].to_values())))
     image = images("CdSe")[0][0]
@@ -234,8 +224,6 @@ def test_each_reason_is_named_and_alone(trained):
     unsure = known.assess(usual | {"confidence": 0.0})
     assert unsure.dice.value < 0.75 * known.own.dice
     assert unsure.reasons == ("its low expected Dice",)
-    adapted = known.assess(usual | {"confidence": 0.0}, adapted=True)
-    assert (adapted.reasons, adapted.dice) == ((), None)
 
 
 def test_an_uneven_background_is_flagged(trained):

@@ -21,8 +21,6 @@ class Compact:
         ValueError: If it cannot have this width or depth.
     """
 
-    #: How layers normalise their features: over a batch of images, or over each image by itself.
-    norm: ClassVar[str] = "batch"
     #: Number of channels from which further outputs are computed.
     further_channels: ClassVar[int] = 16
 
@@ -71,8 +69,7 @@ class Compact:
         Validation predicts four times as many images at a time. Validation has 4½ × `width` numbers
         per pixel in memory where the last skip connection is joined. A training step keeps tensors
         for the gradients: the results of convolutions and normalisations, with four times the
-        channels of each block, and the results of pooling with their indices. Instance
-        normalisation copies features to another layout.
+        channels of each block, and the results of pooling with their indices.
 
         With further outputs, validation also keeps the features of lower resolutions, and a step
         has a second gradient of each; or most is in memory where the outputs are computed.
@@ -80,7 +77,7 @@ class Compact:
         width = self.width
         kept = 17.5 - 13.5 / 2**self.depth
         validation = 4.5 * width + 2
-        step = (kept + (2 if self.norm == "batch" else 3.5)) * width + 3
+        step = (kept + 2) * width + 3
         if self.outputs > 1:
             outputs = (2 - 0.5**self.depth) * width + self.further_channels
             validation = max(validation + (0.5 - 0.5**self.depth) * width, outputs)
@@ -92,15 +89,3 @@ class Compact:
         from passband.learning.compact_unet import CompactUNet
 
         return CompactUNet(self)
-
-
-@architecture(name="compact-in-w<width>-d<depth>", example="compact-in-w8-d3")
-@dataclass(frozen=True)
-class CompactIN(Compact):
-    """Passband's own U-Net with instance normalisation (Ulyanov et al. 2016, arXiv:1607.08022).
-
-    It normalises the features of each image by their own mean and variance, when it is trained and
-    when it is used. So nothing in it is a statistic of the training images.
-    """
-
-    norm: ClassVar[str] = "instance"

@@ -31,9 +31,6 @@ class Head(Protocol):
     """The methods of a head, see :class:`passband.parts.kinds.head`.
 
     A class of a head need not inherit from this one.
-
-    If its outputs have a direction, it has a method ``turned(further, axes)``, too, see
-    :meth:`passband.learning.heads.votes.votes.turned`.
     """
 
     def loss(self, further: Tensor, instances: Tensor) -> Tensor:

@@ -76,18 +76,6 @@ class votes:  # noqa: N801, the name of the part
             certainty=certainty[large[1:]],
         )
 
-    def turned(self, further: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-        """Return the outputs of an image from those of the image reversed along some axes.
-
-        Args:
-            further: (3, h, w), the outputs for the reversed image.
-            axes: 0 for rows, 1 for columns.
-        """
-        found = np.flip(further, [1 + axis for axis in axes]).copy()
-        for axis in axes:
-            found[axis] *= -1
-        return found
-
 
 def targets(instances: Tensor) -> tuple[Tensor, Tensor]:
     """Return what the outputs should be (…, 3, H, W), and the weight of each pixel (…, 1, H, W).

@@ -57,19 +57,6 @@ def found(
     )
 
 
-def turned(head: Head | None, seen: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    """Return what networks see of an image from what they see of the image reversed along axes.
-
-    Outputs that have no direction are only reversed.
-
-    Args:
-        seen: See :func:`found`.
-    """
-    back = np.flip(seen, [1 + axis for axis in axes])
-    turn = getattr(head, "turned", None)
-    return back if turn is None else np.concatenate([back[:1], turn(seen[1:], axes)])
-
-
 def _tidied(labels: np.ndarray) -> np.ndarray:
     """Return labels with smooth borders, of which each has only its largest piece.
 

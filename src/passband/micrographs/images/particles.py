@@ -1,6 +1,6 @@
 """Particles of a segmented image: those that touch are split, and each is measured."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import hypot, isnan, nan, pi, sqrt
 
@@ -45,8 +45,6 @@ class Particle:
         touches_edge: Whether a pixel of the particle is at the edge of the image, so that the
             particle may be cut off.
         mean_probability: The mean probability of the particle's pixels.
-        found_in: The share of other masks of the image in which the particle is found, see
-            :func:`shares`. None if there are no other masks.
         solidity: The area, relative to that of the convex hull: 1 if the outline is convex.
         feret_diameter_nm: The largest caliper diameter [nm].
         neck_ratio: The width of its neck, relative to the smaller of the two parts that the neck
@@ -64,7 +62,6 @@ class Particle:
     y_nm: float
     touches_edge: bool
     mean_probability: float = nan
-    found_in: float | None = None
     solidity: float = nan
     feret_diameter_nm: float = nan
     neck_ratio: float = nan
@@ -192,18 +189,10 @@ def matches(labels: np.ndarray, others: np.ndarray) -> dict[int, int]:
     return found
 
 
-def shares(labels: np.ndarray, others: Iterable[np.ndarray]) -> dict[int, float]:
-    """Return, by label, the share of other label images with a match; empty without others."""
-    found = [matches(labels, other) for other in others]
-    every = range(1, labels.max(initial=0) + 1) if found else ()
-    return {label: sum(label in each for each in found) / len(found) for label in every}
-
-
 def measure(
     labels: np.ndarray,
     pixel_nm: float,
     probability: np.ndarray | None = None,
-    found_in: Mapping[int, float] | None = None,
     stated: Found | None = None,
 ) -> list[Particle]:
     """Return the particles of a label image, in the order of their labels.
@@ -212,11 +201,9 @@ def measure(
         labels: (height, width) integer, 0 in the background, and a label from 1 on in each
             particle.
         probability: (height, width), the probability of each pixel.
-        found_in: By label, see :func:`shares`.
         stated: What a head says of the particles.
     """
     height, width = labels.shape
-    found_in = found_in or {}
     found = []
     for (rows, columns), label in _regions(labels):
         inside = labels[rows, columns] == label
@@ -236,7 +223,6 @@ def measure(
                 y_nm=float(rows.start + y.mean()) * pixel_nm,
                 touches_edge=touches,
                 mean_probability=mean,
-                found_in=found_in.get(label),
                 solidity=solidity,
                 feret_diameter_nm=caliper_px * pixel_nm,
                 neck_ratio=shapes.neck_ratio(labels[around((rows, columns))] == label),

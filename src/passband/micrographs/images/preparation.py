@@ -234,39 +234,6 @@ def filter_noise(image: np.ndarray, pixel_A: float, noise: DetectorNoise) -> np.
     return result[margin : margin + image.shape[0], margin : margin + image.shape[1]].copy()
 
 
-def normalise_local(image: np.ndarray, side_px: int) -> np.ndarray:
-    """Return an image with mean 0 and variance 1 in the surroundings of every pixel.
-
-    The surroundings are a square, mirrored at the edges of the image.
-
-    Args:
-        side_px: Side of the square [pixels], such as the side of the network's training images. It
-            is cut to the shorter side of the image.
-
-    Returns:
-        (height, width) float32: (image − local mean) / local standard deviation; 0 where the
-        surroundings have one value.
-    """
-    from scipy import ndimage
-
-    image = np.asarray(image, np.float32)
-    side = max(1, min(side_px, *image.shape))
-    # Without the image's mean, squares in float32 are precise enough.
-    mean = np.float32(image.mean(dtype=np.float64))
-    floor = max(1e-7 * float(image.var(dtype=np.float64)), 1e-24)
-    result = np.empty_like(image)
-    margin = side // 2 + 1
-    rows = np.pad(np.arange(len(image)), margin, "symmetric")
-    for band in bands(image.shape, 2 * side):
-        centred = image[rows[band.start : band.stop + 2 * margin]] - mean
-        local = ndimage.uniform_filter(centred, side, mode="reflect")
-        square = ndimage.uniform_filter(centred**2, side, mode="reflect") - local**2
-        centred -= local
-        centred /= np.sqrt(np.maximum(square, floor))
-        result[band] = centred[margin:-margin]
-    return result
-
-
 def to_grid(values: np.ndarray, shape: tuple[int, int], scale: float) -> np.ndarray:
     """Return values on the pixels of the image, by linear interpolation.
 

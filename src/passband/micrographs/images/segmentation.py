@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 MOST_ENLARGED = 5.0
 #: The largest ratio of the pixel sizes of a network and of an image.
 MOST_REDUCED = 50.0
-#: The axes along which an image is reversed: its three mirror images.
-MIRRORS = (0,), (1,), (0, 1)
 #: A function that receives what a network made of an image, see :func:`segment`.
 Watch = Callable[[Network, np.ndarray, Callable[[np.ndarray], np.ndarray], np.ndarray], None]
 
@@ -259,12 +257,6 @@ def segment(
         )
         return stated.labels, stated
 
-    def kept(probability: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        """Return the labels of one network, in as few bytes as possible."""
-        labels, _ = found(probability, seen)
-        return labels.astype(np.min_scalar_type(labels.max(initial=0)))
-
-    others: list[np.ndarray] = []  # in which the particles should be found too
     distinct = [kind for k, kind in enumerate(kinds) if kind not in kinds[:k]]
     mean = _Mean(len(networks))
     mean_seen = np.zeros(())  # in the pixels of the networks, if there is a head
@@ -280,17 +272,9 @@ def segment(
         for network, kind in zip(networks, kinds, strict=True):
             if kind != (size, noise):
                 continue
-            for axes in MIRRORS if settings.mirror else ():
-                reversed_ = np.flip(resampled, axes)
-                seen, _ = _outputs(reversed_, network, outputs, settings, progress)
-                seen = found_by_head.turned(head, seen, axes)
-                others.append(kept(preparation.to_grid(seen[0], shape, size / pixel_size_A), seen))
-                del seen
             seen, lines = _outputs(resampled, network, outputs, settings, progress, watch)
             notes += lines
             probability = preparation.to_grid(seen[0], shape, size / pixel_size_A)
-            if len(networks) > 1 and not settings.mirror:
-                others.append(kept(probability, seen))
             if head is not None:
                 alone = len(networks) == 1
                 mean_seen = seen if alone else mean_seen + seen / len(networks)
@@ -299,8 +283,7 @@ def segment(
     probability, disagreement = mean.result()
     labels, stated = found(probability, mean_seen)
     del mean_seen
-    in_others = measured.shares(labels, others)
-    particles = measured.measure(labels, pixel_nm, probability, found_in=in_others, stated=stated)
+    particles = measured.measure(labels, pixel_nm, probability, stated)
     if is_cut:
         probability = _placed(probability, box, whole)
         labels = _placed(labels, box, whole)
@@ -393,11 +376,7 @@ def _outputs(
     It is (outputs, rows, columns) float32: the probability, and the first further outputs.
     """
     architecture = network.architecture
-    if settings.normalise == "local":
-        image = preparation.normalise_local(image, network.microscope.field_px)
-        normalise = np.asarray
-    else:
-        normalise = normalisation(image, network, settings.dose_e_per_A2)
+    normalise = normalisation(image, network, settings.dose_e_per_A2)
     tiling = tiles.Tiling.of(image.shape, architecture, settings.tile)
     notes = []
     if not tiling.exact:
@@ -413,9 +392,6 @@ def _outputs(
     device = devices.device()
     precision = devices.precision(settings.precision, device)
     module = evaluation.ready(network.module, precision, device)
-    if settings.adapt and network.normalises_each_image:
-        notes.append(f"--adapt: is always so with this network, {architecture.name}")
-    module = tiles.adapted(module, image, architecture, normalise, batch_norm=settings.adapt)
     result = np.empty((outputs, *image.shape), np.float32)
     parts = tiles.logits(module, image, tiling, normalise, precision, device, progress)
     for (rows, columns), part in parts:

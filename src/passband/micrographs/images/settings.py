@@ -28,16 +28,11 @@ class Settings:
         filter_noise: Whether an image is filtered as the counts of a network's training images
             were, see :func:`passband.micrographs.images.preparation.filter_noise`. By default, the
             image's own noise is measured, see :mod:`passband.micrographs.images.own_noise`.
-        normalise: ``image``: the network's own normalisation, over the whole image. ``local``: mean
-            0 and variance 1 in the surroundings of each pixel, as wide as a training image.
         dose_e_per_A2: The image's dose, which networks with the normalisation ``vacuum`` need
             [e/Å²].
-        adapt: Whether batch normalisation has the statistics of the image.
         tile: Side of tiles in the network's pixels. By default, see :func:`tiles.default_tile`.
         smallest_nm: Smallest equivalent diameter of a particle [nm].
         precision: See :func:`passband.learning.devices.precision`.
-        mirror: Whether each network also segments three mirror images, only to tell in what share
-            of them each particle is found.
         particles: ``mask``: particles are regions of the mask, which are split at necks.
             ``head``: the head of the networks finds them. It is not the default, since no head has
             been as good as the mask on real images yet.
@@ -49,13 +44,10 @@ class Settings:
     hot_pixels: bool = True
     flat_field: bool | None = None
     filter_noise: bool | None = None
-    normalise: Literal["image", "local"] = "image"
     dose_e_per_A2: float | None = None
-    adapt: bool = False
     tile: int | None = None
     smallest_nm: float = 0.5
     precision: Literal["float32", "auto", "bfloat16", "float16"] = "float32"
-    mirror: bool = False
     particles: Literal["mask", "head"] = "mask"
     crop: str | None = None
 
@@ -90,12 +82,10 @@ class Settings:
             True: "divided by the smooth background",
             False: "background kept",
         }
-        whole = f"{normalisation} over the whole image"
         words = [
             "hot pixels removed" if self.hot_pixels else "hot pixels kept",
             flat[self.flat_field],
-            "local zscore" if self.normalise == "local" else whole,
-            "batch statistics of the image" if self.adapt else "batch statistics of the training",
+            f"{normalisation} over the whole image",
             f"particles of {self.smallest_nm:g} nm or more",
             self.precision,
         ]
@@ -106,8 +96,7 @@ class Settings:
 
         Raises:
             PassbandError: If the dose is missing or wrong, the tile is too small, the part of the
-                image has another form, the normalisation of a network cannot be local, or its head
-                is missing or must not run.
+                image has another form, or the head of a network is missing or must not run.
         """
         if self.dose_e_per_A2 is not None and not 0 < self.dose_e_per_A2 < math.inf:
             raise ArgumentError(f"dose_e_per_A2 = {self.dose_e_per_A2:g}: must be above 0")
@@ -120,11 +109,6 @@ class Settings:
         if part := self.head(networks):
             opened(part)
         for network in networks:
-            if self.normalise == "local" and network.normalisation != "zscore":
-                raise ArgumentError(
-                    f"normalise = 'local': {network.id} was trained with the normalisation "
-                    f"{network.normalisation!r}, and local normalisation is for 'zscore'"
-                )
             if network.normalisation == "vacuum" and self.dose_e_per_A2 is None:
                 raise ArgumentError(
                     f"{network.id} was trained with the normalisation 'vacuum', which needs the "

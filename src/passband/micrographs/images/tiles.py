@@ -7,7 +7,6 @@ where the network's output depends on pixels outside the tile. The width of this
 see :func:`halo`.
 """
 
-import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -46,7 +45,7 @@ def halo(architecture: Architecture) -> int | None:
         A multiple of the divisor. None if each output pixel depends on the whole image or on the
         size of the image, for example because the network averages over the image.
     """
-    network, _ = _with_fixed_statistics(networks.build(architecture))
+    network = networks.build(architecture).eval()
     divisor = architecture.divisor
     least = architecture.smallest_px
     length = 32 * divisor
@@ -217,90 +216,3 @@ def logits(
             down = slice(rows.start - top, rows.stop - top)
             across = slice(columns.start - left, columns.stop - left)
             yield (rows, columns), result[:, down, across]
-
-
-class _LastStatistics(nn.BatchNorm2d):
-    """Batch normalisation with the mean and variance of the images that it got in training mode.
-
-    They are those with which it normalised these images; :class:`nn.BatchNorm2d` would keep another
-    variance, an estimate for other images.
-    """
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        result = super().forward(x)
-        if self.training and self.running_var is not None:
-            number = x.numel() // x.shape[1]
-            self.running_var *= (number - 1) / number
-        return result
-
-
-def _with_fixed_statistics(network: nn.Module) -> tuple[nn.Module, list[nn.Module]]:
-    """Return a copy of a network with batch in place of instance normalisation, and the new layers.
-
-    The copy is in evaluation mode, so that all tiles of an image have the same statistics.
-    """
-    changed = copy.deepcopy(network).eval()
-    layers: list[nn.Module] = []
-    for name in networks.instance_norms(network):
-        old = changed.get_submodule(name)
-        new = _LastStatistics(old.num_features, old.eps, affine=old.affine).eval()
-        new.load_state_dict(old.state_dict(), strict=False)
-        changed.set_submodule(name, new.to(next(changed.parameters()).device))
-        layers.append(new)
-    return changed, layers
-
-
-def adapted(
-    network: nn.Module,
-    image: np.ndarray,
-    architecture: Architecture,
-    normalise: Callable[[np.ndarray], np.ndarray],
-    *,
-    batch_norm: bool = True,
-    most_px: int | None = None,
-) -> nn.Module:
-    """Return a network, in evaluation mode, whose layers normalise by an image's statistics.
-
-    In a trained network, batch normalisation has the statistics of the training images, and
-    instance normalisation those of each tile. The copy has the mean and the variance of the image's
-    own features; without such layers, the network is returned as it is.
-
-    An image of at most `most_px` pixels is used whole. For a larger image, windows of 512² pixels
-    at regular distances are used, so that the statistics do not depend on the size of the tiles.
-
-    Args:
-        network: The network, in evaluation mode.
-        image: (height, width) float32, the image, at the network's pixel size.
-        normalise: Returns the input of the network for a window of the image.
-        batch_norm: Whether batch normalisation has them, too.
-        most_px: The largest number of pixels whose features are averaged. The default limits the
-            memory.
-    """
-    if not batch_norm and not networks.instance_norms(network):
-        return network
-    changed, layers = _with_fixed_statistics(network)
-    if batch_norm:
-        every = changed.modules()
-        layers = [each for each in every if isinstance(each, nn.modules.batchnorm._BatchNorm)]
-    for layer in layers:
-        layer.momentum = 1.0  # the new statistics replace the old statistics
-        layer.train()
-    padded = Tiling.of(image.shape, architecture).padded
-    most_px = most_px or _most_px(architecture)
-    if padded[0] * padded[1] <= most_px:
-        windows = [window(image, 0, 0, padded)]
-    else:
-        divisor = architecture.divisor
-        shape = tuple(min(n, ceil(512 / divisor) * divisor) for n in padded)
-        number = max(1, most_px // (shape[0] * shape[1]))
-        across = min(number, max(1, round((number * image.shape[1] / image.shape[0]) ** 0.5)))
-        starts = [
-            np.linspace(0, padded[axis] - shape[axis], count).astype(int) // divisor * divisor
-            for axis, count in ((0, max(1, number // across)), (1, across))
-        ]
-        windows = [window(image, i, j, shape) for i in starts[0] for j in starts[1]]
-    batch = np.stack([np.asarray(normalise(each), np.float32) for each in windows])[:, None]
-    device = next(changed.parameters()).device
-    with torch.inference_mode():
-        changed(torch.from_numpy(batch).to(device))
-    return changed.eval()

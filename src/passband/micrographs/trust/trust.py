@@ -91,7 +91,7 @@ class Assessment:
     """What is known about the mask of an image without its ground truth.
 
     Attributes:
-        dice: The expected Dice, with its interval. None if it is not known, as with `--adapt`.
+        dice: The expected Dice, with its interval. None if it is not known.
         reasons: Because of what the image is flagged; empty if the mask can be trusted as the
             expected Dice says.
         scores: The scores that the expected Dice was computed from.
@@ -154,9 +154,7 @@ class Trust(JsonValues):
         require(np.isfinite(list(self.limits.values())).all(), "a limit is not finite")
         require("plain" in self.calibrations, "the calibration `plain` is missing")
 
-    def assess(
-        self, raw: Mapping[str, float], ctf: float | None = None, adapted: bool = False
-    ) -> Assessment:
+    def assess(self, raw: Mapping[str, float], ctf: float | None = None) -> Assessment:
         """Return the assessment of an image.
 
         Args:
@@ -164,8 +162,6 @@ class Trust(JsonValues):
                 divided by the area of a training image, and `evenness` is
                 :func:`passband.micrographs.trust.certainty.evenness`.
             ctf: The Dice that the study's model expects under the condition of the image.
-            adapted: Whether batch normalisation had the statistics of the image. The expected Dice
-                is then not known, since it was learned without.
         """
         scores = relative_scores(
             {name: np.array([value]) for name, value in raw.items()}, self.own, self.limits
@@ -182,10 +178,8 @@ class Trust(JsonValues):
         dice = self.calibrations[kind].expected(self.own.dice, found, bool(reasons))
         if raw["area"] == 0:
             reasons.append("the lack of particles")
-        elif dice.value < LOWEST * self.own.dice and not adapted:
+        elif dice.value < LOWEST * self.own.dice:
             reasons.append("its low expected Dice")
-        if adapted:
-            return Assessment(None, tuple(reasons), found, "it is not known with --adapt")
         return Assessment(dice, tuple(reasons), found)
 
 
@@ -214,7 +208,6 @@ class Assessor:
     Args:
         trusts: For the networks of each training condition.
         ctf: The Dice that the study's model expects of networks under the condition of the images.
-        adapted: See :meth:`Trust.assess`.
     """
 
     def __init__(
@@ -222,11 +215,9 @@ class Assessor:
         trusts: Sequence[Trust],
         networks: Sequence[Network],
         ctf: Mapping[NetworkId, float] | None = None,
-        adapted: bool = False,
     ):
         self._trusts = trusts
         self._ctf = ctf or {}
-        self._adapted = adapted
         self._networks = {network.id: network for network in networks}
         #: By the first network of a trust.
         self._seen: dict[NetworkId, _Seen] = {}
@@ -236,7 +227,7 @@ class Assessor:
     def values(self) -> tuple:
         """What assessments depend on, for a digest."""
         known = [trust.to_values() for trust in self._trusts]
-        return known, {str(id): dice for id, dice in self._ctf.items()}, self._adapted
+        return known, {str(id): dice for id, dice in self._ctf.items()}
 
     def begin(self) -> None:
         """Forget an image whose segmentation has failed."""
@@ -295,7 +286,7 @@ class Assessor:
                 )
             expected = [self._ctf[id] for id in trust.networks if id in self._ctf]
             ctf = float(np.mean(expected)) if expected else None
-            found.append(trust.assess(raw, ctf, self._adapted))
+            found.append(trust.assess(raw, ctf))
         return together(found)
 
 

@@ -19,7 +19,6 @@ from passband.axes import AXES, BEHIND_COUNTS
 from passband.grid import Condition
 from passband.network_id import NetworkId
 from passband.outcomes import Outcome
-from passband.particle_scores import RATINGS
 from passband.prediction.gaussian_process import COVERAGE, Z90
 from passband.prediction.range_of_use import Asked, Excess, TestedDoses, ranges
 from passband.prediction.recommend.network_dice import (
@@ -98,7 +97,6 @@ class Recommendation(Outcome):
         study: The study's name.
         remark: A sentence on the networks that did not learn, or "".
         top: Number of networks in the text and in JSON. With None, the text has ten, and JSON all.
-        by: What takes the place of Dice, one of :data:`passband.particle_scores.RATINGS`.
     """
 
     asked: Asked
@@ -112,12 +110,6 @@ class Recommendation(Outcome):
     study: str = ""
     remark: str = ""
     top: int | None = None
-    by: str = "dice"
-
-    @property
-    def score(self) -> str:
-        """What ranks the networks, in words."""
-        return RATINGS[self.by]
 
     @property
     def inside(self) -> bool:
@@ -128,7 +120,7 @@ class Recommendation(Outcome):
     def ranked_by(self) -> str:
         """What ranks the networks."""
         measured = all(network.how == MEASURED for network in self.networks)
-        return f"{'measured' if measured else 'expected'} {self.score}"
+        return f"{'measured' if measured else 'expected'} Dice"
 
     @property
     def as_at_dose(self) -> float | None:
@@ -370,15 +362,14 @@ def _paragraphs(found: Recommendation) -> Iterator[str]:
     yield f"{found.specimen} at {found.asked.words}, with the networks of the study {found.study}"
     if found.outside:
         lines = [
-            f"outside this study: expected {found.score} is extrapolated, and less certain than "
-            "inside",
+            "outside this study: expected Dice is extrapolated, and less certain than inside",
             *(f"  {excess.words}" for excess in found.outside),
             *(f"  {line}" for line in beyond_doses(found)),
         ]
         yield "\n".join(lines)
     else:
         yield "inside this study: within the range of its test conditions on every axis"
-    head = ["", f"expected {found.score}", *["worst in the range"] * ranged, "how", "network"]
+    head = ["", "expected Dice", *["worst in the range"] * ranged, "how", "network"]
     rows = [
         [
             f"{rank}",
@@ -396,29 +387,29 @@ def _paragraphs(found: Recommendation) -> Iterator[str]:
     if found.outside:
         notes.append(
             "In parentheses: the model's interval. Far outside the study, the interval and the "
-            f"expected {found.score} can be wrong."
+            "expected Dice can be wrong."
         )
     else:
         notes.append(
-            f"In parentheses: the interval that contains the measured {found.score} in "
+            f"In parentheses: the interval that contains the measured Dice in "
             f"{COVERAGE:.0%} of cases."
         )
     if ranged:
         worst = found.networks[0].worst_condition
         notes.append(
-            f"Expected {found.score} is the mean over the range. The first network is worst at "
+            f"Expected Dice is the mean over the range. The first network is worst at "
             f"{axes.parse(worst).words}."
         )
     if unseen := _unseen(found):
-        notes.append(f"Expected {found.score} does not depend on {listed(unseen)}.")
+        notes.append(f"Expected Dice does not depend on {listed(unseen)}.")
     yield "\n".join([*notes, found.remark] if found.remark else notes)
     lines = [f"nearest tested condition: {axes.parse(found.nearest).words}"]
     if following := found.train_next:
         lines.append(
             f"train next: {following.id.specimen}, {following.id.architecture}, "
             f"{axes.parse(following.id.condition).words}; "
-            f"expected {found.score} {following.dice.words}, "
-            f"expected gain in {found.score} {following.gain:.3f}"
+            f"expected Dice {following.dice.words}, "
+            f"expected gain in Dice {following.gain:.3f}"
         )
     yield "\n".join(lines)
 
@@ -438,11 +429,11 @@ def beyond_doses(found: Recommendation) -> list[str]:
     lines = []
     if found.as_at_dose is not None:
         highest = dose.words(f"{found.as_at_dose:,.10g}")
-        lines.append(f"expected {found.score} is as at {highest}, the highest tested dose")
+        lines.append(f"expected Dice is as at {highest}, the highest tested dose")
     if found.below_dose is not None:
         lowest = dose.words(f"{found.below_dose:,.10g}")
         lines.append(
-            f"below {lowest}, the lowest tested dose, expected {found.score} is at most that at "
+            f"below {lowest}, the lowest tested dose, expected Dice is at most that at "
             f"{lowest}, and intervals reach further down"
         )
     return lines

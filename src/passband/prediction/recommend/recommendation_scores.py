@@ -20,7 +20,6 @@ from passband.analysis.bootstrap import (
     resample,
 )
 from passband.outcomes import Outcome
-from passband.particle_scores import RATINGS
 from passband.prediction.gaussian_process import COVERAGE
 from passband.prediction.recommend.left_out_tests import LeftOut
 from passband.prediction.recommend.nearest_network import nearest
@@ -77,7 +76,6 @@ class RecommendationCheck(Outcome):
         structures: Number of test structures. With one, the same chooses and judges.
         refitted: Whether the parameters of the process were found without the left-out condition.
         remark: A sentence on the networks that did not learn, or "".
-        by: What takes the place of Dice, one of :data:`passband.particle_scores.RATINGS`.
         confidence: That of the bootstrap intervals.
     """
 
@@ -98,12 +96,6 @@ class RecommendationCheck(Outcome):
     structures: int
     refitted: bool
     remark: str = ""
-    by: str = "dice"
-
-    @property
-    def score(self) -> str:
-        """What ranks the networks, in words."""
-        return RATINGS[self.by]
 
     def __str__(self) -> str:
         return in_words(self)
@@ -172,7 +164,7 @@ def losses(
 def in_words(found: RecommendationCheck) -> str:
     """Return what recommendations are worth, for people; the verdict comes first."""
     lost = (
-        f"recommended networks lose {_value(found.every.recommended)} of {found.score} against "
+        f"recommended networks lose {_value(found.every.recommended)} of Dice against "
         f"the best, the nearest in parameters by range {_value(found.every.nearest)}"
     )
     if new := found.new:
@@ -182,7 +174,7 @@ def in_words(found: RecommendationCheck) -> str:
         )
     true = (
         f"{COVERAGE:.0%} intervals contain {_value(found.coverage, '.1%')} of the measured "
-        f"{found.score} of all networks, and {_value(found.every.coverage, '.1%')} of that of "
+        f"Dice of all networks, and {_value(found.every.coverage, '.1%')} of that of "
         "recommended ones"
     )
     conditions = number_of(len(found.conditions), "test condition")
@@ -222,11 +214,11 @@ def _notes(found: RecommendationCheck) -> Iterator[str]:
     else:
         yield (
             "The model's parameters are those found with all conditions, since to find them each "
-            f"time would take long; its expected {found.score} does not know the left-out results."
+            "time would take long; its expected Dice does not know the left-out results."
         )
     if found.outside:
         outside = number_of(found.outside, "condition")
-        yield f"{outside} outside the range of the others: {found.score} is extrapolated there."
+        yield f"{outside} outside the range of the others: Dice is extrapolated there."
     if found.skipped:
         skipped = number_of(len(found.skipped), "condition")
         yield f"{skipped} not judged, since nothing is recommended for so low a dose."
