@@ -150,7 +150,7 @@ def of_network(study: Study, results: Results) -> Made | None:
 def _made(before: Study | None, today: Study, results: Results, file: Path) -> Made | None:
     if before is None or before is today:
         return None
-    found = Made(before, today, results.folder, file)
+    found = Made(before, today, locate.shown(results.folder), file)
     return found if found.line() else None
 
 
