@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow]
         {"information": {"bands_per_A": [0.2, 0.5]}},
         {"evaluation": {"confidence": 0.9}},
         {"figures": {"examples": 1}},
-        {"figures": {"formats": ["png", "svg", "pdf"]}},
+        {"figures": {"dpi": 50}},
     ],
     ids=str,
 )
