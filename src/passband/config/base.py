@@ -14,9 +14,9 @@ How to add a key
    ``.imaging_params``, ``.transfer_params`` and ``.lens_params``, ``Specimen.params`` and
    ``Training.params``. All these methods except ``Microscope.exit_wave_params`` include a new key
    automatically.
-3. The rules in workflow/rules/ list single keys of the blocks `evaluation`, `information`
-   and `figures`. For a new key in one of these blocks, such as `information`, add the path
-   ``information.key`` to ``RECIPES.settings`` in the params of the rule.
+3. ``Recipes`` in store/recipe.py lists single keys of the blocks `evaluation`, `information` and
+   `figures`. For a new key in one of these blocks, such as `information`, add the path
+   ``information.key`` to the settings of the jobs that use it, such as ``Recipes.information``.
 4. Add the key with its default to config.yaml. Set the key in a study of studies/, such as
    studies/everything.yaml, and run ``make docs``.
 """

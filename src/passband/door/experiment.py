@@ -48,7 +48,7 @@ def open(noun: str | Path, *, trust_parts: bool = False) -> "Experiment":
     if trust_parts:
         found.trusts_stored = True
     # Results that are named by their folder are those of the study that made them.
-    return found if found.is_alone or found.names_file else found.made
+    return found if path is not None or found.names_file else found.made
 
 
 class Experiment(

@@ -36,6 +36,11 @@ class Status(Outcome):
         return self.run.complete
 
     @property
+    def left(self) -> int:
+        """The number of jobs that a run would run now."""
+        return self.run.left
+
+    @property
     def over(self) -> bool:
         """Whether no job will run until somebody starts one."""
         return self.run.over

@@ -150,7 +150,7 @@ def of_network(study: Study, results: Results) -> Made | None:
 def _made(before: Study | None, today: Study, results: Results, file: Path) -> Made | None:
     if before is None or before is today:
         return None
-    found = Made(before, today, results.folder, file)
+    found = Made(before, today, locate.shown(results.folder), file)
     return found if found.line() else None
 
 
@@ -321,10 +321,15 @@ def check_tested(results: Results, network: Path) -> None:
 
 
 def _refuse(results: Results, path: Path) -> None:
-    """Raise PassbandError about a file that was made by another study, with what differs."""
+    """Raise PassbandError about a file that was made by another study, with what differs.
+
+    A file that does not name its study is not refused.
+    """
     file = _file(results) or results.noun
     before = Origins(results).of(path)
-    if before is not None and (line := Made(before, results.study, path, file).line()):
+    if before is None:
+        return
+    if line := Made(before, results.study, path, file).line():
         raise PassbandError(line)
     raise PassbandError(
         f"{path} was made for another study, or by another version of Passband: run "
