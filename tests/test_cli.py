@@ -1,4 +1,4 @@
-"""The commands ``passband summary`` and ``export``, and the help of all commands."""
+"""The commands ``passband table`` and ``export``, and the help of all commands."""
 
 import os
 import re
@@ -93,7 +93,7 @@ def expected(group, where):
 def test_summary_prints_means_by_dose(tmp_path, capsys):
     metrics = make_metrics()
     datasets.write(metrics, tmp_path / "ood.zarr", datasets.OOD, {"study": "test"})
-    assert cli.main(["summary", str(tmp_path)]) == 0
+    assert cli.main(["table", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     head, *body = rows(out)
@@ -112,20 +112,17 @@ def test_summary_prints_means_by_dose(tmp_path, capsys):
         assert row == ["gold, compact-w4-d2", at, str(where.sum()), *expected(group, where)]
 
 
-@pytest.mark.parametrize("name", ["table", "summary"])
 @pytest.mark.parametrize("width", [60, 200])
-def test_a_terminal_shows_a_drawn_table_and_a_pipe_markdown(
-    name, width, tmp_path, capsys, monkeypatch
-):
+def test_a_terminal_shows_a_drawn_table_and_a_pipe_markdown(width, tmp_path, capsys, monkeypatch):
     metrics = make_metrics()
     metrics = metrics.assign(dict.fromkeys(ood.SELECTIONS, metrics.dice))  # adds a sentence
     datasets.write(metrics, tmp_path / "ood.zarr", datasets.OOD, {"study": "test"})
-    assert cli.main([name, str(tmp_path)]) == 0
+    assert cli.main(["table", str(tmp_path)]) == 0
     piped = capsys.readouterr().out
     assert piped == f"{summaries.ood(matrices(metrics=metrics))}\n"
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert cli.main([name, str(tmp_path)]) == 0
+    assert cli.main(["table", str(tmp_path)]) == 0
     drawn = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
     assert "|" not in drawn
     assert max(map(len, drawn.splitlines())) <= width
@@ -201,7 +198,7 @@ def test_summary_of_one_condition_and_several_replicas_says_nothing_of_choosing(
 def test_summary_refuses_in_one_line(tmp_path, capsys, make):
     if make:
         datasets.write(make_metrics(), tmp_path / "none" / "ood.zarr", datasets.TABLE, {})
-    assert cli.main(["summary", str(tmp_path / "none")]) == 1
+    assert cli.main(["table", str(tmp_path / "none")]) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1

@@ -48,7 +48,6 @@ COMMANDS = {
         Command("table", "print the OOD metrics and the predictions", "table demo --csv demo.csv"),
         Command("report", "make the page that presents a study", "report demo"),
         Command("explore", "write the page that shows each cell of the matrices", "explore demo"),
-        Command("summary", "the same as table, without options", "summary demo"),
         Command(
             "evaluate",
             "test networks under other conditions",

@@ -8,6 +8,7 @@ Whoever types one reads it in one line. For a key of the configuration, see
 COMMANDS: dict[str, str] = {
     "distances": "passband table STUDY --csv FILE has the metrics of each pair of conditions",
     "pack": "copy a piece's folder of results; passband merge links what is in it",
+    "summary": "passband table STUDY prints the same",
     "tune": "examples/tune.py of the repository goes on training a network with labelled images, "
     "in Python",
 }

@@ -54,7 +54,6 @@ COMMANDS = {
     "run": f"run {RESULTS}",
     "status": f"status {RESULTS}",
     "table": f"table {RESULTS}",
-    "summary": f"summary {RESULTS}",
     "report": f"report {RESULTS}",
     "explore": f"explore {RESULTS}",
     "evaluate": f"evaluate {RESULTS} {ASKED}",
