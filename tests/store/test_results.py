@@ -274,3 +274,14 @@ def test_a_job_tests_networks_under_their_own_conditions_too(tmp_path):
     tests = StoredResults.of_batch(Results(own, tmp_path), batch, cells).tests
     (id,) = batch.conditions
     assert tests == {id: [*(condition.id for condition in own.test_conditions), id]}
+
+
+def test_results_with_more_pixels_than_their_images_are_made_again(tmp_path):
+    stored = stored_in(tmp_path)
+    pixels = STUDY.microscope.field_px**2
+    write(stored, *TRAIN, value=pixels // 3)
+    assert lacking(stored) == [set(), set()]
+    write(stored, *TRAIN, value=pixels // 3 + 1)
+    assert lacking(stored) == [{*TEST}, {*TEST}]
+    write(stored, *TRAIN, value=2**32 - 1)
+    assert lacking(stored) == [{*TEST}, {*TEST}]

@@ -49,6 +49,7 @@ class ResultRecipes:
         self.particles = bool(architecture) and known(architecture).head is not None
         self.waves = list(waves)
         self.specimens = list(results.study.specimens)
+        self._pixels = results.study.microscope.field_px**2
         self._digests = {
             (name, id): of.results(name, id, self.particles).digest
             for name in self.specimens
@@ -79,8 +80,13 @@ class ResultRecipes:
         ]
         now = self.digests(record.test_specimen.values.tolist(), record.test.values.tolist())
         is_known = now != ""
-        unchanged = (record.recipe.values == now) & is_known
+        unchanged = (record.recipe.values == now) & is_known & self._possible(record)
         return np.logical_and.outer(same, unchanged | ~is_known if unknown else unchanged)
+
+    def _possible(self, record: xr.Dataset) -> np.ndarray:
+        """Return which results count no more pixels than images have, (test_specimen, test)."""
+        most = record.counts.sum("outcome", dtype=np.int64).max(("replica", "structure"))
+        return (most <= self._pixels).transpose(*CELL[1:]).values
 
 
 @dataclass(frozen=True)
