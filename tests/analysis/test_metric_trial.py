@@ -19,7 +19,8 @@ def checked(tmp_path, monkeypatch, capsys):
     def check(text: str) -> str:
         Path("parts/mine.py").write_text(HEAD + text)
         status = cli.main(["check"])
-        said = capsys.readouterr().err
+        named, _, said = capsys.readouterr().err.partition("\n")
+        assert named.startswith("runs the study's own parts: ")
         assert status == (1 if said else 0)
         assert said.count("\n") <= 1
         return said

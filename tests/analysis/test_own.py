@@ -12,7 +12,7 @@ from passband.grid import Axes, Condition
 from passband.matrices.of_study import matrices
 from passband.results.stores import load_table
 from passband.scores import OUTCOMES, dice
-from passband.storage import DamagedError, datasets
+from passband.storage import DamagedError
 from passband.storage import records as stored
 from passband.storage.records import with_own
 
@@ -34,8 +34,9 @@ def write(path: Path, counts: np.ndarray, test: list[str]) -> None:
         coords={"replica": [0, 1], "test_specimen": ["gold"], "test": test}
         | {"outcome": list(OUTCOMES)},
     )
-    names = zip(("specimen", "architecture", "condition"), path.parts[-4:-1], strict=True)
-    datasets.write(record, path, datasets.RECORD, ATTRS | dict(names))
+    specimen, architecture, condition = path.parts[-4:-1]
+    attrs = {"specimen": specimen, "architecture": architecture}
+    stored.write({condition: record}, path, ATTRS | attrs)
 
 
 def records(folder: Path, own: bool) -> tuple[list[table.Cell], np.ndarray]:
@@ -79,7 +80,7 @@ def test_other_variables_are_those_under_the_own_condition_too(tmp_path):
     for cell in cells:
         record = stored.read(cell.path).load()
         area = record.counts.sum("outcome").astype(float).assign_attrs(units="pixels")
-        datasets.write(record.assign(area=area), cell.path, datasets.RECORD, record.attrs)
+        stored.write({cell.train: record.assign(area=area)}, cell.path, record.attrs)
     table.aggregate(cells, TESTED, ["gold"], tmp_path / "table.zarr", ATTRS, test_own=True)
     made = load_table(tmp_path / "table.zarr").load()
     for before in ("", "own_"):

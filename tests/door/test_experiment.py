@@ -252,7 +252,7 @@ class TestFurtherAxes:
             (np.eye(64), {"threshold": 0.5}, "threshold = 0.5: unknown setting; allowed: hot_pix"),
             (np.eye(64), {"tile": "x"}, "tile = 'x': must be an integer"),
             (np.eye(64), {"hot_pixels": None}, "hot_pixels = None: must be true or false"),
-            (np.eye(64), {"particles": "x"}, "particles = 'x': must be 'auto', 'head' or 'mask'"),
+            (np.eye(64), {"particles": "x"}, "particles = 'x': must be 'mask' or 'head'"),
             (np.eye(64), {"smallest_nm": -1}, "smallest_nm = -1: must be at least 0 nm"),
         ],
     )

@@ -338,11 +338,6 @@ VALUES = [
         "grid[1].points[0].aperture_mrad =",
     ),
     (
-        "grid.design",
-        "{points: 40}",
-        "grid.design = {'points': 40}: this key was removed; write its",
-    ),
-    (
         "grid",
         f"[{{}}, {{mixture: {{points: [{POINT}, {POINT[:-1]}, coma_nm: 0}}]}}}}]",
         "grid[1].mixture.points[1]: is the same condition as points[0], since the study itself has",
@@ -411,7 +406,6 @@ VALUES = [
     ("specimens", "{a: null}", "specimens.a = None: must be a block of keys"),
     ("specimens", "{a: []}", "specimens.a = []: must be a block of keys"),
     ("specimens", "{a: {trained: false}}", "specimens.a.trained = False: must be true for one"),
-    ("distances.predict", "true", "distances.predict = True: this key was removed; passband dis"),
     # Axes
     *alike(
         "grid.cs_um",
@@ -630,7 +624,6 @@ VALUES = [
     ),
     ("training.architectures", "[compact-w8-d3, fpn-x]", "architectures[1] = 'fpn-x': unknown"),
     ("training.recipe", "{}", "training.recipe = {}: must be 'none' or 'group-2024'"),
-    ("evaluation.microscopes", "9", "microscopes = 9: this key was removed; passband evaluate"),
     ("study.replicas_per_job", "999", "must not exceed study.replicas = 1"),
     ("study.structures.train", "1000001", "train = 1000001: must be an integer between 2 and"),
     ("study.structures", "[1, 2]", "study.structures = [1, 2]: must be a block of keys"),

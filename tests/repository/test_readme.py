@@ -31,7 +31,6 @@ from passband.micrographs.images import readers
 from passband.reports import summaries
 from passband.results import layout, published
 from passband.scores import OUTCOMES, dice
-from passband.storage import datasets
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -581,8 +580,8 @@ def make_table(path):
             },
         )
         file = path.parent / "records" / f"{id}.zarr.zip"
-        of = {"specimen": "gold", "architecture": "compact-w4-d2", "condition": id}
-        datasets.write(dataset, file, datasets.RECORD, of)
+        of = {"specimen": "gold", "architecture": "compact-w4-d2"}
+        records.write({id: dataset}, file, of)
         cells.append(table.Cell("gold", "compact-w4-d2", id, tuple(batch[1]), str(file)))
     table.aggregate(cells, list(map(Condition.parse, ids)), ["gold"], path, {"study": "demo"})
     return dice(counts).mean((1, 2, 4))

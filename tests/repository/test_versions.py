@@ -10,7 +10,7 @@ from passband.storage import integrity
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/versions.md").read_text(encoding="utf-8")
 #: The stage of each kind of recipe that rules have as a param.
-RECIPES = {"waves(": "simulate", "training.params": "train", "testing.params": "evaluate"}
+RECIPES = {"waves(": "simulate", "training.params": "train", "tests": "evaluate"}
 ROWS = re.findall(r"^\| `(\w+)` \| (\d+) \| (.+) \|$", PAGE, re.M)
 
 

@@ -158,7 +158,6 @@ def test_results_name_their_study_if_an_axis_leaves_out_its_own_value():
     [
         ("table", "table.zarr", "specimens", "gold"),
         ("table", "ood.zarr", "specimens", "gold"),
-        ("summary", "ood.zarr", "training.architectures", "compact-w4-d2"),
         ("recommend --check", "table.zarr", "specimens", "gold"),
         ("recommend " + MICROSCOPE, "table.zarr", "training.architectures", "compact-w4-d2"),
         ("next --budget 1", "table.zarr", "specimens", "gold"),

@@ -17,7 +17,7 @@ from passband.results import Results
 from passband.scores import OUTCOMES, dice
 from passband.sharing import performance
 from passband.sharing.performance import Performance
-from passband.storage import datasets
+from passband.storage import datasets, records
 
 IDS = [
     c.id
@@ -73,7 +73,7 @@ def results(tmp_path):
     cell = {"specimen": "gold", "architecture": "compact-w4-d2", "condition": TRAINED}
     folder = tmp_path / "study"
     path = folder.joinpath("records", *cell.values(), "r000-001.zarr.zip")
-    datasets.write(record, path, datasets.RECORD, cell)
+    records.write({cell.pop("condition"): record}, path, cell)
     return folder, counts
 
 
@@ -88,7 +88,7 @@ def test_a_network_with_a_head_has_the_scores_of_its_particles(results):
     folder, _ = results
     name = "compact-w4-d2+votes"
     file = f"{TRAINED}/r000-001.zarr.zip"
-    record = datasets.read(folder / "records/gold/compact-w4-d2" / file, datasets.RECORD)
+    record = records.read(folder / "records/gold/compact-w4-d2" / file)
     dims = "replica", "test_specimen", "test", "structure", "truth", "number"
     shape = tuple(record.sizes[each] for each in dims[:-2])
     numbers = np.zeros((*shape, len(TRUTHS), len(NUMBERS)), np.uint32)
@@ -98,7 +98,7 @@ def test_a_network_with_a_head_has_the_scores_of_its_particles(results):
     record = record.assign(particles=(dims, numbers)).drop_encoding()
     record = record.assign_coords(truth=list(TRUTHS), number=list(NUMBERS))
     path = folder / "records/gold" / name / file
-    datasets.write(record, path, datasets.RECORD, record.attrs | cell)
+    records.write({TRAINED: record}, path, record.attrs | cell)
     plain = network(folder)
     own = replace(plain, metadata=replace(plain.metadata, architecture=name))
     own = replace(own, path=folder / "networks/gold" / name / TRAINED / "r000-001.safetensors")
@@ -130,11 +130,11 @@ def test_dice_is_that_of_the_networks_own_replica(results, finished):
 def test_a_record_has_the_axes_of_its_conditions(results):
     folder, _ = results
     path = folder.joinpath("records/gold/compact-w4-d2", TRAINED, "r000-001.zarr.zip")
-    record = datasets.read(path, datasets.RECORD)
+    record = records.read(path).load()
     further = [Condition.parse(id) for id in IDS[:3]]
     ids = IDS[:3] + [replace(c, further=(("coma_nm", 50),)).id for c in further]
     cell = {"specimen": "gold", "architecture": "compact-w4-d2", "condition": TRAINED}
-    datasets.write(record.assign_coords(test=ids), path, datasets.RECORD, cell)
+    records.write({TRAINED: record.assign_coords(test=ids)}, path, cell)
     found = of(network(folder)).measured
     assert found.test_coma_nm.values.tolist() == [0, 0, 0, 50, 50, 50]
     assert Axes.of(found).own == {"coma_nm": 0}

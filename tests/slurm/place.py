@@ -110,8 +110,10 @@ class Place:
 
 def with_waves(folder: Path, of: Place, study: dict = STUDY) -> Place:
     """Return a place for a study whose structures are simulated already."""
-    place, waves = Place(folder, study), "results/smallest/waves"
-    shutil.copytree(of.folder / waves, folder / waves)
+    place = Place(folder, study)
+    for made in ("waves", "logs/simulate"):  # its logs vouch for what a job has made
+        path = Path("results/smallest", made)
+        shutil.copytree(of.folder / path, folder / path)
     return place
 
 

@@ -218,7 +218,8 @@ def folder_elsewhere(folder: Path, results: Path, of: Place) -> Place:
     """A place whose results are in a folder outside it."""
     place = Place(folder, PAIR)
     (folder / "results").symlink_to(results)
-    shutil.copytree(of.folder / RESULTS / "waves", folder / RESULTS / "waves")
+    for made in ("waves", "logs/simulate"):  # its logs vouch for what a job has made
+        shutil.copytree(of.folder / RESULTS / made, folder / RESULTS / made)
     return place
 
 

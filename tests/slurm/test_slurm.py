@@ -241,8 +241,9 @@ def read_only(folder: Path) -> Iterator[None]:
 def test_a_full_disk_is_named_and_a_rerun_completes(slurm, undisturbed, disk, tmp_path):
     place = Place(tmp_path / "place")
     (place.folder / "results").symlink_to(disk.folder)
-    waves = undisturbed.folder / "results/smallest/waves"
-    shutil.copytree(waves, disk.folder / "smallest/waves")
+    for made in ("waves", "logs/simulate"):  # its logs vouch for what a job has made
+        path = Path("smallest", made)
+        shutil.copytree(undisturbed.folder / "results" / path, disk.folder / path)
     target = network(CONDITIONS[0])
     disk.fill(leaving=12_288)  # enough for Snakemake's start, but not for a network
     arguments = [*on_slurm(slurm), "--retries", "0"]

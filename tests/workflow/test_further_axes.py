@@ -40,10 +40,9 @@ def test_a_study_of_five_axes_is_in_all_results(tmp_path, passband):
     label = AXES[name].label
     unit = AXES[name].unit
     assert f"{label} {low:g}\u00a0{unit}" in page  # in the table of choices
-    assert f"--{name.replace('_', '-')} {(low + high) / 2:g}" in text  # of the sliders
+    assert f"--axis {name}={(low + high) / 2:g}" in text  # of the sliders
     assert f'"name":"{name}"' in content
-    option = f"--{name.replace('_', '-')}={high:g}"
-    said = passband(place, "recommend", study, *ASKED, option)
+    said = passband(place, "recommend", study, *ASKED, "--axis", f"{name}={high:g}")
     assert "\ninside this study" in said
     assert f"{label} {high:g} {unit}" in said.partition("\n")[0]
     nearest = said.partition("nearest tested condition: ")[2].splitlines()[0]

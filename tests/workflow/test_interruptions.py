@@ -37,9 +37,11 @@ PAIR = [f"results/smallest/networks/{cell}.safetensors" for cell in CELLS]
 
 
 def with_waves(folder: Path, finished: Workplace) -> Workplace:
-    """Return a place with the exit waves of the smallest study."""
-    place, waves = Workplace(folder), "results/smallest/waves"
-    shutil.copytree(finished.folder / waves, folder / waves)
+    """Return a place with the exit waves and the logs that vouch for them."""
+    place = Workplace(folder)
+    for made in ("waves", "logs/simulate"):
+        path = Path("results/smallest", made)
+        shutil.copytree(finished.folder / path, folder / path)
     return place
 
 

@@ -220,11 +220,18 @@ def identities(path: str | Path) -> dict[str, dict[int, str]]:
     See :class:`CellWeights`.
 
     They are in the head of the file, so this function takes little time and finds no damage. None
-    are returned if there is no readable file.
+    are returned if the file is missing or damaged.
+
+    Raises:
+        UnreachableError: If the file cannot be read now.
     """
     try:
-        found = json_text.parse(_head(path)[_IDENTITIES], _MOST_HEAD)
+        found = json_text.parse(_read_head(path)[_IDENTITIES], _MOST_HEAD)
         return {id: {int(r): each for r, each in of_id.items()} for id, of_id in found.items()}
+    except (SafetensorError, OSError, StoreError) as error:
+        if is_unreachable(error):
+            raise UnreachableError(path, error) from None
+        return {}
     except (KeyError, ValueError, TypeError, AttributeError):
         return {}
 
@@ -293,11 +300,15 @@ def recipe_digests(path: str | Path) -> dict[str, str]:
 def _head(path: str | Path) -> dict[str, str]:
     """Return the texts in the head of a weights file; none if there is no readable file."""
     try:
-        check_regular(path)
-        with safe_open(path, framework="numpy") as file:
-            return file.metadata() or {}
+        return _read_head(path)
     except (SafetensorError, OSError, StoreError):
         return {}
+
+
+def _read_head(path: str | Path) -> dict[str, str]:
+    check_regular(path)
+    with safe_open(path, framework="numpy") as file:
+        return file.metadata() or {}
 
 
 def save(

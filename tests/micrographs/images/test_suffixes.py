@@ -56,7 +56,9 @@ def test_readers_of_the_package_are_known_without_their_libraries():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     known, imported = done.stdout.splitlines()
-    assert known == (".dm3 .dm4 .emd .emi .mrc .mrcs .npy .png .ser .tif .tiff .zarr .zarr.zip")
+    assert known == (
+        ".dm3 .dm4 .emd .emi .jpeg .jpg .mrc .mrcs .npy .png .ser .tif .tiff .zarr .zarr.zip"
+    )
     assert imported == ""
 
 
