@@ -31,6 +31,7 @@ from passband.micrographs.images import readers
 from passband.reports import summaries
 from passband.results import layout, published
 from passband.scores import OUTCOMES, dice
+from passband.storage import records
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
