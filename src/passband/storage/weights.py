@@ -284,19 +284,6 @@ def values(path: str | Path) -> dict[str, object]:
         return {}
 
 
-def recipe_digests(path: str | Path) -> dict[str, str]:
-    """Return the digests of the recipes of the networks in a file by training condition.
-
-    They are in the head of the file, see :func:`values`.
-    """
-    found = values(path)
-    cells = found.get("parts", {str(found.get("condition", "")): found})
-    if not isinstance(cells, dict):
-        return {}
-    of_cells = {id: cell for id, cell in cells.items() if isinstance(cell, dict)}
-    return {id: str(cell.get("recipe_digest", "")) for id, cell in of_cells.items()}
-
-
 def _head(path: str | Path) -> dict[str, str]:
     """Return the texts in the head of a weights file; none if there is no readable file."""
     try:

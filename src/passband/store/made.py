@@ -283,7 +283,7 @@ def check_networks(results: Results, path: Path, recipes: Mapping[str, Recipe]) 
         results: The study, with its folder.
         recipes: Those of the networks by training condition.
     """
-    found = weights.recipe_digests(path)
+    found = weights.recipes_in(path)
     for condition in found.keys() & recipes.keys():
         if found[condition] not in ("", recipes[condition].digest):
             _refuse(results, path)
