@@ -211,7 +211,8 @@ def lens(of_lens: Mapping[str, list[dict]]) -> Iterator[dict]:
 
 def write(folder: Path = DATA) -> int:
     """Write the table ``lines.csv`` beside the page, and return the exit status 0."""
-    path, cells = folder / "lines.csv", Cells.of_pieces()
+    path = folder / "lines.csv"
+    cells = Cells.of_pieces()
     columns = [*named("", "", "", "", {}), "cells", *interaction.SCORES, "square"]
     columns += ["low", "high", "minus_scaled", "minus_scaled_low", "minus_scaled_high"]
     path.unlink(missing_ok=True)

@@ -203,7 +203,8 @@ def array_digest(arrays: Mapping[str, np.ndarray]) -> str:
 @cache
 def stored_matrix() -> tuple[Study, Scores, tuple[np.ndarray, np.ndarray]]:
     """Return the old study, its Dice, and the spectrum of its specimen."""
-    table, study = joined(), load(WHOLE)
+    table = joined()
+    study = load(WHOLE)
     (curve,) = json.loads(table.attrs[spectra.SPECTRUM]).values()
     return study, Scores.from_table(table), tuple(np.array(each) for each in curve)
 

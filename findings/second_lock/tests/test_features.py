@@ -32,7 +32,8 @@ def whitened(n: int, dimension: int, seed: int = 0) -> np.ndarray:
 
 def test_mmd_of_the_same_distribution_is_zero_on_average_also_of_pairs():
     random = np.random.default_rng(0)
-    apart, paired = [], []
+    apart = []
+    paired = []
     for _ in range(2000):
         x, y, shared = random.normal(size=(3, 6, 2))
         apart.append(d.mmd(x, y, 1.0))
@@ -47,14 +48,17 @@ def test_mmd_of_the_same_distribution_is_zero_on_average_also_of_pairs():
 
 def test_mmd_of_gaussians_is_the_analytic_one():
     """For N(0, 1), N(m, 1) and kernel width s, `mmd` is 2s/√(s²+2)·(1 − exp(−m²/2(s²+2)))."""
-    s, m = 0.8, 1.5
+    s = 0.8
+    m = 1.5
     expected = 2 * s / np.sqrt(s**2 + 2) * (1 - np.exp(-(m**2) / (2 * (s**2 + 2))))
-    x, y = normal(2000, 1), normal(2000, 1, 1) + m
+    x = normal(2000, 1)
+    y = normal(2000, 1, 1) + m
     assert d.mmd(x, y, s) == pytest.approx(expected, abs=0.02)
 
 
 def test_mmd_by_hand():
-    x, y = np.array([[0.0], [1.0]]), np.array([[0.0], [3.0]])
+    x = np.array([[0.0], [1.0]])
+    y = np.array([[0.0], [3.0]])
     k = {r: np.exp(-(r**2) / 8) for r in (1, 2, 3)}
     assert d.mmd(x, y, 2.0) == pytest.approx(k[1] + k[3] - k[3] - k[1])
     y = np.array([[2.0], [4.0]])
@@ -71,7 +75,8 @@ def test_the_kernels_width_is_the_median_distance():
 @given(seed=SEEDS, scale=st.floats(1e-3, 1e3), shift=st.floats(-10, 10))
 @settings(max_examples=20)
 def test_cka_is_blind_to_orthogonal_maps_scale_and_shift(seed, scale, shift):
-    x, y = normal(30, 5, seed), normal(30, 7, seed + 1)
+    x = normal(30, 5, seed)
+    y = normal(30, 7, seed + 1)
     found = d.cka(x, y)
     assert 0 <= found <= 1
     assert d.cka(y, x) == pytest.approx(found)
@@ -99,7 +104,8 @@ def test_cka_sees_other_linear_maps_and_unlike_features():
 def test_features_are_the_inputs_of_the_decoder(name, px, shape):
     """In a prediction, a hook on the encoder sees the same features."""
     network = networks.build(name).eval()
-    images, seen = torch.randn(2, 1, px, px), []
+    images = torch.randn(2, 1, px, px)
+    seen = []
     last = network.down[-1] if name.startswith("compact") else network.encoder.layer4
     last.register_forward_hook(lambda module, inputs, output: seen.append(output))
     found = d.features(network, images, "float32")

@@ -143,7 +143,8 @@ def _check_recipes(pieces: Sequence[Results], study: Study) -> None:
     """Raise PassbandError if what a piece has made was made otherwise than the whole makes it."""
     whole = Recipes(study)
     for piece in pieces:
-        own, of = Recipes(piece.study), piece.study
+        of = piece.study
+        own = Recipes(of)
         networks = product(of.trained_specimens, of.training.architectures, of.train_ids)
         tests = product(of.specimens, of.tested_waves)
         made = [(own.networks(*each), whole.networks(*each)) for each in networks]
