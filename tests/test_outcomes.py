@@ -37,13 +37,13 @@ def test_an_outcome_has_text_a_face_and_json():
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (ArgumentError("save_rates = 'save_rates': no"), "--save-rates = 'save_rates': no"),
+        (ArgumentError("smallest_nm = 'smallest_nm': no"), "--smallest-nm = 'smallest_nm': no"),
         (
-            ArgumentError("save_rates: not with rates", "save_rates", "rates"),
-            "--save-rates: not with --rates",
+            ArgumentError("smallest_nm: not with tile", "smallest_nm", "tile"),
+            "--smallest-nm: not with --tile",
         ),
         (ArgumentError("split = 'no': no"), "split = 'no': no"),
     ],
 )
 def test_a_command_names_its_options(error, text):
-    assert cli._with_options(error, {"save_rates": "--save-rates", "rates": "--rates"}) == text
+    assert cli._with_options(error, {"smallest_nm": "--smallest-nm", "tile": "--tile"}) == text

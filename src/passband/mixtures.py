@@ -148,11 +148,6 @@ def check_id(id: str) -> None:
         Condition.parse(id)
 
 
-def extremes(under: Condition | Mixture) -> list[Condition]:
-    """Return the condition itself, or :attr:`Mixture.extremes`."""
-    return under.extremes if isinstance(under, Mixture) else [under]
-
-
 def expected_weights(content: Mapping[str, Mapping], ids: Sequence[str]) -> np.ndarray | None:
     """Return the weight of each test condition in the expectation over a mixture, or None.
 

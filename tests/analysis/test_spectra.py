@@ -9,7 +9,7 @@ import pytest
 from passband import PassbandError
 from passband.analysis.information import metrics
 from passband.analysis.profiles import profiles
-from passband.analysis.spectra import from_json, joined, own_curve, power_under, to_json
+from passband.analysis.spectra import from_json, own_curve, power_under, to_json
 from passband.config import Microscope
 from passband.grid import Axes, Condition
 
@@ -120,11 +120,8 @@ def test_a_condition_without_exit_waves_has_no_spectrum():
         profiles([other], MICROSCOPE, 64, SETS["gold"])
 
 
-def test_spectra_are_written_and_joined():
+def test_spectra_are_written():
     for spectrum in (FAST_CURVE, SETS["gold"]):
         again = from_json(json.loads(json.dumps(to_json(spectrum))))
         assert to_json(again) == to_json(spectrum)
     np.testing.assert_array_equal(own_curve(SETS["gold"])[1], FAST_CURVE[1])
-    whole = joined({"en0200.00": SLOW_CURVE}, FAST_CURVE)
-    assert set(whole) == {"", "en0200.00"}
-    assert joined(SLOW_CURVE, FAST_CURVE) is SLOW_CURVE

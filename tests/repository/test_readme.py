@@ -248,7 +248,7 @@ NOT_RUN = {
     "make preflight STUDY=studies/paper.yaml PROFILE=slurm": "needs a SLURM; tests/slurm does it",
 }
 #: Long commands, and their replacements, of which equal ones run once. Snakemake's commands are dry
-#: runs, and only `--save-rates` measures what the machine can do.
+#: runs.
 INSTEAD = {
     "snakemake --profile slurm --configfile studies/paper.yaml --dry-run --quiet rules host": (
         f"snakemake --profile slurm --configfile {FEW} --dry-run --quiet rules host"

@@ -94,20 +94,9 @@ def stored_spectra(attrs: Mapping[str, object], source: str) -> dict[str, Spectr
     except (ValueError, TypeError) as error:
         words = " ".join(str(error).split())
         raise PassbandError(
-            f"{source}: its attribute {SPECTRUM} is damaged: {words}; make this piece again"
+            f"{source}: its attribute {SPECTRUM} is damaged: {words}; delete it, and run the study "
+            "again"
         ) from None
-
-
-def joined(first: Spectrum, second: Spectrum) -> Spectrum:
-    """Return the spectrum with the sets of exit waves of both; those of `first` take precedence."""
-    sets = [x if isinstance(x, Mapping) else {"": x} for x in (second, first)]
-    found = {**sets[0], **sets[1]}
-    return found[""] if list(found) == [""] else found
-
-
-def set_ids(spectrum: Spectrum) -> set[str]:
-    """Return the ids of the sets of exit waves that a spectrum has a curve for."""
-    return set(spectrum) if isinstance(spectrum, Mapping) else {""}
 
 
 def own_curve(spectrum: Spectrum) -> Curve:
