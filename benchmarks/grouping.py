@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two conditions")
     number = 2 if parser.parse_args().quick else 3
     table, times = Table(), {}
-    command = [sys.executable, "-c", "import passband.jobs.training"]
+    command = [sys.executable, "-c", "import passband.jobs.missing_networks"]
     imports = used(lambda: subprocess.run(command, check=True))
     table.row("imports of a process that trains, processor time [s]", None, imports)
     with tempfile.TemporaryDirectory() as name:

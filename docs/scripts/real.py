@@ -27,7 +27,7 @@ from passband.micrographs import outputs
 from passband.micrographs.images import readers
 from passband.micrographs.images.segmentation import segment
 from passband.micrographs.images.settings import Settings
-from passband.micrographs.rings.background import otsu_threshold
+from passband.micrographs.rings.film import otsu_threshold
 from passband.micrographs.truth import EMPTY
 from passband.network_id import NetworkId
 from passband.reports import markdown

@@ -25,7 +25,7 @@ from passband.analysis.correlation import rank_correlation
 from passband.grid import Condition
 from passband.prediction.recommend.recommendation_scores import CONFIDENCE, estimate
 from passband.reports import markdown
-from passband.reports.page.particles import correlations
+from passband.reports.page.found_particles import correlations
 from passband.results import Results
 
 TABLE = Path("findings/particles/choice.csv")

@@ -28,7 +28,7 @@ from passband.grid import Condition
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs.images import readers
 from passband.micrographs.images.segmentation import segment
-from passband.micrographs.rings.background import otsu_threshold
+from passband.micrographs.rings.film import otsu_threshold
 from passband.micrographs.rings.lens import Known, Lens
 from passband.network_id import NetworkId
 from passband.results import Results

@@ -21,8 +21,8 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 
 if TYPE_CHECKING:
+    from passband.runs.job_states import Run
     from passband.runs.reasons import Reasons
-    from passband.runs.run import Run
     from passband.runs.study_jobs import Job
     from passband.runs.watch import Watch
 
@@ -148,7 +148,7 @@ class LogHandler(LogHandlerBase):
 
     def _list(self, jobs: Mapping[str, int]) -> None:
         """Print the jobs of a dry run."""
-        from passband.runs.run import TARGETS
+        from passband.runs.job_states import TARGETS
         from passband.words import duration
 
         rows = {rule: number for rule, number in jobs.items() if rule not in TARGETS}
@@ -222,7 +222,7 @@ def _run(files: Sequence[object]) -> "Run | None":
     from passband.errors import PassbandError
     from passband.results import Results
     from passband.results.locate import RESULTS
-    from passband.runs.run import Run
+    from passband.runs.job_states import Run
 
     try:
         study = load(os.path.relpath(str(files[-1])))

@@ -25,10 +25,10 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from passband.axes import MAIN_AXES
-from passband.figures import ctf as transfer_figures
 from passband.figures import generalization, style
 from passband.figures import images as image_figures
 from passband.figures import outlines as example_figures
+from passband.figures import transfer_functions as transfer_figures
 from passband.grid import Axes, Condition
 from passband.matrices.of_study import matrices
 from passband.optics import ctf

@@ -6,7 +6,7 @@ import pytest
 from figure_data import WIDTHS, check, make_ood
 
 from passband.config import Microscope
-from passband.figures import ctf, generalization, matrix, nested_axes
+from passband.figures import generalization, matrix, nested_axes, transfer_functions
 from passband.grid import Axes, Condition
 from passband.matrices.of_study import matrices
 
@@ -55,7 +55,9 @@ def test_decay_of_points_is_over_the_distance(ood, width_cm):
 
 @pytest.mark.parametrize("width_cm", WIDTHS)
 def test_transfer_functions_of_points_are_those_of_single_conditions(width_cm):
-    figure = check(ctf.ctf_curves(POINTS, Microscope(), {"gold": [2.35]}, width_cm), width_cm)
+    figure = check(
+        transfer_functions.ctf_curves(POINTS, Microscope(), {"gold": [2.35]}, width_cm), width_cm
+    )
     shown = [ax for ax in figure.axes if ax.axison]
     assert len(shown) == (6 if width_cm < 12 else 12)
     titles = [ax.get_title() for ax in shown]

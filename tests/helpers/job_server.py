@@ -16,7 +16,7 @@ _EARLY = "PYTHON", "NUMBA", "PASSBAND_OWN_SETTINGS"
 #: What the functions `main` of the scripts import.
 _LIBRARIES = (
     "passband.jobs.evaluation",
-    "passband.jobs.training",
+    "passband.jobs.missing_networks",
     "passband.learning.training",
     "passband.specimens.exit_waves",
     "snakemake.script",

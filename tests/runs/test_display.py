@@ -13,7 +13,7 @@ from passband.config import load
 from passband.results import Results
 from passband.runs import display as module
 from passband.runs.display import Bar, Lines, counts, display
-from passband.runs.run import Run
+from passband.runs.job_states import Run
 from passband.runs.study_jobs import Job
 
 #: The time of the clock that the displays see [s].

@@ -15,9 +15,9 @@ from snakemake.utils import update_config
 
 from passband import cli
 from passband.results import Results, layout, snapshot
+from passband.runs.job_states import Run
 from passband.runs.plan import _left
 from passband.runs.rates import OTHERS
-from passband.runs.run import Run
 from passband.storage import weights
 
 pytestmark = pytest.mark.slow

@@ -19,7 +19,7 @@ from passband.results import Results
 from passband.runs import calibration, counts, plan, rates, study_jobs
 from passband.runs.calibration import Calibration
 from passband.runs.file_sizes import FileSizes
-from passband.runs.run import Run
+from passband.runs.job_states import Run
 from passband.words import work
 
 ROOT = Path(__file__).parents[2]

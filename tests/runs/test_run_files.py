@@ -8,9 +8,9 @@ import pytest
 from passband import cli
 from passband.config import load
 from passband.results import Results
+from passband.runs import job_states as run_module
 from passband.runs import rates, run_files
-from passband.runs import run as run_module
-from passband.runs.run import Run
+from passband.runs.job_states import Run
 from passband.runs.study_jobs import jobs
 
 NOW = 1_800_000_000.0

@@ -21,7 +21,7 @@ from passband.network_id import NetworkId
 from passband.results import Results, layout
 from passband.runs import run_files, status_page
 from passband.runs.display import clock
-from passband.runs.run import Run
+from passband.runs.job_states import Run
 from passband.runs.study_jobs import STATES
 from passband.storage import integrity, lease
 

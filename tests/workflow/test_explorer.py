@@ -7,7 +7,7 @@ from runs import FIGURES
 from workplace import Workplace
 
 from passband.results import Results
-from passband.runs.run import Run
+from passband.runs.job_states import Run
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 

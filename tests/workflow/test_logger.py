@@ -14,7 +14,7 @@ from workplace import SMALLEST
 
 import snakemake_logger_plugin_passband
 from passband.config import load
-from passband.runs import display, run, watch
+from passband.runs import display, job_states, watch
 from snakemake_logger_plugin_passband import LogHandler, LogHandlerSettings
 
 ID = "df+0005.00_cs+0001.200_ap016.00_ds000200.00"
@@ -30,7 +30,7 @@ STARTED = "08:00:00 started on vm, process 3\n"
 def clock(monkeypatch):
     """Stop the clock that the logger and the display see, since a machine may be slow."""
     stopped = SimpleNamespace(time=lambda: NOW, localtime=time.localtime, strftime=time.strftime)
-    for module in (snakemake_logger_plugin_passband, display, run):
+    for module in (snakemake_logger_plugin_passband, display, job_states):
         monkeypatch.setattr(module, "time", stopped)
 
 

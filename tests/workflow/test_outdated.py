@@ -6,7 +6,7 @@ import pytest
 
 from passband.config import load
 from passband.results import Results
-from passband.runs.run import Run
+from passband.runs.job_states import Run
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 

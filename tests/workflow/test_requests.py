@@ -17,7 +17,7 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Structures
 from passband.results import Results, network_batches
-from passband.runs.run import Run
+from passband.runs.job_states import Run
 
 pytestmark = pytest.mark.workflow
 

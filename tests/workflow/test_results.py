@@ -21,7 +21,7 @@ from passband.results import Results
 from passband.results.stores import load_table
 from passband.runs import calibration, rates
 from passband.runs.counts import count
-from passband.runs.run import Run
+from passband.runs.job_states import Run
 from passband.storage import datasets
 from passband.storage.weights import fingerprint
 

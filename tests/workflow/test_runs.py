@@ -21,7 +21,7 @@ from passband.config import load
 from passband.learning import deadline
 from passband.results import Results
 from passband.runs import interrupt, locks
-from passband.runs.run import Run
+from passband.runs.job_states import Run
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 

@@ -10,7 +10,7 @@ from passband.config import load
 from passband.results import Results, wave_layout
 from passband.results.stores import load_table
 from passband.runs import counts
-from passband.runs.run import Run
+from passband.runs.job_states import Run
 from passband.storage import datasets
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]

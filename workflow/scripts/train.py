@@ -14,7 +14,7 @@ def main(snakemake):
         found = reuse.or_end(job, stored, attrs)
 
         # These modules import torch, which takes seconds. So a job without work does not need them.
-        from passband.jobs import training
+        from passband.jobs import missing_networks
         from passband.learning.replicas import ReplicaTrainer
 
         running.cap_threads(snakemake.threads)
@@ -27,7 +27,7 @@ def main(snakemake):
             host_bytes=1e6 * resources.mem_mb,
             log=job.log,
         )
-        cells = training.complete(job, stored, found=found, trainer=trainer)
+        cells = missing_networks.complete(job, stored, found=found, trainer=trainer)
         stored.put(cells, attrs)
         job.result = stored.words(cells)
 

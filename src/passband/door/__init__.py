@@ -1,6 +1,6 @@
 """What Python calls: :func:`passband.open` and what it returns."""
 
 from passband.door.experiment import Experiment, open
-from passband.door.networks import Networks, TrainedNetwork
+from passband.door.trained_networks import Networks, TrainedNetwork
 
 __all__ = ["Experiment", "Networks", "TrainedNetwork", "open"]

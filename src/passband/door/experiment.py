@@ -13,10 +13,10 @@ from passband.door.choosing import Choosing
 from passband.door.evaluating import Evaluating
 from passband.door.imaging import Imaging
 from passband.door.known_parts import KnowsParts
-from passband.door.networks import Networks
 from passband.door.publishing import Publishing
 from passband.door.segmenting import Segmenting
 from passband.door.showing import Showing
+from passband.door.trained_networks import Networks
 from passband.errors import PassbandError
 from passband.results import layout, locate, network_batches
 from passband.words import number_of

@@ -10,7 +10,7 @@ import yaml
 from passband.config import load, study_file
 from passband.errors import ArgumentError
 from passband.results import layout, locate
-from passband.results.results import Results
+from passband.results.study_folder import Results
 
 AnyResults = TypeVar("AnyResults", bound=Results)
 

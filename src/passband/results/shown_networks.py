@@ -7,7 +7,7 @@ from passband.config import Study
 from passband.grid import batches
 from passband.results.layout import RECORD, WEIGHTS
 from passband.results.network_batches import NetworkBatch, TrainingCell, batches_of
-from passband.results.results import Results
+from passband.results.study_folder import Results
 from passband.wave_sets import wave_set
 
 

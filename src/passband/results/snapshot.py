@@ -14,7 +14,7 @@ from pathlib import Path
 
 from passband.config import PARTS, SOURCE
 from passband.results import layout
-from passband.results.results import Results
+from passband.results.study_folder import Results
 
 #: The names of copies. A file with another name is the user's, and is never removed.
 _COPIES = [

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from passband.console import clean
 from passband.runs.counts import GROWING
-from passband.runs.run import Run
+from passband.runs.job_states import Run
 from passband.runs.run_files import read_log, tail
 from passband.runs.study_jobs import Job
 from passband.words import duration, number_of

@@ -9,7 +9,7 @@ from typing import Any
 
 from passband.outcomes import Outcome
 from passband.results import Results, layout
-from passband.runs.run import Run
+from passband.runs.job_states import Run
 
 
 class Ran(Outcome):

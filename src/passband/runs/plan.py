@@ -19,8 +19,8 @@ from passband.results import Results
 from passband.runs import rates
 from passband.runs.calibration import Calibration
 from passband.runs.counts import GROWING, count
+from passband.runs.job_states import Run
 from passband.runs.rates import OTHERS, Speeds, seconds_by_rule
-from passband.runs.run import Run
 from passband.words import duration, in_bytes, number_of, work
 
 

@@ -19,7 +19,7 @@ from passband import log_lines
 from passband.results import Results, layout
 from passband.runs.counts import GROWING
 from passband.runs.in_store import InStore
-from passband.runs.run import TARGETS
+from passband.runs.job_states import TARGETS
 from passband.runs.run_files import tail
 from passband.runs.study_jobs import Job
 from passband.runs.validity import DAMAGED, UNKNOWN

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from passband.reports.page.page import Content, Example
-    from passband.runs.run import Run
+    from passband.runs.job_states import Run
 
 #: The largest size of a figure [bytes]: no browser could open a page with a larger one.
 _MOST_BYTES = 100_000_000
@@ -59,7 +59,7 @@ def collect(results: Results) -> "Content":
     from passband.reports.page import files, page
     from passband.reports.page.numbers import Numbers
     from passband.reports.page.numbers import numbers as numbers_of
-    from passband.runs.run import Run
+    from passband.runs.job_states import Run
     from passband.runs.run_files import tail
 
     study = results.study

@@ -82,7 +82,7 @@ def _lease(log: str) -> str:
 
 
 def snakemake(results: Path) -> tuple[str, float]:
-    """Return the values of :attr:`passband.runs.run.Run.snakemake` and of its `since`.
+    """Return the values of :attr:`passband.runs.job_states.Run.snakemake` and of its `since`.
 
     Raises:
         PassbandError: If a lock, or a folder of the locks, is a link, a pipe or a device.

@@ -14,7 +14,7 @@ from passband.outcomes import Progress
 from passband.results import Results, changed, listing
 from passband.results.locate import RESULTS
 from passband.runs import child, locks, workflow
-from passband.runs.run import Run
+from passband.runs.job_states import Run
 
 #: The share of the time of a run that reading its state may take at most.
 _LOOKING = 0.05

@@ -5,7 +5,7 @@ from typing import Any, Self
 from passband.outcomes import Outcome
 from passband.results import Results
 from passband.runs import status_page
-from passband.runs.run import Run
+from passband.runs.job_states import Run
 from passband.runs.study_jobs import Job
 
 

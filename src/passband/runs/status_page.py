@@ -15,7 +15,7 @@ from passband.console import clean
 from passband.network_id import NetworkId
 from passband.results import listing
 from passband.runs.display import bar, clock, dice, last_lines
-from passband.runs.run import Run
+from passband.runs.job_states import Run
 from passband.runs.study_jobs import STATES
 from passband.storage import integrity
 from passband.words import duration, number_of

@@ -6,8 +6,8 @@ is right. Only :mod:`passband.learning.backend` imports this folder, and only wh
 is imported here.
 """
 
+from passband.learning.narrow.compiled_unet import CompactNetworks
 from passband.learning.narrow.known import unknown
 from passband.learning.narrow.layers import fuse
-from passband.learning.narrow.networks import CompactNetworks
 
 __all__ = ["CompactNetworks", "fuse", "unknown"]

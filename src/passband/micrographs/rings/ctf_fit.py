@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from passband.errors import PassbandError
-from passband.micrographs.rings import background, ctf_search, ring_fit, thon_rings
+from passband.micrographs.rings import ctf_search, film, ring_fit, thon_rings
 from passband.micrographs.rings.ctf_search import Search
 from passband.micrographs.rings.ring_fit import CONTRAST, CONTRAST_STD, Fit, Shared
 from passband.micrographs.rings.ring_model import Smooth
@@ -76,7 +76,7 @@ class Image:
     Attributes:
         weights: (height, width), the background.
         found_by: How the background was found, see
-            :func:`passband.micrographs.rings.background.backgrounds`.
+            :func:`passband.micrographs.rings.film.backgrounds`.
         low, high: The range of frequencies that is fitted [1/Å].
         search: The search of the radial spectrum, for a known Cs or for two usual ones.
     """
@@ -164,7 +164,7 @@ def prepare(image: np.ndarray, pixel_size_A: float, settings: Settings) -> Image
         PassbandError: If most of the image shows no specimen, or if the image or its background is
             too small.
     """
-    excluded, notes = background.artificial(image)
+    excluded, notes = film.artificial(image)
     low = max(_LOWEST, _LOWEST_RINGS / (min(*image.shape, thon_rings.LARGEST_TILE) * pixel_size_A))
     high = min(_HIGHEST, _OF_NYQUIST / (2 * pixel_size_A))
     if settings.aperture_mrad is not None:
@@ -176,7 +176,7 @@ def prepare(image: np.ndarray, pixel_size_A: float, settings: Settings) -> Image
             "frequencies for rings; a larger image or a wider aperture is needed"
         )
     best = None
-    for found_by, weights in background.backgrounds(image, pixel_size_A, excluded).items():
+    for found_by, weights in film.backgrounds(image, pixel_size_A, excluded).items():
         try:
             spectrum = thon_rings.spectrum(image, pixel_size_A, weights, _SMOOTHING / low)
         except PassbandError:

@@ -24,7 +24,7 @@ from passband.matrices.matrix import Matrix
 from passband.parts import PACKAGE, Part
 from passband.prediction.matrix.predicted_matrix import PredictedMatrix
 from passband.prediction.range_of_use import between, ranges
-from passband.reports.page import curves, data, particles, tables, text
+from passband.reports.page import curves, data, found_particles, tables, text
 from passband.reports.page.data import Data
 from passband.reports.page.files import Cost, History
 from passband.reports.page.numbers import Numbers
@@ -150,14 +150,14 @@ def render(content: Content) -> str:
             "groups": tables.groups_table(content.matrices),
             "choices": choices,
             "mixtures": mixtures,
-            "particles": particles.particles_table(content.matrices),
+            "particles": found_particles.particles_table(content.matrices),
             "prediction": tables.prediction_table(content.prediction),
             "costs": tables.cost_table(content.costs),
         },
         curves=_curves(content),
         sentences={
             "all_rounders": tables.all_rounders(content.numbers),
-            "particles": particles.particles_sentences(content.matrices),
+            "particles": found_particles.particles_sentences(content.matrices),
             "prediction": tables.prediction_sentences(content.prediction),
         },
         examples=_examples(content.examples),

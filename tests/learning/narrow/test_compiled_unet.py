@@ -9,7 +9,7 @@ from passband.config import Training
 from passband.learning import networks
 from passband.learning.losses import entropy_dice
 from passband.learning.narrow import CompactNetworks
-from passband.learning.narrow import networks as compiled
+from passband.learning.narrow import compiled_unet as compiled
 from passband.learning.narrow.kernels import Plan, blocks, kernels
 from passband.learning.narrow.simd import LANES
 

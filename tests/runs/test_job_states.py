@@ -6,7 +6,7 @@ import pytest
 
 from passband.config import load
 from passband.results import Results
-from passband.runs.run import Run
+from passband.runs.job_states import Run
 from passband.runs.study_jobs import Job
 
 STUDY = load(Path(__file__).parents[1] / "data" / "smallest.yaml")

@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from passband.matrices.of_study import matrices
 from passband.matrices.stored import GROUP
-from passband.reports.page import page, particles, text
+from passband.reports.page import found_particles, page, text
 
 
 def with_particles(metrics, seed=0, tie=0.05):
@@ -32,7 +32,7 @@ def tested():
 
 
 def test_each_score_has_its_mean_at_home_and_elsewhere_and_its_ends(tested):
-    table = particles.particles_table(tested)
+    table = found_particles.particles_table(tested)
     f1 = tested[0].metrics.instance_f1.values
     other = f1[~np.eye(len(f1), dtype=bool)]
     expected = [np.diag(f1).mean(), other.mean(), other.min(), other.max()]
@@ -48,13 +48,16 @@ def test_rank_correlations_are_those_of_scipy_over_pairs_of_different_conditions
     dose = np.array([each.dose_e_per_A2 for each in matrix.train])
     equal = dose[:, None] == dose
     other = ~np.eye(len(dice), dtype=bool)
-    found = particles.correlations(dice, f1, matrix.train, matrix.test)
+    found = found_particles.correlations(dice, f1, matrix.train, matrix.test)
     for name, which in {"all": other, "equal": other & equal, "different": ~equal}.items():
         assert found[name] == pytest.approx(spearmanr(f1[which], dice[which]).statistic)
     one = np.flatnonzero(dose == 100)
     conditions = [matrix.train[k] for k in one]
     at = np.ix_(one, one)
-    assert {*particles.correlations(dice[at], f1[at], conditions, conditions)} == {"all", "equal"}
+    assert {*found_particles.correlations(dice[at], f1[at], conditions, conditions)} == {
+        "all",
+        "equal",
+    }
 
 
 def test_what_dice_loses_is_said_by_the_number_of_its_test_conditions(tested):
@@ -62,28 +65,30 @@ def test_what_dice_loses_is_said_by_the_number_of_its_test_conditions(tested):
     dice = matrix.metrics.dice.values
     f1 = matrix.metrics.instance_f1.values
     lost = [f1[:, j].max() - f1[dice[:, j].argmax(), j] for j in range(len(f1))]
-    np.testing.assert_allclose(particles.lost_by_dice(dice, f1), lost)
+    np.testing.assert_allclose(found_particles.lost_by_dice(dice, f1), lost)
     missing = np.full((1, len(f1)), np.nan)
     both = (np.concatenate([missing, each]) for each in (dice, f1))
-    np.testing.assert_allclose(particles.lost_by_dice(*both), lost)
-    (sentence,) = particles.particles_sentences(tested)
+    np.testing.assert_allclose(found_particles.lost_by_dice(*both), lost)
+    (sentence,) = found_particles.particles_sentences(tested)
     assert f"under {np.count_nonzero(lost)} of {len(f1)} test conditions" in sentence
     assert 0 < np.count_nonzero(lost) < len(f1)
 
 
 def test_networks_without_a_head_have_no_row(tested):
-    assert particles.particles_table(matrices(metrics=make_metrics(GRID)[0])) is None
+    assert found_particles.particles_table(matrices(metrics=make_metrics(GRID)[0])) is None
     (matrix,) = tested
     plain = matrix.metrics.assign(instance_f1=matrix.metrics.instance_f1 * np.nan)
     one_of_two = [matrix, *matrices(metrics=plain.expand_dims([*GROUP]))]
-    table = particles.particles_table(one_of_two)
+    table = found_particles.particles_table(one_of_two)
     assert [row[0].split(": ")[0] for row in table.rows] == [matrix.label] * 3
-    assert particles.particles_sentences(one_of_two)[0].startswith(f"{matrix.label}: over pairs")
+    assert found_particles.particles_sentences(one_of_two)[0].startswith(
+        f"{matrix.label}: over pairs"
+    )
 
 
 def test_the_page_says_it_and_a_study_without_particles_has_the_same_bytes(tested, monkeypatch):
     whole = page.render(make_content(matrices=tested))
-    assert particles.particles_sentences(tested)[0] in whole
+    assert found_particles.particles_sentences(tested)[0] in whole
     assert "error of their mean diameter" in whole
     before = page.render(make_content())
     assert "single particles" not in before

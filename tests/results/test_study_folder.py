@@ -138,6 +138,6 @@ def test_a_published_folder_is_found_with_its_study_and_its_table(tmp_path):
 def test_results_load_no_numerical_library_until_a_store_is_opened():
     code = "import passband.results, sys; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "passband.results.results" in run.stdout.split()
+    assert "passband.results.study_folder" in run.stdout.split()
     heavy = {"xarray", "zarr", "torch", "dask", "pandas", "scipy", "ase", "numba", "safetensors"}
     assert not heavy & set(run.stdout.split())
