@@ -19,7 +19,7 @@ from thresholds import CELL, image_of, mask_of_discs, save
 
 import passband
 from passband import cli
-from passband.answers import segmentation
+from passband.answers import networks_for_files
 from passband.commands import predict
 from passband.learning.network_files import open_networks
 from passband.micrographs.rings import ctf_fit
@@ -570,13 +570,13 @@ def test_condition_that_is_measured_from_an_image_changes_its_expected_dice(
 
     def recommended(_, paths, known, **given):
         return {
-            path: segmentation.Choice(
+            path: networks_for_files.Choice(
                 networks, {networks[0].id: {"gold.npy": 0.95, "far.npy": 0.3}[path.name]}
             )
             for path in paths
         }
 
-    monkeypatch.setattr(segmentation, "recommended", recommended)
+    monkeypatch.setattr(networks_for_files, "recommended", recommended)
     monkeypatch.setattr(predict, "find_study", lambda *_: passband.open("network"))
     monkeypatch.setattr(passband.Experiment, "tested", lambda *_: None)
     status, out, _ = run(capsys, "name", "gold.npy", "far.npy", "--network", "auto", *PIXEL)

@@ -13,7 +13,7 @@ from passband.matrices.of_study import StudyMatrices, matrices
 from passband.network_id import NetworkId
 from passband.parts import PACKAGE
 from passband.reports.page import page
-from passband.reports.page.files import Cost, History
+from passband.reports.page.job_files import Cost, History
 from passband.reports.page.numbers import Numbers, numbers
 
 ROOT = Path(__file__).parents[2]

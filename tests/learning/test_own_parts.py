@@ -378,7 +378,7 @@ def test_a_network_without_an_encoder_has_the_features_of_its_last_layer(example
 @pytest.mark.slow
 def test_an_own_network_is_published_and_opened_only_where_its_code_is_trusted(example, tmp_path):
     from passband.sharing import extras, publication
-    from passband.sharing.labels import Labels
+    from passband.sharing.attribution import Labels
 
     try:
         extras.check()

@@ -30,7 +30,7 @@ from passband.results import Results
 from passband.results.published import PREPARATION
 from passband.results.stores import load_table
 from passband.sharing import bioimageio_description, extras, onnx_export, publication
-from passband.sharing.labels import Labels
+from passband.sharing.attribution import Labels
 from passband.storage import StoreError, datasets, integrity, weights
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ from passband.learning.network_files import Network
 from passband.micrographs.trust.trust import Trust
 from passband.results import Results, published
 from passband.sharing import publication
-from passband.sharing.labels import Labels
+from passband.sharing.attribution import Labels
 from passband.sharing.publication import Published
 from passband.storage import StoreError
 from passband.store import made

@@ -12,7 +12,7 @@ from pathlib import Path
 from passband.axes import AXES, BEHIND_WAVE, FURTHER_AXES, MAIN_AXES, Axis
 from passband.console import remark as report_remark
 from passband.door import Experiment
-from passband.door.arguments import check_file as check_file
+from passband.door.argument_checks import check_file as check_file
 from passband.errors import PassbandError
 from passband.parts import FOLDER
 from passband.results import Results, layout, locate

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from passband.commands.arguments import add_set, add_study, find_study, report_parts
 from passband.commands.machine import add_machine
-from passband.commands.text import draw
+from passband.commands.outcome_text import draw
 from passband.results.locate import RESULTS
 from passband.runs.child import signals_passed_on
 

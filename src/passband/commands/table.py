@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from passband.commands.arguments import add_study, check_file
-from passband.commands.text import draw
+from passband.commands.outcome_text import draw
 from passband.door import Experiment
 from passband.errors import PassbandError
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from passband.door.arguments import check_file
+from passband.door.argument_checks import check_file
 from passband.results import Results
 
 if TYPE_CHECKING:

@@ -62,10 +62,10 @@ class Publishing(Opened):
             ... except passband.PassbandError as error:
             ...     reason = str(error)  # such as a network of a mixture
         """
-        from passband.sharing import extras, labels
+        from passband.sharing import attribution, extras
 
         extras.check()
-        labels.check(name, license, authors)
+        attribution.check(name, license, authors)
         from passband.answers import publishing
         from passband.store import made
 
@@ -80,7 +80,9 @@ class Publishing(Opened):
             chosen,
             results,
             out=Path("published", str(chosen.id).replace("/", "_")) if out is None else Path(out),
-            labels=labels.Labels(name or labels.default_name(chosen), license, tuple(authors)),
+            labels=attribution.Labels(
+                name or attribution.default_name(chosen), license, tuple(authors)
+            ),
             force=force,
             report=report,
         )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
 
-    from passband.answers.segmentation import Choice
+    from passband.answers.networks_for_files import Choice
     from passband.learning.network_files import Network
     from passband.micrographs.images.segmentation import Segmentation
     from passband.micrographs.segmented_files import SegmentedFiles
@@ -150,7 +150,7 @@ class Segmenting(Answering):
             >>> [image.verdict[:13] for image in found.images]
             ['not assessed,']
         """
-        from passband.answers import segmentation
+        from passband.answers import networks_for_files
         from passband.answers.assessors import Assessors
         from passband.micrographs import segmented_files
         from passband.micrographs.images import pixel_size, readers, suffixes
@@ -171,8 +171,8 @@ class Segmenting(Answering):
             _check_auto(given, replicas)
         else:
             _check_named(specimen, amplitude_contrast, sign)
-            of_all = segmentation.condition_of(given)
-            own = segmentation.of_replicas(self.open_networks(network), replicas)
+            of_all = networks_for_files.condition_of(given)
+            own = networks_for_files.of_replicas(self.open_networks(network), replicas)
             chosen_settings.check(own)
         named: Any = files
         micrograph = None
@@ -185,18 +185,18 @@ class Segmenting(Answering):
         folder = None if out is None else Path(out)
         if folder is not None:
             segmented_files.check_folder(folder, paths)
-        chosen: dict[Path, Choice | str] = dict.fromkeys(paths, segmentation.Choice(own))
+        chosen: dict[Path, Choice | str] = dict.fromkeys(paths, networks_for_files.Choice(own))
         if network == AUTO:
-            known = segmentation.known(given, amplitude_contrast, sign)
+            known = networks_for_files.known(given, amplitude_contrast, sign)
             tested = self.tested(specimen)
-            chosen = segmentation.recommended(
+            chosen = networks_for_files.recommended(
                 tested, paths, known, given=given, pixel_size_A=pixel_size_A, report=report
             )
         if verbose:
-            for line in segmentation.described(chosen, chosen_settings):
+            for line in networks_for_files.described(chosen, chosen_settings):
                 report(line)
         assessors = Assessors(chosen_settings, of_all) if likeness else None
-        tasks = segmentation.tasks(
+        tasks = networks_for_files.tasks(
             chosen,
             chosen_settings,
             assessors,
@@ -214,7 +214,7 @@ class Segmenting(Answering):
             folder,
             jobs=jobs,
             verbose=verbose,
-            remarks=segmentation.remarks(chosen, assessors),
+            remarks=networks_for_files.remarks(chosen, assessors),
             report=report,
             progress=progress,
         )

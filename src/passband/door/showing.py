@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband.config import SPLITS
-from passband.door.arguments import check_file
+from passband.door.argument_checks import check_file
 from passband.door.opened import Opened, shows
 from passband.errors import ArgumentError
 from passband.outcomes import Outcome, Progress, Written, counted

@@ -11,7 +11,7 @@ import numpy as np
 
 from passband.errors import PassbandError
 from passband.learning.network_files import Network
-from passband.micrographs import outputs, records, truth
+from passband.micrographs import file_records, outputs, truth
 from passband.micrographs.images import readers
 from passband.micrographs.images.bars import Box
 from passband.micrographs.images.readers import Micrograph
@@ -110,8 +110,8 @@ class Predictor:
                 networks.
         """
         mask = None if self.masks is None else truth.mask_of(path, self.masks)
-        key = records.key([path, mask], self.values)
-        if earlier := records.earlier(self.folder, name, key):
+        key = file_records.key([path, mask], self.values)
+        if earlier := file_records.earlier(self.folder, name, key):
             return Prediction(path, *earlier, is_earlier=True)
         true = None if mask is None else truth.read(mask)
         micrograph = readers.read(path, self.pixel_size_A)
@@ -137,7 +137,7 @@ class Predictor:
             progress=progress,
             assessor=self.assessor,
         )
-        notes += records.set_aside(self.folder, name)
+        notes += file_records.set_aside(self.folder, name)
         written = outputs.write(shown, results, self.folder, name)
         frames = tuple(
             Frame.of(
@@ -152,7 +152,7 @@ class Predictor:
             )
             for k, result in enumerate(results)
         )
-        records.keep(self.folder, name, key, frames, written)
+        file_records.keep(self.folder, name, key, frames, written)
         return Prediction(path, frames, tuple(written))
 
     def _lacks_detail(self, pixel_size_A: float) -> bool:

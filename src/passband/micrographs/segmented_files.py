@@ -9,11 +9,11 @@ from typing import Any
 
 from passband.console import escaped
 from passband.errors import ArgumentError
-from passband.micrographs import batch, predictions, records, size_figure, summary, truth
+from passband.micrographs import batch, file_records, predictions, size_figure, summary, truth
 from passband.micrographs.batch import Task
 from passband.micrographs.images import pixel_size, readers, suffixes
 from passband.micrographs.images.segmentation import new_study
-from passband.micrographs.labels import Labels
+from passband.micrographs.labelled_particles import Labels
 from passband.micrographs.predictions import Prediction
 from passband.micrographs.summary import Frame
 from passband.outcomes import Outcome, Progress
@@ -223,7 +223,7 @@ def _begin(folder: Path) -> None:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise ArgumentError(f"out = {str(folder)!r}: cannot be written: {error.strerror}") from None
-    records.clear(folder)
+    file_records.clear(folder)
     size_figure.check(folder)
     summary.check(folder)
 

@@ -56,7 +56,7 @@ def write(results: Results, target: Path) -> list[str]:
 def collect(results: Results) -> "Content":
     """Return what the page of a study shows. Parts that are missing are left out."""
     from passband.reports.collected import Collected
-    from passband.reports.page import files, page
+    from passband.reports.page import job_files, page
     from passband.reports.page.numbers import Numbers
     from passband.reports.page.numbers import numbers as numbers_of
     from passband.runs.job_states import Run
@@ -92,8 +92,8 @@ def collect(results: Results) -> "Content":
         figures=figures,
         parts=study.known_parts.of("figure"),
         expected=study.drawn,
-        histories=files.histories((c.id, results.history(c.batch)) for c in cells),
-        costs=files.costs(results.path(layout.BENCHMARKS)),
+        histories=job_files.histories((c.id, results.history(c.batch)) for c in cells),
+        costs=job_files.costs(results.path(layout.BENCHMARKS)),
         failures=[
             page.Failure(job.stage, job.log, tuple(tail(job.log).splitlines()[-MOST_LINES:]))
             for job in run.failures[:MOST_FAILURES]

@@ -12,8 +12,8 @@ import yaml
 from passband.errors import PassbandError
 from passband.learning.network_files import Network
 from passband.results import published
+from passband.sharing.attribution import Labels
 from passband.sharing.further_outputs import FurtherOutputs
-from passband.sharing.labels import Labels
 from passband.sharing.onnx_export import FURTHER, INPUT, OUTPUT
 from passband.version import __version__
 

@@ -26,7 +26,7 @@ from passband.sharing import (
     onnx_export,
     performance,
 )
-from passband.sharing.labels import Labels
+from passband.sharing.attribution import Labels
 from passband.sharing.performance import Performance
 from passband.storage import StoreError, atomic, checked_json, integrity, json_text
 from passband.version import __version__
@@ -106,7 +106,7 @@ def publish(
     Args:
         results: The network's study, with the measured performance and the exit waves.
         labels: The name, license and authors, which were checked, see
-            :func:`passband.sharing.labels.check`.
+            :func:`passband.sharing.attribution.check`.
         force: Whether a folder of an earlier publication is replaced.
         expected: See :class:`passband.sharing.performance.Performance`.
         report: Receives a line for each step that takes seconds.

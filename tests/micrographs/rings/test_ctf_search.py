@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from passband.micrographs.rings import ctf_search
+from passband.micrographs.rings.azimuth_spectra import Spectrum
 from passband.micrographs.rings.ring_fit import Shared, phase_terms, rings
-from passband.micrographs.rings.thon_rings import Spectrum
 
 ENERGY = 200e3
 

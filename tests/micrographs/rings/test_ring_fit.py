@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from passband.micrographs.rings import ring_fit
+from passband.micrographs.rings.azimuth_spectra import Spectrum
 from passband.micrographs.rings.ring_fit import Shared, fit, phase_terms, rings
 from passband.micrographs.rings.ring_model import Smooth
-from passband.micrographs.rings.thon_rings import Spectrum
 from passband.optics import ctf
 
 ENERGY = 200e3

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from passband.micrographs.rings.azimuth_spectra import Spectrum
 from passband.micrographs.rings.ring_model import Smooth
-from passband.micrographs.rings.thon_rings import Spectrum
 
 
 def cells(rings, number=40.0, seed=0, exact=False):

@@ -14,8 +14,8 @@ from passband.grid import Condition
 from passband.matrices.of_study import matrices
 from passband.optics import ctf
 from passband.parts import PACKAGE
-from passband.reports.explorer import explorer, lens, matrix_blocks
-from passband.reports.explorer.labels import labels
+from passband.reports.explorer import explorer, matrix_blocks, study_lens
+from passband.reports.explorer.metric_names import labels
 from passband.reports.explorer.sides import Sides
 
 
@@ -76,18 +76,18 @@ def test_a_number_that_json_does_not_have_is_an_error():
 
 
 def test_gold_and_iron_have_the_planes_of_their_lattices():
-    found = lens.lattice({"gold": Specimen(), "iron": Specimen(material="Fe")})
+    found = study_lens.lattice({"gold": Specimen(), "iron": Specimen(material="Fe")})
     assert [plane["plane"] for plane in found["gold"]] == ["111", "200", "220", "311", "222"]
     assert found["gold"][0]["q"] == pytest.approx(3**0.5 / 4.08, rel=1e-2)
     assert [plane["plane"] for plane in found["iron"]] == ["110", "200", "211", "220", "310"]
 
 
 def test_draws_of_the_lens_are_those_of_its_jitter():
-    still = lens.lens(Microscope(), 0)
+    still = study_lens.lens(Microscope(), 0)
     assert (still["varies"], len(still["draws"])) == (False, 1)
     optics = Microscope().optics(Condition(0, 0, 1, 1))
     assert still["wavelength"] == ctf.wavelength(optics.energy)
-    varied = lens.lens(Microscope(spread={"focus_nm": 2, "astigmatism_nm": 1}), 0)
+    varied = study_lens.lens(Microscope(spread={"focus_nm": 2, "astigmatism_nm": 1}), 0)
     assert (varied["varies"], len(varied["draws"])) == (True, 32)
     assert np.std([draw[0] for draw in varied["draws"]]) == pytest.approx(20, rel=0.2)  # Å
 
@@ -166,8 +166,8 @@ def test_no_function_of_the_page_replaces_another():
 def test_the_lens_has_the_study_s_own_values():
     microscope = Microscope.model_validate({"vibration_A": 0.2, "detector": {"mtf": "gaussian"}})
     here = Condition(5, 1.2, 15, 100)
-    found = lens.lens(microscope, 0, [here, replace(here, further={"vibration_A": 1})])
+    found = study_lens.lens(microscope, 0, [here, replace(here, further={"vibration_A": 1})])
     assert (found["own"]["vibration_A"], found["mtf"]) == (0.2, "gaussian")
     assert found["own"]["mtf_nyquist"] == 0.5
-    other = lens.lens(microscope, 0, [here, replace(here, further={"coma_nm": 9})])
+    other = study_lens.lens(microscope, 0, [here, replace(here, further={"coma_nm": 9})])
     assert other["draws"] == found["draws"] == [[0, 1, 0, 0, 0, 0, 0, 0]]

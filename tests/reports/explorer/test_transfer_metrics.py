@@ -8,7 +8,7 @@ from explored import large_results, large_study
 from passband import PassbandError
 from passband.matrices.of_study import matrices
 from passband.reports.explorer import explorer, transfer_metrics
-from passband.reports.explorer.labels import labels
+from passband.reports.explorer.metric_names import labels
 from passband.reports.explorer.sides import Sides
 
 

@@ -25,7 +25,7 @@ from passband.parts import PACKAGE
 from passband.prediction.matrix.predicted_matrix import predicted_matrices
 from passband.reports.page import page
 from passband.reports.page import text as page_text
-from passband.reports.page.files import Cost
+from passband.reports.page.job_files import Cost
 from passband.reports.page.numbers import Numbers
 
 ROOT = Path(__file__).parents[3]

@@ -9,7 +9,7 @@ from scipy import ndimage
 from scipy.special import logit
 
 from passband.learning.heads.found import Found
-from passband.micrographs.images import shapes
+from passband.micrographs.images import shape_measures
 from passband.micrographs.images.flood import flooded
 
 #: Two parts of a region are two particles if the way from one to the other leads at least so far
@@ -49,7 +49,7 @@ class Particle:
         feret_diameter_nm: The largest caliper diameter [nm].
         neck_ratio: The width of its neck, relative to the smaller of the two parts that the neck
             joins; 1 without a neck. Below 0.75, it may be two particles. See
-            :func:`passband.micrographs.images.shapes.neck_ratio`.
+            :func:`passband.micrographs.images.shape_measures.neck_ratio`.
         certainty: By the head, from 0 to 1: higher for particles that are more often right; 0 if it
             has not found the particle. None without a head.
         overlapped: Whether another particle lies over or under it, as far as a head can tell.
@@ -213,7 +213,7 @@ def measure(
         )
         area = len(x) * pixel_nm**2
         mean = nan if probability is None else float(probability[rows, columns][inside].mean())
-        solidity, caliper_px = shapes.solidity_and_caliper(y, x)
+        solidity, caliper_px = shape_measures.solidity_and_caliper(y, x)
         found.append(
             Particle(
                 label=label,
@@ -225,7 +225,7 @@ def measure(
                 mean_probability=mean,
                 solidity=solidity,
                 feret_diameter_nm=caliper_px * pixel_nm,
-                neck_ratio=shapes.neck_ratio(labels[around((rows, columns))] == label),
+                neck_ratio=shape_measures.neck_ratio(labels[around((rows, columns))] == label),
             )
         )
     return found if stated is None else _with_statements(found, stated, _meeting(labels))

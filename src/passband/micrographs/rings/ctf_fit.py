@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from passband.errors import PassbandError
-from passband.micrographs.rings import ctf_search, film, ring_fit, thon_rings
+from passband.micrographs.rings import azimuth_spectra, ctf_search, film, ring_fit
+from passband.micrographs.rings.azimuth_spectra import Spectrum
 from passband.micrographs.rings.ctf_search import Search
 from passband.micrographs.rings.ring_fit import CONTRAST, CONTRAST_STD, Fit, Shared
 from passband.micrographs.rings.ring_model import Smooth
-from passband.micrographs.rings.thon_rings import Spectrum
 from passband.optics import ctf
 
 #: Rings are said to be visible from this gain of deviance on, in units of the dispersion.
@@ -165,7 +165,9 @@ def prepare(image: np.ndarray, pixel_size_A: float, settings: Settings) -> Image
             too small.
     """
     excluded, notes = film.artificial(image)
-    low = max(_LOWEST, _LOWEST_RINGS / (min(*image.shape, thon_rings.LARGEST_TILE) * pixel_size_A))
+    low = max(
+        _LOWEST, _LOWEST_RINGS / (min(*image.shape, azimuth_spectra.LARGEST_TILE) * pixel_size_A)
+    )
     high = min(_HIGHEST, _OF_NYQUIST / (2 * pixel_size_A))
     if settings.aperture_mrad is not None:
         lam = ctf.wavelength(settings.energy_eV)
@@ -178,7 +180,7 @@ def prepare(image: np.ndarray, pixel_size_A: float, settings: Settings) -> Image
     best = None
     for found_by, weights in film.backgrounds(image, pixel_size_A, excluded).items():
         try:
-            spectrum = thon_rings.spectrum(image, pixel_size_A, weights, _SMOOTHING / low)
+            spectrum = azimuth_spectra.spectrum(image, pixel_size_A, weights, _SMOOTHING / low)
         except PassbandError:
             if best is None:  # the whole background comes first, and the others are parts of it
                 raise

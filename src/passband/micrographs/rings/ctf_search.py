@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from passband.micrographs.rings import ring_fit
+from passband.micrographs.rings.azimuth_spectra import Spectrum
 from passband.micrographs.rings.ring_fit import Shared
 from passband.micrographs.rings.ring_model import Smooth
-from passband.micrographs.rings.thon_rings import Spectrum
 from passband.optics import ctf
 
 #: Sectors of the search for astigmatism.

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import BSpline
 
-from passband.micrographs.rings.thon_rings import Spectrum
+from passband.micrographs.rings.azimuth_spectra import Spectrum
 
 #: Distance of the knots of the splines of N and of E [1/Å].
 _KNOTS_N, _KNOTS_E = 0.07, 0.09

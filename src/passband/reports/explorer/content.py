@@ -12,10 +12,10 @@ from passband.figures import style
 from passband.figures.matrix import losses, outermost
 from passband.matrices.matrix import Matrix
 from passband.matrices.stored import MatrixName
-from passband.reports.explorer import lens as explorer_lens
 from passband.reports.explorer import matrix_blocks, transfer_metrics
+from passband.reports.explorer import study_lens as explorer_lens
 from passband.reports.explorer.explorer import Blocks
-from passband.reports.explorer.labels import labels
+from passband.reports.explorer.metric_names import labels
 from passband.reports.explorer.sides import Sides
 from passband.version import __version__
 

@@ -10,7 +10,7 @@ from passband.axes import AXES
 from passband.grid import Condition
 from passband.matrices.matrix import Matrix
 from passband.matrices.stored import MatrixName
-from passband.reports.explorer import labels
+from passband.reports.explorer import metric_names
 from passband.reports.explorer.explorer import Blocks
 from passband.reports.explorer.sides import Sides
 
@@ -75,7 +75,7 @@ def stored(
         left_out = [name for name in cells if name not in kept]
         further = {
             name: sides.few(metrics[name].transpose("train", "test").values.astype(float))
-            for name in labels.further(metrics)
+            for name in metric_names.further(metrics)
             if name not in cells
         }
         training = matrix.training

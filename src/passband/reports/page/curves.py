@@ -11,7 +11,7 @@ from passband.figures import style
 from passband.grid import Condition
 from passband.mixtures import is_mixture
 from passband.reports.page.data import Data, compressed
-from passband.reports.page.files import History
+from passband.reports.page.job_files import History
 from passband.reports.page.pictures import inline
 
 #: Above this number of networks, quantiles are drawn in place of single curves.

@@ -26,7 +26,7 @@ from passband.prediction.matrix.predicted_matrix import PredictedMatrix
 from passband.prediction.range_of_use import between, ranges
 from passband.reports.page import curves, data, found_particles, tables, text
 from passband.reports.page.data import Data
-from passband.reports.page.files import Cost, History
+from passband.reports.page.job_files import Cost, History
 from passband.reports.page.numbers import Numbers
 from passband.reports.page.pictures import SCALE, data_uri, inline, png_uri
 from passband.version import __version__

@@ -15,7 +15,7 @@ from passband.prediction.matrix.predicted_matrix import PredictedMatrix
 from passband.reports.means import of_rows, over_rows
 from passband.reports.mixture_comparison import comparisons
 from passband.reports.page.data import Data, compressed
-from passband.reports.page.files import Cost
+from passband.reports.page.job_files import Cost
 from passband.reports.page.numbers import Numbers
 from passband.reports.page.text import axis_words, number, ranged, tight
 from passband.reports.predicted import ENDS, level_rows, sentences

@@ -5,7 +5,7 @@ import yaml
 from passband.config import validate
 from passband.network_id import NetworkId
 from passband.reports.page import tables
-from passband.reports.page.files import Cost, costs, histories
+from passband.reports.page.job_files import Cost, costs, histories
 
 
 def test_costs_are_sums_over_benchmarks(tmp_path):

@@ -6,7 +6,7 @@ from discs import discs
 
 from passband import PassbandError
 from passband.micrographs.images import readers
-from passband.micrographs.labels import Labels
+from passband.micrographs.labelled_particles import Labels
 
 SHAPE = (100, 140)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from discs import discs
 
-from passband.micrographs.images import particles, shapes
+from passband.micrographs.images import particles, shape_measures
 
 PIXEL_NM = 0.03
 
@@ -66,8 +66,8 @@ def test_hole_is_no_neck():
 
 @pytest.mark.parametrize(("shape", "caliper"), [((1, 1), 1), ((1, 7), 7), ((5, 1), 5)])
 def test_a_few_pixels(shape, caliper):
-    solidity, found = shapes.solidity_and_caliper(*np.nonzero(np.ones(shape, bool)))
+    solidity, found = shape_measures.solidity_and_caliper(*np.nonzero(np.ones(shape, bool)))
     assert found == pytest.approx(caliper)
     assert solidity == 1
-    assert shapes.neck_ratio(np.ones(shape, bool)) == 1
-    assert shapes.neck_ratio(np.pad(np.ones(shape, bool), 1)) == 1
+    assert shape_measures.neck_ratio(np.ones(shape, bool)) == 1
+    assert shape_measures.neck_ratio(np.pad(np.ones(shape, bool), 1)) == 1

@@ -10,7 +10,7 @@ from thresholds import image_of, mask_of_discs, save
 
 from passband import PassbandError
 from passband.learning.network_files import open_networks
-from passband.micrographs import predictions, records
+from passband.micrographs import file_records, predictions
 from passband.micrographs.images.settings import Settings
 from passband.micrographs.predictions import Predictor
 from passband.micrographs.trust.trust import Unassessed
@@ -121,7 +121,7 @@ def test_labels_that_somebody_has_edited_are_kept_beside(predictor):
 )
 def test_a_damaged_record_is_not_believed(predictor, change):
     predict(predictor)
-    record = predictor.folder / records.FOLDER / "gold.json"
+    record = predictor.folder / file_records.FOLDER / "gold.json"
     record.write_text(change(record.read_text()))
     assert not predict(predictor).is_earlier
     assert predict(predictor).is_earlier
@@ -129,7 +129,7 @@ def test_a_damaged_record_is_not_believed(predictor, change):
 
 def test_a_pipe_is_not_read(predictor):
     predict(predictor)
-    record = predictor.folder / records.FOLDER / "gold.json"
+    record = predictor.folder / file_records.FOLDER / "gold.json"
     record.unlink()
     os.mkfifo(record)
     assert not predict(predictor).is_earlier
@@ -141,27 +141,27 @@ def test_a_zarr_folder_is_known_by_its_files(tmp_path):
     (folder / "c/0").mkdir(parents=True)
     (folder / "zarr.json").write_text("{}")
     (folder / "c/0/0").write_bytes(b"one")
-    first = records.key([folder])
+    first = file_records.key([folder])
     (folder / "c/0/0").write_bytes(b"two")
-    second = records.key([folder])
+    second = file_records.key([folder])
     (folder / "c/0/0").rename(folder / "c/0/1")
-    assert len({first, second, records.key([folder])}) == 3
+    assert len({first, second, file_records.key([folder])}) == 3
 
 
 def test_a_file_that_has_gone_is_named_in_one_line(tmp_path):
     with pytest.raises(PassbandError, match=r"gone\.npy: cannot be read: No such file"):
-        records.key([tmp_path / "gone.npy"])
+        file_records.key([tmp_path / "gone.npy"])
 
 
 def test_what_a_killed_run_has_left_is_removed(tmp_path):
     from passband.storage import atomic
 
-    (tmp_path / records.FOLDER).mkdir()
+    (tmp_path / file_records.FOLDER).mkdir()
     running = tmp_path / atomic.temporary("a_mask.ome.tif")
     ended = running.name.replace(f"-{os.getpid()}.", f"-{2**22 + 1}.")
     own = tmp_path / ".hidden.a_mask.ome.tif"
-    for path in (running, own, tmp_path / ended, tmp_path / records.FOLDER / ended):
+    for path in (running, own, tmp_path / ended, tmp_path / file_records.FOLDER / ended):
         path.touch()
-    records.clear(tmp_path)
+    file_records.clear(tmp_path)
     left = {path for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {running, own}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from passband.micrographs.rings import thon_rings
-from passband.micrographs.rings.thon_rings import SECTORS, spectrum
+from passband.micrographs.rings import azimuth_spectra
+from passband.micrographs.rings.azimuth_spectra import SECTORS, spectrum
 
 WHOLE = np.ones((128, 128))
 
@@ -24,12 +24,12 @@ def test_a_tone_is_in_the_cell_of_its_frequency_and_azimuth():
     x = np.arange(128)
     wave = 0.3 * np.cos(2 * np.pi * (20 * x[:, None] + 20 * x) / 128)
     found = spectrum(noise() / 20 + wave, 0.5, WHOLE, 60)
-    spots = thon_rings._SPOT
-    thon_rings._SPOT = np.inf
+    spots = azimuth_spectra._SPOT
+    azimuth_spectra._SPOT = np.inf
     try:
         with_spots = spectrum(noise() / 20 + wave, 0.5, WHOLE, 60)
     finally:
-        thon_rings._SPOT = spots
+        azimuth_spectra._SPOT = spots
     k = with_spots.power.argmax()
     assert with_spots.q[k] == pytest.approx(np.hypot(20, 20) / 64, abs=0.02)
     assert with_spots.azimuth[k] == pytest.approx(np.pi / 4, abs=np.pi / SECTORS)
@@ -58,7 +58,7 @@ def test_merged_cells_keep_the_total():
 
 
 def test_tiles_of_a_wide_image_are_averaged(monkeypatch):
-    monkeypatch.setattr(thon_rings, "LARGEST_TILE", 64)
+    monkeypatch.setattr(azimuth_spectra, "LARGEST_TILE", 64)
     wide = noise((128, 192))
     found = spectrum(wide, 0.5, np.ones(wide.shape), 30)
     assert found.step == 1 / 32

@@ -7,13 +7,13 @@ from pydantic import TypeAdapter
 
 from passband import PassbandError, cli
 from passband.answers import publishing
-from passband.sharing import labels
+from passband.sharing import attribution
 
 PEOPLE = ["A. Author", "Müller, Ä.", "O'Brien-Smith (group 3)", "李明"]
 
 
 def test_names_of_people_are_allowed():
-    labels.check(None, "MIT", PEOPLE)
+    attribution.check(None, "MIT", PEOPLE)
 
 
 @pytest.mark.slow
@@ -29,25 +29,25 @@ def test_the_format_allows_names_of_people():
 )
 def test_other_authors_are_refused_by_the_name_of_the_option(author):
     with pytest.raises(PassbandError, match=r"^author = ") as caught:
-        labels.check(None, "MIT", ["A. Author", author])
+        attribution.check(None, "MIT", ["A. Author", author])
     assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("name", ["abcd", "a" * 65, "naïve", "a<bcd", "a.bcde"])
 def test_names_that_the_format_does_not_allow_are_refused(name):
     with pytest.raises(PassbandError, match=r"^name = .*: must have 5 to 64 characters"):
-        labels.check(name, "MIT", [])
+        attribution.check(name, "MIT", [])
 
 
 def test_names_of_the_allowed_lengths_pass():
-    labels.check("abcde", "MIT", [])
-    labels.check("a" * 64, "CC-BY-4.0", [])
+    attribution.check("abcde", "MIT", [])
+    attribution.check("a" * 64, "CC-BY-4.0", [])
 
 
 @pytest.mark.parametrize("license", ["free", "mit", ""])
 def test_licenses_without_an_id_are_refused(license):
     with pytest.raises(PassbandError, match=r"^license = .*: must be the SPDX id of a license"):
-        labels.check(None, license, [])
+        attribution.check(None, license, [])
 
 
 @pytest.mark.parametrize("words", [("--author", "<script>"), ("--name", "a"), ("--license", "x")])
@@ -62,6 +62,6 @@ def test_the_default_name_is_allowed():
     condition = SimpleNamespace(defocus_nm=-12.4, dose_e_per_A2=399.7)
     metadata = SimpleNamespace(specimen="gold_5nm", architecture="resnet.18")
     network = SimpleNamespace(condition=condition, metadata=metadata, replica=3)
-    name = labels.default_name(network)
+    name = attribution.default_name(network)
     assert name == "gold_5nm resnet-18 (-12 nm 400 e per A2) replica 3"
-    labels.check(name, "MIT", [])
+    attribution.check(name, "MIT", [])
