@@ -299,7 +299,6 @@ INSTEAD = {
     "passband report demo": f"passband report {FEW}",
     "passband gallery demo": f"passband gallery {FEW}",
     f"passband evaluate demo {ASKED}": f"passband evaluate {FEW} {ASKED}",
-    f"passband recommend demo {ASKED}": f"passband recommend {FEW} {ASKED} --top 5",
     "passband ctf image.dm3 --energy-kev 300": (
         "passband ctf film.npy --energy-kev 300 --pixel-size-A 0.4"
     ),
