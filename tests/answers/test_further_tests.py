@@ -134,7 +134,7 @@ def test_only_new_conditions_are_computed(study, results, computed):
     before = further_tests.read_further(Results(study, results))
     new = Condition(-3, 5, 12, 250)
     further_tests.evaluate_further(Results(study, results), [CONDITIONS[1], new])
-    assert computed == [new.id] * 2  # two training jobs
+    assert computed == [new.id]  # the networks of both training jobs share its images
     after = further_tests.read_further(Results(study, results))
     assert after.test.values.tolist() == [new.id, *IDS]
     assert after.sel(test=IDS).identical(before)
@@ -205,7 +205,7 @@ def test_results_of_exit_waves_that_the_study_does_not_have_are_not_valid(study,
 def test_results_stay_valid_on_another_kind_of_device(study, results, computed, monkeypatch):
     monkeypatch.setattr(devices, "describe", lambda device: "another")
     further_tests.evaluate_further(Results(study, results), [*CONDITIONS, Condition(1, 1, 15, 100)])
-    assert len(computed) == 2
+    assert len(computed) == 1
     attrs = datasets.read(store(study, results)[1], datasets.RECORD).attrs
     assert "another" in json.loads(attrs["devices"])
     assert len(json.loads(attrs["devices"])) == 2
@@ -241,14 +241,6 @@ def test_a_study_without_networks_is_refused(study, tmp_path):
     with pytest.raises(PassbandError, match="has no finished networks yet") as error:
         further_tests.evaluate_further(Results(study, tmp_path), CONDITIONS)
     assert "\n" not in str(error.value)
-
-
-def test_a_condition_beyond_the_band_limit_is_refused(study, results, computed):
-    with pytest.raises(PassbandError, match=r"aperture_mrad = 60: must not exceed .* mrad"):
-        further_tests.evaluate_further(
-            Results(study, results), [CONDITIONS[0], Condition(5, 1.2, 60, 100)]
-        )
-    assert computed == []
 
 
 def test_damaged_networks_do_not_stop_the_others(study, tmp_path):
@@ -372,7 +364,7 @@ def test_other_jobs_find_the_results_of_their_networks(study, results, computed)
     assert further_tests.read_further(Results(other, results)).identical(before)
     new = Condition(-3, 5, 12, 250)
     further_tests.evaluate_further(Results(other, results), [new])
-    assert computed == [new.id] * 4  # each of the networks has a file
+    assert computed == [new.id]
     after = further_tests.read_further(Results(other, results))
     assert after.sel(test=IDS).identical(before)
     computed.clear()

@@ -8,7 +8,7 @@ from finished_study import small_study
 from likeness_study import STRUCTURES, STUDY, write_study
 from synthetic import CPU
 
-from passband.answers.likeness import RAW, Measured, StudyImages, calibrate
+from passband.answers.likeness import Measured, StudyImages, calibrate
 from passband.imaging.acquisition import Acquisition
 from passband.learning.network_files import open_networks
 from passband.micrographs import truth
@@ -46,10 +46,11 @@ def test_all_test_images_and_distorted_images_are_measured(measured):
     assert {id for _, id, distortion in places if not distortion} == set(conditions)
     assert {distortion for *_, distortion in places} == {"", *DISTORTIONS}
     assert len(measured.places) == 5 * (len(conditions) + len(DISTORTIONS))
-    assert set(measured.raw) == set(RAW)
-    for name in RAW:
-        assert measured.raw[name].shape == measured.dice.shape
-        assert np.isfinite(measured.raw[name]).all()
+    own = {"confidence", "agreement", "symmetry", "area", "evenness"}
+    assert set(measured.raw) == {*own, *DESCRIPTIONS}
+    for values in measured.raw.values():
+        assert values.shape == measured.dice.shape
+        assert np.isfinite(values).all()
     assert ((measured.dice >= 0) & (measured.dice <= 1)).all()
     assert 0 < measured.own.area < 1
     assert measured.own.agreement < 1  # there are two replicas

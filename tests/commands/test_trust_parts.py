@@ -166,9 +166,11 @@ def test_a_missing_part_is_named_and_the_rest_is_shown(hostile, command, capsys)
     for name, kind in ((layout.TABLE, datasets.TABLE), (layout.OOD, datasets.OOD)):
         stored = datasets.read(results / name, kind)
         study = json.loads(stored.attrs["configuration"])
-        study["study"]["parts"] = ["gone.package:loss"]
+        study["training"]["loss"] = "gone"
         attributes = stored.attrs | {"configuration": json.dumps(study)}
         datasets.write(stored.drop_encoding(), results / name, kind, attributes)
     assert cli.main([command, RESULTS]) == 0
     said = capsys.readouterr().err
-    assert "parts are not all here: study.parts: 'gone.package:loss': there is no module" in said
+    assert (
+        "parts are not all here: loss 'gone': is a part of the study, and is missing here" in said
+    )

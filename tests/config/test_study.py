@@ -88,7 +88,6 @@ def test_config_yaml_shows_every_key():
 
 #: Keys that no study in studies/ sets, and why.
 UNSET = {
-    "study.parts": "names installed packages, which a machine may not have",
     "study.allow_incomplete": "a run from scratch has no record yet; tests of holes set it",
     "specimens.kind": "the package has one kind of specimen; tests/specimens/test_drawing.py",
     "microscope.noise": "the package has one noise model; tests/imaging/test_noise_models.py",

@@ -6,24 +6,21 @@ the process that has the lease writes files.
 
 import contextlib
 import json
-import multiprocessing
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from pathlib import Path
 
 import xarray as xr
 
+from passband import pools
 from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.imaging.structures import LoadedStructures
 from passband.jobs import evaluation, running
 from passband.learning import devices, memory, networks
-from passband.processes import starting_children
+from passband.learning.evaluation import SharedImages
 from passband.results import Results
 from passband.results.network_batches import TrainingCell
 from passband.storage import DamagedError, integrity, provenance, records, weights
@@ -75,16 +72,21 @@ class Work:
             for name in study.specimens
         }
 
-    def compute(self, cell: TrainingCell, progress=iter) -> Done:
+    @cached_property
+    def _shared(self) -> SharedImages:
+        """The images under the further conditions, which the networks of all conditions share."""
+        return SharedImages()
+
+    def compute(self, cell: TrainingCell) -> Done:
         """Return the results of networks of a condition, with all their earlier valid results."""
         done = Done()
         try:
-            self._compute(cell, done, progress)
+            self._compute(cell, done)
         except PassbandError as error:
             done.failure = str(error)
         return done
 
-    def _compute(self, cell: TrainingCell, done: Done, progress) -> None:
+    def _compute(self, cell: TrainingCell, done: Done) -> None:
         results = self.results
         study = results.study
         path = results.weights(cell.batch)
@@ -119,7 +121,7 @@ class Work:
             found,
             structures=self.structures,
             device=devices.device(),
-            progress=progress,
+            shared=self._shared,
         )
         done.record = stored.finished(id, found)
         command = f"passband evaluate {study.study.name}"
@@ -179,36 +181,23 @@ class _LastFile:
 # ── Processes ────────────────────────────────────────────────────────────────────────────────────
 
 
-@contextlib.contextmanager
 def computed(
     work: Work, cells: Sequence[TrainingCell], processes: int | None = None
-) -> Iterator[Iterator[Done]]:
-    """Yield an iterator over what was done for each cell, in the order of the cells.
+) -> Generator[Done, None, None]:
+    """Yield what was done for each cell, in the order of the cells.
 
-    The cells are computed in several processes of one thread each. At the end of the block
-    of code, all processes end after the condition that they are computing.
+    The cells are computed in several processes of one thread each.
 
     Args:
         work: What to compute.
         processes: Number of processes; by default see :func:`number_of_processes`.
     """
     number = number_of_processes(work, cells) if processes is None else min(processes, len(cells))
-    if number < 2:
-        with running.one_thread():
-            yield map(work.compute, cells)
+    if number > 1:
+        yield from pools.results(_compute, cells, number, prepare=_begin, given=(work,))
         return
-    # A process that was forked from a process with threads, such as those of torch, can deadlock.
-    context = multiprocessing.get_context("spawn")
-    with starting_children():
-        stop = context.Event()
-        pool = ProcessPoolExecutor(number, context, _begin, (work, stop))
-    try:
-        with starting_children():
-            done = pool.map(_compute, cells)
-        yield done
-    finally:
-        stop.set()
-        pool.shutdown(cancel_futures=True)
+    with running.one_thread():
+        yield from map(work.compute, cells)
 
 
 def number_of_processes(work: Work, cells: Sequence[TrainingCell]) -> int:
@@ -225,37 +214,17 @@ def number_of_processes(work: Work, cells: Sequence[TrainingCell]) -> int:
     return max(1, min(cores or 1, len(cells), images // _WORTH_A_PROCESS, int(machine / largest)))
 
 
-# The work of a further process, and the event after which the process stops.
-_state: list = []
+#: The work of a further process.
+_work: Work
 
 
-def _begin(work: Work, stop) -> None:
+def _begin(work: Work) -> None:
     """Prepare a further process."""
-    # Ctrl-C reaches all processes of a terminal. The first process then sets the event `stop`.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    first = multiprocessing.parent_process()
-
-    def end_with_first() -> None:
-        first.join()
-        os._exit(1)
-
-    threading.Thread(target=end_with_first, daemon=True).start()
+    global _work
+    _work = work
     running.cap_threads(1)
     running.keep_memory()
-    _state[:] = [work, stop]
-
-
-class _StoppedError(PassbandError):
-    """The first process ends, and nobody needs the results of this process."""
 
 
 def _compute(cell: TrainingCell) -> Done:
-    work, stop = _state
-
-    def until_stopped(items: Iterable) -> Iterator:
-        for item in items:
-            if stop.is_set():
-                raise _StoppedError
-            yield item
-
-    return work.compute(cell, until_stopped)
+    return _work.compute(cell)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from passband.config import Study, study_checks
+from passband.config import Study
 from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.outcomes import Outcome
@@ -76,30 +76,27 @@ def evaluate_further(
     Another process that does the same work waits until this process ends.
 
     Args:
-        conditions: The further conditions. They may lie outside the study's grids.
+        conditions: The further conditions, under which images can be formed, see
+            :func:`passband.config.given_conditions.conditions`. They may lie outside the study's
+            grids.
         processes: Number of processes; by default as many as the machine's cores, memory and the
             work allow. With a GPU, the default is one process.
         log: Receives lines of text, for example if another process does the same work.
 
     Raises:
-        PassbandError: If a condition's images cannot be formed, if no network is finished, or if
-            files of networks or exit waves are missing or damaged. If only some training jobs fail,
-            the results of all other training jobs are written first.
+        PassbandError: If no network is finished, or if files of networks or exit waves are missing
+            or damaged. If only some training jobs fail, the results of all other training jobs are
+            written first.
     """
     from passband.answers import further_test_work  # torch takes seconds to import
 
     wanted = sorted(set(conditions))
-    for condition in wanted:
-        try:
-            study_checks.check_condition(results.study, condition)
-        except ValueError as error:
-            raise PassbandError(str(error)) from None
     cells = finished_cells(results)
     listing.check(results.folder, [layout.STORE])
     failures: list[str] = []
     with _logged(log), lease.held(results.path(layout.FURTHER_LEASE)):
         work = further_test_work.Work(results, tuple(c.id for c in wanted))
-        with further_test_work.computed(work, cells, processes) as made:
+        with contextlib.closing(further_test_work.computed(work, cells, processes)) as made:
             for cell in progress(cells):
                 try:
                     done = next(made)

@@ -50,8 +50,6 @@ _FEWEST = (64, 8, 6)
 _BYTES = 4 * 608 * 128**2
 #: The part of the images on which a network does well that may be beyond a limit of a distance.
 _BEYOND = 0.02
-#: The scores of an image that need no ground truth, before they are compared with the training.
-RAW = ("confidence", "agreement", "symmetry", "area", "evenness", *DESCRIPTIONS)
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,8 @@ class Measured:
         own: The networks on validation images of the training condition.
         places: For each image, the test specimen, the id of the test condition, and the distortion
             or an empty text.
-        raw: The scores :data:`RAW` of each image, (n,).
+        raw: The scores of each image, (n,), before they are compared with the training: those of
+            :data:`DESCRIPTIONS`, and confidence, agreement, symmetry, area and evenness.
         dice: (n,).
     """
 
@@ -290,7 +289,7 @@ def _fitted(
 def _predicted(
     networks: Sequence[Network], inputs: np.ndarray, masks: np.ndarray, side: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return the scores of :data:`RAW` that are no distances, and Dice."""
+    """Return the scores of each image that are no distances, and Dice."""
     modules = [network.module for network in networks]
     found = []
     for image, mask in zip(inputs, masks, strict=True):

@@ -43,7 +43,7 @@ def validate(config: dict, source: str = "config") -> Study:
     """
     folder = Path(config.get(SOURCE, source)).parent
     try:
-        known = Parts.read(folder / FOLDER, _installed_parts(config))
+        known = Parts.read(folder / FOLDER)
     except PartError as error:
         raise ConfigError(f"{source}: {error}") from None
     return _validated(config, source, known)
@@ -87,7 +87,7 @@ def validate_stored(
     if isinstance(parts, Parts):
         return _validated(config, source, parts.as_stored())
     try:
-        known = Parts.read(parts, _installed_parts(config), is_stored=True)
+        known = Parts.read(parts, is_stored=True)
     except PartError as error:  # what needs no part can be shown nevertheless
         known = Parts(is_stored=True)
         known.missing.append(str(error))
@@ -103,21 +103,12 @@ def validate_job(config: dict) -> Study:
     source = config.get(SOURCE, "config")
     folder = config.get(PARTS)
     try:
-        known = Parts.read(
-            Path(folder) if folder else None, _installed_parts(config), is_stored=True
-        )
+        known = Parts.read(Path(folder) if folder else None, is_stored=True)
     except PartError as error:
         raise ConfigError(f"{source}: {error}") from None
     study = _validated(removed_keys.drop(config)[0], source, known)
     study.known_parts.trust()
     return study
-
-
-def _installed_parts(config: dict) -> list[str]:
-    """Return the names of installed parts in a configuration, which is not checked yet."""
-    block = config.get("study")
-    names = block.get("parts") if isinstance(block, dict) else None
-    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def load(path: str | Path, changes: Sequence[str] = ()) -> Study:

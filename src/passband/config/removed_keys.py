@@ -34,7 +34,9 @@ class Removed:
 
 #: The removed keys by their paths, where ``*`` is any name, as in ``specimens.*.gap_nm``. The
 #: blocks of a list, such as those of `grid`, have the paths that a single block would have.
-REMOVED: dict[str, Removed] = {}
+REMOVED: dict[str, Removed] = {
+    "study.parts": Removed([], "put the part's file into the folder parts beside the study's file"),
+}
 
 
 @dataclass(frozen=True)

@@ -55,14 +55,6 @@ class StudyBlock(Block):
         ge=1,
         le=10_000,
     )
-    parts: list[str] = key(
-        list,
-        "Names of parts in installed packages that the study uses, such as losses and metrics: "
-        "`module:name`, or the name of an entry point. The parts in the folder `parts` beside the "
-        "study's file are found without a name here.",
-        since="0.4.0",
-        max_length=100,
-    )
     allow_incomplete: bool = key(
         False,
         "true: the table of results is made from the records that exist, with NaN for missing "

@@ -46,7 +46,7 @@ class Training(Block):
         lambda: ["compact-w8-d3"],
         "Names of network architectures. `compact-w<width>-d<depth>` is Passband's own U-Net. "
         "`<decoder>-<encoder>`, such as `unet-resnet18`, is a network of "
-        "segmentation_models_pytorch. Others are parts of a study, see `study.parts`. With a `+` "
+        "segmentation_models_pytorch. Others are in the folder `parts` of a study. With a `+` "
         "and the name of a head behind it, a network also tells single particles apart.",
         min_length=1,
         max_length=100,
@@ -88,7 +88,7 @@ class Training(Block):
     loss: str = key(
         "entropy-dice",
         "What training makes small. `entropy-dice` is weighted cross-entropy plus weighted Dice "
-        "loss. Others are parts of a study, see `study.parts`.",
+        "loss. Others are in the folder `parts` beside the study's file.",
         since="0.4.0",
     )
     entropy_weight: float = key(1.0, "Weight of cross-entropy in the loss.", ge=0, le=100)

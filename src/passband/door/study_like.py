@@ -143,7 +143,7 @@ def _of_network(network: "Network", condition: Condition, name: str) -> dict[str
     content = study.written()
     of_specimen = study.specimens[specimen].under(condition).model_dump(mode="json")
     return {
-        "study": content["study"] | one | {"name": name, "parts": [], "allow_incomplete": False},
+        "study": content["study"] | one | {"name": name, "allow_incomplete": False},
         "microscope": study.microscope.under(condition).model_dump(mode="json"),
         "specimens": {specimen: of_specimen | {"trained": True}},
         "grid": {axis: [own[axis]] for axis in MAIN_AXES},

@@ -226,8 +226,7 @@ def _changed(results: Results) -> str:
     """Return a message if the study changed after the job was submitted, otherwise ""."""
     if not snapshot.changed(results):
         return ""
-    what = "the study, one of its crystal files or an installed part"
-    return f"{what} was changed after this job was submitted"
+    return "the study or one of its crystal files was changed after this job was submitted"
 
 
 def _fail(name: str, why: object) -> NoReturn:

@@ -1,16 +1,11 @@
 """Many files: each is predicted or fails alone, in one process or in several."""
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from passband import processes
+from passband import pools
 from passband.console import escaped
 from passband.errors import PassbandError
 from passband.micrographs.images import readers, suffixes
@@ -108,41 +103,21 @@ def outcomes(
 
 def _in_processes(tasks: Sequence[Task], jobs: int) -> Iterator[Prediction | str]:
     jobs = min(jobs, len(tasks))
-    with processes.starting_children():
-        pool = ProcessPoolExecutor(
-            jobs,
-            multiprocessing.get_context("spawn"),  # threads of torch do not survive a fork
-            initializer=_begin,
-            initargs=(tasks, jobs, suffixes.used()),
-        )
-    try:
-        with processes.starting_children():
-            futures = [pool.submit(_outcome, place) for place in range(len(tasks))]
-        for future in futures:
-            yield future.result()
-        pool.shutdown()
-    except BaseException:
-        started = list((pool._processes or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in started:
-            process.terminate()
-        raise
+    given = tasks, jobs, suffixes.used()
+    return pools.results(_outcome, range(len(tasks)), jobs, prepare=_begin, given=given)
 
 
 _tasks: Sequence[Task] = ()
 
 
 def _begin(tasks: Sequence[Task], jobs: int, parts: Parts) -> None:
-    """Prepare a process, which ends with the process that has started it."""
+    """Prepare a process."""
     import torch
 
     global _tasks
     _tasks = tasks
     suffixes.use(parts)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends this one
     torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
-    parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def _outcome(place: int) -> Prediction | str:

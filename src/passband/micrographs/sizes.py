@@ -39,8 +39,8 @@ class Sizes:
             None with fewer than five images.
         plain_nm, plain_sd_nm: Mean and standard deviation of the whole particles, as in the other
             tables [nm]. The latter is None for one particle.
-        mean_nm, sd_nm: The same, weighted [nm].
-        mean_band_nm: The interval of the mean, as `band` [nm].
+        mean_nm: The weighted mean [nm].
+        mean_band_nm: Its interval, as `band` [nm].
         particles, images: Numbers of whole particles, and of images, also of those without
             particles.
         cut: Number of particles that are left out, since they touch the edge.
@@ -54,7 +54,6 @@ class Sizes:
     plain_nm: float
     plain_sd_nm: float | None
     mean_nm: float
-    sd_nm: float | None
     mean_band_nm: tuple[float, float] | None
     particles: int
     images: int
@@ -126,14 +125,13 @@ def measure(
     edges = bins(values)
     place = np.clip(np.searchsorted(edges, values, "right") - 1, 0, len(edges) - 2)
 
-    def counted(times: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, float, float]:
-        """Return shares, mean and variance if images and particles are there so many times."""
+    def counted(times: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return shares and mean if images and particles are there so many times."""
         weights = drawn / (np.bincount(kind, times, len(distinct)) @ areas)
         weights /= weights.sum()
-        mean = weights @ values
-        return np.bincount(place, weights, len(edges) - 1), mean, weights @ (values - mean) ** 2
+        return np.bincount(place, weights, len(edges) - 1), weights @ values
 
-    shares, mean, variance = counted(np.ones(len(fields)), np.ones(len(values)))
+    shares, mean = counted(np.ones(len(fields)), np.ones(len(values)))
     number = len(values)
     band = mean_band = None
     if len(fields) >= LEAST_IMAGES:
@@ -145,7 +143,6 @@ def measure(
         plain_nm=float(values.mean()),
         plain_sd_nm=float(values.std(ddof=1)) if number > 1 else None,
         mean_nm=float(mean),
-        sd_nm=float(np.sqrt(variance * number / (number - 1))) if number > 1 else None,
         mean_band_nm=mean_band,
         particles=number,
         images=len(fields),
@@ -172,7 +169,7 @@ def _bands(counted, image: np.ndarray, number: int) -> tuple[np.ndarray, tuple[f
             continue
         particles = first[of] + (rng.random(len(of)) * sizes[of]).astype(int)
         times = np.bincount(images, minlength=number).astype(float)
-        drawn.append(counted(times, np.bincount(particles, minlength=len(image)))[:2])
+        drawn.append(counted(times, np.bincount(particles, minlength=len(image))))
     tails = (1 - PROBABILITY) / 2, (1 + PROBABILITY) / 2
     low, high = np.quantile([mean for _, mean in drawn], tails)
     return np.quantile([shares for shares, _ in drawn], tails, axis=0), (float(low), float(high))

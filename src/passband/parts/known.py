@@ -1,21 +1,14 @@
 """The parts that a study knows: the package's, and those that the study brings."""
 
 import difflib
-import importlib.machinery
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 
 from passband.parts.part import Part
 from passband.parts.reading import read, read_package
 from passband.parts.source import FOLDER, PartError, check_size, digest, imported_beside
-from passband.words import listed
-
-#: The group of entry points by which an installed package offers parts.
-ENTRY_POINTS = "passband.parts"
 
 #: The kinds of metrics.
 METRICS = ("metric", "ood_metric")
@@ -56,19 +49,16 @@ class Parts:
         self._is_trusted = False
 
     @classmethod
-    def read(
-        cls, folder: Path | None, names: Sequence[str] = (), *, is_stored: bool = False
-    ) -> "Parts":
+    def read(cls, folder: Path | None, *, is_stored: bool = False) -> "Parts":
         """Return the parts of a study.
 
         Args:
             folder: The folder with files of parts, which may be missing; None without one.
-            names: The names of installed parts: ``module:name``, or an entry point's.
 
         Raises:
             PartError: If a file or a declaration is wrong, if a file has no part and none imports
-                it, if an installed part is missing, or if two parts have one name, or a metric and
-                an OOD metric, which are variables on the same pages.
+                it, or if two parts have one name, or a metric and an OOD metric, which are
+                variables on the same pages.
         """
         found = sorted(folder.glob("*.py")) if folder else []
         check_size(found)
@@ -76,7 +66,6 @@ class Parts:
         declared = {file: read(file) for file in files}
         _check_each_has_a_part(declared)
         own = [part for parts in declared.values() for part in parts]
-        own += [_installed(name) for name in names]
         before: list[Part] = []
         for part in own:
             kinds = METRICS if part.kind in METRICS else (part.kind,)
@@ -149,7 +138,7 @@ class Parts:
         return "-".join(sorted({digest(part.file) for part in self.own}))
 
     def identities(self) -> list[dict[str, str]]:
-        """Return kind, name, module, version and digest of each own part, for provenance."""
+        """Return kind, name, module and digest of each own part, for provenance."""
         return [
             {"kind": part.kind, "name": part.name} | part.identity
             for part in self.own
@@ -170,55 +159,6 @@ def _check_each_has_a_part(declared: Mapping[Path, Sequence[Part]]) -> None:
                 f"passband.parts such as @metric, and no part imports it by `from .{file.stem} "
                 "import ...`"
             )
-
-
-def _installed(name: str) -> Part:
-    """Return an installed part by ``module:name``, or by the name of its entry point.
-
-    No code of the package runs.
-    """
-    shown = f"study.parts: {name!r}"
-    module, colon, attribute = name.partition(":")
-    if not colon:
-        found = tuple(metadata.entry_points(group=ENTRY_POINTS, name=name))
-        if not found:
-            names = sorted({each.name for each in metadata.entry_points(group=ENTRY_POINTS)})
-            known = listed(names) if names else "none"
-            raise PartError(
-                f"{shown}: is no module:name, and no installed package has an entry point of this "
-                f"name in the group {ENTRY_POINTS}; there are: {known}"
-            )
-        module = found[0].module
-        attribute = found[0].attr
-    file = _file_of(module)
-    if file is None:
-        raise PartError(
-            f"{shown}: there is no module {module} with source code in this environment"
-        )
-    for part in read(file, module):
-        if part.attribute == attribute:
-            return part
-    raise PartError(
-        f"{shown}: is no part: {module} has no function or class {attribute} with a decorator of "
-        "passband.parts"
-    )
-
-
-def _file_of(module: str) -> Path | None:
-    """Return the file of a module, without importing it or its packages."""
-    top, *inner = module.split(".")
-    try:
-        spec = importlib.util.find_spec(top)
-        for i in range(len(inner)):
-            if spec is None or spec.submodule_search_locations is None:
-                return None
-            name = ".".join((top, *inner[: i + 1]))
-            spec = importlib.machinery.PathFinder.find_spec(name, spec.submodule_search_locations)
-    except (ImportError, ValueError, AttributeError):
-        return None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        return None
-    return Path(spec.origin)
 
 
 def _missing(kind: str, name: str) -> Part:

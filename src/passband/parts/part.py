@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import metadata
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
@@ -33,7 +32,7 @@ class Part:
         attribute: The name of the function or class in its module.
         file: The file of its module.
         line: The line of the declaration.
-        module: The module to import; "" for a file in a study's folder ``parts/``.
+        module: The package's module to import; "" for a file in a study's folder ``parts/``.
         is_data: Whether the declaration is all that there is, without code.
         doc: The first sentence of its docstring, or "".
         is_own: Whether a study brings it. Otherwise it is the package's.
@@ -68,23 +67,22 @@ class Part:
 
     @cached_property
     def identity(self) -> dict[str, str] | None:
-        """What results depend on: module, version, and digest of the code.
+        """What results depend on: its place, and the digest of the code.
 
-        None for the package's own parts, whose results have the numbers of stages. For a file in
-        ``parts/``, the code is that of the file and of the files beside it that it imports.
+        None for the package's own parts, whose results have the numbers of stages. The code is that
+        of the file and of the files beside it that it imports.
         """
         if not self.is_own:
             return None
         return {
             "module": f"{self.shown_file}:{self.attribute}",
-            "version": _version(self.module),
             "digest": digest(self.file),
         }
 
     @property
     def files(self) -> list[Path]:
         """The file in a study's folder ``parts/``, and those beside it that it imports."""
-        return sorted(imported_beside(self.file)) if self.is_own and not self.module else []
+        return sorted(imported_beside(self.file)) if self.is_own else []
 
     def load(self) -> Any:
         """Return the function, the class or the data. This runs the code of the part's file.
@@ -169,9 +167,3 @@ def _package_of(folder: Path) -> str:
         package.__path__ = [str(folder.absolute())]
         sys.modules[name] = package
     return name
-
-
-def _version(module: str) -> str:
-    top = module.partition(".")[0]
-    names = metadata.packages_distributions().get(top, []) if top else []
-    return metadata.version(names[0]) if names else ""

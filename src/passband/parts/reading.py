@@ -27,7 +27,7 @@ def read(file: Path, module: str = "") -> list[Part]:
     """Return the parts that a file declares, in their order.
 
     Args:
-        module: The module of the file; "" for a file in a study's folder ``parts/``.
+        module: The package's module of the file; "" for a file in a study's folder ``parts/``.
 
     Raises:
         PartError: If the file is no Python, or if a declaration is wrong; its line says where.

@@ -242,7 +242,7 @@ def _parts(known: object) -> list[tuple[object, ...]]:
     """Return what identifies own parts, from their identities or the text of these."""
     identities = json.loads(known) if isinstance(known, str) else known
     assert isinstance(identities, list)
-    of = "kind", "name", "version", "digest"
+    of = "kind", "name", "digest"
     return sorted(tuple(str(each.get(name)) for name in of) for each in identities)
 
 

@@ -333,8 +333,9 @@ def _code(what: str, part: Part) -> dict[str, str]:
     """Return the digest of the code of a part; none for the package's, which stages cover."""
     if not part.identity:
         return {}
-    # The name of its file is not in it: jobs read a copy in another folder.
-    return {f"{CONTENT}{what}": digest(part.identity["version"], part.identity["digest"])}
+    # The name of its file is not in it: jobs read a copy in another folder. Earlier recipes had the
+    # version of an installed package, which was "" for a file.
+    return {f"{CONTENT}{what}": digest("", part.identity["digest"])}
 
 
 def _of_waves(study: Study, specimen: str, split: str, waves: str) -> Recipe:

@@ -73,7 +73,7 @@ def test_bands_do_not_change_the_result(monkeypatch):
     monkeypatch.setattr(
         preparation,
         "bands",
-        lambda shape, rows=1: [slice(k, k + 50) for k in (0, 50, 100)][: -(-shape[0] // 50)],
+        lambda shape: [slice(k, k + 50) for k in (0, 50, 100)][: -(-shape[0] // 50)],
     )
     found = remove_hot_pixels(image), resample(image, 0.3, 0.4)
     assert (expected[0] != image).any()

@@ -106,9 +106,9 @@ def _padded(image: np.ndarray, band: slice, margin: int) -> np.ndarray:
     return image[rows[band.start : band.stop + 2 * margin]][:, columns]
 
 
-def bands(shape: tuple[int, int], rows: int = 1) -> Iterator[slice]:
-    """Yield slices of rows, of about 2²² pixels each, and of at least `rows` rows."""
-    rows = max(rows, 2**22 // shape[1])
+def bands(shape: tuple[int, int]) -> Iterator[slice]:
+    """Yield slices of rows, of about 2²² pixels each."""
+    rows = max(1, 2**22 // shape[1])
     for start in range(0, shape[0], rows):
         yield slice(start, min(start + rows, shape[0]))
 
