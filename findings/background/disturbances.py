@@ -95,17 +95,23 @@ def study(side_px: int, **specimen: object) -> Study:
 
 
 def images(
-    of: Study, indices: range, structure: Callable[..., Structure] = exit_waves.structure
+    of: Study,
+    indices: range,
+    structure: Callable[..., Structure] = exit_waves.structure,
+    seed: int = SEED,
+    conditions: Sequence[Condition] = (CONDITION,),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the counts of structures, and their masks."""
+    """Return the counts of structures, each under all conditions, and their masks."""
     gold = of.specimens["gold"]
     cpu = torch.device("cpu")
     with patch.object(exit_waves, "structure", structure):
-        waves = exit_waves.simulate("gold", gold, of.microscope, SEED, "test", indices, "cpu")
-    split = Split.from_dataset(waves, Structures(SEED, "gold", "test", of.microscope), cpu)
+        waves = exit_waves.simulate("gold", gold, of.microscope, seed, "test", indices, "cpu")
+    split = Split.from_dataset(waves, Structures(seed, "gold", "test", of.microscope), cpu)
     camera = Acquisition.from_microscope(of.microscope, "zscore", cpu)
-    counts = torch.cat(list(camera.counts(split, CONDITION))).numpy()
-    return counts, split.masks[:, 0].numpy() > 0.5
+    under = [torch.cat(list(camera.counts(split, each))).numpy() for each in conditions]
+    masks = split.masks[:, 0].numpy() > 0.5
+    counts = np.stack(under, 1).reshape(-1, *masks.shape[1:])
+    return counts, np.repeat(masks, len(conditions), axis=0)
 
 
 def moved(image: np.ndarray, mask: np.ndarray, place: tuple[int, int]) -> list[np.ndarray]:

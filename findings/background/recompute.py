@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from docs.scripts.real import read
-from findings.background import alone, trained
+from findings.background import alone, shades, trained
 from findings.background.disturbances import OF_CHANGES, disturbed
 from findings.pages import compare
 from passband.learning.network_files import open_networks
@@ -26,6 +26,9 @@ def recompute(patches: Path = PATCHES) -> Iterator[str]:
         PassbandError: If a number differs.
     """
     yield compare(PAGE, "trained networks", trained.of_table(pd.read_csv(trained.TABLE)))
+    choice, report = shades.tables()
+    yield compare(PAGE, "limits of the evenness", choice)
+    yield compare(PAGE, "shades of other structures", report)
     networks = {Path(name).stem: open_networks(name)[0] for name in (alone.NEW, alone.OLD)}
     chosen = alone.fields(alone.waves(alone.TUNING, alone.FIELDS))
     of = alone.fields(alone.waves(alone.REPORT, alone.FIELDS))

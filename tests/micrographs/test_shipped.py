@@ -11,6 +11,7 @@ from PIL import Image
 from real_data import real
 
 from passband import repository
+from passband.answers.assessors import Assessors
 from passband.answers.trust import open_trust, trust_file
 from passband.cli import main
 from passband.config import load
@@ -128,6 +129,23 @@ def test_images_are_filtered_by_their_own_noise(tmp_path, capsys, drawn):
     assert "unlike" not in first + second
     assert "\n  noise filtered as in the training: the image's noise counts as white" in first
     assert "\n  noise not filtered: the image counts as averaged (slope -" in second
+
+
+@pytest.mark.parametrize("flags_shades", [True, False])
+def test_a_darker_part_of_the_field_is_flagged(network, flags_shades):
+    """The sample is even. Only a shade is a reason, and only where it was measured."""
+    sample = readers.read(SAMPLE, None)
+    (image,) = sample.images
+    columns = (np.arange(image.shape[1]) - 0.35 * image.shape[1]) * sample.pixel_size_A / 3
+    shade = image.std() * (1 + np.tanh(columns)) / 2
+    for each, reasons in ((image, ()), (image - shade, (trust.SHADED,) * flags_shades)):
+        if flags_shades:
+            assessor = Assessors(Settings()).of([network])
+        else:
+            assessor = trust.Assessor([open_trust([network])], [network])
+        shown = each.astype(np.float32)
+        segment(shown, sample.pixel_size_A, [network], Settings(), watch=assessor.watch)
+        assert assessor.finish().reasons == reasons
 
 
 def test_noise_that_no_training_image_has_gives_no_warning(network, drawn):

@@ -9,6 +9,7 @@ from passband.learning.network_files import Network
 from passband.micrographs.images.settings import Settings
 from passband.micrographs.trust.trust import Assessor, Trust, Unassessed
 from passband.network_id import NetworkId
+from passband.results import published
 
 
 class Assessors:
@@ -42,7 +43,8 @@ class Assessors:
             return Unassessed(known)
         trusts, of_all = known
         ctf = of_all if ctf is None else ctf
-        return Assessor(trusts, networks, ctf)
+        is_shipped = all(network.path.parent == published.SHIPPED for network in networks)
+        return Assessor(trusts, networks, ctf, flags_shades=is_shipped)
 
     def _open(
         self, networks: Sequence[Network]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -31,6 +31,11 @@ WELL = 0.8
 MOST_FIELDS = 16
 #: What is said if the masks with and without the smooth part of an image differ too much.
 UNEVEN = "its uneven background"
+#: What is said if they differ by less, but by more than in even fields: a part of the field is
+#: darker, or a smooth spot is. The smallest evenness without a shade was chosen for the network
+#: `general`, see `findings/background/shades.py`, and is used for it alone.
+SHADED = "a shade of its background"
+EVEN = 0.95
 #: Largest number of pixels of an image over which probabilities are summed.
 MOST_PIXELS = 2**22
 
@@ -208,6 +213,7 @@ class Assessor:
     Args:
         trusts: For the networks of each training condition.
         ctf: The Dice that the study's model expects of networks under the condition of the images.
+        flags_shades: Whether an evenness below :data:`EVEN` is a reason.
     """
 
     def __init__(
@@ -215,9 +221,11 @@ class Assessor:
         trusts: Sequence[Trust],
         networks: Sequence[Network],
         ctf: Mapping[NetworkId, float] | None = None,
+        flags_shades: bool = False,
     ):
         self._trusts = trusts
         self._ctf = ctf or {}
+        self._flags_shades = flags_shades
         self._networks = {network.id: network for network in networks}
         #: By the first network of a trust.
         self._seen: dict[NetworkId, _Seen] = {}
@@ -227,7 +235,8 @@ class Assessor:
     def values(self) -> tuple:
         """What assessments depend on, for a digest."""
         known = [trust.to_values() for trust in self._trusts]
-        return known, {str(id): dice for id, dice in self._ctf.items()}
+        even = (EVEN,) if self._flags_shades else ()
+        return known, {str(id): dice for id, dice in self._ctf.items()}, *even
 
     def begin(self) -> None:
         """Forget an image whose segmentation has failed."""
@@ -286,7 +295,11 @@ class Assessor:
                 )
             expected = [self._ctf[id] for id in trust.networks if id in self._ctf]
             ctf = float(np.mean(expected)) if expected else None
-            found.append(trust.assess(raw, ctf))
+            assessment = trust.assess(raw, ctf)
+            is_shaded = self._flags_shades and raw.get("evenness", 1.0) < EVEN
+            if is_shaded and UNEVEN not in assessment.reasons:
+                assessment = replace(assessment, reasons=(*assessment.reasons, SHADED))
+            found.append(assessment)
         return together(found)
 
 
