@@ -88,7 +88,7 @@ def looked_at(image: np.ndarray, pixel_A: float, filtered: bool | None) -> tuple
     def watch(network, image, normalise, probability) -> None:
         assessor.watch(network, image, normalise, probability)
         whole = normalise(image)
-        even.append(evenness([network.module], whole, TRUST.reference.side, network.divisor))
+        even.append(evenness([network.model()], whole, TRUST.reference.side))
 
     settings = Settings(filter_noise=filtered)
     result = segment(

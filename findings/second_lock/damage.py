@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import special
-from torch import nn
 
 from docs.scripts.real import PIXEL_A, read
 from findings.second_lock import draws, locked
-from passband.config.architectures import Architecture
 from passband.micrographs.images import preparation, tiles
+from passband.micrographs.models.model import Model
 from passband.scores import dice_of_masks
 
 #: Doses of the damaged images, relative to that of the image.
@@ -143,24 +141,16 @@ def low_pass(image: np.ndarray, pixel_A: float, limit: float) -> np.ndarray:
 # ── Networks ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def dice(
-    module: nn.Module,
-    architecture: Architecture,
-    version: Version,
-    *,
-    pixel_A: float,
-    precision: str,
-) -> float:
+def dice(model: Model, version: Version, pixel_A: float) -> float:
     """Return the Dice of a network's mask, on the pixels of the image before it was resampled.
 
     Args:
-        module: See :func:`passband.learning.evaluation.ready`.
         pixel_A: Side of the network's pixels [Å].
     """
     image = version.image
     probability = np.empty_like(image)
-    tiling = tiles.Tiling.of(image.shape, architecture)
-    for (rows, columns), logits in tiles.logits(module, image, tiling, np.asarray, precision):
-        probability[rows, columns] = special.expit(logits[0])
+    tiling = tiles.Tiling.of(image.shape, model)
+    for (rows, columns), seen in tiles.seen(model, image, tiling, np.asarray):
+        probability[rows, columns] = seen[0]
     found = preparation.to_grid(probability, version.mask.shape, pixel_A / PIXEL_A)
     return dice_of_masks(found > 0.5, version.mask)

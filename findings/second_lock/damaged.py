@@ -45,7 +45,8 @@ from passband import PassbandError
 from passband.analysis.profiles import Profiles
 from passband.config import Study, study_file, validate
 from passband.grid import Condition
-from passband.learning import evaluation
+from passband.learning import devices
+from passband.learning.torch_model import TorchModel
 
 REAL = Path("studies/real.yaml")
 LOCK = Lock("part5")
@@ -221,12 +222,11 @@ def measured(of: Drawn, folder: Path) -> dict[str, np.ndarray]:
             cell = networks.trained(arm, KEPT, number)
             precision = cell.metadata.precision
             (network,) = networks.restored(arm, cell).values()
-            module = evaluation.ready(network, precision, networks.CPU)
+            module = devices.ready(network, precision, networks.CPU)
+            model = TorchModel(module, architecture, precision)
             for each in seen:
                 of_patch = found.setdefault(each.patch, np.zeros(shape))
-                of_patch[place, number, DOSES.index(each.dose)] = dice(
-                    module, architecture, each, pixel_A=pixel_A, precision=precision
-                )
+                of_patch[place, number, DOSES.index(each.dose)] = dice(model, each, pixel_A)
     return found
 
 

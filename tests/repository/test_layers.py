@@ -17,6 +17,12 @@ import pytest
         ("passband.storage, passband.storage.lease, passband.storage.atomic", {"xarray", "zarr"}),
         pytest.param("passband.jobs.evaluation", {"lightning"}, marks=pytest.mark.slow),
         pytest.param(
+            "passband.micrographs.segmented_files, passband.micrographs.trust.trust, "
+            "passband.micrographs.rings.lens",
+            {"torch", "lightning", "snakemake", "abtem"},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             "passband.reports.summaries",
             {"numba", "torch", "matplotlib", "sklearn"},
             marks=pytest.mark.slow,

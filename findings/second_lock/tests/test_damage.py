@@ -8,6 +8,7 @@ import torch
 
 from findings.second_lock import damage
 from passband.config import load
+from passband.learning.torch_model import TorchModel
 
 PIXEL_A = 0.5
 
@@ -77,7 +78,7 @@ def test_dice_is_that_on_the_pixels_of_the_image(folder):
     architecture = load(Path("studies/real.yaml")).training.architecture("compact-w8-d3")
 
     def dice(version):
-        return damage.dice(Bright(), architecture, version, pixel_A=PIXEL_A, precision="float32")
+        return damage.dice(TorchModel(Bright(), architecture), version, PIXEL_A)
 
     assert dice(whole) > 0.95
     assert dice(noisy) < dice(whole)

@@ -21,6 +21,7 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Split
 from passband.learning.network_files import Network
 from passband.learning.network_sizes import bytes_per_pixel
+from passband.learning.torch_model import TorchModel
 from passband.micrographs.images.background import take_off
 from passband.micrographs.images.fields import thinned
 from passband.micrographs.trust import likeness
@@ -212,7 +213,7 @@ class StudyImages:
         self, networks: Sequence[Network], counts: np.ndarray, inputs: np.ndarray
     ) -> tuple[dict[str, np.ndarray], int]:
         """Return the descriptions of all windows of images, and the number of windows of each."""
-        modules = [network.module for network in networks]
+        models = [TorchModel(each.module, each.architecture) for each in networks]
         # Few windows at a time fit into the cache of the processor.
         step, parts = max(1, 2**19 // counts[0].size), []
         for start in range(0, len(counts), step):
@@ -220,7 +221,7 @@ class StudyImages:
                 np.concatenate([likeness.windows(image, self.side) for image in images])
                 for images in (counts[start : start + step], inputs[start : start + step])
             ]
-            parts.append(likeness.describe(modules, *each))
+            parts.append(likeness.describe(models, *each))
         described = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         rings = described["spectrum"].shape[1]
         described["spectrum"] = described["spectrum"][:, : int(self._shown * rings)]
@@ -290,13 +291,13 @@ def _predicted(
     networks: Sequence[Network], inputs: np.ndarray, masks: np.ndarray, side: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Return the scores of each image that are no distances, and Dice."""
-    modules = [network.module for network in networks]
+    models = [TorchModel(each.module, each.architecture) for each in networks]
     found = []
     for image, mask in zip(inputs, masks, strict=True):
-        every = probabilities(modules, image[None])
+        every = probabilities(models, image[None])
         raw = sureness(every[0, :, 0], side)
         raw["symmetry"] = float(ratio(*symmetry(every))[0])
-        raw["evenness"] = evenness(modules, image, side, networks[0].divisor)
+        raw["evenness"] = evenness(models, image, side)
         raw["dice"] = dice_of_masks(every[0, :, 0].mean(0) > 0.5, mask)
         found.append(raw)
     scores = {name: np.array([each[name] for each in found]) for name in found[0]}

@@ -3,8 +3,10 @@
 import contextlib
 import time
 from contextlib import AbstractContextManager
+from functools import cache
 
 import torch
+from torch import nn
 
 
 def device(name: str = "auto") -> torch.device:
@@ -54,6 +56,17 @@ def layout(precision: str, device: torch.device) -> torch.memory_format:
     """
     plain = precision == "float32" and device.type == "cuda"
     return torch.contiguous_format if plain else torch.channels_last
+
+
+def ready(network: nn.Module, precision: str, device: torch.device) -> nn.Module:
+    """Return the network on the device, in the device's fast layout and in evaluation mode."""
+    return network.to(device, memory_format=layout(precision, device)).eval()
+
+
+@cache
+def share(jobs: int) -> None:
+    """Leave this process its share of the processor's cores, if so many processes use them."""
+    torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
 
 
 def synchronize(device: torch.device) -> None:

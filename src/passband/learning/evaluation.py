@@ -100,11 +100,6 @@ class SharedImages:
             self._bytes_left -= size
 
 
-def ready(network: nn.Module, precision: str, device: torch.device) -> nn.Module:
-    """Return the network on the device, in the device's fast layout and in evaluation mode."""
-    return network.to(device, memory_format=devices.layout(precision, device)).eval()
-
-
 @torch.inference_mode()
 def _outputs(network: nn.Module, images: Tensor, precision: str) -> Tensor:
     with devices.autocast(precision, images.device):
@@ -115,7 +110,7 @@ def predict(network: nn.Module, images: Tensor, precision: str) -> Tensor:
     """Return a network's float32 logits of (N, 1, H, W) images; a copy of it predicts."""
     precision = devices.precision(precision, images.device)
     layout = devices.layout(precision, images.device)
-    copied = ready(copy.deepcopy(network), precision, images.device)
+    copied = devices.ready(copy.deepcopy(network), precision, images.device)
     outputs = _outputs(copied, images.contiguous(memory_format=layout), precision)
     return outputs[:, :1].float()
 
@@ -193,7 +188,7 @@ def evaluate(
     networks = list(replicas.values())
     logits_of = backend.predictor(networks, precision, device)
     if logits_of is None:
-        networks = [ready(network, precision, device) for network in networks]
+        networks = [devices.ready(network, precision, device) for network in networks]
     shared = shared or SharedImages(limit=0)
     loaded = list(structures.values())
     pixel_nm = acquisition.imager.image.pixel_A / A_PER_NM

@@ -14,7 +14,8 @@ from passband.config.drawn import highest
 from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.groups import may_have
-from passband.learning import networks
+from passband.learning import devices, networks
+from passband.learning.torch_model import TorchModel
 from passband.mixtures import Mixture, is_mixture
 from passband.network_id import NetworkId
 from passband.parts import STORED, Parts
@@ -112,6 +113,17 @@ class Network:
     def normalisation(self) -> str:
         """Normalisation of the training images, see :func:`passband.imaging.noise.normalise`."""
         return self.metadata.normalisation
+
+    def model(self, precision: str = "float32") -> TorchModel:
+        """Return the network as what looks at images gets it, on this machine's fastest device."""
+        device = devices.device()
+        precision = devices.precision(precision, device)
+        module = devices.ready(self.module, precision, device)
+        return TorchModel(module, self.architecture, precision, device)
+
+    def share(self, jobs: int) -> None:
+        """See :func:`passband.learning.devices.share`."""
+        devices.share(jobs)
 
     @property
     def divisor(self) -> int:

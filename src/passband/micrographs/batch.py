@@ -46,6 +46,12 @@ class Task:
             micrograph = readers.read(self.path, self.predictor.pixel_size_A)
         return self.predictor.segment(micrograph)
 
+    def share(self, jobs: int) -> None:
+        """Leave this process its share of the processor's cores, if so many processes use them."""
+        if isinstance(self.predictor, Predictor):
+            for network in self.predictor.networks:
+                network.share(jobs)
+
     def outcome(self, progress: Callable[[Iterable], Iterable] = iter) -> Prediction | str:
         """Return the results, or the line that says why the file failed."""
         if isinstance(self.predictor, str):
@@ -112,12 +118,11 @@ _tasks: Sequence[Task] = ()
 
 def _begin(tasks: Sequence[Task], jobs: int, parts: Parts) -> None:
     """Prepare a process."""
-    import torch
-
     global _tasks
     _tasks = tasks
     suffixes.use(parts)
-    torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
+    for task in tasks:
+        task.share(jobs)
 
 
 def _outcome(place: int) -> Prediction | str:

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from passband.errors import PassbandError
-from passband.learning.network_files import Network
 from passband.micrographs import file_records, outputs, truth
 from passband.micrographs.images import readers
 from passband.micrographs.images.bars import Box
@@ -24,6 +24,9 @@ from passband.network_id import NetworkId
 from passband.seeds import digest
 from passband.storage import atomic
 from passband.version import __version__
+
+if TYPE_CHECKING:
+    from passband.learning.network_files import Network
 
 #: From this ratio of the pixel sizes of image and network on, a note says so.
 LARGER_PIXEL = 1.2
@@ -75,7 +78,7 @@ class Predictor:
         assessor: Assesses whether the masks can be trusted.
     """
 
-    networks: Sequence[Network]
+    networks: Sequence["Network"]
     settings: Settings
     folder: Path | None = None
     pixel_size_A: float | None = None
@@ -180,7 +183,7 @@ def segment_frames(
     path: Path,
     frames: list[np.ndarray],
     pixel_size_A: float,
-    networks: Sequence[Network],
+    networks: Sequence["Network"],
     settings: Settings,
     progress: Callable[[Iterable], Iterable] = iter,
     assessor: Assessor | Unassessed = UNASSESSED,

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 
+from passband.config.architectures import parse
 from passband.learning import networks
+from passband.learning.torch_model import TorchModel
 from passband.micrographs.trust import certainty
 
 
@@ -42,10 +45,11 @@ def test_sureness_of_replicas_is_that_of_their_mean():
 
 def test_probabilities_of_the_mirror_image_are_mirrored_back():
     pair = [networks.build("compact-w2-d2", seed).eval() for seed in (0, 1)]
+    models = [TorchModel(each, parse("compact-w2-d2")) for each in pair]
     images = np.random.default_rng(0).normal(size=(3, 32, 32)).astype(np.float32)
-    found = certainty.probabilities(pair, images)
+    found = certainty.probabilities(models, images)
     assert found.shape == (2, 2, 3, 32, 32)
-    mirrored = certainty.probabilities(pair, images[..., ::-1])
+    mirrored = certainty.probabilities(models, images[..., ::-1])
     assert np.allclose(found[0], mirrored[1][..., ::-1], atol=1e-5)
     with torch.inference_mode():
         own = torch.sigmoid(pair[1](torch.from_numpy(images)[:, None]))[:, 0]
@@ -87,15 +91,13 @@ def test_windows_of_a_wide_image_cover_it():
         assert certainty.windowed_dice(single, 32) == pytest.approx(1)
 
 
-class Bright(torch.nn.Module):
+class Bright:
     """Takes bright pixels for particles."""
 
-    def __init__(self):
-        super().__init__()
-        self.level = torch.nn.Parameter(torch.tensor(1.0))
+    divisor = 8
 
-    def forward(self, images):
-        return 8 * (images - self.level)
+    def probability(self, images):
+        return expit(8 * (images[:, 0] - 1))
 
 
 def test_evenness_is_low_where_the_background_makes_the_mask():
@@ -105,7 +107,7 @@ def test_evenness_is_low_where_the_background_makes_the_mask():
     found = {}
     for name, light in {"even": 0 * x, "waves": 2 * np.sin(2 * x)}.items():
         image = (noise + discs + light).astype(np.float32)
-        found[name] = certainty.evenness([Bright(), Bright()], image, 20, divisor=8)
+        found[name] = certainty.evenness([Bright(), Bright()], image, 20)
     assert found["even"] > 0.9
     assert found["waves"] < 0.6
     assert found["waves"] > 0

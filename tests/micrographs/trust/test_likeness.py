@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from passband.config.architectures import parse
 from passband.learning import networks
+from passband.learning.torch_model import TorchModel
 from passband.micrographs.trust import likeness
 from passband.micrographs.trust.likeness import Normal, Reference
 
@@ -89,7 +91,7 @@ def test_values_that_never_change_have_a_finite_distance():
 
 @pytest.fixture(scope="module")
 def reference():
-    network = networks.build("compact-w2-d2", 0).eval()
+    network = TorchModel(networks.build("compact-w2-d2", 0).eval(), parse("compact-w2-d2"))
     images = noise()
     described = likeness.describe([network], images, images)
     return network, Reference.of(64, described, np.arange(len(images)))
@@ -144,7 +146,7 @@ def test_structures_are_left_out_with_all_their_images():
 def test_features_have_a_mean_for_each_channel_of_each_network():
     pair = [networks.build("compact-w2-d2", seed).eval() for seed in (0, 1)]
     inputs = noise(3)
-    both = likeness.features(pair, inputs)
+    both = likeness.features([TorchModel(each, parse("compact-w2-d2")) for each in pair], inputs)
     assert both.shape == (3, 2 * (2 + 4 + 8))
     with torch.inference_mode():
         last = pair[1].encoder(torch.from_numpy(inputs)[:, None])[-1]

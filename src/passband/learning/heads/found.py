@@ -1,12 +1,14 @@
 """What a head is, and what it finds."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from torch import Tensor
 
 from passband.parts import Part, PartError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Head(Protocol):
     A class of a head need not inherit from this one.
     """
 
-    def loss(self, further: Tensor, instances: Tensor) -> Tensor:
+    def loss(self, further: "Tensor", instances: "Tensor") -> "Tensor":
         """Return the loss of each network (R,), which is added to that of the mask.
 
         Args:

@@ -7,12 +7,14 @@ background. Particles hardly carry any of these fits, which are robust.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from passband.learning.network_files import Network
 from passband.micrographs.images.preparation import bands
+
+if TYPE_CHECKING:
+    from passband.learning.network_files import Network
 
 #: By default, an image is divided by its smooth background if it is so many times as wide as a
 #: training image.
@@ -70,7 +72,7 @@ NONE = Background()
 def take_off(
     image: np.ndarray,
     pixel_size_A: float,
-    networks: Sequence[Network],
+    networks: Sequence["Network"],
     flat_field: bool | None = None,
 ) -> tuple[np.ndarray, Background]:
     """Return an image without its background, and what was taken off.

@@ -2,20 +2,22 @@
 
 from collections.abc import Sequence
 from itertools import product
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from passband.errors import PassbandError
-from passband.learning.network_files import Network
 from passband.micrographs.images import background, bars, own_noise, preparation
 from passband.micrographs.images.pixel_size import TOLERANCE
 from passband.micrographs.images.readers import Micrograph
 
+if TYPE_CHECKING:
+    from passband.learning.network_files import Network
+
 T = TypeVar("T")
 
 
-def fields(found: Micrograph, network: Network, most: int) -> np.ndarray:
+def fields(found: Micrograph, network: "Network", most: int) -> np.ndarray:
     """Return fields of the images of a file at regular distances, (n, px, px) float32.
 
     Args:
@@ -53,7 +55,7 @@ def thinned(items: Sequence[T], most: int) -> list[T]:
     return [items[place] for place in places]
 
 
-def _prepared(found: Micrograph, image: np.ndarray, network: Network) -> np.ndarray:
+def _prepared(found: Micrograph, image: np.ndarray, network: "Network") -> np.ndarray:
     """Return an image as the network would see it, with the network's pixels."""
     path = found.path
     pixel_A = found.pixel_size_A

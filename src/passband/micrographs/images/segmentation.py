@@ -7,12 +7,9 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import expit
 
 from passband.errors import PassbandError
-from passband.learning import devices, evaluation
 from passband.learning.heads.found import Found, opened
-from passband.learning.network_files import Network
 from passband.micrographs.images import (
     background,
     bars,
@@ -31,6 +28,7 @@ from passband.units import A_PER_NM
 from passband.words import listed, number_of
 
 if TYPE_CHECKING:
+    from passband.learning.network_files import Network
     from passband.prediction.recommend.network_dice import Dice
 
 #: The largest ratio of the pixel sizes of an image and of a network. Larger pixels do not show the
@@ -39,7 +37,7 @@ MOST_ENLARGED = 5.0
 #: The largest ratio of the pixel sizes of a network and of an image.
 MOST_REDUCED = 50.0
 #: A function that receives what a network made of an image, see :func:`segment`.
-Watch = Callable[[Network, np.ndarray, Callable[[np.ndarray], np.ndarray], np.ndarray], None]
+Watch = Callable[["Network", np.ndarray, Callable[[np.ndarray], np.ndarray], np.ndarray], None]
 
 
 @dataclass(frozen=True)
@@ -181,7 +179,7 @@ def new_study(flags: Collection[str], image: str = "FILE") -> str:
 def segment(
     image: np.ndarray,
     pixel_size_A: float,
-    networks: Sequence[Network],
+    networks: Sequence["Network"],
     settings: Settings | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
     watch: Watch | None = None,
@@ -342,7 +340,7 @@ def _placed(values: np.ndarray, box: Box, shape: tuple[int, int]) -> np.ndarray:
     return result
 
 
-def check_image(shape: tuple[int, int], pixel_size_A: float, network: Network) -> None:
+def check_image(shape: tuple[int, int], pixel_size_A: float, network: "Network") -> None:
     """Check that an image can be resampled to the pixel size of a network.
 
     Raises:
@@ -365,7 +363,7 @@ def check_image(shape: tuple[int, int], pixel_size_A: float, network: Network) -
 
 def _outputs(
     image: np.ndarray,
-    network: Network,
+    network: "Network",
     outputs: int,
     settings: Settings,
     progress: Callable[[Iterable], Iterable],
@@ -375,35 +373,30 @@ def _outputs(
 
     It is (outputs, rows, columns) float32: the probability, and the first further outputs.
     """
-    architecture = network.architecture
+    model = network.model(settings.precision)
     normalise = normalisation(image, network, settings.dose_e_per_A2)
-    tiling = tiles.Tiling.of(image.shape, architecture, settings.tile)
+    tiling = tiles.Tiling.of(image.shape, model, settings.tile)
     notes = []
     if not tiling.exact:
         notes.append(
-            f"{architecture.name} depends on the size of its input, so the result depends on the "
+            f"{model.name} depends on the size of its input, so the result depends on the "
             f"tiles of {tiling.tile[0]} × {tiling.tile[1]} pixels"
         )
     elif settings.tile is not None and settings.tile < min(*tiling.tile, *tiling.padded):
         notes.append(
             f"--tile = {settings.tile}: tiles are {tiling.tile[0]} × {tiling.tile[1]} pixels, "
-            f"since {architecture.name} sees {tiling.halo} pixels beyond a tile"
+            f"since {model.name} sees {tiling.halo} pixels beyond a tile"
         )
-    device = devices.device()
-    precision = devices.precision(settings.precision, device)
-    module = evaluation.ready(network.module, precision, device)
     result = np.empty((outputs, *image.shape), np.float32)
-    parts = tiles.logits(module, image, tiling, normalise, precision, device, progress)
-    for (rows, columns), part in parts:
-        result[0, rows, columns] = expit(part[0])
-        result[1:, rows, columns] = part[1:outputs]
+    for (rows, columns), part in tiles.seen(model, image, tiling, normalise, progress):
+        result[:, rows, columns] = part[:outputs]
     if watch is not None:
         watch(network, image, normalise, result[0])
     return result, notes
 
 
 def normalisation(
-    image: np.ndarray, network: Network, dose_e_per_A2: float | None
+    image: np.ndarray, network: "Network", dose_e_per_A2: float | None
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Return the network's normalisation, with the statistics of a whole image.
 

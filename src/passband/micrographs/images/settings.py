@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_type_hints
+from typing import TYPE_CHECKING, Literal, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -11,9 +11,11 @@ from passband.config.base import short
 from passband.config.loading import allowed
 from passband.errors import ArgumentError, PassbandError
 from passband.learning.heads.found import opened
-from passband.learning.network_files import Network
 from passband.micrographs.images.bars import Box
 from passband.parts import Part
+
+if TYPE_CHECKING:
+    from passband.learning.network_files import Network
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Settings:
         ]
         return ", ".join(words)
 
-    def check(self, networks: Sequence[Network]) -> None:
+    def check(self, networks: Sequence["Network"]) -> None:
         """Check that these networks can be used with these settings.
 
         Raises:
@@ -116,7 +118,7 @@ class Settings:
                     "dose_e_per_A2",
                 )
 
-    def head(self, networks: Sequence[Network]) -> Part | None:
+    def head(self, networks: Sequence["Network"]) -> Part | None:
         """Return the head that finds the particles of networks, None if it is their mask.
 
         Raises:
@@ -129,7 +131,7 @@ class Settings:
         return networks[0].architecture.head
 
 
-def _no_common_head(networks: Sequence[Network]) -> str:
+def _no_common_head(networks: Sequence["Network"]) -> str:
     """Return why no head finds the particles of networks together, or nothing."""
     first = networks[0]
     for network in networks:

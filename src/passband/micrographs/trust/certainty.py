@@ -6,10 +6,8 @@ All values are Dice scores of probabilities, from 0 to 1. None needs a ground tr
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from passband.learning import devices
+from passband.micrographs.models.model import Model
 
 #: Standard deviation of the blur that is the smooth part of an image, in sides of a training image.
 SMOOTH = 0.4
@@ -33,30 +31,24 @@ def agreement_of(mean: np.ndarray, deviation: np.ndarray, number: int) -> float:
     return max(0.0, product / own) if own > 0 else 1.0
 
 
-@torch.inference_mode()
-def probabilities(networks: Sequence[nn.Module], inputs: np.ndarray) -> np.ndarray:
+def probabilities(models: Sequence[Model], inputs: np.ndarray) -> np.ndarray:
     """Return the probabilities for images and for their mirror images.
 
     A network whose training images were flipped at random should segment the mirror image as it
     segments the image.
 
     Args:
-        networks: The networks, in evaluation mode.
         inputs: (n, side, side) float32, the normalised images.
 
     Returns:
         (2, network, n, side, side) float32: the probabilities for the images, and for their mirror
         images, which are mirrored back.
     """
-    device = next(networks[0].parameters()).device
-    layout = devices.layout("float32", device)
-    images = torch.from_numpy(np.ascontiguousarray(inputs, np.float32))[:, None].to(device)
-
-    def of(images: Tensor) -> Tensor:
-        images = images.contiguous(memory_format=layout)
-        return torch.stack([torch.sigmoid(network(images))[:, 0] for network in networks])
-
-    return torch.stack([of(images), of(images.flip(-1)).flip(-1)]).cpu().numpy()
+    images = np.ascontiguousarray(inputs, np.float32)[:, None]
+    mirrored = np.ascontiguousarray(images[..., ::-1])
+    plain = np.stack([model.probability(images) for model in models])
+    back = np.stack([model.probability(mirrored)[..., ::-1] for model in models])
+    return np.stack([plain, back])
 
 
 def symmetry(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -78,7 +70,7 @@ def symmetry(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return products.sum((1, 2)), squares.sum((1, 2))
 
 
-def evenness(networks: Sequence[nn.Module], image: np.ndarray, side: int, divisor: int) -> float:
+def evenness(models: Sequence[Model], image: np.ndarray, side: int) -> float:
     """Return how far the probabilities of an image agree with those without its smooth part.
 
     Where the agreement is low, the networks see the background rather than the particles. The
@@ -87,18 +79,18 @@ def evenness(networks: Sequence[nn.Module], image: np.ndarray, side: int, diviso
     Args:
         image: (height, width) float32, the normalised image.
         side: Side of a training image [pixels], from which the width of the blur follows.
-        divisor: The image is continued by its mirror image to a multiple of this number of pixels.
 
     Returns:
         The soft Dice of both, see :func:`symmetry`; 1 if both have no particle.
     """
     from scipy import ndimage
 
+    divisor = models[0].divisor
     padded = np.pad(image, [(0, -n % divisor) for n in image.shape], "symmetric")
     rest = padded - ndimage.gaussian_filter(padded, SMOOTH * side, mode="nearest")
     rest *= padded.std() / max(float(rest.std()), 1e-12)
     rest += padded.mean() - rest.mean()
-    found = probabilities(networks, np.stack([padded, rest]))[0].mean(0, dtype=np.float64)
+    found = probabilities(models, np.stack([padded, rest]))[0].mean(0, dtype=np.float64)
     first, second = found[:, : image.shape[0], : image.shape[1]]
     return float(ratio(2 * (first * second).sum(), (first**2 + second**2).sum()))
 

@@ -14,12 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import nn
 
-from passband.learning import devices
-from passband.learning.networks import encoded
 from passband.micrographs.images.tiles import window
+from passband.micrographs.models.model import Model
 from passband.prediction.json_values import JsonValues, Rounded, require
 
 #: The descriptions of a window, each with what is said if its distance is too large.
@@ -117,24 +114,14 @@ def values(images: np.ndarray) -> np.ndarray:
     return np.quantile(flat, PROBABILITIES, axis=1).T
 
 
-@torch.inference_mode()
-def features(
-    networks: Sequence[nn.Module], inputs: np.ndarray, precision: str = "float32"
-) -> np.ndarray:
+def features(models: Sequence[Model], inputs: np.ndarray) -> np.ndarray:
     """Return the means (n, channels) over pixels of all features of the encoders of networks.
 
     Args:
-        networks: Networks from :func:`passband.learning.networks.build`, in evaluation mode.
         inputs: (n, side, side) float32, the normalised images.
-        precision: A precision that the device supports, see
-            :func:`passband.learning.devices.precision`.
     """
-    device = next(networks[0].parameters()).device
-    tensor = torch.from_numpy(np.ascontiguousarray(inputs, np.float32))[:, None].to(device)
-    tensor = tensor.contiguous(memory_format=devices.layout(precision, device))
-    with devices.autocast(precision, device):
-        maps = [each.float() for network in networks for each in encoded(network, tensor)]
-    return torch.cat([each.mean((2, 3)) for each in maps], 1).cpu().numpy().astype(float)
+    images = np.ascontiguousarray(inputs, np.float32)[:, None]
+    return np.concatenate([model.means(images) for model in models], 1)
 
 
 @dataclass(frozen=True)
@@ -296,23 +283,19 @@ def _tail(distances: np.ndarray) -> float:
 
 
 def describe(
-    networks: Sequence[nn.Module],
-    parts: np.ndarray,
-    inputs: np.ndarray,
-    precision: str = "float32",
+    models: Sequence[Model], parts: np.ndarray, inputs: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Return all descriptions (n, d) of windows, by name.
 
     Args:
-        networks: The networks that are used together, in evaluation mode.
+        models: The networks that are used together.
         parts: (n, side, side) float32, the windows, with the network's pixels.
         inputs: (n, side, side) float32, the network's inputs for these windows.
-        precision: See :func:`features`.
     """
     return {
         "spectrum": spectra(parts),
         "values": values(parts),
-        "features": features(networks, inputs, precision),
+        "features": features(models, inputs),
     }
 
 

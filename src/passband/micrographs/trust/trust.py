@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from passband.learning.network_files import Network
+from passband.micrographs.models.model import Model
 from passband.micrographs.trust import likeness
 from passband.micrographs.trust.certainty import evenness, ratio, sureness, symmetry
 from passband.micrographs.trust.certainty import probabilities as mirrored
@@ -15,6 +16,9 @@ from passband.network_id import NetworkId
 from passband.prediction.json_values import Ids, JsonValues, require
 from passband.prediction.recommend.image_dice import Calibration, ctf_score, logit
 from passband.prediction.recommend.network_dice import Dice
+
+if TYPE_CHECKING:
+    from passband.learning.network_files import Network
 
 #: An image is flagged if its expected Dice is below this fraction of the network's own Dice. The
 #: number was chosen after looking at the demo's matrix. With 0.6, 0.7, 0.75 and 0.8, these parts of
@@ -219,7 +223,7 @@ class Assessor:
     def __init__(
         self,
         trusts: Sequence[Trust],
-        networks: Sequence[Network],
+        networks: Sequence["Network"],
         ctf: Mapping[NetworkId, float] | None = None,
         flags_shades: bool = False,
     ):
@@ -245,7 +249,7 @@ class Assessor:
 
     def watch(
         self,
-        network: Network,
+        network: "Network",
         image: np.ndarray,
         normalise: Callable[[np.ndarray], np.ndarray],
         probability: np.ndarray,
@@ -278,9 +282,9 @@ class Assessor:
         found = []
         for trust in self._trusts:
             seen = self._seen.pop(trust.networks[0])
-            networks = [self._networks[id] for id in trust.networks]
+            models = [self._networks[id].model() for id in trust.networks]
             raw = raw_scores(
-                networks,
+                models,
                 trust.reference,
                 seen.windows,
                 seen.inputs,
@@ -289,10 +293,7 @@ class Assessor:
             )
             raw["field"] = seen.field
             if seen.whole is not None:
-                modules = [network.module for network in networks]
-                raw["evenness"] = evenness(
-                    modules, seen.whole, trust.reference.side, networks[0].divisor
-                )
+                raw["evenness"] = evenness(models, seen.whole, trust.reference.side)
             expected = [self._ctf[id] for id in trust.networks if id in self._ctf]
             ctf = float(np.mean(expected)) if expected else None
             assessment = trust.assess(raw, ctf)
@@ -322,7 +323,7 @@ class Unassessed:
 
 
 def raw_scores(
-    networks: Sequence[Network],
+    models: Sequence[Model],
     reference: Reference,
     windows: np.ndarray,
     inputs: np.ndarray,
@@ -332,16 +333,15 @@ def raw_scores(
     """Return the scores of one image, which :func:`relative_scores` compares with the training.
 
     Args:
-        networks: The networks that are used together.
+        models: The networks that are used together.
         windows: (n, side, side) float32, parts of the image with the networks' pixels.
         inputs: (n, side, side) float32, the networks' inputs there.
         probabilities: The probability of each network, for the whole image, (height, width)
             float32.
         step: Only each so-many-th row and column of the probabilities is there.
     """
-    modules = [network.module for network in networks]
-    distances = reference.distances(likeness.describe(modules, windows, inputs))
-    products, squares = symmetry(mirrored(modules, inputs))
+    distances = reference.distances(likeness.describe(models, windows, inputs))
+    products, squares = symmetry(mirrored(models, inputs))
     return {
         **{name: likeness.of_windows(each) for name, each in distances.items()},
         **sureness(probabilities, max(1, reference.side // step)),

@@ -1,0 +1,1 @@
+"""Networks as what looks at images gets them: numbers in, numbers out."""
