@@ -1,7 +1,7 @@
 """Commands and options that Passband had until 0.4.0, and what to do instead of each.
 
 Whoever types one reads it in one line. For a key of the configuration, see
-:mod:`passband.config.removed_keys`.
+:func:`passband.config.base.gone`.
 """
 
 #: The commands, and the end of the sentence that says what to do instead.

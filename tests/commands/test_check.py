@@ -28,7 +28,7 @@ def file(tmp_path, monkeypatch):
         (["training.augment=false"], "training.augment", False),
         (["training.learning_rate=1"], "training.learning_rate", 1.0),
         (["training.learning_rate=1e-3"], "training.learning_rate", 0.001),
-        (["training.momentum=9E-1"], "training.momentum", 0.9),
+        (["training.decay=9E-1"], "training.decay", 0.9),
         (["information.bands_per_A=[1e-1, .5e0]"], "information.bands_per_A", [0.1, 0.5]),
         (["training.architectures=[compact-w8-d3]"], "training.architectures", ["compact-w8-d3"]),
         (["evaluation.test_own=true"], "evaluation.test_own", True),  # the file has no such block

@@ -1,6 +1,6 @@
 """The keys of the configuration that each stage depends on.
 
-If a later version adds a key, no result is made again.
+If a later version adds a key or removes one, no result is made again.
 """
 
 from pathlib import Path
@@ -8,11 +8,23 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from passband.config import Microscope, Specimen, Study, Training, load
-from passband.config.base import Block, key
+from passband.config import (
+    ConfigError,
+    Microscope,
+    Specimen,
+    Study,
+    Training,
+    load,
+    reference,
+    validate,
+    validate_job,
+    validate_stored,
+)
+from passband.config.base import Block, key, keys_of
 
 ROOT = Path(__file__).parents[2]
 SMALLEST = load(ROOT / "tests" / "data" / "smallest.yaml")
+GIVEN = SMALLEST.model_dump(exclude_unset=True)
 
 # Params of the smallest study, as its results have them since 0.3.0: another value makes its
 # networks again.
@@ -183,7 +195,6 @@ def test_aberrations_matter_to_the_lens():
 @pytest.mark.parametrize(
     ("changes", "more", "fewer"),
     [
-        ({"optimizer": "sgd"}, {"momentum"}, set()),
         ({"schedule": "exponential"}, {"decay"}, set()),
         ({"schedule": "cosine"}, set(), set()),
         ({"recipe": "group-2024"}, {"decay"}, set()),
@@ -204,6 +215,66 @@ def test_other_architectures_train_nothing_again():
 
 def test_whether_networks_are_trained_on_a_specimen_does_not_matter_to_its_exit_waves():
     assert Specimen(trained=False).params() == Specimen().params()
+
+
+# Keys that are gone
+
+GONE = {
+    "optimizer": "sgd",
+    "momentum": 0.8,
+    "weight_decay": 1,
+    "entropy_weight": 0.5,
+    "focal_gamma": 1.0,
+    "patience": 2,
+}
+
+
+@pytest.mark.parametrize("name", GONE)
+def test_another_value_of_a_key_that_is_gone_is_named_in_one_line(name):
+    value = Training.model_fields[name].default
+    with pytest.raises(ConfigError) as raised:
+        validate(GIVEN | {"training": {name: GONE[name]}}, "mine.yaml")
+    assert str(raised.value) == (
+        f"mine.yaml: training.{name} = {GONE[name]!r} is gone since 0.4.0: leave the key out, "
+        f"which means {value!r}, or use Passband 0.3"
+    )
+    # Jobs do not run with it, either.
+    with pytest.raises(ConfigError, match="is gone since"):
+        validate_job(GIVEN | {"training": {name: GONE[name]}})
+
+
+@pytest.mark.parametrize("name", GONE)
+def test_a_key_that_is_gone_may_have_its_value(name):
+    value = Training.model_fields[name].default
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value
+    given = Training(epochs=2, **{name: whole})
+    assert given == Training(epochs=2)
+    assert repr(given.params()) == repr(Training(epochs=2).params())  # 0.0 and not 0
+
+
+@pytest.mark.parametrize("name", GONE)
+def test_no_study_is_told_of_a_key_that_is_gone(name):
+    assert name not in keys_of(Training)
+    assert f"`{name}`" not in reference.markdown()
+    assert f'"{name}"' not in reference.schema()
+    with pytest.raises(ConfigError, match="unknown key; ") as raised:
+        validate({"training": {f"{name}x": 1}})
+    assert f" {name}," not in str(raised.value)
+
+
+def test_results_tell_with_which_values_they_were_made():
+    training = GIVEN["training"] | GONE
+    stored = validate_stored(GIVEN | {"training": training})
+    assert stored.training.params() == TRAINING | GONE
+    assert stored.written()["training"].keys() >= GONE.keys()
+    assert not SMALLEST.written()["training"].keys() & GONE.keys()
+    assert validate_stored(stored.written()).digest == stored.digest != SMALLEST.digest
+
+
+def test_a_key_of_development_versions_that_is_gone_is_in_no_digest():
+    assert validate(GIVEN | {"study": GIVEN["study"] | {"parts": []}}).digest == SMALLEST.digest
+    with pytest.raises(ConfigError, match=r"parts = .'a:b'. is gone .* put the part's file into"):
+        validate({"study": {"parts": ["a:b"]}})
 
 
 # A key that is added later
@@ -250,7 +321,6 @@ def later(since: str | None) -> type[Study]:
     )
 
 
-GIVEN = SMALLEST.model_dump(exclude_unset=True)
 CHANGES = [
     ({"microscope": {"drift_A": 0.2}}, {1, 2, 3}),
     ({"microscope": {"tilt": {"tilt_deg": 1.0}}}, {1, 2, 3}),

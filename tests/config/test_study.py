@@ -23,6 +23,7 @@ from passband.config import (
     reference,
     validate,
 )
+from passband.config.base import keys_of
 from passband.jobs.running import Running
 
 ROOT = Path(__file__).parents[2]
@@ -81,7 +82,8 @@ def test_config_yaml_shows_every_key():
                 yield from keys(inner, f"{prefix}{name}.")
 
     shown = set(keys(yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))))
-    every = set(keys(Study().model_dump())) - {f"test_grid.{axis}" for axis in AXES}
+    every = set(keys(Study().written()))
+    every -= {f"test_grid.{axis}" for axis in AXES}
     every -= {f"grid.{axis}" for axis in FURTHER_AXES}
     assert shown == every
 
@@ -107,7 +109,7 @@ def test_every_key_is_set_by_a_study():
         return None if name in AXES else block_of(field.annotation)
 
     def keys(model, prefix=""):
-        for name, field in model.model_fields.items():
+        for name, field in keys_of(model).items():
             block = inner(name, field)
             yield from keys(block, f"{prefix}{name}.") if block else [f"{prefix}{name}"]
 
@@ -192,12 +194,7 @@ def test_recipe_supplies_missing_values():
     assert Training(**given.model_dump()) == given
     paper = load(ROOT / "studies/paper.yaml").training
     assert paper == Training(recipe="group-2024")
-    assert (paper.optimizer, paper.decay, paper.dice_weight, paper.augment) == (
-        "adam",
-        0.8,
-        1,
-        True,
-    )
+    assert (paper.decay, paper.dice_weight, paper.augment) == (0.8, 1, True)
 
 
 def test_digest_follows_the_values_and_not_their_spelling():
@@ -260,16 +257,9 @@ BAD = [
     # choices
     ("microscope.coherence", "full", "must be 'focal-series' or 'quasi-coherent'"),
     ("training.schedule", "step", "must be 'one-cycle', 'exponential', 'cosine' or 'constant'"),
-    ("training.optimizer", "lion", "must be 'adam', 'adamw' or 'sgd'"),
     ("training.recipe", "group-2023", "must be 'none' or 'group-2024'"),
     ("training.recipe", ["none"], "training.recipe = ['none']: must be 'none' or 'group-2024'"),
-    ("training.momentum", 1.0, "must be a number at least 0 and below 1"),
     ("training.precision", "float64", "must be 'auto', 'float32', 'bfloat16' or 'float16'"),
-    (
-        "training",
-        {"entropy_weight": 0, "dice_weight": 0},
-        "training.dice_weight = 0: must be above",
-    ),
     ("training.normalisation", "z", "must be 'zscore', 'minmax' or 'vacuum'"),
     ("figures.formats", ["pdf"], "figures.formats[0] = 'pdf': must be 'png' or 'svg'"),
     ("figures.formats", [], "figures.formats = []: must be a list of 'png' or 'svg', not empty"),
@@ -721,7 +711,7 @@ def test_docs_check_notices_a_difference(tmp_path, capsys):
 @pytest.mark.parametrize("model", list(blocks()), ids=lambda model: model.__name__)
 def test_every_key_is_described(model):
     assert model.__doc__
-    for name, field in model.model_fields.items():
+    for name, field in keys_of(model).items():
         assert field.description, name
 
 
@@ -731,7 +721,7 @@ def test_reference_has_every_block_and_key():
     page = reference.markdown()
     assert "{{" not in page
     for model in blocks():
-        for name in model.model_fields:
+        for name in keys_of(model):
             assert f"`{name}`" in page or f"## `{name}" in page, name
 
 

@@ -9,6 +9,7 @@ from string import ascii_lowercase, ascii_uppercase
 from typing import NamedTuple
 
 from passband.config import Block, Study, block_of
+from passband.config.base import keys_of
 
 OK = ()
 Says = str | tuple[str, ...]
@@ -604,7 +605,7 @@ _PLACES = {"specimens": "specimens.a"}
 
 def keys(model: type[Block] = Study, prefix: str = "") -> Iterator[str]:
     """Yield every key of the configuration. The specimen in it is called `a`."""
-    for name, field in model.model_fields.items():
+    for name, field in keys_of(model).items():
         yield prefix + name
         if name not in ("grid", "test_grid") and (inner := block_of(field.annotation)):
             yield from keys(inner, f"{_PLACES.get(name, prefix + name)}.")

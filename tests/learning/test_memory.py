@@ -208,8 +208,6 @@ def test_allowed_values_of_each_setting():
 
     # Weights, gradients, two moments, the best epoch's.
     assert of() == of("float32") == pytest.approx((5 * weights, one))
-    assert of(optimizer="adamw") == of()
-    assert of(optimizer="sgd") == pytest.approx((4 * weights, one))
     assert of("bfloat16") == of("float16") == pytest.approx((5.5 * weights, one / 2))
     assert of(replicas=3) == pytest.approx(((5 + 2 * 4) * weights, one))
     assert of(replicas=3, together=True) == pytest.approx((3 * 5 * weights, 3 * one))

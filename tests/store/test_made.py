@@ -94,7 +94,7 @@ def test_a_line_names_the_keys_that_ask_for_other_results(place, words):
 
 def test_a_line_names_five_keys_at_most(place):
     edit(OTHERS[BOTH] | {"study": {"seed": 5}})
-    edit({"training": {"batch_size": 3, "augment": False, "patience": 7}})
+    edit({"training": {"batch_size": 3, "augment": False, "crop_px": 32}})
     edit({"evaluation": {"confidence": 0.9}, "microscope": {"focal_members": 3}})
     found = made.of(Results.find("config.yaml")).line()
     assert re.search(r" and \d other values? of other keys; config.yaml says ", found)

@@ -53,7 +53,7 @@ def test_more_structures_simulate_only_the_shards_that_change(finished):
 def test_settings_without_effect_on_results_make_nothing_again(finished):
     study = finished.study(
         evaluation={"batch_size": 16, "bootstrap": 30},
-        training={"decay": 0.5, "momentum": 0.5},  # unused by Adam, one-cycle
+        training={"decay": 0.5},  # unused by one-cycle
         microscope={"multislice_pixel_A": 0.09},  # what auto gives
     )
     assert "Nothing to be done" in finished.run("--dry-run", study=study)

@@ -19,6 +19,11 @@ How to add a key
    ``information.key`` to the settings of the jobs that use it, such as ``Recipes.information``.
 4. Add the key with its default to config.yaml. Set the key in a study of studies/, such as
    studies/everything.yaml, and run ``make docs``.
+
+How to remove a key
+-------------------
+In its model, :func:`gone` takes the place of :func:`key`, with the value that every study has from
+now on. Where the key was used, this value is a constant.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -32,9 +37,12 @@ from pydantic import (
     Field,
     PrivateAttr,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
     model_serializer,
     model_validator,
 )
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import SkipJsonSchema
 
 from passband.axes import AXES, FURTHER_AXES
 from passband.parts import PACKAGE, Part, PartError, Parts
@@ -53,6 +61,25 @@ class Block(BaseModel):
 
     #: The block of the further axes that are keys of this block, see `Axis.block`.
     axes_of: ClassVar[str] = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_gone(cls, given: Any, info: ValidationInfo) -> Any:
+        """Refuse other values of keys that are gone, but in what is stored with results."""
+        if not isinstance(given, dict):
+            return given
+        is_stored = (info.context or {}).get("is_stored", False)
+        kept = dict(given)
+        for name in given:
+            field = cls.model_fields.get(name)
+            if field is None or not _is_gone(field):
+                continue
+            if given[name] == field.default:
+                del kept[name]
+            elif not is_stored:
+                instead = field.json_schema_extra["gone"]
+                raise ValueError(f"{name} = {short(given[name])} is gone since 0.4.0: {instead}")
+        return kept
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
@@ -212,6 +239,39 @@ def key(
     return Field(
         **{kind: default}, description=description, json_schema_extra=extra or None, **constraints
     )
+
+
+#: The type of a key that is :func:`gone`. It is in no schema.
+Gone = SkipJsonSchema[Any]
+
+
+def gone(value: Any, instead: str = "", since: str | None = None) -> Any:
+    """Return the pydantic field of a key that studies cannot set any more.
+
+    Params and digests keep its value, so that results of earlier versions stay valid. A study may
+    still have the key with this value. A configuration that is stored with results may have any.
+
+    Args:
+        instead: What to do instead of another value: the end of a sentence in a message.
+        since: That of the key, see :func:`key`.
+    """
+    instead = instead or f"leave the key out, which means {value!r}, or use Passband 0.3"
+    extra = {"gone": instead} | ({"since": since} if since else {})
+    return Field(default=value, json_schema_extra=extra)
+
+
+def _is_gone(field: FieldInfo) -> bool:
+    return "gone" in (field.json_schema_extra or {})
+
+
+def keys_of(block: type[Block]) -> dict[str, FieldInfo]:
+    """Return the keys that a study can set in a block."""
+    return {name: field for name, field in block.model_fields.items() if not _is_gone(field)}
+
+
+def gone_of(block: type[Block]) -> dict[str, Any]:
+    """Return the keys of a block that are gone, with the values that every study has."""
+    return {name: field.default for name, field in block.model_fields.items() if _is_gone(field)}
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,39}$")]

@@ -14,8 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import ValidationError
 
 from passband.axes import AXES
-from passband.config import removed_keys
-from passband.config.base import Block, block_of, blocks_of, number_hint, short
+from passband.config.base import Block, block_of, blocks_of, keys_of, number_hint, short
 from passband.config.grid_blocks import Range
 from passband.config.specimen import Specimen
 from passband.config.study import Study
@@ -38,8 +37,7 @@ def validate(config: dict, source: str = "config") -> Study:
 
     `source` names the study's file in error messages. Paths in the configuration are relative to
     the folder of this file, or of the file that the key :data:`SOURCE` names. The study's own parts
-    are in the folder `parts` there. Removed keys are dropped if they have their defaults, and are
-    mistakes otherwise.
+    are in the folder `parts` there.
     """
     folder = Path(config.get(SOURCE, source)).parent
     try:
@@ -49,14 +47,18 @@ def validate(config: dict, source: str = "config") -> Study:
     return _validated(config, source, known)
 
 
-def _validated(config: dict, source: str, known: Parts) -> Study:
-    config, dropped = removed_keys.drop(config)
-    mistakes = [each.refusal for each in dropped if not each.has_default]
-    folder = Path(config.pop(SOURCE, source)).parent
-    config.pop(PARTS, None)
+def _validated(config: dict, source: str, known: Parts, is_stored: bool = False) -> Study:
+    folder = Path(config.get(SOURCE, source)).parent
+    config = {name: block for name, block in config.items() if name not in (SOURCE, PARTS)}
+    mistakes: list[str] = []
     objections: list[str] = []
     study = None
-    context = {"folder": folder, "objections": objections, "parts": known}
+    context = {
+        "folder": folder,
+        "objections": objections,
+        "parts": known,
+        "is_stored": is_stored,
+    }
     try:
         study = Study.model_validate(config, context=context)
     except ValidationError as error:
@@ -67,7 +69,6 @@ def _validated(config: dict, source: str, known: Parts) -> Study:
             lines[f"{source}: and {number_of(more, 'more mistake')}"] = None
         raise ConfigError(*lines)
     study._objections += objections
-    study._dropped += dropped
     return study
 
 
@@ -76,22 +77,21 @@ def validate_stored(
 ) -> Study:
     """Return the study whose configuration is stored with results, see :func:`validate`.
 
-    Removed keys are dropped, whatever their values. A name of no known part is that of a part which
-    is missing.
+    Keys that are gone may have any values. A name of no known part is that of a part which is
+    missing.
 
     Args:
         parts: The folder with a copy of the study's own parts, if there is one, or what is known of
             them.
     """
-    config, _ = removed_keys.drop(config)
     if isinstance(parts, Parts):
-        return _validated(config, source, parts.as_stored())
+        return _validated(config, source, parts.as_stored(), is_stored=True)
     try:
         known = Parts.read(parts, is_stored=True)
     except PartError as error:  # what needs no part can be shown nevertheless
         known = Parts(is_stored=True)
         known.missing.append(str(error))
-    return _validated(config, source, known)
+    return _validated(config, source, known, is_stored=True)
 
 
 def validate_job(config: dict) -> Study:
@@ -106,7 +106,7 @@ def validate_job(config: dict) -> Study:
         known = Parts.read(Path(folder) if folder else None, is_stored=True)
     except PartError as error:
         raise ConfigError(f"{source}: {error}") from None
-    study = _validated(removed_keys.drop(config)[0], source, known)
+    study = _validated(config, source, known)
     study.known_parts.trust()
     return study
 
@@ -295,4 +295,4 @@ def _field(loc: list) -> tuple[list[type[Block]], Any]:
 
 def _keys(loc: list) -> list[str]:
     """Return the sorted names of the keys of a block."""
-    return sorted({name for model in _field(loc)[0] for name in model.model_fields})
+    return sorted({name for model in _field(loc)[0] for name in keys_of(model)})

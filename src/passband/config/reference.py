@@ -10,7 +10,7 @@ from typing import Any, get_origin
 from pydantic.fields import FieldInfo
 
 from passband.axes import AXES, MAIN_AXES
-from passband.config.base import SPLITS, Block, block_of
+from passband.config.base import SPLITS, Block, block_of, keys_of
 from passband.config.grid_blocks import Point, Points, Range, TestGrid
 from passband.config.loading import allowed
 from passband.config.mixture_block import MixtureBlock, MixtureKeys, MixtureRanges, WeightedPoint
@@ -73,7 +73,7 @@ def _sections(path: str, field: FieldInfo) -> Iterator[str]:
 
 def _table(block: type[Block], path: str, names: Collection[str] = ()) -> str:
     """Return the table of a block's keys, or of the keys with the given names."""
-    chosen = (name for name in block.model_fields if not names or name in names)
+    chosen = (name for name in keys_of(block) if not names or name in names)
     return _lines(_row(block, path, name) for name in chosen)
 
 

@@ -8,14 +8,14 @@ from pydantic import PrivateAttr, ValidationInfo, model_validator
 
 from passband import wave_sets
 from passband.axes import FURTHER_AXES, MAIN_AXES, Axis
-from passband.config import grid_blocks, removed_keys, study_checks
+from passband.config import grid_blocks, study_checks
 from passband.config.analysis import (
     FEWEST_PREDICTED,
     Evaluation,
     Figures,
     Information,
 )
-from passband.config.base import Block, Name, key, remove
+from passband.config.base import Block, Name, gone_of, key, remove
 from passband.config.drawn import is_range, middle
 from passband.config.grid_blocks import Grid, TestGrid
 from passband.config.microscope import Microscope
@@ -55,7 +55,6 @@ class Study(Block):
     figures: Figures = key(Figures, "How figures look.")
 
     _objections: list[str] = PrivateAttr(default_factory=list)
-    _dropped: list[removed_keys.Dropped] = PrivateAttr(default_factory=list)
     _known_parts: Parts = PrivateAttr(default=PACKAGE)
 
     @model_validator(mode="after")
@@ -84,7 +83,7 @@ class Study(Block):
 
     @property
     def steps(self) -> int:
-        """The number of optimizer steps of each network that `training.patience` does not end."""
+        """The number of optimizer steps of each network."""
         # As in passband.learning.batches: if the last batch had one image only, this image is added
         # to the batch before.
         size = self.training.batch_size
@@ -129,9 +128,14 @@ class Study(Block):
         """Return the values of all keys, as JSON has them, so that they make this study again.
 
         The key of a further axis that leaves out the study's own value is left out, unless the
-        configuration has it, since :mod:`passband.config.study_checks` refuses it.
+        configuration has it, since :mod:`passband.config.study_checks` refuses it. So are keys
+        that are gone.
         """
         content = self.model_dump(mode="json")
+        for place, block in self:
+            if isinstance(block, Block):  # not the specimens
+                for name, value in gone_of(type(block)).items():
+                    remove(content, f"{place}.{name}", value)
         for name, axis in FURTHER_AXES.items():
             values = self.given_values.get(name)
             if not values or self.axes.own_value(name) in values:
@@ -151,7 +155,6 @@ class Study(Block):
     @property
     def remarks(self) -> list[str]:
         """Warnings about the configuration, one line each."""
-        removed = [removed_keys.remark(self._dropped)] if self._dropped else []
         missing = [f"the study's parts are not all here: {it}" for it in self.known_parts.missing]
         elsewhere = [
             f"specimens.{name}.material = {specimen.material!r}: found in the working directory; "
@@ -159,7 +162,7 @@ class Study(Block):
             for name, specimen in self.specimens.items()
             if specimen.is_elsewhere
         ]
-        return [*removed, *missing, *elsewhere]
+        return [*missing, *elsewhere]
 
     @cached_property
     def axes(self) -> Axes:

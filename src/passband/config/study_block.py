@@ -1,6 +1,6 @@
 """The block `study`: the study as a whole."""
 
-from passband.config.base import Block, Name, key
+from passband.config.base import Block, Gone, Name, gone, key
 
 
 class Structures(Block):
@@ -54,6 +54,9 @@ class StudyBlock(Block):
         "jobs take the networks and their results from the files of earlier jobs.",
         ge=1,
         le=10_000,
+    )
+    parts: Gone = gone(
+        [], "put the part's file into the folder parts beside the study's file", since="0.4.0"
     )
     allow_incomplete: bool = key(
         False,

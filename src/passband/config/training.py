@@ -6,7 +6,7 @@ from pydantic import PrivateAttr, model_validator
 
 from passband.config import architectures
 from passband.config.architectures import Architecture
-from passband.config.base import Block, first_repeated, key, short
+from passband.config.base import Block, Gone, first_repeated, gone, key, short
 from passband.parts import PACKAGE, Part, PartError, Parts
 
 #: Presets for the block `training`, by name: values for the keys that a study does not give.
@@ -16,17 +16,12 @@ RECIPES = {
         "architectures": ["unet-resnet18"],
         "epochs": 25,
         "batch_size": 16,
-        "optimizer": "adam",
         "learning_rate": 0.001,
-        "weight_decay": 0.0,
         "schedule": "exponential",
         "decay": 0.8,
-        "entropy_weight": 1.0,
-        "focal_gamma": 0.0,
         "dice_weight": 1.0,
         "normalisation": "minmax",
         "augment": True,
-        "patience": 0,
     },
 }
 
@@ -59,20 +54,10 @@ class Training(Block):
         le=10_000,
     )
     batch_size: int = key(8, "Number of images in an optimizer step.", "images", ge=2, le=4096)
-    optimizer: Literal["adam", "adamw", "sgd"] = key(
-        "adam",
-        "`adam` is Adam, `adamw` is Adam with decoupled weight decay, and `sgd` is gradient "
-        "descent with momentum.",
-    )
+    optimizer: Gone = gone("adam")
     learning_rate: float = key(0.004, "The highest learning rate of the schedule.", gt=0, le=1)
-    momentum: float = key(
-        0.9,
-        "Momentum of the optimizer `sgd`. With the schedule `one-cycle`, this key has no effect: "
-        "the momentum changes from 0.95 to 0.85 and back.",
-        ge=0,
-        lt=1,
-    )
-    weight_decay: float = key(0.0, "Weight decay, for every optimizer.", ge=0, le=1)
+    momentum: Gone = gone(0.9)
+    weight_decay: Gone = gone(0.0)
     schedule: Literal["one-cycle", "exponential", "cosine", "constant"] = key(
         "one-cycle",
         "How the learning rate changes. `one-cycle`: it rises and falls. `exponential`: it is "
@@ -87,27 +72,16 @@ class Training(Block):
     )
     loss: str = key(
         "entropy-dice",
-        "What training makes small. `entropy-dice` is weighted cross-entropy plus weighted Dice "
-        "loss. Others are in the folder `parts` beside the study's file.",
+        "What training makes small. `entropy-dice` is cross-entropy plus weighted Dice loss. "
+        "Others are in the folder `parts` beside the study's file.",
         since="0.4.0",
     )
-    entropy_weight: float = key(1.0, "Weight of cross-entropy in the loss.", ge=0, le=100)
-    focal_gamma: float = key(
-        0.0,
-        "The exponent γ of the focal loss, which replaces cross-entropy. With 0, the focal loss is "
-        "equal to cross-entropy.",
-        ge=0,
-        le=10,
+    entropy_weight: Gone = gone(1.0)
+    focal_gamma: Gone = gone(0.0)
+    dice_weight: float = key(
+        1.0, "Weight of the Dice loss, which is added to cross-entropy.", ge=0, le=100
     )
-    dice_weight: float = key(1.0, "Weight of the Dice loss in the loss.", ge=0, le=100)
-    patience: int = key(
-        0,
-        "Training of a network ends after so many epochs without a lower validation loss. With 0, "
-        "training does not end early.",
-        "epochs",
-        ge=0,
-        le=10_000,
-    )
+    patience: Gone = gone(0)
     normalisation: Literal["zscore", "minmax", "vacuum"] = key(
         "zscore",
         "How counts are scaled for the network. `zscore`: each image has mean 0 and variance 1. "
@@ -174,7 +148,7 @@ class Training(Block):
         without = ["architectures", "recipe"]
         if self.schedule != "exponential":
             without.append("decay")
-        if self.optimizer != "sgd":
+        if self.optimizer != "sgd":  # which results of 0.3 may have
             without.append("momentum")
         return self.identity(without=without)
 
@@ -185,8 +159,6 @@ class Training(Block):
         return {**RECIPES[name], **given} if isinstance(name, str) and name in RECIPES else given
 
     def _check_values(self) -> None:
-        if self.entropy_weight == self.dice_weight == 0:
-            raise ValueError("dice_weight = 0: must be above 0 where entropy_weight is 0")
         try:
             _ = self.loss_part
         except PartError as error:

@@ -114,7 +114,7 @@ class Learner:
     @property
     def epoch(self) -> int:
         """Number of finished epochs. An epoch is finished when its validation is finished."""
-        return max(len(history) for history in self.histories.values())
+        return len(next(iter(self.histories.values())))
 
     @property
     def steps_left(self) -> int:
@@ -124,12 +124,7 @@ class Learner:
     @property
     def done(self) -> bool:
         """Whether training is finished."""
-        return self.epoch == self.settings.epochs or all(map(self._stopped, self.histories))
-
-    def _stopped(self, replica: int) -> bool:
-        """Return whether a replica's validation loss has not improved for `patience` epochs."""
-        history, patience = self.histories[replica], self.settings.patience
-        return bool(patience and history) and (history[-1].epoch - best(history).epoch >= patience)
+        return self.epoch == self.settings.epochs
 
     def step(self, images: Tensor, masks: Tensor, instances: Tensor | None = None) -> None:
         """Take an optimizer step with a batch of (R, N, 1, H, W) images and masks.
@@ -193,9 +188,7 @@ class Learner:
         tensors, epoch = self.networks.tensors, self.epoch
         if not self._best:
             self._best = {name: t.clone() for name, t in tensors.items()}
-        for place, (replica, history) in enumerate(self.histories.items()):
-            if self._stopped(replica):
-                continue
+        for place, history in enumerate(self.histories.values()):
             history.append(
                 EpochRecord(
                     epoch=epoch,
@@ -211,11 +204,6 @@ class Learner:
                     self._best[name][place].copy_(tensor[place])
         self._total.zero_()
         self._sums = _Sums()
-
-    @property
-    def running(self) -> int:
-        """Number of replicas that `patience` has not stopped."""
-        return sum(not self._stopped(replica) for replica in self.histories)
 
     def trained(self) -> dict[int, Trained]:
         """Return each replica's best weights and history."""
@@ -235,7 +223,6 @@ class Learner:
             f"optimizer/{place}/{name}": value
             for place, parameter in enumerate(self._parameters)
             for name, value in self.optimizer.state.get(parameter, {}).items()
-            if value is not None  # SGD without momentum has None
         }
         progress = {
             "replicas": list(self.seeds),

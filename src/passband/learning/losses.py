@@ -21,22 +21,17 @@ from passband.parts import loss
 
 @loss(targets=("mask",))
 def entropy_dice(logits: Tensor, mask: Tensor, settings: Training) -> Tensor:
-    """Weighted cross-entropy plus weighted Dice loss.
+    """Cross-entropy plus weighted Dice loss.
 
-    If γ is not 0, cross-entropy is replaced by the focal loss: the cross-entropy of each pixel is
-    multiplied by (1 − p_t)^γ, where p_t is the predicted probability of the true class (Lin et al.
-    2017). The Dice loss is 1 − 2Σpy/(Σp + Σy), with sums over all pixels of the batch (Milletari et
-    al. 2016).
+    The Dice loss is 1 − 2Σpy/(Σp + Σy), with sums over all pixels of the batch (Milletari et al.
+    2016).
     """
     logits = logits.float()
     mask = mask.expand_as(logits)
     pixels = tuple(range(1, logits.ndim))
     probability = logits.sigmoid()
     entropy = nn.functional.binary_cross_entropy_with_logits(logits, mask, reduction="none")
-    if settings.focal_gamma:
-        missed = (probability - mask).abs()
-        entropy = entropy * missed**settings.focal_gamma
     overlap = (probability * mask).sum(pixels)
     sizes = probability.sum(pixels) + mask.sum(pixels)
     dice_loss = 1 - 2 * overlap / sizes.clamp_min(1e-6)
-    return settings.entropy_weight * entropy.mean(pixels) + settings.dice_weight * dice_loss
+    return entropy.mean(pixels) + settings.dice_weight * dice_loss

@@ -34,8 +34,8 @@ SHARE = 0.5
 #: The largest size of test images that the networks of a job's training conditions share [bytes].
 SHARED_BYTES = 2**28
 
-#: How many numbers each optimizer keeps for every weight.
-MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
+#: How many numbers the optimizer keeps for every weight.
+MOMENTS = 2
 
 #: The smallest memory that a job requests [MB]. On a machine with a GPU, CUDA uses a part of this
 #: memory.
@@ -114,7 +114,7 @@ def network_bytes(
     known = settings.architecture(architecture)
     full = precision in ("auto", "float32")
     active = replicas if together else 1
-    copies = replicas * (2 + MOMENTS[settings.optimizer]) + active * (1.0 if full else 1.5)
+    copies = replicas * (2 + MOMENTS) + active * (1.0 if full else 1.5)
     image = active * px**2 * bytes_per_pixel(known) * (1 if full else 0.5)
     return 4 * weights(known) * copies, image
 

@@ -1,4 +1,4 @@
-"""Optimizers, and the learning rate as a function of the configuration and of the step."""
+"""The optimizer, and the learning rate as a function of the configuration and of the step."""
 
 import math
 from collections.abc import Iterable
@@ -15,9 +15,9 @@ RISING, START, END, MOMENTA = 0.3, 25.0, 1e4, (0.95, 0.85)
 
 
 def rate(settings: Training, step: int, steps_per_epoch: int) -> tuple[float, float | None]:
-    """Return the learning rate and the momentum of an optimizer step.
+    """Return the learning rate and the momentum β₁ of a step of Adam.
 
-    Only the schedule ``one-cycle`` (Smith & Topin 2019) changes the momentum (with Adam, β₁). For
+    Only the schedule ``one-cycle`` (Smith & Topin 2019) changes the momentum. For
     other schedules, the returned momentum is None. ``one-cycle`` equals torch's ``OneCycleLR``
     with its defaults. The learning rate and the momentum follow half cosines, and the momentum
     decreases while the learning rate increases.
@@ -49,22 +49,13 @@ def _cosine(start: float, end: float, along: float) -> float:
 
 
 def optimizer(settings: Training, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
-    """Return the optimizer that the configuration names, in torch's fused implementation."""
-    shared = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay, "fused": True}
-    match settings.optimizer:
-        case "sgd":
-            return torch.optim.SGD(parameters, momentum=settings.momentum, **shared)
-        case "adamw":
-            return torch.optim.AdamW(parameters, **shared)
-        case _:
-            return torch.optim.Adam(parameters, **shared)
+    """Return Adam, in torch's fused implementation."""
+    return torch.optim.Adam(parameters, lr=settings.learning_rate, fused=True)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float, momentum: float | None) -> None:
     """Set the learning rate of an optimizer. If `momentum` is a number, set the momentum too."""
     for group in optimizer.param_groups:
         group["lr"] = rate
-        if momentum is not None and "betas" in group:
+        if momentum is not None:
             group["betas"] = (momentum, *group["betas"][1:])
-        elif momentum is not None:
-            group["momentum"] = momentum

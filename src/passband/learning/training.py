@@ -263,7 +263,7 @@ class ReplicaModule(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """End the epoch of all learners that were validated. Stop training after the last epoch."""
         learners = self._waiting()
-        networks = sum(learner.running for learner in learners)
+        networks = sum(len(learner.seeds) for learner in learners)
         for learner in learners:
             learner.close_epoch((time.monotonic() - self._started) / networks)
         self._started = time.monotonic()

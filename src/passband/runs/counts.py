@@ -28,7 +28,7 @@ class Counts:
         trainings: Number of pairs of a cell and a batch of replicas. A `train` job has one training
             for each of its conditions.
         networks, steps_per_network: Number of networks, and number of optimizer steps of each
-            network. If `training.patience` ends a training early, the network has fewer steps.
+            network.
         trained_on: Number of images that a `train` job forms for each training if all images fit
             into its memory.
         tested_on: Number of images that a network is tested on. With `evaluation.test_own`, the
@@ -36,8 +36,7 @@ class Counts:
             is the mean over all networks.
         formed: Number of images that all `evaluate` jobs form. The conditions of a job share the
             images that fit into the memory for them.
-        drawn: Number of images for which all `train` jobs together draw noise. If
-            `training.patience` ends a training early, noise is drawn for fewer images.
+        drawn: Number of images for which all `train` jobs together draw noise.
         mixed: Number of noise-free images that all `train` jobs together form for networks of
             mixtures, whose replicas share no images.
         files: Number of files under ``results/<study>/``, to within 10%.

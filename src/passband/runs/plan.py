@@ -249,9 +249,8 @@ def plan(results: Results, measured: Calibration) -> Plan:
     steps = counted.networks * counted.steps_per_network
     size = measured.sizes.total(study)
     asked = requested(study)
-    at_most = "at most " if study.training.patience else ""
     rows = {
-        "steps": f"{at_most}{steps:,} of {study.training.batch_size} images",
+        "steps": f"{steps:,} of {study.training.batch_size} images",
         "memory": [f"{need / 1e3:.1f} GB for a job of {name}" for name, need in asked.items()],
         "files": f"about {counted.files:,}, together {in_bytes(size)}",
         "training": list(measured.by_torch),

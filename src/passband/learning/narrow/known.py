@@ -11,23 +11,18 @@ from numbers import Real
 from typing import Any
 
 from passband.config import Training
+from passband.config.base import keys_of
 from passband.learning.architectures.compact import Compact
 
 #: The keys of `training`, and what they may be: a number (or yes or no), or one of some words.
 SETTINGS: Mapping[str, type | tuple[str, ...]] = {
     "epochs": Real,
     "batch_size": Real,
-    "optimizer": ("adam", "adamw", "sgd"),
     "learning_rate": Real,
-    "momentum": Real,
-    "weight_decay": Real,
     "schedule": ("one-cycle", "exponential", "cosine", "constant"),
     "decay": Real,
     "loss": ("entropy-dice",),
-    "entropy_weight": Real,
-    "focal_gamma": Real,
     "dice_weight": Real,
-    "patience": Real,
     "normalisation": ("zscore", "minmax", "vacuum"),
     "noise": ("fresh", "fixed"),
     "augment": Real,
@@ -59,7 +54,9 @@ def unknown(architecture: Compact, training: Training | None = None) -> str:
     }
     if name := _first(given, ARCHITECTURE):
         return f"{name} = {given[name]!r}"
-    keys = training.identity(without=_ELSEWHERE) if training else {}
+    keys = {}
+    if training:
+        keys = training.identity(only=keys_of(type(training)), without=_ELSEWHERE)
     if name := _first(keys, SETTINGS):
         return f"training.{name} = {keys[name]!r}"
     return ""
