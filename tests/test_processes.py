@@ -70,6 +70,9 @@ import random, sys
 from passband.micrographs import batch
 
 class Task:
+    def share(self, jobs):
+        pass
+
     def outcome(self):
         return "done"
 

@@ -21,16 +21,9 @@ pytestmark = pytest.mark.workflow
 
 
 @pytest.mark.slow
-def test_a_second_run_does_nothing(finished):
-    again = finished.run("--dry-run", study="studies/smallest.yaml", explorer=True)
-    assert "Nothing to be done" in again
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("cp -a {0}/results {0}/.snakemake .", []),
         ("rsync -a {0}/results {0}/.snakemake .", ["--profile", "slurm"]),
         ("tar -c -C {0} results .snakemake | tar -x", []),
     ],

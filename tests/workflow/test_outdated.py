@@ -1,4 +1,4 @@
-"""The status of an edited study counts the jobs that Snakemake would run."""
+"""The status of an edited study counts the jobs that Snakemake would run, see test_why.py too."""
 
 from collections import Counter
 
@@ -15,17 +15,12 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow]
     "changes",
     [
         {},
-        {"training": {"epochs": 3}},
         {"microscope": {"energy_kev": 200}},
-        {"study": {"structures_per_shard": 4}},
-        {"study": {"replicas": 3}},
-        {"study": {"replicas_per_job": 1}},
         {"study": {"structures": {"train": 16}}},
         {"grid": {"defocus_nm": [5, 20, 30]}},
         {"information": {"bands_per_A": [0.2, 0.5]}},
         {"evaluation": {"confidence": 0.9}},
         {"figures": {"examples": 1}},
-        {"figures": {"dpi": 50}},
     ],
     ids=str,
 )

@@ -13,14 +13,10 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 STUDY = "studies/smallest.yaml"
 EDITS = [
-    {"training": {"epochs": 3}},
+    {"training": {"epochs": 3}, "study": {"structures": {"test": 6}}},
     {"specimens": {"gold": {"diameter_nm": {"mean": 1.4}}}},
-    {"test_grid": {"defocus_nm": [5, 10, 20]}},
-    {"study": {"structures": {"test": 6}}},
     {"study": {"replicas_per_job": 1}},
-    {"evaluation": {"bootstrap": 0}},
-    {"figures": {"dpi": 90}},
-    {"figures": {"formats": ["png"]}},
+    {"evaluation": {"bootstrap": 0}, "figures": {"dpi": 90, "formats": ["png"]}},
 ]
 
 

@@ -75,7 +75,7 @@ def test_an_image_with_too_little_background_is_refused():
 def test_a_background_that_is_too_small_does_not_replace_the_whole(monkeypatch):
     whole = np.ones((256, 256))
     found = {"whole": whole, "detail": np.zeros_like(whole)}
-    monkeypatch.setattr(ctf_fit.background, "backgrounds", lambda *_: found)
+    monkeypatch.setattr(ctf_fit.film, "backgrounds", lambda *_: found)
     assert prepare(film_image(), PIXEL_A, Settings(ENERGY_EV, 0.0, most_A=1500)).found_by == "whole"
 
 
