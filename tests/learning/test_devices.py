@@ -85,3 +85,17 @@ def test_layout_is_plain_in_float32_on_a_gpu_only():
     assert devices.layout("float32", CUDA) == torch.contiguous_format
     for precision, device in (("bfloat16", CUDA), ("float16", CUDA), ("float32", CPU)):
         assert devices.layout(precision, device) == torch.channels_last
+
+
+def test_processes_share_the_threads_once():
+    """Each network of each image asks for the share."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(8)
+    devices.share.cache_clear()
+    try:
+        for _ in range(3):
+            devices.share(2)
+        assert torch.get_num_threads() == 4
+    finally:
+        devices.share.cache_clear()
+        torch.set_num_threads(threads)

@@ -42,7 +42,7 @@ def test_results_alone_have_nothing_to_do(travelled):
     assert "metadata" not in printed
 
 
-@pytest.mark.parametrize("changes", EDITS, ids=lambda changes: str(*changes.values()))
+@pytest.mark.parametrize("changes", EDITS, ids=str)
 def test_an_edit_makes_the_same_jobs_again_for_the_same_reasons(finished, travelled, changes):
     said = [reasons(place, study=place.study(**changes)) for place in (finished, travelled)]
     assert said[0] == said[1] != []  # they have the numbers of jobs
