@@ -133,7 +133,7 @@ class _Asked:
                 recipe = recipes.waves(specimen, split, "".join(waves))
                 return recipe.digest, wave_layout.shard_params(self._study, split, shard)
             case "information":
-                return (recipes.information,)
+                return recipes.information, self._spectra
             case "aggregate":
                 return (recipes.table,)
             case "ood":
@@ -144,9 +144,20 @@ class _Asked:
                 part = self._study.known_parts.of("figure")[job.wildcards["figure"]]
                 return (recipes.figure(part, self._example),)
             case "report":
-                return (recipes.shown_figures(self._study.known_parts.of("figure")),)
+                shown = recipes.shown_figures(self._study.known_parts.of("figure"))
+                return shown, sorted(self._study.figures.formats)  # its inputs
             case _:
                 return ("",)
+
+    @cached_property
+    def _spectra(self) -> list[str]:
+        """The exit waves whose spectra the information metrics read."""
+        study = self._study
+        return [
+            file
+            for name in study.trained_specimens
+            for file in wave_layout.spectrum_shards(study, name)
+        ]
 
     @cached_property
     def _example(self) -> str | None:
