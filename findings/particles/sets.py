@@ -58,7 +58,6 @@ from passband.specimens import exit_waves
 from passband.units import A_PER_NM
 
 STUDY = "studies/real-general.yaml"
-PARTS = "findings.particles.arrangements"
 NETWORK = "general-2026"
 #: Kind of specimen, smallest and largest number of particles, and the faces they are on.
 SETS = {
@@ -103,9 +102,7 @@ def study_of(name: str) -> Study:
     gold = content["specimens"]["gold"]
     gold |= {"kind": kind, "particles": {"min": least, "max": most}, "gap_nm": 0.0}
     gold["substrate"] = {**gold["substrate"], "faces": faces}
-    if kind != "particles":
-        content["study"]["parts"] = [f"{PARTS}:{kind}"]
-    found = config.validate(content, f"set {name}")
+    found = config.validate(content, str(Path(__file__).with_name(f"set {name}")))
     found.known_parts.trust()
     return found
 

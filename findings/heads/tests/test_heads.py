@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from findings.heads import compare
-from findings.heads.stars import GRID, RAYS, SCALE_PX, stars, targets
+from findings.heads.parts.stars import GRID, RAYS, SCALE_PX, stars, targets
 
 PIXEL_NM = 0.05
 SHAPE = 128, 128

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from findings.particles import arrangements, sets
+from findings.particles import sets
+from findings.particles.parts import arrangements
 from passband.learning.heads.found import Found
 from passband.learning.instance_counts import Truth
 from passband.micrographs.images.particles import measure
