@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from noise_networks import of_noise
 
 from passband.config.architectures import parse
 from passband.learning import networks, receptive_field
@@ -13,11 +14,7 @@ KNOWN = parse(NAME)
 
 @pytest.fixture(scope="module")
 def network():
-    """A network with random weights whose batch normalisation has statistics of noise."""
-    built = networks.build(NAME, seed=3).train()
-    for seed in range(20):
-        built(torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(seed)))
-    return built.eval()
+    return of_noise(NAME)
 
 
 def noise(*shape):

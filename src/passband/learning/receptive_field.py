@@ -34,7 +34,8 @@ def halo(architecture: Architecture) -> int | None:
     least = architecture.smallest_px
     length = 32 * divisor
     while length <= _LONGEST:
-        half, reach = length // 2, 0
+        half = length // 2
+        reach = 0
         for flipped in (False, True):
             strip = torch.zeros(1, 1, least, length)
             strip[..., :half] = torch.nan
@@ -55,5 +56,6 @@ def _equals_its_tiles(network: nn.Module, height: int, length: int, reach: int) 
     strip = torch.randn(1, 1, height, length, generator=torch.Generator().manual_seed(0))
     start = length // 4
     with torch.inference_mode():
-        whole, tile = network(strip)[..., start + reach :], network(strip[..., start:])
+        whole = network(strip)[..., start + reach :]
+        tile = network(strip[..., start:])
     return bool((whole - tile[..., reach:]).abs().max() < 1e-3 * whole.std())

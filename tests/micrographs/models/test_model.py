@@ -14,7 +14,12 @@ from passband.micrographs.trust.certainty import evenness
 from passband.micrographs.trust.likeness import features
 
 class Bright:
-    name, divisor, smallest_px, outputs, halo, bytes_per_pixel = "bright", 4, 8, 1, 4, 100.0
+    name = "bright"
+    divisor = 4
+    smallest_px = 8
+    outputs = 1
+    halo = 4
+    bytes_per_pixel = 100.0
 
     def __call__(self, images):
         return self.probability(images)[:, None]

@@ -4,8 +4,7 @@ The result is the same as if the network saw the whole image at once, up to roun
 it so. The first pixel of each tile is at a multiple of the network's divisor, so that pooling
 groups the same pixels as in the whole image. Tiles overlap, and the border of a tile is discarded
 where the network's output depends on pixels outside the tile. The width of this border is measured,
-see
-:mod:`passband.learning.receptive_field`.
+see :mod:`passband.learning.receptive_field`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
