@@ -414,6 +414,19 @@ def test_defocus_makes_up_for_cs():
     assert ctf.displacement(lichte) == pytest.approx(ctf.displacement(alone) / 4, rel=1e-3)
 
 
+@given(
+    defocus=st.floats(-2000, 2000),
+    cs=st.floats(-1e8, 1e8),
+    aperture=st.floats(1, 30),
+    edge=st.floats(0, 1),
+)
+def test_displacement_of_a_round_lens_is_the_largest_of_many_angles(defocus, cs, aperture, edge):
+    optics = Optics(300e3, defocus=defocus, cs=cs, aperture=aperture, aperture_edge=edge)
+    angles = np.linspace(0, (aperture + edge / 2) * 1e-3, 2000)
+    found = np.abs(cs * angles**3 - defocus * angles).max()
+    assert ctf.displacement(optics) == pytest.approx(found, rel=1e-4, abs=1e-9)
+
+
 @pytest.mark.parametrize("aberration", ["c12", "c21", "c23"])
 def test_displacement_counts_aberrations_that_are_not_round(aberration):
     given = Optics(300e3, aperture=20, **{aberration: 1e4, f"phi{aberration[1:]}": 1.0})

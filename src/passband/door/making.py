@@ -13,7 +13,7 @@ from passband.door.study_like import Asked
 from passband.errors import ArgumentError, PassbandError
 from passband.outcomes import Written
 from passband.parts.examples import write_example
-from passband.results.locate import CONFIG, RESULTS, network_path, study_names
+from passband.results.locate import CONFIG, RESULTS, is_here, network_path
 from passband.results.published import shipped
 from passband.runs.workflow import DEFAULT
 
@@ -85,7 +85,7 @@ def new(
         )
     if folder.exists():
         raise PassbandError(f"{folder}: exists already; give another name")
-    if name in study_names() or (RESULTS / name).exists():
+    if is_here(name) or (RESULTS / name).exists():
         raise PassbandError(f"{name}: there is already a study of this name here")
     text, lines = _written(folder, source, asked)
     try:

@@ -4,8 +4,10 @@ All functions compute with numpy in float64. Units are abTEM's: lengths are in �
 Angles that are parameters are in mrad, and angles that are coordinates (α = λq) are in rad.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.polynomial.hermite import hermgauss
@@ -221,11 +223,14 @@ def displacement(optics: Optics) -> float:
     L/2 wrap around: then χ changes by more than π from one frequency to the next. If the lens is
     not round, the result is the largest displacement along 360 azimuths.
     """
-    lam = wavelength(optics.energy)
-    q = np.linspace(0, (optics.aperture + optics.aperture_edge / 2) * 1e-3 / lam, 500)
+    edge = (optics.aperture + optics.aperture_edge / 2) * 1e-3
     if optics.round:
-        radial, _ = aberration_gradient(optics, q)
-        return float(np.abs(radial).max() * lam / (2 * np.pi))
+        angles = [edge]
+        if optics.cs and 0 < optics.defocus / (3 * optics.cs) < edge**2:
+            angles.append(math.sqrt(optics.defocus / (3 * optics.cs)))
+        return max(abs(optics.cs * a**3 - optics.defocus * a) for a in angles)
+    lam = wavelength(optics.energy)
+    q = np.linspace(0, edge / lam, 500)
     gradient = aberration_gradient(optics, q, azimuths(360)[:, None])
     return float(np.hypot(*gradient).max() * lam / (2 * np.pi))
 
@@ -256,6 +261,7 @@ def azimuths_needed(optics: Optics, q_max: float) -> int:
     return int(32 + 2 * np.ceil(highest / 2))
 
 
+@lru_cache(maxsize=256)
 def members_needed(optics: Optics, q_max: float, tolerance: float = 0.01) -> int:
     """Return how many members of a focal series reproduce the temporal envelope up to `q_max`.
 

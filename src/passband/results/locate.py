@@ -38,14 +38,13 @@ def folder_of(noun: Path) -> Path | None:
         PassbandError: If there is no such file, folder or study.
     """
     # A study's name has priority over a folder with the same name, such as docs.
-    by_name, known = RESULTS / noun, []
+    by_name = RESULTS / noun
     is_name = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}", str(noun)) is not None
     if is_name and not noun.is_file():
-        known = study_names()
         inside = noun / by_name  # made by `cd mine && passband run`
         if inside.is_dir() and not by_name.is_dir():
             return inside
-        if by_name.is_dir() or str(noun) in known:
+        if by_name.is_dir() or is_here(str(noun)):
             return by_name
     if noun.is_dir():
         return None if (noun / CONFIG).is_file() and not _is_of_results(noun) else noun
@@ -58,6 +57,7 @@ def folder_of(noun: Path) -> Path | None:
         )
     if _own_study(str(noun)):
         return by_name
+    known = study_names()
     if str(noun) in published.shipped():
         raise PassbandError(
             f"{noun}: no study of this name, but a network of the package, for passband predict, "
@@ -115,7 +115,7 @@ def network_path(noun: str | Path) -> Path | None:
     directory has this name.
     """
     path = Path(noun)
-    if str(noun) in published.shipped() and not path.exists() and str(noun) not in study_names():
+    if str(noun) in published.shipped() and not path.exists() and not is_here(str(noun)):
         return published.shipped()[str(noun)]
     is_weights = path.suffix == ".safetensors" or (
         path.is_file() and path.suffix not in (".yaml", ".yml")
@@ -129,8 +129,10 @@ def file_of(results: Path, noun: str | Path) -> Path | None:
     Raises:
         PassbandError: If several files have the study's name.
     """
-    root, name = results.absolute().parent.parent, results.absolute().name
-    files = [file for file, its in _names(root, name, results / layout.STUDY) if its == name]
+    root = results.absolute().parent.parent
+    name = results.absolute().name
+    own = root / name / CONFIG, results / layout.STUDY
+    files = [file for file, its in _names(root, own, name) if its == name]
     if len(files) > 1:
         raise PassbandError(
             f"{noun}: {' and '.join(str(shown(file)) for file in files)} have this name; give the "
@@ -159,15 +161,20 @@ def study_names() -> list[str]:
     return sorted({name for _, name in _names(Path())})
 
 
-def _names(root: Path, name: str = "", *own: Path) -> Iterator[tuple[Path, str]]:
+def is_here(name: str) -> bool:
+    """Return whether a study of this name has its file in the working directory."""
+    return any(its == name for _, its in _names(Path(), having=name))
+
+
+def _names(root: Path, own: Sequence[Path] = (), having: str = "") -> Iterator[tuple[Path, str]]:
     """Yield each valid study file of a folder, and the name of the study in the file.
 
-    With a `name`, the folder with this name may have a study's file, too; `own` are further files.
+    `own` are further files. Files without the text `having` are not loaded, which takes long.
     """
-    own = (root / name / CONFIG, *own) if name else ()
     for file in (root / CONFIG, *sorted((root / "studies").glob("*.yaml")), *own):
-        with suppress(ConfigError):
-            yield file, load(file).study.name
+        with suppress(ConfigError, OSError):
+            if having.encode() in file.read_bytes():
+                yield file, load(file).study.name
 
 
 def recorded(results: Path) -> Study | None:
