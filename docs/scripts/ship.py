@@ -1,13 +1,11 @@
 """Put the network of studies/real-general.yaml into the package: run it from the root.
 
     python docs/scripts/ship.py results/real-general
-    python docs/scripts/ship.py results/real-general --likeness
     python docs/scripts/ship.py --sample
 
-The network's training images are measured for the expected Dice of an image, which takes minutes.
-With `--likeness`, this is all that is done, with the weights that the package has. Then the study's
-exit waves are enough: `snakemake --configfile studies/real-general.yaml --until simulate`. The line
-about where the network holds is in `general-2026.txt` beside the network, and is written by hand.
+The network is published as `passband publish` does it, with the file `simulated.md` about its Dice
+on the study's test images. Its training images are measured for the expected Dice of an image,
+which takes minutes, and needs the study's exit waves.
 
 With `--sample`, the package's sample is made again: a simulated image under the training condition
 of the network, of the first test structure of its study with at least five whole particles, which
@@ -17,7 +15,6 @@ the next numbers. No network was trained on it.
 """
 
 import argparse
-import shutil
 from itertools import count
 from pathlib import Path
 
@@ -27,8 +24,7 @@ import xarray as xr
 from PIL import Image
 
 from passband import PassbandError
-from passband.answers import trust
-from passband.answers.likeness import StudyImages, calibrate
+from passband.answers import publishing
 from passband.config import Specimen, Study
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
@@ -40,10 +36,10 @@ from passband.optics.sampling import Sampling
 from passband.particle_scores import SCORES
 from passband.reports import markdown
 from passband.results import Results, layout, published
-from passband.sharing.card import noise_words
+from passband.sharing.attribution import Labels
 from passband.sharing.performance import OF_PARTICLES
 from passband.specimens import exit_waves, masks
-from passband.storage import checked_json, datasets
+from passband.storage import datasets
 from passband.units import A_PER_NM
 
 #: The largest size of the network's file [bytes].
@@ -51,6 +47,12 @@ MOST = 2_100_000
 #: The network that is put into the package, whose study the sample is from, and the study's name.
 NAME = "general-2026"
 STUDY = "real-general"
+#: Where the network holds.
+LIMITS = (
+    "general-2026: for HRTEM of gold particles of 1.4 to 7 nm on at most 8 nm of carbon, "
+    "300 kV, corrected, underfocus of 10 to 40 nm, 200 e/Å² or more, pixels of 0.2 to 0.8 "
+    "Å; do not trust it elsewhere"
+)
 #: Pixels along a side of the sample, and its smallest number of whole particles.
 SAMPLE_PX = 128
 WHOLE = 5
@@ -62,11 +64,17 @@ def main(folder: Path) -> None:
     (network,) = network_files.open_networks(results, id)
     if (size := network.path.stat().st_size) > MOST:
         raise PassbandError(f"{network.path}: has {size:,} bytes, must not exceed {MOST:,}")
-    file = published.SHIPPED / f"{NAME}.safetensors"
-    shutil.copyfile(network.path, file)
-    (shipped,) = network_files.open_networks(file)
-    write_likeness(results, shipped)
-    file.with_suffix(".md").write_text(card(results, shipped), encoding="utf-8")
+    out = published.SHIPPED / NAME
+    publishing.publish(
+        network,
+        results,
+        out=out,
+        labels=Labels(NAME, "GPL-3.0-or-later"),
+        force=True,
+        report=print,
+        limits=LIMITS,
+    )
+    (out / "simulated.md").write_text(simulated(results), encoding="utf-8")
 
 
 def write_sample(network: network_files.Network) -> None:
@@ -109,29 +117,14 @@ def whole(name: str, specimen: Specimen, sampling: Sampling, seed: int, index: i
     return len(np.setdiff1d(labels, np.append(cut, 0)))
 
 
-def write_likeness(results: Results, shipped: network_files.Network) -> None:
-    """Measure the network of the package on the study's images, and write what is known."""
-    if results.study.digest != shipped.study.digest:
-        raise PassbandError(f"{results}: is not the study of {shipped.path}")
-    images = StudyImages(results, shipped.normalisation, shipped.metadata.architecture)
-    known = calibrate(images.measure([shipped]))
-    checked_json.write(trust.trust_file(shipped), known.to_values())
-
-
-def card(results: Results, network: network_files.Network) -> str:
-    """Return the network's card: what it was trained on, and its scores on simulated images."""
+def simulated(results: Results) -> str:
+    """Return the scores of the study's network on simulated images."""
     study = results.study
     found = scores(results)
     lines = [
-        f"# The network `{network.path.stem}`",
+        f"# The network `{NAME}` on simulated images",
         "",
-        f"`{network.metadata.architecture}` of the study `{study.study.name}`, trained on",
-        f"{study.study.structures.train} simulated structures and on no real image. docs/real",
-        "has its results on real images. Licence: GPL-3.0-or-later.",
-        "",
-        network.limits,
-        "",
-        f"Counts of the training images: {noise_words(study.microscope.detector.noise)}.",
+        LIMITS,
         "",
         f"Mean Dice of {study.study.structures.test} simulated test structures:",
         "",
@@ -139,7 +132,8 @@ def card(results: Results, network: network_files.Network) -> str:
         "",
     ]
     if "instance_f1" in found:
-        here = {name: float(found[name].sel(test=network.condition.id)) for name in OF_PARTICLES}
+        (id,) = network_files.finished_networks(results)
+        here = {name: float(found[name].sel(test=id.condition)) for name in OF_PARTICLES}
         lines += [
             "Mean F1 score of their particles, compared with the complete ones of both faces:",
             "",
@@ -193,12 +187,9 @@ def by_defocus_and_dose(study: Study, score: xr.DataArray) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", nargs="?", type=Path, default=Path("results", STUDY))
-    parser.add_argument("--likeness", action="store_true", help="measure the training images alone")
     parser.add_argument("--sample", action="store_true", help="make the sample alone")
     options = parser.parse_args()
     if options.sample:
         write_sample(*network_files.open_networks(NAME))
-    elif options.likeness:
-        write_likeness(Results.find(options.results), *network_files.open_networks(NAME))
     else:
         main(options.results)

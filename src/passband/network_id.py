@@ -61,3 +61,12 @@ class NetworkId:
 
     def __lt__(self, other: "NetworkId") -> bool:
         return str(self) < str(other)
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text has the form of a network's id, with or without the replica."""
+    try:
+        NetworkId.parse(text)
+    except PassbandError:
+        return False
+    return True

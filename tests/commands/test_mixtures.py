@@ -20,8 +20,8 @@ from passband.answers import trust
 from passband.answers.tested_networks import TestedNetworks
 from passband.config import validate
 from passband.grid import Axes, Condition
-from passband.learning.network_files import finished_networks, is_id, open_networks
-from passband.network_id import NetworkId
+from passband.learning.network_files import finished_networks, open_networks
+from passband.network_id import NetworkId, is_id
 from passband.reports.explorer.explorer import Blocks
 from passband.reports.explorer.ranking import predicted, ranking
 from passband.results import Results, layout, network_batches

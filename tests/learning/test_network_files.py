@@ -13,7 +13,7 @@ from passband import PassbandError
 from passband.config import Study
 from passband.learning import network_files, networks
 from passband.learning.network_files import open_networks
-from passband.network_id import NetworkId
+from passband.network_id import NetworkId, is_id
 from passband.results import Results
 from passband.storage import weights as files
 
@@ -135,10 +135,10 @@ def test_file_of_another_kind_is_reported_without_the_advice_to_delete_it(tmp_pa
 
 
 def test_form_of_ids():
-    assert network_files.is_id(str(CELL))
-    assert network_files.is_id(f"{CELL}/0")
-    assert not network_files.is_id("auto")
-    assert not network_files.is_id("results/published/x/0")
+    assert is_id(str(CELL))
+    assert is_id(f"{CELL}/0")
+    assert not is_id("auto")
+    assert not is_id("results/published/x/0")
 
 
 def test_a_file_of_the_study_s_present_jobs_is_preferred_to_a_newer_one(results):

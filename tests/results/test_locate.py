@@ -230,7 +230,7 @@ def test_a_noun_is_a_weights_file_a_published_folder_or_a_study():
 
 
 def test_a_network_of_the_package_has_its_name_unless_something_else_has_it():
-    assert network_path("general-2026") == SHIPPED / "general-2026.safetensors"
+    assert network_path("general-2026") == SHIPPED / "general-2026"
     assert network_path("general") == shipped()["general"]
     Path("studies/new.yaml").write_text("study: {name: general}\n")
     assert network_path("general") is None

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from passband.answers import trust
 from passband.errors import PassbandError
 from passband.grid import Condition
-from passband.learning.network_files import Network
 from passband.micrographs.images.settings import Settings
+from passband.micrographs.models.network import Network
 from passband.micrographs.trust.trust import Assessor, Trust, Unassessed
 from passband.network_id import NetworkId
 from passband.results import published
@@ -36,14 +36,14 @@ class Assessors:
             ctf: The Dice that the study's model expects under the image's own condition, by the
                 network's id. Without it, the condition is that of all images.
         """
-        key = tuple((network.path, network.replica) for network in networks)
+        key = tuple((network.path, network.id.replica) for network in networks)
         if key not in self._known:
             self._known[key] = self._open(networks)
         if isinstance(known := self._known[key], str):
             return Unassessed(known)
         trusts, of_all = known
         ctf = of_all if ctf is None else ctf
-        is_shipped = all(network.path.parent == published.SHIPPED for network in networks)
+        is_shipped = all(published.is_shipped(network.path) for network in networks)
         return Assessor(trusts, networks, ctf, flags_shades=is_shipped)
 
     def _open(

@@ -207,11 +207,12 @@ def number_of_processes(work: Work, cells: Sequence[TrainingCell]) -> int:
     study = work.results.study
     images = len(study.specimens) * study.study.structures.test * len(work.wanted)
     images *= sum(len(cell.batch.replicas) for cell in cells)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     architectures = {cell.id.architecture for cell in cells}
     largest = max(memory.evaluate_mb(study, name) for name in architectures)
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
-    return max(1, min(cores or 1, len(cells), images // _WORTH_A_PROCESS, int(machine / largest)))
+    return max(
+        1, min(pools.cores(), len(cells), images // _WORTH_A_PROCESS, int(machine / largest))
+    )
 
 
 #: The work of a further process.

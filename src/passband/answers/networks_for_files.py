@@ -3,20 +3,21 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from passband.answers import image_recommendation
 from passband.answers.assessors import Assessors
-from passband.answers.tested_networks import TestedNetworks
 from passband.axes import BEHIND_WAVE, FURTHER_AXES, MAIN_AXES
 from passband.errors import ArgumentError
 from passband.grid import Axes, Condition
-from passband.learning.network_files import Network, open_networks
 from passband.micrographs.batch import Task, failure
 from passband.micrographs.images.settings import Settings
+from passband.micrographs.models.network import Network
 from passband.micrographs.predictions import UNASSESSED, Predictor, output_names
 from passband.micrographs.rings.lens import Known
 from passband.network_id import NetworkId
-from passband.prediction.recommend import network_ranking
+
+if TYPE_CHECKING:
+    from passband.answers.tested_networks import TestedNetworks
 
 #: A function that receives what is said while files are prepared, line by line.
 Report = Callable[[str], object]
@@ -30,7 +31,7 @@ class Choice:
         expected: The Dice that the study's model expects of them under the file's own condition.
     """
 
-    networks: list[Network]
+    networks: Sequence[Network]
     expected: Mapping[NetworkId, float] | None = None
 
 
@@ -81,7 +82,7 @@ def known(given: Mapping[str, float], amplitude_contrast: float | None, sign: in
 
 
 def recommended(
-    tested: TestedNetworks,
+    tested: "TestedNetworks",
     paths: Sequence[Path],
     known: Known,
     *,
@@ -98,6 +99,11 @@ def recommended(
     Args:
         given: What is known of the condition of all images, by the names of axes.
     """
+    # torch and the models take seconds to import.
+    from passband.answers import image_recommendation
+    from passband.learning.network_files import open_networks
+    from passband.prediction.recommend import network_ranking
+
     words = {name: f"{value:.10g}" for name, value in given.items() if name != "energy_kev"}
     found: dict[Path, Choice | str] = {}
     for path in paths:
@@ -142,7 +148,7 @@ def tasks(
     """
     networks = networks_of(chosen)
     settings.check(networks)
-    white = all(network.microscope.detector.noise.is_white for network in networks)
+    white = all(network.noise.is_white for network in networks)
     if settings.filter_noise and networks and white:
         raise ArgumentError(
             "filter_noise: has no effect, since the noise of the training images is white"
@@ -179,13 +185,13 @@ def of_replicas(networks: Sequence[Network], replicas: Sequence[int] | None) -> 
     """Return the networks with some numbers of replicas, or all."""
     if replicas is None:
         return list(networks)
-    known = sorted({network.replica for network in networks})
+    known = sorted({network.id.replica for network in networks})
     if not replicas or not {*replicas} <= {*known}:
         given = ",".join(map(str, replicas))
         raise ArgumentError(
             f"replicas = {given!r}: must be numbers out of {','.join(map(str, known))}"
         )
-    return [network for network in networks if network.replica in replicas]
+    return [network for network in networks if network.id.replica in replicas]
 
 
 def remarks(chosen: Mapping[Path, Choice | str], assessors: Assessors | None) -> list[str]:

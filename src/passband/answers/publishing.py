@@ -27,6 +27,7 @@ def publish(
     labels: Labels,
     force: bool,
     report: Callable[[str], object],
+    limits: str = "",
 ) -> Published:
     """Write a published folder, see :func:`passband.sharing.publication.publish`.
 
@@ -58,6 +59,7 @@ def publish(
         expected=expected,
         report=report,
         trust=known,
+        limits=limits,
     )
 
 

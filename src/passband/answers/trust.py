@@ -5,22 +5,25 @@ result in ``likeness.json``, which `passband predict` reads.
 """
 
 import contextlib
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from passband.answers.likeness import Measured, StudyImages, calibrate
 from passband.errors import PassbandError
 from passband.grid import Condition
-from passband.learning.network_files import Network
+from passband.micrographs.models.network import Network
 from passband.micrographs.trust.trust import Trust
 from passband.mixtures import Mixture
 from passband.network_id import NetworkId
 from passband.prediction import gaussian_process
 from passband.results import Results, published
 from passband.storage import StoreError, checked_json
+
+if TYPE_CHECKING:
+    from passband.answers.likeness import Measured
+    from passband.learning import network_files
 
 
 def by_condition(networks: Sequence[Network]) -> list[list[Network]]:
@@ -29,7 +32,7 @@ def by_condition(networks: Sequence[Network]) -> list[list[Network]]:
     for network in networks:
         folder = network.path.parent
         groups.setdefault((folder, network.id.cell), []).append(network)
-    return [sorted(each, key=lambda network: network.replica) for each in groups.values()]
+    return [sorted(each, key=lambda network: network.id.replica) for each in groups.values()]
 
 
 def trust_file(network: Network) -> Path:
@@ -52,7 +55,7 @@ def open_trust(networks: Sequence[Network]) -> Trust:
     """
     path = trust_file(networks[0])
     if not path.exists():
-        raise PassbandError(_unmeasured(networks[0]))
+        raise PassbandError(networks[0].unmeasured)
     try:
         trust = Trust.from_values(checked_json.read(path))
     except StoreError:
@@ -64,20 +67,7 @@ def open_trust(networks: Sequence[Network]) -> Trust:
     return trust
 
 
-def _unmeasured(network: Network) -> str:
-    """Return why images of a network that is not published are not assessed, and what to do."""
-    if isinstance(network.condition, Mixture):
-        return f"{network.id} is a network of a mixture of conditions"
-    if network.results is None:
-        return f"{network.path} is not in the results of a study"
-    command = ["passband", "publish", str(network.results.folder), "--network", str(network.id)]
-    return (
-        "the network has not been compared with its training images; publish it, and predict with "
-        f"the folder: {shlex.join(command)}"
-    )
-
-
-def measured(networks: Sequence[Network]) -> Measured:
+def measured(networks: "Sequence[network_files.Network]") -> "Measured":
     """Return the measurements of networks of one training condition, which take minutes.
 
     Args:
@@ -87,14 +77,16 @@ def measured(networks: Sequence[Network]) -> Measured:
         PassbandError: If the networks are not in the results of a study, or if exit waves are
             missing.
     """
+    from passband.answers.likeness import StudyImages  # torch takes seconds to import
+
     first = networks[0]
     if isinstance(first.condition, Mixture) or first.results is None:
-        raise PassbandError(_unmeasured(first))
+        raise PassbandError(first.unmeasured)
     images = StudyImages(first.results, first.normalisation, first.metadata.architecture)
     return images.measure(networks)
 
 
-def measured_trust(network: Network, with_ctf: bool) -> Trust:
+def measured_trust(network: "network_files.Network", with_ctf: bool) -> Trust:
     """Return what is needed to assess images of a network, by measuring its study's images.
 
     Args:
@@ -104,6 +96,8 @@ def measured_trust(network: Network, with_ctf: bool) -> Trust:
     Raises:
         PassbandError: See :func:`measured`.
     """
+    from passband.answers.likeness import calibrate
+
     found = measured([network])
     ctf = None
     if with_ctf:
@@ -137,11 +131,11 @@ def _tested(networks: Sequence[Network]):
     results = Results(None, first.path.parent) if first.is_published else first.results
     if results is None:
         raise PassbandError(f"{first.path} is not in the results of a study")
-    tested = TestedNetworks.open(results, first.metadata.specimen, with_further=False)
+    tested = TestedNetworks.open(results, first.id.specimen, with_further=False)
     return tested.without_mixtures()
 
 
-def expected_left_out(found: Measured, networks: Sequence[Network]) -> np.ndarray:
+def expected_left_out(found: "Measured", networks: Sequence[Network]) -> np.ndarray:
     """Return the Dice that the study's model expects for each image of measurements.
 
     The model has not seen the test condition of the image. The expected Dice of an image of another

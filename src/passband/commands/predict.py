@@ -105,7 +105,7 @@ def _measure_labels(options: argparse.Namespace) -> int:
 
 def _named(options: argparse.Namespace) -> tuple[Experiment, list[str] | str | None, list[str]]:
     """Return what has the networks, the ids of networks, and the files and folders of images."""
-    from passband.learning.network_files import is_id
+    from passband.network_id import is_id
 
     nouns = options.network
     if AUTO in nouns:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Any, overload
 
 from passband.door.answering import Answering
@@ -10,14 +11,15 @@ from passband.errors import ArgumentError
 from passband.grid import Condition
 from passband.network_id import NetworkId
 from passband.outcomes import Progress
+from passband.results import published
 
 if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
 
     from passband.answers.networks_for_files import Choice
-    from passband.learning.network_files import Network
     from passband.micrographs.images.segmentation import Segmentation
+    from passband.micrographs.models.network import Network
     from passband.micrographs.segmented_files import SegmentedFiles
 
 #: What names networks: an id, several, or ``"auto"``.
@@ -165,14 +167,16 @@ class Segmenting(Answering):
             suffixes.use(self.study.known_parts)
         else:
             suffixes.use_of(readers_of)
-        own: list[Network] = []
+        own: Sequence[Network] = []
         of_all = None
         if network == AUTO:
             _check_auto(given, replicas)
         else:
             _check_named(specimen, amplitude_contrast, sign)
             of_all = networks_for_files.condition_of(given)
-            own = networks_for_files.of_replicas(self.open_networks(network), replicas)
+            own = networks_for_files.of_replicas(
+                self._seeing(network, chosen_settings.precision), replicas
+            )
             chosen_settings.check(own)
         named: Any = files
         micrograph = None
@@ -218,6 +222,18 @@ class Segmenting(Answering):
             report=report,
             progress=progress,
         )
+
+    def _seeing(self, network: AnyNetworks | None, precision: str) -> "Sequence[Network]":
+        """Return networks as they look at images: by its ONNX file that of a published folder.
+
+        Torch computes other precisions, and computes on a GPU.
+        """
+        has_onnx = (self.folder / published.NETWORK).is_file() and not self._weights
+        if network is None and has_onnx and precision == "float32" and not which("nvidia-smi"):
+            from passband.micrographs.models.published_network import PublishedNetwork
+
+            return [PublishedNetwork.open(self.folder)]
+        return self.open_networks(network)
 
     @property
     def _is_known_study(self) -> bool:

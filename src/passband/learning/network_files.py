@@ -1,5 +1,6 @@
 """Trained networks that are opened from a weights file, a published folder or a study's results."""
 
+import shlex
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,6 +11,7 @@ from torch import nn
 
 from passband.config import Microscope, Study, architectures, validate_stored
 from passband.config.architectures import Architecture
+from passband.config.detector import DetectorNoise
 from passband.config.drawn import highest
 from passband.errors import PassbandError
 from passband.grid import Condition
@@ -18,9 +20,9 @@ from passband.learning import devices, networks
 from passband.learning.torch_model import TorchModel
 from passband.mixtures import Mixture, is_mixture
 from passband.network_id import NetworkId
-from passband.parts import STORED, Parts
+from passband.parts import STORED, Part, Parts
 from passband.results import Results, layout, locate, published
-from passband.storage import DamagedError, json_text
+from passband.storage import DamagedError, checked_json, json_text
 from passband.storage.weights import CellWeights, WeightsMetadata, conditions_in, load_cells
 
 
@@ -90,9 +92,22 @@ class Network:
     @property
     def limits(self) -> str:
         """Where a network of the package holds, in one line; empty for other networks."""
-        if self.path.parent != published.SHIPPED:
+        if not published.is_shipped(self.path):
             return ""
-        return self.path.with_suffix(".txt").read_text(encoding="utf-8").strip()
+        return checked_json.read(self.path.with_name(published.NETWORK))["limits"]
+
+    @property
+    def unmeasured(self) -> str:
+        """Why images are not assessed without a file about the training images."""
+        if isinstance(self.condition, Mixture):
+            return f"{self.id} is a network of a mixture of conditions"
+        if self.results is None:
+            return f"{self.path} is not in the results of a study"
+        command = ["passband", "publish", str(self.results.folder), "--network", str(self.id)]
+        return (
+            "the network has not been compared with its training images; publish it, and predict "
+            f"with the folder: {shlex.join(command)}"
+        )
 
     @property
     def unchecked(self) -> str:
@@ -107,7 +122,27 @@ class Network:
     @property
     def finest_A(self) -> float:
         """Side of the pixels that show the finest detail that all training images have [Å]."""
-        return max(self.pixel_size_A, highest(self.microscope.detector.noise.stored_pixel_A))
+        return max(self.pixel_size_A, highest(self.noise.stored_pixel_A))
+
+    @property
+    def field_px(self) -> int:
+        """Pixels along a side of a field of the study."""
+        return self.microscope.field_px
+
+    @property
+    def noise(self) -> DetectorNoise:
+        """The filter of the training images' counts."""
+        return self.microscope.detector.noise
+
+    @property
+    def head(self) -> Part | None:
+        """What finds single particles in further outputs, if there is anything."""
+        return self.architecture.head
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs, with that of the mask."""
+        return self.architecture.outputs
 
     @property
     def normalisation(self) -> str:
@@ -196,15 +231,6 @@ def finished_networks(results: Results) -> list[NetworkId]:
         specimen, architecture, group = file.parent.relative_to(folder).parts
         found |= {NetworkId(specimen, architecture, id) for id in conditions_in(file, group)}
     return sorted(found, key=str)
-
-
-def is_id(text: str) -> bool:
-    """Return whether a text has the form of a network's id, with or without the replica."""
-    try:
-        NetworkId.parse(text)
-    except PassbandError:
-        return False
-    return True
 
 
 def _from_study(results: Results, network: NetworkId | None) -> list[Network]:

@@ -26,7 +26,7 @@ from passband.storage import atomic
 from passband.version import __version__
 
 if TYPE_CHECKING:
-    from passband.learning.network_files import Network
+    from passband.micrographs.models.network import Network
 
 #: From this ratio of the pixel sizes of image and network on, a note says so.
 LARGER_PIXEL = 1.2

@@ -12,25 +12,32 @@ WEIGHTS = "weights.safetensors"
 STUDY, TABLE = "study.yaml", "table.zarr.zip"
 #: The largest size of a file of a published folder [bytes]. The checksum of more takes minutes.
 MOST_BYTES = 4_000_000_000
+#: What computes the network for images of microscopes, and how they are prepared for it.
+ONNX, NETWORK = "model.onnx", "network.json"
 #: What is known about images that the network has not seen.
 LIKENESS = "likeness.json"
 #: The description in the format of BioImage.IO.
 DESCRIPTION = "rdf.yaml"
 #: Version of the preparation of images that a folder's card describes.
 PREPARATION = 2
-#: The networks that are part of the package, as weights files.
+#: The networks that are part of the package, as published folders.
 SHIPPED = Path(__file__).parents[1] / "learning/shipped"
 #: A simulated image, with which they can be tried.
 SAMPLE = SHIPPED / "sample.ome.tif"
 
 
 def shipped() -> dict[str, Path]:
-    """Return the weights files of the networks that are part of the package, by name.
+    """Return the folders of the networks that are part of the package, by name.
 
     Pages and findings call a network by its year, and ``general`` is the one to use today.
     """
-    found = {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
+    found = {path.parent.name: path.parent for path in sorted(SHIPPED.glob(f"*/{WEIGHTS}"))}
     return {"general": found["general-2026"]} | found
+
+
+def is_shipped(path: Path) -> bool:
+    """Return whether a file is in the folder of a network of the package."""
+    return path.parent.parent == SHIPPED
 
 
 def check(folder: Path) -> None:
@@ -42,7 +49,7 @@ def check(folder: Path) -> None:
         return
     try:
         parts = [f"{FOLDER}/{file.name}" for file in (folder / FOLDER).glob("*.py")]
-        needed = WEIGHTS, LIKENESS, STUDY, TABLE, *parts
+        needed = WEIGHTS, NETWORK, LIKENESS, STUDY, TABLE, *parts
         integrity.check_checksums(folder, needed, MOST_BYTES)
     except (ValueError, OSError) as error:
         raise PassbandError(

@@ -11,29 +11,39 @@ import torch
 from torch import nn
 
 from passband.errors import PassbandError
+from passband.learning.networks import encoded
+from passband.micrographs.models.onnx_model import FURTHER, INPUT, MEANS, PROBABILITY
 
-#: Names in the ONNX file of the input, of the mask, and of what a head makes particles of.
-INPUT, OUTPUT, FURTHER = "image", "probability", "particles"
-#: Largest allowed difference between an output of the ONNX file and of torch. Further outputs have
-#: no limits, as a probability has.
-TOLERANCES = {OUTPUT: 1e-4, FURTHER: 1e-3}
+#: The name of the mask in the ONNX file.
+OUTPUT = PROBABILITY
+#: Largest allowed difference between an output of the ONNX file and of torch. Further outputs and
+#: means of features have no limits, as a probability has.
+TOLERANCES = {OUTPUT: 1e-4, FURTHER: 1e-3, MEANS: 1e-3}
+#: What is said of each.
+_WORDS = {OUTPUT: "probabilities", FURTHER: "outputs for particles", MEANS: "means of features"}
 
 
 class Outputs(nn.Module):
     """A network from images (N, 1, H, W) to the probability that a pixel is in a particle.
 
-    With a head, the further outputs (N, outputs, H, W) follow.
+    With a head, the further outputs (N, outputs, H, W) follow; and if they are asked for, the means
+    (N, channels) of the encoder's features over the pixels, which likeness needs.
     """
 
-    def __init__(self, network: nn.Module, has_head: bool = False):
+    def __init__(self, network: nn.Module, has_head: bool = False, has_means: bool = False):
         super().__init__()
         self.network = network
-        self.names = [OUTPUT, FURTHER] if has_head else [OUTPUT]
+        self.names = [OUTPUT, *[FURTHER] * has_head, *[MEANS] * has_means]
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, image: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         logits = self.network(image)
-        probability = torch.sigmoid(logits[:, :1])
-        return (probability, logits[:, 1:]) if FURTHER in self.names else probability
+        found = [torch.sigmoid(logits[:, :1])]
+        if FURTHER in self.names:
+            found.append(logits[:, 1:])
+        if MEANS in self.names:
+            maps = encoded(self.network, image)
+            found.append(torch.cat([each.mean((2, 3)) for each in maps], 1))
+        return found[0] if len(found) == 1 else tuple(found)
 
     @torch.inference_mode()
     def of(self, image: torch.Tensor) -> dict[str, np.ndarray]:
@@ -50,6 +60,7 @@ def export(
     path: str | Path,
     metadata: Mapping[str, str] | None = None,
     has_head: bool = False,
+    has_means: bool = False,
 ) -> int:
     """Write a network as an ONNX file for images of any allowed size; return its operator set.
 
@@ -60,6 +71,7 @@ def export(
             `smallest_px` [pixels].
         metadata: Names and values that are written into the file.
         has_head: Whether the file has the further outputs of the network, too.
+        has_means: Whether it has the means of the encoder's features.
 
     Raises:
         PassbandError: If torch cannot export the network.
@@ -69,7 +81,7 @@ def export(
     batch, height, width = (torch.export.Dim(name) for name in ("batch", "height", "width"))
     first, second, *_ = _sides(divisor, smallest_px)
     shapes = ({0: batch, 2: divisor * height, 3: divisor * width},)
-    outputs = Outputs(network, has_head).eval()
+    outputs = Outputs(network, has_head, has_means).eval()
     try:
         with _quiet():
             program = torch.onnx.export(
@@ -103,13 +115,14 @@ def largest_differences(
     smallest_px: int,
     path: str | Path,
     has_head: bool = False,
+    has_means: bool = False,
 ) -> tuple[dict[str, float], list[tuple[int, int]]]:
     """Return the largest differences between outputs of an ONNX file and of torch.
 
     Both are computed for random images of three sizes.
 
     Args:
-        network, divisor, smallest_px, has_head: See :func:`export`.
+        network, divisor, smallest_px, has_head, has_means: See :func:`export`.
 
     Returns:
         The largest absolute difference of each output, by its name.
@@ -121,7 +134,7 @@ def largest_differences(
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    outputs = Outputs(network, has_head).eval()
+    outputs = Outputs(network, has_head, has_means).eval()
     random = np.random.default_rng(0)
     largest = dict.fromkeys(outputs.names, 0.0)
     first, second, third = _sides(divisor, smallest_px)
@@ -134,10 +147,9 @@ def largest_differences(
             # A NaN counts as a difference.
             difference = np.abs(found - wanted).max() if found.shape == wanted.shape else np.inf
             if not difference <= TOLERANCES[name]:
-                what = "probabilities" if name == OUTPUT else "outputs for particles"
                 raise PassbandError(
-                    f"the ONNX file's {what} differ from torch's by {difference:.2g} for images "
-                    f"of {size[0]} × {size[1]} pixels; allowed is {TOLERANCES[name]:g}"
+                    f"the ONNX file's {_WORDS[name]} differ from torch's by {difference:.2g} for "
+                    f"images of {size[0]} × {size[1]} pixels; allowed is {TOLERANCES[name]:g}"
                 )
             largest[name] = max(largest[name], float(difference))
     return largest, sizes

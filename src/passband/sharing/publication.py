@@ -14,6 +14,7 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.learning import network_folder
 from passband.learning.network_files import Network
+from passband.micrographs.models import published_network
 from passband.micrographs.trust.trust import Trust
 from passband.outcomes import Outcome
 from passband.results import Results, published
@@ -33,7 +34,7 @@ from passband.version import __version__
 from passband.wave_sets import wave_set
 
 #: The names of the files in a published folder, besides those of :mod:`passband.results.published`.
-ONNX, CARD = "model.onnx", "README.md"
+CARD = "README.md"
 PERFORMANCE, PICTURE = "performance.csv", "performance.png"
 TEST_INPUT = "test_input.npy"
 #: The files with the outputs for this input, by their names in the ONNX file.
@@ -100,6 +101,7 @@ def publish(
     expected: Callable[[Sequence[Condition]], np.ndarray] | None = None,
     report: Callable[[str], object] = lambda line: None,
     trust: Callable[[], Trust | None] = lambda: None,
+    limits: str = "",
 ) -> Published:
     """Write a published folder, completely or not at all.
 
@@ -112,6 +114,7 @@ def publish(
         report: Receives a line for each step that takes seconds.
         trust: Returns what `passband predict` needs to compare an image with the training images,
             or None.
+        limits: Where a network of the package holds, in one line.
 
     Raises:
         PassbandError: If packages are missing, the folder exists, the network cannot be exported,
@@ -123,6 +126,7 @@ def publish(
     measured = tested.measured  # a damaged table is named before anything is written
     further = further_outputs.of_architecture(network.architecture)
     has_head = further is not None
+    has_means = hasattr(network.module, "encoder")
     with atomic.replacing(folder) as beside:
         beside.mkdir()
         attachments = network_folder.write(network, beside)
@@ -141,14 +145,22 @@ def publish(
         opset = onnx_export.export(
             network.module,
             *shape,
-            path=beside / ONNX,
+            path=beside / published.ONNX,
             metadata=_onnx_metadata(network, labels),
             has_head=has_head,
+            has_means=has_means,
         )
         report("comparing the ONNX file's outputs with torch's")
         differences, sizes = onnx_export.largest_differences(
-            network.module, *shape, path=beside / ONNX, has_head=has_head
+            network.module,
+            *shape,
+            path=beside / published.ONNX,
+            has_head=has_head,
+            has_means=has_means,
         )
+        if has_means and (network.head is None or not network.head.is_own):
+            published_network.write(network, beside, limits)
+            attachments.append(published.NETWORK)
         facts = card.Facts(
             name=labels.name,
             license=labels.license,

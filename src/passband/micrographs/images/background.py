@@ -14,7 +14,7 @@ import numpy as np
 from passband.micrographs.images.preparation import bands
 
 if TYPE_CHECKING:
-    from passband.learning.network_files import Network
+    from passband.micrographs.models.network import Network
 
 #: By default, an image is divided by its smooth background if it is so many times as wide as a
 #: training image.
@@ -91,7 +91,7 @@ def take_off(
     if flat_field is False or any(network.normalisation == "vacuum" for network in networks):
         return image, NONE
     first = networks[0]
-    wide_A = first.microscope.field_px * first.pixel_size_A * FLATTENED
+    wide_A = first.field_px * first.pixel_size_A * FLATTENED
     if min(image.shape) * pixel_size_A >= wide_A:
         return flatten_field(image), Background("flat field")
     return subtract(image, max(1, round(first.finest_A / pixel_size_A)))

@@ -12,7 +12,7 @@ from passband.micrographs.images.pixel_size import TOLERANCE
 from passband.micrographs.images.readers import Micrograph
 
 if TYPE_CHECKING:
-    from passband.learning.network_files import Network
+    from passband.micrographs.models.network import Network
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ def fields(found: Micrograph, network: "Network", most: int) -> np.ndarray:
             f"{network.finest_A:g} Å, to show all frequencies of the study's images"
         )
     images = [_prepared(found, image, network) for image in thinned([*found.images], most)]
-    px = network.microscope.field_px
+    px = network.field_px
     height, width = images[0].shape
     if min(height, width) < px:
         raise PassbandError(
@@ -60,7 +60,7 @@ def _prepared(found: Micrograph, image: np.ndarray, network: "Network") -> np.nd
     path = found.path
     pixel_A = found.pixel_size_A
     slope = own_noise.slope(image, pixel_A)
-    noise = network.microscope.detector.noise
+    noise = network.noise
     if (box := bars.inside(image)).shape != image.shape:
         raise PassbandError(f"{path}: has a bar or a frame; give the image without it, {box}")
     if own_noise.is_repeated(image):

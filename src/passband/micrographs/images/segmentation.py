@@ -28,7 +28,7 @@ from passband.units import A_PER_NM
 from passband.words import listed, number_of
 
 if TYPE_CHECKING:
-    from passband.learning.network_files import Network
+    from passband.micrographs.models.network import Network
     from passband.prediction.recommend.network_dice import Dice
 
 #: The largest ratio of the pixel sizes of an image and of a network. Larger pixels do not show the
@@ -211,7 +211,7 @@ def segment(
     flags = (own_noise.REPEATED,) if own_noise.is_repeated(image) else ()
     flags += (own_noise.BLANK,) if own_noise.is_blank(image) else ()
     slope = None
-    noises = [network.microscope.detector.noise for network in networks]
+    noises = [network.noise for network in networks]
     if settings.filter_noise is None and not all(noise.is_white for noise in noises):
         slope = own_noise.slope(image, pixel_size_A)
     repairs = [*box.cut(whole)]
@@ -239,7 +239,7 @@ def segment(
 
     part = settings.head(networks)
     head = None if part is None else opened(part)
-    outputs = 1 if head is None else networks[0].architecture.outputs
+    outputs = 1 if head is None else networks[0].outputs
 
     def found(probability: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, Found | None]:
         """Return the labels of particles, and what the head says of them."""

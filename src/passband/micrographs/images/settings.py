@@ -15,7 +15,7 @@ from passband.micrographs.images.bars import Box
 from passband.parts import Part
 
 if TYPE_CHECKING:
-    from passband.learning.network_files import Network
+    from passband.micrographs.models.network import Network
 
 
 @dataclass(frozen=True)
@@ -128,17 +128,17 @@ class Settings:
             return None
         if reason := _no_common_head(networks):
             raise ArgumentError(f"particles = 'head': {reason}; allowed: 'mask'")
-        return networks[0].architecture.head
+        return networks[0].head
 
 
 def _no_common_head(networks: Sequence["Network"]) -> str:
     """Return why no head finds the particles of networks together, or nothing."""
     first = networks[0]
     for network in networks:
-        head = network.architecture.head
+        head = network.head
         if head is None:
             return f"{network.id} has no head"
-        own = first.architecture.head
+        own = first.head
         if (head.name, head.identity) != (own.name, own.identity):
             return f"{network.id} has another head than {first.id}"
         if network.pixel_size_A != first.pixel_size_A:

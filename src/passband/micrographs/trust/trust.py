@@ -18,7 +18,7 @@ from passband.prediction.recommend.image_dice import Calibration, ctf_score, log
 from passband.prediction.recommend.network_dice import Dice
 
 if TYPE_CHECKING:
-    from passband.learning.network_files import Network
+    from passband.micrographs.models.network import Network
 
 #: An image is flagged if its expected Dice is below this fraction of the network's own Dice. The
 #: number was chosen after looking at the demo's matrix. With 0.6, 0.7, 0.75 and 0.8, these parts of
