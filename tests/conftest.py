@@ -39,7 +39,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Hypothesis limits the time of an example, and draws other examples in every run. Tests must give
 # the same result on every machine and in every run.
 settings.register_profile(
-    "passband", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "passband",
+    deadline=None,
+    derandomize=True,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("passband")
 

@@ -12,6 +12,7 @@ import tifffile
 import xarray as xr
 from carbon_images import film_image
 from low_dose import extract, images
+from matplotlib import pyplot as plt
 from perfect_votes import save_votes
 from PIL import Image
 from recommended import make_results, make_study
@@ -22,6 +23,7 @@ from passband import cli
 from passband.answers import networks_for_files
 from passband.commands import predict
 from passband.learning.network_files import open_networks
+from passband.micrographs import size_figure
 from passband.micrographs.rings import ctf_fit
 from passband.storage import datasets
 
@@ -41,6 +43,12 @@ def place(tmp_path, monkeypatch):
         np.save(tmp_path / f"images/{number}.npy", image_of(MASK, number))
         np.save(tmp_path / f"masks/{number}.npy", MASK)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _small_histogram(monkeypatch):
+    """The histogram has no labels, which take longest; test_size_figure draws the whole of it."""
+    monkeypatch.setattr(size_figure, "draw", lambda sizes: plt.figure(figsize=(1, 1)))
 
 
 def run(capsys, *words):
