@@ -379,6 +379,7 @@ def test_bounds_of_capacity_and_filters(T, U, u, dose, test_dose, power):
     assert np.all((fidelity_abs(both) >= 0) & (fidelity_abs(both) <= 1 + 1e-12))
 
 
+@pytest.mark.slow
 @ended
 def test_no_filter_is_better_than_the_test_conditions_own(T, U, u, dose, test_dose, power):
     both = pair(T, U, u, dose, test_dose, power)
@@ -402,6 +403,7 @@ def test_more_dose_holds_more(T, u, dose, power, factor):
     np.testing.assert_allclose(np.diag(shared_capacity(both)), capacity(less), rtol=1e-12)
 
 
+@pytest.mark.slow
 @given(transfers, transfers, weights, doses, doses, powers, st.floats(1, 100))
 def test_units_of_area_cancel(T, U, u, dose, test_dose, power, unit):
     # The same in units of √unit Å: doses and 1/P grow, and the area of an integral.
@@ -440,6 +442,7 @@ def test_a_filter_is_trained_for_its_own_noise():
     assert fidelity(both)[0, 0] == pytest.approx(W / 2 / np.sqrt(W**2 / 4 + W**2))
 
 
+@pytest.mark.slow
 def test_signal_and_noise_are_those_of_simulated_images():
     # A thin film of carbon through multislice, imager, vibration, MTF and Poisson draws: the power
     # spectrum of the noise-free contrast over that of the shot noise is s, and so are its bits.
@@ -528,6 +531,7 @@ def test_metrics_of_distributions_are_means_over_independent_draws():
         assert np.abs(point[name] - expected).max() > 0.01 * scale, name
 
 
+@pytest.mark.slow
 def test_more_draws_converge():
     spread = Spread(focus_nm=2.0, dose=0.2)
 
@@ -553,6 +557,7 @@ def test_distributions_keep_symmetry_and_both_ends_alike():
     assert np.all(np.diagonal(found.overlap.values, axis1=1, axis2=2) < 0.9999)
 
 
+@pytest.mark.slow
 def test_a_spread_of_aberrations_is_integrated_over_the_azimuth():
     round = spread_metrics(Spread(), train=GRID[1:2], test=GRID[1:2])
     found = spread_metrics(

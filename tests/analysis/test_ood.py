@@ -573,6 +573,7 @@ def test_intervals_widen_with_confidence():
     assert width(run(D, 0.5)) < width(run(D, 0.95)) / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replicas", [1, 2, 7])
 def test_intervals_cover_the_truth_as_often_as_they_say(replicas):
     """All training conditions have other images. The true Dice of each of them is 0.6."""
@@ -587,6 +588,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(replicas):
     assert 0.87 < inside.mean().item() < 0.95
 
 
+@pytest.mark.slow
 def test_a_single_replica_has_the_variance_over_replicas_of_the_study():
     random = np.random.default_rng(4)
     D = 0.6 + random.normal(0, 0.05, (400, 2, 1, 1)) + random.normal(0, 0.03, (400, 1, 1, 8))

@@ -187,6 +187,7 @@ def test_networks_have_loss_epoch_and_status(whole):
     assert "lowest validation loss" in whole.best_epoch.attrs["selection"]
 
 
+@pytest.mark.slow
 def test_training_conditions_are_ordered_by_value(grid, tmp_path, truth):
     shuffled = [grid[i] for i in np.random.default_rng(1).permutation(len(grid))]
     found = gather(shuffled, tmp_path / "table.zarr")
@@ -276,12 +277,14 @@ def test_a_table_of_any_size_is_laid_out(tmp_path):
     assert laid.counts.encoding["chunks"] == (1, 1, 1, 21, 1, 625, 32, 3)
 
 
+@pytest.mark.slow
 def test_threads_change_nothing(grid, tmp_path, truth):
     path = tmp_path / "table.zarr"
     table.aggregate(grid, TESTED, SPECIMENS, path, ATTRS, threads=4)
     np.testing.assert_array_equal(load_table(path).counts, truth[:1])
 
 
+@pytest.mark.slow
 def test_an_existing_table_is_replaced(grid, tmp_path, truth):
     path = tmp_path / "table.zarr"
     gather(grid[:2], path)
@@ -345,6 +348,7 @@ def test_torn_record_is_named(grid, tmp_path, torn, allow_incomplete):
     assert not (tmp_path / "table.zarr").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -482,6 +486,7 @@ def named(few) -> dict[str, xr.Dataset]:
     return found
 
 
+@pytest.mark.slow
 def test_variables_that_no_code_names_are_in_their_place(few, tmp_path, named):
     gone = few[3]
     os.unlink(gone.path)
@@ -499,6 +504,7 @@ def test_variables_that_no_code_names_are_in_their_place(few, tmp_path, named):
     assert made.area.attrs["units"] == "nm²"
 
 
+@pytest.mark.slow
 def test_a_record_without_a_variable_of_the_others_is_named(few, tmp_path, named):
     record = named[few[1].path].drop_vars("area")
     datasets.write(record, few[1].path, datasets.RECORD, record.attrs)
@@ -506,6 +512,7 @@ def test_a_record_without_a_variable_of_the_others_is_named(few, tmp_path, named
         gather(few, tmp_path / "table.zarr")
 
 
+@pytest.mark.slow
 def test_a_variable_of_one_architecture_is_missing_for_the_others(few, tmp_path, named):
     without = [cell for cell in few if cell.architecture == ARCHITECTURES[1]]
     for cell in without:

@@ -88,6 +88,7 @@ def test_folder_of_images_is_segmented(place, capsys):
         assert 'PhysicalSizeX="0.03"' in file.ome_metadata
 
 
+@pytest.mark.slow
 def test_what_developers_want_to_know_is_only_verbose(place, capsys):
     command = "two.safetensors", "images/0.npy", "--pixel-size-A", "0.25"
     _, out, _ = run(capsys, *command, "--verbose")
@@ -105,6 +106,7 @@ def test_what_developers_want_to_know_is_only_verbose(place, capsys):
     assert out[4] == "1 of 1 file had been done before"
 
 
+@pytest.mark.slow
 def test_names_of_images_cannot_add_lines_or_colours(place, capsys):
     name = "a\nb\x1b[31m"
     shutil.move("images/0.npy", f"images/{name}.npy")
@@ -249,6 +251,7 @@ def test_a_damaged_file_of_any_format_is_named(place, capsys):
     assert [line.partition(": ")[0] for line in err[1:]] == [str(path) for path in files]
 
 
+@pytest.mark.slow
 def test_a_file_that_becomes_damaged_is_noticed(place, capsys):
     command = "two.safetensors", "images", *PIXEL
     assert run(capsys, *command)[0] == 0
@@ -446,6 +449,7 @@ def test_network_with_vacuum_normalisation_needs_the_dose(place, capsys):
     assert run(capsys, *words)[0] == 0
 
 
+@pytest.mark.slow
 def test_options_may_stand_before_the_files(place, capsys):
     status, out, _ = run(capsys, "published", *PIXEL, "--verbose", "images/0.npy", "images/1.npy")
     assert status == 0
@@ -461,6 +465,7 @@ def test_a_very_narrow_image_is_segmented(place, capsys):
     assert (status, err) == (0, [])
 
 
+@pytest.mark.slow
 def test_an_unexpected_error_fails_only_its_file(place, capsys, monkeypatch):
     from passband.micrographs import predictions
 
@@ -484,6 +489,7 @@ def test_images_are_not_their_own_truth(place, capsys):
     assert err[1] == "images/0.npy: is in the folder of masks images; give another folder"
 
 
+@pytest.mark.slow
 def test_files_of_an_earlier_run_do_not_remain_beside_new_ones(place, capsys):
     np.save("stack.npy", np.stack([image_of(MASK, k) for k in range(3)]))
     run(capsys, "two.safetensors", "stack.npy", *PIXEL)
@@ -512,6 +518,7 @@ def trained(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_verdict_follows_each_image_and_is_in_the_summary(trained, capsys):
     status, out, err = run(capsys, "network", "gold.npy", "noise.npy", *PIXEL)
     assert (status, err) == (0, [])
@@ -535,6 +542,7 @@ def test_the_verdict_follows_each_image_and_is_in_the_summary(trained, capsys):
     assert second["flags"] == "the lack of particles"
 
 
+@pytest.mark.slow
 def test_a_flagged_image_with_particles_has_a_command_for_a_network_of_its_own(trained, capsys):
     image = np.load("gold.npy")
     image = image - 3 * image.std() * np.cos(np.arange(image.shape[1]) / 5)
@@ -569,6 +577,7 @@ def test_condition_changes_the_expected_dice_only_with_a_table(trained, capsys):
     assert any("; expected Dice 0." in line for line in out)
 
 
+@pytest.mark.slow
 def test_condition_that_is_measured_from_an_image_changes_its_expected_dice(
     trained, capsys, monkeypatch
 ):
@@ -605,6 +614,7 @@ def test_likeness_can_be_left_out(trained, capsys):
     assert (row["not_assessed"], row["expected_dice"], row["flagged"]) == (why, "", "")
 
 
+@pytest.mark.slow
 def test_one_sentence_says_why_likeness_is_not_assessed(place, capsys):
     status, out, _ = run(capsys, "two.safetensors", "images/0.npy", *PIXEL)
     assert status == 0
@@ -644,6 +654,7 @@ def test_incomplete_conditions_are_reported_in_one_line(trained, capsys, words, 
     assert line in err[0]
 
 
+@pytest.mark.slow
 def test_labels_that_a_person_has_corrected_are_measured_without_a_network(place, capsys):
     run(capsys, "two.safetensors", "images", *PIXEL)
     before = table("summary")

@@ -102,6 +102,7 @@ def test_the_command_answers_in_one_line_and_loads_no_library(tmp_path):
 # Lines
 
 
+@pytest.mark.slow
 def test_many_mistakes_are_counted_after_the_first():
     with pytest.raises(ConfigError) as caught:
         validate({"grid": {"cs_um": ["x"] * 9000}}, "file.yaml")
@@ -213,6 +214,7 @@ def test_any_yaml_is_read_or_refused_in_a_line(value):
     compare(yaml.safe_dump(value, allow_unicode=True))
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.lists(TEXTS, max_size=12))
 def test_any_text_is_read_or_refused_in_a_line(pieces):

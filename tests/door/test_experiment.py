@@ -371,6 +371,7 @@ def test_the_network_of_the_package_has_no_study_beside_it():
     assert isinstance(general, Results)
 
 
+@pytest.mark.slow
 def test_a_folder_or_a_stack_gives_a_list_for_each_file(tmp_path):
     general = passband.open("general")
     image = readers.read(SAMPLE).images[0]

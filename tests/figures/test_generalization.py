@@ -168,6 +168,7 @@ def test_ctf_of_one_aperture_without_spacings_has_no_upright_line(microscope):
     assert len(figure.legends[0].get_texts()) == 2
 
 
+@pytest.mark.slow
 def test_ctf_has_each_lens_of_further_axes(microscope):
     """A lens that is not round has an area from the lowest to the highest transfer."""
     further = {"astigmatism_nm": [0.0, 8.0], "astigmatism_deg": [0.0, 45.0], "vibration_A": [0, 1]}
@@ -303,6 +304,7 @@ def test_metrics_have_the_colour_of_the_ratio_of_doses():
     assert [text.get_text() for text in bar.get_xticklabels()] == ["0.01", "1", "100"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width_cm", WIDTHS)
 @pytest.mark.parametrize("weights", [("flat",), ("flat", "gold", "silver")])
 def test_metrics_can_be_read(weights, width_cm):
@@ -352,6 +354,7 @@ def test_metrics_without_pairs_are_empty(missing):
     check(figure, style.PAGE_CM)
 
 
+@pytest.mark.slow
 def test_metrics_weighted_by_a_specimen_are_of_its_networks():
     data = make_ood(specimens=("gold", "silver"))
     information = make_information(data, ("flat", "gold", "silver"))
@@ -408,6 +411,7 @@ def mean_over_matching(data, axis, train, test):
     return np.nanmean(own)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -469,6 +473,7 @@ def test_decay_of_one_condition_is_a_point_in_each_panel():
         assert {value: y for value, (y, _) in own(ax).items()} == {values[0]: data.dice.item()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "scale"),
     [
@@ -504,6 +509,7 @@ def test_decay_has_a_panel_for_a_further_axis():
     assert names == ["defocus", "astigmatism"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["decay", "metrics"])
 def test_mixtures_are_left_out(name):
     data = make_ood()
@@ -533,6 +539,7 @@ def test_decay_starts_where_the_data_start():
     assert high == pytest.approx(1.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width_cm", WIDTHS)
 def test_decay_can_be_read(width_cm):
     grid = {
@@ -702,6 +709,7 @@ def test_examples_can_be_read(width_cm):
     check(examples(given | {"there": there}, width_cm), width_cm)
 
 
+@pytest.mark.slow
 def test_examples_scale_bar_is_as_long_as_it_says():
     given = make_examples()
     wide = dict.fromkeys(given["images"], 2.0)  # a field of 6.4 nm
@@ -727,6 +735,7 @@ def test_examples_of_one_structure_one_condition_and_a_constant_image():
 # Gallery
 
 
+@pytest.mark.slow
 def test_gallery_has_a_row_for_each_structure_on_common_scales():
     random = np.random.default_rng(0)
     instances = np.zeros((3, 2, 16, 16), np.uint8)

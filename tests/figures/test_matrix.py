@@ -137,6 +137,7 @@ def test_a_single_matrix_has_a_column_of_dice_under_own_conditions():
     assert not letters(figure)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width_cm", WIDTHS)
 def test_matrices_of_specimens_and_architectures_are_named(width_cm):
     grid = ONE | {"defocus_nm": [5.0, 10.0]}
@@ -174,6 +175,7 @@ def test_a_thousand_conditions_are_labelled(width_cm):
         assert {"−10", "1.2", "60", "1000", "2000"} <= set(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width_cm", WIDTHS)
 @pytest.mark.parametrize("number", [2, 36, 135])
 def test_a_side_with_few_or_many_conditions_is_labelled(number, width_cm):

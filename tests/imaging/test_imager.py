@@ -234,6 +234,7 @@ def test_weak_phase_is_transferred_by_the_ctf(coherence, index):
     assert contrast == pytest.approx(2 * epsilon * T, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coherence", ["focal-series", "quasi-coherent"])
 def test_weak_random_phases_show_their_power_through_the_ctf(coherence):
     # White phases of standard deviation s have power s²/N a frequency; of a weak one, the image
@@ -336,6 +337,7 @@ def test_a_shifted_wave_makes_a_shifted_image(down, right, seed):
 # Batches
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coherence", ["focal-series", "quasi-coherent"])
 @pytest.mark.parametrize(
     ("px", "number", "blurred"),

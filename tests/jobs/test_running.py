@@ -204,6 +204,7 @@ def test_only_jobs_on_slurm_have_a_budget(monkeypatch):
     assert running.budget(1) == 30
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of the GNU C library")
 def test_freed_memory_is_kept_for_the_next_arrays():
     code = """

@@ -411,6 +411,7 @@ def test_sparse_columns_are_left_out_if_too_many_cells_are_missing(grid, monkeyp
     assert process._block.unknown.shape == (2, 10)
 
 
+@pytest.mark.slow
 def test_intervals_from_16_conditions_of_the_pilot_cover_most_conditions_between():
     # Each fit has two values of each axis of the pilot, and predicts the conditions between these.
     matrix = datasets.read(ROOT / "tests/data/pilot_ood.zarr.zip", datasets.OOD).dice

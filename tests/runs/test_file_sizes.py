@@ -37,6 +37,7 @@ def changed(**blocks) -> Study:
     return validate(given)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     replicas=st.integers(1, 5),

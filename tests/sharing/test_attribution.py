@@ -12,6 +12,7 @@ from passband.sharing import attribution
 PEOPLE = ["A. Author", "Müller, Ä.", "O'Brien-Smith (group 3)", "李明"]
 
 
+@pytest.mark.slow
 def test_names_of_people_are_allowed():
     attribution.check(None, "MIT", PEOPLE)
 
@@ -50,6 +51,7 @@ def test_licenses_without_an_id_are_refused(license):
         attribution.check(None, license, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("--author", "<script>"), ("--name", "a"), ("--license", "x")])
 def test_a_label_is_refused_by_the_name_of_its_option(words, monkeypatch, capsys):
     monkeypatch.setattr(publishing, "publish", None)

@@ -174,6 +174,7 @@ def test_each_facet_is_elsewhere(shape):
     assert 0.01 < np.abs(shifted - 1).max() < 0.3
 
 
+@pytest.mark.slow
 def test_bodies_are_centred_anywhere_in_the_unit_cell():
     """Minus a lattice vector, an atom's position from the centre is uniform in the unit cell."""
     a = MATERIALS["Fe"].lattice_A
@@ -443,6 +444,7 @@ def test_decahedron_has_a_magic_number(magic):
     assert len(shells.cluster(MATERIALS["Au"], "decahedron", magic)) == magic
 
 
+@pytest.mark.slow
 def test_complete_shells_are_an_option_of_a_few_bodies():
     spec = Specimen(closed_shells=True)
     found = grown(spec, 300, "shells")

@@ -63,6 +63,7 @@ def image(spectrum):
 # Convergence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [0, 1])
 def test_waves_are_those_of_abtem_on_fine_pixels(index):
     """The wave's error up to the cutoff is below 2% of the scattered wave.
@@ -113,6 +114,7 @@ def test_effective_potential_has_the_true_transmission_function(monkeypatch):
     assert (np.abs(finer) < 0.1 * np.abs(added)).all()
 
 
+@pytest.mark.slow
 def test_effective_potential_of_any_element_on_any_pixel_is_finite():
     for element in ("H", "Cs", "U"):
         for pixel, energy in ((2.0, 2e6), (0.05, 20e3), (0.014, 20e3)):

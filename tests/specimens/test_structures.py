@@ -365,6 +365,7 @@ def smallest_distances(structure, sampling):
     return np.array(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["sphere", "wulff"])
 def test_particles_touch_as_often_as_the_key_says_and_never_overlap(shape):
     near = GOLD.neighbour_A
@@ -457,6 +458,7 @@ def test_particle_wider_than_the_field_is_refused():
         specimen.draw(wide, SMALL, rng())
 
 
+@pytest.mark.slow
 def test_number_of_particles_is_uniform():
     spec = Specimen(diameter_nm=exactly(0.4), particles=Particles(min=1, max=3), substrate=VACUUM)
     numbers = [
@@ -600,6 +602,7 @@ def test_mask_of_a_ball_is_its_outline(seed):
     assert m[90:110, 90:110].all(), "no holes between projected columns"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixel", [0.3, 0.7])
 def test_mask_is_what_the_docs_say_pixel_by_pixel(pixel):
     sampling = Sampling(48, pixel)

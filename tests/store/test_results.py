@@ -87,6 +87,7 @@ def lacking(stored: StoredResults) -> list[set[str]]:
     return [{id for _, id in found.missing_pairs} for found in stored.find().values()]
 
 
+@pytest.mark.slow
 def test_the_results_of_a_killed_job_are_found_beside_its_older_record(tmp_path):
     """The killed job has tested one of two conditions under a new test condition."""
     stored = stored_in(tmp_path)
@@ -215,6 +216,7 @@ def test_a_damaged_record_is_made_again(tmp_path):
     assert lacking(stored) == [{*TEST}, {*TEST}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after"),
     [({}, {"test": TEST[:2]}), ({"test": [*TEST, SLOW], "waves": ("", "en0200.00")}, {})],

@@ -102,6 +102,7 @@ def test_white_images_that_were_resized_are_white_in_all_that_networks_see(pixel
     assert is_white(resized(grey(counts(pixel_A)), factor, how), pixel_A / factor)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1.3, 1.55, 2, 2.6])
 @pytest.mark.parametrize("how", ["BILINEAR", "BICUBIC", "LANCZOS"])
 def test_drawn_images_that_were_enlarged_are_averaged(factor, how):

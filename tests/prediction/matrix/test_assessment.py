@@ -69,6 +69,7 @@ def test_the_results_say_what_they_are(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_conditions_without_networks_are_predicted_from_the_others():
     table, profiles = make_study(LARGER)
     rows = [3, 10, 11, 30]

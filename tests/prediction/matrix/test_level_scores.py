@@ -104,6 +104,7 @@ def test_dice_that_follows_from_t_of_q_is_predicted_better_from_it(scored):
     assert 0.5 < float(found.level_ceiling.sel(level="lens/train/all")[0]) < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["train", "test"])
 def test_levels_have_their_own_scores_and_the_sums_of_squares_together(scored, end, monkeypatch):
     D, whole, profiles, found = scored

@@ -52,6 +52,7 @@ def without(D, networks, j, theta=None):
     return process, [x[:, 0] for x in predicted(process, None, [TESTS[j]], profiled, doses)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refit", [True, False])
 def test_expected_dice_is_that_of_a_process_without_the_condition(
     halves, networks, model, refit, monkeypatch
