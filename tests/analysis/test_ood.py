@@ -349,6 +349,7 @@ LENSES = st.tuples(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(lenses=st.lists(LENSES, min_size=2, max_size=4, unique=True), power=st.floats(1e-4, 1.0))
 def test_distance_is_symmetric_zero_to_itself_and_at_most_one(lenses, power):

@@ -216,6 +216,7 @@ def test_network_is_chosen_for_the_condition_of_the_image(tmp_path, monkeypatch,
     assert any(line.startswith("film.npy: ") and "particle" in line for line in out)
 
 
+@pytest.mark.slow
 def test_batch_goes_on_when_a_file_fails(place, capsys):
     (place / "images/1.npy").write_bytes(b"no array")
     np.save(place / "images/flat.npy", np.ones((64, 64)))
@@ -440,6 +441,7 @@ def test_study_without_networks_is_reported(place, capsys):
     assert "has no finished network; run the study first" in err[0]
 
 
+@pytest.mark.slow
 def test_network_with_vacuum_normalisation_needs_the_dose(place, capsys):
     save(place / "vacuum.safetensors", {0: 0.4}, normalisation="vacuum")
     status, _, err = run(capsys, "vacuum.safetensors", "images", *PIXEL)
@@ -501,6 +503,7 @@ def test_files_of_an_earlier_run_do_not_remain_beside_new_ones(place, capsys):
     assert not left & {"stack_overlay_0002.png", "stack_disagreement.ome.tif"}
 
 
+@pytest.mark.slow
 def test_a_study_may_be_given_by_its_file(place, capsys):
     (place / "config.yaml").write_text("study: {name: small}\n")
     words = "config.yaml", "images/0.npy", *PIXEL, "--network", f"{CELL}/0"

@@ -138,6 +138,7 @@ def failed(monkeypatch):
     return fail
 
 
+@pytest.mark.slow
 def test_networks_that_did_not_learn_are_not_ranked(known, failed, capsys):
     _, out, _ = run(capsys, "known", *HERE, "--json")
     first, *others = json.loads(out)["networks"]

@@ -193,6 +193,7 @@ def test_numbers_equal_the_numbers_of_conditions():
 # The reader
 
 
+@pytest.mark.slow
 def test_it_reads_what_snakemake_reads():
     """The texts are the study files of the repository, and the odd studies that are text."""
     texts = [path.read_text() for path in (ROOT / "config.yaml", *(ROOT / "studies").iterdir())]

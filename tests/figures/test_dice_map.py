@@ -12,6 +12,8 @@ from passband.network_id import NetworkId
 from passband.prediction.range_of_use import Asked, TestedDoses
 from passband.prediction.recommend.network_dice import NetworkDice
 
+pytestmark = pytest.mark.slow
+
 TESTED = Axes.main.conditions(
     {
         "defocus_nm": [5, 20],
@@ -73,7 +75,6 @@ def test_the_map_is_highest_at_the_networks_own_condition():
     assert "5 µm, 10 mrad" in ax.get_title("left")
 
 
-@pytest.mark.slow
 def test_the_map_contains_the_asked_range_outside_the_study():
     asked = Asked.parse(
         {"defocus_nm": "-10:25", "cs_um": 5, "aperture_mrad": 10, "dose_e_per_A2": "50:400"}

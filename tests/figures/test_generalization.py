@@ -218,6 +218,7 @@ def test_ctf_has_each_beam_energy_and_no_axis_of_the_specimen(microscope):
     assert limit < figure.axes[0].get_xlim()[1] < 1.2 * limit
 
 
+@pytest.mark.slow
 def test_ctf_shows_four_of_many_values(microscope):
     grid = ONE | {"defocus_nm": list(range(-20, 50, 10)), "cs_um": [1, 2, 3, 4, 5]}
     figure = transfer_figures.ctf_curves(Axes.main.conditions(grid), microscope)
@@ -334,6 +335,7 @@ def test_metrics_meet_dice_by_name_not_by_place():
     np.testing.assert_array_equal(*found)
 
 
+@pytest.mark.slow
 def test_metrics_of_constant_dice_have_no_correlation():
     data = make_ood()
     data.dice[:] = 0.5
@@ -343,6 +345,7 @@ def test_metrics_of_constant_dice_have_no_correlation():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", [False, True], ids=["one condition", "nothing"])
 def test_metrics_without_pairs_are_empty(missing):
     data = make_ood(GRID if missing else ONE)
@@ -459,6 +462,7 @@ def test_bands_of_decay_are_intervals_of_the_mean():
     assert generalization._interval(np.array([0.5])).tolist() == [0.5, 0.5]
 
 
+@pytest.mark.slow
 def test_decay_axis_is_logarithmic_over_a_wide_positive_range():
     figure = drawn(generalization.decay(matrices(metrics=make_ood())))
     assert [ax.get_xscale() for ax in figure.axes] == ["linear", "log", "linear", "log"]
@@ -466,6 +470,7 @@ def test_decay_axis_is_logarithmic_over_a_wide_positive_range():
     assert ticks == [["−10", "5", "20"], ["1.2", "60"], ["10", "15"], ["100", "1000"]]
 
 
+@pytest.mark.slow
 def test_decay_of_one_condition_is_a_point_in_each_panel():
     data = make_ood(ONE)
     figure = drawn(generalization.decay(matrices(metrics=data)))
@@ -558,6 +563,7 @@ def test_decay_draws_six_of_many_training_values():
     assert all(len(line) == 9 for line in lines(ax).values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("why", ["missing", "apart"])
 def test_decay_without_pairs_is_empty(why):
     if why == "missing":
@@ -770,6 +776,7 @@ def test_gallery_has_a_row_for_each_structure_on_common_scales():
     plt.close(figure)
 
 
+@pytest.mark.slow
 def test_gallery_outlines_each_particle_in_the_line_of_its_face():
     instances = np.zeros((1, 2, 16, 16), np.uint8)
     instances[0, 0, 4:9, 6:12] = 2

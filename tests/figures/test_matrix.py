@@ -86,6 +86,7 @@ def test_missing_cells_are_grey_even_on_a_page_whose_background_is_dark():
     np.testing.assert_allclose(colours[1], [[0.8, 0.8, 0.8, 1]] * 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [3, 60])
 def test_cells_with_the_same_condition_are_marked(number):
     """Large cells have an outline, and small ones a line."""
@@ -103,6 +104,7 @@ def test_cells_with_the_same_condition_are_marked(number):
         np.testing.assert_allclose(middles, expected)
 
 
+@pytest.mark.slow
 def test_the_axis_with_the_largest_loss_is_outermost():
     """Dose costs 0.4, Cs 0.1, and defocus and aperture nothing."""
     every = Axes.main.conditions(GRID)
@@ -296,6 +298,7 @@ def test_matrix_of_one_condition_can_be_read(width_cm):
     check(matrix.matrix(matrices(metrics=make_ood(ONE)), width_cm), width_cm)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width_cm", WIDTHS)
 def test_mixtures_have_rows_below_the_conditions(width_cm):
     data = make_ood()

@@ -51,6 +51,7 @@ def test_numbers_are_added_in_another_order_only_on_request():
     assert found == [-1.0, 0.0]
 
 
+@pytest.mark.slow
 def test_other_processes_wait_for_the_one_that_compiles(folder):
     done = threading.Event()
 

@@ -132,6 +132,7 @@ def test_200_random_conditions_are_abtems():
     assert largest[torch.float32] < 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_focal_series_is_the_weighted_sum_of_abtems_images(seed):
     optics, wave = random_optics(seed), random_wave(seed)

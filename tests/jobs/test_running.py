@@ -181,6 +181,7 @@ def test_job_uses_at_most_its_cores(log):
             assert {pool["num_threads"] for pool in pools} == {1}
 
 
+@pytest.mark.slow
 def test_job_runs_without_torch(tmp_path):
     """A job that needs no torch must not wait for its import."""
     code = f"""

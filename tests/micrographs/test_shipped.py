@@ -151,6 +151,7 @@ def test_a_darker_part_of_the_field_is_flagged(network, flags_shades):
         assert assessor.finish().reasons == reasons
 
 
+@pytest.mark.slow
 def test_noise_that_no_training_image_has_gives_no_warning(network, drawn):
     """The spectrum of a finer drawn image is cut off where that of the training images ends."""
     image, true = drawn

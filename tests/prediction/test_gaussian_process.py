@@ -163,6 +163,7 @@ def lens_and_dose(a, b):
     return np.stack([(x[:, None] - y) ** 2 for x, y in zip(*places, strict=True)])
 
 
+@pytest.mark.slow
 def test_other_distances_make_another_process(case, between):
     kernel = Kernel(("defocus", "dose"), (10.0, 0.3), lens_and_dose)
     process = fit(*case, kernel=kernel)
@@ -252,6 +253,7 @@ def test_explained_parts_give_the_prediction(case, between):
     np.testing.assert_allclose(expected, std, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_order_of_rows_and_columns_does_not_matter(case, between):
     Y, train, test = case
     random = np.random.default_rng(2)

@@ -9,15 +9,15 @@ from passband import PassbandError, cli
 from passband.answers import publishing
 from passband.sharing import attribution
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = ["A. Author", "Müller, Ä.", "O'Brien-Smith (group 3)", "李明"]
 
 
-@pytest.mark.slow
 def test_names_of_people_are_allowed():
     attribution.check(None, "MIT", PEOPLE)
 
 
-@pytest.mark.slow
 def test_the_format_allows_names_of_people():
     from bioimageio.spec.model.v0_5 import Author
 
@@ -51,7 +51,6 @@ def test_licenses_without_an_id_are_refused(license):
         attribution.check(None, license, [])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("words", [("--author", "<script>"), ("--name", "a"), ("--license", "x")])
 def test_a_label_is_refused_by_the_name_of_its_option(words, monkeypatch, capsys):
     monkeypatch.setattr(publishing, "publish", None)

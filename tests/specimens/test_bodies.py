@@ -238,6 +238,7 @@ def test_nothing_is_missing_below_the_surface(name, most, shape):
         assert around.max() <= most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MATERIALS)
 @pytest.mark.parametrize("shape", ["sphere", "cube", "truncated-octahedron", "wulff"])
 def test_compounds_keep_their_composition(name, shape):
@@ -376,6 +377,7 @@ class Ends(np.random.Generator):
         return self.choice([low, high], size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "shape"), KINDS)
 @pytest.mark.parametrize("d", [1.0, 2.4])
 def test_no_particle_is_wider_than_the_check_allows(name, shape, d):

@@ -178,6 +178,7 @@ def test_smallest_ball_has_an_atom():
     assert all(len(particle(GOLD, "sphere", 0.1, rng(i))) == 1 for i in range(5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("symbol", FCC)
 def test_wulff_particle_has_the_cubes_symmetry_and_wulffs_proportions(symbol):
     material = MATERIALS[symbol]

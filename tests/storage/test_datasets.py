@@ -599,6 +599,7 @@ def test_an_unknown_format_is_damage(tmp_path, format):
     assert f"its format is {format!r}" in refusal(path)
 
 
+@pytest.mark.slow
 def test_damage_that_shows_late_is_named_and_other_errors_are_not_taken_for_it(
     tmp_path, monkeypatch
 ):

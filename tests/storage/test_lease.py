@@ -146,6 +146,7 @@ def test_a_process_of_the_same_number_is_another(folder):
     assert reborn.gone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skew", [-1e5, 1e5])
 def test_a_dead_job_elsewhere_does_not_renew_its_lease(folder, other, elsewhere, skew, monkeypatch):
     """The dead job is recognised for any error of the clock on its machine."""

@@ -234,6 +234,7 @@ def test_results_that_a_study_no_longer_needs_are_kept(tmp_path, before, after, 
     assert len(list(poorer.file.parent.glob("*.zarr.zip"))) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "after",
     [
@@ -278,6 +279,7 @@ def test_a_job_tests_networks_under_their_own_conditions_too(tmp_path):
     assert tests == {id: [*(condition.id for condition in own.test_conditions), id]}
 
 
+@pytest.mark.slow
 def test_results_with_more_pixels_than_their_images_are_made_again(tmp_path):
     stored = stored_in(tmp_path)
     pixels = STUDY.microscope.field_px**2

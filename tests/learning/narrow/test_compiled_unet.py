@@ -13,6 +13,8 @@ from passband.learning.narrow import compiled_unet as compiled
 from passband.learning.narrow.kernels import Plan, blocks, kernels
 from passband.learning.narrow.simd import LANES
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = Training(precision="float32")
 
 
@@ -100,7 +102,6 @@ def test_pooling_chooses_the_first_of_equal_pixels_as_torch(side):
         assert not (planes * (1 - of.mask)).any()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("side", [3, 16, 21])
 def test_doubled_images_have_the_pixels_of_their_quarters(side):
     random, plan, half = np.random.default_rng(0), Plan(2, 2 * side), Plan(2, side)
@@ -121,7 +122,6 @@ def test_doubled_images_have_the_pixels_of_their_quarters(side):
 # Networks
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "images", "side"), [("compact-w4-d2", 3, 24), ("compact-w8-d1", 2, 6)]
 )

@@ -75,6 +75,7 @@ def test_detail_beyond_the_first_ring_of_the_reduced_image_leaves_counts_white()
     assert is_white(image, 0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixel_A", [0.2, 0.3, 0.4, 0.5, 0.6])
 @pytest.mark.parametrize(("width_A", "dose"), [(0.9, 50), (1.1, 50), (1.1, 1000)])
 def test_drawn_images_are_averaged(pixel_A, width_A, dose):
@@ -206,6 +207,7 @@ def test_white_noise_is_filtered_for_a_network_of_several_kernels():
     assert treatment(noise, 0.6, None)[0] is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixel_A", [0.4, 0.55])
 @pytest.mark.parametrize("width_A", [0.7, 0.8, 0.95])
 def test_the_kernel_of_averaged_noise_is_found(pixel_A, width_A):

@@ -43,6 +43,7 @@ def without(table, rows, replicas=slice(None)):
     return lacking
 
 
+@pytest.mark.slow
 def test_the_results_say_what_they_are(tmp_path):
     table, profiles = make_study()
     found = assessment.assess(matrices(table), profiles, draws=20)
@@ -156,6 +157,7 @@ def test_mixtures_have_no_part_in_predictions():
     xr.testing.assert_identical(found, assessment.assess(matrices(table), profiles, draws=0))
 
 
+@pytest.mark.slow
 def test_the_store_has_matrices_in_the_order_of_their_names():
     """The order of earlier versions, whatever that of the study is."""
     table, profiles = make_study(LARGER)

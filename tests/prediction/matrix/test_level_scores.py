@@ -133,6 +133,7 @@ def test_levels_have_their_own_scores_and_the_sums_of_squares_together(scored, e
     assert float(together.level_interaction) == pytest.approx(1 - left / total)
 
 
+@pytest.mark.slow
 def test_fewer_than_ten_conditions_at_a_dose_have_no_interaction(scored):
     found = scored[-1]
     for end in ("train", "test"):

@@ -156,6 +156,7 @@ def captioned(caption):
     return replace(part, declaration=replace(part.declaration, caption=caption))
 
 
+@pytest.mark.slow
 def test_text_of_others_is_escaped(tmp_path, rutile):
     folder = tmp_path / EVIL.replace("/", "")
     folder.mkdir()
@@ -475,6 +476,7 @@ def test_the_page_says_what_the_column_of_own_dice_is():
     assert "The column “own” has networks" not in page.render(content)
 
 
+@pytest.mark.slow
 def test_a_table_of_networks_that_are_all_missing_has_no_answer():
     nothing = numbers_of(make_table(GRID, np.full((24, 24), np.nan)), None)
     text = page.render(make_content(numbers=nothing))
