@@ -249,6 +249,7 @@ def rhos(figure):
     return np.reshape([c.get_offsets()[:, 0] for c in figure.axes[0].collections], (-1, 2, 3))
 
 
+@pytest.mark.slow
 def test_metrics_are_pairs_of_different_conditions_that_exist():
     data = make_ood()
     data.dice[..., 1, 2:4] = np.nan  # two pairs of different conditions
@@ -320,6 +321,7 @@ def test_metrics_can_be_read(weights, width_cm):
     assert {ax.get_ylabel() for ax in dice_panels(figure)} == {"mean Dice"}
 
 
+@pytest.mark.slow
 def test_a_metric_without_words_has_its_name():
     data = make_ood()
     information = make_information(data).rename(overlap="mine")
@@ -536,6 +538,7 @@ def pixels(figure):
     return bytes(figure.canvas.buffer_rgba())
 
 
+@pytest.mark.slow
 def test_decay_starts_where_the_data_start():
     data = make_ood()
     data["dice"] = 0.54 + 0.01 * data.dice

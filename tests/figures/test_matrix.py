@@ -192,6 +192,7 @@ def test_a_side_with_few_or_many_conditions_is_labelled(number, width_cm):
     assert same.replace("\n", " ") == "all at Cs 60 µm, aperture 15 mrad, dose 1000 e/Å²"
 
 
+@pytest.mark.slow
 def test_a_matrix_draws_itself_as_the_figure_does():
     of = matrices(metrics=make_ood(specimens=("gold", "silver")))[1]
     left, right = panels(drawn(of.plot()))

@@ -273,6 +273,7 @@ def test_a_known_function_is_recovered_between_the_conditions(fine, between):
         assert (std > 0).all()
 
 
+@pytest.mark.slow
 def test_intervals_have_their_coverage(fine, between):
     covered, halves = [], []
     for seed in range(3):
@@ -327,6 +328,7 @@ def test_replicas_keep_their_own_effects(grid, between):
     assert apart.mean() == pytest.approx(0.1, abs=0.02)
 
 
+@pytest.mark.slow
 def test_a_mixture_is_predicted_between_tests_without_its_likeness_to_conditions(fine, between):
     """Its Dice depends on the dose, while that of other networks depends on all axes."""
 

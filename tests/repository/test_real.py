@@ -78,6 +78,7 @@ def test_real_images_have_outlines_a_scale_bar_a_legend_and_letters(script):
     assert named == ["drawn by a person", "found by the network"]
 
 
+@pytest.mark.slow
 def test_a_table_and_a_picture_are_written(script, data, tmp_path, monkeypatch, capsys):
     results = tmp_path / "results" / "real-general"
     folder = results / "networks" / CELL

@@ -244,6 +244,7 @@ def test_other_distributions_of_diameters(distribution, exact):
         assert draws.std() == pytest.approx(0.5, rel=0.08)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", [(1, 1, 0), (1, 1, 1), (0, 0, -1), (0, 1, 2)])
 def test_zone_axis_is_within_its_angle_of_the_beam(zone):
     gold = crystals.crystal("Au")

@@ -60,6 +60,7 @@ def is_white(image, pixel_A):
     return slope(np.asarray(image, np.float32), pixel_A) > WHITE_ABOVE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixel_A", [0.2, 0.25, 0.3, 0.4, 0.5])
 @pytest.mark.parametrize("dose", [50, 200, 1000])
 def test_counts_are_white(pixel_A, dose):

@@ -37,6 +37,7 @@ def test_a_large_cs_determines_the_sign():
     assert found.defocus_A()[0] == pytest.approx(-400, abs=15)
 
 
+@pytest.mark.slow
 def test_the_sign_that_the_user_gives_is_used():
     image = film_image(defocus=600)
     found = lens_of(image, Settings(ENERGY_EV, 0.0, sign=-1, most_A=1500))

@@ -66,6 +66,7 @@ def test_files_of_different_lenses_are_refused(tmp_path, cs, energy, message):
         lens.measure(files, None, Known())
 
 
+@pytest.mark.slow
 def test_every_file_has_its_own_aperture(tmp_path):
     files = [
         write(

@@ -110,6 +110,7 @@ def test_an_unfinished_study_has_the_same_in_seconds():
     assert assessment.unfinished(matrices(without(table, slice(5, None))), profiles) is None
 
 
+@pytest.mark.slow
 def test_one_replica_leaves_no_noise_known():
     table, profiles = make_study(replicas=1)
     found = assessment.assess(matrices(table), profiles, draws=0)

@@ -145,6 +145,7 @@ def test_fewer_than_ten_conditions_at_a_dose_have_no_interaction(scored):
             assert of.level_rmse_replicas.notnull().all()
 
 
+@pytest.mark.slow
 def test_groups_are_left_out_of_scattered_conditions(scored):
     _, whole, *_ = scored
     one = whole.take([0, 20, 40, 60], [0, 20, 40, 60])
