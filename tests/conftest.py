@@ -33,7 +33,7 @@ from passband.matrices import of_study
 # One thread, as in a job. Images in tests are so small that threads would mostly wait.
 torch.set_num_threads(1)
 
-# Modules and tests stay to the end, and looking for garbage among them took a sixth of the time.
+# Modules and tests stay to the end: looking for garbage among them again and again takes time.
 gc.disable()
 
 # The & of a shell makes programs ignore Ctrl-C, and also the programs that they start.
