@@ -67,8 +67,9 @@ test-install: $(INSTALLED) ## Build the package, install it in new environments,
 findings: $(INSTALLED) ## Recompute the findings, compare their pages, run their tests (9 min)
 	python -m findings
 
+# Without Python's files of compiled code, each worker would compile all tests again in each run.
 quick: $(INSTALLED) ## Run the tests that take seconds, two at a time
-	pytest -n 2 $(PARALLEL) -m "not slow and not long and not install"
+	env -u PYTHONDONTWRITEBYTECODE pytest -n 2 $(PARALLEL) -m "not slow and not long and not install"
 
 lint: $(INSTALLED) ## Check style, formatting, layers, types, the workflow and the generated docs
 	ruff check

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import gc
 import json
 import os
 import shutil
@@ -32,6 +33,9 @@ from passband.matrices import of_study
 # One thread, as in a job. Images in tests are so small that threads would mostly wait.
 torch.set_num_threads(1)
 
+# Modules and tests stay to the end: looking for garbage among them again and again takes time.
+gc.disable()
+
 # The & of a shell makes programs ignore Ctrl-C, and also the programs that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -39,7 +43,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Hypothesis limits the time of an example, and draws other examples in every run. Tests must give
 # the same result on every machine and in every run.
 settings.register_profile(
-    "passband", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "passband",
+    deadline=None,
+    derandomize=True,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("passband")
 
@@ -84,6 +92,12 @@ def all_learned(monkeypatch) -> None:
         return xr.zeros_like(found).assign_attrs(learned=found.size)
 
     monkeypatch.setattr(of_study, "unlearned", unlearned)
+
+
+def pytest_collection_finish() -> None:
+    """From now on, look for garbage among the objects that tests make."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

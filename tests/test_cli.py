@@ -136,6 +136,7 @@ def test_a_terminal_shows_a_drawn_table_and_a_pipe_markdown(width, tmp_path, cap
             assert re.search(" +".join(map(re.escape, row)), drawn)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("specimens", [("gold",), ("gold", "platinum nanorods on thick carbon")])
 def test_a_terminal_of_100_columns_shows_each_number_in_one_piece(
     specimens, tmp_path, capsys, monkeypatch

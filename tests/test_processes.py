@@ -35,6 +35,7 @@ def test_python_itself_would_run_the_file(trapped):
     assert (trapped / "mark").exists()
 
 
+@pytest.mark.slow
 def test_no_child_of_a_command_runs_it(trapped):
     measure = """
 import subprocess

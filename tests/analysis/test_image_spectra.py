@@ -74,6 +74,7 @@ def test_images_of_two_materials_or_two_lenses_are_apart(numbers):
     assert image_spectra.apart(one, powers(numbers[1], -0.35), simulated) > 1.3
 
 
+@pytest.mark.slow
 def test_one_in_fifty_pairs_of_a_microscope_is_beyond_the_limit():
     powers = partial(drawn, np.random.default_rng(2))
     simulated = np.stack([powers(48, lens) for lens in np.linspace(-1, 1, 60)])

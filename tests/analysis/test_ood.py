@@ -349,6 +349,7 @@ LENSES = st.tuples(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(lenses=st.lists(LENSES, min_size=2, max_size=4, unique=True), power=st.floats(1e-4, 1.0))
 def test_distance_is_symmetric_zero_to_itself_and_at_most_one(lenses, power):
@@ -573,6 +574,7 @@ def test_intervals_widen_with_confidence():
     assert width(run(D, 0.5)) < width(run(D, 0.95)) / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replicas", [1, 2, 7])
 def test_intervals_cover_the_truth_as_often_as_they_say(replicas):
     """All training conditions have other images. The true Dice of each of them is 0.6."""
@@ -587,6 +589,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(replicas):
     assert 0.87 < inside.mean().item() < 0.95
 
 
+@pytest.mark.slow
 def test_a_single_replica_has_the_variance_over_replicas_of_the_study():
     random = np.random.default_rng(4)
     D = 0.6 + random.normal(0, 0.05, (400, 2, 1, 1)) + random.normal(0, 0.03, (400, 1, 1, 8))

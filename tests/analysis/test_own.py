@@ -75,6 +75,7 @@ def test_the_table_has_results_by_network_and_no_further_column(tmp_path):
     np.testing.assert_array_equal(made.own_counts[:, :, 2], made.counts[:, :, 2, :, :, 1])
 
 
+@pytest.mark.slow
 def test_other_variables_are_those_under_the_own_condition_too(tmp_path):
     cells, _ = records(tmp_path / "records", own=True)
     for cell in cells:
@@ -88,6 +89,7 @@ def test_other_variables_are_those_under_the_own_condition_too(tmp_path):
         np.testing.assert_array_equal(area, made[f"{before}counts"].sum("outcome"))
 
 
+@pytest.mark.slow
 def test_a_file_of_several_conditions_gives_the_same_table(tmp_path):
     cells, counts = records(tmp_path / "records", own=True)
     parts = {cell.train: stored.read(cell.path) for cell in cells}
@@ -103,6 +105,7 @@ def test_a_file_of_several_conditions_gives_the_same_table(tmp_path):
     np.testing.assert_array_equal(found, np.stack(counts))
 
 
+@pytest.mark.slow
 def test_records_of_another_setting_are_refused(tmp_path):
     cells, _ = records(tmp_path / "records", own=True)
     with pytest.raises(DamagedError, match="its values of test differ"):

@@ -114,6 +114,7 @@ def test_one_specimen_has_no_other():
         structure.explained(*study(of_specimens, SPECIMENS[:1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width_cm", WIDTHS)
 def test_figure_shows_dice_correlations_and_shares(width_cm):
     drawn = check(figures.structure(*study(of_specimens), width_cm), width_cm)

@@ -98,7 +98,7 @@ def written(tmp_path_factory, truth):
 def grid(tmp_path, written):
     """The cells of 12 records of one specimen, in a copied folder that a test may damage."""
     folder, cells = written
-    shutil.copytree(folder, tmp_path / "records")
+    shutil.copytree(folder / SPECIMENS[0], tmp_path / "records" / SPECIMENS[0])
     return [
         table.Cell(
             c.specimen,
@@ -187,6 +187,7 @@ def test_networks_have_loss_epoch_and_status(whole):
     assert "lowest validation loss" in whole.best_epoch.attrs["selection"]
 
 
+@pytest.mark.slow
 def test_training_conditions_are_ordered_by_value(grid, tmp_path, truth):
     shuffled = [grid[i] for i in np.random.default_rng(1).permutation(len(grid))]
     found = gather(shuffled, tmp_path / "table.zarr")
@@ -276,12 +277,14 @@ def test_a_table_of_any_size_is_laid_out(tmp_path):
     assert laid.counts.encoding["chunks"] == (1, 1, 1, 21, 1, 625, 32, 3)
 
 
-def test_threads_change_nothing(written, tmp_path, truth):
+@pytest.mark.slow
+def test_threads_change_nothing(grid, tmp_path, truth):
     path = tmp_path / "table.zarr"
-    table.aggregate(written[1], TESTED, SPECIMENS, path, ATTRS, threads=4)
-    np.testing.assert_array_equal(load_table(path).counts, truth)
+    table.aggregate(grid, TESTED, SPECIMENS, path, ATTRS, threads=4)
+    np.testing.assert_array_equal(load_table(path).counts, truth[:1])
 
 
+@pytest.mark.slow
 def test_an_existing_table_is_replaced(grid, tmp_path, truth):
     path = tmp_path / "table.zarr"
     gather(grid[:2], path)
@@ -301,10 +304,10 @@ def test_missing_record_is_named(grid, tmp_path, gone):
     assert not (tmp_path / "table.zarr").exists()
 
 
-@pytest.mark.parametrize("gone", [[3], [0, 2, 6, 7, 9]])
-def test_missing_networks_are_nan_when_allowed(grid, tmp_path, truth, gone):
-    there, truth = np.ones((1, 2, len(TRAIN), 3), dtype=bool), truth[:1]
-    for k in gone:
+def test_missing_networks_are_nan_when_allowed(grid, tmp_path, truth):
+    there = np.ones((1, 2, len(TRAIN), 3), dtype=bool)
+    truth = truth[:1]
+    for k in (0, 2, 6, 7, 9):
         cell = grid[k]
         os.unlink(cell.path)
         there[
@@ -335,8 +338,7 @@ def test_grid_without_any_record_is_an_error_even_when_holes_are_allowed(grid, t
 # Damage
 
 
-@pytest.mark.parametrize("torn", [0, 7])
-@pytest.mark.parametrize("allow_incomplete", [False, True])
+@pytest.mark.parametrize(("torn", "allow_incomplete"), [(0, False), (7, True)])
 def test_torn_record_is_named(grid, tmp_path, torn, allow_incomplete):
     path = grid[torn].path
     with open(path, "r+b") as file:
@@ -346,6 +348,7 @@ def test_torn_record_is_named(grid, tmp_path, torn, allow_incomplete):
     assert not (tmp_path / "table.zarr").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -461,10 +464,17 @@ def test_hypercube_is_nan_where_the_grid_has_no_condition(whole):
 
 
 @pytest.fixture
-def named(grid) -> dict[str, xr.Dataset]:
+def few(grid):
+    """The cells of one training condition."""
+    return [cell for cell in grid if cell.train == TRAIN[0]]
+
+
+@pytest.fixture
+def named(few) -> dict[str, xr.Dataset]:
     """Records that have two variables more, one of them along a dimension of its own, by path."""
-    random, found = np.random.default_rng(2), {}
-    for cell in grid:
+    random = np.random.default_rng(2)
+    found = {}
+    for cell in few:
         record = datasets.read(cell.path, datasets.RECORD).load().drop_encoding()
         images = record.counts.isel(outcome=0, drop=True)
         shape = [*images.shape, 2]
@@ -476,11 +486,12 @@ def named(grid) -> dict[str, xr.Dataset]:
     return found
 
 
-def test_variables_that_no_code_names_are_in_their_place(grid, tmp_path, named):
-    gone = grid[3]
+@pytest.mark.slow
+def test_variables_that_no_code_names_are_in_their_place(few, tmp_path, named):
+    gone = few[3]
     os.unlink(gone.path)
-    made = gather(grid, tmp_path / "table.zarr", allow_incomplete=True)
-    for cell in grid:
+    made = gather(few, tmp_path / "table.zarr", allow_incomplete=True)
+    for cell in few:
         row = made.sel(specimen=cell.specimen, architecture=cell.architecture, train=cell.train)
         row = row.sel(replica=list(cell.replicas)).load()
         for name, missing in (("area", np.nan), ("found", 255)):
@@ -493,21 +504,23 @@ def test_variables_that_no_code_names_are_in_their_place(grid, tmp_path, named):
     assert made.area.attrs["units"] == "nm²"
 
 
-def test_a_record_without_a_variable_of_the_others_is_named(grid, tmp_path, named):
-    record = named[grid[4].path].drop_vars("area")
-    datasets.write(record, grid[4].path, datasets.RECORD, record.attrs)
-    with pytest.raises(DamagedError, match=rf"{re.escape(grid[4].path)}: area is not in all"):
-        gather(grid, tmp_path / "table.zarr")
+@pytest.mark.slow
+def test_a_record_without_a_variable_of_the_others_is_named(few, tmp_path, named):
+    record = named[few[1].path].drop_vars("area")
+    datasets.write(record, few[1].path, datasets.RECORD, record.attrs)
+    with pytest.raises(DamagedError, match=rf"{re.escape(few[1].path)}: area is not in all"):
+        gather(few, tmp_path / "table.zarr")
 
 
-def test_a_variable_of_one_architecture_is_missing_for_the_others(grid, tmp_path, named):
-    without = [cell for cell in grid if cell.architecture == ARCHITECTURES[1]]
+@pytest.mark.slow
+def test_a_variable_of_one_architecture_is_missing_for_the_others(few, tmp_path, named):
+    without = [cell for cell in few if cell.architecture == ARCHITECTURES[1]]
     for cell in without:
         record = named[cell.path].drop_vars(["area", "found", "side"])
         datasets.write(record, cell.path, datasets.RECORD, record.attrs)
-    for order in (grid, grid[::-1]):
+    for order in (few, few[::-1]):
         made = gather(order, tmp_path / f"{order[0].architecture}.zarr")
-        for cell in grid:
+        for cell in few:
             row = made.sel(specimen=cell.specimen, architecture=cell.architecture)
             row = row.sel(train=cell.train, replica=list(cell.replicas)).load()
             assert np.isfinite(row.counts).all()

@@ -53,6 +53,7 @@ def test_networks_are_ranked_as_under_the_condition_of_the_images(folder, tested
     assert content["nearest_tested"] == found.nearest.id
 
 
+@pytest.mark.slow
 def test_spectra_are_simulated_once_and_models_are_fitted_once(folder, tested, monkeypatch):
     files = [saved(folder, user_images(TEST))]
     first = spectrum_recommendation.recommend(tested, files, 0.4)
@@ -80,6 +81,7 @@ def test_images_of_another_kind_are_refused(folder, tested):
         spectrum_recommendation.recommend(tested, [good, bad], 0.4)
 
 
+@pytest.mark.slow
 def test_files_of_two_microscopes_are_refused(folder, tested):
     one, other = (replace(TEST, dose_e_per_A2=dose) for dose in (100, 1000))
     files = [saved(folder, user_images(c), f"{c.dose_e_per_A2:g}.npy") for c in (one, other)]
@@ -130,6 +132,7 @@ def test_drawn_microscopes_lie_between_the_tests_with_or_without_astigmatism():
         assert {c.value("energy_kev") for c in drawn} == {80, 200}
 
 
+@pytest.mark.slow
 def test_the_door_reads_files_and_folders(folder, monkeypatch):
     monkeypatch.chdir(folder)
     (folder / "images").mkdir()
@@ -148,6 +151,7 @@ def test_the_door_reads_files_and_folders(folder, monkeypatch):
         study.recommend_by_images([], pixel_size_A=0.4)
 
 
+@pytest.mark.slow
 def test_notes_about_files_are_said_and_at_most_16_fields_are_used(folder, tested, monkeypatch):
     monkeypatch.setattr(
         "passband.micrographs.images.pixel_size.choose",

@@ -52,6 +52,7 @@ def test_a_network_alone_has_no_disagreement(results):
     assert "disagreement" not in found.calibrations["plain"].names
 
 
+@pytest.mark.slow
 def test_without_a_table_the_condition_is_not_used(results):
     networks = open_networks(results, replace(CELL, replica=1))
     assert set(trust.measured_trust(networks[0], with_ctf=True).calibrations) == {"plain"}

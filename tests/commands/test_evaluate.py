@@ -142,6 +142,7 @@ def test_a_study_that_has_not_run_is_refused_in_one_line(finished, tmp_path, mon
     assert err == "results/tiny: the study has no finished networks yet; run the study first\n"
 
 
+@pytest.mark.slow
 def test_further_axes_are_options_and_columns(run, finished, tmp_path):
     own = small_study().microscope.vibration_A
     assert own == 0

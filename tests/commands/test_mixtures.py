@@ -129,6 +129,7 @@ def test_mixtures_are_ranked(recommended, capsys):
     assert (str(here.networks[0].id), here.networks[0].how) == (first["id"], "measured")
 
 
+@pytest.mark.slow
 def test_the_explorer_ranks_and_predicts_mixtures(recommended):
     results = Results(recommended, Path("results/known"))
     (mixture,) = recommended.mixtures
@@ -168,6 +169,7 @@ def test_the_page_on_metrics_draws_decay_loss_and_the_row_of_a_mixture(recommend
     np.testing.assert_allclose(bars, by_both.values.ravel(), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_next_chooses_among_conditions(recommended, capsys):
     assert cli.main(["next", "config.yaml", "--budget", "2"]) == 0
     assert "16 training conditions have networks" in capsys.readouterr().out

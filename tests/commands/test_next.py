@@ -94,6 +94,7 @@ def trained(tmp_path, monkeypatch):
     return runs
 
 
+@pytest.mark.slow
 def test_the_study_runs_until_the_budget_is_used(trained, capsys):
     status, out, err = run(capsys, "known", "--budget=7", "--until=0.0001")
     assert (status, err) == (0, "")
@@ -231,6 +232,7 @@ def test_wrong_options_are_named(folder, capsys, arguments, message):
     assert run(capsys, "known", *arguments) == (1, "", f"{message}\n")
 
 
+@pytest.mark.slow
 def test_a_study_whose_conditions_all_have_networks_has_values_between(
     tmp_path, capsys, monkeypatch
 ):

@@ -12,6 +12,7 @@ import tifffile
 import xarray as xr
 from carbon_images import film_image
 from low_dose import extract, images
+from matplotlib import pyplot as plt
 from perfect_votes import save_votes
 from PIL import Image
 from recommended import make_results, make_study
@@ -22,6 +23,7 @@ from passband import cli
 from passband.answers import networks_for_files
 from passband.commands import predict
 from passband.learning.network_files import open_networks
+from passband.micrographs import size_figure
 from passband.micrographs.rings import ctf_fit
 from passband.storage import datasets
 
@@ -41,6 +43,12 @@ def place(tmp_path, monkeypatch):
         np.save(tmp_path / f"images/{number}.npy", image_of(MASK, number))
         np.save(tmp_path / f"masks/{number}.npy", MASK)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _small_histogram(monkeypatch):
+    """The histogram has no labels, which take longest; test_size_figure draws the whole of it."""
+    monkeypatch.setattr(size_figure, "draw", lambda sizes: plt.figure(figsize=(1, 1)))
 
 
 def run(capsys, *words):
@@ -80,6 +88,7 @@ def test_folder_of_images_is_segmented(place, capsys):
         assert 'PhysicalSizeX="0.03"' in file.ome_metadata
 
 
+@pytest.mark.slow
 def test_what_developers_want_to_know_is_only_verbose(place, capsys):
     command = "two.safetensors", "images/0.npy", "--pixel-size-A", "0.25"
     _, out, _ = run(capsys, *command, "--verbose")
@@ -97,6 +106,7 @@ def test_what_developers_want_to_know_is_only_verbose(place, capsys):
     assert out[4] == "1 of 1 file had been done before"
 
 
+@pytest.mark.slow
 def test_names_of_images_cannot_add_lines_or_colours(place, capsys):
     name = "a\nb\x1b[31m"
     shutil.move("images/0.npy", f"images/{name}.npy")
@@ -206,6 +216,7 @@ def test_network_is_chosen_for_the_condition_of_the_image(tmp_path, monkeypatch,
     assert any(line.startswith("film.npy: ") and "particle" in line for line in out)
 
 
+@pytest.mark.slow
 def test_batch_goes_on_when_a_file_fails(place, capsys):
     (place / "images/1.npy").write_bytes(b"no array")
     np.save(place / "images/flat.npy", np.ones((64, 64)))
@@ -241,6 +252,7 @@ def test_a_damaged_file_of_any_format_is_named(place, capsys):
     assert [line.partition(": ")[0] for line in err[1:]] == [str(path) for path in files]
 
 
+@pytest.mark.slow
 def test_a_file_that_becomes_damaged_is_noticed(place, capsys):
     command = "two.safetensors", "images", *PIXEL
     assert run(capsys, *command)[0] == 0
@@ -429,6 +441,7 @@ def test_study_without_networks_is_reported(place, capsys):
     assert "has no finished network; run the study first" in err[0]
 
 
+@pytest.mark.slow
 def test_network_with_vacuum_normalisation_needs_the_dose(place, capsys):
     save(place / "vacuum.safetensors", {0: 0.4}, normalisation="vacuum")
     status, _, err = run(capsys, "vacuum.safetensors", "images", *PIXEL)
@@ -438,6 +451,7 @@ def test_network_with_vacuum_normalisation_needs_the_dose(place, capsys):
     assert run(capsys, *words)[0] == 0
 
 
+@pytest.mark.slow
 def test_options_may_stand_before_the_files(place, capsys):
     status, out, _ = run(capsys, "published", *PIXEL, "--verbose", "images/0.npy", "images/1.npy")
     assert status == 0
@@ -453,6 +467,7 @@ def test_a_very_narrow_image_is_segmented(place, capsys):
     assert (status, err) == (0, [])
 
 
+@pytest.mark.slow
 def test_an_unexpected_error_fails_only_its_file(place, capsys, monkeypatch):
     from passband.micrographs import predictions
 
@@ -476,6 +491,7 @@ def test_images_are_not_their_own_truth(place, capsys):
     assert err[1] == "images/0.npy: is in the folder of masks images; give another folder"
 
 
+@pytest.mark.slow
 def test_files_of_an_earlier_run_do_not_remain_beside_new_ones(place, capsys):
     np.save("stack.npy", np.stack([image_of(MASK, k) for k in range(3)]))
     run(capsys, "two.safetensors", "stack.npy", *PIXEL)
@@ -487,6 +503,7 @@ def test_files_of_an_earlier_run_do_not_remain_beside_new_ones(place, capsys):
     assert not left & {"stack_overlay_0002.png", "stack_disagreement.ome.tif"}
 
 
+@pytest.mark.slow
 def test_a_study_may_be_given_by_its_file(place, capsys):
     (place / "config.yaml").write_text("study: {name: small}\n")
     words = "config.yaml", "images/0.npy", *PIXEL, "--network", f"{CELL}/0"
@@ -504,6 +521,7 @@ def trained(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_verdict_follows_each_image_and_is_in_the_summary(trained, capsys):
     status, out, err = run(capsys, "network", "gold.npy", "noise.npy", *PIXEL)
     assert (status, err) == (0, [])
@@ -527,6 +545,7 @@ def test_the_verdict_follows_each_image_and_is_in_the_summary(trained, capsys):
     assert second["flags"] == "the lack of particles"
 
 
+@pytest.mark.slow
 def test_a_flagged_image_with_particles_has_a_command_for_a_network_of_its_own(trained, capsys):
     image = np.load("gold.npy")
     image = image - 3 * image.std() * np.cos(np.arange(image.shape[1]) / 5)
@@ -561,6 +580,7 @@ def test_condition_changes_the_expected_dice_only_with_a_table(trained, capsys):
     assert any("; expected Dice 0." in line for line in out)
 
 
+@pytest.mark.slow
 def test_condition_that_is_measured_from_an_image_changes_its_expected_dice(
     trained, capsys, monkeypatch
 ):
@@ -597,6 +617,7 @@ def test_likeness_can_be_left_out(trained, capsys):
     assert (row["not_assessed"], row["expected_dice"], row["flagged"]) == (why, "", "")
 
 
+@pytest.mark.slow
 def test_one_sentence_says_why_likeness_is_not_assessed(place, capsys):
     status, out, _ = run(capsys, "two.safetensors", "images/0.npy", *PIXEL)
     assert status == 0
@@ -636,6 +657,7 @@ def test_incomplete_conditions_are_reported_in_one_line(trained, capsys, words, 
     assert line in err[0]
 
 
+@pytest.mark.slow
 def test_labels_that_a_person_has_corrected_are_measured_without_a_network(place, capsys):
     run(capsys, "two.safetensors", "images", *PIXEL)
     before = table("summary")

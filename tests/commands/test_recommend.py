@@ -47,6 +47,7 @@ def test_networks_are_printed_in_their_order(known, capsys):
     assert "train next: gold, compact-w8-d3" in out
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_in_a_variable_that_is_read_late_is_one_line(known, capsys, monkeypatch):
     monkeypatch.setattr(datasets, "_opened", {})  # without the stores of other tests
     for chunk in (known / "results/known/table.zarr/dice").glob("c.*"):
@@ -84,6 +85,7 @@ def test_json_has_networks_and_inside(known, capsys):
     assert len(json.loads(capsys.readouterr().out)["networks"]) == 2
 
 
+@pytest.mark.slow
 def test_networks_are_ranked_for_an_image(known, capsys):
     np.save("film.npy", film_image(defocus=400, cs=2e5, aperture=14))
     known = ["known", *LIKE, "--underfocus", *HERE[3:]]
@@ -136,6 +138,7 @@ def failed(monkeypatch):
     return fail
 
 
+@pytest.mark.slow
 def test_networks_that_did_not_learn_are_not_ranked(known, failed, capsys):
     _, out, _ = run(capsys, "known", *HERE, "--json")
     first, *others = json.loads(out)["networks"]
@@ -152,6 +155,7 @@ def test_networks_that_did_not_learn_are_not_ranked(known, failed, capsys):
     assert first["id"] not in out
 
 
+@pytest.mark.slow
 def test_nothing_is_recommended_if_no_network_learned(known, failed, capsys):
     failed(*range(16))
     status, out, err = run(capsys, "known", *HERE, "--figure", "map.png")
@@ -222,6 +226,7 @@ def test_a_mistake_is_one_line(known, capsys, arguments, message):
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_networks_are_ranked_for_images(tmp_path, monkeypatch, capsys):
     write_imaged_study(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -247,6 +252,7 @@ def test_a_study_without_results_is_one_line(tmp_path, monkeypatch, capsys):
         assert "results/known: the study has no table of results yet; run the study first" in err
 
 
+@pytest.mark.slow
 def test_a_running_test_of_networks_is_named_and_not_blamed(known, capsys, monkeypatch):
     monkeypatch.setattr(TestedNetworks, "left_out", 3)
     with lease.held(known / "results/known" / FURTHER_LEASE):

@@ -102,6 +102,7 @@ def test_the_command_answers_in_one_line_and_loads_no_library(tmp_path):
 # Lines
 
 
+@pytest.mark.slow
 def test_many_mistakes_are_counted_after_the_first():
     with pytest.raises(ConfigError) as caught:
         validate({"grid": {"cs_um": ["x"] * 9000}}, "file.yaml")
@@ -192,6 +193,7 @@ def test_numbers_equal_the_numbers_of_conditions():
 # The reader
 
 
+@pytest.mark.slow
 def test_it_reads_what_snakemake_reads():
     """The texts are the study files of the repository, and the odd studies that are text."""
     texts = [path.read_text() for path in (ROOT / "config.yaml", *(ROOT / "studies").iterdir())]
@@ -213,6 +215,7 @@ def test_any_yaml_is_read_or_refused_in_a_line(value):
     compare(yaml.safe_dump(value, allow_unicode=True))
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.lists(TEXTS, max_size=12))
 def test_any_text_is_read_or_refused_in_a_line(pieces):

@@ -23,6 +23,7 @@ def printed(capsys, *words: str) -> str:
     return capsys.readouterr().out.removesuffix("\n")
 
 
+@pytest.mark.slow
 def test_a_recommendation_is_what_the_command_prints(study, capsys):
     found = study.recommend(HERE, top=3)
     assert printed(capsys, "recommend", "known", *WORDS, "--top=3") == str(found)

@@ -371,6 +371,7 @@ def test_the_network_of_the_package_has_no_study_beside_it():
     assert isinstance(general, Results)
 
 
+@pytest.mark.slow
 def test_a_folder_or_a_stack_gives_a_list_for_each_file(tmp_path):
     general = passband.open("general")
     image = readers.read(SAMPLE).images[0]
@@ -423,6 +424,7 @@ def test_what_is_opened_has_a_face_in_a_notebook(grouped, tmp_path):
         assert "lost: neither config.yaml nor" in passband.open("results/lost")._repr_html_()
 
 
+@pytest.mark.slow
 def test_an_image_unlike_the_training_images_is_flagged():
     (network,) = passband.open("general").networks.values()
     noise = np.random.default_rng(0).poisson(9.0, (128, 128))

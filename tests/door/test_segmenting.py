@@ -83,6 +83,7 @@ def test_what_is_there_is_not_done_again_and_has_a_face(place, monkeypatch):
     assert again.images[0].verdict in again._repr_html_()
 
 
+@pytest.mark.slow
 def test_progress_counts_files_and_their_tiles(place):
     seen = []
     study = passband.open("two.safetensors")
@@ -166,6 +167,7 @@ def test_what_only_python_can_say_is_refused_in_one_line(place, arguments, messa
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_labels_are_measured_by_the_same_function(place, capsys):
     found = passband.open("two.safetensors").segment("images/0.npy", pixel_size_A=0.3)
     (place / "labels").mkdir()

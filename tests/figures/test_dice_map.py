@@ -12,6 +12,8 @@ from passband.network_id import NetworkId
 from passband.prediction.range_of_use import Asked, TestedDoses
 from passband.prediction.recommend.network_dice import NetworkDice
 
+pytestmark = pytest.mark.slow
+
 TESTED = Axes.main.conditions(
     {
         "defocus_nm": [5, 20],

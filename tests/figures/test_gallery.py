@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pytest
 import torch
 
 from passband.config import Diameter, Microscope, Particles, Specimen, Substrate
@@ -11,6 +12,8 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Split, Structures
 from passband.specimens import exit_waves as simulate
 from passband.specimens.multislice import Multislice
+
+pytestmark = pytest.mark.slow
 
 CPU = torch.device("cpu")
 MICROSCOPE = Microscope(field_px=48, pixel_size_A=0.3, focal_members=1)

@@ -168,6 +168,7 @@ def test_ctf_of_one_aperture_without_spacings_has_no_upright_line(microscope):
     assert len(figure.legends[0].get_texts()) == 2
 
 
+@pytest.mark.slow
 def test_ctf_has_each_lens_of_further_axes(microscope):
     """A lens that is not round has an area from the lowest to the highest transfer."""
     further = {"astigmatism_nm": [0.0, 8.0], "astigmatism_deg": [0.0, 45.0], "vibration_A": [0, 1]}
@@ -217,6 +218,7 @@ def test_ctf_has_each_beam_energy_and_no_axis_of_the_specimen(microscope):
     assert limit < figure.axes[0].get_xlim()[1] < 1.2 * limit
 
 
+@pytest.mark.slow
 def test_ctf_shows_four_of_many_values(microscope):
     grid = ONE | {"defocus_nm": list(range(-20, 50, 10)), "cs_um": [1, 2, 3, 4, 5]}
     figure = transfer_figures.ctf_curves(Axes.main.conditions(grid), microscope)
@@ -247,6 +249,7 @@ def rhos(figure):
     return np.reshape([c.get_offsets()[:, 0] for c in figure.axes[0].collections], (-1, 2, 3))
 
 
+@pytest.mark.slow
 def test_metrics_are_pairs_of_different_conditions_that_exist():
     data = make_ood()
     data.dice[..., 1, 2:4] = np.nan  # two pairs of different conditions
@@ -303,6 +306,7 @@ def test_metrics_have_the_colour_of_the_ratio_of_doses():
     assert [text.get_text() for text in bar.get_xticklabels()] == ["0.01", "1", "100"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width_cm", WIDTHS)
 @pytest.mark.parametrize("weights", [("flat",), ("flat", "gold", "silver")])
 def test_metrics_can_be_read(weights, width_cm):
@@ -317,6 +321,7 @@ def test_metrics_can_be_read(weights, width_cm):
     assert {ax.get_ylabel() for ax in dice_panels(figure)} == {"mean Dice"}
 
 
+@pytest.mark.slow
 def test_a_metric_without_words_has_its_name():
     data = make_ood()
     information = make_information(data).rename(overlap="mine")
@@ -332,6 +337,7 @@ def test_metrics_meet_dice_by_name_not_by_place():
     np.testing.assert_array_equal(*found)
 
 
+@pytest.mark.slow
 def test_metrics_of_constant_dice_have_no_correlation():
     data = make_ood()
     data.dice[:] = 0.5
@@ -341,6 +347,7 @@ def test_metrics_of_constant_dice_have_no_correlation():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", [False, True], ids=["one condition", "nothing"])
 def test_metrics_without_pairs_are_empty(missing):
     data = make_ood(GRID if missing else ONE)
@@ -352,6 +359,7 @@ def test_metrics_without_pairs_are_empty(missing):
     check(figure, style.PAGE_CM)
 
 
+@pytest.mark.slow
 def test_metrics_weighted_by_a_specimen_are_of_its_networks():
     data = make_ood(specimens=("gold", "silver"))
     information = make_information(data, ("flat", "gold", "silver"))
@@ -408,6 +416,7 @@ def mean_over_matching(data, axis, train, test):
     return np.nanmean(own)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -455,6 +464,7 @@ def test_bands_of_decay_are_intervals_of_the_mean():
     assert generalization._interval(np.array([0.5])).tolist() == [0.5, 0.5]
 
 
+@pytest.mark.slow
 def test_decay_axis_is_logarithmic_over_a_wide_positive_range():
     figure = drawn(generalization.decay(matrices(metrics=make_ood())))
     assert [ax.get_xscale() for ax in figure.axes] == ["linear", "log", "linear", "log"]
@@ -462,6 +472,7 @@ def test_decay_axis_is_logarithmic_over_a_wide_positive_range():
     assert ticks == [["−10", "5", "20"], ["1.2", "60"], ["10", "15"], ["100", "1000"]]
 
 
+@pytest.mark.slow
 def test_decay_of_one_condition_is_a_point_in_each_panel():
     data = make_ood(ONE)
     figure = drawn(generalization.decay(matrices(metrics=data)))
@@ -469,6 +480,7 @@ def test_decay_of_one_condition_is_a_point_in_each_panel():
         assert {value: y for value, (y, _) in own(ax).items()} == {values[0]: data.dice.item()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "scale"),
     [
@@ -504,6 +516,7 @@ def test_decay_has_a_panel_for_a_further_axis():
     assert names == ["defocus", "astigmatism"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["decay", "metrics"])
 def test_mixtures_are_left_out(name):
     data = make_ood()
@@ -525,6 +538,7 @@ def pixels(figure):
     return bytes(figure.canvas.buffer_rgba())
 
 
+@pytest.mark.slow
 def test_decay_starts_where_the_data_start():
     data = make_ood()
     data["dice"] = 0.54 + 0.01 * data.dice
@@ -533,6 +547,7 @@ def test_decay_starts_where_the_data_start():
     assert high == pytest.approx(1.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width_cm", WIDTHS)
 def test_decay_can_be_read(width_cm):
     grid = {
@@ -551,6 +566,7 @@ def test_decay_draws_six_of_many_training_values():
     assert all(len(line) == 9 for line in lines(ax).values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("why", ["missing", "apart"])
 def test_decay_without_pairs_is_empty(why):
     if why == "missing":
@@ -702,6 +718,7 @@ def test_examples_can_be_read(width_cm):
     check(examples(given | {"there": there}, width_cm), width_cm)
 
 
+@pytest.mark.slow
 def test_examples_scale_bar_is_as_long_as_it_says():
     given = make_examples()
     wide = dict.fromkeys(given["images"], 2.0)  # a field of 6.4 nm
@@ -727,6 +744,7 @@ def test_examples_of_one_structure_one_condition_and_a_constant_image():
 # Gallery
 
 
+@pytest.mark.slow
 def test_gallery_has_a_row_for_each_structure_on_common_scales():
     random = np.random.default_rng(0)
     instances = np.zeros((3, 2, 16, 16), np.uint8)
@@ -761,6 +779,7 @@ def test_gallery_has_a_row_for_each_structure_on_common_scales():
     plt.close(figure)
 
 
+@pytest.mark.slow
 def test_gallery_outlines_each_particle_in_the_line_of_its_face():
     instances = np.zeros((1, 2, 16, 16), np.uint8)
     instances[0, 0, 4:9, 6:12] = 2

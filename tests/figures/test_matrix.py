@@ -86,6 +86,7 @@ def test_missing_cells_are_grey_even_on_a_page_whose_background_is_dark():
     np.testing.assert_allclose(colours[1], [[0.8, 0.8, 0.8, 1]] * 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [3, 60])
 def test_cells_with_the_same_condition_are_marked(number):
     """Large cells have an outline, and small ones a line."""
@@ -103,6 +104,7 @@ def test_cells_with_the_same_condition_are_marked(number):
         np.testing.assert_allclose(middles, expected)
 
 
+@pytest.mark.slow
 def test_the_axis_with_the_largest_loss_is_outermost():
     """Dose costs 0.4, Cs 0.1, and defocus and aperture nothing."""
     every = Axes.main.conditions(GRID)
@@ -137,6 +139,7 @@ def test_a_single_matrix_has_a_column_of_dice_under_own_conditions():
     assert not letters(figure)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width_cm", WIDTHS)
 def test_matrices_of_specimens_and_architectures_are_named(width_cm):
     grid = ONE | {"defocus_nm": [5.0, 10.0]}
@@ -174,6 +177,7 @@ def test_a_thousand_conditions_are_labelled(width_cm):
         assert {"−10", "1.2", "60", "1000", "2000"} <= set(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width_cm", WIDTHS)
 @pytest.mark.parametrize("number", [2, 36, 135])
 def test_a_side_with_few_or_many_conditions_is_labelled(number, width_cm):
@@ -188,6 +192,7 @@ def test_a_side_with_few_or_many_conditions_is_labelled(number, width_cm):
     assert same.replace("\n", " ") == "all at Cs 60 µm, aperture 15 mrad, dose 1000 e/Å²"
 
 
+@pytest.mark.slow
 def test_a_matrix_draws_itself_as_the_figure_does():
     of = matrices(metrics=make_ood(specimens=("gold", "silver")))[1]
     left, right = panels(drawn(of.plot()))
@@ -294,6 +299,7 @@ def test_matrix_of_one_condition_can_be_read(width_cm):
     check(matrix.matrix(matrices(metrics=make_ood(ONE)), width_cm), width_cm)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width_cm", WIDTHS)
 def test_mixtures_have_rows_below_the_conditions(width_cm):
     data = make_ood()

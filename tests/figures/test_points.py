@@ -10,6 +10,8 @@ from passband.figures import generalization, matrix, nested_axes, transfer_funct
 from passband.grid import Axes, Condition
 from passband.matrices.of_study import matrices
 
+pytestmark = pytest.mark.slow
+
 RANDOM = np.random.default_rng(5)
 POINTS = sorted(
     Condition(defocus, cs, aperture, dose)
@@ -65,7 +67,6 @@ def test_transfer_functions_of_points_are_those_of_single_conditions(width_cm):
     assert titles[0].startswith(f"{POINTS[0].defocus_nm:.3g}"[:3])
 
 
-@pytest.mark.slow
 def test_labels_of_points_claim_no_order_of_inner_axes(ood):
     levels = nested_axes.levels(POINTS)
     assert [level.is_sorted for level in levels] == [True, False, False, False]

@@ -11,6 +11,8 @@ from passband.figures import prediction as figures
 from passband.figures import style
 from passband.prediction.matrix.predicted_matrix import predicted_matrices
 
+pytestmark = pytest.mark.slow
+
 OF = ("specimen", "architecture", "test_specimen")
 AXES = ("defocus_nm", "dose_e_per_A2")
 ENDS = ("train", "test")

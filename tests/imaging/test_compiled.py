@@ -42,6 +42,7 @@ def test_one_signature_is_compiled_and_no_other():
         result("two")
 
 
+@pytest.mark.slow
 def test_numbers_are_added_in_another_order_only_on_request():
     """1 is lost beside 1e30 in the order of the source. A sum in another order is exactly 0."""
     functions = {}
@@ -50,6 +51,7 @@ def test_numbers_are_added_in_another_order_only_on_request():
     assert found == [-1.0, 0.0]
 
 
+@pytest.mark.slow
 def test_other_processes_wait_for_the_one_that_compiles(folder):
     done = threading.Event()
 
@@ -66,6 +68,7 @@ def test_other_processes_wait_for_the_one_that_compiles(folder):
     assert done.is_set()
 
 
+@pytest.mark.slow
 def test_a_process_that_is_suspended_while_it_compiles_stops_no_other(folder, monkeypatch):
     monkeypatch.setattr("passband.imaging.compiled.PATIENCE_S", 0.3)
     with (folder / "passband.lock").open("a") as file:

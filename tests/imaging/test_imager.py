@@ -132,6 +132,7 @@ def test_200_random_conditions_are_abtems():
     assert largest[torch.float32] < 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_focal_series_is_the_weighted_sum_of_abtems_images(seed):
     optics, wave = random_optics(seed), random_wave(seed)
@@ -234,6 +235,7 @@ def test_weak_phase_is_transferred_by_the_ctf(coherence, index):
     assert contrast == pytest.approx(2 * epsilon * T, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coherence", ["focal-series", "quasi-coherent"])
 def test_weak_random_phases_show_their_power_through_the_ctf(coherence):
     # White phases of standard deviation s have power s²/N a frequency; of a weak one, the image
@@ -336,6 +338,7 @@ def test_a_shifted_wave_makes_a_shifted_image(down, right, seed):
 # Batches
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coherence", ["focal-series", "quasi-coherent"])
 @pytest.mark.parametrize(
     ("px", "number", "blurred"),

@@ -125,6 +125,7 @@ def test_split_is_loaded_from_its_shards_in_order(shards, microscope, make_split
     assert same(few, make_split(2, "val"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "changes", "said"),
     [

@@ -181,6 +181,7 @@ def test_job_uses_at_most_its_cores(log):
             assert {pool["num_threads"] for pool in pools} == {1}
 
 
+@pytest.mark.slow
 def test_job_runs_without_torch(tmp_path):
     """A job that needs no torch must not wait for its import."""
     code = f"""
@@ -204,6 +205,7 @@ def test_only_jobs_on_slurm_have_a_budget(monkeypatch):
     assert running.budget(1) == 30
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of the GNU C library")
 def test_freed_memory_is_kept_for_the_next_arrays():
     code = """

@@ -285,6 +285,7 @@ def test_no_crop_of_uneven_light_reaches_over_an_edge(batches):
         assert (rows.diff(dim=-1) > -0.5).all()
 
 
+@pytest.mark.slow
 def test_image_and_mask_are_cropped_alike_at_a_new_place_in_every_epoch(batches):
     """A crop of a mask is a crop of the mask that the whole image has."""
     whole, small = (batches(True, augment=False, noise="fixed", crop_px=crop) for crop in (0, 16))

@@ -254,6 +254,7 @@ def test_vectorized_replicas_with_adam_are_as_good(course):
         assert alone.best.val_loss == pytest.approx(stacked[replica].best.val_loss, rel=0.02)
 
 
+@pytest.mark.slow
 def test_networks_with_dropout_are_not_vectorized(course):
     made = course(64)
     learner = made.learner("fpn-resnet18", {0: 1, 1: 2})

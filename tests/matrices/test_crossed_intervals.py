@@ -37,6 +37,7 @@ def test_an_unknown_share_is_left_out_and_without_any_there_is_no_interval():
     assert np.isnan(variance(np.ones((3, 1)))).all()
 
 
+@pytest.mark.slow
 def test_known_components_of_a_balanced_study():
     """With thousands of degrees of freedom, the width is that of a normal distribution."""
     random = np.random.default_rng(1)

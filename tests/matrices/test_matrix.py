@@ -1,6 +1,7 @@
 """A Matrix against its table: names, conditions, networks, Dice, images and selections."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -286,6 +287,14 @@ def test_a_notebook_shows_what_it_is(matrix):
     assert repr(matrix.take([1], [0])).endswith(": 1 training condition × 1 test condition>")
 
 
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """The path of the table in a store, which a test may copy."""
+    path = tmp_path_factory.mktemp("stored") / "table.zarr"
+    datasets.write(make_table(own=True), path, datasets.TABLE, {})
+    return path
+
+
 @pytest.mark.parametrize(
     ("variable", "read"),
     [
@@ -297,9 +306,11 @@ def test_a_notebook_shows_what_it_is(matrix):
         ("val_loss", lambda matrix: matrix.training),
     ],
 )
-def test_a_damaged_table_is_one_clear_line_when_it_is_read(tmp_path, monkeypatch, variable, read):
+def test_a_damaged_table_is_one_clear_line_when_it_is_read(
+    stored, tmp_path, monkeypatch, variable, read
+):
     monkeypatch.setattr(datasets, "_opened", {})
-    datasets.write(make_table(own=True), tmp_path / "table.zarr", datasets.TABLE, {})
+    shutil.copytree(stored, tmp_path / "table.zarr")
     (chunk,) = (tmp_path / f"table.zarr/{variable}").glob("c.*")
     chunk.write_bytes(chunk.read_bytes()[:-9])
     (matrix, *_) = matrices(load_table(tmp_path / "table.zarr"))

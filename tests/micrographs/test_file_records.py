@@ -91,6 +91,7 @@ def test_a_missing_output_file_is_made_again(predictor, kind):
     assert contents(predictor.folder).keys() == before.keys()
 
 
+@pytest.mark.slow
 def test_labels_that_somebody_has_edited_are_kept_beside(predictor):
     predict(predictor)
     labels = predictor.folder / "gold_instances.ome.tif"

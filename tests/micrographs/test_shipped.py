@@ -81,6 +81,7 @@ def test_a_sample_is_segmented_from_the_command_line(words, tmp_path, capsys, mo
     assert 2 * both / (mask.sum() + true.sum()) > 0.85
 
 
+@pytest.mark.slow
 def test_the_sample_is_small_and_the_first_structure_with_five_whole_particles(network):
     """Those before it are drawn by the script only, which takes a minute."""
     assert SAMPLE.stat().st_size + SAMPLE.with_name("sample_mask.png").stat().st_size <= 300_000
@@ -116,6 +117,7 @@ def drawn():
     return image, true[np.ix_(*places)]
 
 
+@pytest.mark.slow
 def test_images_are_filtered_by_their_own_noise(tmp_path, capsys, drawn):
     """A stack of counts, whose noise is white, and of the drawn image, both with fine pixels."""
     image, _ = drawn
@@ -129,6 +131,7 @@ def test_images_are_filtered_by_their_own_noise(tmp_path, capsys, drawn):
     assert "\n  noise not filtered: the image counts as averaged (slope -" in second
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags_shades", [True, False])
 def test_a_darker_part_of_the_field_is_flagged(network, flags_shades):
     """The sample is even. Only a shade is a reason, and only where it was measured."""
@@ -146,6 +149,7 @@ def test_a_darker_part_of_the_field_is_flagged(network, flags_shades):
         assert assessor.finish().reasons == reasons
 
 
+@pytest.mark.slow
 def test_noise_that_no_training_image_has_gives_no_warning(network, drawn):
     """The spectrum of a finer drawn image is cut off where that of the training images ends."""
     image, true = drawn
@@ -157,6 +161,7 @@ def test_noise_that_no_training_image_has_gives_no_warning(network, drawn):
         assert 2 * np.count_nonzero(mask & true) / (mask.sum() + true.sum()) > 0.92
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixel_A", [0.776, 0.5])
 def test_real_images_are_segmented_better_than_by_any_threshold(network, pixel_A):
     """The best setting of 32 thresholds has a mean Dice of 0.64 on these patches.

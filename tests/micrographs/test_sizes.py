@@ -22,6 +22,7 @@ def window(rng, height, width, density=0.06):
     return diameters[inside & (x > diameters / 2) & (x < width - diameters / 2)]
 
 
+@pytest.mark.slow
 def test_mean_and_shares_are_those_of_all_discs():
     """Without the weights, the mean is 7% too small."""
     rng = np.random.default_rng(1)

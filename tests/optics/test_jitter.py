@@ -30,6 +30,7 @@ def test_defocus_and_dose_have_their_spread():
     assert min(doses) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("order", "folds"), [("12", 2), ("21", 1), ("23", 3)])
 def test_aberrations_have_a_circular_normal_spread_about_their_own(order, folds):
     def complex_of(optics):
@@ -85,6 +86,7 @@ def test_one_spread_does_not_change_anothers_draw(name):
         assert getattr(alone_lens, name) == getattr(lens, name) != getattr(OPTICS, name)
 
 
+@pytest.mark.slow
 def test_few_images_exceed_the_extreme():
     ends = [WIDE.extreme(replace(OPTICS, c12=0.0, c23=0.0), sign) for sign in (-1, 1)]
     lenses = [lens for lens, _ in draws(WIDE, optics=replace(OPTICS, c12=0.0, c23=0.0))]

@@ -163,6 +163,7 @@ def lens_and_dose(a, b):
     return np.stack([(x[:, None] - y) ** 2 for x, y in zip(*places, strict=True)])
 
 
+@pytest.mark.slow
 def test_other_distances_make_another_process(case, between):
     kernel = Kernel(("defocus", "dose"), (10.0, 0.3), lens_and_dose)
     process = fit(*case, kernel=kernel)
@@ -252,6 +253,7 @@ def test_explained_parts_give_the_prediction(case, between):
     np.testing.assert_allclose(expected, std, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_order_of_rows_and_columns_does_not_matter(case, between):
     Y, train, test = case
     random = np.random.default_rng(2)
@@ -271,6 +273,7 @@ def test_a_known_function_is_recovered_between_the_conditions(fine, between):
         assert (std > 0).all()
 
 
+@pytest.mark.slow
 def test_intervals_have_their_coverage(fine, between):
     covered, halves = [], []
     for seed in range(3):
@@ -325,6 +328,7 @@ def test_replicas_keep_their_own_effects(grid, between):
     assert apart.mean() == pytest.approx(0.1, abs=0.02)
 
 
+@pytest.mark.slow
 def test_a_mixture_is_predicted_between_tests_without_its_likeness_to_conditions(fine, between):
     """Its Dice depends on the dose, while that of other networks depends on all axes."""
 
@@ -411,6 +415,7 @@ def test_sparse_columns_are_left_out_if_too_many_cells_are_missing(grid, monkeyp
     assert process._block.unknown.shape == (2, 10)
 
 
+@pytest.mark.slow
 def test_intervals_from_16_conditions_of_the_pilot_cover_most_conditions_between():
     # Each fit has two values of each axis of the pilot, and predicts the conditions between these.
     matrix = datasets.read(ROOT / "tests/data/pilot_ood.zarr.zip", datasets.OOD).dice

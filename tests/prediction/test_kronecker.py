@@ -101,6 +101,7 @@ def test_likelihood_and_weights_are_those_of_the_dense_matrix(case):
     np.testing.assert_allclose(found.ravel(), expected, atol=1e-7)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(cases())
 def test_the_gradient_is_that_of_differences(case):

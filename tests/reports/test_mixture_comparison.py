@@ -80,6 +80,7 @@ def test_csv_files_have_rows_without_values_of_axes(metrics):
     assert rows.train_defocus_nm.notna().sum() == 6
 
 
+@pytest.mark.slow
 def test_the_report_compares_mixtures_and_shows_single_conditions_elsewhere(metrics):
     content = make_content(GRID)
     found = content.numbers

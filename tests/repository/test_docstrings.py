@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = "src", "workflow", "benchmarks", "findings", "docs"
+FOLDERS = "src", "workflow", "benchmarks", "findings", "docs", "tests"
 TITLES = "Args", "Attributes", "Returns", "Yields", "Raises"
 
 
@@ -65,7 +65,8 @@ def objections(source: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("folder", [*FOLDERS, pytest.param("tests", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_docstrings_are_in_googles_style_and_name_what_exists(folder):
     files = sorted((ROOT / folder).rglob("*.py"))
     assert files

@@ -7,6 +7,7 @@ import passband
 from examples import tune
 
 
+@pytest.mark.slow
 def test_a_network_that_gains_is_written_and_finds_the_particles(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tune.tuned, "__defaults__", ((0,), 20, 0.05))
     labelled.write_images(tmp_path, 3)

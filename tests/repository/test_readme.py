@@ -12,12 +12,11 @@ from unittest.mock import MagicMock
 import browser
 import matplotlib.pyplot as plt
 import numpy as np
+import onnx_file
 import pytest
 import tifffile
 import xarray as xr
 from carbon_images import film_image
-from recommended import make_results
-from recommended import make_study as known_study
 from required import refuse
 from runs import in_forks
 from workplace import SNAKEMAKE, Workplace
@@ -220,6 +219,10 @@ FEW = "studies/smallest.yaml"
 DEMO_CONDITION = "df+0005.00_cs+0001.200_ap010.00_ds001000.00"
 ASKED = "--defocus-nm 12 --cs-um 5 --aperture-mrad 15 --dose-e-per-A2 400"
 
+WHY = "passband run smallest --dry-run --why -- results/smallest/table.zarr"
+UNTIL = "passband run --dry-run --keep-going --until train mine"
+QUIET = f"snakemake --profile slurm --configfile {FEW} --dry-run --quiet rules host"
+
 #: A word in a command that a reader must replace.
 PLACEHOLDER = re.compile(r"\b(?:[A-Z]{2,}|N)\b")
 
@@ -244,17 +247,21 @@ NOT_RUN = {
     "apptainer build passband.sif oci-archive:passband.tar": "needs podman's image",
     "pre-commit install": "changes the repository's hooks",
     "passband recommend demo --check": "needs networks that learned; see OUTPUTS",
+    "snakemake --profile slurm results/smallest/waves/gold/val/00000.zarr.zip "
+    "results/smallest/waves/gold/test/00000.zarr.zip results/smallest/figures/ctf.png "
+    f"--configfile {FEW}": "test_profiles.py runs it",
     "tmux": "waits for input",
     "make preflight STUDY=studies/paper.yaml PROFILE=slurm": "needs a SLURM; tests/slurm does it",
 }
-#: Long commands, and their replacements, of which equal ones run once. Snakemake's commands are dry
-#: runs.
+#: Commands, and their replacements, of which equal ones run once: of commands that differ in an
+#: option, one command with all options runs. Snakemake's commands are dry runs.
 INSTEAD = {
-    "snakemake --profile slurm --configfile studies/paper.yaml --dry-run --quiet rules host": (
-        f"snakemake --profile slurm --configfile {FEW} --dry-run --quiet rules host"
-    ),
-    "snakemake --profile slurm --configfile studies/paper.yaml": (
-        f"snakemake --profile slurm --configfile {FEW}"
+    "snakemake --profile slurm --configfile studies/paper.yaml --dry-run --quiet rules host": QUIET,
+    "snakemake --profile slurm --configfile studies/paper.yaml": QUIET,
+    f"snakemake --profile slurm --configfile {FEW}": QUIET,
+    "snakemake --cores all": "snakemake --profile slurm --dry-run",
+    "snakemake --logger passband --cores all --configfile studies/pilot.yaml": (
+        f"snakemake --dry-run --logger passband --cores all --configfile {FEW}"
     ),
     "make demo": f"make -o .venv/.installed-dev demo STUDY={FEW}",
     "passband plan config.yaml": f"passband plan {FEW} --seconds 1",
@@ -264,7 +271,7 @@ INSTEAD = {
     "--aperture-mrad 15 --dose-e-per-A2 400",
     "passband plan mine": f"passband plan {FEW} --seconds 1",
     "passband run config.yaml": "passband run --dry-run",
-    "passband new mine": "bash -c 'passband new own && cd own && passband run --dry-run'",
+    "passband new mine": "passband new own",
     "snakemake --profile slurm": "snakemake --profile slurm --dry-run",
     "passband new mine --like general --energy-kev 200 --material Pt --like-image image.tif": (
         "passband new mine --like general --energy-kev 200 --material Pt --like-image film.npy "
@@ -274,29 +281,30 @@ INSTEAD = {
     "passband predict image.tif --labels corrected.tif": (
         "passband predict film.npy --pixel-size-A 0.4 --labels corrected.npy"
     ),
-    "passband run demo": "passband run smallest --dry-run --why",
+    "passband run demo": WHY,
     "passband run": "passband run --dry-run",
-    "passband run --no-explorer": f"passband run {FEW} --no-explorer --dry-run",
-    "passband run --dry-run --why": "passband run smallest --dry-run --why",
-    "passband run demo --dry-run --why": "passband run smallest --dry-run --why",
-    "passband run mine": "passband run mine --dry-run --keep-going",
-    "passband run pilot": "passband run pilot --dry-run",
-    "passband run mine --keep-going": "passband run mine --dry-run --keep-going",
-    "passband run --until train mine": "passband run --dry-run --until train mine",
-    "passband run mine -- results/mine/table.zarr": (
-        "passband run mine --dry-run -- results/mine/table.zarr"
-    ),
+    "passband run --no-explorer": f"passband run {FEW} --no-explorer --profile slurm --dry-run",
+    "passband run --dry-run --why": WHY,
+    "passband run demo --dry-run --why": WHY,
+    "passband run mine": UNTIL,
+    "passband run pilot": "passband run --dry-run",
+    "passband run mine --keep-going": UNTIL,
+    "passband run --until train mine": UNTIL,
+    "passband run mine -- results/mine/table.zarr": (WHY),
     "passband run studies/paper.yaml --profile slurm": (
-        f"passband run {FEW} --profile slurm --dry-run"
+        f"passband run {FEW} --no-explorer --profile slurm --dry-run"
     ),
     "snakemake --profile slurm --configfile studies/paper.yaml --unlock": (
         f"snakemake --profile slurm --configfile {FEW} --unlock"
     ),
     "passband check config.yaml": "passband check",
+    "passband check studies/pilot.yaml": "passband check",
     "passband status config.yaml": f"passband status {FEW}",
     "passband status demo": f"passband status {FEW}",
+    "passband status studies/paper.yaml": f"passband status {FEW}",
+    "passband status --json studies/paper.yaml": f"passband status --json {FEW}",
     "passband status demo --watch": f"passband status --watch {FEW}",
-    "passband report demo": f"passband report {FEW}",
+    "passband report demo": f"passband report {FEW} --output page.html",
     "passband gallery demo": f"passband gallery {FEW}",
     f"passband evaluate demo {ASKED}": f"passband evaluate {FEW} {ASKED}",
     "passband ctf image.dm3 --energy-kev 300": (
@@ -316,17 +324,17 @@ INSTEAD = {
     # The same command with a network of the smallest study, and an image of noise.
     f"passband predict demo results/demo/images/gold/test/{DEMO_CONDITION}.zarr --network "
     f"gold/compact-w8-d3/{DEMO_CONDITION}/0 --truth results/demo/images/gold/test": (
-        'python -c \'import numpy as np; np.save("image.npy", np.random.default_rng(0)'
-        ".poisson(30, (64, 64)))' && passband predict smallest image.npy --pixel-size-A 0.35 "
+        "passband predict smallest image.npy --pixel-size-A 0.35 "
         "--network gold/compact-w4-d2/df+0005.00_cs+0001.200_ap016.00_ds001000.00/0"
     ),
     "passband explore demo": f"passband explore {FEW}",
-    f"passband recommend demo {ASKED} --top 5": f"passband recommend {FEW} {ASKED} --top 5",
-    f"passband recommend demo {ASKED} --axis astigmatism_nm=5 --top 1": (
-        f"passband recommend {FEW} {ASKED} --axis astigmatism_nm=5 --top 1"
-    ),
-    f"passband recommend demo {ASKED} --figure docs/images/recommend.png": (
-        f"passband recommend {FEW} {ASKED} --figure recommend.png"
+    **dict.fromkeys(
+        [
+            f"passband recommend demo {ASKED} --top 5",
+            f"passband recommend demo {ASKED} --axis astigmatism_nm=5 --top 1",
+            f"passband recommend demo {ASKED} --figure docs/images/recommend.png",
+        ],
+        f"passband recommend {FEW} {ASKED} --axis astigmatism_nm=5 --top 5 --figure recommend.png",
     ),
     "passband publish results/demo --network gold/compact-w8-d3/"
     "df+0005.00_cs+0001.200_ap010.00_ds000100.00/0": (
@@ -390,6 +398,7 @@ def clone(finished, tmp_path_factory):
     place.take(finished.folder)
     film = film_image(defocus=400, cs=2e5, aperture=14)
     np.save(place.folder / "film.npy", film)
+    np.save(place.folder / "image.npy", np.random.default_rng(0).poisson(30, (64, 64)))
     np.save(place.folder / "corrected.npy", np.eye(len(film), dtype=int))  # a particle
     return place
 
@@ -400,8 +409,10 @@ def typed(clone, monkeypatch, capfd):
 
     Commands of Passband run in this process, and those of Snakemake in forks of a process, because
     their imports take seconds. Other commands run in a shell; some of them start the two programs.
+    No ONNX file is made: tests of publications make one.
     """
     in_forks(monkeypatch)
+    onnx_file.leave_out(monkeypatch)
 
     def run(command: str) -> tuple[int, str, str]:
         program, *words = shlex.split(command)
@@ -540,17 +551,13 @@ def test_the_output_on_a_page_is_what_its_command_prints_for_the_demo(
 
 @pytest.mark.slow
 @OUTPUTS
-def test_the_output_on_a_page_has_the_form_that_its_command_prints(
-    page, command, tmp_path, monkeypatch, capsys
-):
+def test_the_output_on_a_page_has_the_form_that_its_command_prints(page, command, known, capsys):
     """The words are compared, for a study with the demo's conditions.
 
     The numbers are not, since the demo runs for minutes, and another processor rounds differently.
     """
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     shown = blocks("text", text[text.index(f"```\n{command}\n```") :])[0]
-    make_results(known_study(), tmp_path)
-    monkeypatch.chdir(tmp_path)
     assert cli.main(shlex.split(command.replace("passband ", "").replace("demo", "known"))) == 0
     printed = capsys.readouterr().out.replace("study known", "study demo")
     assert words(shown) == words(printed)

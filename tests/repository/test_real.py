@@ -56,6 +56,7 @@ def test_a_classical_setting_finds_a_bright_disc(script, data):
     assert everything["empty"] == pytest.approx(1 - 1 / 64**2)
 
 
+@pytest.mark.slow
 def test_real_images_have_outlines_a_scale_bar_a_legend_and_letters(script):
     random = np.random.default_rng(0)
     images = {name: random.normal(100, 10, (40, 50)) for name in ("one", "two", "three", "four")}
@@ -77,6 +78,7 @@ def test_real_images_have_outlines_a_scale_bar_a_legend_and_letters(script):
     assert named == ["drawn by a person", "found by the network"]
 
 
+@pytest.mark.slow
 def test_a_table_and_a_picture_are_written(script, data, tmp_path, monkeypatch, capsys):
     results = tmp_path / "results" / "real-general"
     folder = results / "networks" / CELL

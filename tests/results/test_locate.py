@@ -269,6 +269,7 @@ POINTS = "defocus_nm,cs_um,aperture_mrad,dose_e_per_A2\n5,1.2,16,{}\n20,1.2,16,2
 LENS = "microscope: {aberrations: {astigmatism_nm: 5, coma_nm: 50, threefold_nm: 50}}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("grid", "says"),
     [

@@ -52,6 +52,7 @@ def test_the_tests_smallest_study_differs_from_the_shipped_one_in_its_training_a
     assert shipped.written() | {"training": training} == own.written()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", all_studies(), ids=lambda file: file.stem)
 def test_names_of_results_are_those_of_earlier_versions(file):
     """If this fails, finished studies would be trained again. Add the line of a new study only."""

@@ -145,6 +145,7 @@ def test_a_job_of_an_earlier_configuration_ends_before_its_work(tmp_path, capsys
     assert run(new, log, ran) == 0
 
 
+@pytest.mark.slow
 def test_a_job_that_waited_while_the_study_changed_keeps_another_jobs_output(tmp_path, capsys):
     """The job succeeds: if it failed, Snakemake would delete the output of another job."""
     old, new, log, ran = study(epochs=1), study(epochs=2), tmp_path / "logs/train/a.log", []

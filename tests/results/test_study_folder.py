@@ -135,6 +135,7 @@ def test_a_published_folder_is_found_with_its_study_and_its_table(tmp_path):
             read(Results.find(tmp_path))
 
 
+@pytest.mark.slow
 def test_results_load_no_numerical_library_until_a_store_is_opened():
     code = "import passband.results, sys; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

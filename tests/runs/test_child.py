@@ -122,6 +122,7 @@ print("status", ended.status, flush=True)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", ENDING)
 @pytest.mark.parametrize("whole_group", [True, False])
 def test_a_signal_reaches_the_command_once(number, whole_group, interruptible):
@@ -174,6 +175,7 @@ SAVES = CHILD.replace(
 )
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_the_command_and_python_goes_on(tmp_path, interruptible):
     process = subprocess.Popen(
         [*python(STOPS), SAVES, str(tmp_path)],

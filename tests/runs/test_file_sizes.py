@@ -37,6 +37,7 @@ def changed(**blocks) -> Study:
     return validate(given)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     replicas=st.integers(1, 5),
@@ -80,6 +81,7 @@ def test_the_total_is_the_sum_over_the_jobs_of_the_study(
     assert SIZES.total(study) == pytest.approx(total)
 
 
+@pytest.mark.slow
 def test_a_shard_of_more_structures_is_as_large_as_a_part_of_it_says(tmp_path):
     """To within 10%: the particles of structures differ."""
     gold = SMALLEST.specimens["gold"]

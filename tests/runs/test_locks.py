@@ -38,6 +38,7 @@ def test_the_lock_of_a_dead_process_is_removed(folder):
     assert (folder / ".snakemake").exists()
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_lock_stays(folder):
     (folder / ".snakemake/locks/mine").touch()
     sign_and_die()
@@ -87,6 +88,7 @@ def test_a_folder_without_snakemake_passes(tmp_path):
     locks.check(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_lock_of_a_living_process_stays(folder):
     sign_and_die()
     locks.sign()  # this process

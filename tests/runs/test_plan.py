@@ -53,6 +53,7 @@ def changed(**blocks) -> Study:
     return validate(given)
 
 
+@pytest.mark.slow
 @given(structures=st.integers(2, 70), batch=st.integers(2, 40), epochs=st.integers(1, 5))
 def test_steps_are_those_of_the_batches(structures, batch, epochs):
     study = changed(

@@ -202,6 +202,7 @@ def store(tmp_path) -> Callable[[str], Path]:
     return write
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", STORES)
 @pytest.mark.parametrize("damage", [flip, lose, tear])
 def test_a_damaged_store_at_the_end_of_the_workflow_is_found(store, rule, damage):

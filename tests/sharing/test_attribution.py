@@ -9,6 +9,8 @@ from passband import PassbandError, cli
 from passband.answers import publishing
 from passband.sharing import attribution
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = ["A. Author", "Müller, Ä.", "O'Brien-Smith (group 3)", "李明"]
 
 
@@ -16,7 +18,6 @@ def test_names_of_people_are_allowed():
     attribution.check(None, "MIT", PEOPLE)
 
 
-@pytest.mark.slow
 def test_the_format_allows_names_of_people():
     from bioimageio.spec.model.v0_5 import Author
 

@@ -33,34 +33,15 @@ def test_network_of_segmentation_models_pytorch_has_the_same_probabilities(tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "divisor"),
-    [("compact-w4-d2", 4), pytest.param("unet-resnet18", 32, marks=pytest.mark.long)],
-)
-def test_a_network_with_a_head_has_two_outputs(tmp_path, name, divisor):
-    network = networks.build(f"{name}+votes", seed=1).eval()
+@pytest.mark.long
+def test_a_network_with_a_head_has_two_outputs(tmp_path):
+    network = networks.build("unet-resnet18+votes", seed=1).eval()
     path = tmp_path / "model.onnx"
-    shape = divisor, 2 * divisor
+    shape = 32, 64
     onnx_export.export(network, *shape, path, has_head=True)
     largest, _ = onnx_export.largest_differences(network, *shape, path, has_head=True)
     assert largest["probability"] < 1e-4
     assert 0 < largest["particles"] < 1e-3
-
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path)
-    shapes = [(each.name, each.shape) for each in session.get_outputs()]
-    assert shapes == [
-        ("probability", ["batch", 1, "height", "width"]),
-        ("particles", ["batch", 3, "height", "width"]),
-    ]
-    bias = next(x for x in reversed([*network.parameters()]) if x.shape in ((3,), (4,)))
-    with torch.no_grad():
-        bias[-1] += 0.01
-    with pytest.raises(PassbandError, match=r"outputs for particles differ from torch's by 0\.01 "):
-        onnx_export.largest_differences(network, *shape, path, has_head=True)
-    # Without a head, other further outputs of a network are left out.
-    onnx_export.largest_differences(network, *shape, path)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The picture of measured Dice over defocus and dose."""
 
 import numpy as np
+import pytest
 import xarray as xr
 from matplotlib import pyplot as plt
 
@@ -39,6 +40,7 @@ def test_each_panel_shows_the_dice_of_its_lens():
     plt.close(figure)
 
 
+@pytest.mark.slow
 def test_condition_that_was_not_tested_is_empty_and_the_training_value_is_shown():
     many = {**MAIN_AXES, "cs_um": [float(value) for value in range(10)]}
     tested = Axes.main.conditions(many)[1:]

@@ -74,6 +74,18 @@ def quick(monkeypatch):
     onnx_file.leave_out(monkeypatch)
 
 
+@pytest.fixture(scope="module")
+def bare(study):
+    """The folder of a network that is published without its study."""
+    network = open_networks(study / FILE, replace(CELL, replica=1))[0]
+    trust = SimpleNamespace(to_values=lambda: {})
+    with pytest.MonkeyPatch.context() as patch:
+        onnx_file.leave_out(patch)
+        labels = Labels("a network", "MIT")
+        publication.publish(network, None, study / "bare", labels, trust=lambda: trust)
+    return study / "bare"
+
+
 def images(network, *sizes):
     random = np.random.default_rng(1)
     for number, (height, width) in enumerate(sizes, 1):
@@ -138,7 +150,10 @@ def test_description_is_valid_without_a_connection(published, monkeypatch):
 
 
 def test_a_network_with_a_head_is_published_with_its_outputs(network, tmp_path):
-    """bioimageio.spec checks the description, and onnxruntime computes the test tensors again."""
+    """bioimageio.spec checks the description, and onnxruntime computes the test tensors again.
+
+    Both outputs of the ONNX file are compared with torch's.
+    """
     name = "compact-w4-d2+votes"
     own = replace(
         network,
@@ -151,6 +166,11 @@ def test_a_network_with_a_head_is_published_with_its_outputs(network, tmp_path):
     import onnxruntime
 
     session = onnxruntime.InferenceSession(folder / "model.onnx")
+    shapes = [(each.name, each.shape) for each in session.get_outputs()]
+    assert shapes == [
+        ("probability", ["batch", 1, "height", "width"]),
+        ("particles", ["batch", 3, "height", "width"]),
+    ]
     found = session.run(["probability", "particles"], {"image": np.load(folder / "test_input.npy")})
     for values, file, within in zip(
         found, ("test_output.npy", "test_particles.npy"), (1e-4, 1e-3), strict=True
@@ -167,6 +187,14 @@ def test_a_network_with_a_head_is_published_with_its_outputs(network, tmp_path):
     wrong["outputs"][1]["axes"][1]["channel_names"] = names[:2]
     with pytest.raises(PassbandError, match=r"rdf.yaml: bioimageio.spec refuses"):
         bioimageio_description.write(wrong, folder)
+    compared = own.module, 4, 8, folder / "model.onnx"
+    bias = next(x for x in reversed([*own.module.parameters()]) if x.shape in ((3,), (4,)))
+    with torch.no_grad():
+        bias[-1] += 0.01
+    with pytest.raises(PassbandError, match=r"outputs for particles differ from torch's by 0\.01 "):
+        onnx_export.largest_differences(*compared, has_head=True)
+    # Without a head, other further outputs of a network are left out.
+    onnx_export.largest_differences(*compared)
 
 
 def test_changed_file_is_detected(published, tmp_path):
@@ -251,15 +279,11 @@ def test_code_on_the_card_gives_the_networks_probabilities(
     assert "is_white" not in code  # the counts of the training images are white
 
 
-def test_test_input_is_an_image_of_the_study(study, network, quick, tmp_path):
-    results = study / "results/smallest"
-    labels = Labels("a network", "MIT")
-    publication.publish(network, Results(network.study, results), tmp_path / "with", labels)
-    assert "a simulated image of gold" in (tmp_path / "with/README.md").read_text()
-    publication.publish(network, None, tmp_path / "without", labels)
-    assert "Poisson noise of vacuum" in (tmp_path / "without/README.md").read_text()
-    assert not (tmp_path / "without/performance.csv").exists()
-    shapes = [np.load(tmp_path / name / "test_input.npy") for name in ("with", "without")]
+def test_test_input_is_an_image_of_the_study(published, bare):
+    assert "a simulated image of gold" in (published / "README.md").read_text()
+    assert "Poisson noise of vacuum" in (bare / "README.md").read_text()
+    assert not (bare / "performance.csv").exists()
+    shapes = [np.load(folder / "test_input.npy") for folder in (published, bare)]
     for image in shapes:
         assert image.shape == (1, 1, 64, 64)
         assert image.dtype == np.float32
@@ -269,12 +293,9 @@ def test_test_input_is_an_image_of_the_study(study, network, quick, tmp_path):
 
 
 @pytest.fixture
-def copied(network, quick, tmp_path):
+def copied(bare, tmp_path):
     """A published folder without measurements, which a test may change."""
-    labels = Labels("a network", "MIT")
-    trust = SimpleNamespace(to_values=lambda: {})
-    publication.publish(network, None, tmp_path / "out", labels, trust=lambda: trust)
-    return tmp_path / "out"
+    return Path(shutil.copytree(bare, tmp_path / "out"))
 
 
 def refused(folder, name, capsys):
@@ -326,24 +347,15 @@ def test_a_folder_whose_list_was_deleted_is_read_and_said_to_be_unchecked(copied
     assert line in capsys.readouterr().out.splitlines()
 
 
-def test_a_network_with_a_filter_is_published_without_exit_waves(quick, tmp_path):
-    """The filter belongs to the field of the training images."""
+def test_a_network_is_published_with_the_preparation_that_it_needs(quick, tmp_path):
+    """The filter belongs to the field of the training images. It needs no exit waves.
+
+    White noise that a network was trained with needs no filter; slopes are taken off always.
+    """
     (network,) = open_networks("general-2026")
-    labels = Labels("a network", "MIT")
-    publication.publish(network, None, tmp_path / "out", labels)
-    image = np.load(tmp_path / "out/test_input.npy")
-    assert image.shape == (1, 1, 192, 192)
-    spectrum = np.abs(np.fft.rfft2(image[0, 0]))
-    assert spectrum[80:112].max() < 1e-3 * spectrum.max()  # beyond pixels of 0.776 Å
-    card = (tmp_path / "out/README.md").read_text()
-    assert "Hann kernel of half-width 1.1 Å, nothing that pixels of 0.776 Å cannot show" in card
-
-
-def test_a_published_folder_says_which_preparation_its_network_needs(quick, tmp_path):
-    """White noise that a network was trained with needs no filter; slopes are taken off always."""
-    (network,) = open_networks("general")
-    camera = network.microscope.replaced("detector.noise", DetectorNoise())
-    for name, of, filters in (("own", network.microscope, True), ("white", camera, False)):
+    white = network.microscope.replaced("detector.noise", DetectorNoise())
+    words = "Hann kernel of half-width 1.1 Å, nothing that pixels of 0.776 Å cannot show"
+    for name, of, filters in (("own", network.microscope, True), ("white", white, False)):
         own = replace(network, microscope=of)
         publication.publish(own, None, tmp_path / name, Labels("a network", "MIT"))
         description = yaml.safe_load((tmp_path / name / "rdf.yaml").read_text())
@@ -351,6 +363,12 @@ def test_a_published_folder_says_which_preparation_its_network_needs(quick, tmp_
         card = (tmp_path / name / "README.md").read_text()
         assert "the background, if the image has one" in card
         assert ("the filter of the training's counts" in card) == filters
+        assert (words in card) == filters
+        image = np.load(tmp_path / name / "test_input.npy")
+        assert image.shape == (1, 1, 192, 192)
+        spectrum = np.abs(np.fft.rfft2(image[0, 0]))
+        # Beyond pixels of 0.776 Å.
+        assert (spectrum[80:112].max() < 1e-3 * spectrum.max()) == filters
 
 
 def test_failure_leaves_nothing(network, quick, tmp_path, monkeypatch):

@@ -99,6 +99,7 @@ def test_a_column_of_atoms_along_the_beam_converges_on_the_pixels_of_auto(energy
     assert error(GRID.crop(wave(atoms, GRID.finer(0.05), energy)), reference) > 0.02
 
 
+@pytest.mark.slow
 def test_attributes_name_the_engine():
     coarse = {"field_px": 48, "multislice_pixel_A": 0.2}
     made = {

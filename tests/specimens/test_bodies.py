@@ -174,6 +174,7 @@ def test_each_facet_is_elsewhere(shape):
     assert 0.01 < np.abs(shifted - 1).max() < 0.3
 
 
+@pytest.mark.slow
 def test_bodies_are_centred_anywhere_in_the_unit_cell():
     """Minus a lattice vector, an atom's position from the centre is uniform in the unit cell."""
     a = MATERIALS["Fe"].lattice_A
@@ -237,6 +238,7 @@ def test_nothing_is_missing_below_the_surface(name, most, shape):
         assert around.max() <= most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MATERIALS)
 @pytest.mark.parametrize("shape", ["sphere", "cube", "truncated-octahedron", "wulff"])
 def test_compounds_keep_their_composition(name, shape):
@@ -375,6 +377,7 @@ class Ends(np.random.Generator):
         return self.choice([low, high], size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "shape"), KINDS)
 @pytest.mark.parametrize("d", [1.0, 2.4])
 def test_no_particle_is_wider_than_the_check_allows(name, shape, d):
@@ -443,6 +446,7 @@ def test_decahedron_has_a_magic_number(magic):
     assert len(shells.cluster(MATERIALS["Au"], "decahedron", magic)) == magic
 
 
+@pytest.mark.slow
 def test_complete_shells_are_an_option_of_a_few_bodies():
     spec = Specimen(closed_shells=True)
     found = grown(spec, 300, "shells")

@@ -63,6 +63,7 @@ def image(spectrum):
 # Convergence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [0, 1])
 def test_waves_are_those_of_abtem_on_fine_pixels(index):
     """The wave's error up to the cutoff is below 2% of the scattered wave.
@@ -81,6 +82,7 @@ def test_waves_are_those_of_abtem_on_fine_pixels(index):
     assert error(abtems(resting, 0.3), reference, GRID.cutoff) > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("energy", "limit"), [(80e3, 0.02), (300e3, 0.02)])
 def test_a_column_of_atoms_along_the_beam_converges_too(energy, limit):
     """This is the hardest case: the next atoms scatter back what an atom scatters far out."""
@@ -113,6 +115,7 @@ def test_effective_potential_has_the_true_transmission_function(monkeypatch):
     assert (np.abs(finer) < 0.1 * np.abs(added)).all()
 
 
+@pytest.mark.slow
 def test_effective_potential_of_any_element_on_any_pixel_is_finite():
     for element in ("H", "Cs", "U"):
         for pixel, energy in ((2.0, 2e6), (0.05, 20e3), (0.014, 20e3)):
@@ -139,6 +142,7 @@ def test_thinner_slices_change_the_wave_by_a_few_percent(monkeypatch):
 # Parts
 
 
+@pytest.mark.slow
 def test_interaction_and_atoms_are_abtems():
     for energy in (60e3, 300e3):
         theirs = abtem.core.energy.energy2sigma(energy)

@@ -178,6 +178,7 @@ def test_smallest_ball_has_an_atom():
     assert all(len(particle(GOLD, "sphere", 0.1, rng(i))) == 1 for i in range(5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("symbol", FCC)
 def test_wulff_particle_has_the_cubes_symmetry_and_wulffs_proportions(symbol):
     material = MATERIALS[symbol]
@@ -243,6 +244,7 @@ def test_other_distributions_of_diameters(distribution, exact):
         assert draws.std() == pytest.approx(0.5, rel=0.08)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", [(1, 1, 0), (1, 1, 1), (0, 0, -1), (0, 1, 2)])
 def test_zone_axis_is_within_its_angle_of_the_beam(zone):
     gold = crystals.crystal("Au")
@@ -365,6 +367,7 @@ def smallest_distances(structure, sampling):
     return np.array(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["sphere", "wulff"])
 def test_particles_touch_as_often_as_the_key_says_and_never_overlap(shape):
     near = GOLD.neighbour_A
@@ -457,6 +460,7 @@ def test_particle_wider_than_the_field_is_refused():
         specimen.draw(wide, SMALL, rng())
 
 
+@pytest.mark.slow
 def test_number_of_particles_is_uniform():
     spec = Specimen(diameter_nm=exactly(0.4), particles=Particles(min=1, max=3), substrate=VACUUM)
     numbers = [
@@ -600,6 +604,7 @@ def test_mask_of_a_ball_is_its_outline(seed):
     assert m[90:110, 90:110].all(), "no holes between projected columns"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixel", [0.3, 0.7])
 def test_mask_is_what_the_docs_say_pixel_by_pixel(pixel):
     sampling = Sampling(48, pixel)

@@ -22,6 +22,7 @@ def path(tmp_path_factory):
     return tmp_path_factory.mktemp("checked") / "folder" / "file.json"
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(content=st.dictionaries(st.text().filter(lambda name: name != "checksum"), VALUES))
 def test_what_was_written_is_read(path, content):

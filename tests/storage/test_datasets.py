@@ -511,6 +511,7 @@ def test_a_zip_without_its_number_of_files_or_its_format_is_refused(tmp_path, na
     assert re.search(says, refusal(path))
 
 
+@pytest.mark.slow
 def test_a_zip_that_unpacks_to_gigabytes_is_refused_unread(tmp_path, monkeypatch):
     path = tmp_path / "waves.zarr.zip"
     datasets.write(dataset(), path, KIND, {})
@@ -598,6 +599,7 @@ def test_an_unknown_format_is_damage(tmp_path, format):
     assert f"its format is {format!r}" in refusal(path)
 
 
+@pytest.mark.slow
 def test_damage_that_shows_late_is_named_and_other_errors_are_not_taken_for_it(
     tmp_path, monkeypatch
 ):
@@ -659,6 +661,7 @@ def test_a_name_that_would_change_a_terminal_is_refused(tmp_path, name):
         assert refusal(path).isprintable()
 
 
+@pytest.mark.slow
 def test_a_store_that_is_set_aside_is_kept_under_a_new_name(tmp_path):
     path = tmp_path / "waves.zarr"
     asides = []
@@ -897,6 +900,7 @@ def test_revision_without_git_is_unknown(monkeypatch, answer, revision):
     assert provenance._git_revision.__wrapped__() == revision
 
 
+@pytest.mark.slow
 @form
 def test_a_full_disk_leaves_nothing_though_other_chunks_are_still_written(
     tmp_path, form, monkeypatch

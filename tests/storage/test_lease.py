@@ -146,6 +146,7 @@ def test_a_process_of_the_same_number_is_another(folder):
     assert reborn.gone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skew", [-1e5, 1e5])
 def test_a_dead_job_elsewhere_does_not_renew_its_lease(folder, other, elsewhere, skew, monkeypatch):
     """The dead job is recognised for any error of the clock on its machine."""
@@ -168,6 +169,7 @@ def test_a_file_that_is_no_lease_is_waited_for_and_replaced(folder, monkeypatch)
         assert holder.process == str(os.getpid())
 
 
+@pytest.mark.slow
 def test_a_job_that_stood_still_learns_that_it_was_taken_for_dead(
     folder, other, elsewhere, monkeypatch
 ):
@@ -235,6 +237,7 @@ def test_a_lost_lease_is_known_without_reading_the_disk_again(folder, monkeypatc
     lease.check()  # without a lease
 
 
+@pytest.mark.slow
 def test_the_environment_sets_the_patience(folder, other, elsewhere, monkeypatch):
     other.kill()
     other.wait()

@@ -91,6 +91,7 @@ def variables(draw) -> dict[str, tuple]:
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(variables(), arrays.arrays(bool, [3, 2, 2]))
 def test_any_variable_is_carried_by_its_dimensions(tmp_path_factory, found, first):

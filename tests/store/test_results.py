@@ -87,6 +87,7 @@ def lacking(stored: StoredResults) -> list[set[str]]:
     return [{id for _, id in found.missing_pairs} for found in stored.find().values()]
 
 
+@pytest.mark.slow
 def test_the_results_of_a_killed_job_are_found_beside_its_older_record(tmp_path):
     """The killed job has tested one of two conditions under a new test condition."""
     stored = stored_in(tmp_path)
@@ -215,6 +216,7 @@ def test_a_damaged_record_is_made_again(tmp_path):
     assert lacking(stored) == [{*TEST}, {*TEST}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after"),
     [({}, {"test": TEST[:2]}), ({"test": [*TEST, SLOW], "waves": ("", "en0200.00")}, {})],
@@ -232,6 +234,7 @@ def test_results_that_a_study_no_longer_needs_are_kept(tmp_path, before, after, 
     assert len(list(poorer.file.parent.glob("*.zarr.zip"))) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "after",
     [
@@ -276,6 +279,7 @@ def test_a_job_tests_networks_under_their_own_conditions_too(tmp_path):
     assert tests == {id: [*(condition.id for condition in own.test_conditions), id]}
 
 
+@pytest.mark.slow
 def test_results_with_more_pixels_than_their_images_are_made_again(tmp_path):
     stored = stored_in(tmp_path)
     pixels = STUDY.microscope.field_px**2

@@ -32,6 +32,7 @@ def numbers(parts):
     return sorted(index for part in parts for index in part.structure.values.tolist())
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(st.integers(1, 7), st.integers(1, 7), st.integers(1, 4))
 def test_every_structure_is_found_once_in_files_of_another_size(tmp_path_factory, old, new, files):

@@ -106,13 +106,14 @@ def create(
         add: Whether to add the variables of the data set to an existing Zarr folder.
     """
     encoding = {}
+    texts = {}
     dataset = dataset.assign_attrs(format=integrity.FORMAT)
     for name, variable in dataset.variables.items():
         # Neither Zstandard nor Blosc notices all damage of a chunk; the checksum does.
         encoding[name] = {"compressors": (ZstdCodec(level=0), Crc32cCodec())}
         if variable.dtype.kind in "OUT":
             # Zarr 3 specifies variable-length strings, but not yet fixed-length strings.
-            dataset = dataset.assign({name: variable.astype(object)})
+            texts[name] = variable.astype(object)
         elif variable.ndim:
             cut = chunks if name in dataset.data_vars else {}
             lengths = {d: min(cut.get(d, n), n) for d, n in variable.sizes.items()}
@@ -136,7 +137,7 @@ def create(
                     "_FillValue": missing,
                     "fill_value": missing,
                 }
-    dataset.to_zarr(
+    dataset.assign(texts).to_zarr(
         folder,
         mode="a" if add else "w",
         zarr_format=3,
@@ -287,7 +288,8 @@ def open_folder(path: str | Path, kind: str) -> xr.Dataset:
     """
     with _open(path, kind, chunks={}) as dataset:
         _opened[Path(path)] = kind
-        return dataset.assign_coords({name: c.compute() for name, c in dataset.coords.items()})
+        # Together, since a coordinate alone would be read again with each other one that it has.
+        return dataset.assign_coords(dataset.coords.to_dataset().load().coords)
 
 
 def check_opened() -> None:

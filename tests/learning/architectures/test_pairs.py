@@ -50,6 +50,7 @@ def test_what_is_accepted_can_be_trained_and_what_is_refused_cannot_be_built(enc
             assert networks.build(name).train()(images).shape == images.shape
 
 
+@pytest.mark.slow
 def test_segmentation_models_pytorch_knows_them_all():
     smp = pytest.importorskip("segmentation_models_pytorch")
     assert set(DECODERS) <= set(smp.MODEL_ARCHITECTURES_MAPPING)

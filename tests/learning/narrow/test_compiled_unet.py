@@ -13,6 +13,8 @@ from passband.learning.narrow import compiled_unet as compiled
 from passband.learning.narrow.kernels import Plan, blocks, kernels
 from passband.learning.narrow.simd import LANES
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = Training(precision="float32")
 
 

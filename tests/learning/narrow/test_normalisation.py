@@ -21,6 +21,7 @@ def layer(channels):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("channels", "side"), [(2, 8), (8, 20), (16, 7), (64, 4)])
 def test_values_and_gradients_are_torchs_in_float32(channels, side):
     """The images have few values near the limit of ReLU, so that rounding passes no gradient."""
@@ -53,6 +54,7 @@ def test_it_computes_only_what_its_layout_allows():
     assert not normalisation.applies(layer(2), images(2, 1))  # less than a vector
 
 
+@pytest.mark.slow
 def test_a_step_differs_from_float32_as_much_as_torchs_step_in_bfloat16(monkeypatch):
     x = torch.randn(4, 1, 32, 32, generator=torch.manual_seed(0))
     x = x.contiguous(memory_format=torch.channels_last)

@@ -112,6 +112,7 @@ def test_a_zarr_array_with_values_or_chunks_that_it_has_not(tmp_path):
     assert refusal(path) == "has 225,000,000 chunks; it is damaged"
 
 
+@pytest.mark.slow
 def test_a_zip_file_of_zarr_that_unpacks_to_gigabytes(tmp_path):
     path = tmp_path / "a.zarr.zip"
     with (

@@ -60,6 +60,7 @@ def is_white(image, pixel_A):
     return slope(np.asarray(image, np.float32), pixel_A) > WHITE_ABOVE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixel_A", [0.2, 0.25, 0.3, 0.4, 0.5])
 @pytest.mark.parametrize("dose", [50, 200, 1000])
 def test_counts_are_white(pixel_A, dose):
@@ -75,6 +76,7 @@ def test_detail_beyond_the_first_ring_of_the_reduced_image_leaves_counts_white()
     assert is_white(image, 0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixel_A", [0.2, 0.3, 0.4, 0.5, 0.6])
 @pytest.mark.parametrize(("width_A", "dose"), [(0.9, 50), (1.1, 50), (1.1, 1000)])
 def test_drawn_images_are_averaged(pixel_A, width_A, dose):
@@ -102,6 +104,7 @@ def test_white_images_that_were_resized_are_white_in_all_that_networks_see(pixel
     assert is_white(resized(grey(counts(pixel_A)), factor, how), pixel_A / factor)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1.3, 1.55, 2, 2.6])
 @pytest.mark.parametrize("how", ["BILINEAR", "BICUBIC", "LANCZOS"])
 def test_drawn_images_that_were_enlarged_are_averaged(factor, how):
@@ -205,6 +208,7 @@ def test_white_noise_is_filtered_for_a_network_of_several_kernels():
     assert treatment(noise, 0.6, None)[0] is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixel_A", [0.4, 0.55])
 @pytest.mark.parametrize("width_A", [0.7, 0.8, 0.95])
 def test_the_kernel_of_averaged_noise_is_found(pixel_A, width_A):

@@ -47,6 +47,7 @@ def text(body: str, suffix: str = ".abc", name: str = "abc", arguments: str = "p
 GOOD = text("return Content(np.arange(1600.).reshape(40, 40), (0.3, 0.3))")
 
 
+@pytest.mark.slow
 def test_readers_of_the_package_are_known_without_their_libraries():
     """Only the names of suffixes are needed where a command looks for images."""
     code = (

@@ -53,6 +53,7 @@ def noise(*shape):
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_further_outputs_do_not_depend_on_the_size_of_tiles():
     """All outputs of tiles are those of the whole image, also where further ones see farther."""
     known = parse("compact-w2-d3+votes")

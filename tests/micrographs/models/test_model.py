@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 CODE = """
 import sys
 from types import SimpleNamespace
@@ -48,6 +50,7 @@ assert "torch" not in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_an_image_is_segmented_without_torch():
     run = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr

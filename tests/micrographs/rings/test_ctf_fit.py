@@ -29,6 +29,7 @@ def test_defocus_and_astigmatism_are_measured():
     assert found.defocus_A(-1)[0] == pytest.approx(-value, abs=2)
 
 
+@pytest.mark.slow
 def test_a_large_cs_determines_the_sign():
     image = film_image(defocus=-400, cs=1.2e7, seed=1)
     found = lens_of(image, Settings(ENERGY_EV, 1.2e7, most_A=1500))
@@ -36,6 +37,7 @@ def test_a_large_cs_determines_the_sign():
     assert found.defocus_A()[0] == pytest.approx(-400, abs=15)
 
 
+@pytest.mark.slow
 def test_the_sign_that_the_user_gives_is_used():
     image = film_image(defocus=600)
     found = lens_of(image, Settings(ENERGY_EV, 0.0, sign=-1, most_A=1500))
@@ -67,6 +69,7 @@ def test_an_image_with_too_few_frequencies_is_refused():
         prepare(film_image(px=32), PIXEL_A, Settings(ENERGY_EV))
 
 
+@pytest.mark.slow
 def test_an_image_with_too_little_background_is_refused():
     with pytest.raises(PassbandError, match=r"10.0% of the image is background, .* too little"):
         prepare(specks(), 0.1, Settings(ENERGY_EV, 0.0, most_A=1500))
@@ -79,6 +82,7 @@ def test_a_background_that_is_too_small_does_not_replace_the_whole(monkeypatch):
     assert prepare(film_image(), PIXEL_A, Settings(ENERGY_EV, 0.0, most_A=1500)).found_by == "whole"
 
 
+@pytest.mark.slow
 def test_a_sliver_of_film_has_no_rings():
     """All its frequencies together hold hardly any information about rings."""
     image = np.zeros((238, 130))

@@ -33,6 +33,7 @@ def test_what_a_file_states_is_used(tmp_path):
     assert content["signs"][0]["likelihood"] == 1
 
 
+@pytest.mark.slow
 def test_frames_of_a_stack_are_images(tmp_path):
     stack = np.stack([film_image(px=160, seed=k, defocus=600, dose=2000) for k in range(2)])
     path = write(tmp_path, "a.zarr", stack)
@@ -65,6 +66,7 @@ def test_files_of_different_lenses_are_refused(tmp_path, cs, energy, message):
         lens.measure(files, None, Known())
 
 
+@pytest.mark.slow
 def test_every_file_has_its_own_aperture(tmp_path):
     files = [
         write(

@@ -53,6 +53,7 @@ def test_few_images_of_the_training_condition_are_flagged(in_distribution):
     assert sum(found.is_flagged for found, _ in in_distribution) <= 0.05 * 24
 
 
+@pytest.mark.slow
 def test_expected_dice_is_near_dice_in_distribution(in_distribution):
     expected = np.array([found.dice.value for found, _ in in_distribution])
     low, high = (
@@ -63,6 +64,7 @@ def test_expected_dice_is_near_dice_in_distribution(in_distribution):
     assert np.mean((low <= measured) & (measured <= high)) > 0.75
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["au10nm_1", "au2p2nm_0", "au2p2nm_3", "au5nm_0", "au5nm_2"])
 def test_real_images_are_flagged_and_expected_dice_is_low(trained, name):
     path = real("hrtem", "images", f"{name}.png")
@@ -74,6 +76,7 @@ def test_real_images_are_flagged_and_expected_dice_is_low(trained, name):
     assert found.dice.value == pytest.approx(dice(mask, true), abs=0.35)
 
 
+@pytest.mark.slow
 def test_photograph_is_flagged(trained):
     from matplotlib import cbook, image
 
@@ -83,6 +86,7 @@ def test_photograph_is_flagged(trained):
         assert assess(trained, photograph, pixel_A)[0].is_flagged
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixel_A", [0.2, 0.3, 0.5])
 def test_soot_is_flagged(trained, pixel_A):
     image = readers.read(real("formats", "soot_ExampleImage.tif"), pixel_A).images[0]
@@ -104,6 +108,7 @@ def test_noise_is_flagged(trained, mean, side):
     assert assess(trained, noise)[0].is_flagged
 
 
+@pytest.mark.slow
 def test_images_with_a_wrong_pixel_size_are_flagged(trained):
     for image in images("Au")[0][:4]:
         assert assess(trained, image, 2 * PIXEL_A)[0].is_flagged
@@ -118,6 +123,7 @@ def test_shuffled_images_are_flagged(trained):
         assert assess(trained, shuffled)[0].is_flagged
 
 
+@pytest.mark.slow
 def test_other_materials_are_flagged_where_dice_falls(trained):
     own, found, measured = trained[1].own.dice, [], []
     for material in ("Fe", "CdSe"):
@@ -163,6 +169,7 @@ def test_a_failed_image_has_no_effect_on_the_next_image(trained):
     assert assessor.finish() == assess(trained, image)[0]
 
 
+@pytest.mark.slow
 def test_wide_images_of_the_training_condition_are_not_flagged(trained):
     every = images("Au")[0]
     for k in range(0, 12, 4):

@@ -43,6 +43,7 @@ def without(table, rows, replicas=slice(None)):
     return lacking
 
 
+@pytest.mark.slow
 def test_the_results_say_what_they_are(tmp_path):
     table, profiles = make_study()
     found = assessment.assess(matrices(table), profiles, draws=20)
@@ -69,6 +70,7 @@ def test_the_results_say_what_they_are(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_conditions_without_networks_are_predicted_from_the_others():
     table, profiles = make_study(LARGER)
     rows = [3, 10, 11, 30]
@@ -108,6 +110,7 @@ def test_an_unfinished_study_has_the_same_in_seconds():
     assert assessment.unfinished(matrices(without(table, slice(5, None))), profiles) is None
 
 
+@pytest.mark.slow
 def test_one_replica_leaves_no_noise_known():
     table, profiles = make_study(replicas=1)
     found = assessment.assess(matrices(table), profiles, draws=0)
@@ -155,6 +158,7 @@ def test_mixtures_have_no_part_in_predictions():
     xr.testing.assert_identical(found, assessment.assess(matrices(table), profiles, draws=0))
 
 
+@pytest.mark.slow
 def test_the_store_has_matrices_in_the_order_of_their_names():
     """The order of earlier versions, whatever that of the study is."""
     table, profiles = make_study(LARGER)

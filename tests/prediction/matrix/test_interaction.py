@@ -87,6 +87,7 @@ def test_scores_are_those_of_known_errors():
         assert found["rmse_replicas"] == pytest.approx(np.sqrt((error**2).mean()) / single)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("doses", [LEVELS, RANDOM])
 def test_the_ceiling_is_the_score_of_the_true_means(doses):
     """Noise that is the same for a network under all tests takes nothing from the ceiling."""

@@ -104,6 +104,7 @@ def test_dice_that_follows_from_t_of_q_is_predicted_better_from_it(scored):
     assert 0.5 < float(found.level_ceiling.sel(level="lens/train/all")[0]) < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["train", "test"])
 def test_levels_have_their_own_scores_and_the_sums_of_squares_together(scored, end, monkeypatch):
     D, whole, profiles, found = scored
@@ -132,6 +133,7 @@ def test_levels_have_their_own_scores_and_the_sums_of_squares_together(scored, e
     assert float(together.level_interaction) == pytest.approx(1 - left / total)
 
 
+@pytest.mark.slow
 def test_fewer_than_ten_conditions_at_a_dose_have_no_interaction(scored):
     found = scored[-1]
     for end in ("train", "test"):
@@ -143,6 +145,7 @@ def test_fewer_than_ten_conditions_at_a_dose_have_no_interaction(scored):
             assert of.level_rmse_replicas.notnull().all()
 
 
+@pytest.mark.slow
 def test_groups_are_left_out_of_scattered_conditions(scored):
     _, whole, *_ = scored
     one = whole.take([0, 20, 40, 60], [0, 20, 40, 60])

@@ -89,6 +89,7 @@ def test_smooth_dice_is_near_one_and_noise_near_zero():
     assert smoothness(of_dice(both), 0, 0)[0] == pytest.approx(0.5, abs=0.05)  # half is noise
 
 
+@pytest.mark.slow
 def test_all_axes_count_and_samples_have_their_weights():
     ids = [condition.id for condition in Axes.main.conditions(GRID)]
     M = matrix(np.random.default_rng(2).random((len(ids), len(ids))), GRID)

@@ -48,6 +48,7 @@ def test_no_coefficients_beside_those_found_have_a_smaller_error():
         assert error(model.coefficients + step) > error(model.coefficients)
 
 
+@pytest.mark.slow
 def test_no_score_can_raise_the_expected_dice():
     # Here Dice rises with the score, which the model must not follow.
     scores, own, _ = made()

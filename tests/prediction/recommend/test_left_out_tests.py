@@ -52,6 +52,7 @@ def without(D, networks, j, theta=None):
     return process, [x[:, 0] for x in predicted(process, None, [TESTS[j]], profiled, doses)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refit", [True, False])
 def test_expected_dice_is_that_of_a_process_without_the_condition(
     halves, networks, model, refit, monkeypatch
@@ -76,6 +77,7 @@ def test_expected_dice_is_that_of_a_process_without_the_condition(
             np.testing.assert_allclose(of_half[:, j], expected[0], **same)
 
 
+@pytest.mark.slow
 def test_the_left_out_results_change_nothing_that_is_expected_there(halves, networks, model):
     changed = [half.copy() for half in halves]
     for half in changed:

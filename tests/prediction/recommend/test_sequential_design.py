@@ -188,6 +188,7 @@ def points(number, *further):
     return [Condition(*m, f, axes) for m, f in zip(zip(*main, strict=True), given, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("further", [(), ("astigmatism_nm", "coma_nm", "vibration_A")])
 def test_candidates_of_many_points_are_drawn_without_their_product(further):
     """40 points on seven axes have 10¹³ combinations."""

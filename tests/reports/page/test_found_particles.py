@@ -86,6 +86,7 @@ def test_networks_without_a_head_have_no_row(tested):
     )
 
 
+@pytest.mark.slow
 def test_the_page_says_it_and_a_study_without_particles_has_the_same_bytes(tested, monkeypatch):
     whole = page.render(make_content(matrices=tested))
     assert found_particles.particles_sentences(tested)[0] in whole

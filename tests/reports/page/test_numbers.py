@@ -118,6 +118,7 @@ def test_ranges_by_hand_from_one_pair_of_conditions():
     assert [found.low, found.high] == pytest.approx([D.mean() - half, D.mean() + half])
 
 
+@pytest.mark.slow
 def test_a_single_replica_has_ranges_over_structures_and_a_missing_one_keeps_its_condition():
     table = make_table(GRID, M, sd_structure=0.05, sd_replica=0.02)
     alone = numbers_of(table.isel(replica=[0]), 0.95).home

@@ -46,6 +46,7 @@ def whole() -> str:
 # ── The page ─────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_the_page_names_no_host_and_no_other_file(whole):
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", whole)
     assert "://" not in whole
@@ -155,6 +156,7 @@ def captioned(caption):
     return replace(part, declaration=replace(part.declaration, caption=caption))
 
 
+@pytest.mark.slow
 def test_text_of_others_is_escaped(tmp_path, rutile):
     folder = tmp_path / EVIL.replace("/", "")
     folder.mkdir()
@@ -231,6 +233,7 @@ def test_all_figures_have_the_same_scale_unless_they_are_high():
     assert "The figure “metrics” is not drawn yet." in text
 
 
+@pytest.mark.slow
 def test_a_figure_that_is_missing_is_named():
     figures = {name: {"png": picture(20)} for name in PACKAGE.of("figure") if name != "decay"}
     text = page.render(make_content(figures=figures, expected=make_study().drawn))
@@ -463,6 +466,7 @@ def test_inline_pictures_have_the_pages_colours_and_share_no_ids(whole):
         assert "DejaVu Sans" in each  # as the other figures
 
 
+@pytest.mark.slow
 def test_the_page_says_what_the_column_of_own_dice_is():
     content = make_content()
     (names,) = content.numbers.matrices
@@ -472,6 +476,7 @@ def test_the_page_says_what_the_column_of_own_dice_is():
     assert "The column “own” has networks" not in page.render(content)
 
 
+@pytest.mark.slow
 def test_a_table_of_networks_that_are_all_missing_has_no_answer():
     nothing = numbers_of(make_table(GRID, np.full((24, 24), np.nan)), None)
     text = page.render(make_content(numbers=nothing))
