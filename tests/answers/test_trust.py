@@ -12,7 +12,7 @@ from recommended import make_results, make_study
 from toy_networks import true_dice
 
 from passband import PassbandError
-from passband.answers import trust
+from passband.answers import likeness, trust
 from passband.answers.tested_networks import TestedNetworks
 from passband.grid import Condition
 from passband.learning.network_files import open_networks
@@ -30,7 +30,7 @@ def results(tmp_path_factory):
 
 def test_a_network_of_a_study_is_measured_only_when_it_is_published(results, monkeypatch):
     """Predicting with it says in one line how to have it measured, and measures nothing."""
-    monkeypatch.setattr(trust.StudyImages, "measure", lambda *_: pytest.fail("it was measured"))
+    monkeypatch.setattr(likeness.StudyImages, "measure", lambda *_: pytest.fail("it was measured"))
     networks = open_networks(results, CELL)
     with pytest.raises(PassbandError) as caught:
         trust.open_trust(networks)

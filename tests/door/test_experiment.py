@@ -335,14 +335,14 @@ class TestFurtherAxes:
         assert "\n" not in str(error.value)
 
     def test_a_study_has_priority_over_a_network_of_the_package(self, grouped, tmp_path):
-        assert passband.open("general").weights_file is not None
+        assert passband.open("general").is_published
         (tmp_path / "studies").mkdir()
         file = (ROOT / "tests/data/smallest.yaml").read_text()
         (tmp_path / "studies/any.yaml").write_text(file.replace("name: smallest", "name: general"))
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(tmp_path)
             general = passband.open("general")
-            assert general.weights_file is None
+            assert not general.is_published
             assert general.study.study.name == "general"
             assert not general.networks
 

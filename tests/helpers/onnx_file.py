@@ -8,7 +8,7 @@ from passband.sharing import onnx_export
 def leave_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a file that is no network in place of the ONNX file."""
 
-    def export(network, divisor, smallest_px, path, metadata, has_head):
+    def export(network, divisor, smallest_px, path, metadata, has_head, has_means):
         path.write_bytes(b"onnx")
         return 20
 

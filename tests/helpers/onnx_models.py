@@ -44,13 +44,6 @@ def opened(path, content, **changes):
     return OnnxModel.open(path, **given | changes)
 
 
-def twin(path, like):
-    """Open the ONNX file of a network of torch, whose numbers are those of its model."""
-    names = "name", "divisor", "smallest_px", "outputs", "halo", "bytes_per_pixel"
-    numbers = {name: getattr(like, name) for name in names}
-    return OnnxModel.open(path, digest=hashlib.sha256(path.read_bytes()).hexdigest(), **numbers)
-
-
 def images(*shape):
     """Return noise."""
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)

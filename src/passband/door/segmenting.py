@@ -229,10 +229,12 @@ class Segmenting(Answering):
         Torch computes other precisions, and computes on a GPU.
         """
         has_onnx = (self.folder / published.NETWORK).is_file() and not self._weights
-        if network is None and has_onnx and precision == "float32" and not which("nvidia-smi"):
+        if has_onnx and precision == "float32" and not which("nvidia-smi"):
             from passband.micrographs.models.published_network import PublishedNetwork
 
-            return [PublishedNetwork.open(self.folder)]
+            found = PublishedNetwork.open(self.folder)
+            if network is None or str(network) in (str(found.id), str(found.id.cell)):
+                return [found]
         return self.open_networks(network)
 
     @property

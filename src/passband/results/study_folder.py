@@ -327,6 +327,8 @@ class Results:
         elif path.exists():
             published.check(self.folder)
             found = datasets.read(path, datasets.TABLE)
+        elif published.is_shipped(path):
+            raise PassbandError(f"{self}: is a network alone, without the results of its study")
         else:
             raise PassbandError(
                 f"{self}: the published folder has no {published.TABLE}, which a recommendation "

@@ -14,7 +14,7 @@ from passband.learning.network_files import Network
 from passband.results import published
 from passband.sharing.attribution import Labels
 from passband.sharing.further_outputs import FurtherOutputs
-from passband.sharing.onnx_export import FURTHER, INPUT, OUTPUT
+from passband.sharing.onnx_export import FURTHER, INPUT, MEANS, OUTPUT
 from passband.version import __version__
 
 #: Version of the format. Newer versions of bioimageio.spec read it too.
@@ -47,6 +47,7 @@ def describe(
     documentation: str,
     attachments: Sequence[str],
     further: FurtherOutputs | None = None,
+    means: int = 0,
 ) -> dict[str, Any]:
     """Return the description of the files in a folder.
 
@@ -55,6 +56,7 @@ def describe(
         opset: The version of the ONNX file's set of operators.
         attachments: Names of the files that BioImage.IO's programs do not need.
         further: The outputs of a network with a head besides the mask.
+        means: The number of features whose means are an output.
     """
 
     def file(name: str) -> dict[str, str]:
@@ -84,6 +86,20 @@ def describe(
                 "test_tensor": file("test_particles.npy"),
             }
         ]
+    if means:
+        names = [f"feature_{k}" for k in range(means)]
+        others.append(
+            {
+                "id": MEANS,
+                "description": (
+                    "Means of the encoder's features over the pixels, which Passband compares with "
+                    "those of the training images."
+                ),
+                "axes": [{"type": "batch"}, channel | {"channel_names": names}],
+                "data": {"type": "float32", "range": [None, None]},
+                "test_tensor": file("test_means.npy"),
+            }
+        )
     condition = network.condition
     return {
         "type": "model",

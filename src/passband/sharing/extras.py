@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from passband.errors import PassbandError
 
 #: The modules of the extra's packages.
-MODULES = ("onnx", "onnxscript", "onnxruntime", "bioimageio.spec")
+MODULES = ("onnx", "onnxscript", "bioimageio.spec")
 
 
 def check() -> None:

@@ -38,7 +38,11 @@ CARD = "README.md"
 PERFORMANCE, PICTURE = "performance.csv", "performance.png"
 TEST_INPUT = "test_input.npy"
 #: The files with the outputs for this input, by their names in the ONNX file.
-TEST_OUTPUTS = {onnx_export.OUTPUT: "test_output.npy", onnx_export.FURTHER: "test_particles.npy"}
+TEST_OUTPUTS = {
+    onnx_export.OUTPUT: "test_output.npy",
+    onnx_export.FURTHER: "test_particles.npy",
+    onnx_export.MEANS: "test_means.npy",
+}
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,7 @@ def publish(
         attachments = network_folder.write(network, beside)
         image, example = _example_image(network, results)
         np.save(beside / TEST_INPUT, image.numpy())
-        outputs = onnx_export.Outputs(network.module, has_head).of(image)
+        outputs = onnx_export.Outputs(network.module, has_head, has_means).of(image)
         for output, values in outputs.items():
             np.save(beside / TEST_OUTPUTS[output], values)
         if measured is not None:
@@ -190,6 +194,7 @@ def publish(
             documentation=CARD,
             attachments=attachments,
             further=further,
+            means=outputs[onnx_export.MEANS].shape[1] if has_means else 0,
         )
         bioimageio_description.write(description, beside)
         files = [file for file in beside.rglob("*") if file.is_file()]

@@ -17,7 +17,13 @@ MICROSCOPE = Microscope(field_px=64, pixel_size_A=0.4)
 AVERAGED = MICROSCOPE.replaced("detector.noise", DetectorNoise(form="hann", width_A=1.0))
 #: A network of a study with white noise, and one with averaged noise.
 NETWORK, OF_AVERAGED = (
-    SimpleNamespace(microscope=each, pixel_size_A=0.4, finest_A=0.4, normalisation="zscore")
+    SimpleNamespace(
+        field_px=64,
+        noise=each.detector.noise,
+        pixel_size_A=0.4,
+        finest_A=0.4,
+        normalisation="zscore",
+    )
     for each in (MICROSCOPE, AVERAGED)
 )
 

@@ -33,10 +33,9 @@ class Bright:
     def means(self, images):
         return images.mean((2, 3), dtype=float)
 
-detector = SimpleNamespace(noise=DetectorNoise())
 network = SimpleNamespace(
     id="bright", normalisation="zscore", pixel_size_A=0.3, smallest_px=8,
-    microscope=SimpleNamespace(detector=detector, field_px=64), model=lambda precision: Bright(),
+    noise=DetectorNoise(), field_px=64, model=lambda precision: Bright(),
 )
 image = np.random.default_rng(0).normal(10, 0.3, (120, 131)).astype(np.float32)
 image[40:80, 30:70] += 10

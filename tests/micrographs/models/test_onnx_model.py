@@ -1,8 +1,7 @@
-"""ONNX files, which strangers may have made, and the twins of networks of torch."""
+"""ONNX files, which strangers may have made, and that of the package."""
 
 import sys
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,12 +9,10 @@ from scipy.special import expit
 
 from passband import PassbandError
 from passband.micrographs.images.segmentation import segment
-from passband.micrographs.images.settings import Settings
 from passband.micrographs.models import onnx_file, onnx_model
 from passband.micrographs.models.onnx_model import OnnxModel
 
 onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
 
 import onnx_models  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
@@ -148,7 +145,7 @@ def test_nan_and_wrong_shapes_are_named(tmp_path):
 
 def test_without_onnxruntime_one_line_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(PassbandError, match=r"pip install 'passband\[share\]'"):
+    with pytest.raises(PassbandError, match="run pip install onnxruntime"):
         opened(tmp_path / "model.onnx", b"")
 
 
@@ -171,21 +168,7 @@ def test_the_check_sees_every_node_that_onnx_sees():
             assert seen <= onnx_file.OPERATORS
 
 
-# Twins
-
-
-@pytest.fixture(scope="module")
-def general(tmp_path_factory):
-    """The network of the package, and its ONNX twin."""
-    from passband.learning.network_files import open_networks
-    from passband.sharing import onnx_export
-
-    (network,) = open_networks("general")
-    path = tmp_path_factory.mktemp("general") / "model.onnx"
-    shape = network.divisor, network.smallest_px
-    onnx_export.export(network.module, *shape, path, has_means=True)
-    onnx_export.largest_differences(network.module, *shape, path, has_means=True)
-    return network, onnx_models.twin(path, network.model())
+# The network of the package
 
 
 def fields():
@@ -203,27 +186,17 @@ def fields():
 
 
 @pytest.mark.slow
-def test_a_twin_finds_what_torch_finds(general):
-    network, twin = general
-    by_torch = network.model()
-    other = SimpleNamespace(
-        **{
-            name: getattr(network, name)
-            for name in (
-                "id",
-                "normalisation",
-                "pixel_size_A",
-                "finest_A",
-                "smallest_px",
-                "microscope",
-            )
-        }
-    )
-    other.model = lambda precision: twin
+def test_the_onnx_file_of_the_package_finds_what_torch_finds():
+    from passband.learning.network_files import open_networks
+    from passband.micrographs.models.published_network import PublishedNetwork
+    from passband.results import published
+
+    (by_torch,) = open_networks("general")
+    by_onnx = PublishedNetwork.open(published.shipped()["general"])
     ties = 0
     for image, pixel_A in fields():
-        expected = segment(image, pixel_A, [network])
-        found = segment(image, pixel_A, [other], Settings())
+        expected = segment(image, pixel_A, [by_torch])
+        found = segment(image, pixel_A, [by_onnx])
         assert np.abs(found.probability - expected.probability).max() < 1e-4
         if (found.mask == expected.mask).all():
             assert len(found.particles) == len(expected.particles)
@@ -234,6 +207,5 @@ def test_a_twin_finds_what_torch_finds(general):
             assert np.abs(expected.probability[found.mask != expected.mask] - 0.5).max() < 1e-4
     assert ties <= 2
     inputs = onnx_models.images(3, 1, 128, 128)
-    np.testing.assert_allclose(twin.means(inputs), by_torch.means(inputs), atol=1e-4)
-    with pytest.raises(PassbandError, match="was changed"):
-        onnx_models.opened(twin.path, twin.path.read_bytes(), digest="1" * 64)
+    found = by_onnx.model().means(inputs)
+    np.testing.assert_allclose(found, by_torch.model().means(inputs), atol=1e-4)

@@ -158,7 +158,7 @@ def _onnxruntime() -> Any:
         import onnxruntime
     except ImportError:
         raise PassbandError(
-            "ONNX files need onnxruntime, which is not installed: run pip install 'passband[share]'"
+            "networks need onnxruntime, which is not installed: run pip install onnxruntime"
         ) from None
     return onnxruntime
 

@@ -91,12 +91,14 @@ class PublishedNetwork:
             values = checked_json.read(path)
             if values.pop("format", None) != FORMAT:
                 made = str(values.get("passband"))[:40]
-                raise PassbandError(f"{path}: has another format; open it with Passband {made}")
+                raise PassbandError(f"has another format; open it with Passband {made}")
             content = dict(_Content.model_validate(values))
             noise = DetectorNoise.model_validate(content.pop("noise"))
             id = NetworkId.parse(content.pop("id"))
         except StoreError:
             raise
+        except PassbandError as error:
+            raise PassbandError(f"{path}: {error}") from None
         except FileNotFoundError:
             raise PassbandError(f"{path}: there is no such file") from None
         except ValidationError as error:
