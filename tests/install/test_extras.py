@@ -16,7 +16,7 @@ MODULES = {
     "gpu": ("cupy",),
     "micrographs": ("h5py", "rsciio"),
     "parquet": ("pyarrow",),
-    "share": ("bioimageio.spec", "onnx", "onnxruntime", "onnxscript"),
+    "share": ("bioimageio.spec", "onnx", "onnxscript"),
     "test": ("hypothesis", "pytest", "pytest_timeout", "xdist"),
 }
 #: A new environment that begins with all packages of the present one.

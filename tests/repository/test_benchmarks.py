@@ -51,6 +51,15 @@ def test_imaging_prints_a_goal_and_a_measurement_in_every_row():
 
 
 @pytest.mark.slow
+def test_masks_compares_onnx_with_torch():
+    found = rows("masks.py")
+    for what in ("passband predict", "ONNX / torch", "largest difference", "pixels whose label"):
+        assert any(what in row[0] for row in found)
+    (difference,) = (row for row in found if "difference" in row[0])
+    assert difference[3] == "met"
+
+
+@pytest.mark.slow
 def test_heads_prints_a_step_and_a_decoder_with_their_goals():
     found = rows("heads.py")
     for what in ("step with votes / without", "decoder / network", "particles / whole"):
