@@ -74,7 +74,7 @@ def main(folder: Path) -> None:
         report=print,
         limits=LIMITS,
     )
-    (out / "simulated.md").write_text(simulated(results), encoding="utf-8")
+    (out / "simulated.md").write_text(simulated(results, id.condition), encoding="utf-8")
 
 
 def write_sample(network: network_files.Network) -> None:
@@ -117,8 +117,12 @@ def whole(name: str, specimen: Specimen, sampling: Sampling, seed: int, index: i
     return len(np.setdiff1d(labels, np.append(cut, 0)))
 
 
-def simulated(results: Results) -> str:
-    """Return the scores of the study's network on simulated images."""
+def simulated(results: Results, own: str) -> str:
+    """Return the scores of the study's network on simulated images.
+
+    Args:
+        own: The id of its training condition.
+    """
     study = results.study
     found = scores(results)
     lines = [
@@ -132,8 +136,7 @@ def simulated(results: Results) -> str:
         "",
     ]
     if "instance_f1" in found:
-        (id,) = network_files.finished_networks(results)
-        here = {name: float(found[name].sel(test=id.condition)) for name in OF_PARTICLES}
+        here = {name: float(found[name].sel(test=own)) for name in OF_PARTICLES}
         lines += [
             "Mean F1 score of their particles, compared with the complete ones of both faces:",
             "",

@@ -4,7 +4,6 @@ import json
 import runpy
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -117,7 +116,7 @@ def test_a_wrong_folder_is_one_line(script, data, monkeypatch, capsys, tmp_path)
         assert said in line
 
 
-def test_the_card_of_a_shipped_network_knows_grids_of_several_blocks(tmp_path):
+def test_the_scores_of_a_shipped_network_know_grids_of_several_blocks(tmp_path):
     """The Dice of a defocus and a dose is a mean over the other axes; some pairs are not tested."""
     study = make_study().model_dump(mode="json")
     study["grid"] = [
@@ -126,12 +125,9 @@ def test_the_card_of_a_shipped_network_knows_grids_of_several_blocks(tmp_path):
     ]
     study = validate(study)
     results = make_results(study, tmp_path)
-    network = SimpleNamespace(
-        metadata=SimpleNamespace(architecture="net"), limits="small", path=Path("any.safetensors")
-    )
-    card = runpy.run_path(str(ROOT / "docs/scripts/ship.py"))["card"]
-    text = card(Results(study, results), network)
-    assert text.startswith("# The network `any`\n")
+    simulated = runpy.run_path(str(ROOT / "docs/scripts/ship.py"))["simulated"]
+    text = simulated(Results(study, results), study.train_conditions[0].id)
+    assert text.startswith("# The network `general-2026` on simulated images\n")
     assert "F1" not in text
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     assert rows[0] == ["defocus", "100 e/Å²", "400 e/Å²"]
@@ -143,7 +139,7 @@ def test_the_card_of_a_shipped_network_knows_grids_of_several_blocks(tmp_path):
     assert float(rows[-2][2]) == pytest.approx(float(here.mean()), abs=6e-4)
 
 
-def test_the_card_of_a_network_with_a_head_has_scores_of_particles(tmp_path):
+def test_the_scores_of_a_network_with_a_head_have_those_of_particles(tmp_path):
     study = make_study()
     results = make_results(study, tmp_path)
     table = datasets.read(results / "table.zarr", datasets.TABLE)
@@ -154,15 +150,9 @@ def test_the_card_of_a_network_with_a_head_has_scores_of_particles(tmp_path):
     values[...] = [numbers.get(name, 0) for name in NUMBERS]
     table["particles"] = ((*shape, "number"), values)
     datasets.write(table, results / "table.zarr", datasets.TABLE, {})
-    id = study.train_conditions[0].id
-    network = SimpleNamespace(
-        metadata=SimpleNamespace(architecture="net"),
-        limits="small",
-        path=Path("any.safetensors"),
-        condition=SimpleNamespace(id=id),
-    )
-    card = runpy.run_path(str(ROOT / "docs/scripts/ship.py"))["card"]
-    _, found = card(Results(study, results), network).split("Mean F1 score of their particles")
+    simulated = runpy.run_path(str(ROOT / "docs/scripts/ship.py"))["simulated"]
+    text = simulated(Results(study, results), study.train_conditions[0].id)
+    _, found = text.split("Mean F1 score of their particles")
     assert " | 0.667 |" in found  # 2 · 3 / (4 + 5)
     assert "the number of particles is wrong by +25.0%" in found
     assert "diameter by +10.0%." in found  # 2.2 and 2 nm
