@@ -86,7 +86,7 @@ def test_trainings_are_compared_with_those_of_another_clone():
     assert float(dice[2]) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_explorer_has_size_and_times():
     browser.require()
     found = rows("explorer.py")
@@ -125,7 +125,7 @@ def test_the_explorer_needs_chromium_and_says_so(tmp_path):
     assert process.stderr == "not installed: chromium (tests/helpers/browser.py install)\n"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_schedule_runs_every_job_of_the_workflow_in_no_time():
     found = {what: float(measured) for what, _, measured, _ in rows("schedule.py")}
     (half,) = (int(m[1]) for what in found if (m := re.search(r"(\d+) jobs done", what)))
@@ -147,7 +147,7 @@ def test_table_measures_seconds_and_memory_of_each_step():
     assert len(found) == 5 * 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_evaluation_is_measured_against_bare_passes_and_at_three_sizes():
     found = rows("evaluation.py")
     assert sum("bare forward passes" in what for what, *_ in found) == 3
@@ -155,7 +155,7 @@ def test_evaluation_is_measured_against_bare_passes_and_at_three_sizes():
         assert [what[0] for what, *_ in found if f"as many {name}" in what] == ["2", "4"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_memory_of_a_train_job_is_measured_and_estimated():
     (host, limit, measured, verdict), (_, _, estimated, _) = rows("memory.py")
     assert "host memory of a train job of 2 replicas" in host
@@ -169,7 +169,7 @@ def test_studies_are_measured_from_check_to_run():
     assert [what for what, *_ in rows("studies.py") if what.startswith(words)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_size_counts_lines_functions_and_importers(tmp_path):
     files = {
         "config/study.py": "def axes(own: dict[str, float]): ...\n",
@@ -214,7 +214,7 @@ def test_size_counts_lines_functions_and_importers(tmp_path):
     assert all(int(now.replace(",", "")) > 0 for *_, now in counted[:15])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_table_of_encoders_is_what_its_script_counts():
     printed = subprocess.run(
         [sys.executable, "benchmarks/encoders.py", "resnet18", "mit_b0", "timm-skresnet18"],

@@ -18,13 +18,19 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("all_learned")]
 
 #: A third more conditions than a prediction needs; their networks are trained for one epoch.
 LARGE = {
-    "study": {"replicas": 2, "conditions_per_job": 8},
+    "study": {
+        "structures": {"train": 4, "val": 1, "test": 2},
+        "replicas": 1,
+        "replicas_per_job": 1,
+        "conditions_per_job": 8,
+    },
     "training": {"epochs": 1},
     "grid": {
         "defocus_nm": [0, 5, 10, 15],
         "aperture_mrad": [13, 16],
         "dose_e_per_A2": [200, 500, 1000, 2000],
     },
+    "figures": {"formats": ["png"]},
 }
 
 

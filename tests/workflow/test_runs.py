@@ -149,14 +149,14 @@ def test_ctrl_c_stops_all_jobs_and_says_that_the_same_command_goes_on(
     waves = finished.folder / "results/smallest/waves"
     shutil.copytree(waves, place.folder / "results/stopped/waves")
     study = place.study(
-        study={"name": "stopped", "replicas": 3, "replicas_per_job": 3},
+        study={"name": "stopped", "replicas": 1, "replicas_per_job": 1},
         grid={"defocus_nm": [5], "dose_e_per_A2": [200]},
         training={"epochs": 20},
     )
     id = "df+0005.00_cs+0001.200_ap016.00_ds000200.00"
-    target = f"results/stopped/networks/gold/compact-w4-d2/{id}/r000-002.safetensors"
-    log = place.folder / f"results/stopped/logs/train/gold/compact-w4-d2/{id}/r000-002.log"
-    saved = place.folder / f"results/stopped/checkpoints/gold_compact-w4-d2_{id}_r000-002"
+    target = f"results/stopped/networks/gold/compact-w4-d2/{id}/r000-000.safetensors"
+    log = place.folder / f"results/stopped/logs/train/gold/compact-w4-d2/{id}/r000-000.log"
+    saved = place.folder / f"results/stopped/checkpoints/gold_compact-w4-d2_{id}_r000-000"
     monkeypatch.setenv(deadline.SAVE_EVERY, "0.001")
     words = command("run", study, "--cores", "2", "--", target)
     process = subprocess.Popen(
