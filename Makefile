@@ -19,6 +19,8 @@ PARALLEL := --dist loadfile --no-loadscope-reorder
 INSTALLED := $(VENV)/.installed-$(EXTRAS)
 # Snakemake starts `python` and `snakemake` by name, so the environment comes first on the path.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
+# Without Python's files of compiled code, each job and each worker of the tests compiles all again.
+unexport PYTHONDONTWRITEBYTECODE
 
 ##@ Run
 
@@ -67,9 +69,8 @@ test-install: $(INSTALLED) ## Build the package, install it in new environments,
 findings: $(INSTALLED) ## Recompute the findings, compare their pages, run their tests (9 min)
 	python -m findings
 
-# Without Python's files of compiled code, each worker would compile all tests again in each run.
 quick: $(INSTALLED) ## Run the tests that take seconds, two at a time
-	env -u PYTHONDONTWRITEBYTECODE pytest -n 2 $(PARALLEL) -m "not slow and not long and not install"
+	pytest -n 2 $(PARALLEL) -m "not slow and not long and not install"
 
 lint: $(INSTALLED) ## Check style, formatting, layers, types, the workflow and the generated docs
 	ruff check
