@@ -3,8 +3,10 @@
 import re
 from itertools import combinations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import seaborn as sns
 from figure_data import check, letters
 from matplotlib.colors import to_rgb
 
@@ -63,6 +65,29 @@ def test_both_sides_of_the_reports_matrix_have_colours_that_are_distinguished(se
     for pair in pairs:
         train, test = (lab(seen @ linear(colour)) for colour in pair)
         assert np.linalg.norm(train - test) > LEAST
+
+
+def test_the_theme_is_seaborns_except_for_sizes():
+    with plt.rc_context():
+        sns.set_theme("paper", "ticks")
+        theirs = dict(plt.rcParams)
+    with plt.rc_context():
+        plt.rcParams.update({"axes.facecolor": "red", "font.family": "serif", "axes.grid": True})
+        style.set_theme()
+        ours = dict(plt.rcParams)
+    differing = {name for name in ours if ours[name] != theirs[name]}
+    sizes = {name for name in differing if name.endswith(("size", "width"))}
+    colours = [map(to_rgb, each["axes.prop_cycle"].by_key()["color"]) for each in (ours, theirs)]
+    assert list(colours[0]) == list(colours[1])
+    assert differing - sizes == {
+        "axes.prop_cycle",
+        "axes.spines.top",
+        "axes.spines.right",
+        "font.sans-serif",
+        "image.cmap",
+        "legend.frameon",
+        "svg.fonttype",
+    }
 
 
 def test_several_panels_have_letters_and_a_single_one_has_none():

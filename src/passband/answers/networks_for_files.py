@@ -13,11 +13,11 @@ from passband.micrographs.batch import Task, failure
 from passband.micrographs.images.settings import Settings
 from passband.micrographs.models.network import Network
 from passband.micrographs.predictions import UNASSESSED, Predictor, output_names
-from passband.micrographs.rings.lens import Known
 from passband.network_id import NetworkId
 
 if TYPE_CHECKING:
     from passband.answers.tested_networks import TestedNetworks
+    from passband.micrographs.rings.lens import Known
 
 #: A function that receives what is said while files are prepared, line by line.
 Report = Callable[[str], object]
@@ -68,8 +68,10 @@ def condition_of(given: Mapping[str, float]) -> Condition | None:
     return Axes.main.condition(given)
 
 
-def known(given: Mapping[str, float], amplitude_contrast: float | None, sign: int) -> Known:
+def known(given: Mapping[str, float], amplitude_contrast: float | None, sign: int) -> "Known":
     """Return what is known of the lens of images whose condition is measured."""
+    from passband.micrographs.rings.lens import Known  # scipy.interpolate takes long to import
+
     found = Known(
         energy_keV=given.get("energy_kev"),
         cs_um=given.get("cs_um"),
@@ -84,7 +86,7 @@ def known(given: Mapping[str, float], amplitude_contrast: float | None, sign: in
 def recommended(
     tested: "TestedNetworks",
     paths: Sequence[Path],
-    known: Known,
+    known: "Known",
     *,
     given: Mapping[str, float],
     pixel_size_A: float | None,

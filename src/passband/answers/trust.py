@@ -17,7 +17,6 @@ from passband.micrographs.models.network import Network
 from passband.micrographs.trust.trust import Trust
 from passband.mixtures import Mixture
 from passband.network_id import NetworkId
-from passband.prediction import gaussian_process
 from passband.results import Results, published
 from passband.storage import StoreError, checked_json
 
@@ -148,6 +147,8 @@ def expected_left_out(found: "Measured", networks: Sequence[Network]) -> np.ndar
     Raises:
         PassbandError: If there is no table of results, or if it has too few conditions.
     """
+    from passband.prediction import gaussian_process
+
     tested = _tested(networks)
     ((of_matrix, model),) = (
         (of_matrix, fitted.model)

@@ -103,10 +103,10 @@ class Opened(Results):
     @cached_property
     def _differs(self) -> "Made | None":
         """What made the results, if today's file asks for others."""
-        from passband.store import made  # xarray takes a second to import
-
         if self.is_alone:
             return None
+        from passband.store import made  # xarray takes a second to import
+
         if self._weights:  # whose study is the one that made them
             return made.of_network(self.study, self)
         return made.of(self)

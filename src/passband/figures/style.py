@@ -7,7 +7,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
+from matplotlib import colormaps, cycler
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 
@@ -62,6 +62,68 @@ SMALL = 7.0
 #: Size of other fonts [pt].
 MEDIUM = 8.0
 
+#: seaborn's theme "ticks" in the context "paper", with the sizes of a journal's figures.
+_THEME = {
+    "figure.facecolor": "white",
+    "text.color": ".15",
+    "font.family": "sans-serif",
+    # It comes with Matplotlib, and the layout is computed for it.
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": MEDIUM,
+    "svg.fonttype": "none",
+    "axes.facecolor": "white",
+    "axes.edgecolor": ".15",
+    "axes.labelcolor": ".15",
+    "axes.labelsize": MEDIUM,
+    "axes.titlesize": MEDIUM,
+    "figure.titlesize": MEDIUM,
+    "axes.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "axes.prop_cycle": cycler(
+        "color",
+        [
+            *("#4C72B0", "#DD8452", "#55A868", "#C44E52", "#8172B3"),
+            *("#937860", "#DA8BC3", "#8C8C8C", "#CCB974", "#64B5CD"),
+        ],
+    ),
+    "axes.grid": False,
+    "grid.color": ".8",
+    "grid.linestyle": "-",
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "legend.title_fontsize": SMALL,
+    "legend.fontsize": SMALL,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4.8,
+    "lines.solid_capstyle": "round",
+    "patch.edgecolor": "w",
+    "patch.linewidth": 0.8,
+    "patch.force_edgecolor": True,
+    "axes.spines.left": True,
+    "axes.spines.bottom": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.bottom": True,
+    "xtick.top": False,
+    "ytick.left": True,
+    "ytick.right": False,
+    "xtick.color": ".15",
+    "xtick.direction": "out",
+    "xtick.labelsize": SMALL,
+    "xtick.major.width": 0.8,
+    "xtick.minor.width": 0.6,
+    "xtick.major.size": 3,
+    "xtick.minor.size": 2,
+    "ytick.color": ".15",
+    "ytick.direction": "out",
+    "ytick.labelsize": SMALL,
+    "ytick.major.width": 0.8,
+    "ytick.minor.width": 0.6,
+    "ytick.major.size": 3,
+    "ytick.minor.size": 2,
+}
+
 #: What M(j, j) − M(i, j) is called, wherever a figure shows it.
 LOSS = "loss against the network trained there"
 
@@ -94,37 +156,8 @@ def save(figure: Figure, paths: Iterable[str | Path], dpi: int) -> None:
 
 
 def set_theme() -> None:
-    """Set seaborn's theme for a new figure."""
-    sns.set_theme(
-        "paper",
-        "ticks",
-        rc={
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.unicode_minus": True,
-            "svg.fonttype": "none",
-            # It comes with Matplotlib, and the layout is computed for it.
-            "font.sans-serif": ["DejaVu Sans"],
-            "legend.frameon": False,
-            "font.size": MEDIUM,
-            "axes.labelsize": MEDIUM,
-            "axes.titlesize": MEDIUM,
-            "figure.titlesize": MEDIUM,
-            "legend.title_fontsize": SMALL,
-            "legend.fontsize": SMALL,
-            "xtick.labelsize": SMALL,
-            "ytick.labelsize": SMALL,
-            "axes.linewidth": 0.8,
-            "xtick.major.width": 0.8,
-            "ytick.major.width": 0.8,
-            "xtick.minor.width": 0.6,
-            "ytick.minor.width": 0.6,
-            "xtick.major.size": 3,
-            "ytick.major.size": 3,
-            "xtick.minor.size": 2,
-            "ytick.minor.size": 2,
-        },
-    )
+    """Set the theme of a new figure."""
+    plt.rcParams.update(_THEME)
 
 
 def inches(cm: float) -> float:
@@ -190,7 +223,7 @@ def differences() -> Colormap:
 
 def shades() -> Colormap:
     """Return the part of :data:`PALETTE` that is dark enough for points and lines on white."""
-    values = sns.color_palette(PALETTE, as_cmap=True)(np.linspace(0, 1, 256))[:, :3]
+    values = colormaps[PALETTE](np.linspace(0, 1, 256))[:, :3]
     dark = values[values @ (0.2126, 0.7152, 0.0722) < _LIGHTEST]
     return LinearSegmentedColormap.from_list(f"{PALETTE}, dark", dark)
 

@@ -11,7 +11,7 @@ from passband import scores
 from passband.errors import PassbandError
 from passband.micrographs.images import readers
 from passband.micrographs.images.suffixes import companions, suffix
-from passband.storage import StoreError, datasets, integrity, json_text
+from passband.storage import StoreError, integrity, json_text
 from passband.units import A_PER_NM
 from passband.words import number_of
 
@@ -110,6 +110,8 @@ def mask_of(path: Path, truth: Path) -> Path:
 def is_of_study(path: Path) -> bool:
     """Return whether a file is a study's store of simulated images."""
     if suffix(path) == ".zarr":
+        from passband.storage import datasets  # xarray and zarr take a second to import
+
         with contextlib.suppress(OSError, ValueError, KeyError, AttributeError, StoreError):
             integrity.check_regular(path)
             root = json_text.read(path / "zarr.json")
@@ -120,5 +122,7 @@ def is_of_study(path: Path) -> bool:
 def read(path: Path) -> np.ndarray:
     """Return a mask, (frames, height, width) bool. A study's store of images has its own masks."""
     if is_of_study(path):
+        from passband.storage import datasets
+
         return datasets.read(path, datasets.IMAGES, ["mask"])["mask"].values > 0
     return readers.read_mask(path)
