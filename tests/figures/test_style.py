@@ -69,9 +69,11 @@ def test_both_sides_of_the_reports_matrix_have_colours_that_are_distinguished(se
 
 def test_the_theme_is_seaborns_except_for_sizes():
     with plt.rc_context():
+        plt.rcdefaults()
         sns.set_theme("paper", "ticks")
         theirs = dict(plt.rcParams)
     with plt.rc_context():
+        plt.rcdefaults()
         plt.rcParams.update({"axes.facecolor": "red", "font.family": "serif", "axes.grid": True})
         style.set_theme()
         ours = dict(plt.rcParams)
