@@ -42,7 +42,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture
 def demo(folder, monkeypatch, all_learned) -> passband.Experiment:
     monkeypatch.chdir(folder)
-    return passband.open("demo")
+    return passband.Experiment.find("demo")
 
 
 def examples() -> list[doctest.DocTest]:

@@ -29,7 +29,6 @@ from scipy import ndimage
 from docs.scripts.real import PIXEL_A as PATCH_A
 from docs.scripts.real import Patch, read
 from passband import PassbandError
-from passband.answers import trust
 from passband.config import Study, loading, study_file
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
@@ -38,6 +37,7 @@ from passband.learning.network_files import open_networks
 from passband.micrographs.images.bars import Box
 from passband.micrographs.images.segmentation import Segmentation, segment
 from passband.micrographs.images.settings import Settings
+from passband.micrographs.trust import trust_files
 from passband.micrographs.trust.trust import Assessor
 from passband.reports import markdown
 from passband.scores import dice_of_masks
@@ -54,7 +54,7 @@ WIDE_PX = 288
 HARM = 0.1
 CONDITION = Condition(defocus_nm=25, cs_um=0, aperture_mrad=26, dose_e_per_A2=200)
 (NETWORK,) = open_networks("general-2026")
-TRUST = trust.open_trust([NETWORK])
+TRUST = trust_files.open_trust([NETWORK])
 #: The columns of the tables of simulated fields, and of disturbed patches.
 OF_FIELDS = (
     *("field", "Dice", "Dice without the rules"),

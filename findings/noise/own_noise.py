@@ -21,7 +21,6 @@ from PIL import Image
 from docs.scripts.real import PIXEL_A as DRAWN_A
 from docs.scripts.real import Patch, read
 from passband import PassbandError
-from passband.answers import trust
 from passband.config import loading, study_file
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
@@ -30,6 +29,7 @@ from passband.learning.network_files import open_networks
 from passband.micrographs.images import own_noise, preparation
 from passband.micrographs.images.segmentation import segment
 from passband.micrographs.images.settings import Settings
+from passband.micrographs.trust import trust_files
 from passband.micrographs.trust.trust import Assessor
 from passband.micrographs.truth import score
 from passband.reports import markdown
@@ -47,7 +47,7 @@ TREATMENTS = {
     "left": (None, False),
 }
 (NETWORK,) = open_networks("general-2026")
-TRUST = trust.open_trust([NETWORK])
+TRUST = trust_files.open_trust([NETWORK])
 
 
 def row(name: str, images: list[np.ndarray], masks: list[np.ndarray], pixel_A: float) -> list[str]:

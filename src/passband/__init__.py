@@ -48,7 +48,7 @@ if "PASSBAND_OWN_SETTINGS" in os.environ:
 
 if TYPE_CHECKING:
     from passband.config import Study
-    from passband.door import Experiment, Networks, TrainedNetwork, open
+    from passband.door import Experiment, Network, Networks, TrainedNetwork, open
     from passband.door.making import new, new_part
     from passband.door.merging import merge
     from passband.door.reference import docs
@@ -62,6 +62,7 @@ __all__ = [
     "Condition",
     "Experiment",
     "Matrix",
+    "Network",
     "NetworkId",
     "Networks",
     "PassbandError",
@@ -80,6 +81,7 @@ __all__ = [
 _MODULES = {
     "open": "passband.door",
     "Experiment": "passband.door",
+    "Network": "passband.door.network",
     "Networks": "passband.door",
     "TrainedNetwork": "passband.door",
     "Condition": "passband.grid",
@@ -94,6 +96,9 @@ _MODULES = {
     "measure_labels": "passband.micrographs.segmented_files",
 }
 
+#: Names that need no package of the extra `grid`.
+_LIGHT = {"Condition", "Network", "NetworkId", "ctf", "measure_labels", "open"}
+
 #: Old public names, each with its new name and the version in which the old one goes.
 _RENAMED: dict[str, tuple[str, str]] = {}
 
@@ -107,6 +112,10 @@ if not TYPE_CHECKING:
             warnings.warn(said, DeprecationWarning, stacklevel=2)
             return getattr(import_module(__name__), new)
         if name in _MODULES:
+            if name not in _LIGHT:
+                from passband import extras
+
+                extras.check(extras.GRID, f"passband.{name}")
             return getattr(import_module(_MODULES[name]), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

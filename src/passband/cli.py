@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple, NoReturn
 
-from passband import console, gone, processes, repository
+from passband import console, extras, gone, processes, repository
 from passband.errors import ArgumentError, PassbandError
 from passband.units import in_known_unit
 from passband.version import __version__
@@ -24,11 +24,13 @@ class Command(NamedTuple):
         name: The command's name, and the name of its module in ``passband.commands``.
         does: What the command does, in one line.
         example: The words after ``passband`` in an example.
+        makes_grid: Whether it needs the packages of the extra `grid`.
     """
 
     name: str
     does: str
     example: str
+    makes_grid: bool = True
 
 
 #: The commands by group, in the order of `passband --help`. A new command needs a line here.
@@ -76,11 +78,13 @@ COMMANDS = {
             "ctf",
             "measure defocus, astigmatism and Cs from Thon rings",
             "ctf image.dm3 --energy-kev 300",
+            makes_grid=False,
         ),
         Command(
             "predict",
             "segment images of a microscope",
             "predict general images/ --out masks/",
+            makes_grid=False,
         ),
         Command("publish", "write a network for others to use", "publish demo --network ID"),
     ),
@@ -123,7 +127,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complete()
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     name = next((word for word in given if not word.startswith("-")), "")
-    parser = _parser(name)
+    try:
+        parser = _parser(name)
+    except PassbandError as error:
+        print(error, file=sys.stderr)
+        return error.exit_status
     passed = []
     if name == "run" and "--" in given:
         place = given.index("--")
@@ -203,6 +211,8 @@ def _parser(name: str) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Command)
     known = {command.name: command for group in COMMANDS.values() for command in group}
     if name in known:
+        if known[name].makes_grid:
+            extras.check(extras.GRID, f"passband {name}")
         importlib.import_module(f"passband.commands.{name}").add(commands)
         own = commands.choices[name]
         does = known[name].does

@@ -24,6 +24,7 @@ from passband.answers import networks_for_files
 from passband.commands import predict
 from passband.learning.network_files import open_networks
 from passband.micrographs import size_figure
+from passband.micrographs.choices import Choice
 from passband.micrographs.rings import ctf_fit
 from passband.storage import datasets
 
@@ -590,14 +591,12 @@ def test_condition_that_is_measured_from_an_image_changes_its_expected_dice(
 
     def recommended(_, paths, known, **given):
         return {
-            path: networks_for_files.Choice(
-                networks, {networks[0].id: {"gold.npy": 0.95, "far.npy": 0.3}[path.name]}
-            )
+            path: Choice(networks, {networks[0].id: {"gold.npy": 0.95, "far.npy": 0.3}[path.name]})
             for path in paths
         }
 
     monkeypatch.setattr(networks_for_files, "recommended", recommended)
-    monkeypatch.setattr(predict, "find_study", lambda *_: passband.open("network"))
+    monkeypatch.setattr(predict, "find_study", lambda *_: passband.Experiment.find("network"))
     monkeypatch.setattr(passband.Experiment, "tested", lambda *_: None)
     status, out, _ = run(capsys, "name", "gold.npy", "far.npy", "--network", "auto", *PIXEL)
     assert status == 0

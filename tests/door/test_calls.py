@@ -85,5 +85,7 @@ def test_a_command_calls_what_is_beside_it(name, tmp_path, monkeypatch):
                 monkeypatch.setattr(module, verb_name, call)
     else:
         monkeypatch.setattr(passband.Experiment, verb_name, call)
+        if hasattr(passband.Network, verb_name):
+            monkeypatch.setattr(passband.Network, verb_name, call)
     with pytest.raises(CalledError):
         cli.main(words)

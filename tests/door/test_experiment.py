@@ -17,7 +17,6 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.structures import Structures
 from passband.learning import devices
 from passband.micrographs.images import readers
-from passband.results import Results
 from passband.results.published import SHIPPED
 from passband.results.stores import load_table
 from passband.scores import dice
@@ -137,7 +136,7 @@ class TestStudy:
             empty.table  # noqa: B018
         with pytest.raises(PassbandError, match="the study has no table of results yet; run the"):
             empty.matrices()
-        alone = passband.open("general")
+        alone = passband.Experiment(None, passband.open("general").folder)
         with pytest.raises(PassbandError, match="is a network alone, without the results of"):
             alone.matrices()
 
@@ -350,7 +349,6 @@ class TestFurtherAxes:
 @pytest.mark.slow
 def test_the_network_of_the_package_has_no_study_beside_it():
     general = passband.open("general")
-    (id,) = general.networks
     found = general.segment(SAMPLE)
     assert found.mask.mean() > 0.1
     # It has a file of measurements, so that its images are assessed.
@@ -359,16 +357,16 @@ def test_the_network_of_the_package_has_no_study_beside_it():
     assert 0 <= dice.low < dice.value < dice.high <= 1
     assert found.flags == ()
     assert np.array_equal(found.labels, general.segment("sample").labels)
-    ((path, (same,)),) = general.segment([SAMPLE], id, likeness=False).items()
+    ((path, (same,)),) = general.segment([SAMPLE], likeness=False).items()
     assert (same.expected_dice, same.verdict) == (
         None,
         "not assessed, because this was not asked for",
     )
     assert path == SAMPLE
     assert np.array_equal(found.labels, same.labels)
+    alone = passband.Experiment(None, general.folder)
     with pytest.raises(PassbandError, match="is a network alone"):
-        general.table  # noqa: B018
-    assert isinstance(general, Results)
+        alone.table  # noqa: B018
 
 
 @pytest.mark.slow
@@ -395,15 +393,17 @@ def test_an_array_is_an_image_that_does_not_state_its_pixels(tmp_path):
     for given, message in (
         ({}, "pixel_size_A is missing: an array does not state it; give it in Å"),
         ({"pixel_size_A": 0.5, "out": tmp_path}, "needs image files; an array has no name"),
-        ({"pixel_size_A": 0.5, "network": "auto"}, "network = 'auto': needs image files"),
+        ({"pixel_size_A": general.id}, "pixel_size_A = NetworkId.*: must be above 0 and below"),
     ):
         with pytest.raises(PassbandError, match=message):
             general.segment(image, **given)
+    with pytest.raises(PassbandError, match="network = 'auto': needs image files"):
+        passband.Experiment(None, general.folder).segment(image, "auto", 0.5)
 
 
 def test_what_is_opened_has_a_face_in_a_notebook(grouped, tmp_path):
     face = passband.open("general")._repr_html_()
-    (id,) = passband.open("general").networks
+    id = passband.open("general").id
     assert face.startswith("<pre>general-2026: for HRTEM of gold particles of 1.4 to 7 nm")
     assert face.endswith(f"{id}</pre>")
     lines = grouped._repr_html_().splitlines()

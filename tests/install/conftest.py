@@ -1,4 +1,4 @@
-"""Passband without extras, installed in a virtual environment and in a container."""
+"""Passband with its grid, installed in a virtual environment and in a container, and without it."""
 
 import json
 import os
@@ -44,13 +44,23 @@ class Place:
 
 @pytest.fixture(scope="session")
 def virtual(tmp_path_factory) -> Iterator[Place]:
-    """A virtual environment of the Python that runs the tests."""
-    folder = tmp_path_factory.mktemp("virtual")
+    """A virtual environment of the Python that runs the tests, with the extra `grid`."""
+    yield from environment(tmp_path_factory.mktemp("virtual"), "./source[grid]")
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory) -> Iterator[Place]:
+    """A virtual environment of the Python that runs the tests, without extras."""
+    yield from environment(tmp_path_factory.mktemp("base"), "./source")
+
+
+def environment(folder: Path, source: str) -> Iterator[Place]:
+    """Install the clone in a virtual environment in a new folder, which is removed at the end."""
     subprocess.run([sys.executable, "-m", "venv", folder / "environment"], check=True)
     path = f"{folder / 'environment' / 'bin'}:{os.environ['PATH']}"
     place = Place(folder, os.environ | FEWER_FILES | {"PATH": path, "VIRTUAL_ENV": ""})
     copied(folder / "source")
-    place.run(f"python -m pip install --quiet --constraint '{CONSTRAINTS}' ./source")
+    place.run(f"python -m pip install --quiet --constraint '{CONSTRAINTS}' '{source}'")
     shutil.copy(CONSTRAINTS, folder)
     yield place
     shutil.rmtree(folder)

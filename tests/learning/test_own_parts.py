@@ -13,7 +13,7 @@ from parts_text import HEAD, LAYERS, LOSS, NETWORK
 from synthetic import CPU, weights_metadata
 
 import passband
-from passband import PassbandError
+from passband import PassbandError, extras
 from passband.config.architectures import parse
 from passband.grid import Condition
 from passband.learning import backend, memory, network_sizes, network_trial, networks, schedules
@@ -384,11 +384,11 @@ def test_a_network_without_an_encoder_has_the_features_of_its_last_layer(example
 def test_an_own_network_is_published_and_opened_only_where_its_code_is_trusted(
     example, tmp_path, monkeypatch
 ):
-    from passband.sharing import extras, publication
+    from passband.sharing import publication
     from passband.sharing.attribution import Labels
 
     try:
-        extras.check()
+        extras.check(extras.SHARE, "this test")
     except PassbandError as error:
         pytest.skip(str(error))
     onnx_file.leave_out(monkeypatch)

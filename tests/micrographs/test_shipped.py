@@ -11,16 +11,16 @@ from PIL import Image
 from real_data import real
 
 from passband import repository
-from passband.answers.assessors import Assessors
-from passband.answers.trust import open_trust, trust_file
 from passband.cli import main
 from passband.config import load
 from passband.config.detector import DetectorNoise
 from passband.learning import network_files
+from passband.micrographs.assessors import Assessors
 from passband.micrographs.images import preparation, readers
 from passband.micrographs.images.segmentation import segment
 from passband.micrographs.images.settings import Settings
 from passband.micrographs.trust import trust
+from passband.micrographs.trust.trust_files import open_trust, trust_file
 from passband.results import published
 from passband.storage import checked_json
 
@@ -141,7 +141,7 @@ def test_a_darker_part_of_the_field_is_flagged(network, flags_shades):
     shade = image.std() * (1 + np.tanh(columns)) / 2
     for each, reasons in ((image, ()), (image - shade, (trust.SHADED,) * flags_shades)):
         if flags_shades:
-            assessor = Assessors(Settings()).of([network])
+            assessor = Assessors().of([network])
         else:
             assessor = trust.Assessor([open_trust([network])], [network])
         shown = each.astype(np.float32)

@@ -29,7 +29,7 @@ def requirements(texts: list[str]) -> dict[str, SpecifierSet]:
     return {canonicalize_name(r.name): r.specifier for r in parsed if r.name != "passband"}
 
 
-DIRECT = requirements(PROJECT["dependencies"])
+DIRECT = requirements(PROJECT["dependencies"] + EXTRAS["grid"])
 CONSTRAINTS = requirements(
     [
         line

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from passband import PassbandError
+from passband import PassbandError, extras
 from passband.learning import networks
-from passband.sharing import extras, onnx_export
+from passband.sharing import onnx_export
 
 try:
-    extras.check()
+    extras.check(extras.SHARE, "this test")
 except PassbandError as error:
     pytest.skip(str(error), allow_module_level=True)
 

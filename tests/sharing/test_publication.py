@@ -19,7 +19,7 @@ import pytest
 import torch
 import yaml
 
-from passband import PassbandError
+from passband import PassbandError, extras
 from passband.cli import main
 from passband.config import load, validate, validate_stored
 from passband.config.detector import DetectorNoise
@@ -29,7 +29,7 @@ from passband.network_id import NetworkId
 from passband.results import Results
 from passband.results.published import PREPARATION
 from passband.results.stores import load_table
-from passband.sharing import bioimageio_description, extras, onnx_export, publication
+from passband.sharing import bioimageio_description, onnx_export, publication
 from passband.sharing.attribution import Labels
 from passband.storage import StoreError, datasets, integrity, weights
 
@@ -41,7 +41,7 @@ CELL = NetworkId("gold", "compact-w4-d2", CONDITION)
 FILE = f"results/smallest/networks/{CELL}/r000-001.safetensors"
 
 try:
-    extras.check()
+    extras.check(extras.SHARE, "this test")
 except PassbandError as error:
     pytest.skip(str(error), allow_module_level=True)
 
@@ -235,10 +235,11 @@ def test_numbers_are_those_of_the_table(published, study):
 
 def test_folder_has_what_the_expected_dice_of_an_image_needs(published, network):
     from passband.answers import trust
+    from passband.micrographs.trust import trust_files
     from passband.micrographs.trust.trust import Trust
 
     found = open_networks(published)
-    known = trust.open_trust(found)
+    known = trust_files.open_trust(found)
     assert known.networks == (network.id,)
     assert set(known.calibrations) == {"plain", "ctf"}
     again = trust.measured_trust(network, with_ctf=True)
@@ -420,10 +421,11 @@ def test_folder_that_is_not_published_is_never_replaced(study, tmp_path, capsys)
 
 
 def test_missing_packages_are_named_with_the_command_that_installs_them(monkeypatch, capsys):
-    monkeypatch.setattr(extras, "MODULES", ("numpy", "no_such_onnx", "no_such_package.spec"))
+    lacking = "numpy", "no_such_onnx", "no_such_package.spec"
+    monkeypatch.setitem(extras.MODULES, extras.SHARE, lacking)
     assert main(["publish", "a.safetensors"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert "needs no_such_onnx, no_such_package.spec, which" in line
+    assert "needs no_such_onnx, no_such_package.spec, not installed here: run" in line
     assert "pip install 'passband[share]'" in line
 
 

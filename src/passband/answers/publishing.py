@@ -10,6 +10,7 @@ from passband.answers.tested_networks import TestedNetworks
 from passband.errors import PassbandError
 from passband.grid import Condition
 from passband.learning.network_files import Network
+from passband.micrographs.trust import trust_files
 from passband.micrographs.trust.trust import Trust
 from passband.results import Results, published
 from passband.sharing import publication
@@ -42,8 +43,8 @@ def publish(
     def known() -> Trust | None:
         """Return what is known about images that the network has not seen, or None."""
         try:
-            if trust.trust_file(network).exists():  # it is published again
-                return trust.open_trust([network])
+            if trust_files.trust_file(network).exists():  # it is published again
+                return trust_files.open_trust([network])
             report("comparing test images with the training images, which takes minutes")
             return trust.measured_trust(network, with_ctf=expected is not None)
         except PassbandError as error:

@@ -29,7 +29,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     conditions = given_conditions(options)
     study = find_study(options.study)
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
     with bar() as progress:
         found = study.evaluate(

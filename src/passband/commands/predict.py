@@ -5,6 +5,7 @@ import shlex
 from dataclasses import fields
 from pathlib import Path
 
+from passband import extras
 from passband.commands import predict_options
 from passband.commands.arguments import (
     FURTHER_BEHIND,
@@ -15,9 +16,9 @@ from passband.commands.arguments import (
 )
 from passband.commands.ctf import check_unused
 from passband.console import escaped
-from passband.door import Experiment
+from passband.door import Experiment, Network
 from passband.door import open as open_noun
-from passband.door.segmenting import AUTO
+from passband.door.segmenting import AUTO, check_named
 from passband.errors import PassbandError
 from passband.results import locate
 
@@ -52,27 +53,23 @@ def run(options: argparse.Namespace) -> int:
 
     if options.network != [AUTO]:
         check_unused(options, "--network auto")
-    study, network, files = _named(options)
+    noun, files, of_study = _named(options)
     conditions = axes_given(options, FURTHER_BEHIND) | {"energy_kev": options.energy_kev}
     with bar() as progress:
-        found = study.segment(
+        found = noun.segment(
             files,
-            network,
             pixel_size_A=options.pixel_size_A,
             likeness=options.likeness,
             out=options.out,
             truth=options.truth,
             jobs=options.jobs,
-            replicas=_numbers(options.replicas),
             condition={name: value for name, value in conditions.items() if value is not None},
-            specimen=options.specimen,
-            amplitude_contrast=options.amplitude_contrast,
-            sign=options.sign,
             readers_of=options.readers_of,
             verbose=options.verbose,
             report=lambda line: tqdm.write(escaped(line)),
             progress=progress,
             **{each.name: getattr(options, each.name) for each in fields(Settings)},
+            **of_study,
         )
     print(*map(escaped, found.closing), sep="\n")
     return report_failures(found.failures, found.number)
@@ -103,7 +100,31 @@ def _measure_labels(options: argparse.Namespace) -> int:
     return report_failures(found.failures, found.number)
 
 
-def _named(options: argparse.Namespace) -> tuple[Experiment, list[str] | str | None, list[str]]:
+def _named(
+    options: argparse.Namespace,
+) -> tuple[Experiment | Network, list[str], dict[str, object]]:
+    """Return what has the networks, the images, and the arguments that only a study takes."""
+    noun, network, files = _noun(options)
+    replicas = _numbers(options.replicas)
+    if isinstance(noun, Network):
+        if network is None and replicas is None:
+            check_named(options.specimen, options.amplitude_contrast, options.sign)
+            return noun, files, {}
+        extras.check(extras.GRID, "a choice among networks")
+        noun = Experiment(None, noun.folder)
+    of_study = {
+        "network": network,
+        "replicas": replicas,
+        "specimen": options.specimen,
+        "amplitude_contrast": options.amplitude_contrast,
+        "sign": options.sign,
+    }
+    return noun, files, of_study
+
+
+def _noun(
+    options: argparse.Namespace,
+) -> tuple[Experiment | Network, list[str] | str | None, list[str]]:
     """Return what has the networks, the ids of networks, and the files and folders of images."""
     from passband.network_id import is_id
 
@@ -113,6 +134,7 @@ def _named(options: argparse.Namespace) -> tuple[Experiment, list[str] | str | N
             raise PassbandError("--network = 'auto': cannot be used together with other networks")
         if len(options.words) < 2:
             raise PassbandError("no image: give a study, then files or folders")
+        extras.check(extras.GRID, "--network auto")
         return find_study(options.words[0], print), AUTO, options.words[1:]
     ids = [noun for noun in nouns if is_id(noun) and not Path(noun).exists()]
     if ids and len(ids) < len(nouns):
@@ -121,6 +143,8 @@ def _named(options: argparse.Namespace) -> tuple[Experiment, list[str] | str | N
             f"--network = {path!r}: is not an id, and --network = {ids[0]!r} is an id; give "
             "either ids or paths"
         )
+    if len(nouns) == 1 and locate.network_path(nouns[0]) is not None:
+        return open_noun(nouns[0]), None, options.words
     if nouns and not ids:
         return Experiment.of_weights(*nouns), None, options.words
     first, *files = options.words

@@ -9,7 +9,7 @@ from passband.outcomes import Progress
 @contextmanager
 def bar() -> Iterator[Progress]:
     """Yield a function that draws a bar on standard error, if that is a terminal."""
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
     with tqdm(disable=None, leave=False) as drawn:
 

@@ -48,9 +48,9 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from passband.sharing import extras
+    from passband import extras
 
-    extras.check()  # before torch is imported, which takes seconds
+    extras.check(extras.SHARE, "publish")  # before torch is imported, which takes seconds
     found = open_noun(options.network).publish(
         options.id,
         options.out,

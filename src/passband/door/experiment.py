@@ -1,12 +1,14 @@
 """A study in Python: its tables, its networks, its images, and what its networks answer.
 
-`passband.open` returns an :class:`Experiment`.
+`passband.open` returns an :class:`Experiment` for a study.
 """
 
 import html
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from passband import extras
 from passband.console import escaped
 from passband.door.checking import Checking
 from passband.door.choosing import Choosing
@@ -18,11 +20,14 @@ from passband.door.segmenting import Segmenting
 from passband.door.showing import Showing
 from passband.door.trained_networks import Networks
 from passband.errors import PassbandError
-from passband.results import layout, locate, network_batches
+from passband.results import layout, locate, network_batches, published
 from passband.words import number_of
 
+if TYPE_CHECKING:
+    from passband.door.network import Network
 
-def open(noun: str | Path, *, trust_parts: bool = False) -> "Experiment":
+
+def open(noun: str | Path, *, trust_parts: bool = False) -> "Experiment | Network":
     """Open a study, finished or not, a published network, or a network of the package.
 
     Args:
@@ -30,6 +35,10 @@ def open(noun: str | Path, *, trust_parts: bool = False) -> "Experiment":
             file; or ``"general"``.
         trust_parts: Whether the code of parts that are stored with results or networks may run.
             Parts beside a study's file that `noun` names run without it, where they are used.
+
+    Returns:
+        A :class:`passband.Network` for a published folder and a network of the package; otherwise a
+        :class:`passband.Experiment`.
 
     Raises:
         ConfigError: If the study's file is wrong.
@@ -41,6 +50,13 @@ def open(noun: str | Path, *, trust_parts: bool = False) -> "Experiment":
     """
     noun = locate.path_of(noun)
     path = locate.network_path(noun)
+    if path is not None and (path / published.NETWORK).is_file():
+        from passband.door.network import Network
+
+        return Network(path)
+    if path is None:
+        locate.folder_of(noun)  # says first that there is no such study
+    extras.check(extras.GRID, str(noun) if path is None else f"{noun} without {published.NETWORK}")
     if path is None:
         found = Experiment.find(noun)
     else:

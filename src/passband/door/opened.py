@@ -5,6 +5,7 @@ from functools import cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
+from passband import extras
 from passband.axes import AXES, MAIN_AXES
 from passband.config import Study, given_conditions
 from passband.config.given_conditions import Given
@@ -73,6 +74,7 @@ class Opened(Results):
 
         If the first is in a study's folder of results, it is this study.
         """
+        extras.check(extras.GRID, f"network = {str(paths[0])!r}")
         from passband.learning.network_files import open_networks
 
         networks = [network for path in paths for network in open_networks(path)]

@@ -62,9 +62,10 @@ class Publishing(Opened):
             ... except passband.PassbandError as error:
             ...     reason = str(error)  # such as a network of a mixture
         """
-        from passband.sharing import attribution, extras
+        from passband import extras
+        from passband.sharing import attribution
 
-        extras.check()
+        extras.check(extras.SHARE, "publish")
         attribution.check(name, license, authors)
         from passband.answers import publishing
         from passband.store import made

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from threadpoolctl import threadpool_limits
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from passband import console, log_lines
 from passband.config import validate_job

@@ -16,6 +16,8 @@ MOST_BYTES = 4_000_000_000
 ONNX, NETWORK = "model.onnx", "network.json"
 #: What is known about images that the network has not seen.
 LIKENESS = "likeness.json"
+#: The text that describes a network.
+CARD = "README.md"
 #: The description in the format of BioImage.IO.
 DESCRIPTION = "rdf.yaml"
 #: Version of the preparation of images that a folder's card describes.

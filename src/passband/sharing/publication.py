@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from passband import extras
 from passband.errors import ArgumentError
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
@@ -22,7 +23,6 @@ from passband.seeds import seed
 from passband.sharing import (
     bioimageio_description,
     card,
-    extras,
     further_outputs,
     onnx_export,
     performance,
@@ -34,7 +34,6 @@ from passband.version import __version__
 from passband.wave_sets import wave_set
 
 #: The names of the files in a published folder, besides those of :mod:`passband.results.published`.
-CARD = "README.md"
 PERFORMANCE, PICTURE = "performance.csv", "performance.png"
 TEST_INPUT = "test_input.npy"
 #: The files with the outputs for this input, by their names in the ONNX file.
@@ -61,7 +60,7 @@ class Published(Outcome):
     @property
     def card(self) -> Path:
         """The page that describes the network."""
-        return self.folder / CARD
+        return self.folder / published.CARD
 
     def __str__(self) -> str:
         return (
@@ -124,7 +123,7 @@ def publish(
         PassbandError: If packages are missing, the folder exists, the network cannot be exported,
             or the disk is full.
     """
-    extras.check()
+    extras.check(extras.SHARE, "publish")
     check_target(folder, force)
     tested = Performance(network, results, expected)
     measured = tested.measured  # a damaged table is named before anything is written
@@ -185,13 +184,13 @@ def publish(
                 "ONNX operators": str(opset),
             },
         )
-        (beside / CARD).write_text(card.render(network, facts), encoding="utf-8")
+        (beside / published.CARD).write_text(card.render(network, facts), encoding="utf-8")
         description = bioimageio_description.describe(
             network,
             beside,
             labels,
             opset=opset,
-            documentation=CARD,
+            documentation=published.CARD,
             attachments=attachments,
             further=further,
             means=outputs[onnx_export.MEANS].shape[1] if has_means else 0,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
 
 from passband.errors import ArgumentError, PassbandError
@@ -41,9 +42,11 @@ def is_reciprocal(unit: object) -> bool:
 
 def check_option(pixel_size_A: float | None) -> None:
     """Raise PassbandError if the user's pixel size is not above 0 and below 10 Å."""
-    if pixel_size_A is not None and not _is_allowed(pixel_size_A):
+    is_number = isinstance(pixel_size_A, Real)
+    if pixel_size_A is not None and not (is_number and _is_allowed(pixel_size_A)):
+        given = f"{pixel_size_A:g}" if is_number else repr(pixel_size_A)
         raise ArgumentError(
-            f"pixel_size_A = {pixel_size_A:g}: must be above 0 and below {MAX_PIXEL_SIZE_A:g} Å"
+            f"pixel_size_A = {given}: must be above 0 and below {MAX_PIXEL_SIZE_A:g} Å"
         )
 
 

@@ -4,14 +4,12 @@ import pytest
 from low_dose import extract
 from thresholds import save
 
-from passband.answers import trust
-from passband.answers.assessors import Assessors
-from passband.grid import Condition
+from passband.errors import PassbandError
 from passband.learning.network_files import open_networks
-from passband.micrographs.images.settings import Settings
+from passband.micrographs import assessors as module
+from passband.micrographs.assessors import Assessors
+from passband.micrographs.trust import trust_files
 from passband.micrographs.trust.trust import Assessor, Unassessed
-
-HERE = Condition.parse("df+0005.00_cs+0001.200_ap010.00_ds000090.00")
 
 
 @pytest.fixture
@@ -25,14 +23,14 @@ def why(found) -> str:
 
 
 def test_a_published_network_is_assessed_and_opened_once(published, monkeypatch):
-    opened, whole = [], trust.open_trust
+    opened, whole = [], trust_files.open_trust
 
     def open_trust(networks, *others):
         opened.append(networks)
         return whole(networks, *others)
 
-    monkeypatch.setattr(trust, "open_trust", open_trust)
-    assessors = Assessors(Settings())
+    monkeypatch.setattr(module, "open_trust", open_trust)
+    assessors = Assessors()
     first, second = (assessors.of(published) for _ in range(2))
     assert isinstance(first, Assessor)
     assert first is not second
@@ -43,11 +41,14 @@ def test_a_published_network_is_assessed_and_opened_once(published, monkeypatch)
 
 def test_reasons_for_no_assessment(tmp_path):
     alone = open_networks(save(tmp_path / "a.safetensors"))
-    assert "is not in the results of a study" in why(Assessors(Settings()).of(alone))
+    assert "is not in the results of a study" in why(Assessors().of(alone))
 
 
 def test_a_condition_without_a_table_is_a_note(published):
-    assessors = Assessors(Settings(), HERE)
+    def expected(networks):
+        raise PassbandError("there is no table")
+
+    assessors = Assessors(expected)
     assert isinstance(assessors.of(published), Assessor)
     (note,) = assessors.notes
-    assert note.startswith("the condition is not used for the expected Dice, since ")
+    assert note == "the condition is not used for the expected Dice, since there is no table"

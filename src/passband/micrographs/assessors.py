@@ -1,13 +1,11 @@
 """What assesses the images of networks: opened once for the same networks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from passband.answers import trust
 from passband.errors import PassbandError
-from passband.grid import Condition
-from passband.micrographs.images.settings import Settings
 from passband.micrographs.models.network import Network
 from passband.micrographs.trust.trust import Assessor, Trust, Unassessed
+from passband.micrographs.trust.trust_files import by_condition, open_trust
 from passband.network_id import NetworkId
 from passband.results import published
 
@@ -16,14 +14,15 @@ class Assessors:
     """Opens what assesses the images of networks, once for the same networks.
 
     Args:
-        condition: The condition of all images, if it is known: the expected Dice then also uses
-            what the study's model expects under it.
+        expected: If the condition of all images is known, returns the Dice that the study's model
+            expects of networks under it, by their ids.
     """
 
-    def __init__(self, settings: Settings, condition: Condition | None = None):
-        self._settings = settings
-        self._condition = condition
-        self._known: dict[tuple, tuple[list[Trust], dict[NetworkId, float]] | str] = {}
+    def __init__(
+        self, expected: Callable[[Sequence[Network]], Mapping[NetworkId, float]] | None = None
+    ):
+        self._expected = expected
+        self._known: dict[tuple, tuple[list[Trust], Mapping[NetworkId, float]] | str] = {}
         #: What the user should know about the condition.
         self.notes: list[str] = []
 
@@ -48,16 +47,16 @@ class Assessors:
 
     def _open(
         self, networks: Sequence[Network]
-    ) -> tuple[list[Trust], dict[NetworkId, float]] | str:
+    ) -> tuple[list[Trust], Mapping[NetworkId, float]] | str:
         """Return the Trust of each training condition and the Dice of the condition, or why not."""
         try:
-            trusts = [trust.open_trust(group) for group in trust.by_condition(networks)]
+            trusts = [open_trust(group) for group in by_condition(networks)]
         except PassbandError as error:
             return str(error)
-        if self._condition is None:
+        if self._expected is None:
             return trusts, {}
         try:
-            return trusts, trust.expected_dice(networks, self._condition)
+            return trusts, self._expected(networks)
         except PassbandError as error:
             self.notes.append(f"the condition is not used for the expected Dice, since {error}")
             return trusts, {}
