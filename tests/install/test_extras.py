@@ -23,11 +23,12 @@ MODULES = {
     "share": ("bioimageio.spec", "onnx", "onnxscript"),
     "test": ("hypothesis", "pytest", "pytest_timeout", "xdist"),
 }
-#: A new environment that begins with all packages of the present one.
+#: A new environment that begins with all packages of the present one, pip among them: another
+#: setuptools, which `venv` brings with pip, would hide the one that torch needs.
 OVERLAY = """
 folder='import sysconfig; print(sysconfig.get_path("purelib"))'
 packages=$(python -c "$folder")
-python -m venv {0}
+python -m venv --without-pip {0}
 echo "$packages" > "$({0}/bin/python -c "$folder")/present.pth"
 """
 
