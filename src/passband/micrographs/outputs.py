@@ -58,7 +58,8 @@ def write(
     for number, (image, result) in enumerate(zip(shown, results, strict=True)):
         path = folder / (f"{name}_overlay_{number:04d}.png" if number else f"{name}_overlay.png")
         with replacing(path) as beside:
-            overlay(image, result).save(beside, "PNG", pnginfo=own_outputs.png_info())
+            picture = overlay(image, result)
+            picture.save(beside, "PNG", compress_level=1, pnginfo=own_outputs.png_info())
         written.append(path)
     # Files of an earlier run with more networks or more frames do not belong to these results.
     earlier = {folder / f"{name}_disagreement.ome.tif"}

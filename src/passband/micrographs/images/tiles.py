@@ -69,7 +69,10 @@ class Tiling:
         border = ceil(side / 8 / divisor) * divisor if reach is None else reach
         # The core of a tile is at least as wide as the discarded border.
         side = max(side, 2 * border + max(divisor, border))
-        sides = tuple(min(side, n) for n in padded)
+        if reach is None:
+            sides = tuple(min(side, n) for n in padded)
+        else:  # the result is the same for every size
+            sides = tuple(_least(n, side, border, divisor) for n in padded)
         return cls(shape, padded, sides, border, reach is not None or sides == padded)
 
     def __iter__(self) -> Iterator[tuple[tuple[int, int], tuple[slice, slice]]]:
@@ -88,6 +91,14 @@ class Tiling:
         """The start and the core of each tile, along both axes."""
         sides = zip(self.padded, self.tile, strict=True)
         return [list(_along(length, side, self.halo)) for length, side in sides]
+
+
+def _least(length: int, side: int, border: int, divisor: int) -> int:
+    """Return the smallest side of tiles of which no more are needed along an axis."""
+    inner = length - 2 * border
+    number = max(1, ceil(inner / (side - 2 * border)))
+    least = ceil((inner / number + 2 * border) / divisor) * divisor
+    return min(least, length)
 
 
 def _along(length: int, side: int, border: int) -> Iterator[tuple[int, slice]]:
