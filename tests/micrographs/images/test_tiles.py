@@ -137,6 +137,16 @@ def test_tile_that_is_smaller_than_the_overlap_is_enlarged():
     assert tiling.exact
 
 
+@pytest.mark.parametrize("length", range(100, 900, 52))
+def test_tiles_are_no_larger_than_their_number_needs(length):
+    model = of_name(NAME)
+    found = Tiling.of((length, 40), model, 128)
+    smaller = Tiling.of((length, 40), model, found.tile[0] - model.divisor)
+    assert found.tile[0] <= 128
+    assert len(found) == 1 + max(0, -(-(length - 128) // (128 - 2 * found.halo)))
+    assert found.tile[0] == length or len(smaller) > len(found)
+
+
 def test_default_tile_limits_the_memory():
     assert tiles.default_tile(of_name("compact-w8-d3")) == 1024
     assert tiles.default_tile(of_name("compact-w64-d4")) < 800

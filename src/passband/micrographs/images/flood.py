@@ -31,6 +31,8 @@ def flooded(height: np.ndarray, least: float) -> tuple[np.ndarray, float]:
     places = np.ravel_multi_index(np.add(np.divmod(order, height.shape[1]), 1), visit.shape)
     visit.ravel()[places] = np.arange(len(order))
     peaks, part = _climbed(visit, places)
+    if len(peaks) < 2:  # most particles: nothing can meet
+        return (height > 0).astype(np.int32), 1.0
     meeting, met = _meetings(visit, places, part)
     roots, narrowest = _joined(list(heights[peaks]), list(heights[meeting]), met, least)
     # The remaining parts are numbered in the order of their peaks.

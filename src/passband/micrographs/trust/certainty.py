@@ -90,7 +90,8 @@ def evenness(models: Sequence[Model], image: np.ndarray, side: int) -> float:
     rest = padded - ndimage.gaussian_filter(padded, SMOOTH * side, mode="nearest")
     rest *= padded.std() / max(float(rest.std()), 1e-12)
     rest += padded.mean() - rest.mean()
-    found = probabilities(models, np.stack([padded, rest]))[0].mean(0, dtype=np.float64)
+    both = np.stack([padded, rest])[:, None].astype(np.float32, copy=False)
+    found = np.mean([model.probability(both) for model in models], 0, dtype=np.float64)
     first, second = found[:, : image.shape[0], : image.shape[1]]
     return float(ratio(2 * (first * second).sum(), (first**2 + second**2).sum()))
 
