@@ -57,6 +57,9 @@ def test_masks_compares_onnx_with_torch():
         assert any(what in row[0] for row in found)
     (difference,) = (row for row in found if "difference" in row[0])
     assert difference[3] == "met"
+    memory = [float(row[2]) for row in found if "memory" in row[0]]
+    assert len(memory) == 3
+    assert all(0.1 < each < 0.4 for each in memory)  # that of the command, not of this benchmark
 
 
 @pytest.mark.slow
