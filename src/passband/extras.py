@@ -6,6 +6,8 @@ from passband.errors import PassbandError
 
 #: What makes studies, and answers from their results.
 GRID = "grid"
+#: The widgets for napari.
+NAPARI = "napari"
 #: What publishes a network.
 SHARE = "share"
 #: The modules of each extra's packages.
@@ -29,6 +31,7 @@ MODULES = {
         "xarray",
         "zarr",
     ),
+    NAPARI: ("napari", "PyQt6"),
     SHARE: ("onnx", "onnxscript", "bioimageio.spec"),
 }
 

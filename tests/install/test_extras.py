@@ -19,6 +19,7 @@ MODULES = {
     "gpu": ("cupy",),
     "grid": extras.MODULES[extras.GRID],
     "micrographs": ("h5py", "rsciio"),
+    "napari": extras.MODULES[extras.NAPARI],
     "parquet": ("pyarrow",),
     "share": ("bioimageio.spec", "onnx", "onnxscript"),
     "test": ("hypothesis", "pytest", "pytest_timeout", "xdist"),

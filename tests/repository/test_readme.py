@@ -236,6 +236,8 @@ NOT_RUN = {
     "pip install torch torchvision --index-url URL": "installs",
     "pip install 'passband[grid] @ git+ADDRESS'": "installs; tests/install does it",
     "pip install 'passband[micrographs] @ git+ADDRESS'": "installs; tests/install does it",
+    "pip install 'passband[napari] @ git+ADDRESS'": "installs; tests/install does it",
+    "napari": "opens a window; tests/micrographs/napari does it",
     "passband recommend demo --like my-images/*.tif --by image": (
         "needs images of a microscope; test_recommend.py runs it"
     ),

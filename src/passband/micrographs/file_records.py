@@ -87,13 +87,22 @@ def set_aside(folder: Path, name: str) -> list[str]:
     for file in _changed(folder, _record(folder, name)):
         if not file.exists():
             continue
-        kind, _, ends = file.name.removeprefix(name).partition(".")
-        numbers = ("", *map(str, range(2, 10**6)))
-        names = (file.with_name(f"{name}{kind}.changed{n}.{ends}") for n in numbers)
-        aside = next(path for path in names if not path.exists())
-        file.rename(aside)
-        lines.append(f"{file.name} had been changed since an earlier run: it is now {aside.name}")
+        kept = aside(file, name)
+        file.rename(kept)
+        lines.append(f"{file.name} had been changed since an earlier run: it is now {kept.name}")
     return lines
+
+
+def aside(file: Path, name: str) -> Path:
+    """Return the free path on which an output file that somebody has changed is kept.
+
+    Args:
+        name: The beginning of the names of the image's output files.
+    """
+    kind, _, ends = file.name.removeprefix(name).partition(".")
+    numbers = ("", *map(str, range(2, 10**6)))
+    paths = (file.with_name(f"{name}{kind}.changed{n}.{ends}") for n in numbers)
+    return next(path for path in paths if not path.exists())
 
 
 def _record(folder: Path, name: str) -> dict:

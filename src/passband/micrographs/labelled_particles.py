@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from passband.errors import ArgumentError, PassbandError
-from passband.micrographs.images import bars, particles, readers
+from passband.micrographs.images import bars, own_outputs, particles, readers
 from passband.micrographs.images.particles import Particle
 from passband.micrographs.images.suffixes import companions, suffix
 from passband.micrographs.summary import Frame
@@ -54,7 +54,7 @@ class Labels:
         """
         if not self._is_folder:
             return self.path
-        written = f"{name}_instances.ome.tif"
+        written = own_outputs.file_name(name, "instances")
         for found in (*companions(path, self.path), self.path / written):
             if found.exists() and not found.samefile(path):
                 return found

@@ -46,7 +46,7 @@ def write(
     written = []
 
     def stack(kind: str, arrays: list[np.ndarray]) -> None:
-        path = folder / f"{name}_{kind}.ome.tif"
+        path = folder / own_outputs.file_name(name, kind)
         write_tiff(path, arrays, pixel_nm, own_outputs.title(name, kind))
         written.append(path)
 

@@ -85,7 +85,9 @@ class Predictor:
     masks: Path | None = None
     assessor: Assessor | Unassessed = UNASSESSED
 
-    def segment(self, micrograph: Micrograph) -> list[Segmentation]:
+    def segment(
+        self, micrograph: Micrograph, progress: Callable[[Iterable], Iterable] = iter
+    ) -> list[Segmentation]:
         """Return the segmentation of each image of a file, in memory."""
         return segment_frames(
             micrograph.path,
@@ -93,8 +95,14 @@ class Predictor:
             micrograph.pixel_size_A,
             networks=self.networks,
             settings=self.settings,
+            progress=progress,
             assessor=self.assessor,
         )
+
+    def notes(self, micrograph: Micrograph) -> list[str]:
+        """Return what the user should know about a file, whatever is found in it."""
+        larger = micrograph.pixel_size_A > LARGER_PIXEL * self.networks[0].finest_A
+        return [*micrograph.notes, *[_LARGER] * larger]
 
     def predict(
         self, path: Path, name: str, progress: Callable[[Iterable], Iterable] = iter
@@ -119,7 +127,7 @@ class Predictor:
         true = None if mask is None else truth.read(mask)
         micrograph = readers.read(path, self.pixel_size_A)
         size = micrograph.pixel_size_A
-        notes = list(micrograph.notes)
+        notes = self.notes(micrograph)
         images = list(micrograph.images)
         del micrograph  # so that each frame of a large stack can be released
         shape = images[0].shape
@@ -129,7 +137,6 @@ class Predictor:
                 f"{path}: {_sides(number, shape)}, but its mask in {self.masks} has "
                 f"{_sides(len(true), true.shape[1:])}"
             )
-        notes += [_LARGER] * self._lacks_detail(size)
         shown = [outputs.reduced(image) for image in images]
         results = segment_frames(
             path,
@@ -157,11 +164,6 @@ class Predictor:
         )
         file_records.keep(self.folder, name, key, frames, written)
         return Prediction(path, frames, tuple(written))
-
-    def _lacks_detail(self, pixel_size_A: float) -> bool:
-        """Whether the pixels of an image are larger than those of the training images."""
-        first = self.networks[0]
-        return pixel_size_A > LARGER_PIXEL * first.finest_A
 
     @property
     def ids(self) -> tuple[NetworkId, ...]:

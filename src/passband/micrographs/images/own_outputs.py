@@ -24,6 +24,11 @@ def title(name: str, kind: str) -> str:
     return f"{name} {kind}"
 
 
+def file_name(name: str, kind: str) -> str:
+    """Return the name of a TIFF file, one of :data:`KINDS`, for the beginning of its name."""
+    return f"{name}_{kind}.ome.tif"
+
+
 def png_info():
     """Return the text by which a PNG file is recognised, for Pillow's ``pnginfo``."""
     from PIL.PngImagePlugin import PngInfo

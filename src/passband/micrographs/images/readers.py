@@ -109,8 +109,39 @@ def of_array(image: npt.ArrayLike, pixel_size_A: float) -> Micrograph:
     if image.ndim != 2:
         shape = " × ".join(map(str, image.shape))
         raise PassbandError(f"{path}: {image.ndim} dimensions ({shape}); must be height × width")
+    return of_frames(image, pixel_size_A, path)
+
+
+def of_frames(images: npt.ArrayLike, pixel_size_A: float, path: Path) -> Micrograph:
+    """Return images that are in memory: (height, width) or (frames, height, width).
+
+    Args:
+        path: What messages call them.
+
+    Raises:
+        PassbandError: As for :func:`read`.
+    """
     pixel_size.check_option(pixel_size_A)
-    return Micrograph(_float32(path, _frames(path, image)), pixel_size_A, path)
+    return Micrograph(_float32(path, _frames(path, np.asarray(images))), pixel_size_A, path)
+
+
+def preview(path: str | Path) -> tuple[np.ndarray, float | None]:
+    """Read the images of a file to show them, whatever their values are.
+
+    Returns:
+        (frames, height, width) in the type of the file, and the pixel size [Å], which is None if
+        the file has none that can be used.
+
+    Raises:
+        PassbandError: As for :func:`read`, but not for values or the pixel size.
+    """
+    path = Path(path)
+    content = _content(path)
+    images = _frames(path, content.images)
+    try:
+        return images, pixel_size.choose(path, content.pixel_sizes_A, None)[0]
+    except PassbandError:
+        return images, None
 
 
 def read_mask(path: str | Path) -> np.ndarray:
