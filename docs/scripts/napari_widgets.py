@@ -25,6 +25,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sizes.folder.value = Path(folder)
         sizes.start.native.click()
+    sizes.folder.value = None  # a name that every run makes anew
     viewer.scale_bar.visible = True
     viewer.fit_to_view()
     for _ in range(20):

@@ -12,7 +12,7 @@ import tifffile
 import xarray as xr
 from carbon_images import film_image
 from low_dose import extract, images
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from perfect_votes import save_votes
 from PIL import Image
 from recommended import make_results, make_study
@@ -49,7 +49,7 @@ def place(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def _small_histogram(monkeypatch):
     """The histogram has no labels, which take longest; test_size_figure draws the whole of it."""
-    monkeypatch.setattr(size_figure, "draw", lambda sizes: plt.figure(figsize=(1, 1)))
+    monkeypatch.setattr(size_figure, "draw", lambda sizes: Figure(figsize=(1, 1)))
 
 
 def run(capsys, *words):

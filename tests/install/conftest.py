@@ -21,6 +21,17 @@ CONSTRAINTS = ROOT / "envs" / "constraints.txt"
 FEWER_FILES = {"PIP_COMPILE": "0"}
 
 
+#: A new environment that begins with all packages of the present one, pip among them: another
+#: setuptools, which `venv` brings with pip, would hide the one that torch needs.
+OVERLAY = """
+folder='import sysconfig; print(sysconfig.get_path("purelib"))'
+packages=$(python -c "$folder")
+python -m venv --without-pip {0}
+echo "$packages" > "$({0}/bin/python -c "$folder")/present.pth"
+{0}/bin/python -m pip install --quiet --constraint constraints.txt 'passband[{0}]'
+"""
+
+
 class Place:
     """Where Passband is installed: a folder to work in, and how to run commands there."""
 
@@ -40,6 +51,10 @@ class Place:
         )
         assert process.returncode == 0, f"{script}\n{process.stdout}"
         return process.stdout
+
+    def add(self, extra: str) -> None:
+        """Make the environment of an extra, named as it, on that of this place."""
+        self.run(OVERLAY.format(extra))
 
 
 @pytest.fixture(scope="session")

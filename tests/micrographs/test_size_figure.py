@@ -1,5 +1,6 @@
 """The picture of the sizes."""
 
+import matplotlib.pyplot as plt
 import pytest
 from PIL import Image
 
@@ -31,6 +32,7 @@ def test_picture_is_written_and_is_recognised_as_an_output(tmp_path):
     assert line.endswith("5 whole particles in 5 images")
     with Image.open(path) as picture:
         assert picture.width > 500
+    assert not plt.get_fignums()  # pyplot would have a window for it, in napari
     size_figure.check(tmp_path)
     size_figure.write([], tmp_path)
     assert not list(tmp_path.iterdir())

@@ -41,25 +41,23 @@ def write(frames: Sequence[Frame], folder: Path) -> tuple[list[Path], str]:
     if found is None:
         path.unlink(missing_ok=True)
         return [], f"no {SIZES}: no image that is not flagged has a whole particle"
-    import matplotlib.pyplot as plt
-
-    figure = draw(found)
-    try:
-        with replacing(path) as beside:
-            kept = {"Software": own_outputs.SOFTWARE}
-            figure.savefig(beside, dpi=DPI, format="png", metadata=kept)
-    finally:
-        plt.close(figure)
+    with replacing(path) as beside:
+        kept = {"Software": own_outputs.SOFTWARE}
+        draw(found).savefig(beside, dpi=DPI, format="png", metadata=kept)
     return [path], f"sizes: {found.values}; {found.numbers}"
 
 
 def draw(sizes: Sizes):
     """Return the figure: shares of the particles, and their band."""
+    from matplotlib.figure import Figure
+
     from passband.figures import style
 
-    width = style.COLUMN_CM
-    figure, panels = style.panels(1, 1, width, ASPECT * width)
-    ax = panels[0, 0]
+    style.set_theme()
+    width = style.inches(style.COLUMN_CM)
+    # pyplot would make a window for it where there is Qt, as in napari.
+    figure = Figure(figsize=(width, ASPECT * width), layout="constrained")
+    ax = figure.subplots()
     ax.stairs(100 * sizes.shares, sizes.edges, fill=True, color=style.FEATURES, alpha=0.5)
     ax.stairs(100 * sizes.shares, sizes.edges, color=style.OWN)
     if sizes.band is not None:

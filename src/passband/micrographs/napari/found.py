@@ -34,21 +34,17 @@ class Found:
         outlines: The same, with even numbers in whole particles, and odd ones in particles that
             touch the edge.
         lines: What ``passband predict`` prints.
-        is_flagged: Whether a frame is unlike the training images.
     """
 
     shown: Shown
     labels: np.ndarray
     outlines: np.ndarray
     lines: tuple[str, ...]
-    is_flagged: bool
 
     @property
     def labels_layer(self) -> dict[str, Any]:
         """The arguments of napari's ``add_labels`` for the particles, which a person corrects."""
-        place = self.shown.place
-        place["metadata"][KEY] |= {"folder": str(self.shown.folder)}
-        return {"name": f"{self.shown.name} particles", "opacity": 0.4, **place}
+        return {"name": f"{self.shown.name} particles", "opacity": 0.4, **self.shown.place}
 
     @property
     def outlines_layer(self) -> dict[str, Any]:
@@ -130,7 +126,6 @@ def segment(
         labels=labels,
         outlines=outlines.reshape(shown.images.shape),
         lines=tuple(Prediction(path, frames, ()).lines()),
-        is_flagged=any(frame.flags for frame in frames),
     )
 
 
