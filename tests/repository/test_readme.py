@@ -7,14 +7,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from unittest.mock import MagicMock
 
 import browser
 import matplotlib.pyplot as plt
 import numpy as np
 import onnx_file
 import pytest
-import tifffile
 import xarray as xr
 from carbon_images import film_image
 from required import refuse
@@ -26,9 +24,8 @@ from passband.analysis import table
 from passband.config import Study
 from passband.grid import Axes, Condition, batches
 from passband.matrices.of_study import matrices
-from passband.micrographs.images import readers
 from passband.reports import summaries
-from passband.results import layout, published
+from passband.results import layout
 from passband.scores import OUTCOMES, dice
 from passband.storage import records
 
@@ -623,26 +620,3 @@ def test_the_example_opens_a_study(copied, monkeypatch):
     plt.close("all")
     assert found["M"].dims == ("train", "test")
     assert found["images"].attrs["condition"] == "df+0007.50_cs+0001.200_ap010.00_ds001000.00"
-
-
-@pytest.mark.slow
-def test_the_particles_open_over_the_image_in_napari(tmp_path, monkeypatch):
-    """A stub takes the place of napari, which the tests do not install."""
-    page = (ROOT / "docs" / "predict.md").read_text(encoding="utf-8")
-    (code,) = (block for block in blocks("python", page) if "napari" in block)
-    monkeypatch.chdir(tmp_path)
-    sample = readers.read(published.SAMPLE)
-    tifffile.imwrite("image.tif", sample.images[0])
-    size = f"--pixel-size-A={sample.pixel_size_A}"
-    assert cli.main(["predict", "general", "image.tif", size, "--no-likeness"]) == 0
-    napari = MagicMock()
-    monkeypatch.setitem(sys.modules, "napari", napari)
-    exec(code, {})  # the page's code
-    (image,), (labels,) = (
-        getattr(napari.Viewer(), name).call_args.args for name in ("add_image", "add_labels")
-    )
-    np.testing.assert_array_equal(image, sample.images[0])
-    assert labels.shape == image.shape
-    assert labels.dtype.kind in "iu"  # napari refuses labels that are floats
-    assert labels.max() >= 1
-    napari.run.assert_called_once()
