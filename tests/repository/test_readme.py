@@ -279,6 +279,9 @@ INSTEAD = {
     "passband predict image.tif --labels corrected.tif": (
         "passband predict film.npy --pixel-size-A 0.4 --labels corrected.npy"
     ),
+    "passband predict image.tif --labels predictions/image_instances.changed.ome.tif": (
+        "passband predict film.npy --pixel-size-A 0.4 --labels corrected.npy"
+    ),
     "passband run demo": WHY,
     "passband run": "passband run --dry-run",
     "passband run --no-explorer": f"passband run {FEW} --no-explorer --profile slurm --dry-run",
