@@ -79,7 +79,31 @@ def test_the_sample_is_segmented_corrected_and_measured(viewer, open_widgets, tm
     for name in ("particles.csv", "summary.csv", "sizes.png"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
     click(sizes.start)
-    assert len([*(tmp_path / "out").glob("*.changed*")]) == 1
+    assert [*(tmp_path / "out").glob("*.changed*")] == [saved]
+
+
+def test_a_layer_never_replaces_the_labels_of_another(viewer, open_widgets, tmp_path):
+    images = [tmp_path / "a.tif", tmp_path / "b.tif"]
+    for path in images:
+        path.write_bytes(published.SAMPLE.read_bytes())
+        viewer.open(path, plugin="napari")
+    first, second = viewer.layers
+    labels = viewer.add_labels(np.eye(128, dtype=int), metadata={"kept": 1})
+    copied = viewer.add_labels(2 * np.eye(128, dtype=int), metadata=labels.metadata)
+    sizes = open_widgets.sizes
+    sizes.folder.value = tmp_path / "out"
+    for image, layer in ((first, labels), (second, labels), (first, copied), (first, labels)):
+        sizes.image.value = image
+        sizes.particles.value = layer
+        click(sizes.start)
+    values = {
+        path.name: tifffile.imread(path).max() for path in (tmp_path / "out").glob("*.changed*")
+    }
+    assert values == {
+        "a_instances.changed.ome.tif": 1,
+        "b_instances.changed.ome.tif": 1,
+        "a_instances.changed2.ome.tif": 2,
+    }
 
 
 def test_bad_input_is_one_line(viewer, open_widgets):

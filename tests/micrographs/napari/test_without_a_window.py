@@ -123,6 +123,7 @@ def test_corrected_labels_are_saved_measured_and_never_replaced(image):
 def test_labels_that_cannot_be_measured_are_one_line(image, tmp_path):
     assert refused(corrected.measure, image, None).startswith("no labels: ")
     assert "64 × 64 pixels" in refused(corrected.measure, image, np.ones((64, 64), int))
+    assert "negative" in refused(corrected.measure, image, np.full((128, 128), -1))
     assert "0 everywhere" in refused(corrected.measure, image, np.zeros((128, 128), int))
     alone = Shown(image.images, "alone", None, 0.75)
     assert "is in no file" in refused(corrected.measure, alone, np.ones((128, 128), int))

@@ -43,7 +43,8 @@ def measure(
         labels: As the image, (height, width) or (frames, height, width): 0 in the background, and a
             number from 1 on in each particle. None if there is no layer.
         folder: The folder of the output files, by default :attr:`Shown.folder`.
-        saved: The file in which the same layer was saved before, which is replaced.
+        saved: The file in which the same layer was saved before, for the same image. It is
+            replaced.
 
     Raises:
         PassbandError: If there are no labels, if they or the folder cannot be used, or if the image
@@ -60,6 +61,10 @@ def measure(
         )
     if not labels.any():
         raise PassbandError("the labels are 0 everywhere: no particle is labelled")
+    if labels.min() < 0:
+        raise PassbandError(
+            "the labels have negative numbers; must be 0, or from 1 on in particles"
+        )
     folder = folder or shown.folder
     segmented_files.check_folder(folder, [shown.file])
     try:
@@ -86,7 +91,7 @@ def _saved(shown: Shown, labels: np.ndarray, folder: Path, before: Path | None) 
     path = before
     if path is None or path.parent != folder:
         path = file_records.aside(folder / own_outputs.file_name(name, "instances"), name)
-    is_small = labels.max() <= np.iinfo(np.uint16).max and labels.min() >= 0
+    is_small = labels.max() <= np.iinfo(np.uint16).max
     outputs.write_tiff(
         path,
         labels.reshape(-1, *labels.shape[-2:]).astype(np.uint16 if is_small else np.int32),

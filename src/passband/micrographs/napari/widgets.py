@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from passband import extras
 
@@ -152,6 +153,8 @@ class Sizes(Container):
         self.start = PushButton(text="Measure")
         self.said = _text()
         self.picture = QLabel()
+        #: Where a layer was saved, by the file of the image. Copies of a layer have its metadata.
+        self._saved: WeakKeyDictionary[Labels, dict[Path | None, Path]] = WeakKeyDictionary()
         self.start.clicked.connect(self._start)
         super().__init__(
             widgets=[
@@ -167,19 +170,20 @@ class Sizes(Container):
 
     def _start(self) -> None:
         layer = self.particles.value
-        known = {} if layer is None else layer.metadata.get(KEY, {})
+        known = {} if layer is None else self._saved.setdefault(layer, {})
         self.picture.clear()
         try:
+            shown = Shown.of(self.image.value, self.pixel_size.value or None)
             measured = corrected.measure(
-                Shown.of(self.image.value, self.pixel_size.value or None),
+                shown,
                 None if layer is None else layer.data,
-                self.folder.value,
-                Path(known["saved"]) if "saved" in known else None,
+                folder=self.folder.value,
+                saved=known.get(shown.file),
             )
         except PassbandError as error:
             self.said.value = str(error)
             return
-        layer.metadata = {**layer.metadata, KEY: {**known, "saved": str(measured.saved)}}
+        known[shown.file] = measured.saved
         self.said.value = "\n".join(measured.lines)
         if measured.picture is not None:
             drawn = QPixmap(str(measured.picture))
