@@ -40,6 +40,8 @@ images: demo ## Make the pictures in docs/images; most of them show the demo
 	  --figure docs/images/recommend.png
 	python docs/scripts/thon_rings.py --figure docs/images/rings.png
 	python docs/scripts/convergence.py --figure docs/images/convergence.png
+	xvfb-run --auto-servernum --server-args "-screen 0 1400x1000x24" \
+	  python docs/scripts/napari_widgets.py --figure docs/images/napari.png
 	passband predict general sample --out build/sample
 	cp build/sample/sample_overlay.png docs/images/overlay.png
 

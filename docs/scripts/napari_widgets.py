@@ -1,18 +1,17 @@
-"""Draws docs/images/napari.png: the widgets after the sample was segmented and measured.
+"""Draw the widgets in napari after the sample was segmented and measured.
 
-Run it under a display, such as `xvfb-run python docs/scripts/napari_widgets.py`.
+It needs a display, such as that of `xvfb-run`.
 """
 
+import argparse
 import tempfile
 from pathlib import Path
 
 import napari
 from qtpy.QtWidgets import QApplication
 
-FILE = Path(__file__).parents[1] / "images" / "napari.png"
 
-
-def main() -> None:
+def main(figure: Path) -> None:
     """Click the buttons, and save a picture of the window."""
     viewer = napari.Viewer()
     viewer.window.resize(1300, 860)
@@ -30,9 +29,11 @@ def main() -> None:
     viewer.fit_to_view()
     for _ in range(20):
         QApplication.processEvents()
-    viewer.screenshot(FILE, canvas_only=False, flash=False)
+    viewer.screenshot(figure, canvas_only=False, flash=False)
     viewer.close()
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--figure", type=Path, metavar="FILE", required=True)
+    main(parser.parse_args().figure)

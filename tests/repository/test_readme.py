@@ -207,7 +207,7 @@ def test_one_command_makes_every_picture(tmp_path):
 
 PROGRAMS = (
     *("git", "cd", "make", "source", "passband", "snakemake", "tmux", "pre-commit"),
-    *("python3", "pip", "podman", "apptainer"),
+    *("python3", "pip", "podman", "apptainer", "napari"),
 )
 LANGUAGES = {"", "csv", "python", "yaml", "mermaid", "text"}
 FEW = "studies/smallest.yaml"
