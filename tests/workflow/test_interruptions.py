@@ -203,9 +203,11 @@ def test_a_result_of_the_job_that_took_over_is_kept(finished, tmp_path, monkeypa
             first.communicate()
     assert first.returncode != 0  # because one job was killed
     assert "Traceback" not in printed
+    # The job of information may have been stopped before it looked for a result; then it has found
+    # the other job's when it woke, and no heartbeat had to tell it.
+    words = "another job assumed that this job had died and took over its work;"
+    assert words in logs[0].read_text()
     for log in (logs[0], logs[2]):
-        words = "another job assumed that this job had died and took over its work;"
-        assert words in log.read_text()
         assert ", made by an earlier job, in " in log.read_text()
     assert not (place.folder / networks[1]).exists()
     for k in (0, 2):
